@@ -1,0 +1,292 @@
+"""The geometry of tensors of fixed multilinear rank: tangent vectors, a retraction without SVD, transport.
+
+>>> point = random_point((6, 5, 3), modes=(0, 1), ranks=(3, 2))
+>>> gradient = torch.randn(6, 5, 3)                             # only an example has it; training never forms it
+>>> roots = mode_roots(point)
+>>> tangent = project(point, *partial_gradients(point, gradient), roots)
+>>> closer = retract(point, tangent, step=0.01, roots=roots)
+>>> closer.core.shape, closer.factors[0].shape
+(torch.Size([3, 2, 3]), torch.Size([6, 3]))
+
+A `Point` W = C ×_i U_i has a core C and orthonormal factors U_i (n_i × r_i) in the factorized modes; modes that are not
+factorized belong to the core. With Mat_i(C) = R_i Q_iᵀ (R_i lower triangular, r_i × r_i, Q_i orthonormal), each
+tangent vector is uniquely
+
+    Ẇ  =  Ċ ×_i U_i  +  Σ_i  (K̇_i Q_iᵀ folded) ×_{j≠i} U_j ,        U_iᵀ K̇_i = 0 ,
+
+where K_i = U_i R_i is the K-form of the paper (arXiv 2305.19059, section 3). The blocks are orthogonal to each other,
+so ‖Ẇ‖² = ‖Ċ‖² + Σ ‖K̇_i‖²: (Ċ, K̇_i) are *orthonormal coordinates* of the tangent space. Momentum and moments kept in
+them mean what they mean for a dense weight, and they stay bounded by ‖∇L(W)‖ however small the singular values of C.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tuckerlab.tensor import feasible_ranks, fold, left_singular, mode_product, multi_mode_product, unfold
+
+
+class Point(NamedTuple):
+    """A tensor in Tucker format: core, one orthonormal factor (n_i × r_i) for each of `modes`."""
+
+    core: Tensor
+    factors: tuple[Tensor, ...]
+    modes: tuple[int, ...]
+
+    def dense(self) -> Tensor:
+        """The full tensor (for tests and small weights: it costs what the format saves)."""
+        return multi_mode_product(self.core, self.factors, self.modes)
+
+
+class Tangent(NamedTuple):
+    """Orthonormal coordinates of a tangent vector: Ċ (the core's shape) and K̇_i (n_i × r_i)."""
+
+    core: Tensor
+    factors: tuple[Tensor, ...]
+
+    def norm(self) -> Tensor:
+        """The Frobenius norm of the ambient vector."""
+        return torch.stack([part.norm() for part in (self.core, *self.factors)]).norm()
+
+
+def random_point(
+    shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int], *, dtype: torch.dtype | None = None
+) -> Point:
+    """Uniformly random orthonormal factors and a standard normal core.
+
+    >>> random_point((6, 5), (0, 1), (2, 2)).dense().shape
+    torch.Size([6, 5])
+    """
+    core_shape = list(shape)
+    for mode, rank in zip(modes, ranks, strict=True):
+        core_shape[mode] = rank
+    factors = tuple(
+        torch.linalg.qr(torch.randn(shape[mode], rank, dtype=dtype))[0]
+        for mode, rank in zip(modes, ranks, strict=True)
+    )
+    return Point(torch.randn(core_shape, dtype=dtype), factors, tuple(modes))
+
+
+def partial_gradients(point: Point, gradient: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """∂L/∂C and ∂L/∂U_i for a dense gradient G = ∂L/∂W: what autograd returns without ever forming G.
+
+    >>> point = random_point((6, 5, 3), (0, 1), (3, 2))
+    >>> core, factors = partial_gradients(point, torch.randn(6, 5, 3))
+    >>> core.shape, factors[1].shape
+    (torch.Size([3, 2, 3]), torch.Size([5, 2]))
+    """
+    down = [factor.mT for factor in point.factors]
+    factors = tuple(
+        unfold(multi_mode_product(gradient, down, point.modes, skip=mode), mode) @ unfold(point.core, mode).mT
+        for mode in point.modes
+    )
+    return multi_mode_product(gradient, down, point.modes), factors
+
+
+def mode_roots(point: Point) -> tuple[Tensor, ...]:
+    """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
+    >>> root, core = mode_roots(point)[0], point.core
+    >>> torch.allclose(root @ root.mT, core @ core.mT)
+    True
+
+    A Cholesky factorization of the r × r Gram matrix: no tall QR and no wait for the device. A multiple of the
+    identity at the size of the rounding error of the Gram matrix is added, so it exists for singular cores as well.
+    """
+    roots = []
+    for mode in point.modes:
+        matrix = unfold(point.core, mode)
+        gram = matrix @ matrix.mT
+        info = torch.finfo(gram.dtype)
+        diagonal = gram.diagonal()
+        diagonal += 10 * info.eps * diagonal.sum() + info.tiny ** 0.5
+        roots.append(torch.linalg.cholesky_ex(gram).L)
+    return tuple(roots)
+
+
+def project(point: Point, core: Tensor, factors: Sequence[Tensor], roots: Sequence[Tensor]) -> Tangent:
+    """The projection of G onto the tangent space at `point`, from autograd's ∂L/∂C and ∂L/∂U_i alone.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
+    >>> gradient = torch.randn(6, 5, dtype=torch.float64)
+    >>> roots = mode_roots(point)
+    >>> tangent = project(point, *partial_gradients(point, gradient), roots)
+    >>> U, V = point.factors
+    >>> exact = gradient - (gradient - U @ U.mT @ gradient) @ (torch.eye(5) - V @ V.mT)
+    >>> torch.allclose(embed(point, tangent, roots), exact)
+    True
+
+    Ċ = ∂L/∂C and K̇_i = (I − U_i U_iᵀ) ∂L/∂U_i R_i⁻ᵀ, which is (I − U_i U_iᵀ) Mat_i(G ×_{j≠i} U_jᵀ) Q_i and so never
+    larger than G: the division by small singular values undoes the multiplication that is inside ∂L/∂U_i.
+    """
+    return Tangent(
+        core,
+        tuple(
+            torch.linalg.solve_triangular(R.mT, _outside(U, g), upper=True, left=False)
+            for U, g, R in zip(point.factors, factors, roots, strict=True)
+        ),
+    )
+
+
+def embed(point: Point, tangent: Tangent, roots: Sequence[Tensor]) -> Tensor:
+    """The ambient (dense) tensor Ẇ of a tangent vector, for tests and figures.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2))
+    >>> zero = Tangent(torch.zeros(2, 2), (torch.zeros(6, 2), torch.zeros(5, 2)))
+    >>> embed(point, zero, mode_roots(point)).norm()
+    tensor(0.)
+    """
+    ambient = multi_mode_product(tangent.core, point.factors, point.modes)
+    for i, mode in enumerate(point.modes):
+        directions = torch.linalg.solve_triangular(roots[i], tangent.factors[i], upper=False, left=False)
+        swapped = (*point.factors[:i], directions, *point.factors[i + 1 :])
+        ambient = ambient + multi_mode_product(point.core, swapped, point.modes)
+    return ambient
+
+
+def retract(point: Point, tangent: Tangent, step: float, roots: Sequence[Tensor]) -> Point:
+    """The point reached from `point` along −step · Ẇ, with orthonormal factors, by r × r Cholesky factorizations alone.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
+    >>> roots = mode_roots(point)
+    >>> tangent = project(point, *partial_gradients(point, torch.randn(6, 5, dtype=torch.float64)), roots)
+    >>> first_order = point.dense() - 1e-5 * embed(point, tangent, roots)
+    >>> bool((retract(point, tangent, 1e-5, roots).dense() - first_order).norm() < 1e-7)
+    True
+
+    The factors move along v_i = K̇_i (R_iᵀR_i + step² K̇_iᵀK̇_i)⁻¹ R_iᵀ. The matrix in brackets is the Gram matrix of the
+    K-step K_i − step · K̇_i, and −step · v_i is what the projection onto the span of that K-step adds to U_i outside its own
+    span. Where a step is short against the singular values, v_i = K̇_i R_i⁻¹ and the move is the tangent's; where a
+    singular value is smaller than the step, v_i is damped, and step · ‖v_i‖₂ ≤ ½ always: with A = R_iᵀR_i and
+    B = step² K̇_iᵀK̇_i, step² ‖v_i‖₂² = ‖P(I − P)‖₂ for P = (A+B)^(−½) A (A+B)^(−½). So moves in two modes never multiply
+    up to ruin, and the damping needs no parameter. U_i − step · v_i is then orthonormalized by Cholesky QR (its Gram
+    matrix lies between I and 5/4 I) and the triangular factor moves into the core, which takes the step −step · Ċ.
+    """
+    core = point.core - step * tangent.core
+    factors = []
+    for mode, U, K, R in zip(point.modes, point.factors, tangent.factors, roots, strict=True):
+        gram = torch.addmm(R.mT @ R, K.mT, K, alpha=step**2)
+        velocity = K @ torch.cholesky_solve(R.mT, torch.linalg.cholesky_ex(gram).L)
+        U, L = orthonormalize(U - step * velocity)
+        factors.append(U)
+        core = mode_product(core, L.mT, mode)
+    return Point(core, tuple(factors), point.modes)
+
+
+def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Cholesky QR of a well-conditioned tall matrix: (U, L) with orthonormal U and matrix = U Lᵀ, L lower triangular.
+
+    >>> U, L = orthonormalize(torch.eye(4, 2) + 0.1)
+    >>> torch.allclose(U.mT @ U, torch.eye(2), atol=1e-6)
+    True
+    """
+    L = torch.linalg.cholesky_ex(matrix.mT @ matrix).L
+    return torch.linalg.solve_triangular(L.mT, matrix, upper=True, left=False), L
+
+
+class Transport:
+    """Carries tangent vectors from one point to another, whose ranks may differ, by orthogonal projection.
+
+    >>> old = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
+    >>> roots = mode_roots(old)
+    >>> tangent = project(old, *partial_gradients(old, torch.randn(6, 5, dtype=torch.float64)), roots)
+    >>> same = Transport(old, roots, old, roots)(tangent)
+    >>> torch.allclose(embed(old, same, roots), embed(old, tangent, roots))
+    True
+
+    Ẇ is projected onto the new tangent space, block by block; left out are the parts that a K̇_i block gives to the
+    *other* K-blocks, which are of second order in the distance. A truncated direction leaves its velocity in K̇_i, and
+    a direction that has been added takes its velocity from K̇_i into the core.
+    """
+
+    def __init__(self, old: Point, old_roots: Sequence[Tensor], new: Point, new_roots: Sequence[Tensor]) -> None:
+        self.old, self.new = old, new
+        self.bases = [U.mT @ V for U, V in zip(new.factors, old.factors, strict=True)]  # r_new × r_old
+        self.old_rows, self.new_rows = [], []  # Q_i of both points, in the new bases: r × (product of the others)
+        for mode, old_root, new_root in zip(old.modes, old_roots, new_roots, strict=True):
+            moved = multi_mode_product(old.core, self.bases, old.modes, skip=mode)
+            self.old_rows.append(torch.linalg.solve_triangular(old_root, unfold(moved, mode), upper=False))
+            self.new_rows.append(torch.linalg.solve_triangular(new_root, unfold(new.core, mode), upper=False))
+        self.rows = [a @ b.mT for a, b in zip(self.old_rows, self.new_rows, strict=True)]  # r_old × r_new
+
+    def __call__(self, tangent: Tangent) -> Tangent:
+        """The tangent vector at the new point."""
+        core = multi_mode_product(tangent.core, self.bases, self.old.modes)
+        factors = []
+        for i, (mode, K, U) in enumerate(zip(self.old.modes, tangent.factors, self.new.factors, strict=True)):
+            core = core + fold((U.mT @ K) @ self.old_rows[i], mode, core.shape)
+            moved = unfold(multi_mode_product(tangent.core, self.bases, self.old.modes, skip=mode), mode)
+            factors.append(_outside(U, K @ self.rows[i] + self.old.factors[i] @ (moved @ self.new_rows[i].mT)))
+        return Tangent(core, tuple(factors))
+
+    def squares(self, moments: Tangent) -> Tangent:
+        """Second moments (entrywise, not negative) in the new coordinates.
+
+        >>> point = random_point((6, 5), (0, 1), (2, 2))
+        >>> roots = mode_roots(point)
+        >>> ones = Tangent(torch.ones(2, 2), (torch.ones(6, 2), torch.ones(5, 2)))
+        >>> torch.allclose(Transport(point, roots, point, roots).squares(ones).core, ones.core, atol=1e-3)
+        True
+
+        If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: second moments follow a change of basis T
+        with its entrywise square. Coordinates that did not exist before start at the mean, so that they move no
+        faster than the others.
+        """
+        squared = [basis.square() for basis in self.bases]
+        core = multi_mode_product(moments.core, squared, self.old.modes)
+        factors = (s @ rows.square() for s, rows in zip(moments.factors, self.rows, strict=True))
+        return Tangent(_fill(core), tuple(_fill(s) for s in factors))
+
+
+def truncated(point: Point, ranks: Sequence[int]) -> Point:
+    """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
+
+    >>> truncated(random_point((6, 5), (0, 1), (3, 3)), (2, 2)).core.shape
+    torch.Size([2, 2])
+    """
+    core, rotations = point.core, []
+    for mode, rank in zip(point.modes, ranks, strict=True):
+        rotations.append(left_singular(unfold(point.core, mode))[0][:, :rank])
+    for mode, rotation in zip(point.modes, rotations, strict=True):
+        core = mode_product(core, rotation.mT, mode)
+    factors = tuple(orthonormalize(U @ W)[0] for U, W in zip(point.factors, rotations, strict=True))
+    return Point(core, factors, point.modes)
+
+
+def grown(point: Point, tangent: Tangent, ranks: Sequence[int]) -> Point:
+    """The same tensor with factors extended, up to `ranks`, by the strongest directions of K̇_i; zeros in the core.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2))
+    >>> tangent = project(point, *partial_gradients(point, torch.randn(6, 5)), mode_roots(point))
+    >>> larger = grown(point, tangent, (3, 3))
+    >>> larger.core.shape, torch.allclose(larger.dense(), point.dense(), atol=1e-5)
+    (torch.Size([3, 3]), True)
+    """
+    extra = []
+    for U, K, rank in zip(point.factors, tangent.factors, ranks, strict=True):
+        room = min(rank, U.shape[0]) - U.shape[1]
+        vectors, values = left_singular(K.mT)  # right singular vectors of K: r × r, so a tall K costs little
+        count = int((values[: max(room, 0)] > 1e-6 * values[0]).sum())
+        extra.append(_outside(U, K @ (vectors[:, :count] / values[:count])))
+    core_shape = [size for size in point.core.shape]
+    wanted = [U.shape[1] + E.shape[1] for U, E in zip(point.factors, extra, strict=True)]
+    wanted = list(feasible_ranks(core_shape, point.modes, wanted))
+    factors = []
+    for mode, U, E, rank in zip(point.modes, point.factors, extra, wanted, strict=True):
+        core_shape[mode] = max(rank, U.shape[1])
+        factors.append(orthonormalize(torch.cat([U, E[:, : core_shape[mode] - U.shape[1]]], dim=1))[0])
+    core = point.core.new_zeros(core_shape)
+    core[tuple(slice(size) for size in point.core.shape)] = point.core
+    return Point(core, tuple(factors), point.modes)
+
+
+def _outside(U: Tensor, matrix: Tensor) -> Tensor:
+    """(I − U Uᵀ) matrix."""
+    return matrix - U @ (U.mT @ matrix)
+
+
+def _fill(moments: Tensor) -> Tensor:
+    return torch.where(moments > 0, moments, moments.mean())

@@ -1,0 +1,153 @@
+"""Optimizers that step on the manifold of Tucker tensors and adapt its ranks: `TuckerSGD` and `TuckerAdamW`.
+
+>>> from tuckerlab import TuckerLinear
+>>> model = torch.nn.Sequential(TuckerLinear(20, 10, ranks=4), torch.nn.ReLU(), torch.nn.Linear(10, 2))
+>>> optimizer = TuckerSGD(model, lr=0.1, momentum=0.9, weight_decay=5e-4)
+>>> loss = model(torch.randn(8, 20)).square().mean()
+>>> loss.backward(); optimizer.step(); optimizer.zero_grad()
+
+Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `optimizer.py`.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.manifold import Tangent
+from tuckerlab.optimizer import Model, Parameters, TuckerOptimizer
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.weight import TuckerLayer
+
+
+class TuckerSGD(TuckerOptimizer):
+    """SGD on the manifold, with heavy-ball or Nesterov momentum; learning rates carry over from torch.optim.SGD.
+
+    >>> from tuckerlab import TuckerLinear
+    >>> optimizer = TuckerSGD(TuckerLinear(20, 10, ranks=4), lr=0.1, momentum=0.9, nesterov=True)
+
+    The momentum is a tangent vector, transported by projection. Weight decay acts on the core alone, which is Frobenius
+    decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly the dense network's.
+    """
+
+    vectors = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        model: Model,
+        lr: float = 0.05,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        ranks: RankPolicy | None = None,
+        adapt_every: int = 50,
+    ) -> None:
+        _check_range("lr", lr, 0.0)
+        _check_range("momentum", momentum, 0.0, 1.0)
+        _check_range("weight_decay", weight_decay, 0.0)
+        if nesterov and momentum == 0:
+            raise TuckerlabError("nesterov=True with momentum 0: give a momentum above 0")
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        super().__init__(model, defaults, ranks, adapt_every)
+
+    def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
+        buffers: list[Tensor | None] = [self.state[p].get("momentum_buffer") for p in parameters]
+        sgd(
+            list(parameters), [cast(Tensor, p.grad) for p in parameters], buffers,
+            has_sparse_grad=False, foreach=None, lr=group["lr"], momentum=group["momentum"], dampening=0.0,
+            weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=False,
+        )  # fmt: skip
+        if group["momentum"] != 0:
+            for parameter, buffer in zip(parameters, buffers, strict=True):
+                self.state[parameter]["momentum_buffer"] = buffer
+
+    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
+        core = gradient.core.add(layer.core, alpha=group["weight_decay"])
+        parts = (core, *gradient.factors)
+        velocity = self._state(layer, "momentum_buffer")
+        if velocity is not None:
+            old = (velocity.core, *velocity.factors)
+            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, old, strict=True)]
+        else:
+            moved = [part.clone() for part in parts]
+        self._set_state(layer, "momentum_buffer", Tangent(moved[0], tuple(moved[1:])))
+        if group["nesterov"]:
+            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, moved, strict=True)]
+        return Tangent(moved[0], tuple(moved[1:]))
+
+
+class TuckerAdamW(TuckerOptimizer):
+    """AdamW on the manifold, for networks that need Adam (transformers); dense parameters take torch's AdamW step.
+
+    >>> from tuckerlab import TuckerLinear
+    >>> optimizer = TuckerAdamW(TuckerLinear(20, 10, ranks=4), lr=1e-3, weight_decay=0.05)
+
+    Adam scales each coordinate by its own second moment, so it needs a basis; here it is the orthonormal coordinates of
+    the tangent space. These move with the factors: from step to step and when ranks adapt, first moments are projected
+    like any tangent vector, and second moments follow a change of basis T with its entrywise square T∘T, which is
+    exact for uncorrelated coordinates and keeps their sum (see `manifold.Transport.squares`). New directions
+    start at the mean second moment. Weight decay is decoupled and acts on the core.
+    """
+
+    vectors = ("exp_avg",)
+    squares = ("exp_avg_sq",)
+
+    def __init__(
+        self,
+        model: Model,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        *,
+        ranks: RankPolicy | None = None,
+        adapt_every: int = 50,
+    ) -> None:
+        _check_range("lr", lr, 0.0)
+        _check_range("betas[0]", betas[0], 0.0, 1.0)
+        _check_range("betas[1]", betas[1], 0.0, 1.0)
+        _check_range("eps", eps, 0.0)
+        _check_range("weight_decay", weight_decay, 0.0)
+        super().__init__(model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every)
+
+    def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
+        states = [self.state[p] for p in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        adamw(
+            list(parameters), [cast(Tensor, p.grad) for p in parameters],
+            [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states], [], [s["step"] for s in states],
+            amsgrad=False, beta1=group["betas"][0], beta2=group["betas"][1], lr=group["lr"],
+            weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+        )  # fmt: skip
+
+    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
+        (beta1, beta2), state = group["betas"], self.state[layer.core]
+        parts = (gradient.core, *gradient.factors)
+        if "step" not in state:
+            zeros = Tangent(torch.zeros_like(parts[0]), tuple(torch.zeros_like(part) for part in parts[1:]))
+            self._set_state(layer, "exp_avg", zeros)
+            self._set_state(layer, "exp_avg_sq", Tangent(zeros.core.clone(), tuple(z.clone() for z in zeros.factors)))
+            state["step"] = torch.zeros(())
+        state["step"] += 1
+        count = float(state["step"])
+        steps = []
+        for parameter, part in zip(self._held[layer], parts, strict=True):
+            mean, square = self.state[parameter]["exp_avg"], self.state[parameter]["exp_avg_sq"]
+            mean.lerp_(part, 1 - beta1)
+            square.mul_(beta2).addcmul_(part, part, value=1 - beta2)
+            scale = (square / (1 - beta2**count)).sqrt_().add_(group["eps"])
+            steps.append(mean / (1 - beta1**count) / scale)
+        return Tangent(steps[0].add_(layer.core, alpha=group["weight_decay"]), tuple(steps[1:]))
+
+
+def _check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    if not low <= value < high:
+        raise TuckerlabError(f"{name} {value}: allowed are numbers from {low:g} up to, not including, {high:g}")

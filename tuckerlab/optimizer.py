@@ -1,0 +1,242 @@
+"""The optimizer on the manifold of Tucker tensors: step, adaptation cycle, and the replacement of parameters.
+
+>>> from tuckerlab import Tolerance, TuckerLinear, TuckerSGD
+>>> model = TuckerLinear(20, 10, ranks=2)
+>>> optimizer = TuckerSGD(model, lr=0.1, ranks=Tolerance(0.1, steps=0), adapt_every=1)
+>>> model(torch.randn(8, 20)).square().mean().backward()
+>>> optimizer.step()
+>>> model.ranks                              # grown by one direction, which is on trial until the next adaptation
+(3, 3)
+
+One ordinary backward pass gives ∂L/∂C and ∂L/∂U_i; `manifold.project` turns them into orthonormal coordinates of the
+Riemannian gradient, a subclass keeps its momentum or moments in those coordinates, `manifold.retract` takes the step
+and `manifold.Transport` carries the state along.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
+from tuckerlab.manifold import Point, Tangent, Transport, grown, mode_roots, project, retract, truncated
+from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
+from tuckerlab.tensor import left_singular, unfold
+from tuckerlab.weight import TuckerLayer
+
+Parameters = Sequence[nn.Parameter]
+Entry = nn.Module | nn.Parameter
+Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
+
+
+class TuckerOptimizer(Optimizer):
+    """What TuckerSGD and TuckerAdamW share: the step, the adaptation cycle, and the replacement of parameters.
+
+    `model` is a module, or a list of param groups whose "params" are modules or dense parameters: which parameters
+    form one Tucker weight only a module can say. Every `adapt_every` steps the weights are truncated to what `ranks`
+    chooses and grown again where it says so; `ranks` may be exchanged at any time. A rank change replaces parameters,
+    in the module and in the param groups: what holds parameters by itself (DistributedDataParallel, a moving average)
+    must be made anew after one, or be given `Fixed()` ranks.
+    """
+
+    vectors: ClassVar[tuple[str, ...]]  # names of the state that transforms as a tangent vector; the first drives growth
+    squares: ClassVar[tuple[str, ...]] = ()  # … and as entrywise second moments
+
+    def __init__(
+        self,
+        model: Model,
+        defaults: dict[str, Any],
+        ranks: RankPolicy | None,
+        adapt_every: int,
+    ) -> None:
+        groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
+        if groups and all(isinstance(entry, Tensor) for entry in groups):
+            raise TuckerlabError(
+                f"{type(self).__name__} was given {len(groups)} tensors (model.parameters()?): give it the model itself, "
+                "or param groups with modules, so that it knows which parameters form one Tucker weight"
+            )
+        if adapt_every < 1:
+            raise TuckerlabError(f"adapt_every {adapt_every}: allowed are 1 and above")
+        self.ranks: RankPolicy = ranks or Fixed()
+        self.adapt_every = adapt_every
+        self.steps = 0
+        self._layers: list[list[TuckerLayer]] = []  # for each param group
+        self._held: dict[TuckerLayer, Parameters] = {}
+        self._dense_convolutions: set[nn.Parameter] = set()
+        super().__init__(groups, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
+        entries: Any = param_group["params"]
+        entries = [entries] if isinstance(entries, Entry) else list(entries)
+        modules = [module for entry in entries if isinstance(entry, nn.Module) for module in entry.modules()]
+        parameters = [p for e in entries for p in (e.parameters() if isinstance(e, nn.Module) else [e])]
+        super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
+        layers = [module for module in dict.fromkeys(modules) if isinstance(module, TuckerLayer)]
+        self._layers.append(layers)
+        self._held.update((layer, _parameters(layer)) for layer in layers)
+        dense = (module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd))
+        self._dense_convolutions.update(dense)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of every parameter that has a gradient; every `adapt_every` steps, the ranks adapt.
+
+        Raises DivergedError, before anything has moved, if a gradient is not finite (on a GPU, where looking costs
+        time, at the next adaptation).
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._notice_replaced()
+        self._check_gradients()
+        for group, layers in zip(self.param_groups, self._layers, strict=True):
+            tucker = {p for layer in layers for p in self._held[layer]}
+            self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
+            for layer in layers:
+                if any(p.grad is not None for p in self._held[layer]):
+                    self._step_layer(layer, group)
+        self.steps += 1
+        if self.steps % self.adapt_every == 0:
+            self.adapt()
+        return loss
+
+    @torch.no_grad()
+    def adapt(self, *, grow: bool = True) -> None:
+        """Truncates every weight to the ranks that the policy chooses, then grows it by the policy's growth.
+
+        `step` calls it. Call `adapt(grow=False)` once after training with a policy that grows: it drops the directions
+        that have not proved themselves.
+        """
+        self._notice_replaced()
+        if self.ranks == Fixed():
+            return
+        pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
+        spectra = [_spectrum(layer) for layer, _ in pairs]
+        other = sum(weight.numel() for weight in self._dense_convolutions)
+        chosen = self.ranks.choose(spectra, step=self.steps if grow else None, other=other)
+        for (layer, group), ranks in zip(pairs, chosen, strict=True):
+            if ranks != layer.ranks:
+                self._move(layer, group, truncated(layer.point, ranks))
+            larger = self.ranks.larger(layer.shape, layer.modes, ranks)
+            if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
+                velocity = cast(Tangent, self._state(layer, self.vectors[0]))
+                self._move(layer, group, grown(layer.point, velocity, larger))
+
+    def state_dict(self) -> dict[str, Any]:
+        """As in torch.optim, with the step count that the rank schedule runs on."""
+        return {**super().state_dict(), "adaptation": {"steps": self.steps}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up a saved state; load the model's state first, since that sets the ranks."""
+        self._notice_replaced()
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        indices = [index for group in state_dict["param_groups"] for index in group["params"]]
+        for index, parameter in zip(indices, parameters, strict=False):
+            for value in state_dict["state"].get(index, {}).values():
+                if isinstance(value, Tensor) and value.dim() > 0 and value.shape != parameter.shape:
+                    raise CheckpointError(
+                        f"the optimizer's state holds a tensor {tuple(value.shape)} where the model has a parameter "
+                        f"{tuple(parameter.shape)}: load the model's own state_dict first, it sets the ranks"
+                    )
+        super().load_state_dict(state_dict)
+        self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__.copy()
+
+    # --- what the two optimizers differ in ---------------------------------------------------------------------------
+
+    def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
+        """The direction to step against, after the state has taken up the gradient."""
+        raise NotImplementedError
+
+    # --- the step ----------------------------------------------------------------------------------------------------
+
+    def _step_layer(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
+        held = self._held[layer]
+        if layer.core.dtype not in (torch.float32, torch.float64):
+            raise TuckerlabError(
+                f"a Tucker weight in {layer.core.dtype}: allowed are float32 and float64; keep the parameters in "
+                "float32 and use torch.autocast for mixed precision"
+            )
+        point = Point(*_values(layer))
+        core, *factors = [p.grad if p.grad is not None else torch.zeros_like(p) for p in held]
+        roots = mode_roots(point)
+        direction = self._direction(layer, project(point, core, factors, roots), group)
+        new = retract(point, direction, float(group["lr"]), roots)
+        self._carry(layer, Transport(point, roots, new, mode_roots(new)))
+        for parameter, value in zip(held, (new.core, *new.factors), strict=True):
+            parameter.copy_(value)
+
+    def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
+        """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
+        point = Point(*_values(layer))
+        self._carry(layer, Transport(point, mode_roots(point), new, mode_roots(new)))
+        layer.assign(new)
+        self._replace(layer, group)
+
+    def _carry(self, layer: TuckerLayer, transport: Transport) -> None:
+        for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
+            for name in names:
+                tangent = self._state(layer, name)
+                if tangent is not None:
+                    self._set_state(layer, name, carry(tangent))
+
+    def _state(self, layer: TuckerLayer, name: str) -> Tangent | None:
+        if name not in self.state[layer.core]:
+            return None
+        core, *factors = [self.state[p][name] for p in self._held[layer]]
+        return Tangent(core, tuple(factors))
+
+    def _set_state(self, layer: TuckerLayer, name: str, tangent: Tangent) -> None:
+        for parameter, value in zip(self._held[layer], (tangent.core, *tangent.factors), strict=True):
+            self.state[parameter][name] = value
+
+    # --- parameters that have been replaced --------------------------------------------------------------------------
+
+    def _notice_replaced(self) -> None:
+        """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
+        for group, layers in zip(self.param_groups, self._layers, strict=True):
+            for layer in layers:
+                if any(a is not b for a, b in zip(self._held[layer], _parameters(layer), strict=True)):
+                    self._replace(layer, group)
+
+    def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
+        new = dict(zip(self._held[layer], _parameters(layer), strict=True))
+        group["params"][:] = [new.get(p, p) for p in group["params"]]
+        for old, parameter in new.items():
+            state = self.state.pop(old, {})
+            if all(not isinstance(v, Tensor) or v.dim() == 0 or v.shape == parameter.shape for v in state.values()):
+                self.state[parameter] = state
+        self._held[layer] = list(new.values())
+
+    def _check_gradients(self) -> None:
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        on_host = [g for g in gradients if g.device.type == "cpu"]
+        if on_host and not torch.stack(torch._foreach_norm(on_host)).isfinite().all():
+            raise DivergedError(
+                f"a gradient is not finite at optimizer step {self.steps + 1}: nothing has been changed; lower the "
+                "learning rate, warm it up, or clip gradients"
+            )
+
+
+def _parameters(layer: TuckerLayer) -> list[nn.Parameter]:
+    return [layer.core, *layer.factors]
+
+
+def _values(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
+    return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
+
+
+def _spectrum(layer: TuckerLayer) -> Spectrum:
+    if not layer.core.isfinite().all():
+        raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
+    values = tuple(left_singular(unfold(layer.core, mode))[1].cpu() for mode in layer.modes)
+    return Spectrum(layer.shape, layer.modes, values)

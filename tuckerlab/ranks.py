@@ -1,0 +1,220 @@
+"""How ranks are chosen: `Fixed`, `Tolerance` on the error, `Budget` on the parameters of all layers together.
+
+>>> kernel = Spectrum((8, 6, 3, 3), (0, 1), (torch.tensor([5.0, 1.0, 0.1]), torch.tensor([5.0, 1.0])))
+>>> Tolerance(0.1).choose([kernel])
+[(2, 2)]
+>>> Budget(0.9).choose([kernel])
+[(1, 2)]
+
+A policy sees the singular values of every core and answers with ranks. Given to `tuckerize` it sets the first ranks,
+given to an optimizer it sets how they go on: at each adaptation the cores are truncated to `choose`, then grown by
+`larger`, and the new directions have until the next adaptation to prove themselves.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, prod
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from tuckerlab.errors import RankError
+from tuckerlab.tensor import check_fraction, feasible_ranks, tolerance_ranks
+
+RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
+RAMP_STEPS = 1000  # … and its length in steps where it is not
+
+
+class Spectrum(NamedTuple):
+    """What a policy knows of a layer: the dense weight's shape, factorized modes, singular values (falling) per mode."""
+
+    shape: tuple[int, ...]
+    modes: tuple[int, ...]
+    values: tuple[Tensor, ...]
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The present ranks: a truncation can only lower them."""
+        return tuple(len(values) for values in self.values)
+
+    def stored(self, ranks: Sequence[int]) -> int:
+        """Numbers stored at these ranks: core and factors."""
+        core = list(self.shape)
+        for mode, rank in zip(self.modes, ranks, strict=True):
+            core[mode] = rank
+        return prod(core) + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankPolicy:
+    """What all policies share.
+
+    growth: at each adaptation every mode grows by this fraction of its rank (at least 1); 0 switches growth off.
+    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it (8 suits the tensor cores of a GPU).
+    steps: optimizer steps over which the policy comes down to its target; None is 60 % of the run under `fit`, which
+    knows its length, and 1 000 steps in a loop of your own; 0 is at once.
+    """
+
+    growth: float = 0.0
+    min_rank: int = 1
+    max_rank: int | None = None
+    multiple: int = 1
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.growth <= 1:
+            raise RankError(f"growth {self.growth}: allowed are fractions from 0 (off) to 1 (ranks may double)")
+        top = self.max_rank
+        if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
+            raise RankError(
+                f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "
+                "1 ≤ min_rank ≤ max_rank and multiple ≥ 1"
+            )
+        if self.steps is not None and self.steps < 0:
+            raise RankError(f"steps {self.steps}: allowed are 0 (at once) and above")
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.
+
+        `other` is the number of weights in convolutions that stay dense; `Budget` counts them.
+        """
+        raise NotImplementedError
+
+    def over(self, total_steps: int) -> Self:
+        """The same policy with its schedule fitted to a run of `total_steps`, unless `steps` was given."""
+        return self if self.steps is not None else replace(self, steps=int(RAMP * total_steps))
+
+    def larger(self, shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
+        """The ranks to grow to from `ranks`."""
+        if self.growth == 0:
+            return tuple(ranks)
+        wanted = (self._rounded(rank + max(1, ceil(self.growth * rank))) for rank in ranks)
+        top = [min(shape[mode], self.max_rank or shape[mode]) for mode in modes]
+        return tuple(max(rank, min(new, t)) for rank, new, t in zip(ranks, wanted, top, strict=True))
+
+    def progress(self, step: int | None) -> float:
+        """How far the schedule is, from 0 to 1."""
+        steps = RAMP_STEPS if self.steps is None else self.steps
+        return 1.0 if step is None or step >= steps else step / steps
+
+    def _rounded(self, rank: int) -> int:
+        return ceil(rank / self.multiple) * self.multiple
+
+    def _limited(self, spectrum: Spectrum, ranks: Sequence[int]) -> tuple[int, ...]:
+        """Ranks within the limits, rounded, no larger than the present ones, and such that a tensor can have them."""
+        limited = []
+        for rank, present in zip(ranks, spectrum.ranks, strict=True):
+            top = min(present, self.max_rank or present)
+            rank = self._rounded(max(rank, self.min_rank))
+            limited.append(rank if rank <= top else max(top // self.multiple * self.multiple, 1))
+        return feasible_ranks(spectrum.shape, spectrum.modes, limited)
+
+
+@dataclass(frozen=True)
+class Fixed(RankPolicy):
+    """Ranks that are a fraction of each mode's size, or, without a fraction, the present ones for good.
+
+    >>> Fixed(0.5).choose([Spectrum((8, 6), (0, 1), (torch.ones(6), torch.ones(6)))])
+    [(3, 3)]
+    """
+
+    fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fraction is not None and not (isinstance(self.fraction, int | float) and 0 < self.fraction <= 1):
+            raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """The given fraction of each mode's size, rounded; at least 1."""
+        if self.fraction is None:
+            return [spectrum.ranks for spectrum in spectra]
+        return [self._limited(s, [max(1, round(self.fraction * s.shape[m])) for m in s.modes]) for s in spectra]
+
+
+@dataclass(frozen=True)
+class Tolerance(RankPolicy):
+    """The smallest ranks whose truncation changes each weight by at most `tau` · ‖W‖.
+
+    >>> Tolerance(0.2, growth=0.0, min_rank=2)
+    Tolerance(growth=0.0, min_rank=2, max_rank=None, multiple=1, steps=None, tau=0.2)
+
+    A weight with d factorized modes may discard tau/√d in each, so that the error of all modes together is at most
+    tau (see `tuckerlab.tensor.tolerance_ranks`). The tolerance rises from 0 to tau over `steps`.
+    """
+
+    tau: float = 0.1
+    growth: float = field(default=0.25, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("tolerance", self.tau)
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """The smallest ranks within the tolerance of this step."""
+        tau = self.tau * self.progress(step)
+        return [self._limited(s, tolerance_ranks(s.values, tau)) for s in spectra]
+
+
+@dataclass(frozen=True)
+class Budget(RankPolicy):
+    """All ranks of all layers together, so that a share `compression` of the weights is removed.
+
+    >>> flat, steep = torch.ones(8), torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001])
+    >>> layers = [Spectrum((8, 8), (0, 1), (flat, flat)), Spectrum((8, 8), (0, 1), (steep, steep))]
+    >>> Budget(0.4).choose(layers)
+    [(2, 2), (2, 2)]
+
+    Directions go in the order of σ²/‖C‖², the share of its weight's energy that each carries, over all modes of all
+    layers, until the target is met. Counted are the weights of all convolutions, those that stay dense included, and
+    of the factorized linear layers. The target rises as 1 − (1 − t)³ over `steps` (Zhu and Gupta, "To prune, or not to
+    prune", 2017): fast while there is much to spare, slowly at the end.
+    """
+
+    compression: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("budget", self.compression)
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """The largest ranks that meet this step's target; RankError where none can."""
+        target = self.compression * (1 - (1 - self.progress(step)) ** 3)
+        total = sum(prod(spectrum.shape) for spectrum in spectra) + other
+        turns = _removal_order(spectra)
+
+        def ranks_after(removed: int) -> list[tuple[int, ...]]:
+            return [
+                self._limited(spectrum, [int((turn >= removed).sum()) for turn in layer])
+                for spectrum, layer in zip(spectra, turns, strict=True)
+            ]
+
+        def stored_after(removed: int) -> int:
+            return other + sum(s.stored(r) for s, r in zip(spectra, ranks_after(removed), strict=True))
+
+        directions = sum(len(turn) for layer in turns for turn in layer)
+        removed = bisect_left(range(directions), True, key=lambda n: stored_after(n) <= (1 - target) * total)
+        if removed == directions and stored_after(removed) > (1 - target) * total:
+            least = stored_after(removed)
+            raise RankError(
+                f"budget {target:.4g} cannot be met: with every rank at its minimum {least} of {total} weights remain, "
+                f"so at most {1 - least / total:.4g} can be removed here ({other} weights are in dense convolutions)"
+            )
+        return ranks_after(removed)
+
+
+def _removal_order(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+    """For each direction of each mode of each layer the turn at which it goes: the least energy first.
+
+    Of equal energies the one goes first that has more before it in its mode, so that equal modes shrink together.
+    """
+    energies = [[v.double().square() / v.double().square().sum().clamp(min=1e-300) for v in s.values] for s in spectra]
+    flat = [energy for layer in energies for energy in layer]
+    if not flat:
+        return []
+    places = torch.cat([torch.arange(len(energy), 0, -1) for energy in flat]).argsort(stable=True)
+    order = places[torch.cat(flat)[places].argsort(stable=True)]
+    turns = iter(order.argsort().split([len(energy) for energy in flat]))
+    return [[next(turns) for _ in layer] for layer in energies]
