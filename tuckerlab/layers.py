@@ -56,8 +56,17 @@ class TuckerLinear(TuckerLayer):
         >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
         (6, 6)
         """
-        layer = cls(dense.in_features, dense.out_features, 1, bias=False, device="meta")
-        return layer._from_weight(dense.weight, dense.bias, ranks, tolerance)
+        return cls.like(dense, 1, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
+
+    @classmethod
+    def like(cls, dense: nn.Linear, ranks: int | Sequence[int], device: torch.device | str | None = None) -> Self:
+        """A new random layer with a dense layer's arguments, on its device if no other is given.
+
+        >>> TuckerLinear.like(nn.Linear(8, 6), ranks=2).ranks
+        (2, 2)
+        """
+        device = device or dense.weight.device
+        return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
@@ -100,8 +109,6 @@ class TuckerConv(TuckerLayer):
         dense = self.dense_class(
             in_channels, out_channels, kernel_size, **options, padding_mode=padding_mode, device="meta"
         )
-        if isinstance(modes, str):
-            modes = tuple(range(dense.weight.dim())) if modes == "all" else CHANNELS
         super().__init__(dense.weight.shape, ranks, modes, bias, device, dtype)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, dense.kernel_size
         self.stride, self.padding, self.dilation = dense.stride, dense.padding, dense.dilation
@@ -121,13 +128,28 @@ class TuckerConv(TuckerLayer):
         >>> TuckerConv2d.from_dense(nn.Conv2d(8, 16, 3), ranks=(4, 4)).core.shape
         torch.Size([4, 4, 3, 3])
         """
+        return cls.like(dense, 1, modes, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
+
+    @classmethod
+    def like(
+        cls,
+        dense: nn.modules.conv._ConvNd,
+        ranks: int | Sequence[int],
+        modes: str | Sequence[int] = "channels",
+        device: torch.device | str | None = None,
+    ) -> Self:
+        """A new random layer with a dense layer's arguments, on its device if no other is given.
+
+        >>> TuckerConv2d.like(nn.Conv2d(8, 16, 3, stride=2), ranks=4).stride
+        (2, 2)
+        """
         if dense.groups != 1:
             raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
-        layer = cls(
-            dense.in_channels, dense.out_channels, dense.kernel_size, 1, dense.stride, dense.padding, dense.dilation,
-            False, dense.padding_mode, modes, "meta",
+        return cls(
+            dense.in_channels, dense.out_channels, dense.kernel_size, ranks, dense.stride, dense.padding,
+            dense.dilation, dense.bias is not None, dense.padding_mode, modes,
+            device or dense.weight.device, dense.weight.dtype,
         )  # fmt: skip
-        return layer._from_weight(dense.weight, dense.bias, ranks, tolerance)
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, …) → (N, out_channels, …)."""

@@ -63,8 +63,7 @@ def random_point(
     for mode, rank in zip(modes, ranks, strict=True):
         core_shape[mode] = rank
     factors = tuple(
-        torch.linalg.qr(torch.randn(shape[mode], rank, dtype=dtype))[0]
-        for mode, rank in zip(modes, ranks, strict=True)
+        torch.linalg.qr(torch.randn(shape[mode], rank, dtype=dtype))[0] for mode, rank in zip(modes, ranks, strict=True)
     )
     return Point(torch.randn(core_shape, dtype=dtype), factors, tuple(modes))
 
@@ -102,7 +101,7 @@ def mode_roots(point: Point) -> tuple[Tensor, ...]:
         gram = matrix @ matrix.mT
         info = torch.finfo(gram.dtype)
         diagonal = gram.diagonal()
-        diagonal += 10 * info.eps * diagonal.sum() + info.tiny ** 0.5
+        diagonal += 10 * info.eps * diagonal.sum() + info.tiny**0.5
         roots.append(torch.linalg.cholesky_ex(gram).L)
     return tuple(roots)
 

@@ -112,7 +112,9 @@ class TuckerAdamW(TuckerOptimizer):
         _check_range("betas[1]", betas[1], 0.0, 1.0)
         _check_range("eps", eps, 0.0)
         _check_range("weight_decay", weight_decay, 0.0)
-        super().__init__(model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every)
+        super().__init__(
+            model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every
+        )
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         states = [self.state[p] for p in parameters]

@@ -14,6 +14,7 @@ and `manifold.Transport` carries the state along.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, cast
 
 import torch
@@ -41,7 +42,9 @@ class TuckerOptimizer(Optimizer):
     must be made anew after one, or be given `Fixed()` ranks.
     """
 
-    vectors: ClassVar[tuple[str, ...]]  # names of the state that transforms as a tangent vector; the first drives growth
+    vectors: ClassVar[
+        tuple[str, ...]
+    ]  # names of the state that transforms as a tangent vector; the first drives growth
     squares: ClassVar[tuple[str, ...]] = ()  # … and as entrywise second moments
 
     def __init__(
@@ -71,6 +74,12 @@ class TuckerOptimizer(Optimizer):
         """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
         entries: Any = param_group["params"]
         entries = [entries] if isinstance(entries, Entry) else list(entries)
+        for entry in entries:
+            if not isinstance(entry, nn.Module | Tensor):
+                raise TuckerlabError(
+                    f"a param group with a {type(entry).__name__} in its params (named_parameters()?): allowed are "
+                    "modules and dense parameters"
+                )
         modules = [module for entry in entries if isinstance(entry, nn.Module) for module in entry.modules()]
         parameters = [p for e in entries for p in (e.parameters() if isinstance(e, nn.Module) else [e])]
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
@@ -93,12 +102,13 @@ class TuckerOptimizer(Optimizer):
                 loss = closure()
         self._notice_replaced()
         self._check_gradients()
-        for group, layers in zip(self.param_groups, self._layers, strict=True):
-            tucker = {p for layer in layers for p in self._held[layer]}
-            self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
-            for layer in layers:
-                if any(p.grad is not None for p in self._held[layer]):
-                    self._step_layer(layer, group)
+        with self._no_autocast():
+            for group, layers in zip(self.param_groups, self._layers, strict=True):
+                tucker = {p for layer in layers for p in self._held[layer]}
+                self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
+                for layer in layers:
+                    if any(p.grad is not None for p in self._held[layer]):
+                        self._step_layer(layer, group)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -109,22 +119,25 @@ class TuckerOptimizer(Optimizer):
         """Truncates every weight to the ranks that the policy chooses, then grows it by the policy's growth.
 
         `step` calls it. Call `adapt(grow=False)` once after training with a policy that grows: it drops the directions
-        that have not proved themselves.
+        that have not proved themselves. Frozen weights stay as they are.
         """
         self._notice_replaced()
         if self.ranks == Fixed():
             return
         pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
-        spectra = [_spectrum(layer) for layer, _ in pairs]
-        other = sum(weight.numel() for weight in self._dense_convolutions)
-        chosen = self.ranks.choose(spectra, step=self.steps if grow else None, other=other)
-        for (layer, group), ranks in zip(pairs, chosen, strict=True):
-            if ranks != layer.ranks:
-                self._move(layer, group, truncated(layer.point, ranks))
-            larger = self.ranks.larger(layer.shape, layer.modes, ranks)
-            if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
-                velocity = cast(Tangent, self._state(layer, self.vectors[0]))
-                self._move(layer, group, grown(layer.point, velocity, larger))
+        frozen = [layer for layer, _ in pairs if not layer.core.requires_grad]
+        pairs = [(layer, group) for layer, group in pairs if layer.core.requires_grad]
+        other = sum(w.numel() for w in self._dense_convolutions) + sum(layer.stored_numel for layer in frozen)
+        with self._no_autocast():
+            spectra = [_spectrum(layer) for layer, _ in pairs]
+            chosen = self.ranks.choose(spectra, step=self.steps if grow else None, other=other)
+            for (layer, group), ranks in zip(pairs, chosen, strict=True):
+                if ranks != layer.ranks:
+                    self._move(layer, group, truncated(layer.point, ranks))
+                larger = self.ranks.larger(layer.shape, layer.modes, ranks)
+                if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
+                    velocity = cast(Tangent, self._state(layer, self.vectors[0]))
+                    self._move(layer, group, grown(layer.point, velocity, larger))
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
@@ -146,7 +159,9 @@ class TuckerOptimizer(Optimizer):
         self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
+        """For copies and pickles: what torch.optim keeps, and our own; not the wrappers that schedulers put on `step`."""
+        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_dense_convolutions")
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
 
     # --- what the two optimizers differ in ---------------------------------------------------------------------------
 
@@ -158,6 +173,13 @@ class TuckerOptimizer(Optimizer):
         raise NotImplementedError
 
     # --- the step ----------------------------------------------------------------------------------------------------
+
+    def _no_autocast(self) -> ExitStack:
+        """Whoever has the whole loop under autocast: a step in half precision would leave the manifold."""
+        stack = ExitStack()
+        for device in {p.device.type for group in self.param_groups for p in group["params"]}:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        return stack
 
     def _step_layer(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
         held = self._held[layer]

@@ -107,8 +107,12 @@ class RankPolicy:
         limited = []
         for rank, present in zip(ranks, spectrum.ranks, strict=True):
             top = min(present, self.max_rank or present)
-            rank = self._rounded(max(rank, self.min_rank))
-            limited.append(rank if rank <= top else max(top // self.multiple * self.multiple, 1))
+            needed = min(max(rank, self.min_rank), top)
+            rounded = self._rounded(needed)
+            if rounded > top:  # the multiple below; a mode too small for that keeps the rank it needs
+                lower = top // self.multiple * self.multiple
+                rounded = lower if lower >= self.min_rank else needed
+            limited.append(rounded)
         return feasible_ranks(spectrum.shape, spectrum.modes, limited)
 
 

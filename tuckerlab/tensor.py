@@ -170,7 +170,9 @@ def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]
     tuckerlab.errors.RankError: rank 9 in mode 0 of a weight of shape (8, 4, 3, 3): allowed are 1 to 8
     """
     if len(ranks) != len(modes):
-        raise RankError(f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} factorized modes {tuple(modes)}: give one each")
+        raise RankError(
+            f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} factorized modes {tuple(modes)}: give one each"
+        )
     for mode, rank in zip(modes, ranks, strict=True):
         if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= shape[mode]:
             raise RankError(

@@ -22,6 +22,22 @@ from tuckerlab.tensor import check_ranks, feasible_ranks, truncate
 CHANNELS = (0, 1)
 
 
+def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
+    """The modes of a weight of order `dim` that are meant: "channels" (0 and 1), "all", or the numbers themselves.
+
+    >>> factorized_modes(4, "all")
+    (0, 1, 2, 3)
+    """
+    named = {"channels": CHANNELS, "all": tuple(range(dim))}
+    numbers = named.get(modes, ()) if isinstance(modes, str) else tuple(modes)
+    if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(dim)):
+        raise RankError(
+            f"modes {modes!r} of a weight of order {dim}: allowed are 'channels', 'all', or different numbers "
+            f"from 0 to {dim - 1}"
+        )
+    return numbers
+
+
 class TuckerLayer(nn.Module):
     """A layer with weight W = C ×_i U_i over `modes`: `core` C and `factors` U_i (n_i × r_i, orthonormal columns).
 
@@ -39,13 +55,13 @@ class TuckerLayer(nn.Module):
         self,
         shape: Sequence[int],
         ranks: int | Sequence[int],
-        modes: Sequence[int] = CHANNELS,
+        modes: str | Sequence[int] = CHANNELS,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.modes = tuple(shape), tuple(modes)
+        self.shape, self.modes = tuple(shape), factorized_modes(len(shape), modes)
         ranks = (ranks,) * len(self.modes) if isinstance(ranks, int) else tuple(ranks)
         check_ranks(self.shape, self.modes, ranks)
         core_shape = list(self.shape)

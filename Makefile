@@ -1,0 +1,39 @@
+# The commands of this project; `make` alone lists them. Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help poc test lab bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+poc: $(READY) ## train a network dense and in Tucker format, side by side (ARGS="--dataset cifar10")
+	$(BIN)/tuckerlab poc $(ARGS)
+
+# One thread a test process: several processes that each use every core only get into each other's way.
+test: $(READY) ## lint, types, tests and the examples in the docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+lab: $(READY) ## open the course in JupyterLab
+	$(BIN)/tuckerlab lab $(ARGS)
+
+bench: $(READY) ## measure speed and memory on this machine
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove the environment and all caches (runs/ stays)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find tuckerlab tests notebooks benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamp is newer than the two files that say what to install, or the environment is brought up to date.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d: make PYTHON=/path/to/python3 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[notebooks,test,dev]'
+	@touch $@

@@ -1,0 +1,158 @@
+"""Batches and augmentation, against a slow version that takes one picture at a time."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tuckerlab.augment import Augmentation, augment, batches, default_augmentation, epoch_order
+from tuckerlab.datasets import ImageData, load_data
+from tuckerlab.errors import DataError
+
+
+def every_result(picture: Tensor, padding: int, flip: bool) -> dict[bytes, tuple[int, int, bool]]:
+    """All that a crop after reflect padding, and a flip, can make of one picture (C × H × W)."""
+    _, height, width = picture.shape
+    padded = F.pad(picture[None].double(), (padding,) * 4, mode="reflect")[0].to(picture.dtype)
+    results = {}
+    for top in range(2 * padding + 1):
+        for left in range(2 * padding + 1):
+            crop = padded[:, top : top + height, left : left + width]
+            results[crop.contiguous().numpy().tobytes()] = (top, left, False)
+            if flip:
+                results[crop.flip(2).contiguous().numpy().tobytes()] = (top, left, True)
+    return results
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("shape", "padding"), [((1, 8, 8), 1), ((3, 6, 9), 2), ((2, 5, 5), 4)])
+def test_every_crop_and_flip_comes_and_nothing_else(shape: tuple[int, int, int], padding: int, flip: bool) -> None:
+    picture = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    possible = every_result(picture, padding, flip)
+    torch.manual_seed(1)
+    results = augment(picture.expand(3000, *shape), crop_padding=padding, flip=flip)
+    assert results.dtype == torch.uint8
+    met = [possible[result.numpy().tobytes()] for result in results]  # a KeyError: what cannot be
+    assert len(set(met)) == len(possible)
+
+
+def test_half_of_the_pictures_are_flipped() -> None:
+    picture = torch.arange(8, dtype=torch.uint8).expand(4000, 1, 8, 8)
+    torch.manual_seed(0)
+    flipped = augment(picture, flip=True)[:, 0, 0, 0] == 7
+    assert 0.47 < flipped.double().mean() < 0.53
+
+
+def test_each_picture_is_moved_by_itself_and_channels_together() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8)
+    images = ramp.expand(50, 3, 8, 8)
+    torch.manual_seed(0)
+    results = augment(images, crop_padding=3, flip=True)
+    assert torch.equal(results[:, 0], results[:, 1])
+    assert torch.equal(results[:, 0], results[:, 2])
+    assert len({result.numpy().tobytes() for result in results}) > 20
+
+
+def test_the_seed_decides() -> None:
+    images = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)
+
+    def seeded(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return Augmentation(2, flip=True)(images)
+
+    assert torch.equal(seeded(3), seeded(3))
+    assert not torch.equal(seeded(3), seeded(4))
+
+
+def test_nothing_asked_nothing_done() -> None:
+    images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
+    before = images.clone()
+    assert torch.equal(augment(images), before)
+    augment(images, crop_padding=2, flip=True)
+    assert torch.equal(images, before)  # the data set itself is never changed
+
+
+def test_layout_and_dtype_do_not_matter() -> None:
+    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+    torch.manual_seed(0)
+    expected = augment(images, crop_padding=2, flip=True)
+    torch.manual_seed(0)
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(augment(last, crop_padding=2, flip=True), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_it_stays_there_and_repeats() -> None:
+    images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8, device="cuda")
+
+    def seeded() -> Tensor:
+        torch.manual_seed(0)
+        return augment(images, crop_padding=4, flip=True)
+
+    assert seeded().is_cuda
+    assert torch.equal(seeded(), seeded())
+
+
+@pytest.mark.parametrize("padding", [-1, 8, 9])
+def test_padding_out_of_range(padding: int) -> None:
+    with pytest.raises(DataError, match=rf"crop_padding {padding}: .* between 0 and 7"):
+        augment(torch.zeros(1, 1, 8, 8), crop_padding=padding)
+
+
+def test_defaults_by_data_set() -> None:
+    def named(name: str, size: int) -> ImageData:
+        images, labels = torch.zeros(2, 1, size, size, dtype=torch.uint8), torch.tensor([0, 1])
+        return ImageData(name, images, labels, images, labels, ("a", "b"))
+
+    assert default_augmentation(load_data("digits")) == Augmentation(1, flip=False)
+    assert default_augmentation(named("cifar10", 32)) == Augmentation(4, flip=True)
+    assert default_augmentation(named("folder:x", 64)) == Augmentation(8, flip=True)
+    assert default_augmentation(named("folder:x", 4)) == Augmentation(0, flip=True)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
+def test_batches_are_the_order_in_pieces(batch_size: int, drop_last: bool) -> None:
+    images, labels = torch.arange(10 * 4).reshape(10, 1, 2, 2), torch.arange(10)
+    order = epoch_order(10, seed=5, epoch=2)
+    pieces = list(batches(images, labels, batch_size, order=order, drop_last=drop_last))
+    kept = 10 - 10 % batch_size if drop_last else 10
+    assert torch.equal(torch.cat([y for _, y in pieces]), order[:kept])
+    assert all(torch.equal(x, images[y]) for x, y in pieces)
+    assert {len(y) for _, y in pieces[:-1]} <= {batch_size}
+    in_order = torch.cat([y for _, y in batches(images, labels, batch_size)])
+    assert torch.equal(in_order, labels)
+
+
+@pytest.mark.parametrize(
+    ("count", "labels", "batch_size", "drop_last", "words"),
+    [
+        (4, 4, 0, False, "batch_size 0: .* 1 or more"),
+        (4, 4, 2.0, False, "batch_size 2.0: .* whole number"),
+        (4, 4, True, False, "batch_size True"),
+        (0, 0, 2, False, "no pictures"),
+        (4, 4, 5, True, "batch_size 5 with 4 pictures .* take 4 or less"),
+        (4, 3, 2, False, "4 pictures but 3 labels"),
+    ],
+)
+def test_batches_complain_before_the_first(
+    count: int, labels: int, batch_size: int, drop_last: bool, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        batches(torch.zeros(count, 1, 4, 4), torch.zeros(labels), batch_size, drop_last=drop_last)
+
+
+def test_epoch_orders() -> None:
+    order = epoch_order(1000, seed=0, epoch=0)
+    assert torch.equal(order.sort().values, torch.arange(1000))
+    torch.manual_seed(123)  # no influence
+    assert torch.equal(epoch_order(1000, seed=0, epoch=0), order)
+    others = {(seed, epoch): epoch_order(1000, seed, epoch) for seed in range(4) for epoch in range(4)}
+    assert len({o.numpy().tobytes() for o in others.values()}) == 16
+    assert epoch_order(6, seed=0, epoch=1).tolist() == [1, 4, 3, 0, 2, 5]  # the same on every machine
+
+
+def test_epoch_order_of_a_negative_seed() -> None:
+    with pytest.raises(DataError, match="seed -1: it must be a whole number, 0 or more"):
+        epoch_order(4, seed=-1, epoch=0)

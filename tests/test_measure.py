@@ -1,0 +1,263 @@
+"""Counts, multiply-adds and memory against formulas worked out by hand; timings against their definition."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab import TuckerConv2d, TuckerLinear, TuckerSGD
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.measure import (
+    Counts,
+    Timing,
+    checkpoint_bytes,
+    count_parameters,
+    interleave,
+    latency,
+    multiply_adds,
+    training_memory,
+    undisturbed,
+)
+
+
+def tucker_network() -> nn.Sequential:
+    """1 → 8 channels dense, 8 → 16 in Tucker format with ranks (4, 2), classifier 16 · 16 → 10 of rank 3."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        TuckerConv2d(8, 16, 3, ranks=(4, 2), padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        TuckerLinear(256, 10, ranks=3),
+    )
+
+
+TUCKER_CONV = 4 * 2 * 9 + 16 * 4 + 8 * 2
+TUCKER_LINEAR = 3 * 3 + 10 * 3 + 256 * 3
+
+
+class TestCounts:
+    def test_dense_network(self) -> None:
+        model = nn.Sequential(nn.Conv2d(3, 8, (3, 5)), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 2))
+        assert count_parameters(model) == Counts(360, 360, 360 + 8 + 16 + 18, 360 + 8 + 16 + 18)
+        assert count_parameters(model).conv_compression == count_parameters(model).compression == 0
+
+    def test_tucker_network(self) -> None:
+        biases_and_norm = 8 + 16 + 16 + 10
+        counts = count_parameters(tucker_network())
+        assert counts.conv_stored == 72 + TUCKER_CONV
+        assert counts.conv_dense == 72 + 16 * 8 * 9
+        assert counts.total_stored == 72 + TUCKER_CONV + TUCKER_LINEAR + biases_and_norm
+        assert counts.total_dense == 72 + 16 * 8 * 9 + 2560 + biases_and_norm
+        assert counts.conv_compression == pytest.approx(1 - (72 + 152) / (72 + 1152))
+
+    @pytest.mark.parametrize(("layer", "weights"), [(nn.Conv1d(4, 6, 3, groups=2), 36), (nn.Conv3d(2, 3, 2), 48)])
+    def test_every_convolution_counts(self, layer: nn.Module, weights: int) -> None:
+        assert count_parameters(layer).conv_stored == weights
+
+    def test_shared_layers_and_shared_weights_count_once(self) -> None:
+        conv, twin = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+        twin.weight = conv.weight
+        assert count_parameters(nn.Sequential(conv, conv, twin)) == Counts(144, 144, 152, 152)
+        shared = TuckerConv2d(4, 4, 3, ranks=2)
+        assert count_parameters(nn.Sequential(shared, shared)) == count_parameters(shared)
+
+    def test_without_parameters(self) -> None:
+        assert count_parameters(nn.ReLU()).compression == 0
+
+
+class TestMultiplyAdds:
+    @pytest.mark.parametrize(
+        ("layer", "expected"),
+        [
+            (nn.Conv2d(3, 8, 5, stride=2, padding=2), 16 * 16 * 8 * 3 * 25),
+            (nn.Conv2d(3, 6, 3, groups=3), 30 * 30 * 6 * 1 * 9),
+            (nn.Sequential(nn.Flatten(), nn.Linear(3072, 7)), 3072 * 7),
+            (
+                TuckerConv2d(3, 8, 3, ranks=(4, 2), stride=2, padding=1),
+                32 * 32 * 3 * 2 + 16 * 16 * (2 * 4 * 9 + 4 * 8),
+            ),
+            (nn.Sequential(nn.Flatten(), TuckerLinear(3072, 7, ranks=5)), 3072 * 5 + 25 + 5 * 7),
+            (nn.MaxPool2d(2), 0),
+        ],
+    )
+    def test_by_formula(self, layer: nn.Module, expected: int) -> None:
+        assert multiply_adds(layer, (3, 32, 32)) == expected
+
+    def test_leaves_the_model_as_it_was(self) -> None:
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2).eval(), nn.Dropout()).double()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        multiply_adds(model, (1, 8, 8))
+        assert [module.training for module in model.modules()] == [True, True, False, True]
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+class TestTiming:
+    def test_statistics(self) -> None:
+        times = Timing((4.0, 1.0, 3.0, 2.0, 100.0))
+        assert (times.median_ms, times.iqr_ms, times.runs) == (3.0, 2.0, 5)
+
+    def test_latency_is_that_of_the_call(self) -> None:
+        class Slow(nn.Module):
+            def forward(self, images: Tensor) -> Tensor:
+                assert not self.training
+                assert torch.is_inference_mode_enabled()
+                time.sleep(0.01)
+                return images
+
+        model = Slow()
+        timing = latency(model, torch.zeros(4, 1), min_seconds=0.05)
+        assert 10 <= timing.median_ms < 500
+        assert timing.runs >= 5
+        assert timing.batch == 4
+        assert model.training
+
+    def test_interleave_takes_turns(self) -> None:
+        order: list[str] = []
+        functions: dict[str, Callable[[], object]] = {
+            "a": lambda: order.append("a"),
+            "b": lambda: order.append("b"),
+        }
+        times = interleave(functions, repeats=3, warmup=1)
+        assert "".join(order) == "ab" * 4
+        assert [timing.runs for timing in times.values()] == [3, 3]
+
+    def test_a_ratio_survives_a_machine_that_slows_down(self) -> None:
+        drift = np.linspace(1, 10, 15)
+        assert Timing(tuple(2 * drift)).ratio(Timing(tuple(drift))) == pytest.approx(2)
+
+    def test_bad_input(self) -> None:
+        with pytest.raises(TuckerlabError, match="3 runs against 1"):
+            Timing((1.0, 2.0, 3.0)).ratio(Timing((1.0,)))
+        with pytest.raises(TuckerlabError, match="repeats=0"):
+            interleave({}, repeats=0)
+
+
+class TestMemory:
+    def stepped(self, model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> torch.optim.Optimizer:
+        model(images).square().mean().backward()
+        optimizer.step()
+        return optimizer
+
+    @pytest.mark.parametrize(("momentum", "state"), [(0.0, 0), (0.9, 4 * 30 * 11)])
+    def test_linear_by_formula(self, momentum: float, state: int) -> None:
+        model, images, labels = nn.Linear(10, 30), torch.randn(8, 10), torch.zeros(8, dtype=torch.long)
+        optimizer = self.stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum), images)
+        memory = training_memory(model, optimizer, (images, labels))
+        assert memory.weights == memory.gradients == 4 * 30 * 11
+        assert memory.optimizer_state == state
+        logarithms, total_weight = 4 * 8 * 30, 4
+        assert memory.activations == 4 * 8 * 10 + logarithms + 8 * 8 + total_weight
+        assert memory.total == memory.weights + memory.gradients + state + memory.activations
+        assert memory.peak_allocated is None
+
+    def test_buffers_frozen_weights_and_adam(self) -> None:
+        model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))
+        model[0].requires_grad_(False)
+        optimizer = self.stepped(model, torch.optim.Adam(model[1].parameters()), torch.randn(5, 4))
+        memory = training_memory(model, optimizer, (torch.randn(5, 4), torch.zeros(5, dtype=torch.long)))
+        assert memory.weights == 4 * (30 + 12) + 4 * 12 + 8  # running mean and variance, and the batch count
+        assert memory.gradients == 4 * 12
+        assert memory.optimizer_state == 2 * 4 * 12 + 2 * 4  # two moments, and a step count for each parameter
+
+    def test_tucker_network(self) -> None:
+        model = tucker_network()
+        images = torch.randn(4, 1, 4, 4)
+        optimizer = self.stepped(model, TuckerSGD(model, lr=0.01, momentum=0.9), images)
+        memory = training_memory(model, optimizer, (images, torch.zeros(4, dtype=torch.long)))
+        numbers = count_parameters(model).total_stored
+        assert memory.gradients == 4 * numbers
+        assert memory.weights == 4 * numbers + 4 * 16 + 8
+        assert 4 * (TUCKER_CONV + TUCKER_LINEAR) <= memory.optimizer_state <= 4 * numbers + 256
+
+    def test_a_slice_of_a_data_set_is_not_the_data_set(self) -> None:
+        model, data, labels = nn.Linear(10, 3), torch.randn(1000, 10), torch.zeros(1000, dtype=torch.long)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        sliced = training_memory(model, optimizer, (data[:8], labels[:8]))
+        assert sliced == training_memory(model, optimizer, (data[:8].clone(), labels[:8].clone()))
+
+    def test_a_loss_of_ones_own_and_the_parts_of_an_activation(self) -> None:
+        model = nn.Linear(10, 4)
+        images = torch.randn(8, 10)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        memory = training_memory(model, optimizer, lambda: sum(x.square().sum() for x in model(images).chunk(2, 1)))
+        assert memory.activations == 4 * 8 * 10 + 4 * 8 * 4  # the two halves look into one tensor
+
+    def test_leaves_everything_as_it_was(self) -> None:
+        model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout()).eval()
+        images, labels = torch.randn(5, 4), torch.zeros(5, dtype=torch.long)
+        optimizer = self.stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), images)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        gradients = [parameter.grad for parameter in model.parameters()]
+        state = torch.random.get_rng_state()
+        training_memory(model, optimizer, (images, labels))
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+        assert all(parameter.grad is grad for parameter, grad in zip(model.parameters(), gradients, strict=True))
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert not any(module.training for module in model.modules())
+
+    @pytest.mark.parametrize("make", [torch.optim.Adam, lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)])
+    def test_before_the_first_step(self, make: Callable[..., torch.optim.Optimizer]) -> None:
+        model = nn.Linear(2, 2)
+        with pytest.raises(TuckerlabError, match="after its first step"):
+            training_memory(model, make(model.parameters()), (torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)))
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    def test_peak_on_cuda(self) -> None:
+        others = torch.zeros(10**8, device="cuda")
+        model = nn.Sequential(nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 10)).cuda()
+        images, labels = (
+            torch.randn(512, 1000, device="cuda"),
+            torch.zeros(512, dtype=torch.long, device="cuda"),
+        )
+        optimizer = self.stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), images)
+        memory = training_memory(model, optimizer, (images, labels))
+        assert memory.peak_allocated is not None
+        assert 0.8 * memory.total < memory.peak_allocated < 2 * memory.total + 2**25
+        assert memory.peak_allocated < others.nbytes
+
+
+def test_undisturbed_restores_after_an_error() -> None:
+    model = nn.BatchNorm1d(3)
+    with pytest.raises(ValueError, match="Expected more than 1 value"), undisturbed(model, training=True):
+        model(model(torch.randn(4, 3))[:1])
+    assert model.running_mean is not None
+    assert model.running_mean.tolist() == [0, 0, 0]
+
+
+class TestCheckpointBytes:
+    def test_is_the_size_of_the_file(self) -> None:
+        model = tucker_network()
+        assert checkpoint_bytes(model) == len(safetensors.torch.save(model.state_dict()))
+
+    def test_tied_and_channels_last_weights(self) -> None:
+        first, second = nn.Linear(50, 50, bias=False), nn.Linear(50, 50, bias=False)
+        second.weight = first.weight
+        assert checkpoint_bytes(nn.Sequential(first, second)) == checkpoint_bytes(nn.Sequential(first))
+        conv = nn.Conv2d(8, 8, 3)
+        assert checkpoint_bytes(conv.to(memory_format=torch.channels_last)) == checkpoint_bytes(nn.Conv2d(8, 8, 3))
+
+
+def test_measuring_costs_no_accuracy_of_later_training() -> None:
+    """A run that is measured between two steps ends with the same weights as one that is not."""
+    weights = []
+    for measured in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(), nn.Linear(6, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        images, labels = torch.randn(16, 4), torch.randint(3, (16,))
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            if measured and optimizer.state:
+                training_memory(model, optimizer, (images, labels))
+                latency(model, images, min_seconds=0.001)
+            optimizer.step()
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    assert torch.equal(*weights)

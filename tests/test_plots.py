@@ -1,0 +1,199 @@
+"""Figures: the data they show, what their headlines say, that nothing is cut off and nothing left open."""
+
+import sys
+import threading
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from made_up import dense, facts, tucker
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from tuckerlab.errors import DataError
+from tuckerlab.finding import finding
+from tuckerlab.plots import accuracy_vs_parameters, figures, ranks_over_time, save_figures, training_curves
+from tuckerlab.record import Records
+
+
+@pytest.fixture
+def records() -> Records:
+    return dense() + tucker()
+
+
+def texts(figure: Figure) -> list[Text]:
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+class TestFinding:
+    @pytest.mark.parametrize(
+        ("accuracy", "size", "line"),
+        [
+            (0.977, 1_000, "Tucker: 10× fewer conv parameters, −0.3 points of test accuracy"),
+            (0.98, 41, "Tucker: 244× fewer conv parameters, the same test accuracy"),
+            (0.7, 4_000, "Tucker: 2.5× fewer conv parameters, −28.0 points of test accuracy"),
+            (0.985, 12_500, "Tucker: 1.2× more conv parameters, +0.5 points of test accuracy"),
+        ],
+    )
+    def test_is_computed(self, accuracy: float, size: int, line: str) -> None:
+        assert finding(dense() + tucker(test_accuracy=accuracy, conv_parameters=size)) == line
+
+    def test_takes_the_smallest_that_is_good_enough(self) -> None:
+        others = [
+            tucker(f"t{size}", label=f"Tucker {size}", conv_parameters=size, test_accuracy=accuracy)
+            for size, accuracy in ((5_000, 0.985), (500, 0.975), (100, 0.8))
+        ]
+        assert finding(Records.concat([dense(), *others])).startswith("Tucker 500: 20× fewer")
+        assert finding(dense(test_accuracy=1) + Records.concat(others)).startswith("Tucker 5000: 2.0× fewer")
+
+    def test_averages_seeds(self) -> None:
+        seeds = [tucker(f"t{i}", seed=i, test_accuracy=accuracy) for i, accuracy in enumerate((0.95, 0.97, 0.99))]
+        assert "−1.0 points" in finding(Records.concat([dense(), *seeds]))
+
+    def test_is_silent_without_a_comparison(self, records: Records) -> None:
+        for incomparable in (dense(), tucker(), records + tucker("c", dataset="cifar10"), Records()):
+            assert finding(incomparable) == ""
+
+    def test_networks_without_convolutions_count_all_parameters(self) -> None:
+        none = {"conv_parameters": 0, "conv_compression": 0.0}
+        assert "7.0× fewer parameters" in finding(dense(**none) + tucker(**none))
+
+
+class TestTrainingCurves:
+    def test_lines(self, records: Records) -> None:
+        figure = training_curves(records)
+        accuracy, loss = figure.axes
+        lines = [np.array(line.get_data()) for line in accuracy.get_lines() if len(line.get_xdata())]
+        assert len(lines) == 4
+        np.testing.assert_allclose(lines[0], [[1, 2], [50, 90]])
+        np.testing.assert_allclose(lines[1], [[1, 2], [55, 95]])
+        styles = [line.get_linestyle() for line in accuracy.get_lines()[:4]]
+        assert styles == ["-", "--", "-", "--"]
+        colours = [line.get_color() for line in accuracy.get_lines()[:4]]
+        assert colours[0] == colours[1] != colours[2] == colours[3]
+        np.testing.assert_allclose(loss.get_lines()[0].get_ydata(), [1.1, 0.55])
+        assert (accuracy.get_ylabel(), loss.get_ylabel()) == ("accuracy, %", "loss")
+
+    def test_seeds_share_a_mean_and_a_band(self) -> None:
+        other = Records.single(facts("b", seed=1), [{"epoch": 1, "step": 1, "test_accuracy": 0.7}])
+        axes = training_curves(tucker() + other).axes[0]
+        np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), [60, 90])
+        band = axes.collections[0].get_paths()[0].get_extents()
+        assert (band.y0, band.y1) == pytest.approx((50, 90))
+
+    def test_nothing_measured_on_the_test_set(self) -> None:
+        training_curves(Records.single(facts(), [{"epoch": 1, "step": 1, "train_loss": 0.3}]))
+
+
+class TestRanks:
+    def test_map(self) -> None:
+        figure = ranks_over_time(tucker())
+        outputs, inputs = figure.axes[:2]
+        np.testing.assert_allclose(outputs.collections[0].get_array(), [[100, 50], [100, 50]])
+        np.testing.assert_allclose(inputs.collections[0].get_array(), [[100, 100], [100, 50]])
+        assert [tick.get_text() for tick in outputs.get_yticklabels()] == ["conv1", "conv2"]
+        assert [tick.get_text() for tick in outputs.get_xticklabels()] == ["0", "2"]
+        shown = {text.get_text() for text in texts(figure)}
+        assert {"3 of 6", "8 of 16", "1 of 1"} <= shown
+        assert figure.get_suptitle().replace("\n", " ") == (
+            "Tucker: mean rank 100 % → 62 % of full; conv1 keeps most (75 %), conv2 least (50 %)"
+        )
+
+    def test_of_one_run(self, records: Records) -> None:
+        both = records + tucker("b", label="other")
+        assert ranks_over_time(both, "a").get_suptitle().startswith("Tucker:")
+        assert ranks_over_time(both).get_suptitle().startswith("other:")
+        with pytest.raises(DataError, match="no ranks of run 'd'; those of a, b are here"):
+            ranks_over_time(both, "d")
+
+    def test_all_modes_and_a_layer_with_fewer(self) -> None:
+        rows = [
+            {"epoch": 0, "step": 0, "layer": layer, "mode": mode, "size": 4, "rank": 2}
+            for layer, modes in (("conv", 4), ("classifier", 2))
+            for mode in range(modes)
+        ]
+        figure = ranks_over_time(Records.single(facts(), ranks=rows))
+        titles = [axes.get_title(loc="left") for axes in figure.axes[:4]]
+        assert titles == ["output channels", "input channels", "kernel, side 1", "kernel, side 2"]
+        assert np.ma.getmaskarray(figure.axes[2].collections[0].get_array()).tolist() == [[False], [True]]
+
+
+class TestAccuracy:
+    def test_points_bars_and_compression(self) -> None:
+        seeds = [tucker(f"t{i}", seed=i, test_accuracy=accuracy) for i, accuracy in enumerate((0.96, 0.98))]
+        figure = accuracy_vs_parameters(Records.concat([dense(), *seeds]))
+        axes = figure.axes[0]
+        points = [np.ravel(bars[0].get_data()) for bars in axes.containers]
+        assert np.allclose(np.array(points, dtype=float), [[10_000, 98], [1_000, 97]])
+        bar = axes.containers[1].lines[2][0].get_paths()[0].get_extents()
+        assert (bar.y0, bar.y1) == pytest.approx((96, 98))
+        assert axes.get_xscale() == "log"
+        top = axes.child_axes[0]
+        rates = dict(zip(top.get_xticks().round(), (t.get_text() for t in top.get_xticklabels()), strict=True))
+        assert rates[1_000] == "90 %"
+        assert any("mean of 2 seeds" in text.get_text() for text in texts(figure))
+
+    def test_small_differences_look_small(self, records: Records) -> None:
+        low, high = accuracy_vs_parameters(records).axes[0].get_ylim()
+        assert high - low >= 4
+
+    def test_networks_of_several_sizes_share_no_compression_scale(self, records: Records) -> None:
+        axes = accuracy_vs_parameters(records + tucker("b", label="wide", conv_compression=0.99)).axes[0]
+        assert not axes.child_axes
+
+    def test_many_networks_are_coloured_by_method(self) -> None:
+        sweep = [tucker(f"t{i}", label=f"Tucker {i}", conv_parameters=100 * 2**i) for i in range(7)]
+        figure = accuracy_vs_parameters(Records.concat([dense(), *sweep]))
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["dense", "tucker"]
+
+    def test_runs_without_an_accuracy_are_left_out(self, records: Records) -> None:
+        stopped = tucker("b", label="stopped", test_accuracy=None)
+        assert len(accuracy_vs_parameters(records + stopped).axes[0].containers) == 2
+
+
+@pytest.mark.parametrize("draw", [training_curves, ranks_over_time, accuracy_vs_parameters, figures])
+def test_nothing_to_draw(draw: object) -> None:
+    with pytest.raises(DataError, match="nothing to draw"):
+        draw(Records())  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("label", ["Tucker", "Tucker, budget 95 % of the convolution weights, tolerance off"])
+def test_legible_and_not_cut_off(label: str) -> None:
+    for name, figure in figures(dense() + tucker(label=label)).items():
+        figure.draw_without_rendering()
+        assert all(text.get_fontsize() >= 10 for text in texts(figure)), name
+        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(drawn.x0, drawn.y0) >= -0.01, name
+        assert drawn.x1 <= width + 0.01, name
+        assert drawn.y1 <= height + 0.01, name
+
+
+def test_saved(tmp_path: Path, records: Records) -> None:
+    paths = save_figures(records, tmp_path / "run")
+    names = ["training_curves.png", "ranks_over_time.png", "accuracy_vs_parameters.png"]
+    assert paths == [tmp_path / "run" / name for name in names]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
+    assert matplotlib.image.imread(paths[0]).shape[:2] == (690, 1500)
+
+
+def test_a_dense_run_has_no_ranks_to_draw(tmp_path: Path) -> None:
+    assert [path.stem for path in save_figures(dense(), tmp_path)] == [
+        "training_curves",
+        "accuracy_vs_parameters",
+    ]
+
+
+def test_from_any_thread_and_without_pyplot(records: Records) -> None:
+    before = "matplotlib.pyplot" in sys.modules
+    drawn: list[bytes] = []
+    threads = [threading.Thread(target=lambda: drawn.append(training_curves(records)._repr_png_())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert drawn[0][:4] == b"\x89PNG"
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert ("matplotlib.pyplot" in sys.modules) == before
+    if before:
+        assert sys.modules["matplotlib.pyplot"].get_fignums() == []

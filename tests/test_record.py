@@ -1,0 +1,212 @@
+"""Records: round trips, what the schema refuses, broken files, and the tables people read."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from made_up import dense, facts, tucker
+from rich.console import Console
+
+from tuckerlab import provenance as provenance_module
+from tuckerlab.errors import DataError
+from tuckerlab.record import Records
+from tuckerlab.schema import SCHEMA
+
+
+def assert_same(one: Records, other: Records) -> None:
+    for name in SCHEMA:
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
+
+
+class TestRoundTrip:
+    def test_one_folder(self, tmp_path: Path) -> None:
+        records = dense() + tucker()
+        records.save(tmp_path / "run")
+        assert_same(Records.load(tmp_path / "run"), records)
+        files = sorted(path.name for path in (tmp_path / "run").iterdir())
+        assert files == ["epochs.parquet", "ranks.parquet", "runs.parquet"]
+
+    def test_a_tree_of_folders(self, tmp_path: Path) -> None:
+        dense().save(tmp_path / "monday" / "d")
+        tucker().save(tmp_path / "tuesday" / "a")
+        assert_same(Records.load(tmp_path), dense() + tucker())
+
+    def test_without_epochs_and_ranks(self, tmp_path: Path) -> None:
+        records = Records.single(facts())
+        records.save(tmp_path)
+        assert_same(Records.load(tmp_path), records)
+
+    def test_saved_again(self, tmp_path: Path) -> None:
+        tucker(state="stopped").save(tmp_path)
+        tucker().save(tmp_path)
+        assert list(Records.load(tmp_path).runs["state"]) == ["finished"]
+
+    def test_a_failing_write_keeps_the_old_record(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        tucker().save(tmp_path)
+
+        def full_disk(frame: pd.DataFrame, path: Path, **options: object) -> None:
+            path.write_bytes(b"PAR1")
+            raise OSError("no space left")
+
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            dense().save(tmp_path)
+        assert_same(Records.load(tmp_path), tucker())
+
+    def test_half_a_record_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write, written = pd.DataFrame.to_parquet, []
+
+        def stop_at_the_last(frame: pd.DataFrame, path: Path, **options: Any) -> None:
+            if len(written) == 2:
+                raise KeyboardInterrupt
+            written.append(path)
+            write(frame, path, **options)
+
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", stop_at_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            dense().save(tmp_path / "d")
+        with pytest.raises(DataError, match="no run record here"):
+            Records.load(tmp_path)
+
+
+class TestTogether:
+    def test_the_later_of_two_records_of_a_run_counts(self) -> None:
+        both = Records.concat([tucker(test_accuracy=0.1), dense(), tucker(test_accuracy=0.9)])
+        assert dict(zip(both.runs["run"], both.runs["test_accuracy"], strict=True)) == {"d": 0.98, "a": 0.9}
+        assert len(both.epochs) == 4
+
+    def test_none(self) -> None:
+        assert len(Records.concat([])) == 0
+
+    def test_only(self) -> None:
+        assert_same((dense() + tucker()).only(["a"]), tucker())
+
+
+class TestSchema:
+    def test_measurements_may_be_missing(self) -> None:
+        runs = Records.single(facts()).runs
+        assert runs["latency_1_ms"].isna().all()
+        assert runs["note"].tolist() == [""]
+        assert list(runs.columns) == list(SCHEMA["runs"])
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"acuracy": 1.0}, "runs: unknown column acuracy; the columns are run, label"),
+            ({"test_accuracy": 97.2}, "test_accuracy 97.2 is not a fraction between 0 and 1"),
+            ({"seed": 1.5}, "column seed needs whole numbers, given 1.5"),
+            ({"seed": "first"}, "column seed needs int values"),
+            ({"seed": None}, "column seed has a row without a value"),
+            ({"multiply_adds": "many"}, "column multiply_adds needs float values"),
+        ],
+    )
+    def test_refused(self, changes: dict[str, object], message: str) -> None:
+        with pytest.raises(DataError, match=re.escape(message)):
+            Records.single(facts(**changes))
+
+    def test_missing(self) -> None:
+        incomplete = {name: value for name, value in facts().items() if name not in ("seed", "commit")}
+        with pytest.raises(DataError, match="runs: missing column seed, commit"):
+            Records.single(incomplete)
+
+    def test_rows_of_other_runs(self) -> None:
+        with pytest.raises(DataError, match="epochs: rows of run 'b'"):
+            Records.single(facts(), [{"run": "b", "epoch": 1, "step": 1}])
+        with pytest.raises(DataError, match="run 'a' is there twice"):
+            Records(pd.DataFrame([facts(), facts()]))
+
+
+class TestBroken:
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=re.escape(f"{tmp_path}: no run record here")):
+            Records.load(tmp_path)
+        with pytest.raises(DataError, match="no run record here"):
+            Records.load(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize("name", SCHEMA)
+    def test_cut_in_half(self, tmp_path: Path, name: str) -> None:
+        tucker().save(tmp_path)
+        path = tmp_path / f"{name}.parquet"
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(DataError, match=re.escape(str(path))) as caught:
+            Records.load(tmp_path)
+        assert "\n" not in str(caught.value)
+
+    def test_a_part_is_missing(self, tmp_path: Path) -> None:
+        tucker().save(tmp_path)
+        (tmp_path / "ranks.parquet").unlink()
+        with pytest.raises(DataError, match="it is missing"):
+            Records.load(tmp_path)
+
+    def test_another_table(self, tmp_path: Path) -> None:
+        tucker().save(tmp_path)
+        pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "epochs.parquet")
+        with pytest.raises(DataError, match=re.escape(f"{tmp_path}: epochs: unknown column x")):
+            Records.load(tmp_path)
+
+
+class TestTables:
+    def test_numbers_with_units(self) -> None:
+        measured = {
+            "latency_1_ms": 1.234,
+            "latency_1_iqr_ms": 0.056,
+            "step_ms": 1234.5,
+            "checkpoint_bytes": 6200,
+        }
+        memory = {f"memory_{part}_bytes": 1e6 for part in ("weights", "gradients", "optimizer", "activations")}
+        table = (dense() + tucker(**measured, **memory, multiply_adds=2.5e6)).table()
+        assert table.iloc[1].to_dict() == {
+            "network": "Tucker",
+            "test accuracy, %": "97.0",
+            "conv parameters": "1,000",
+            "all parameters": "1,500",
+            "c.r. conv, %": "90.0",
+            "c.r. all, %": "85.7",
+            "multiply-adds, M": "2.50",
+            "latency of 1 image, ms": "1.23 ± 0.056",
+            "training step, ms": "1,234",
+            "training memory, MB": "4.0",
+            "file, kB": "6",
+        }
+        assert table["training memory, MB"].iloc[0] == ""
+
+    def test_seeds_data_sets_and_unfinished_runs_show(self) -> None:
+        records = tucker("a") + tucker("b", seed=1, dataset="cifar10", state="stopped", note="by hand")
+        table = records.table()
+        assert table["seed"].tolist() == ["0", "1"]
+        assert table["data"].tolist() == ["digits", "cifar10"]
+        assert table["state"].tolist() == ["", "stopped"]
+        assert table["note"].tolist() == ["", "by hand"]
+
+    def test_terminal(self) -> None:
+        def printed(records: Records) -> str:
+            console = Console(file=io.StringIO(), width=80)
+            console.print(records.rich_table())
+            return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+        few = printed(dense() + tucker())
+        assert re.search(r"conv parameters +10,000 +1,000", few)
+        many = printed(Records.concat(tucker(f"run{i}", seed=i) for i in range(5)))
+        assert re.search(r"Tucker +4 +97.0 +1,000 +90.0 +85.7", many)
+        assert "…" not in few + many
+
+    def test_notebook_escapes_labels(self) -> None:
+        html = tucker(label="<b>x</b>")._repr_html_()
+        assert "<table" in html
+        assert "<b>" not in html
+
+
+class TestProvenance:
+    def test_complete(self) -> None:
+        facts = provenance_module.provenance("cpu")
+        assert set(facts) <= set(SCHEMA["runs"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(facts["date"]))
+        assert all(value != "" for value in facts.values())
+
+    def test_without_git(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        facts = provenance_module.provenance("cpu")
+        assert (facts["commit"], facts["dirty"]) == ("unknown", 0)

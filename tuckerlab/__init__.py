@@ -1,0 +1,81 @@
+"""Train neural networks small from the start: large weights in Tucker format, ranks found while training.
+
+    import tuckerlab as tl
+
+    model = tl.tuckerize(model)                       # any nn.Module; or build it from our layers at once
+    optimizer = tl.TuckerSGD(model, lr=0.05, momentum=0.9, weight_decay=5e-4, ranks=tl.Tolerance(0.1))
+    for x, y in loader:                               # your loop, unchanged
+        loss = criterion(model(x), y)
+        optimizer.zero_grad(); loss.backward(); optimizer.step()
+
+    plain = tl.to_plain(model)                        # torch.nn modules only: runs without tuckerlab
+    tl.summary(model)                                 # ranks and sizes, layer by layer
+
+Names are loaded when they are first used: importing the package reads no torch, using a layer does.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+# Public names by module. None may be the name of a module: importing that module would take its place.
+_MODULES = {
+    "checkpoint": "load save",
+    "convert": "materialize to_dense to_plain tuckerize",
+    "datasets": "load_data",
+    "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
+    "layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
+    "models": "build",
+    "optim": "TuckerAdamW TuckerSGD",
+    "proof": "run_poc",
+    "ranks": "Budget Fixed Tolerance",
+    "summarize": "summary",
+    "train": "fit",
+    "weight": "TuckerLayer",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two in step
+    from tuckerlab.checkpoint import load as load, save as save
+    from tuckerlab.convert import (
+        materialize as materialize,
+        to_dense as to_dense,
+        to_plain as to_plain,
+        tuckerize as tuckerize,
+    )
+    from tuckerlab.datasets import load_data as load_data
+    from tuckerlab.errors import (
+        CheckpointError as CheckpointError,
+        DataError as DataError,
+        DivergedError as DivergedError,
+        MissingExtraError as MissingExtraError,
+        RankError as RankError,
+        TuckerlabError as TuckerlabError,
+    )
+    from tuckerlab.layers import (
+        TuckerConv1d as TuckerConv1d,
+        TuckerConv2d as TuckerConv2d,
+        TuckerConv3d as TuckerConv3d,
+        TuckerLinear as TuckerLinear,
+    )
+    from tuckerlab.models import build as build
+    from tuckerlab.optim import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
+    from tuckerlab.proof import run_poc as run_poc
+    from tuckerlab.ranks import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
+    from tuckerlab.summarize import summary as summary
+    from tuckerlab.train import fit as fit
+    from tuckerlab.weight import TuckerLayer as TuckerLayer
+else:  # not for mypy, which would then believe in every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'tuckerlab' has no attribute {name!r}")
+        value = getattr(import_module(f"tuckerlab.{_HOMES[name]}"), name)
+        globals()[name] = value  # the next use finds it without asking here
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,0 +1,45 @@
+"""Files that are there whole or not at all, whatever stops the program.
+
+>>> import tempfile
+>>> folder = Path(tempfile.mkdtemp())
+>>> with atomic_path(folder / "answer.txt") as temporary:
+...     _ = temporary.write_text("42")
+>>> [path.name for path in folder.iterdir()]
+['answer.txt']
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well.
+
+    The folder is made where it is missing. The bytes are on the disk before the name changes, so a crash or a
+    power cut leaves the old file or the new one. When the block raises, the old file stays and the temporary
+    one is removed. The temporary name ends in `.tmp`: say the format to a writer that guesses it from the
+    name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        yield temporary
+        _to_disk(temporary)
+        temporary.replace(path)
+        if os.name == "posix":  # the new name must outlive a power cut too; Windows cannot open a folder
+            _to_disk(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,158 @@
+"""Checkpoints: one safetensors file with a JSON header; nothing is pickled or unpickled.
+
+>>> import tempfile
+>>> from tuckerlab import build, tuckerize
+>>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+>>> model = tuckerize(build("lenet5", in_channels=1, image_size=28), ranks=0.3)
+>>> save(path, model)
+>>> load(path).model.features[4].ranks                      # rebuilt, with its ranks
+(15, 6)
+
+A model of `tuckerlab.build` is rebuilt from its `spec` in the header; any other is given to `load`, dense or of any
+ranks, and takes up the weights and ranks of the file.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tuckerlab.atomic import atomic_path
+from tuckerlab.convert import materialize, tuckerize
+from tuckerlab.errors import CheckpointError
+from tuckerlab.models import build
+from tuckerlab.ranks import Fixed
+from tuckerlab.weight import TuckerLayer
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held: the model with its weights loaded, and the facts that were saved beside it."""
+
+    model: nn.Module
+    facts: dict[str, Any]
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: nn.Module,
+    *,
+    optimizer: Optimizer | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a model, an optimizer if given, and any JSON facts, atomically: the old file or the new, never half.
+
+    >>> import tempfile
+    >>> save(Path(tempfile.mkdtemp()) / "linear.safetensors", nn.Linear(2, 3), facts={"epoch": 4})
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    header: dict[str, Any] = {"format": FORMAT, "spec": getattr(model, "spec", None), "tucker": _tucker(model)}
+    if optimizer is not None:
+        state = optimizer.state_dict()
+        header["optimizer"] = {key: value for key, value in state.items() if key != "state"}
+        header["optimizer"]["state"] = {}
+        for index, entries in state["state"].items():
+            header["optimizer"]["state"][index] = {k: v for k, v in entries.items() if not isinstance(v, Tensor)}
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+    header["facts"] = dict(facts or {})
+    with atomic_path(path) as temporary:
+        # each tensor gets memory of its own: safetensors refuses two names for the same
+        plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        safetensors.torch.save_file(plain, temporary, metadata={"tuckerlab": json.dumps(header)})
+
+
+def load(
+    path: str | os.PathLike[str],
+    model: nn.Module | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    accept: Callable[[dict[str, Any]], None] | None = None,
+) -> Checkpoint:
+    """Reads a checkpoint into `model` (None: rebuilds it) and into `optimizer` if given.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "linear.safetensors"
+    >>> save(path, nn.Linear(2, 3), facts={"epoch": 4})
+    >>> load(path, nn.Linear(2, 3)).facts
+    {'epoch': 4}
+
+    Layers take the ranks of the file. `accept` may look at the facts first and raise. Raises CheckpointError if the file is missing, cut off, not a checkpoint of
+    tuckerlab, or of another model; the model is then as it was.
+    """
+    header, tensors = _read(Path(path))
+    if accept is not None:
+        accept(header["facts"])
+    weights = {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
+    model = _rebuilt(Path(path), header) if model is None else model
+    _check(Path(path), model, weights)
+    model.load_state_dict(weights)
+    if optimizer is not None:
+        saved = header.get("optimizer")
+        if saved is None:
+            raise CheckpointError(f"{path}: holds no optimizer state; load the model alone, or another file")
+        state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in saved["state"].items()}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                state[int(index)][key] = value
+        optimizer.load_state_dict({**saved, "state": state})
+    return Checkpoint(model, header["facts"])
+
+
+def _tucker(model: nn.Module) -> dict[str, list[int]]:
+    """The factorized modes of each Tucker layer, by name: with the spec, all that is needed to rebuild it."""
+    return {name: list(m.modes) for name, m in model.named_modules() if isinstance(m, TuckerLayer)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint (.safetensors)")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["tuckerlab"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except KeyError:
+        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tuckerlab") from None
+    except (safetensors.SafetensorError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: cut off or not a safetensors file ({error})") from None
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: format {header.get('format')!r}; this version reads format {FORMAT}")
+    return header, tensors
+
+
+def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
+    if not header["spec"]:
+        raise CheckpointError(f"{path}: holds a model that tuckerlab did not build; give load() such a model")
+    with torch.device("meta"):
+        model = build(**header["spec"])
+    for modes in ("channels", "all"):
+        names = [name for name, factorized in header["tucker"].items() if (len(factorized) > 2) == (modes == "all")]
+        if names:
+            tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
+    return materialize(model)
+
+
+def _check(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
+    own = model.state_dict()
+    if strange := sorted(own.keys() ^ weights.keys()):
+        where = "the file, not the model," if strange[0] in weights else "the model, not the file,"
+        raise CheckpointError(
+            f"{path}: of another model: {where} has {strange[0]!r}; {len(strange)} of {len(own.keys() | weights.keys())} "
+            "names differ; give a checkpoint of this network"
+        )
+    resizable = {key for name in _tucker(model) for key in own if key.startswith(f"{name}." if name else "")}
+    for name, value in own.items():
+        if name not in resizable and value.shape != weights[name].shape:
+            raise CheckpointError(
+                f"{path}: of another model: {name!r} is {tuple(weights[name].shape)} there, {tuple(value.shape)} here"
+            )

@@ -1,0 +1,178 @@
+"""The command line: `tuckerlab poc`, `doctor`, `lab`, `version`.
+
+Heavy imports happen inside the commands, so `tuckerlab --help` answers at once. A mistake of the user ends
+with one line and exit code 2; a traceback is a defect of ours.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuckerlab.errors import DataError, MissingExtraError, RankError, TuckerlabError
+
+INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
+
+app = typer.Typer(
+    name="tuckerlab",
+    help="Train neural networks small from the start, and see what it saves and what it costs.",
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: loading the pretty one takes three times as long
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def poc(
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="What to learn: digits, cifar10, or folder:PATH with your images. [default: digits]"),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="<int>", help="Resize the images of a folder to this many pixels a side."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The network: auto, vgg_small, lenet5, vgg16, alexnet or resnet18. [default: auto]"),
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Make every layer this many times as wide. [default: 1.0]")
+    ] = None,
+    compression: Annotated[
+        float | None,
+        typer.Option(help="The part of the convolution weights to save: 0.9 keeps a tenth. [default: 0.9]"),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Instead of --compression: how much of each layer may be rounded away, such as 0.1."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="<int>", help="How often to go through all images.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Images a training step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate: the length of the first steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same run on the same CPU.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
+    ] = None,
+    quiet: Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")] = None,
+) -> None:
+    """Train one network twice, as usual and in compressed form, and compare the two.
+
+    Prints a table of accuracy, size, speed and memory, and leaves the record, the trained networks and the
+    pictures in a folder of their own. Without options it takes two minutes and needs no download.
+    """
+    if compression is not None and tolerance is not None:
+        raise RankError(
+            f"both --compression {compression:g} and --tolerance {tolerance:g} were given: give one of them "
+            "(the first sets the size, the second the loss of detail)"
+        )
+    given = {
+        "dataset": dataset,
+        "image_size": image_size,
+        "model": model,
+        "width": width,
+        "compression": compression,
+        "tolerance": tolerance,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "seed": seed,
+        "out": out,
+        "device": device,
+        "resume": resume,
+        "quiet": quiet,
+    }
+    from tuckerlab.proof import run_poc
+
+    run_poc(**{name: value for name, value in given.items() if value is not None})
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation, and say how to mend what is missing."""
+    from tuckerlab.doctor import examine, show
+
+    findings = examine()
+    show(findings)
+    raise typer.Exit(int(any(finding.is_problem for finding in findings)))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, metavar="<int>", help="The port to listen on.")] = None,
+) -> None:
+    """Open the course in JupyterLab."""
+    from tuckerlab.doctor import CHECKOUT, installed_version, pip_command
+
+    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
+    if installed_version("jupyterlab") is None:
+        raise MissingExtraError(f"JupyterLab is not installed: {pip_command('notebooks')}")
+    from jupyterlab.labapp import main as jupyterlab
+
+    arguments = [f"--ServerApp.root_dir={found.resolve()}"]
+    arguments += [] if browser else ["--no-browser"]
+    arguments += [] if port is None else [f"--ServerApp.port={port}"]
+    jupyterlab(arguments)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from tuckerlab import __version__
+
+    print(f"tuckerlab {__version__}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; return its exit code: 0 done, 1 doctor found a problem, 2 a mistake of the user.
+
+    >>> main(["version"])
+    tuckerlab 0.1.0
+    0
+    """
+    given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = app(given, prog_name="tuckerlab", standalone_mode=False)
+    except TuckerlabError as error:
+        return _complain(str(error))
+    except typer.TyperException as error:  # an option that does not exist or cannot be read
+        said = error.format_message().rstrip(".")
+        return _complain(f"{said}. Given: tuckerlab {shlex.join(given)}; --help lists what there is")
+    except typer.Abort:
+        return _stopped()
+    except PermissionError as error:
+        return _complain(f"no permission for {error.filename}: choose another folder or change who may write")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "tuckerlab"):
+            raise
+        return _complain(f"the package {package} is not installed: `tuckerlab doctor` says how to get it")
+    return _stopped() if code == INTERRUPTED else int(code or 0)
+
+
+def _complain(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _stopped() -> int:
+    print("stopped", file=sys.stderr)
+    return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,275 @@
+"""From dense networks to Tucker networks and back: `tuckerize`, `to_dense`, `to_plain`.
+
+>>> model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.Flatten(), nn.Linear(32, 10))
+>>> tuckerize(model, ranks=Fixed(0.5))[2]
+TuckerConv2d(16, 32, kernel_size=(3, 3), stride=(1, 1), ranks=(16, 8), c.r.=61.1%)
+>>> model[0].dense_because
+'the first layer stays dense unless include names it'
+
+What cannot or should not be factorized stays as it is, and carries the reason as `dense_because`; `summary` lists it.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.layers import TuckerConv, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
+from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
+from tuckerlab.tensor import feasible_ranks, left_singular, mode_product, unfold
+from tuckerlab.weight import CHANNELS, TuckerLayer, factorized_modes
+
+Dense = nn.modules.conv._ConvNd | nn.Linear
+CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
+    nn.Conv1d: TuckerConv1d,
+    nn.Conv2d: TuckerConv2d,
+    nn.Conv3d: TuckerConv3d,
+}
+# modules that read the weights of their children directly, so that these must stay dense
+READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+def tuckerize(
+    module: nn.Module,
+    *,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
+    ranks: RankPolicy | float | None = None,
+    modes: str = "channels",
+) -> nn.Module:
+    """Replaces, in place, the convolutions and linear layers of a module by Tucker layers; returns the module.
+
+    >>> model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    >>> [type(layer).__name__ for layer in tuckerize(model, ranks=Fixed(0.25))]
+    ['Linear', 'ReLU', 'TuckerLinear', 'ReLU', 'Linear']
+
+    include: names or patterns ("features.*") of the layers to factorize. By default all but the first and the last
+    layer with weights: they read the input and write the classes, and are seldom worth it.
+    exclude: names or patterns that stay dense, whatever `include` says.
+    ranks: a policy, or a fraction of each mode (0.5 for Fixed(0.5)); the default keeps 70 % of each, a good start for
+    training. Trained weights are approximated (truncated HOSVD); an untrained network starts from the leading singular
+    subspaces of its own initialisation (spectral initialisation, Khodak et al., ICLR 2021). A module on the "meta"
+    device has no weights: its Tucker layers stay there until `materialize` makes them, random and small from the start.
+
+    A layer stays dense, with the reason in its attribute `dense_because`, if it is grouped, has a channel mode of size
+    1, shares its weight, carries hooks, is of a subclass, or belongs to a module that reads its weight directly.
+    Raises TuckerlabError for a pattern that matches nothing.
+    """
+    policy = ranks if isinstance(ranks, RankPolicy) else Fixed(0.7 if ranks is None else ranks)
+    reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
+    chosen = []
+    other = 0
+    for name, layer in _weighted(module):
+        if reasons[name] is None:
+            chosen.append((name, layer))
+        else:
+            setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
+            other += layer.weight.numel() if isinstance(layer, nn.modules.conv._ConvNd) else 0
+    spectra = [_spectrum(layer, modes, policy) for _, layer in chosen]
+    for (_, layer), layer_ranks in zip(chosen, policy.choose(spectra, other=other), strict=True):
+        module = _replaced(module, layer, _factorized(layer, layer_ranks, modes))
+    return module
+
+
+def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
+    """Gives memory and random initial weights to a module that was built on the "meta" device; returns it.
+
+    >>> with torch.device("meta"):
+    ...     model = nn.Sequential(nn.Linear(8, 2**20), nn.Linear(2**20, 2**20), nn.Linear(2**20, 2))  # 4 TiB, if it had
+    >>> model = materialize(tuckerize(model, include="1", ranks=Fixed(1e-6)))
+    >>> model[1].ranks
+    (1, 1)
+
+    With `tuckerize` in between, the full weights never exist. Raises TuckerlabError if a module has parameters or
+    buffers of its own but no `reset_parameters` to initialise them.
+    """
+    module.to_empty(device=device)
+    for part in module.modules():
+        reset = getattr(part, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif any(True for _ in part.parameters(recurse=False)) or any(True for _ in part.buffers(recurse=False)):
+            raise TuckerlabError(
+                f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
+            )
+    return module
+
+
+def to_dense(module: nn.Module) -> nn.Module:
+    """A copy with each Tucker layer replaced by the dense layer of the same function (and of the full size).
+
+    >>> to_dense(nn.Sequential(TuckerLinear(8, 6, ranks=2)))
+    Sequential(
+      (0): Linear(in_features=8, out_features=6, bias=True)
+    )
+    """
+    return _converted(module, _dense)
+
+
+def to_plain(module: nn.Module) -> nn.Module:
+    """A copy with torch.nn modules only, of the same function and no larger: it runs where tuckerlab is not installed.
+
+    >>> to_plain(nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(8, 8), padding=1)))[0]
+    Sequential(
+      (0): Conv2d(64, 8, kernel_size=(1, 1), stride=(1, 1), bias=False)
+      (1): Conv2d(8, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+      (2): Conv2d(8, 64, kernel_size=(1, 1), stride=(1, 1))
+    )
+
+    A Tucker convolution becomes three ordinary ones, a linear layer two or three; where multiplying a factor into the
+    core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes and there is one layer less.
+    """
+    return _converted(module, _plain)
+
+
+def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:
+    module = copy.deepcopy(module)
+    for layer in [m for m in module.modules() if isinstance(m, TuckerLayer)]:
+        module = _replaced(module, layer, convert(layer))
+    return module
+
+
+# --- which layers -------------------------------------------------------------------------------------------------
+
+
+def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
+    return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+
+
+def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
+    return [given] if isinstance(given, str) else None if given is None else list(given)
+
+
+def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -> dict[str, str | None]:
+    """For each layer with weights, why it stays dense; None: it is to be factorized."""
+    layers = _weighted(module)
+    for pattern in [*(include or []), *exclude]:
+        if not any(fnmatchcase(name, pattern) for name, _ in layers):
+            known = ", ".join(name for name, _ in layers) or "none"
+            raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+    owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
+    users: dict[int, int] = {}
+    for m in module.modules():
+        for parameter in m.parameters(recurse=False):
+            users[id(parameter)] = users.get(id(parameter), 0) + 1
+
+    def reason(position: int, name: str, layer: Dense) -> str | None:
+        if any(fnmatchcase(name, pattern) for pattern in exclude):
+            return "excluded"
+        if include is not None and not any(fnmatchcase(name, pattern) for pattern in include):
+            return "not included"
+        if include is None and len(layers) > 1 and position == 0:
+            return "the first layer stays dense unless include names it"
+        if include is None and len(layers) > 1 and position == len(layers) - 1:
+            return "the last layer stays dense unless include names it"
+        if layer in owners:
+            return f"its owner {type(owners[layer]).__name__} reads the weight directly"
+        if type(layer) not in (*CONVOLUTIONS, nn.Linear):
+            return f"{type(layer).__name__} is not a plain convolution or linear layer"
+        if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups != 1:
+            return f"a convolution in {layer.groups} groups cannot be factorized"
+        if min(layer.weight.shape[:2]) == 1:
+            return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
+        if users[id(layer.weight)] > 1:
+            return "its weight is shared with another module"
+        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+            return "it carries hooks, which a replacement would lose"
+        return None
+
+    return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
+
+
+def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """The module with `old` replaced by `new` wherever it occurs; `new` itself if the module is `old`."""
+    new.train(old.training)
+    for parent in module.modules():
+        for name, child in parent._modules.items():
+            if child is old:
+                parent._modules[name] = new
+    return new if module is old else module
+
+
+# --- dense layer → Tucker layer → dense or plain layers -------------------------------------------------------------
+
+
+def _spectrum(layer: Dense, modes: str, policy: RankPolicy) -> Spectrum:
+    weight, factorized = layer.weight.detach(), factorized_modes(layer.weight.dim(), modes)
+    if isinstance(policy, Fixed):  # needs no singular values, and so works without weights
+        values = tuple(torch.empty(weight.shape[mode]) for mode in factorized)
+    elif weight.is_meta:
+        raise TuckerlabError(f"{policy} for a module on the meta device: it has no weights; give Fixed(fraction)")
+    else:
+        values = tuple(left_singular(unfold(weight, mode))[1].cpu() for mode in factorized)
+    return Spectrum(tuple(weight.shape), factorized, values)
+
+
+def _factorized(layer: Dense, ranks: tuple[int, ...], modes: str) -> TuckerLayer:
+    ranks = feasible_ranks(layer.weight.shape, factorized_modes(layer.weight.dim(), modes), ranks)
+    new: TuckerLayer
+    if isinstance(layer, nn.Linear):
+        new = TuckerLinear.like(layer, ranks) if layer.weight.is_meta else TuckerLinear.from_dense(layer, ranks=ranks)
+    else:
+        kind = CONVOLUTIONS[type(layer)]
+        new = (
+            kind.like(layer, ranks, modes) if layer.weight.is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
+        )
+    for name, parameter in new.named_parameters():  # what was frozen stays frozen
+        dense = layer.bias if name == "bias" else layer.weight
+        parameter.requires_grad_(dense is not None and dense.requires_grad)
+    return new
+
+
+def _dense(layer: TuckerLayer) -> nn.Module:
+    return _layer_like(layer, layer.dense_weight().detach(), last=True)
+
+
+def _plain(layer: TuckerLayer) -> nn.Module:
+    """One to three ordinary layers: into the core, the core, out of it."""
+    core, ends = layer.core.detach(), dict[int, Tensor]()
+    for factor, mode in zip(layer.factors, layer.modes, strict=True):
+        merged = mode_product(core, factor.detach(), mode)
+        if mode not in CHANNELS or merged.numel() <= core.numel() + factor.numel():
+            core = merged
+        else:
+            ends[mode] = factor.detach()
+    parts = []
+    if 1 in ends:
+        parts.append(_pointwise(layer, ends[1].mT, last=False))
+    parts.append(_layer_like(layer, core, last=0 not in ends))
+    if 0 in ends:
+        parts.append(_pointwise(layer, ends[0], last=True))
+    return nn.Sequential(*parts) if len(parts) > 1 else parts[0]
+
+
+def _layer_like(layer: TuckerLayer, weight: Tensor, *, last: bool) -> nn.Module:
+    """The dense layer with this weight (out × in × kernel); the bias belongs to the last layer of a chain."""
+    bias = layer.bias is not None and last
+    if isinstance(layer, TuckerConv):
+        dense: nn.Module = layer.dense_class(
+            weight.shape[1], weight.shape[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation,
+            bias=bias, padding_mode=layer.padding_mode, device="meta",
+        )  # fmt: skip
+    else:
+        dense = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, device="meta")
+    return _filled(dense, weight, layer.bias if bias else None)
+
+
+def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool) -> nn.Module:
+    """A matrix as a linear layer, or as a convolution with a kernel of size 1."""
+    bias = layer.bias is not None and last
+    if isinstance(layer, TuckerConv):
+        dense: nn.Module = layer.dense_class(matrix.shape[1], matrix.shape[0], 1, bias=bias, device="meta")
+        matrix = matrix.reshape(*matrix.shape, *[1] * len(layer.kernel_size))
+    else:
+        dense = nn.Linear(matrix.shape[1], matrix.shape[0], bias=bias, device="meta")
+    return _filled(dense, matrix, layer.bias if bias else None)
+
+
+def _filled(dense: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    dense.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
+    if bias is not None:
+        dense.bias = nn.Parameter(bias.detach().clone())
+    return dense

@@ -1,0 +1,241 @@
+"""Pictures in memory: a training and a test split as uint8 tensors, with what is computed from them.
+
+>>> pictures = torch.arange(8 * 16, dtype=torch.uint8).reshape(8, 1, 4, 4)
+>>> labels = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])
+>>> data = ImageData("stripes", pictures, labels, pictures[:2], labels[:2], classes=("odd", "even"))
+>>> data.hold_out(0.25, seed=0)
+ImageData(stripes: 6 + 2 pictures of 1 × 4 × 4, 2 classes)
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuckerlab.errors import DataError
+
+Counts = NDArray[np.int64]  # pictures of each class
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageData:
+    """Images are uint8 N × C × H × W, labels int64 N, on one device; `note` must be said beside figures.
+
+    Raises `DataError` when the parts do not fit each other: shapes, labels outside the classes, fewer than
+    two classes, an empty split, a class that is tested but never trained.
+    """
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_split(self.name, "training", self.train_images, self.train_labels, len(self.classes))
+        _check_split(self.name, "test", self.test_images, self.test_labels, len(self.classes))
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            shapes = tuple(self.train_images.shape[1:]), tuple(self.test_images.shape[1:])
+            raise DataError(
+                f"{self.name}: training pictures have the shape {shapes[0]} and test pictures {shapes[1]}; "
+                "they must be the same"
+            )
+        trained = self.train_labels.bincount(minlength=len(self.classes)) > 0
+        tested = self.test_labels.bincount(minlength=len(self.classes)) > 0
+        untrained = [c for c, miss in zip(self.classes, (tested & ~trained).tolist(), strict=True) if miss]
+        if untrained:
+            raise DataError(
+                f"{self.name}: the test split has classes that the training split has no picture of, "
+                f"{', '.join(untrained)}: add some there, or remove them from the test split"
+            )
+        if int(trained.sum()) < 2:
+            raise DataError(f"{self.name}: the training split has one class only; it needs two or more")
+
+    def __repr__(self) -> str:
+        shape = " × ".join(str(size) for size in self.train_images.shape[1:])
+        counts = f"{len(self.train_images)} + {len(self.test_images)}"
+        return f"ImageData({self.name}: {counts} pictures of {shape}, {self.num_classes} classes)"
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.train_images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return self.train_images.shape[-1]
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of each channel over the training split, between 0 and 1."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> Tensor:
+        """The standard deviation of each channel over the training split, in the same units."""
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        # From histograms: integers, so that the result is the same on every machine and device.
+        channels = self.train_images.unbind(1)
+        counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in channels]).double()
+        values = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
+        total = counts.sum(1)
+        mean = counts @ values / total
+        variance = (counts * (values - mean[:, None]).square()).sum(1) / total
+        std = variance.sqrt().clamp_min(1 / 255)  # a channel of one value all over must not divide by zero
+        return mean.float(), std.float()
+
+    @cached_property
+    def _shift_and_scale(self) -> tuple[Tensor, Tensor]:
+        return 255 * self.mean[:, None, None], 1 / (255 * self.std[:, None, None])
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """(images / 255 − mean) / std as float32, on the device of `images`: uint8, … × C × H × W."""
+        if images.dtype != torch.uint8 or images.ndim < 3 or images.shape[-3] != self.channels:
+            raise DataError(
+                f"{self.name}: cannot normalize {images.dtype} of shape {tuple(images.shape)}; "
+                f"give uint8 pictures of {self.channels} × height × width"
+            )
+        shift, scale = (constant.to(images.device) for constant in self._shift_and_scale)
+        return images.float().sub_(shift).mul_(scale)
+
+    def to(self, device: torch.device | str) -> "ImageData":
+        """The same data on another device; uint8, so CIFAR-10 takes 184 MB there."""
+        return replace(
+            self,
+            train_images=self.train_images.to(device),
+            train_labels=self.train_labels.to(device),
+            test_images=self.test_images.to(device),
+            test_labels=self.test_labels.to(device),
+        )
+
+    def hold_out(self, fraction: float, seed: int) -> "ImageData":
+        """Data to make choices with, without a look at the test set: part of the training split replaces it.
+
+        Each class keeps its share in both parts and at least one picture. Raises `DataError` unless
+        0 < fraction < 1 and each class has two pictures.
+        """
+        if not 0 < fraction < 1:
+            raise DataError(f"fraction {fraction!r}: the part to hold out lies between 0 and 1 (both excluded)")
+        held, kept = stratified(self.train_labels, round(fraction * len(self.train_labels)), seed, leave=1)
+        note = f"the test split is {len(held)} pictures held out of the training split (seed {seed})"
+        return replace(
+            self,
+            train_images=self.train_images[kept],
+            train_labels=self.train_labels[kept],
+            test_images=self.train_images[held],
+            test_labels=self.train_labels[held],
+            note=_joined(self.note, note),
+        )
+
+    def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":
+        """So many pictures of each split, drawn with the classes' shares kept; None leaves a split whole."""
+        images, labels, note = self.train_images, self.train_labels, self.note
+        test_images, test_labels = self.test_images, self.test_labels
+        if train is not None:
+            chosen, _ = stratified(labels, train, seed)
+            images, labels = images[chosen], labels[chosen]
+            note = _joined(note, f"{train} of {len(self.train_labels)} training pictures (seed {seed})")
+        if test is not None:
+            chosen, _ = stratified(test_labels, test, seed)
+            test_images, test_labels = test_images[chosen], test_labels[chosen]
+            note = _joined(note, f"{test} of {len(self.test_labels)} test pictures (seed {seed})")
+        return replace(
+            self,
+            train_images=images,
+            train_labels=labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            note=note,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits; others if a pixel, a label, the order, a split or a class name changes."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def stratified(labels: Tensor, size: int, seed: int, *, leave: int = 0) -> tuple[Tensor, Tensor]:
+    """Indices of `size` images drawn with the share of each class kept, and of the rest; both ascending.
+
+    >>> drawn, rest = stratified(torch.tensor([0, 0, 0, 0, 1, 1]), 3, seed=0)
+    >>> len(drawn), int((drawn < 4).sum()), len(rest)
+    (3, 2, 3)
+
+    At least one of each class is drawn and at least `leave` of each remain; `DataError` where that cannot be.
+    """
+    classes = labels.cpu().numpy()
+    counts = np.bincount(classes)
+    least, most = np.minimum(counts, 1), np.where(counts > 0, counts - leave, 0)
+    if (least > most).any():
+        few = int(counts[counts > 0].min())
+        raise DataError(f"a class has {few} picture only; each needs {1 + leave} or more to be in both splits")
+    if isinstance(size, bool) or not isinstance(size, int) or not least.sum() <= size <= most.sum():
+        raise DataError(
+            f"cannot draw {size!r} of {len(classes)} pictures: with the share of each class kept, "
+            f"from {least.sum()} to {most.sum()} can be drawn"
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise DataError(f"seed {seed!r}: it must be a whole number, 0 or more")
+    take = _shares(counts, size, least, most)
+    # Sorted by class, and by chance within each; uniform numbers of PCG64 are the same on every machine.
+    order = np.lexsort((np.random.default_rng(seed).random(len(classes)), classes))
+    starts = np.cumsum(counts) - counts
+    drawn = np.zeros(len(classes), dtype=bool)
+    drawn[order] = np.arange(len(classes)) - starts[classes[order]] < take[classes[order]]
+    index = torch.from_numpy(np.flatnonzero(drawn)), torch.from_numpy(np.flatnonzero(~drawn))
+    return index[0].to(labels.device), index[1].to(labels.device)
+
+
+def _shares(counts: Counts, size: int, least: Counts, most: Counts) -> Counts:
+    """`size` divided in proportion to `counts`, in whole numbers between `least` and `most`."""
+    exact = counts * size / counts.sum()
+    take: Counts = np.clip(np.floor(exact).astype(np.int64), least, most)
+    while missing := size - int(take.sum()):
+        step = 1 if missing > 0 else -1
+        gap = np.where((take + step <= most) & (take + step >= least), step * (exact - take), -np.inf)
+        take[np.argmax(gap)] += step
+    return take
+
+
+def _check_split(name: str, split: str, images: Tensor, labels: Tensor, classes: int) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+        raise DataError(
+            f"{name}: the {split} pictures are {images.dtype} of shape {tuple(images.shape)}; "
+            "they must be uint8 of N × C × size × size"
+        )
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or labels.device != images.device:
+        raise DataError(
+            f"{name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)} on "
+            f"{labels.device}; they must be int64, one for each of {len(images)} pictures, on {images.device}"
+        )
+    if len(labels) == 0:
+        raise DataError(f"{name}: the {split} split has no pictures; it needs at least one")
+    low, high = (int(value) for value in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"{name}: {split} labels run from {low} to {high}; with {classes} classes they must lie from "
+            f"0 to {classes - 1}"
+        )
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

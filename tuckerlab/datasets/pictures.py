@@ -1,0 +1,140 @@
+"""From picture files to tensors, by pillow: upright, square, eight bits, grey or colour.
+
+>>> import numpy as np
+>>> stack([np.full((20, 10, 3), 7, dtype=np.uint8)], "picture {}".format, size=4, grey=None).shape
+torch.Size([1, 1, 4, 4])
+
+All files are read before complaints are made, so one error names what is wrong with a folder as a whole.
+"""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from tuckerlab.errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
+_STRIP = 2**18  # pixels
+
+Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
+
+
+class Stamp(NamedTuple):
+    """A file as it is now: what has been read from it is good as long as the stamp stays the same."""
+
+    path: Path
+    changed: int
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """The stamp of a file."""
+        status = path.stat()
+        return cls(path, status.st_mtime_ns, status.st_size)
+
+
+def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Tensor:
+    """All pictures as uint8 N × C × size × size; C is 1 if `grey`, or if it is None and there is no colour.
+
+    Pictures that are not square are stretched: nothing at their margins is lost. `name` names the i-th in
+    messages. Raises `DataError` with the number of pictures that cannot be read and the names of the first
+    three.
+    """
+    Image.init()  # not safe in threads
+    pixels = np.empty((len(sources), size, size, 1 if grey else 3), dtype=np.uint8)
+    problems: dict[int, str] = {}
+    length = max(1, _STRIP // size**2)
+
+    def read(start: int) -> bool:
+        """Read one strip of pictures; whether it has colour."""
+        part = sources[start : start + length]
+        # One tall picture: pillow converts what is pasted, and its step to numpy is dear for small pictures.
+        strip = Image.new("L" if grey else "RGB", (size, size * len(part)))
+        for index, source in enumerate(part):
+            try:
+                picture = _opened(source, size)
+                if picture.size != (size, size):
+                    picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+                strip.paste(picture, (0, size * index))
+            except MemoryError:
+                raise
+            except Exception as error:  # whatever a decoder meets in a broken file
+                unknown = isinstance(error, UnidentifiedImageError)
+                problems[start + index] = "not a picture" if unknown else str(error) or type(error).__name__
+        rows = np.asarray(strip).reshape(len(part), size, size, -1)
+        pixels[start : start + len(part)] = rows
+        return not grey and bool((rows != rows[..., :1]).any())
+
+    starts = range(0, len(sources), length)
+    # Files: reading waits for the disk and decoding does not hold Python's lock. Pictures that are in memory
+    # already are small and spend their time in Python, where threads would only wait for each other.
+    workers = min(8, os.cpu_count() or 1) if isinstance(sources[0], Path) else 1
+    with ThreadPoolExecutor(workers) as pool:
+        colour = any(list(pool.map(read, starts)))
+    if problems:
+        raise DataError(_complaint(problems, len(sources), name))
+    if grey is None and not colour:
+        pixels = pixels[..., :1]
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+
+
+def common_side(paths: Sequence[Path]) -> int | None:
+    """The side of the pictures if all are squares of one size; only their first bytes are read."""
+    Image.init()
+
+    def measure(path: Path) -> tuple[int, int] | None:
+        try:
+            with Image.open(path, formats=_FORMATS) as picture:
+                return picture.size
+        except Exception:  # `stack` will name it
+            return None
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        sizes = set(pool.map(measure, paths)) - {None}
+    width, height = sizes.pop() or (0, 0) if len(sizes) == 1 else (0, 0)
+    return width if width == height > 0 else None
+
+
+def _opened(source: Source, size: int) -> Image.Image:
+    """A picture in mode L or RGB: its first frame, upright, transparent pixels white, eight bits deep."""
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as picture:
+        picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.mode in ("L", "RGB"):
+            return picture
+        if picture.mode.startswith("I"):
+            return _eight_bits(np.asarray(picture))
+        if picture.mode == "F":
+            raise ValueError("its pixels are fractions without an agreed range; save it with 8 or 16 bits")
+        if picture.has_transparency_data:
+            coloured = picture.convert("RGBA")
+            white = Image.new("RGBA", coloured.size, "white")
+            return Image.alpha_composite(white, coloured).convert("RGB")
+        return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _eight_bits(values: NDArray[np.generic]) -> Image.Image:
+    """From 16 bits; pillow alone would turn all values above 255 white."""
+    wide = values.astype(np.int64)
+    if wide.min() < 0 or wide.max() > 0xFFFF:
+        raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
+    return Image.fromarray((wide >> 8).astype(np.uint8))
+
+
+def _complaint(problems: dict[int, str], total: int, name: Callable[[int], str]) -> str:
+    first = "; ".join(f"{name(index)} ({problems[index]})" for index in sorted(problems)[:3])
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return f"{len(problems)} of {total} pictures cannot be read: {first}{more}; replace or remove them"

@@ -1,0 +1,98 @@
+"""What a training run is made of: `Recipe`, one value to pass on, to store beside a checkpoint, and to compare.
+
+>>> Recipe(epochs=5, ranks=Tolerance(0.1)).settings()["ranks"].startswith("Tolerance")
+True
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.optim import TuckerAdamW, TuckerSGD
+from tuckerlab.optimizer import TuckerOptimizer
+from tuckerlab.ranks import RankPolicy, Tolerance  # noqa: F401 (Tolerance: the example above)
+
+ADAPTATIONS = 100  # rank adaptations in a run, where adapt_every is not given
+CHOICES = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("onecycle", "cosine", "constant"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings that decide a run's outcome, together with its model, data and device.
+
+    optimizer: "sgd" with Nesterov momentum, or "adamw" (lr is then a matter of 1e-3). ranks: how ranks go on; None leaves
+    them as they are. adapt_every: optimizer steps between rank adaptations; None is a hundredth of the run.
+    schedule: "onecycle", "cosine" or "constant". precision: "fp32", "bf16", "fp16", or "auto": bf16 on CUDA, fp32
+    elsewhere. augmentation: random shifts and flips as suit the data. patience: stop when the accuracy on a held-out
+    tenth of the training images has not improved for so many epochs.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    schedule: str = "onecycle"
+    ranks: RankPolicy | None = None
+    adapt_every: int | None = None
+    augmentation: bool = True
+    precision: str = "auto"
+    channels_last: bool = True
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are {', '.join(allowed)}")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("adapt_every", 1), ("patience", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is None and name in ("adapt_every", "patience"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise TuckerlabError(f"{name} {value!r}: allowed are whole numbers from {least}")
+        for name, top in (("lr", math.inf), ("momentum", 1), ("weight_decay", math.inf), ("label_smoothing", 1)):
+            if not 0 <= getattr(self, name) < top or (name == "lr" and self.lr == 0):
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are numbers from 0 up to {top}")
+
+    def settings(self) -> dict[str, Any]:
+        """All fields as plain JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "ranks": None if self.ranks is None else repr(self.ranks)}
+
+    def make_optimizer(self, model: torch.nn.Module, total_steps: int) -> TuckerOptimizer:
+        """The optimizer for a run of so many steps; a dense network takes plain SGD or AdamW steps in it."""
+        every = self.adapt_every or max(1, total_steps // ADAPTATIONS)
+        ranks = None if self.ranks is None else self.ranks.over(total_steps)
+        if self.optimizer == "adamw":
+            return TuckerAdamW(model, self.lr, weight_decay=self.weight_decay, ranks=ranks, adapt_every=every)
+        nesterov = self.momentum > 0
+        return TuckerSGD(model, self.lr, self.momentum, self.weight_decay, nesterov, ranks=ranks, adapt_every=every)
+
+    def make_schedule(self, optimizer: TuckerOptimizer, total_steps: int) -> LRScheduler:
+        """The learning rate's schedule, stepped after every optimizer step."""
+        if self.schedule == "onecycle":
+            return OneCycleLR(
+                optimizer, self.lr, total_steps=total_steps, pct_start=0.25, cycle_momentum=False, final_div_factor=1e3
+            )
+        if self.schedule == "cosine":
+            return CosineAnnealingLR(optimizer, total_steps)
+        return ConstantLR(optimizer, factor=1.0)
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The context of the forward pass."""
+        precision = self.precision
+        if precision == "auto":
+            precision = "bf16" if device.type == "cuda" else "fp32"
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
+        return torch.autocast(device.type, dtype=kind, enabled=kind is not None)

@@ -1,0 +1,194 @@
+"""Run records: what was trained, how it went and what came out, in three tidy tables with their provenance.
+
+>>> facts = {"run": "a1", "label": "dense", "method": "dense", "dataset": "digits", "model": "lenet5"}
+>>> facts |= {"width": 1.0, "seed": 0, "epochs": 2, "batch_size": 64, "lr": 0.05, "ranks_policy": ""}
+>>> record = Records.single(facts | provenance("cpu") | {"state": "finished", "test_accuracy": 0.975})
+>>> record
+Records(runs=1, epochs=0, ranks=0)
+>>> record.table()
+  network test accuracy, %
+0   dense             97.5
+
+The columns are listed in `tuckerlab.schema`. A record on disk is a folder of three Parquet files.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from tuckerlab.atomic import atomic_path
+from tuckerlab.errors import DataError
+from tuckerlab.provenance import device_name, provenance
+from tuckerlab.schema import SCHEMA, checked
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["SCHEMA", "Records", "device_name", "provenance"]
+
+SIDE_BY_SIDE = 4
+"""Up to this many runs stand side by side in a terminal; of more, a line each with these columns."""
+
+IN_BRIEF = ["seed", "test accuracy, %", "conv parameters", "c.r. conv, %", "c.r. all, %"]
+
+
+@dataclass(eq=False, repr=False)
+class Records:
+    """Any number of runs: `runs` has a row for each, `epochs` one for each epoch, `ranks` one for each rank.
+
+    >>> (Records() + Records()).runs.empty
+    True
+
+    Raises DataError for columns that the schema does not know or misses, for two rows of one run, and for
+    epochs or ranks of a run that is not there.
+    """
+
+    runs: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["runs"])))
+    epochs: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["epochs"])))
+    ranks: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["ranks"])))
+
+    def __post_init__(self) -> None:
+        self.runs = checked("runs", self.runs)
+        self.epochs = checked("epochs", self.epochs)
+        self.ranks = checked("ranks", self.ranks)
+        if self.runs["run"].duplicated().any():
+            raise DataError(f"runs: run {self.runs['run'][self.runs['run'].duplicated()].iloc[0]!r} is there twice")
+        for name, frame in (("epochs", self.epochs), ("ranks", self.ranks)):
+            if strangers := sorted(set(frame["run"]) - set(self.runs["run"])):
+                raise DataError(f"{name}: rows of run {strangers[0]!r}, which is not among the runs")
+
+    @classmethod
+    def single(
+        cls,
+        run: Mapping[str, Any],
+        epochs: Sequence[Mapping[str, Any]] = (),
+        ranks: Sequence[Mapping[str, Any]] = (),
+    ) -> Self:
+        """The record of one run; the rows of `epochs` and `ranks` need not repeat its name."""
+        tables = []
+        for name, rows in (("epochs", epochs), ("ranks", ranks)):
+            named = [{"run": run.get("run"), **row} for row in rows]
+            tables.append(pd.DataFrame(named, columns=None if named else list(SCHEMA[name])))
+        return cls(pd.DataFrame([dict(run)]), *tables)
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """All runs of several records; of a run that is in two of them, the later one counts."""
+        parts = list(parts)
+        last = {run: i for i, part in enumerate(parts) for run in part.runs["run"]}
+        kept = [part.only(run for run in part.runs["run"] if last[run] == i) for i, part in enumerate(parts)]
+        kept = kept or [cls()]
+        return cls(*(pd.concat([getattr(part, name) for part in kept], ignore_index=True) for name in SCHEMA))
+
+    def __add__(self, other: Self) -> Self:
+        return self.concat([self, other])
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def only(self, runs: Iterable[str]) -> Self:
+        """The record of these runs alone."""
+        wanted = list(runs)
+        frames = [self.runs, self.epochs, self.ranks]
+        return type(self)(*(frame[frame["run"].isin(wanted)].reset_index(drop=True) for frame in frames))
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `runs.parquet`, `epochs.parquet` and `ranks.parquet` into `folder`, each atomically."""
+        for name in reversed(SCHEMA):  # runs come last: where they are, the record is complete
+            with atomic_path(Path(folder) / f"{name}.parquet") as path:
+                getattr(self, name).to_parquet(path, engine="pyarrow", index=False)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read the record in `folder` and all those in folders below it.
+
+        Raises DataError, which names the file, when there is none or one is broken.
+        """
+        found = sorted(Path(folder).rglob("runs.parquet"))
+        if not found:
+            raise DataError(f"{folder}: no run record here or below; a record is a folder with runs.parquet in it")
+        return cls.concat(cls._read(path.parent) for path in found)
+
+    @classmethod
+    def _read(cls, folder: Path) -> Self:
+        frames = []
+        for name in SCHEMA:
+            path = folder / f"{name}.parquet"
+            try:
+                frames.append(pd.read_parquet(path, engine="pyarrow"))
+            except (OSError, ValueError) as error:
+                reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
+                raise DataError(f"{path}: not a readable record ({reason}); delete the folder or run again") from None
+        try:
+            return cls(*frames)
+        except DataError as error:
+            raise DataError(f"{folder}: {error}") from None
+
+    def table(self) -> pd.DataFrame:
+        """One row a run for people to read: rounded, with units; what no run has measured is left out."""
+        runs = self.runs
+        parts = ["weights", "gradients", "optimizer", "activations"]
+        memory = runs[[f"memory_{part}_bytes" for part in parts]].sum(axis=1, skipna=False)
+        columns = {
+            "network": runs["label"],
+            "data": runs["dataset"] if runs["dataset"].nunique() > 1 else _blank(runs),
+            "seed": runs["seed"].astype(str) if runs["label"].duplicated().any() else _blank(runs),
+            "test accuracy, %": _rounded(100 * runs["test_accuracy"], ".1f"),
+            "conv parameters": _rounded(runs["conv_parameters"], ",.0f"),
+            "all parameters": _rounded(runs["parameters"], ",.0f"),
+            "c.r. conv, %": _rounded(100 * runs["conv_compression"], ".1f"),
+            "c.r. all, %": _rounded(100 * runs["compression"], ".1f"),
+            "multiply-adds, M": _rounded(runs["multiply_adds"] / 1e6, ",.2f"),
+            "latency of 1 image, ms": _spread(runs["latency_1_ms"], runs["latency_1_iqr_ms"]),
+            "latency of 128, ms": _spread(runs["latency_128_ms"], runs["latency_128_iqr_ms"]),
+            "training step, ms": _spread(runs["step_ms"], runs["step_iqr_ms"]),
+            "training, s": _rounded(runs["train_seconds"], ",.1f"),
+            "training memory, MB": _rounded(memory / 1e6, ",.1f"),
+            "peak on the GPU, MB": _rounded(runs["memory_peak_bytes"] / 1e6, ",.1f"),
+            "file, kB": _rounded(runs["checkpoint_bytes"] / 1e3, ",.0f"),
+            "state": runs["state"].where(runs["state"] != "finished", ""),
+            "note": runs["note"],
+        }
+        table = pd.DataFrame(columns)
+        return table.loc[:, [(table[column] != "").any() or column == "network" for column in table]]
+
+    def rich_table(self) -> "Table":
+        """`table()` for a terminal: a column for each run while there are few, else a row in brief."""
+        from rich import box
+        from rich.table import Table
+
+        table = self.table().set_index("network")
+        if len(table) <= SIDE_BY_SIDE:
+            table = table.T.rename_axis("")
+        else:
+            table = table[[column for column in IN_BRIEF if column in table]]
+        shown = Table(str(table.index.name), box=box.SIMPLE_HEAD)
+        for column in table.columns:
+            shown.add_column(str(column), justify="right")
+        for name, *cells in table.itertuples():
+            shown.add_row(str(name), *cells)
+        return shown
+
+    def __repr__(self) -> str:
+        return f"Records(runs={len(self)}, epochs={len(self.epochs)}, ranks={len(self.ranks)})"
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html(index=False, border=0)
+
+
+def _blank(frame: pd.DataFrame) -> pd.Series:
+    return pd.Series("", index=frame.index)
+
+
+def _rounded(values: pd.Series, spec: str) -> pd.Series:
+    return values.map(lambda value: "" if pd.isna(value) else format(value, spec)).astype(str)
+
+
+def _spread(median: pd.Series, iqr: pd.Series) -> pd.Series:
+    texts = _rounded(median, ",.3g").where(median < 100, _rounded(median, ",.0f"))
+    return texts.where(iqr.isna() | (texts == ""), texts + " ± " + _rounded(iqr, ".2g"))
