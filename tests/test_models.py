@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -114,6 +115,16 @@ def test_width_gives_multiples_of_eight(name: str, width: float) -> None:
     assert all(abs(c - width * p) <= max(4, 8 - width * p) for c, p in zip(channels, published, strict=True))
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Tests run side by side: threads of small operations would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_small_vgg_learns_the_digits_in_seconds() -> None:
     torch.manual_seed(0)
     data = load_data("digits")

@@ -35,7 +35,7 @@ class Augmentation:
 
 
 def default_augmentation(data: ImageData) -> Augmentation:
-    """Shifts of up to an eighth of the side, and left-right flips except for digits.
+    """Shifts of up to an eighth of the side, at most 4 pixels; and left-right flips, except for digits.
 
     >>> from tuckerlab.datasets import load_data
     >>> default_augmentation(load_data("digits"))
@@ -45,7 +45,7 @@ def default_augmentation(data: ImageData) -> Augmentation:
     yours do not (letters, left and right parts), give your own. Up-down flips would suit textures, but not
     scenes.
     """
-    return Augmentation(crop_padding=data.image_size // 8, flip=data.name != "digits")
+    return Augmentation(crop_padding=min(4, data.image_size // 8), flip=data.name != "digits")
 
 
 def augment(images: Tensor, *, crop_padding: int = 0, flip: bool = False) -> Tensor:

@@ -186,6 +186,22 @@ def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.solve_triangular(L.mT, matrix, upper=True, left=False), L
 
 
+def carried(tangent: Tangent, new: Point) -> Tangent:
+    """A tangent vector carried along a step of `retract`: the same coordinates, made orthogonal to the new factors.
+
+    >>> point = random_point((6, 5), (0, 1), (2, 2))
+    >>> same = carried(Tangent(torch.ones(2, 2), (torch.ones(6, 2), torch.ones(5, 2))), point)
+    >>> bool((point.factors[0].mT @ same.factors[0]).norm() < 1e-5)
+    True
+
+    This is vector transport by parallelization (Huang, Absil and Gallivan, Numerische Mathematik 2017): along a step
+    the basis moves smoothly, and keeping the coordinates keeps lengths. It costs next to nothing; `Transport` is for
+    points whose bases are far apart.
+    """
+    factors = (_outside(U, K) for U, K in zip(new.factors, tangent.factors, strict=True))
+    return Tangent(tangent.core, tuple(factors))
+
+
 class Transport:
     """Carries tangent vectors from one point to another, whose ranks may differ, by orthogonal projection.
 
@@ -231,13 +247,20 @@ class Transport:
         True
 
         If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: second moments follow a change of basis T
-        with its entrywise square. Coordinates that did not exist before start at the mean, so that they move no
-        faster than the others.
+        with its entrywise square. The share of a coordinate that was in none of the old ones (all of it, in a direction
+        that has been added) starts at the mean, so that it moves no faster than the others.
         """
         squared = [basis.square() for basis in self.bases]
         core = multi_mode_product(moments.core, squared, self.old.modes)
-        factors = (s @ rows.square() for s, rows in zip(moments.factors, self.rows, strict=True))
-        return Tangent(_fill(core), tuple(_fill(s) for s in factors))
+        known = core.new_ones(())
+        for mode, square in zip(self.old.modes, squared, strict=True):
+            known = known * square.sum(1).reshape([-1 if m == mode else 1 for m in range(core.dim())])
+        core = core + (1 - known).clamp(min=0) * moments.core.mean()
+        factors = []
+        for moment, rows in zip(moments.factors, self.rows, strict=True):
+            square = rows.square()
+            factors.append(moment @ square + (1 - square.sum(0)).clamp(min=0) * moment.mean())
+        return Tangent(core, tuple(factors))
 
 
 def truncated(point: Point, ranks: Sequence[int]) -> Point:
@@ -286,6 +309,3 @@ def _outside(U: Tensor, matrix: Tensor) -> Tensor:
     """(I − U Uᵀ) matrix."""
     return matrix - U @ (U.mT @ matrix)
 
-
-def _fill(moments: Tensor) -> Tensor:
-    return torch.where(moments > 0, moments, moments.mean())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
-from tuckerlab.manifold import Point, Tangent, Transport, grown, mode_roots, project, retract, truncated
+from tuckerlab.manifold import Point, Tangent, Transport, carried, grown, mode_roots, project, retract, truncated
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
@@ -193,23 +193,22 @@ class TuckerOptimizer(Optimizer):
         roots = mode_roots(point)
         direction = self._direction(layer, project(point, core, factors, roots), group)
         new = retract(point, direction, float(group["lr"]), roots)
-        self._carry(layer, Transport(point, roots, new, mode_roots(new)))
+        for name in self.vectors:
+            self._set_state(layer, name, carried(cast(Tangent, self._state(layer, name)), new))
         for parameter, value in zip(held, (new.core, *new.factors), strict=True):
             parameter.copy_(value)
 
     def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
         """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
         point = Point(*_values(layer))
-        self._carry(layer, Transport(point, mode_roots(point), new, mode_roots(new)))
-        layer.assign(new)
-        self._replace(layer, group)
-
-    def _carry(self, layer: TuckerLayer, transport: Transport) -> None:
+        transport = Transport(point, mode_roots(point), new, mode_roots(new))
         for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
             for name in names:
                 tangent = self._state(layer, name)
                 if tangent is not None:
                     self._set_state(layer, name, carry(tangent))
+        layer.assign(new)
+        self._replace(layer, group)
 
     def _state(self, layer: TuckerLayer, name: str) -> Tangent | None:
         if name not in self.state[layer.core]:

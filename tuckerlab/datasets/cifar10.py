@@ -10,10 +10,10 @@ encoded pictures in `img.bytes` and a `label`, as data-set hubs have it; in each
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +29,6 @@ BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 PER_BATCH = 10_000  # pictures in each official file
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", ".", "plain_text")  # original pixels first
 _SIDE = 32
-
-_RECONSTRUCT = cast(Callable[..., Any], np.empty(0).__reduce__()[0])  # it moves about with numpy's versions
 
 Split = tuple[Tensor, Tensor, str]  # images, labels, note
 
@@ -72,7 +70,8 @@ def _incomplete(folder: Path, missing: str) -> DataError:
 
 
 def _broken(file: Path, reason: object) -> DataError:
-    return DataError(f"{file} is cut off or not CIFAR-10: {reason}; fetch it again")
+    why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
+    return DataError(f"{file} is cut off or not CIFAR-10: {why}; fetch it again")
 
 
 def _stamps(files: Sequence[Path]) -> tuple[Stamp, ...]:
@@ -111,23 +110,26 @@ def _read_pickle(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
         shapes = pixels.shape, labels.shape
     except Exception as error:  # a broken pickle can fail with anything
-        raise _broken(file, str(error) or type(error).__name__) from error
+        raise _broken(file, error) from error
     if pixels.dtype != np.uint8 or shapes != ((PER_BATCH, 3 * _SIDE**2), (PER_BATCH,)):
         raise _broken(file, f"its data and labels have the shapes {shapes[0]} and {shapes[1]}")
     return pixels.reshape(-1, 3, _SIDE, _SIDE), _checked(labels, file)
+
+
+# All that a pickled array asks for; where numpy keeps the function changes with its versions.
+_ARRAYS: dict[str, object] = {
+    "ndarray": np.ndarray,
+    "dtype": np.dtype,
+    "_reconstruct": np.empty(0).__reduce__()[0],
+}
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Reads containers, numbers and numpy arrays; whatever else a pickle would import or call is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed: dict[str, Callable[..., Any]] = {
-            "ndarray": np.ndarray,
-            "dtype": np.dtype,
-            "_reconstruct": _RECONSTRUCT,
-        }
-        if name in allowed and module.split(".")[0] == "numpy":
-            return allowed[name]
+        if name in _ARRAYS and module.split(".")[0] == "numpy":
+            return _ARRAYS[name]
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 of Python 3 writes bytes
             return _latin1
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data set")

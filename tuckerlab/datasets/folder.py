@@ -25,6 +25,8 @@ SECOND_SPLITS = ("test", "val", "valid", "validation")  # the first of them that
 DEFAULT_SIZE = 64  # pixels a side, where the pictures have no common size up to it
 _LAYOUT = "train/CLASS/picture and test/CLASS/picture, or CLASS/picture"
 
+_Split = dict[str, list[Path]]  # the picture files of each class
+
 
 def load_folder(
     text: str, roots: Sequence[Path], *, image_size: int | None = None, grey: bool | None = None
@@ -37,29 +39,23 @@ def load_folder(
     path = _find(text, roots)
     train_folder, test_folder, notes = _splits(path)
     train, left_out = _files(train_folder)
-    classes = tuple(train)
-    _check_classes(path, train_folder, train, least=1 if test_folder else 2)
-    files = [(file, classes.index(label)) for label in classes for file in train[label]]
-    split = len(files)
+    _check_train(path, train_folder, train, least=1 if test_folder else 2)
+    test: _Split = {}
     if test_folder is not None:
         test, more = _files(test_folder)
         left_out += more
-        unknown = [label for label, pictures in test.items() if pictures and label not in train]
-        if unknown:
-            names = ", ".join(unknown)
-            raise DataError(f"{test_folder} has classes that {train_folder} has not: {names}; add them there")
-        files += [(file, classes.index(label)) for label, pictures in test.items() for file in pictures]
-        if len(files) == split:
-            raise DataError(f"no pictures in the test split {test_folder}: put them in {test_folder}/CLASS/")
-        untested = [label for label in classes if not test.get(label)]
+        _check_test(train_folder, train, test_folder, test)
+        untested = [label for label in train if not test.get(label)]
         if untested:
             notes.append(f"no test pictures of {', '.join(untested)}")
     if left_out:
         notes.append(f"{left_out} {'entry' if left_out == 1 else 'entries'} left out: not pictures")
+
+    classes = tuple(train)
+    files = [(file, label) for split in (train, test) for label, pictures in split.items() for file in pictures]
     images = _read(tuple(Stamp.of(file) for file, _ in files), path, image_size, grey)
-    labels = torch.tensor([label for _, label in files])
-    everything = torch.arange(len(files))
-    train_part, test_part = everything[:split], everything[split:]
+    labels = torch.tensor([classes.index(label) for _, label in files])
+    train_part, test_part = torch.arange(len(files)).tensor_split([sum(map(len, train.values()))])
     if test_folder is None:
         test_part, train_part = stratified(labels, max(len(classes), len(files) // 5), seed=0, leave=1)
         notes.append("a fifth of each class, drawn by us, is the test split")
@@ -120,9 +116,9 @@ def _entries(path: Path) -> list[Path]:
     return sorted(visible, key=lambda entry: entry.name)
 
 
-def _files(split: Path) -> tuple[dict[str, list[Path]], int]:
+def _files(split: Path) -> tuple[_Split, int]:
     """The pictures of each class, and how many other entries there are; hidden ones do not count."""
-    classes: dict[str, list[Path]] = {}
+    classes: _Split = {}
     left_out = 0
     for folder in _folders(split):
         entries = _entries(folder)
@@ -132,7 +128,7 @@ def _files(split: Path) -> tuple[dict[str, list[Path]], int]:
     return classes, left_out
 
 
-def _check_classes(path: Path, train_folder: Path, train: dict[str, list[Path]], *, least: int) -> None:
+def _check_train(path: Path, train_folder: Path, train: _Split, *, least: int) -> None:
     if not any(train.values()):
         kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
         raise DataError(f"no pictures in {train_folder}: expected {_LAYOUT} in {path}, as {kinds}")
@@ -145,6 +141,15 @@ def _check_classes(path: Path, train_folder: Path, train: dict[str, list[Path]],
         raise DataError(
             f"too few pictures in the class folders {', '.join(few)} of {train_folder}: each needs {least} or more{why}"
         )
+
+
+def _check_test(train_folder: Path, train: _Split, test_folder: Path, test: _Split) -> None:
+    unknown = [label for label, pictures in test.items() if pictures and label not in train]
+    if unknown:
+        names = ", ".join(unknown)
+        raise DataError(f"{test_folder} has classes that {train_folder} has not: {names}; add them there")
+    if not any(test.values()):
+        raise DataError(f"no pictures in the test split {test_folder}: put them in {test_folder / 'CLASS'}")
 
 
 @lru_cache(maxsize=2)

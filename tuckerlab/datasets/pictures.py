@@ -69,8 +69,7 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
             except MemoryError:
                 raise
             except Exception as error:  # whatever a decoder meets in a broken file
-                unknown = isinstance(error, UnidentifiedImageError)
-                problems[start + index] = "not a picture" if unknown else str(error) or type(error).__name__
+                problems[start + index] = _reason(error)
         rows = np.asarray(strip).reshape(len(part), size, size, -1)
         pixels[start : start + len(part)] = rows
         return not grey and bool((rows != rows[..., :1]).any())
@@ -132,6 +131,12 @@ def _eight_bits(values: NDArray[np.generic]) -> Image.Image:
     if wide.min() < 0 or wide.max() > 0xFFFF:
         raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
     return Image.fromarray((wide >> 8).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _complaint(problems: dict[int, str], total: int, name: Callable[[int], str]) -> str:

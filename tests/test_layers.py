@@ -1,0 +1,347 @@
+"""Layers against the dense layers they replace: forward, backward, every option, both precisions."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear
+from tuckerlab.manifold import Point, partial_gradients, truncated
+
+CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
+    1: (TuckerConv1d, F.conv1d, nn.Conv1d),
+    2: (TuckerConv2d, F.conv2d, nn.Conv2d),
+    3: (TuckerConv3d, F.conv3d, nn.Conv3d),
+}
+IMAGE = {1: (11,), 2: (9, 8), 3: (6, 7, 6)}
+CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e-12, "rtol": 1e-10}}
+PADDING_MODES = ["zeros", "reflect", "replicate", "circular"]
+ANY_DIM: list[dict[str, Any]] = [
+    {},
+    {"stride": 2},
+    {"padding": 2},
+    {"padding": "same"},
+    {"padding": "valid"},
+    {"dilation": 2, "padding": 2},
+    {"padding": "same", "dilation": 2},
+    {"stride": 3, "padding": 1, "dilation": 2},
+    {"bias": False, "padding": 1},
+    {"kernel_size": 1},
+    {"kernel_size": 2, "stride": 2},
+    {"modes": "all", "padding": 1},
+    {"modes": (0,), "padding": 1},
+    {"modes": (1,), "padding": 1},
+    {"modes": (1, 0), "padding": "same"},
+    *({"padding_mode": mode, "padding": padding} for mode in PADDING_MODES for padding in (1, "same", "valid")),
+    {"padding_mode": "circular", "padding": 2, "stride": 2, "bias": False},
+    {"padding_mode": "reflect", "padding": 2, "dilation": 2, "modes": "all"},
+]
+ONE_DIM: dict[int, list[dict[str, Any]]] = {
+    1: [{"kernel_size": 5, "padding": 4, "dilation": 2}],
+    2: [
+        {"stride": (2, 1), "padding": (0, 2)},
+        {"stride": (1, 3), "padding": (2, 1), "dilation": (1, 2)},
+        {"kernel_size": (3, 1), "padding": "same"},
+        {"kernel_size": (1, 3), "stride": (2, 1), "padding": (0, 1), "padding_mode": "circular"},
+        {"modes": (2, 3), "padding": 1},
+    ],
+    3: [
+        {"stride": (2, 1, 3), "padding": (1, 0, 2)},
+        {"kernel_size": (1, 3, 2), "dilation": (1, 2, 1), "padding": (0, 2, 1), "padding_mode": "replicate"},
+    ],
+}
+CASES = [(dim, options) for dim in CONVOLUTIONS for options in ANY_DIM + ONE_DIM[dim]]
+
+
+def conv(dim: int, options: dict[str, Any], dtype: torch.dtype = torch.float64) -> TuckerLayer:
+    """A layer 5 → 6 with these options, at ranks below the sizes of its modes."""
+    options = {"kernel_size": 3, "dtype": dtype, **options}
+    modes = {"all": tuple(range(dim + 2)), "channels": (0, 1)}.get(
+        options.get("modes", "channels"), options.get("modes")
+    )
+    kernel = options["kernel_size"] if isinstance(options["kernel_size"], tuple) else (options["kernel_size"],) * dim
+    ranks = [(4, 3, *(min(2, k) for k in kernel))[mode] for mode in modes]
+    if options["kernel_size"] == 1:
+        ranks = [3] * len(modes)
+    return CONVOLUTIONS[dim][0](5, 6, ranks=ranks, **options)
+
+
+def dense_forward(dim: int, layer: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What nn.ConvNd computes with this weight."""
+    if layer.padding_mode == "zeros":
+        return CONVOLUTIONS[dim][1](input, weight, bias, layer.stride, layer.padding, layer.dilation)
+    reference = CONVOLUTIONS[dim][2](
+        5,
+        6,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        padding_mode=layer.padding_mode,
+        bias=False,
+    )
+    out = torch.func.functional_call(reference, {"weight": weight}, (input,))
+    return out if bias is None else out + bias.reshape(-1, *[1] * dim)
+
+
+def name(value: Any) -> str | None:
+    return ", ".join(f"{k}={v}" for k, v in value.items()) or "defaults" if isinstance(value, dict) else None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(("dim", "options"), CASES, ids=name)
+def test_convolutions_are_those_of_the_dense_weight(dim: int, options: dict[str, Any], dtype: torch.dtype) -> None:
+    layer = conv(dim, options, dtype)
+    input = torch.randn(2, 5, *IMAGE[dim], dtype=dtype)
+    ours, theirs = input.clone().requires_grad_(), input.clone().requires_grad_()
+    weight = layer.dense_weight().detach().requires_grad_()
+    bias = None if layer.bias is None else layer.bias.detach().clone().requires_grad_()
+
+    out, expected = layer(ours), dense_forward(dim, layer, theirs, weight, bias)
+    torch.testing.assert_close(out, expected, **CLOSE[dtype])
+
+    seed = torch.randn_like(out)
+    out.backward(seed)
+    expected.backward(seed)
+    close = {key: 50 * value for key, value in CLOSE[dtype].items()}
+    torch.testing.assert_close(ours.grad, theirs.grad, **close)
+    assert weight.grad is not None
+    core, factors = partial_gradients(Point(*_detached(layer)), weight.grad)
+    torch.testing.assert_close(layer.core.grad, core, **close)
+    for factor, gradient in zip(layer.factors, factors, strict=True):
+        torch.testing.assert_close(factor.grad, gradient, **close)
+    if layer.bias is not None and bias is not None:
+        torch.testing.assert_close(layer.bias.grad, bias.grad, **close)
+
+
+def _detached(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
+    return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
+def test_linear_is_that_of_the_dense_weight(lead: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
+    layer = TuckerLinear(7, 5, ranks=3, bias=bias, dtype=dtype)
+    input = torch.randn(*lead, 7, dtype=dtype)
+    weight = layer.dense_weight().detach().requires_grad_()
+    expected = F.linear(input, weight, layer.bias)
+    torch.testing.assert_close(layer(input), expected, **CLOSE[dtype])
+    layer(input).square().sum().backward()
+    F.linear(input, weight, None if layer.bias is None else layer.bias.detach()).square().sum().backward()
+    assert weight.grad is not None
+    core, factors = partial_gradients(Point(*_detached(layer)), weight.grad)
+    for ours, theirs in zip((layer.core, *layer.factors), (core, *factors), strict=True):
+        torch.testing.assert_close(ours.grad, theirs, **CLOSE[dtype])
+
+
+def test_backward_agrees_with_finite_differences() -> None:
+    layer = conv(2, {"padding": 1, "padding_mode": "reflect", "modes": "all"})
+    input = torch.randn(1, 5, 4, 4, dtype=torch.float64, requires_grad=True)
+    names, values = zip(*layer.named_parameters(), strict=True)
+
+    def output(input: Tensor, *parameters: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (input,))
+
+    assert torch.autograd.gradcheck(output, (input, *values))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_one_unbatched_image(dim: int, padding_mode: str) -> None:
+    layer = conv(dim, {"padding": 1, "padding_mode": padding_mode})
+    image = torch.randn(5, *IMAGE[dim], dtype=torch.float64)
+    torch.testing.assert_close(layer(image), layer(image[None])[0])
+
+
+@pytest.mark.parametrize(("dim", "memory_format"), [(2, torch.channels_last), (3, torch.channels_last_3d)])
+@pytest.mark.parametrize("modes", ["channels", "all"])
+def test_channels_last_goes_in_and_comes_out(dim: int, memory_format: torch.memory_format, modes: str) -> None:
+    layer = conv(dim, {"padding": 1, "modes": modes}, torch.float32)
+    plain = torch.randn(2, 5, *IMAGE[dim])
+    expected = layer(plain)
+    assert expected.is_contiguous()
+    layer = layer.to(memory_format=memory_format)
+    out = layer(plain.to(memory_format=memory_format))
+    # in 3d torch itself falls back to the plain format in some of its pointwise convolutions
+    assert dim == 3 or out.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(out, expected, **CLOSE[torch.float32])
+
+
+def test_what_the_dense_layer_refuses_is_refused() -> None:
+    with pytest.raises(ValueError, match="padding='same' is not supported for strided convolutions"):
+        TuckerConv2d(4, 4, 3, ranks=2, padding="same", stride=2)
+    with pytest.raises(ValueError, match="padding_mode"):
+        TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror")
+
+
+# --- from a dense layer, and from nothing --------------------------------------------------------------------------
+
+DENSE = {
+    "linear": (lambda **k: nn.Linear(12, 9, **k), TuckerLinear, (3, 12)),
+    "conv1d": (lambda **k: nn.Conv1d(8, 12, 3, padding=1, **k), TuckerConv1d, (2, 8, 9)),
+    "conv2d": (lambda **k: nn.Conv2d(8, 12, (3, 2), stride=(2, 1), **k), TuckerConv2d, (2, 8, 9, 8)),
+    "conv3d": (
+        lambda **k: nn.Conv3d(8, 6, 2, padding="same", padding_mode="circular", **k),
+        TuckerConv3d,
+        (1, 8, 4, 4, 4),
+    ),
+}
+kinds = pytest.mark.parametrize("kind", DENSE)
+
+
+@kinds
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_from_dense_at_tolerance_zero_is_the_dense_layer(kind: str, bias: bool) -> None:
+    make, layer_class, shape = DENSE[kind]
+    dense = make(bias=bias, dtype=torch.float64)
+    layer = layer_class.from_dense(dense, tolerance=0.0)
+    input = torch.randn(*shape, dtype=torch.float64)
+    torch.testing.assert_close(layer(input), dense(input))
+    assert layer.core.dtype == torch.float64
+    assert (layer.bias is not None) == bias
+    if layer.bias is not None:
+        assert layer.bias.data_ptr() != dense.bias.data_ptr()
+
+
+@kinds
+@pytest.mark.parametrize("tolerance", [0.1, 0.5, 0.9])
+def test_from_dense_keeps_within_its_tolerance(kind: str, tolerance: float) -> None:
+    make, layer_class, _ = DENSE[kind]
+    dense = make(dtype=torch.float64)
+    layer = layer_class.from_dense(dense, tolerance=tolerance)
+    assert (layer.dense_weight() - dense.weight).norm() <= tolerance * dense.weight.norm()
+    assert tolerance < 0.9 or layer.ranks[0] < min(dense.weight.shape[:2])  # and uses it where it is large
+
+
+def test_from_dense_by_ranks_is_the_best_matrix_of_that_rank() -> None:
+    dense = nn.Linear(9, 7, dtype=torch.float64)
+    layer = TuckerLinear.from_dense(dense, ranks=(3, 3))
+    values = torch.linalg.svdvals(dense.weight.detach())
+    torch.testing.assert_close((layer.dense_weight() - dense.weight).norm(), values[3:].norm())
+
+
+def test_from_dense_wants_ranks_or_a_tolerance_and_one_group() -> None:
+    with pytest.raises(RankError, match="either ranks or a tolerance"):
+        TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3))
+    with pytest.raises(RankError, match="4 groups: only groups=1"):
+        TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1)
+
+
+@kinds
+@pytest.mark.parametrize("fraction", [0.25, 1.0])
+def test_a_new_layer_has_orthonormal_factors_and_the_dense_layer_s_variance(kind: str, fraction: float) -> None:
+    make, layer_class, _ = DENSE[kind]
+    dense, norms = make(), []
+    ranks = [max(1, int(fraction * min(dense.weight.shape[:2])))] * 2
+    for seed in range(300):
+        torch.manual_seed(seed)
+        layer = layer_class.like(dense, ranks)
+        for factor in layer.factors:
+            assert (factor.mT @ factor - torch.eye(factor.shape[1])).abs().max() < 1e-5
+        norms.append([float(layer.dense_weight().detach().square().sum()), float(make().weight.detach().square().sum())])
+    ours, theirs = torch.tensor(norms).mean(dim=0)  # for white input the variance of the output is this, by the outputs
+    assert 0.85 < float(ours / theirs) < 1.15
+
+
+def test_bias_of_a_new_layer_is_drawn_as_the_dense_layer_s() -> None:
+    layer = TuckerConv2d(16, 4000, 3, ranks=4)
+    bound = (16 * 9) ** -0.5
+    assert 0.95 * bound < float(layer.bias.detach().abs().max()) <= bound
+
+
+def test_the_meta_device_costs_nothing() -> None:
+    layer = TuckerLinear(2**20, 2**20, ranks=8, device="meta")
+    assert all(parameter.is_meta for parameter in layer.parameters())
+    assert layer.stored_numel == 8 * 8 + 2 * 8 * 2**20
+
+
+def test_sizes_and_text() -> None:
+    layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), stride=(2, 1), padding=1, dilation=(1, 2), padding_mode="circular")
+    assert layer.dense_numel == 128 * 64 * 9
+    assert layer.stored_numel == 32 * 16 * 9 + 128 * 32 + 64 * 16 == layer.core.numel() + 5120
+    assert repr(layer) == (
+        "TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(2, 1), padding=(1, 1), dilation=(1, 2), "
+        "padding_mode='circular', ranks=(32, 16), c.r.=86.8%)"
+    )
+    assert repr(TuckerLinear(20, 10, ranks=2)) == "TuckerLinear(20, 10, ranks=(2, 2), c.r.=68.0%)"
+
+
+# --- replacing the weight ------------------------------------------------------------------------------------------
+
+
+def test_a_new_weight_leaves_a_living_graph_alone() -> None:
+    layer = TuckerLinear(6, 5, ranks=3)
+    input, old = torch.randn(4, 6), layer.core
+    loss = layer(input).square().sum()
+    layer.assign(truncated(Point(*_detached(layer)), (2, 2)))
+    loss.backward()
+    assert old.grad is not None
+    assert old.grad.shape == (3, 3)
+    assert layer.core.grad is None
+    layer(input).square().sum().backward()
+    assert layer.core.grad is not None
+
+
+def test_a_new_weight_keeps_a_layer_frozen() -> None:
+    layer = TuckerLinear(6, 5, ranks=3).requires_grad_(False)
+    layer.assign(truncated(layer.point, (2, 2)))
+    assert not any(parameter.requires_grad for parameter in layer.parameters())
+
+
+@kinds
+def test_copies_and_pickles_are_independent(kind: str) -> None:
+    make, layer_class, shape = DENSE[kind]
+    layer = layer_class.like(make(), 2)
+    layer.assign(truncated(layer.point, (1, 1)))
+    input = torch.randn(*shape)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(other(input), layer(input))
+        with torch.no_grad():
+            other.core.zero_()
+        assert layer.core.abs().sum() > 0
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [
+        (0, "rank 0 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
+        ((7, 2), "rank 7 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
+        ((2, 6), "rank 6 in mode 1 of a weight of shape (6, 5, 3, 3): allowed are 1 to 5"),
+        ((2, -1), "rank -1 in mode 1"),
+        (True, "rank True in mode 0"),
+        ((2.0, 2), "rank 2.0 in mode 0"),
+        ((2, "2"), "rank '2' in mode 1"),
+        ((2,), "1 ranks (2,) for 2 factorized modes (0, 1): give one each"),
+        ((2, 2, 2), "3 ranks (2, 2, 2) for 2 factorized modes (0, 1)"),
+    ],
+    ids=str,
+)
+def test_ranks_out_of_range_are_named_with_what_is_allowed(ranks: Any, message: str) -> None:
+    with pytest.raises(RankError) as caught:
+        TuckerConv2d(5, 6, 3, ranks=ranks)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_ranks_that_no_tensor_has_are_named_with_the_nearest() -> None:
+    with pytest.raises(RankError, match=r"ranks \(3, 4\) .* nearest allowed are \(3, 3\)"):
+        TuckerLinear(8, 8, ranks=(3, 4))
+    with pytest.raises(RankError, match=r"ranks \(1, 30\) .* nearest allowed are \(1, 9\)"):
+        TuckerConv2d(32, 32, 3, ranks=(1, 30))
+
+
+@pytest.mark.parametrize("modes", ["spatial", (), (0, 4), (0, 0), (-1,)], ids=str)
+def test_unknown_modes_are_named_with_what_is_allowed(modes: Any) -> None:
+    with pytest.raises(RankError) as caught:
+        TuckerConv2d(5, 6, 3, ranks=2, modes=modes)
+    assert f"modes {modes!r} of a weight of order 4" in str(caught.value)
+    assert "'channels', 'all'" in str(caught.value)

@@ -1,0 +1,319 @@
+"""The geometry against explicit dense linear algebra in float64, and against finite differences."""
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import Tensor
+
+from tuckerlab.manifold import (
+    Point,
+    Tangent,
+    Transport,
+    embed,
+    grown,
+    mode_roots,
+    orthonormalize,
+    partial_gradients,
+    project,
+    random_point,
+    retract,
+    truncated,
+)
+from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate, unfold
+
+KINDS = {  # shape, factorized modes, ranks
+    "matrix": ((7, 6), (0, 1), (3, 3)),
+    "conv1d": ((6, 5, 3), (0, 1), (3, 2)),
+    "conv2d": ((6, 5, 3, 2), (0, 1), (4, 3)),
+    "conv2d, all modes": ((5, 4, 3, 3), (0, 1, 2, 3), (3, 2, 2, 2)),
+    "conv3d": ((4, 3, 2, 2, 2), (0, 1), (3, 2)),
+    "one mode": ((6, 4, 3), (1,), (2,)),
+    "full ranks": ((4, 4), (0, 1), (4, 4)),
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@st.composite
+def points(draw: st.DrawFn) -> Point:
+    """A random point of order 2 to 4, with any of its modes factorized and any feasible ranks."""
+    shape = draw(st.lists(st.integers(1, 5), min_size=2, max_size=4))
+    modes = tuple(sorted(draw(st.sets(st.sampled_from(range(len(shape))), min_size=1))))
+    ranks = feasible_ranks(shape, modes, [draw(st.integers(1, shape[mode])) for mode in modes])
+    torch.manual_seed(draw(st.integers(0, 2**16)))
+    return random_point(shape, modes, ranks, dtype=torch.float64)
+
+
+def make(kind: str, seed: int = 0) -> Point:
+    torch.manual_seed(seed)
+    return random_point(*KINDS[kind], dtype=torch.float64)
+
+
+def gradient_like(point: Point, seed: int = 1) -> Tensor:
+    torch.manual_seed(seed)
+    return torch.randn_like(point.dense())
+
+
+def tangent_at(point: Point, seed: int = 1) -> Tangent:
+    return project(point, *partial_gradients(point, gradient_like(point, seed)), mode_roots(point))
+
+
+def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
+    """The orthogonal projection onto the span of all first variations of core and factors: no formula of ours."""
+    variables = (point.core, *point.factors)
+
+    def weight(*parts: Tensor) -> Tensor:
+        return multi_mode_product(parts[0], parts[1:], point.modes)
+
+    jacobian = torch.autograd.functional.jacobian(weight, variables)
+    columns = torch.cat([block.reshape(ambient.numel(), -1) for block in jacobian], dim=1)
+    U, S, _ = torch.linalg.svd(columns, full_matrices=False)
+    basis = U[:, S / S[0] > 1e-9]
+    return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
+
+
+def orthonormality(factors: tuple[Tensor, ...]) -> float:
+    return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max()) for U in factors)
+
+
+# --- tangent vectors ----------------------------------------------------------------------------------------------
+
+
+@given(points())
+def test_projection_is_the_explicit_one(point: Point) -> None:
+    gradient = gradient_like(point)
+    ours = embed(point, tangent_at(point), mode_roots(point))
+    assert (ours - explicit_projection(point, gradient)).norm() < 1e-10 * gradient.norm()
+
+
+@given(points())
+def test_partial_gradients_are_autograd_s(point: Point) -> None:
+    gradient = gradient_like(point)
+    parts = [part.clone().requires_grad_() for part in (point.core, *point.factors)]
+    (multi_mode_product(parts[0], parts[1:], point.modes) * gradient).sum().backward()
+    core, factors = partial_gradients(point, gradient)
+    for ours, part in zip((core, *factors), parts, strict=True):
+        torch.testing.assert_close(ours, part.grad)
+
+
+@given(points())
+def test_coordinates_are_orthonormal(point: Point) -> None:
+    one, two, roots = tangent_at(point, 1), tangent_at(point, 2), mode_roots(point)
+    product = (one.core * two.core).sum() + sum((a * b).sum() for a, b in zip(one.factors, two.factors, strict=True))
+    ambient = (embed(point, one, roots) * embed(point, two, roots)).sum()
+    torch.testing.assert_close(product, ambient, atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(one.norm(), embed(point, one, roots).norm(), atol=1e-9, rtol=1e-9)
+    for U, K in zip(point.factors, one.factors, strict=True):
+        assert (U.mT @ K).abs().max() < 1e-10 * (1 + K.norm())  # the gauge: K̇ has nothing inside the span of U
+
+
+@pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_coordinates_are_bounded_however_small_the_singular_values(dtype: torch.dtype, smallest: float) -> None:
+    point = make("matrix")
+    values = torch.tensor([1.0, smallest**0.5, smallest], dtype=torch.float64)
+    point = Point(values.diag().to(dtype), tuple(U.to(dtype) for U in point.factors), point.modes)
+    gradient = gradient_like(point)
+    tangent = project(point, *partial_gradients(point, gradient), mode_roots(point))
+    assert all(part.isfinite().all() for part in (tangent.core, *tangent.factors))
+    assert tangent.norm() <= gradient.norm() * 1.001
+
+
+def test_roots_exist_for_a_core_of_zeros() -> None:
+    point = Point(torch.zeros(3, 3), make("matrix").factors, (0, 1))
+    assert all(root.isfinite().all() and (root.diagonal() > 0).all() for root in mode_roots(point))
+
+
+# --- retraction ---------------------------------------------------------------------------------------------------
+
+
+@kinds
+def test_retraction_has_the_tangent_as_its_derivative(kind: str) -> None:
+    point = make(kind)
+    tangent, roots = tangent_at(point), mode_roots(point)
+    direction = embed(point, tangent, roots)
+    errors = [
+        float((retract(point, tangent, step, roots).dense() - (point.dense() - step * direction)).norm())
+        for step in (1e-3, 1e-4)
+    ]
+    scale = float(direction.norm()) ** 2
+    assert errors[0] < 1e-5 * scale + 1e-12  # of second order in the step …
+    assert errors[1] < errors[0] / 50 + 1e-12  # … so a tenth of the step has a hundredth of the error
+
+
+@kinds
+def test_loss_changes_along_the_retraction_as_the_gradient_says(kind: str) -> None:
+    point, h = make(kind), 1e-5
+    target = gradient_like(point, seed=5)
+    tangent = project(point, *partial_gradients(point, point.dense() - target), roots := mode_roots(point))
+
+    def loss(step: float) -> Tensor:
+        return 0.5 * (retract(point, tangent, step, roots).dense() - target).square().sum()
+
+    slope = (loss(h) - loss(-h)) / (2 * h)
+    torch.testing.assert_close(slope, -(tangent.norm() ** 2), rtol=1e-6, atol=1e-8)
+
+
+@given(points(), st.sampled_from([1e-6, 1e-2, 1.0, 1e3, 1e8]))
+def test_retraction_stays_on_the_manifold_for_any_step(point: Point, step: float) -> None:
+    new = retract(point, tangent_at(point), step, mode_roots(point))
+    assert new.core.shape == point.core.shape
+    assert orthonormality(new.factors) < 1e-12
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-4, 1e-8, 1e-12])
+def test_moves_in_two_modes_never_multiply_up(smallest: float) -> None:
+    """The step may not do harm that grows as a singular value falls: the product of two moves is C ×₁v₁ ×₂v₂ ~ 1/σ."""
+    point = make("matrix")
+    point = point._replace(core=torch.diag(torch.tensor([1.0, 0.5, smallest], dtype=torch.float64)))
+    tangent, step = tangent_at(point), 0.05
+    new = retract(point, tangent, step, mode_roots(point)).dense()
+    moved = float((new - point.dense()).norm())
+    assert moved < 2 * step * float(tangent.norm())
+
+
+def test_a_step_without_a_tangent_stays_where_it_is() -> None:
+    point = make("conv2d")
+    zero = Tangent(torch.zeros_like(point.core), tuple(torch.zeros_like(U) for U in point.factors))
+    new = retract(point, zero, 0.1, mode_roots(point))
+    torch.testing.assert_close(new.core, point.core)
+    torch.testing.assert_close(new.factors, point.factors)
+
+
+def test_orthonormalize_is_a_factorization() -> None:
+    matrix = torch.eye(6, 3, dtype=torch.float64) + 0.1 * torch.randn(6, 3, dtype=torch.float64)
+    U, L = orthonormalize(matrix)
+    assert orthonormality((U,)) < 1e-13
+    assert torch.equal(L, L.tril())
+    torch.testing.assert_close(U @ L.mT, matrix)
+
+
+# --- transport ----------------------------------------------------------------------------------------------------
+
+
+@kinds
+def test_transport_to_a_near_point_is_the_orthogonal_projection_to_second_order(kind: str) -> None:
+    point, carried = make(kind), tangent_at(make(kind), seed=7)
+    tangent, roots = tangent_at(point), mode_roots(point)
+    ambient = embed(point, carried, roots)
+    errors = []
+    for step in (1e-2, 1e-3):
+        new = retract(point, tangent, step / float(tangent.norm()), roots)
+        new_roots = mode_roots(new)
+        ours = embed(new, Transport(point, roots, new, new_roots)(carried), new_roots)
+        errors.append(float((ours - explicit_projection(new, ambient)).norm() / ambient.norm()))
+    assert errors[0] < 2e-2
+    assert errors[1] < errors[0] / 30 + 1e-12
+
+
+@given(points(), st.integers(0, 2**16))
+def test_transport_between_two_bases_of_one_tensor_changes_nothing(point: Point, seed: int) -> None:
+    torch.manual_seed(seed)
+    rotations = [torch.linalg.qr(torch.randn(U.shape[1], U.shape[1], dtype=torch.float64))[0] for U in point.factors]
+    core = multi_mode_product(point.core, [Q.mT for Q in rotations], point.modes)
+    other = Point(core, tuple(U @ Q for U, Q in zip(point.factors, rotations, strict=True)), point.modes)
+    tangent, roots, other_roots = tangent_at(point), mode_roots(point), mode_roots(other)
+    moved = Transport(point, roots, other, other_roots)(tangent)
+    difference = embed(other, moved, other_roots) - embed(point, tangent, roots)
+    assert difference.norm() < 1e-9 * (1 + tangent.norm())
+
+
+@pytest.mark.parametrize("kind", ["matrix", "conv2d", "conv2d, all modes", "conv3d"])
+def test_transport_into_more_ranks_loses_nothing(kind: str) -> None:
+    point = make(kind)
+    tangent, roots = tangent_at(point), mode_roots(point)
+    larger = grown(point, tangent, [rank + 1 for rank in KINDS[kind][2]])
+    assert larger.core.shape != point.core.shape
+    new_roots = mode_roots(larger)
+    moved = Transport(point, roots, larger, new_roots)(tangent)
+    # the old tangent space lies inside the new one
+    torch.testing.assert_close(embed(larger, moved, new_roots), embed(point, tangent, roots), atol=1e-6, rtol=1e-6)
+
+
+def test_transport_into_fewer_ranks_is_finite_and_no_longer() -> None:
+    point = make("conv2d")
+    tangent, roots = tangent_at(point), mode_roots(point)
+    smaller = truncated(point, (2, 1))
+    moved = Transport(point, roots, smaller, mode_roots(smaller))(tangent)
+    assert moved.core.shape == smaller.core.shape
+    assert [K.shape for K in moved.factors] == [U.shape for U in smaller.factors]
+    assert 0 < moved.norm() <= tangent.norm() * (1 + 1e-9)
+
+
+def test_second_moments_follow_a_permutation_exactly() -> None:
+    point = make("conv2d")
+    order = torch.tensor([2, 0, 3, 1])
+    other = point._replace(core=point.core[order], factors=(point.factors[0][:, order], point.factors[1]))
+    moments = Tangent(torch.rand_like(point.core), tuple(torch.rand_like(U) for U in point.factors))
+    moved = Transport(point, mode_roots(point), other, mode_roots(other)).squares(moments)
+    torch.testing.assert_close(moved.core, moments.core[order])
+    torch.testing.assert_close(moved.factors[1], moments.factors[1])
+
+
+@given(points(), st.integers(0, 2**16))
+def test_second_moments_keep_their_sum_in_a_rotation_and_stay_positive(point: Point, seed: int) -> None:
+    torch.manual_seed(seed)
+    rotations = [torch.linalg.qr(torch.randn(U.shape[1], U.shape[1], dtype=torch.float64))[0] for U in point.factors]
+    core = multi_mode_product(point.core, [Q.mT for Q in rotations], point.modes)
+    other = Point(core, tuple(U @ Q for U, Q in zip(point.factors, rotations, strict=True)), point.modes)
+    moments = Tangent(torch.rand_like(point.core), tuple(torch.rand_like(U) for U in point.factors))
+    moved = Transport(point, mode_roots(point), other, mode_roots(other)).squares(moments)
+    for new, old in zip((moved.core, *moved.factors), (moments.core, *moments.factors), strict=True):
+        assert (new > 0).all()
+        torch.testing.assert_close(new.sum(), old.sum(), rtol=1e-6, atol=1e-9)
+
+
+def test_new_directions_start_at_the_mean_second_moment() -> None:
+    point = make("conv2d")
+    larger = grown(point, tangent_at(point), (5, 4))
+    moments = Tangent(torch.rand_like(point.core) + 0.5, tuple(torch.rand_like(U) + 0.5 for U in point.factors))
+    moved = Transport(point, mode_roots(point), larger, mode_roots(larger)).squares(moments)
+    torch.testing.assert_close(moved.core[:4, :3], moments.core)
+    torch.testing.assert_close(moved.core[4], moments.core.mean().expand_as(moved.core[4]))
+    for new, old in zip(moved.factors, moments.factors, strict=True):
+        torch.testing.assert_close(new[:, :-1], old)
+        torch.testing.assert_close(new[:, -1], old.mean().expand(len(old)))
+
+
+# --- other ranks --------------------------------------------------------------------------------------------------
+
+
+@given(points(), st.data())
+def test_truncation_of_a_point_is_that_of_its_dense_tensor(point: Point, data: st.DataObject) -> None:
+    wanted = [data.draw(st.integers(1, U.shape[1])) for U in point.factors]
+    ranks = feasible_ranks(point.core.shape, point.modes, wanted)
+    new = truncated(point, ranks)
+    core, factors = truncate(point.dense(), point.modes, ranks=ranks)
+    torch.testing.assert_close(new.dense(), multi_mode_product(core, factors, point.modes), atol=1e-6, rtol=1e-6)
+    assert tuple(U.shape[1] for U in new.factors) == ranks
+    assert orthonormality(new.factors) < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["matrix", "conv1d", "conv2d", "conv2d, all modes", "conv3d"])
+def test_growth_keeps_the_tensor_and_takes_the_strongest_directions(kind: str) -> None:
+    point = make(kind)
+    tangent = tangent_at(point)
+    larger = grown(point, tangent, [rank + 1 for rank in KINDS[kind][2]])
+    torch.testing.assert_close(larger.dense(), point.dense(), atol=1e-12, rtol=0)
+    assert orthonormality(larger.factors) < 1e-12
+    for mode, old, new, K in zip(point.modes, point.factors, larger.factors, tangent.factors, strict=True):
+        assert new.shape[1] == old.shape[1] + 1
+        strongest = torch.linalg.svd(K)[0][:, 0]
+        assert abs(float(new[:, -1] @ strongest)) == pytest.approx(1, abs=1e-6)
+        assert (unfold(larger.core, mode)[old.shape[1] :] == 0).all()
+
+
+def test_growth_stops_at_the_mode_s_size_at_the_velocity_s_rank_and_at_what_a_tensor_can_have() -> None:
+    point = make("matrix")
+    tangent = tangent_at(point)
+    assert grown(point, tangent, (9, 9)).core.shape == (6, 6)  # 6 is the smaller mode, and a matrix has one rank
+    one = tangent._replace(factors=tuple(K[:, :1] @ torch.ones(1, 3, dtype=K.dtype) for K in tangent.factors))
+    assert grown(point, one, (6, 6)).core.shape == (4, 4)
+    none = tangent._replace(factors=tuple(torch.zeros_like(K) for K in tangent.factors))
+    assert grown(point, none, (6, 6)).core.shape == (3, 3)
+    assert grown(point, tangent, (3, 3)).core.shape == (3, 3)
+
+
+def test_random_points_are_orthonormal() -> None:
+    point = random_point((30, 20, 3), (0, 1), (7, 5))
+    assert point.core.shape == (7, 5, 3)
+    assert orthonormality(point.factors) < 1e-5

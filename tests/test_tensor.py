@@ -1,0 +1,242 @@
+"""Multilinear algebra against tensorly and torch.linalg, over shapes, dtypes and devices."""
+
+from math import prod
+
+import pytest
+import tensorly
+import torch
+from hypothesis import given, strategies as st
+from tensorly import tenalg
+from tensorly.decomposition import partial_tucker
+from torch import Tensor
+
+from tuckerlab import RankError
+from tuckerlab.tensor import (
+    check_ranks,
+    feasible_ranks,
+    fold,
+    hosvd,
+    left_singular,
+    mode_product,
+    multi_mode_product,
+    tolerance_ranks,
+    truncate,
+    unfold,
+)
+
+tensorly.set_backend("pytorch")
+
+CUDA = pytest.param(
+    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")]
+)
+DEVICES = ["cpu", CUDA]
+DTYPES = [torch.float32, torch.float64]
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+seeds = st.integers(0, 2**16)
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
+
+
+def low_rank(shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0) -> Tensor:
+    """A tensor of exactly these multilinear ranks in its first modes, well conditioned."""
+    tensor = random(*ranks, *shape[len(ranks) :], seed=seed)
+    for mode, rank in enumerate(ranks):
+        tensor = tenalg.mode_dot(tensor, torch.linalg.qr(random(shape[mode], rank, seed=seed + mode + 1))[0], mode)
+    return tensor
+
+
+def error(tensor: Tensor, core: Tensor, factors: list[Tensor], modes: tuple[int, ...]) -> float:
+    return float((tenalg.multi_mode_dot(core, factors, list(modes)) - tensor).norm() / tensor.norm())
+
+
+# --- unfoldings and products --------------------------------------------------------------------------------------
+
+
+@given(shapes, st.data(), seeds)
+def test_unfold_and_fold_are_tensorly_s(shape: list[int], data: st.DataObject, seed: int) -> None:
+    mode = data.draw(st.integers(0, len(shape) - 1))
+    tensor = random(*shape, seed=seed)
+    matrix = unfold(tensor, mode)
+    assert torch.equal(matrix, tensorly.unfold(tensor, mode))
+    assert torch.equal(fold(matrix, mode, shape), tensorly.fold(matrix, mode, shape))
+    assert torch.equal(fold(matrix, mode, shape), tensor)
+
+
+@given(shapes, st.data(), seeds)
+def test_mode_product_is_tensorly_s(shape: list[int], data: st.DataObject, seed: int) -> None:
+    mode = data.draw(st.integers(0, len(shape) - 1))
+    tensor, matrix = random(*shape, seed=seed), random(data.draw(st.integers(1, 4)), shape[mode], seed=seed + 1)
+    torch.testing.assert_close(mode_product(tensor, matrix, mode), tenalg.mode_dot(tensor, matrix, mode))
+
+
+@pytest.mark.parametrize("skip", [None, 0, 2, 3])
+def test_multi_mode_product_is_tensorly_s(skip: int | None) -> None:
+    tensor, modes = random(3, 4, 5, 2), [0, 2, 3]
+    matrices = [random(rows, tensor.shape[mode], seed=mode) for rows, mode in zip((2, 6, 3), modes, strict=True)]
+    expected = tensor
+    for matrix, mode in zip(matrices, modes, strict=True):
+        expected = expected if mode == skip else tenalg.mode_dot(expected, matrix, mode)
+    torch.testing.assert_close(multi_mode_product(tensor, matrices, modes, skip=skip), expected)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_products_take_tensors_of_any_strides(mode: int) -> None:
+    tensor, matrix = random(4, 5, 3).permute(2, 0, 1)[::2], random(6, 5, seed=1).mT
+    matrix = matrix[: tensor.shape[mode]].mT
+    assert not tensor.is_contiguous()
+    torch.testing.assert_close(mode_product(tensor, matrix, mode), tenalg.mode_dot(tensor, matrix, mode))
+    assert torch.equal(unfold(tensor, mode), tensorly.unfold(tensor.contiguous(), mode))
+
+
+def test_products_are_differentiable() -> None:
+    tensor, matrix = random(3, 2, 2).requires_grad_(), random(2, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda t, m: mode_product(t, m, 1), (tensor, matrix))
+    assert torch.autograd.gradcheck(lambda t: fold(unfold(t, 2).square(), 2, t.shape), (tensor,))
+
+
+# --- singular values and the higher-order SVD ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(5, 5), (4, 40), (40, 4), (1, 7), (7, 1)])
+def test_left_singular_is_an_svd(shape: tuple[int, int], dtype: torch.dtype, device: str) -> None:
+    matrix = random(*shape, dtype=dtype, device=device)
+    vectors, values = left_singular(matrix)
+    assert vectors.dtype == values.dtype == dtype
+    assert vectors.shape == (shape[0], shape[0])
+    expected = torch.zeros(shape[0], dtype=torch.float64)
+    expected[: min(shape)] = torch.linalg.svdvals(matrix.double().cpu())
+    torch.testing.assert_close(values.double().cpu(), expected, atol=3e-7 * float(expected[0]), rtol=1e-5)
+    rotated = (vectors.mT @ matrix).norm(dim=1)  # each vector carries its own singular value
+    torch.testing.assert_close(rotated, values, atol=1e-5 * float(expected[0]), rtol=1e-5)
+
+
+def test_left_singular_in_float32_resolves_what_float32_can_hold() -> None:
+    values = torch.logspace(0, -6, 7, dtype=torch.float64)
+    matrix = torch.linalg.qr(random(9, 7))[0] * values @ torch.linalg.qr(random(20, 7, seed=1))[0].mT
+    found = left_singular(matrix.float())[1][:7].double()
+    assert ((found - values).abs() < 2e-7).all()  # an SVD in float32 is good to some 1e-7 of the largest value
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "modes"), [((6, 5), (0, 1)), ((6, 5, 3), (0, 1)), ((4, 3, 2, 2), (0, 1, 2, 3)), ((4, 3, 5), (2,))]
+)
+def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtype, device: str) -> None:
+    tensor = random(*shape, dtype=dtype, device=device)
+    core, factors, values = hosvd(tensor, modes)
+    small = TOLERANCE[dtype]
+    assert error(tensor, core, factors, modes) < 10 * small
+    for mode, factor, value in zip(modes, factors, values, strict=True):
+        eye = torch.eye(shape[mode], dtype=dtype, device=device)
+        assert (factor.mT @ factor - eye).abs().max() < small
+        # all-orthogonality: the rows of the core's unfoldings are orthogonal, with the singular values as norms
+        rows = unfold(core, mode)
+        torch.testing.assert_close(rows @ rows.mT, value.square().diag(), atol=100 * small, rtol=100 * small)
+        expected = torch.linalg.svdvals(unfold(tensor, mode))
+        torch.testing.assert_close(value[: len(expected)], expected, atol=1e-6, rtol=1e-5)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 4))
+def test_truncation_is_quasi_optimal(seed: int, first: int, second: int) -> None:
+    tensor, modes = random(6, 5, 3, seed=seed), (0, 1)
+    core, factors = truncate(tensor, modes, ranks=(first, second))
+    ranks = tuple(factor.shape[1] for factor in factors)
+    ours = error(tensor, core, factors, modes)
+    (best_core, best_factors), _ = partial_tucker(tensor, rank=list(ranks), modes=list(modes), init="svd", tol=1e-10)
+    best = error(tensor, best_core, best_factors, modes)
+    # De Lathauwer et al.: at most √d above the best, which the alternating iterations of tensorly come close to
+    assert ours <= 2**0.5 * best * (1 + 1e-9) + 1e-12
+    tails = [torch.linalg.svdvals(unfold(tensor, m))[r:].square().sum() for m, r in zip(modes, ranks, strict=True)]
+    assert ours**2 * float(tensor.norm()) ** 2 <= float(sum(tails)) * (1 + 1e-9) + 1e-12
+
+
+def test_truncation_of_a_matrix_is_the_truncated_svd() -> None:
+    matrix = random(7, 5)
+    core, factors = truncate(matrix, (0, 1), ranks=(3, 3))
+    U, S, Vh = torch.linalg.svd(matrix, full_matrices=False)
+    torch.testing.assert_close(multi_mode_product(core, factors, (0, 1)), (U[:, :3] * S[:3]) @ Vh[:3])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_truncation_recovers_a_low_rank_tensor(dtype: torch.dtype) -> None:
+    tensor = low_rank((8, 7, 3, 3), (3, 2)).to(dtype)
+    core, factors = truncate(tensor, (0, 1), tolerance=1e-4)
+    assert core.shape == (3, 2, 3, 3)
+    assert core.is_contiguous()
+    assert all(factor.is_contiguous() for factor in factors)
+    assert error(tensor, core, factors, (0, 1)) < 10 * TOLERANCE[dtype]
+
+
+@given(seeds, st.floats(0, 0.99), st.sampled_from([(0, 1), (0, 1, 2), (2,)]))
+def test_tolerance_bounds_the_error_and_no_smaller_rank_would(
+    seed: int, tolerance: float, modes: tuple[int, ...]
+) -> None:
+    tensor = random(6, 5, 4, seed=seed) * torch.logspace(0, -2, 4, dtype=torch.float64)
+    core, factors = truncate(tensor, modes, tolerance=tolerance)
+    assert error(tensor, core, factors, modes) <= tolerance + 1e-7
+    values = [torch.linalg.svdvals(unfold(tensor, mode)) for mode in modes]
+    share = tolerance * tensor.norm() / len(modes) ** 0.5
+    for rank, value in zip(tolerance_ranks(values, tolerance), values, strict=True):
+        assert value[rank:].norm() <= share * (1 + 1e-6)
+        assert rank == 1 or value[rank - 1 :].norm() > share * (1 - 1e-6)
+
+
+def test_tolerance_zero_keeps_every_direction_that_carries_anything() -> None:
+    assert tolerance_ranks([torch.tensor([1.0, 1e-6, 0.0])], 0.0) == (2,)
+    assert tolerance_ranks([torch.zeros(3)], 0.0) == (1,)
+
+
+# --- which ranks are possible -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data(), seeds)
+def test_feasible_ranks_are_those_a_tensor_can_have(sizes: list[int], data: st.DataObject, seed: int) -> None:
+    modes = data.draw(st.lists(st.sampled_from(range(len(sizes))), min_size=1, unique=True))
+    wanted = tuple(data.draw(st.integers(1, 8)) for _ in modes)
+    ranks = feasible_ranks(sizes, modes, wanted)
+    assert all(1 <= rank <= want for rank, want in zip(ranks, wanted, strict=True))
+    assert feasible_ranks(sizes, modes, ranks) == ranks
+    core = list(sizes)
+    for mode, rank in zip(modes, ranks, strict=True):
+        core[mode] = rank
+    tensor = random(*core, seed=seed)  # a random core has full rank in every unfolding that can have it
+    assert [int(torch.linalg.matrix_rank(tensorly.unfold(tensor, mode))) for mode in modes] == list(ranks)
+    for i, (rank, want) in enumerate(zip(ranks, wanted, strict=True)):  # and none was lowered more than needed
+        others = prod(core) // core[modes[i]]
+        assert rank in (want, others)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 9, True, 2.0, "3", None])
+def test_a_rank_out_of_range_is_named_with_what_is_allowed(bad: object) -> None:
+    with pytest.raises(RankError) as caught:
+        check_ranks((8, 4, 3, 3), (0, 1), (bad, 2))  # type: ignore[arg-type]
+    assert f"rank {bad!r} in mode 0" in str(caught.value)
+    assert "(8, 4, 3, 3)" in str(caught.value)
+    assert "1 to 8" in str(caught.value)
+
+
+def test_as_many_ranks_as_modes() -> None:
+    with pytest.raises(RankError, match=r"3 ranks \(1, 2, 3\) for 2 factorized modes \(0, 1\)"):
+        check_ranks((8, 4), (0, 1), (1, 2, 3))
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1, 1.5, float("nan"), float("inf"), True, "0.1", None])
+def test_a_tolerance_out_of_range_is_named_with_what_is_allowed(bad: object) -> None:
+    with pytest.raises(RankError) as caught:
+        tolerance_ranks([torch.ones(3)], bad)  # type: ignore[arg-type]
+    assert f"tolerance {bad!r}" in str(caught.value)
+    assert "from 0 up to, but not including, 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"ranks": (2, 2), "tolerance": 0.1}])
+def test_truncate_wants_ranks_or_a_tolerance(options: dict[str, object]) -> None:
+    with pytest.raises(RankError, match="either ranks or a tolerance"):
+        truncate(random(4, 4), (0, 1), **options)  # type: ignore[arg-type]
