@@ -46,6 +46,7 @@ def handed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     received: dict[str, object] = {}
     proof = ModuleType("tuckerlab.proof")
     proof.run_poc = lambda **settings: received.update(settings)  # type: ignore[attr-defined]
+    proof.show = lambda result: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tuckerlab.proof", proof)
     return received
 
@@ -194,6 +195,7 @@ def raise_in_poc(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
     proof = ModuleType("tuckerlab.proof")
     proof.run_poc = run_poc  # type: ignore[attr-defined]
+    proof.show = lambda result: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tuckerlab.proof", proof)
 
 

@@ -467,6 +467,7 @@ def test_parquet_of_something_else_is_named(nowhere: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_real_cifar10() -> None:
     need("cifar10")
     data = load_data("cifar10", root=ROOT)

@@ -16,6 +16,15 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS, build
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tests run side by side: threads of small operations would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def conv_weights(model: nn.Module) -> int:
     return sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Conv2d))
 
@@ -115,16 +124,6 @@ def test_width_gives_multiples_of_eight(name: str, width: float) -> None:
     assert all(abs(c - width * p) <= max(4, 8 - width * p) for c, p in zip(channels, published, strict=True))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Tests run side by side: threads of small operations would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("one_thread")
 def test_the_small_vgg_learns_the_digits_in_seconds() -> None:
     torch.manual_seed(0)
     data = load_data("digits")

@@ -91,9 +91,9 @@ def poc(
         "resume": resume,
         "quiet": quiet,
     }
-    from tuckerlab.proof import run_poc
+    from tuckerlab.proof import run_poc, show
 
-    run_poc(**{name: value for name, value in given.items() if value is not None})
+    show(run_poc(**{name: value for name, value in given.items() if value is not None}))
 
 
 @app.command()

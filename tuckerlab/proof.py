@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from torch import Tensor, nn
 
 from tuckerlab import checkpoint as checkpoints
@@ -143,6 +144,17 @@ def run_poc(
     return Proof(records, folder)
 
 
+def show(proof: Proof) -> None:
+    """Prints the table, the result in one line, and where everything lies."""
+    console = Console()
+    console.print(proof.records.rich_table())
+    console.print(f"[bold]{proof.finding}[/bold]")
+    note = proof.records.runs["note"].iloc[0]
+    if isinstance(note, str) and note:
+        console.print(f"data: {note}", highlight=False)
+    console.print(f"record, checkpoints and pictures: {proof.folder}", highlight=False, soft_wrap=True)
+
+
 def build_checked(spec: dict[str, Any]) -> None:
     """Raises, at no cost, what `build` would raise for this network."""
     with torch.device("meta"):
@@ -219,7 +231,7 @@ def _records(
             "step_ms": steps[label].median_ms, "step_iqr_ms": steps[label].iqr_ms,
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state, "memory_activations_bytes": memory.activations,
-            "memory_peak_bytes": memory.peak_allocated or memory.total,
+            "memory_peak_bytes": memory.peak_allocated,
             "checkpoint_bytes": checkpoint_bytes(run.model), "train_seconds": run.seconds, "state": run.state,
             "note": data.note,
         }  # fmt: skip

@@ -1,0 +1,422 @@
+"""Rank policies: what each chooses, within which limits, on which schedule; and planted ranks, found by training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, strategies as st
+from torch import Tensor, nn
+
+from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
+from tuckerlab.manifold import random_point
+from tuckerlab.ranks import RankPolicy, Spectrum
+from tuckerlab.tensor import feasible_ranks, tolerance_ranks
+
+
+def spectrum(shape: tuple[int, ...], *values: list[float]) -> Spectrum:
+    return Spectrum(shape, tuple(range(len(values))), tuple(torch.tensor(v) for v in values))
+
+
+def falling(shape: tuple[int, ...], ranks: tuple[int, int], decay: float = 0.7) -> Spectrum:
+    return spectrum(shape, *([decay**i for i in range(rank)] for rank in ranks))
+
+
+@st.composite
+def spectra(draw: st.DrawFn) -> list[Spectrum]:
+    """One to four layers as they occur: any shapes, feasible present ranks, falling singular values."""
+    layers = []
+    for _ in range(draw(st.integers(1, 4))):
+        shape = (draw(st.integers(1, 12)), draw(st.integers(1, 12)), *draw(st.sampled_from([(), (3,), (3, 3)])))
+        ranks = feasible_ranks(shape, (0, 1), [draw(st.integers(1, shape[mode])) for mode in (0, 1)])
+        values = [sorted((draw(st.floats(1e-3, 10)) for _ in range(rank)), reverse=True) for rank in ranks]
+        layers.append(spectrum(shape, *values))
+    return layers
+
+
+policies = st.one_of(
+    st.builds(Fixed, st.floats(0.01, 1)),
+    st.builds(Tolerance, st.floats(0, 0.99)),
+    st.builds(Budget, st.just(0.0)),
+)
+
+
+# --- limits that all policies share ---------------------------------------------------------------------------------
+
+
+@given(spectra(), policies, st.integers(1, 4), st.integers(0, 6), st.sampled_from([1, 2, 4, 8]))
+def test_limits_hold_whatever_the_policy(
+    layers: list[Spectrum], policy: Any, min_rank: int, room: int, multiple: int
+) -> None:
+    limits = {"min_rank": min_rank, "max_rank": min_rank + room, "multiple": multiple}
+    limited = replace(policy, **limits)
+    try:
+        chosen = limited.choose(layers)
+    except RankError as error:  # a budget whose layers cannot be that small
+        assert isinstance(policy, Budget)
+        assert "cannot be met" in str(error)  # noqa: PT017
+        return
+    for layer, ranks in zip(layers, chosen, strict=True):
+        assert feasible_ranks(layer.shape, layer.modes, ranks) == ranks
+        for rank, present in zip(ranks, layer.ranks, strict=True):
+            assert 1 <= rank <= min(present, min_rank + room)
+        core = [*ranks, *layer.shape[2:]]
+        for mode, (rank, present) in enumerate(zip(ranks, layer.ranks, strict=True)):
+            at_most = prod(core) // core[mode]  # what the rank in the other mode leaves possible
+            top = min(present, min_rank + room)
+            assert rank >= min(min_rank, present, at_most)
+            lower = top // multiple * multiple
+            if lower >= min_rank and rank < at_most:  # there is room for a multiple
+                assert rank % multiple == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, (6, 4)),
+        ({"multiple": 4}, (8, 4)),
+        ({"multiple": 8}, (8, 8)),
+        ({"multiple": 5}, (10, 5)),
+        ({"max_rank": 5}, (5, 4)),
+        ({"max_rank": 7, "multiple": 4}, (4, 4)),  # 8 would be above the maximum
+        ({"min_rank": 5}, (6, 5)),
+        ({"min_rank": 7, "multiple": 4}, (8, 8)),
+    ],
+    ids=str,
+)
+def test_rounding_and_limits(limits: dict[str, int], expected: tuple[int, int]) -> None:
+    assert Fixed(0.5, **limits).choose([falling((12, 8, 3, 3), (12, 8))]) == [expected]
+
+
+def test_a_mode_too_small_for_the_multiple_keeps_the_rank_it_needs() -> None:
+    assert Fixed(0.5, multiple=8).choose([falling((6, 64, 3, 3), (6, 64))]) == [(3, 27)]  # 27 = 3 · 3 · 3
+    assert Tolerance(0.1, multiple=8).choose([falling((64, 64), (3, 3), 1.0)]) == [(3, 3)]
+
+
+def test_ranks_never_exceed_the_present_ones() -> None:
+    layer = falling((20, 20, 3, 3), (4, 6))
+    for policy in (Fixed(1.0), Tolerance(0.0), Tolerance(0.0, min_rank=10), Budget(0.0), Fixed()):
+        assert policy.choose([layer]) == [(4, 6)]
+
+
+# --- Fixed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(1e-9, (1, 1)), (0.25, (2, 3)), (0.5, (4, 6)), (1.0, (8, 12))])
+def test_fixed_is_a_fraction_of_each_mode(fraction: float, expected: tuple[int, int]) -> None:
+    assert Fixed(fraction).choose([falling((8, 12, 3), (8, 12))]) == [expected]
+
+
+def test_fixed_without_a_fraction_leaves_the_ranks_alone_for_good() -> None:
+    model = TuckerLinear(12, 10, ranks=7)
+    optimizer = TuckerSGD(model, lr=0.1, ranks=Fixed(), adapt_every=1)
+    parameters = list(model.parameters())
+    for _ in range(3):
+        model(torch.randn(4, 12)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+
+
+# --- Tolerance -------------------------------------------------------------------------------------------------------
+
+
+@given(spectra(), st.floats(0, 0.99))
+def test_tolerance_takes_the_smallest_ranks_within_it(layers: list[Spectrum], tau: float) -> None:
+    for layer, ranks in zip(layers, Tolerance(tau).choose(layers), strict=True):
+        assert ranks == feasible_ranks(layer.shape, layer.modes, tolerance_ranks(layer.values, tau))
+
+
+@given(spectra(), st.floats(0, 0.9), st.floats(0, 0.09))
+def test_a_larger_tolerance_never_keeps_more(layers: list[Spectrum], tau: float, more: float) -> None:
+    for small, large in zip(Tolerance(tau + more).choose(layers), Tolerance(tau).choose(layers), strict=True):
+        assert all(a <= b for a, b in zip(small, large, strict=True))
+
+
+def test_tolerance_rises_linearly_over_its_steps() -> None:
+    layer = falling((12, 12), (12, 12))
+    policy = Tolerance(0.4, steps=100)
+    for step in (0, 1, 25, 50, 99, 100, 1000):
+        now = Tolerance(0.4 * min(1.0, step / 100))
+        assert policy.choose([layer], step=step) == now.choose([layer])
+    assert policy.choose([layer], step=0) == [(12, 12)]
+    assert policy.choose([layer], step=None) == policy.choose([layer], step=100)
+
+
+# --- Budget ----------------------------------------------------------------------------------------------------------
+
+
+def stored(layers: list[Spectrum], ranks: list[tuple[int, ...]]) -> int:
+    return sum(layer.stored(r) for layer, r in zip(layers, ranks, strict=True))
+
+
+def least(layers: list[Spectrum]) -> int:
+    return stored(layers, [(1, 1)] * len(layers))
+
+
+def total(layers: list[Spectrum]) -> int:
+    return sum(prod(layer.shape) for layer in layers)
+
+
+@given(spectra(), st.floats(0, 0.99), st.integers(0, 200))
+def test_budget_meets_its_target_or_says_what_can_be_met(layers: list[Spectrum], share: float, other: int) -> None:
+    try:
+        ranks = Budget(share).choose(layers, other=other)
+    except RankError as error:
+        best = 1 - (least(layers) + other) / (total(layers) + other)
+        assert best < share
+        assert f"budget {share:.4g} cannot be met" in str(error)  # noqa: PT017
+        assert f"at most {best:.4g} can be removed" in str(error)  # noqa: PT017
+    else:
+        assert stored(layers, ranks) + other <= (1 - share) * (total(layers) + other)
+
+
+@given(spectra(), st.floats(0, 0.9), st.floats(0, 0.09))
+def test_more_compression_never_raises_a_rank(layers: list[Spectrum], share: float, more: float) -> None:
+    try:
+        small, large = Budget(share + more).choose(layers), Budget(share).choose(layers)
+    except RankError:
+        return
+    for few, many in zip(small, large, strict=True):
+        assert all(a <= b for a, b in zip(few, many, strict=True))
+
+
+def test_budget_takes_the_directions_of_least_energy_and_no_more_than_needed() -> None:
+    layers = [falling((16, 16, 3, 3), (16, 16), decay) for decay in (0.95, 0.8, 0.6)]
+    ranks = Budget(0.6).choose(layers)
+    energies = [[v.double().square() / v.double().square().sum() for v in layer.values] for layer in layers]
+    kept = [e[:rank] for layer, r in zip(energies, ranks, strict=True) for e, rank in zip(layer, r, strict=True)]
+    gone = [e[rank:] for layer, r in zip(energies, ranks, strict=True) for e, rank in zip(layer, r, strict=True)]
+    assert min(float(e.min()) for e in kept) >= max(float(e.max()) for e in gone if len(e))
+    back = [
+        (r[0] + 1, r[1]) if i == max(range(3), key=lambda i: float(gone[2 * i].max())) else r
+        for i, r in enumerate(ranks)
+    ]
+    assert stored(layers, back) > 0.4 * total(layers)
+    assert ranks[0] > ranks[1] > ranks[2]  # the flatter the spectrum, the more is kept
+
+
+def test_budget_is_no_worse_than_the_best_uniform_choice() -> None:
+    layers = [falling((16, 16, 3, 3), (16, 16), decay) for decay in (0.95, 0.7)]
+
+    def error(ranks: list[tuple[int, ...]]) -> float:
+        parts = (
+            v[rank:].square().sum() / v.square().sum()
+            for layer, r in zip(layers, ranks, strict=True)
+            for v, rank in zip(layer.values, r, strict=True)
+        )
+        return float(sum(parts))
+
+    uniform = max(r for r in range(1, 17) if stored(layers, [(r, r)] * 2) <= 0.3 * total(layers))
+    assert error(Budget(0.7).choose(layers)) < 0.9 * error([(uniform, uniform)] * 2)
+
+
+def test_budget_comes_down_cubically_over_its_steps() -> None:
+    layers = [falling((32, 32, 3, 3), (32, 32), 0.9)]
+    policy = Budget(0.9, steps=50)
+    sizes = [stored(layers, policy.choose(layers, step=step)) for step in range(0, 60, 5)]
+    targets = [0.9 * (1 - (1 - min(1, step / 50)) ** 3) for step in range(0, 60, 5)]
+    assert all(size <= (1 - target) * total(layers) for size, target in zip(sizes, targets, strict=True))
+    assert all(size > (1 - target - 0.1) * total(layers) for size, target in zip(sizes, targets, strict=True))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == sizes[-2]
+    assert policy.choose(layers) == policy.choose(layers, step=50)
+
+
+def test_a_budget_that_limits_make_unreachable_says_so() -> None:
+    with pytest.raises(RankError, match=r"budget 0\.9 cannot be met: .* so at most 0\.\d+ can be removed"):
+        Budget(0.9, min_rank=8).choose([falling((16, 16, 3, 3), (16, 16))])
+
+
+# --- schedules and growth --------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_without_steps_is_fitted_to_the_run_and_one_with_steps_is_kept() -> None:
+    assert Budget(0.9).over(1000).steps == Tolerance(0.1).over(1000).steps == 600
+    assert Budget(0.9, steps=70).over(1000).steps == 70
+    assert Tolerance(0.1, steps=0).over(1000).progress(0) == 1
+    assert Tolerance(0.1).progress(500) == 0.5  # 1 000 steps in a loop of one's own
+    assert Tolerance(0.1).over(1000) == Tolerance(0.1, steps=600)
+
+
+@pytest.mark.parametrize(
+    ("policy", "ranks", "expected"),
+    [
+        (Tolerance(0.1, growth=0.25), (8, 2), (10, 3)),
+        (Tolerance(0.1, growth=1.0), (5, 5), (10, 10)),
+        (Tolerance(0.1, growth=0.5), (15, 11), (16, 12)),  # the size of the mode is the end
+        (Tolerance(0.1, growth=0.25, max_rank=9), (8, 2), (9, 3)),
+        (Tolerance(0.1, growth=0.25, max_rank=6), (8, 2), (8, 3)),  # growth never lowers
+        (Tolerance(0.1, growth=0.25, multiple=4), (8, 4), (12, 8)),
+        (Tolerance(0.1, growth=0.0), (8, 2), (8, 2)),
+        (Fixed(0.5), (8, 2), (8, 2)),
+        (Budget(0.5), (8, 2), (8, 2)),
+    ],
+    ids=str,
+)
+def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert policy.larger((16, 12, 3, 3), (0, 1), ranks) == expected
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Tolerance(1.0), "tolerance 1.0: allowed are numbers from 0 up to, but not including, 1"),
+        (lambda: Tolerance(-0.1), "tolerance -0.1"),
+        (lambda: Tolerance(float("nan")), "tolerance nan"),
+        (lambda: Tolerance(True), "tolerance True"),
+        (lambda: Tolerance("0.1"), "tolerance '0.1'"),  # type: ignore[arg-type]
+        (lambda: Budget(1), "budget 1: allowed are numbers from 0 up to, but not including, 1"),
+        (lambda: Budget(-0.5), "budget -0.5"),
+        (lambda: Budget(95), "budget 95"),
+        (lambda: Fixed(0), "Fixed(0): allowed are fractions above 0 and up to 1"),
+        (lambda: Fixed(1.5), "Fixed(1.5)"),
+        (lambda: Fixed((3, 3)), "Fixed((3, 3))"),  # type: ignore[arg-type]
+        (lambda: Tolerance(growth=-1), "growth -1: allowed are fractions from 0 (off) to 1"),
+        (lambda: Tolerance(growth=2), "growth 2"),
+        (lambda: Tolerance(min_rank=0), "min_rank 0, max_rank None, multiple 1: allowed are 1 ≤ min_rank ≤ max_rank"),
+        (lambda: Budget(min_rank=5, max_rank=4), "min_rank 5, max_rank 4"),
+        (lambda: Fixed(multiple=0), "multiple 0"),
+        (lambda: Budget(steps=-1), "steps -1: allowed are 0 (at once) and above"),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[], RankPolicy], message: str) -> None:
+    with pytest.raises(RankError) as caught:
+        make()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- ranks while training: a teacher of known ranks ------------------------------------------------------------------
+
+
+class Planted:
+    """Regression onto a layer of known ranks and well separated singular values; the whole batch in every step."""
+
+    def __init__(self, kind: str, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        shape, modes, self.ranks = {
+            "linear": ((24, 20), (0, 1), (5, 5)),
+            "conv": ((12, 10, 3, 3), (0, 1), (4, 3)),
+            "conv, all modes": ((12, 10, 3, 3), (0, 1, 2, 3), (4, 3, 2, 2)),
+        }[kind]
+        self.kind, self.full = kind, feasible_ranks(shape, modes, [shape[mode] - 1 for mode in modes])
+        teacher = random_point(shape, modes, self.ranks)
+        self.weight = (teacher._replace(core=teacher.core * 3 / teacher.core.norm())).dense()
+        self.input = torch.randn(512, 20) if kind == "linear" else torch.randn(32, 10, 7, 7)
+        self.target = self.output(self.weight)
+
+    def output(self, weight: Tensor) -> Tensor:
+        return F.linear(self.input, weight) if self.kind == "linear" else F.conv2d(self.input, weight, padding=1)
+
+    def student(self, ranks: tuple[int, ...]) -> TuckerLayer:
+        if self.kind == "linear":
+            return TuckerLinear(20, 24, ranks=ranks, bias=False)
+        return TuckerConv2d(
+            10, 12, 3, ranks=ranks, bias=False, padding=1, modes="all" if len(ranks) == 4 else "channels"
+        )
+
+    def train(self, layer: TuckerLayer, policy: RankPolicy, steps: int, adapt_every: int) -> list[tuple[int, ...]]:
+        """Trains, and returns the ranks after each adaptation."""
+        optimizer = TuckerSGD(layer, lr=0.1 if self.kind == "linear" else 0.05, momentum=0.9, ranks=policy,
+                              adapt_every=adapt_every)  # fmt: skip
+        ranks = []
+        for step in range(steps):
+            loss = 0.5 * (layer(self.input) - self.target).square().sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % adapt_every == adapt_every - 1:
+                ranks.append(layer.ranks)
+        optimizer.adapt(grow=False)
+        return ranks
+
+    def error(self, layer: TuckerLayer) -> float:
+        return float((layer.dense_weight().detach() - self.weight).norm() / self.weight.norm())
+
+
+planted = pytest.mark.parametrize("kind", ["linear", "conv", "conv, all modes"])
+
+
+@planted
+@pytest.mark.parametrize("adapt_every", [1, 10])
+def test_ranks_grow_from_one_to_exactly_those_of_the_teacher(kind: str, adapt_every: int) -> None:
+    task = Planted(kind)
+    layer = task.student((1,) * len(task.ranks))
+    ranks = task.train(layer, Tolerance(0.02, steps=0), 200, adapt_every)
+    assert ranks[0][:2] == (2, 2)  # by one direction at a time at first
+    assert layer.ranks == task.ranks
+    assert task.error(layer) < 1e-4
+
+
+@planted
+@pytest.mark.parametrize("adapt_every", [1, 10])
+def test_ranks_shrink_from_nearly_full_to_exactly_those_of_the_teacher(kind: str, adapt_every: int) -> None:
+    task = Planted(kind)
+    layer = task.student(task.full)
+    task.train(layer, Tolerance(0.02, steps=60), 200, adapt_every)
+    assert layer.ranks == task.ranks
+    assert task.error(layer) < 1e-4
+
+
+def test_without_growth_ranks_never_rise() -> None:
+    task = Planted("conv")
+    layer = task.student((2, 2))
+    ranks = task.train(layer, Tolerance(0.02, growth=0.0, steps=0), 60, 5)
+    assert ranks == [(2, 2)] * 12
+    assert task.error(layer) > 0.1  # so the fit is out of reach
+    layer = task.student(task.full)
+    ranks = task.train(layer, Tolerance(0.02, growth=0.0, steps=0), 100, 5)
+    assert all(a >= b for before, after in pairwise(ranks) for a, b in zip(before, after, strict=True))
+
+
+def test_limits_hold_while_training() -> None:
+    task = Planted("conv")
+    layer = task.student((3, 3))
+    ranks = task.train(layer, Tolerance(0.02, steps=0, min_rank=2, max_rank=4), 100, 5)
+    assert {r for both in ranks for r in both} <= {2, 3, 4}
+    layer = task.student((1, 1))
+    ranks = task.train(layer, Tolerance(0.02, steps=0, multiple=4), 150, 5)
+    assert all(rank % 4 == 0 or rank == top for both in ranks[10:] for rank, top in zip(both, (12, 10), strict=True))
+    assert layer.ranks == (4, 4)
+
+
+def test_a_budget_is_met_across_layers_while_training() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.ReLU(),
+        TuckerConv2d(16, 24, 3, ranks=(16, 12), padding=1),
+        nn.ReLU(),
+        TuckerConv2d(24, 24, 3, ranks=(18, 18), padding=1),
+        nn.Flatten(),
+        TuckerLinear(24 * 36, 20, ranks=18),
+    )
+    layers = [layer for layer in model if isinstance(layer, TuckerLayer)]
+    dense = sum(layer.dense_numel for layer in layers) + model[0].weight.numel()
+    optimizer = TuckerSGD(model, lr=0.01, momentum=0.9, ranks=Budget(0.8, steps=40), adapt_every=4)
+    x, y = torch.randn(32, 3, 6, 6), torch.randint(20, (32,))
+    sizes = []
+    for _ in range(48):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        sizes.append(sum(layer.stored_numel for layer in layers) + model[0].weight.numel())
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 5  # on a schedule, not at once
+    assert 0.17 * dense < sizes[-1] <= 0.2 * dense
+
+
+def test_a_budget_out_of_reach_is_an_error_not_a_surprise() -> None:
+    model = TuckerLinear(8, 8, ranks=4)
+    optimizer = TuckerSGD(model, lr=0.1, ranks=Budget(0.95, steps=0), adapt_every=1)
+    model(torch.randn(2, 8)).sum().backward()
+    with pytest.raises(RankError, match=r"budget 0\.95 cannot be met: .* 17 of 64 weights remain, so at most 0\.7344"):
+        optimizer.step()
