@@ -1,0 +1,67 @@
+"""Accuracy of Tucker training beside the dense network, over several seeds, as a committed record.
+
+    python benchmarks/accuracy.py digits --seeds 5
+    python benchmarks/accuracy.py folder:neu_steel --image-size 64 --seeds 3
+    python benchmarks/accuracy.py cifar10 --width 0.5 --epochs 3 --compression 0.8 0.9 0.95
+
+Each seed is the main job, with its run folder: an interrupted call goes on where it was. The record goes to
+data/results/, with a picture; the table has the mean over the seeds and the range.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tuckerlab import run_poc
+from tuckerlab.plots import save_figures
+from tuckerlab.record import Records
+
+
+def table(records: Records) -> Table:
+    """Mean and range over the seeds, a row a network."""
+    result = Table(title=f"{records.runs['dataset'].iloc[0]}, {records.runs['seed'].nunique()} seeds")
+    for column in ("network", "conv c.r., %", "all c.r., %", "test accuracy, %", "range", "against dense, points"):
+        result.add_column(column)
+    groups = {str(label): rows for label, rows in records.runs.groupby("label", sort=False)}
+    dense = 100 * groups["dense"]["test_accuracy"].mean()
+    for label, rows in groups.items():
+        accuracy = 100 * rows["test_accuracy"]
+        rates = [f"{100 * rows[name].mean():.1f}" for name in ("conv_compression", "compression")]
+        span = f"{accuracy.min():.2f} to {accuracy.max():.2f}"
+        result.add_row(label, *rates, f"{accuracy.mean():.2f}", span, f"{accuracy.mean() - dense:+.2f}")
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--model", default="auto")
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--compression", type=float, nargs="+", default=[0.9])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="CPU threads; the default is torch's")
+    parser.add_argument("--out", default="runs")
+    parser.add_argument("--results", type=Path, default=Path("data/results"))
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    given = {key: getattr(options, key) for key in ("dataset", "image_size", "model", "width", "epochs", "out")}
+    proofs = [
+        run_poc(**given, compression=options.compression, seed=seed, quiet=True) for seed in range(options.seeds)
+    ]
+    records = Records.concat([proof.records for proof in proofs])
+    first = records.runs.iloc[0]
+    folder = options.results / f"accuracy-{Path(first['dataset']).name.replace(':', '-')}-{first['model']}"
+    records.save(folder)
+    save_figures(records, folder)
+    Console().print(table(records))
+    print(f"record and pictures: {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Folders of pictures: layouts, splits, file formats, and every way in which a folder will not do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
+from PIL import Image
+
+from tuckerlab.datasets import load_data
+
+
+def write_pictures(
+    folder: Path,
+    counts: dict[str, int],
+    *,
+    shape: tuple[int, ...] = (10, 10),
+    suffix: str = ".png",
+) -> None:
+    for group, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(noise(100 * group + i, *shape)).save(folder / name / f"{i:02}{suffix}")
+
+
+def test_a_folder_with_splits(nowhere: Path) -> None:
+    write_pictures(nowhere / "set" / "train", {"bad": 3, "good": 4})
+    write_pictures(nowhere / "set" / "test", {"good": 2, "bad": 1})
+    data = load_data("folder:set")
+    assert data.name == "folder:set"
+    assert data.classes == ("bad", "good")
+    assert data.train_labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert data.test_labels.tolist() == [0, 1, 1]
+    assert data.train_images.shape == (7, 1, 10, 10)
+    assert np.array_equal(data.train_images[4, 0].numpy(), noise(101, 10, 10))
+    assert data.note == ""
+
+
+@pytest.mark.parametrize("second", ["val", "validation", "valid", "Test"])
+def test_other_names_for_the_second_split(nowhere: Path, second: str) -> None:
+    write_pictures(nowhere / "Train", {"a": 2, "b": 2})
+    write_pictures(nowhere / second, {"a": 1, "b": 1})
+    note = load_data(f"folder:{nowhere}").note
+    assert note == ("" if second == "Test" else f"{second} is the test split")
+
+
+def test_a_split_that_is_not_used_is_said(nowhere: Path) -> None:
+    for split in ("train", "val", "test"):
+        write_pictures(nowhere / split, {"a": 2, "b": 2})
+    assert load_data(f"folder:{nowhere}").note == "val is not used"
+
+
+def test_a_folder_without_splits_is_split_the_same_way_each_time(nowhere: Path) -> None:
+    write_pictures(nowhere / "data" / "set", {"b": 10, "a": 20})
+    data = load_data("folder:set")  # found under data/
+    assert data.train_labels.bincount().tolist() == [16, 8]
+    assert data.test_labels.bincount().tolist() == [4, 2]
+    assert "a fifth of each class" in data.note
+    assert data.fingerprint == load_data(f"folder:{nowhere / 'data' / 'set'}").fingerprint
+    assert data.fingerprint == "958170273056945e"  # the same on every machine
+
+
+def test_root_comes_first_for_relative_folders(nowhere: Path) -> None:
+    write_pictures(nowhere / "elsewhere" / "set", {"a": 5, "b": 5})
+    assert load_data("folder:set", root=nowhere / "elsewhere").num_classes == 2
+
+
+def test_classes_may_be_called_like_splits(nowhere: Path) -> None:
+    write_pictures(nowhere / "vehicles", {"train": 5, "bus": 5})
+    assert load_data("folder:vehicles").classes == ("bus", "train")
+
+
+def test_what_is_not_a_picture_is_left_out_and_counted(nowhere: Path) -> None:
+    write_pictures(nowhere / "set", {"a": 5, "b": 5, ".hidden": 5})
+    for name in ("a/notes.txt", "b/Thumbs.db", "a/.DS_Store", "b/._01.png", "readme.md"):
+        (nowhere / "set" / name).write_text("no picture")
+    data = load_data("folder:set")
+    assert data.classes == ("a", "b")
+    assert len(data.train_images) + len(data.test_images) == 10
+    assert "2 entries left out: not pictures" in data.note
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tif", ".TIFF", ".gif", ".jpg", ".JPEG"])
+def test_file_formats(nowhere: Path, suffix: str) -> None:
+    write_pictures(nowhere / "set", {"a": 5, "b": 5}, suffix=suffix)
+    data = load_data("folder:set", grey=True)
+    pixels = torch.cat([data.train_images, data.test_images])
+    lossless = suffix not in (".webp", ".jpg", ".JPEG")
+    expected = torch.stack([torch.from_numpy(noise(100 * g + i, 10, 10)) for g in (0, 1) for i in range(5)])
+    difference = (pixels.sort(0).values[:, 0].int() - expected.sort(0).values.int()).abs().max()
+    assert difference == 0 if lossless else difference < 80
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image_size", "side"),
+    [
+        ([(10, 10)], None, 10),  # a common size is kept
+        ([(64, 64)], None, 64),
+        ([(65, 65)], None, 64),  # too large
+        ([(10, 12)], None, 64),  # not square
+        ([(10, 10), (12, 12)], None, 64),  # not common
+        ([(2, 2)], None, 64),  # too small
+        ([(10, 12), (200, 40)], 24, 24),
+    ],
+)
+def test_image_size(nowhere: Path, shapes: list[tuple[int, int]], image_size: int | None, side: int) -> None:
+    for name, shape in zip("abc", [*shapes, shapes[0]], strict=False):
+        write_pictures(nowhere / "set", {name: 5}, shape=shape)
+    assert load_data("folder:set", image_size=image_size).image_size == side
+
+
+def test_grey_unless_there_is_colour(nowhere: Path) -> None:
+    write_pictures(nowhere / "set", {"a": 5})
+    for i in range(5):  # grey values stored as colours
+        (nowhere / "set" / "b").mkdir(exist_ok=True)
+        Image.fromarray(noise(i, 10, 10)).convert("RGB").save(nowhere / "set" / "b" / f"{i}.png")
+    assert load_data("folder:set").channels == 1
+    assert load_data("folder:set", grey=False).channels == 3
+    write_pictures(nowhere / "set", {"c": 2}, shape=(10, 10, 3))
+    assert load_data("folder:set").channels == 3
+    assert load_data("folder:set", grey=True).channels == 1
+
+
+def folder_of(path: Path, pictures: list[Image.Image], **options: Any) -> torch.Tensor:
+    """What becomes of pictures that are saved and loaded, in order."""
+    for i, picture in enumerate(pictures):
+        for name in ("set/train/a", "set/train/b", "set/test/a"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+            picture.save(path / name / f"{i}{options.get('suffix', '.png')}", **options.get("save", {}))
+    return load_data("folder:set").test_images
+
+
+def test_sixteen_bits_are_reduced_not_cut(nowhere: Path) -> None:
+    values = (noise(0, 8, 8).astype(np.uint16) << 8) | 17
+    for suffix in (".png", ".tif"):
+        [picture] = folder_of(nowhere, [Image.fromarray(values)], suffix=suffix)[-1:]
+        assert np.array_equal(picture[0].numpy(), values >> 8)
+
+
+def test_transparent_pixels_become_white(nowhere: Path) -> None:
+    pixels = noise(0, 8, 8, 4)
+    pixels[..., 3] = 255
+    pixels[0, :, 3] = 0
+    [picture] = folder_of(nowhere, [Image.fromarray(pixels)])
+    assert (picture[:, 0] == 255).all()
+    assert np.array_equal(picture[:, 1:].numpy(), pixels[1:, :, :3].transpose(2, 0, 1))
+
+
+def test_pictures_stand_upright_as_the_camera_meant(nowhere: Path) -> None:
+    pixels = noise(0, 8, 8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it turned by 90° clockwise
+    [picture] = folder_of(nowhere, [Image.fromarray(pixels)], save={"exif": exif})
+    assert np.array_equal(picture[0].numpy(), np.rot90(pixels, -1))
+
+
+def test_palettes_and_bilevel(nowhere: Path) -> None:
+    dark = Image.fromarray(noise(0, 8, 8) // 128 * 255)
+    pictures = folder_of(nowhere, [dark.convert("1"), dark.convert("P")])
+    assert all(np.array_equal(picture[0].numpy(), np.asarray(dark)) for picture in pictures)
+
+
+def test_large_photographs_are_decoded_small_but_alike(nowhere: Path) -> None:
+    ramp = np.add.outer(np.arange(1600), np.arange(1600)) / 3200 * 255
+    photograph = Image.fromarray(ramp.astype(np.uint8))
+    [picture] = folder_of(nowhere, [photograph], suffix=".jpg")
+    expected = np.asarray(photograph.resize((64, 64), Image.Resampling.BILINEAR), dtype=int)
+    assert np.abs(picture[0].numpy().astype(int) - expected).max() <= 3
+
+
+def test_corrupt_pictures_are_counted_and_three_are_named(nowhere: Path) -> None:
+    write_pictures(nowhere / "set", {"a": 6, "b": 6}, shape=(20, 20))
+    cut(nowhere / "set" / "a" / "02.png")
+    told = message(lambda: load_data("folder:set"))
+    assert "1 of 12 pictures cannot be read: a/02.png (" in told
+    for i in range(4):
+        (nowhere / "set" / "b" / f"{i:02}.png").write_text("no picture")
+    told = message(lambda: load_data("folder:set"))
+    assert "5 of 12 pictures cannot be read" in told
+    assert "b/00.png (not a picture); b/01.png (not a picture); and 2 more; replace or remove them" in told
+    (nowhere / "set" / "a" / "02.png").write_bytes(b"")
+    assert "a/02.png (not a picture)" in message(lambda: load_data("folder:set"))
+
+
+def test_fractions_have_no_agreed_range(nowhere: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).random((8, 8), dtype=np.float32))
+    assert "fractions" in message(lambda: folder_of(nowhere, [picture], suffix=".tif"))
+
+
+def test_a_changed_folder_is_read_again(nowhere: Path) -> None:
+    write_pictures(nowhere / "set", {"a": 5, "b": 5})
+    first = load_data("folder:set")
+    assert load_data("folder:set").fingerprint == first.fingerprint
+    Image.fromarray(noise(77, 10, 10)).save(nowhere / "set" / "a" / "99.png")
+    assert len(load_data("folder:set").train_images) == len(first.train_images) + 1
+
+
+def test_folders_that_will_not_do(nowhere: Path) -> None:
+    told = message(lambda: load_data("folder:lost"))
+    assert all(word in told for word in ("lost is not there", str(Path("data", "lost")), "TUCKERLAB_DATA"))
+    assert "names no folder" in message(lambda: load_data("folder:"))
+    Path("file.zip").write_bytes(b"")
+    assert "file.zip is not a folder" in message(lambda: load_data("folder:file.zip"))
+
+    Path("empty").mkdir()
+    told = message(lambda: load_data("folder:empty"))
+    assert "no pictures in empty" in told
+    assert "train/CLASS/picture" in told
+    Path("empty/a").mkdir()
+    Path("empty/b").mkdir()
+    assert "no pictures in empty" in message(lambda: load_data("folder:empty"))
+
+    write_pictures(Path("one"), {"only": 5})
+    assert "one has one class only, only" in message(lambda: load_data("folder:one"))
+    write_pictures(Path("few"), {"a": 5, "b": 1, "c": 0})
+    told = message(lambda: load_data("folder:few"))
+    assert "b (1), c (0)" in told
+    assert "2 or more" in told
+
+
+def test_splits_that_will_not_do(nowhere: Path) -> None:
+    write_pictures(Path("set/train"), {"a": 2, "b": 2})
+    told = message(lambda: load_data("folder:set"))
+    assert "no test split in set" in told
+    assert "test, val, valid, validation" in told
+    Path("set/test").mkdir()
+    assert f"no pictures in the test split {Path('set/test')}" in message(lambda: load_data("folder:set"))
+    write_pictures(Path("set/test"), {"c": 1, "a": 1})
+    told = message(lambda: load_data("folder:set"))
+    assert f"{Path('set/test')} has classes that {Path('set/train')} has not: c" in told
+    (Path("set/test/c/00.png")).unlink()
+    assert load_data("folder:set").note == "no test pictures of b"
+
+    write_pictures(Path("late/test"), {"a": 2, "b": 2})
+    assert "late has test but no train" in message(lambda: load_data("folder:late"))
+    write_pictures(Path("holes/train"), {"a": 2, "b": 0})
+    write_pictures(Path("holes/test"), {"a": 2})
+    assert "b (0)" in message(lambda: load_data("folder:holes"))
+
+
+@pytest.mark.data
+def test_the_real_steel_surfaces() -> None:
+    need("neu_steel")
+    data = load_data("folder:neu_steel", root=ROOT)
+    assert data.train_images.shape == (1440, 1, 64, 64)
+    assert data.test_labels.bincount().tolist() == [60] * 6
+    assert data.classes[-1] == "scratches"

@@ -1,0 +1,62 @@
+"""Every notebook of the course runs in its quick profile, without a hidden error, and gives the numbers it gave before."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.harness import _widget_errors, execute
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+BASELINES = json.loads((Path(__file__).parent / "baselines" / "notebooks.json").read_text(encoding="utf-8"))
+
+
+def test_there_are_notebooks_and_each_has_a_baseline() -> None:
+    assert [path.stem for path in NOTEBOOKS] == sorted(BASELINES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_and_gives_the_numbers_of_the_baseline(path: Path, tmp_path: Path) -> None:
+    executed = execute(path, tmp_path, profile="quick", out=str(tmp_path / "runs"))
+    assert executed.widget_errors == []
+    baseline = BASELINES[path.stem]
+    assert executed.numbers.keys() == baseline.keys()
+    for name, expected in baseline.items():
+        assert executed.numbers[name] == pytest.approx(expected["value"], abs=expected["tolerance"]), name
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_clean_and_thin(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert "widgets" not in notebook.metadata
+    assert max(len(cell.source.splitlines()) for cell in code) <= 5
+    assert sum("parameters" in cell.metadata.get("tags", ()) for cell in code) == 1
+
+
+def test_an_undeclared_parameter_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match=r"does not declare the parameter 'epoch'.*profile"):
+        execute(NOTEBOOKS[0], tmp_path, epoch=3)
+
+
+def test_an_error_inside_a_widget_is_seen(tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    source = [
+        "import ipywidgets",
+        "output, slider = ipywidgets.Output(), ipywidgets.IntSlider()",
+        "slider.observe(output.capture()(lambda change: 1 / 0), names='value')",
+        "display(output)",
+        "slider.value = 3",
+    ]
+    notebook.cells = [nbformat.v4.new_code_cell("\n".join(source))]
+    nbformat.write(notebook, tmp_path / "broken.ipynb")
+    executed = execute(tmp_path / "broken.ipynb", tmp_path / "out")
+    assert executed.widget_errors == ["ZeroDivisionError: division by zero"]
+
+
+def test_no_widget_state_means_no_widget_errors() -> None:
+    assert _widget_errors(nbformat.v4.new_notebook()) == []

@@ -1,0 +1,468 @@
+"""The steps of TuckerSGD and TuckerAdamW: exact against dense torch, orthonormal for long, and stable where it is stiff."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from tuckerlab import (
+    TuckerAdamW,
+    TuckerConv1d,
+    TuckerConv2d,
+    TuckerConv3d,
+    TuckerLayer,
+    TuckerLinear,
+    TuckerlabError,
+    TuckerSGD,
+)
+from tuckerlab.manifold import Point, Tangent, embed, mode_roots
+from tuckerlab.optimizer import TuckerOptimizer
+from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate
+
+CONVOLUTIONS: list[Any] = [TuckerConv1d, TuckerConv2d, TuckerConv3d]
+FUNCTIONS: list[Callable[..., Tensor]] = [F.linear, F.conv1d, F.conv2d, F.conv3d]
+
+
+def point_of(layer: TuckerLayer) -> Point:
+    return Point(layer.core.detach().clone(), tuple(f.detach().clone() for f in layer.factors), layer.modes)
+
+
+def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
+    """The orthogonal projection onto the span of all first variations of core and factors."""
+
+    def weight(*parts: Tensor) -> Tensor:
+        return multi_mode_product(parts[0], parts[1:], point.modes)
+
+    jacobian = torch.autograd.functional.jacobian(weight, (point.core, *point.factors))
+    columns = torch.cat([block.reshape(ambient.numel(), -1) for block in jacobian], dim=1)
+    U, S, _ = torch.linalg.svd(columns, full_matrices=False)
+    basis = U[:, S / S[0] > 1e-9]
+    return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
+
+
+def orthonormality(model: nn.Module) -> float:
+    factors = [f.detach() for layer in model.modules() if isinstance(layer, TuckerLayer) for f in layer.factors]
+    return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max()) for U in factors)
+
+
+@st.composite
+def layers(draw: st.DrawFn, full: bool = False) -> TuckerLayer:
+    """A linear layer or a convolution of any dimension in float64, random shape, ranks (or all full) and modes."""
+    dim = draw(st.integers(0, 3))
+    shape = [draw(st.integers(2, 5)), draw(st.integers(2, 5)), *(draw(st.integers(1, 3)) for _ in range(dim))]
+    if full:  # a mode larger than all others together cannot have full rank
+        shape[0] = min(shape[0], shape[1])
+        shape[1] = shape[0] if dim == 0 else min(shape[1], shape[0])
+    every = dim > 0 and draw(st.booleans())
+    modes = tuple(range(dim + 2)) if every else (0, 1)
+    wanted = [shape[mode] if full else draw(st.integers(1, shape[mode])) for mode in modes]
+    ranks = feasible_ranks(shape, modes, wanted)
+    torch.manual_seed(draw(st.integers(0, 2**16)))
+    if dim == 0:
+        return TuckerLinear(shape[1], shape[0], ranks=ranks, dtype=torch.float64)
+    kind = CONVOLUTIONS[dim - 1]
+    return kind(shape[1], shape[0], tuple(shape[2:]), ranks=ranks, padding=1, modes=modes, dtype=torch.float64)
+
+
+def batch(layer: TuckerLayer, seed: int = 0) -> tuple[Tensor, Callable[[Tensor, Tensor | None], Tensor]]:
+    """An input for the layer, and the dense function of a weight and a bias that it is to agree with."""
+    generator, dim = torch.Generator().manual_seed(seed), len(layer.shape) - 2
+    size = (6, layer.shape[1], *[4] * dim)
+    input = torch.randn(size, generator=generator, dtype=torch.float64)
+    padding = {"padding": 1} if dim else {}
+    return input, lambda weight, bias: FUNCTIONS[dim](input, weight, bias, **padding)
+
+
+def loss_of(out: Tensor, seed: int = 1) -> Tensor:
+    target = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed), dtype=out.dtype)
+    return (out - target).square().mean() + (0.3 * out).sin().mean()
+
+
+# --- exactness -------------------------------------------------------------------------------------------------------
+
+
+@given(layers(), st.booleans(), st.sampled_from([0.0, 0.1]))
+@settings(max_examples=40)
+def test_the_direction_is_the_projection_of_the_dense_gradient(
+    layer: TuckerLayer, nesterov: bool, weight_decay: float
+) -> None:
+    """A step with lr=0 moves nothing and leaves the direction in the momentum buffer."""
+    point = point_of(layer)
+    input, dense = batch(layer)
+    weight = point.dense().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_of(dense(weight, layer.bias)), weight)
+
+    optimizer = TuckerSGD(layer, lr=0.0, momentum=0.9, nesterov=nesterov, weight_decay=weight_decay)
+    loss_of(layer(input)).backward()
+    optimizer.step()
+
+    core, *factors = [optimizer.state[p]["momentum_buffer"] for p in (layer.core, *layer.factors)]
+    now = point_of(layer)
+    direction = embed(now, Tangent(core, tuple(factors)), mode_roots(now))
+    expected = explicit_projection(point, gradient + weight_decay * point.dense())
+    assert (direction - expected).norm() < 1e-10 * max(1.0, float(gradient.norm()))
+    assert (now.dense() - point.dense()).norm() < 1e-12
+
+
+@given(layers(full=True), st.sampled_from([(0.0, False), (0.9, False), (0.9, True)]), st.sampled_from([0.0, 0.05]))
+def test_at_full_ranks_steps_are_those_of_dense_sgd(
+    layer: TuckerLayer, momentum: tuple[float, bool], weight_decay: float
+) -> None:
+    settings = {"lr": 0.1, "momentum": momentum[0], "nesterov": momentum[1], "weight_decay": weight_decay}
+    assert layer.ranks == tuple(layer.shape[mode] for mode in layer.modes)
+    weight, bias = layer.dense_weight().detach().requires_grad_(), layer.bias.detach().clone().requires_grad_()
+    ours, theirs = TuckerSGD(layer, **settings), torch.optim.SGD([weight, bias], **settings)
+    for step in range(6):
+        input, dense = batch(layer, seed=step)
+        for optimizer, out in ((ours, layer(input)), (theirs, dense(weight, bias))):
+            optimizer.zero_grad()
+            loss_of(out).backward()
+            optimizer.step()
+        if step in (0, 5):
+            assert (layer.dense_weight() - weight).norm() < 1e-8 * weight.norm()
+            torch.testing.assert_close(layer.bias, bias, atol=1e-8, rtol=1e-8)
+
+
+def test_at_full_ranks_a_schedule_does_what_it_does_to_dense_sgd() -> None:
+    torch.manual_seed(0)
+    layer = TuckerLinear(5, 5, ranks=5, bias=False, dtype=torch.float64)
+    weight = layer.dense_weight().detach().requires_grad_()
+    ours, theirs = TuckerSGD(layer, lr=0.1, momentum=0.9), torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    # one-cycle also moves the momentum, against the learning rate
+    schedules = [torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=20) for o in (ours, theirs)]
+    for step in range(20):
+        input, dense = batch(layer, seed=step)
+        for optimizer, schedule, out in zip(
+            (ours, theirs), schedules, (layer(input), dense(weight, None)), strict=True
+        ):
+            optimizer.zero_grad()
+            loss_of(out).backward()
+            optimizer.step()
+            schedule.step()
+    assert ours.param_groups[0]["momentum"] == theirs.param_groups[0]["momentum"] != 0.9
+    assert (layer.dense_weight() - weight).norm() < 1e-8 * weight.norm()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_small_steps_follow_the_projected_gradient_flow(momentum: float) -> None:
+    """At lower ranks: a path of many small steps is that of retracting the dense step by a truncated SVD each time."""
+    torch.manual_seed(0)
+    layer = TuckerLinear(6, 8, ranks=3, bias=False, dtype=torch.float64)
+    weight, velocity = layer.dense_weight().detach(), torch.zeros(8, 6, dtype=torch.float64)
+    input, dense = batch(layer)
+    lr = 2e-3
+    optimizer = TuckerSGD(layer, lr=lr, momentum=momentum)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss_of(layer(input)).backward()
+        optimizer.step()
+        variable = weight.requires_grad_()
+        (gradient,) = torch.autograd.grad(loss_of(dense(variable, None)), variable)
+        weight = weight.detach()
+        point = Point(*_svd(weight, 3))
+        velocity = explicit_projection(point, momentum * velocity + gradient)
+        weight = Point(*_svd(weight - lr * velocity, 3)).dense()
+    start = TuckerLinear(6, 8, ranks=3, bias=False, dtype=torch.float64)
+    assert (layer.dense_weight() - weight).norm() < 0.02 * (layer.dense_weight() - start.dense_weight()).norm()
+
+
+def _svd(weight: Tensor, rank: int) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
+    core, factors = truncate(weight, (0, 1), ranks=(rank, rank))
+    return core, tuple(factors), (0, 1)
+
+
+@pytest.mark.parametrize("settings", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}])
+def test_dense_parameters_take_torch_s_sgd_steps_exactly(settings: dict[str, Any]) -> None:
+    _dense_parameters_agree(
+        lambda model: TuckerSGD(model, lr=0.1, **settings), lambda p: torch.optim.SGD(p, lr=0.1, **settings)
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.3}])
+def test_dense_parameters_take_torch_s_adamw_steps_exactly(settings: dict[str, Any]) -> None:
+    _dense_parameters_agree(
+        lambda model: TuckerAdamW(model, lr=0.01, **settings), lambda p: torch.optim.AdamW(p, lr=0.01, **settings)
+    )
+
+
+def _dense_parameters_agree(ours: Any, theirs: Any) -> None:
+    models = []
+    for make in (ours, lambda model: theirs(model.parameters())):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 5))
+        optimizer = make(model)
+        for step in range(5):
+            out = model(torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(step)))
+            optimizer.zero_grad()
+            loss_of(out.double()).backward()
+            optimizer.step()
+        models.append(model)
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_adamw_is_torch_s_where_the_basis_is() -> None:
+    """With unit vectors for factors, at full ranks, our coordinates are the entries of the weight."""
+    layer = TuckerLinear(4, 4, ranks=4, bias=False, dtype=torch.float64)
+    eye = torch.eye(4, dtype=torch.float64)
+    layer.assign(Point(torch.randn(4, 4, dtype=torch.float64), (eye, eye), (0, 1)))
+    weight = layer.dense_weight().detach().requires_grad_()
+    ours, theirs = TuckerAdamW(layer, lr=0.01, weight_decay=0.1), torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1)
+    for step in range(10):
+        input, dense = batch(layer, seed=step)
+        for optimizer, out in ((ours, layer(input)), (theirs, dense(weight, None))):
+            optimizer.zero_grad()
+            loss_of(out).backward()
+            optimizer.step()
+    assert (layer.dense_weight() - weight).norm() < 1e-8
+
+
+@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW])
+def test_weight_decay_alone_shrinks_the_whole_weight(make: type[TuckerOptimizer]) -> None:
+    layer = TuckerConv2d(6, 8, 3, ranks=(4, 3), bias=False, dtype=torch.float64)
+    before = layer.dense_weight().detach()
+    optimizer = make(layer, lr=0.1, weight_decay=0.5)  # type: ignore[call-arg]
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(layer.dense_weight().detach(), before * (1 - 0.1 * 0.5))
+
+
+# --- long runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW])
+def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[TuckerOptimizer]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        TuckerConv2d(6, 12, 3, ranks=(6, 2, 2, 2), modes="all"),
+        nn.BatchNorm2d(12),
+        nn.ReLU(),
+        TuckerConv2d(12, 8, 2, ranks=(4, 6)),
+        nn.Flatten(),
+        TuckerLinear(8 * 4, 5, ranks=4),
+    )
+    options = {"lr": 1.0, "momentum": 0.9} if make is TuckerSGD else {"lr": 0.1}
+    optimizer = make(model, **options)
+    ranks = [layer.ranks for layer in model if isinstance(layer, TuckerLayer)]
+    x, y = torch.randn(64, 6, 5, 5), torch.randint(5, (64,))
+    worst, moved = 0.0, [layer.dense_weight().detach() for layer in model if isinstance(layer, TuckerLayer)]
+    for step in range(1000):
+        pick = torch.arange(16) * (step % 3 + 1) % 64
+        optimizer.zero_grad()
+        F.cross_entropy(model(x[pick]), y[pick], label_smoothing=0.1).backward()
+        optimizer.step()
+        worst = max(worst, orthonormality(model)) if step % 50 == 49 else worst
+    assert worst < 1e-5
+    assert [layer.ranks for layer in model if isinstance(layer, TuckerLayer)] == ranks
+    for before, layer in zip(moved, [m for m in model if isinstance(m, TuckerLayer)], strict=True):
+        assert (layer.dense_weight() - before).norm() > 0.5 * before.norm()  # the run was no standstill
+
+
+# --- stiff cores: singular values down to 1e-8 -------------------------------------------------------------------------
+
+
+class Stiff:
+    """Least squares over a batch of white inputs, from a weight whose singular values fall to 1e-8.
+
+    The teacher has the same ranks, other singular subspaces, and singular values that are all of one size
+    ("flat") or fall as those of the start do ("steep").
+    """
+
+    def __init__(self, kind: str, teacher: str, dtype: torch.dtype) -> None:
+        torch.manual_seed(0)
+        self.kind, self.rank = kind, 6
+        shape = (18, 16) if kind == "linear" else (10, 9, 3, 3)
+        steep = torch.logspace(0, -8, self.rank, dtype=torch.float64)
+        self.start = self.point(shape, steep)
+        values = steep if teacher == "steep" else torch.linspace(2, 0.5, self.rank, dtype=torch.float64)
+        size = (256, 16) if kind == "linear" else (64, 9, 5, 5)
+        self.input = torch.randn(size, dtype=torch.float64)
+        self.target = self.output(self.point(shape, values).dense()).to(dtype)
+        self.input, self.dtype = self.input.to(dtype), dtype
+
+    def point(self, shape: tuple[int, ...], values: Tensor) -> Point:
+        """Both unfoldings have these singular values: one kernel of norm 1 on each place of a diagonal."""
+        kernels = torch.randn(self.rank, *shape[2:], dtype=torch.float64)
+        if kernels.dim() > 1:
+            kernels = kernels / kernels.flatten(1).norm(dim=1).reshape(-1, *[1] * (kernels.dim() - 1))
+        else:
+            kernels = torch.ones_like(kernels)
+        core = torch.zeros(self.rank, self.rank, *shape[2:], dtype=torch.float64)
+        core[torch.arange(self.rank), torch.arange(self.rank)] = kernels * values.reshape(-1, *[1] * (len(shape) - 2))
+        factors = (torch.linalg.qr(torch.randn(size, self.rank, dtype=torch.float64))[0] for size in shape[:2])
+        return Point(core, tuple(factors), (0, 1))
+
+    def output(self, weight: Tensor) -> Tensor:
+        return F.linear(self.input, weight) if self.kind == "linear" else F.conv2d(self.input, weight) / 3
+
+    def losses(self, make: Callable[[TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
+        if self.kind == "linear":
+            layer: TuckerLayer = TuckerLinear(16, 18, ranks=self.rank, bias=False)
+        else:
+            layer = TuckerConv2d(9, 10, 3, ranks=self.rank, bias=False)
+        layer.assign(self.start)
+        layer.to(self.dtype)
+        return self._run(
+            make(layer), lambda: layer(self.input) if self.kind == "linear" else layer(self.input) / 3, steps
+        )
+
+    def dense_losses(self, lr: float, steps: int) -> list[float]:
+        weight = self.start.dense().to(self.dtype).requires_grad_()
+        return self._run(torch.optim.SGD([weight], lr=lr), lambda: self.output(weight), steps)
+
+    def _run(self, optimizer: torch.optim.Optimizer, output: Callable[[], Tensor], steps: int) -> list[float]:
+        losses = []
+        for _ in range(steps):
+            loss = 0.5 * (output() - self.target).square().sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+
+def rises(losses: list[float], floor: float) -> list[int]:
+    """The steps at which the loss rose, while it was above the floor that rounding sets."""
+    return [step for step, (a, b) in enumerate(pairwise(losses)) if not b < a and not a < floor]
+
+
+def sgd(lr: float) -> Callable[[TuckerLayer], torch.optim.Optimizer]:
+    return lambda layer: torch.optim.SGD(layer.parameters(), lr=lr)
+
+
+def tucker(lr: float) -> Callable[[TuckerLayer], torch.optim.Optimizer]:
+    return lambda layer: TuckerSGD(layer, lr=lr)
+
+
+both = pytest.mark.parametrize("kind", ["linear", "conv"])
+
+
+@both
+@pytest.mark.parametrize("teacher", ["flat", "steep"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_the_loss_falls_at_every_step(kind: str, teacher: str, dtype: torch.dtype) -> None:
+    task = Stiff(kind, teacher, dtype)
+    losses = task.losses(tucker(0.05), 300)
+    floor = losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)
+    assert rises(losses, floor) == []
+    assert losses[-1] < 1e-6 * losses[0]
+
+
+@both
+def test_where_sgd_on_the_factors_stalls_ours_does_not(kind: str) -> None:
+    """The same rate and start; the factors' gradients carry the singular values, so the small ones hardly move."""
+    task = Stiff(kind, "flat", torch.float64)
+    ours, theirs = task.losses(tucker(0.1), 150), task.losses(sgd(0.1), 150)
+    assert rises(theirs, 0) == []  # its rate is not too large
+    assert theirs[-1] > 1e-2 * theirs[0]
+    assert theirs[-1] > 0.8 * theirs[-50]  # a plateau
+    assert ours[-1] < 1e-6 * ours[0]
+
+
+@both
+def test_where_sgd_on_the_factors_blows_up_ours_does_not(kind: str) -> None:
+    """At the rate that suits the dense weight: rates carry over to ours, and do not to the factors."""
+    task = Stiff(kind, "flat", torch.float64)
+    lr = 0.8
+    dense, ours, theirs = task.dense_losses(lr, 40), task.losses(tucker(lr), 40), task.losses(sgd(lr), 40)
+    assert rises(dense, 1e-20) == []
+    assert rises(ours, 1e-20) == []
+    assert ours[-1] < 1e-6 * ours[0]
+    assert not theirs[-1] < theirs[0]  # larger than at the start, or not a number
+
+
+@pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])
+def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: float) -> None:
+    task = Stiff("linear", "flat", torch.float64)
+    values = torch.linspace(1, 0, task.rank, dtype=torch.float64).clamp(min=smallest)
+    task.start = task.point((18, 16), values)
+    losses = task.losses(tucker(0.2), 120)
+    assert rises(losses, 1e-20) == []
+    assert losses[-1] < 1e-8 * losses[0]
+
+
+# --- what SGD trains, AdamW trains ---------------------------------------------------------------------------------------
+
+OPTIMIZERS = {
+    "TuckerSGD": lambda model: TuckerSGD(model, lr=0.05, momentum=0.9),
+    "TuckerAdamW": lambda model: TuckerAdamW(model, lr=5e-3, weight_decay=0.0),
+}
+optimizers = pytest.mark.parametrize("name", OPTIMIZERS)
+
+
+@optimizers
+def test_both_train_a_regression(name: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(TuckerLinear(12, 32, ranks=8), nn.Tanh(), TuckerLinear(32, 4, ranks=4))
+    x = torch.randn(128, 12)
+    y = torch.stack([x[:, 0] * x[:, 1], x[:, 2].sin(), x[:, 3], x[:, 4] - x[:, 5]], dim=1)
+    optimizer, losses = OPTIMIZERS[name](model), []
+    for _ in range(300):
+        loss = (model(x) - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+    assert orthonormality(model) < 1e-5
+
+
+@optimizers
+def test_both_train_a_classifier_of_digits(name: str) -> None:
+    torch.manual_seed(0)
+    images, labels = load_digits(return_X_y=True)
+    x, y = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16, torch.tensor(labels)
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        TuckerConv2d(16, 16, 3, ranks=(8, 8), padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        TuckerLinear(256, 64, ranks=16),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
+    optimizer, order = OPTIMIZERS[name](model), torch.randperm(1200)
+    for step in range(120):
+        pick = order[(step * 64) % 1152 :][:64]
+        optimizer.zero_grad()
+        F.cross_entropy(model(x[pick]), y[pick]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        accuracy = (model(x[1200:]).argmax(dim=1) == y[1200:]).float().mean()
+    assert accuracy > 0.88
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1: allowed are numbers from 0"),
+        (lambda m: TuckerSGD(m, lr=float("nan")), "lr nan"),
+        (lambda m: TuckerSGD(m, lr=float("inf")), "lr inf"),
+        (lambda m: TuckerSGD(m, momentum=1.0), "momentum 1.0: allowed are numbers from 0 up to, not including, 1"),
+        (lambda m: TuckerSGD(m, weight_decay=-1), "weight_decay -1"),
+        (lambda m: TuckerSGD(m, nesterov=True), "nesterov=True with momentum 0: give a momentum above 0"),
+        (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are 1 and above"),
+        (lambda m: TuckerAdamW(m, lr=-1), "lr -1"),
+        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), "betas[0] 1.0"),
+        (lambda m: TuckerAdamW(m, betas=(0.9, -0.1)), "betas[1] -0.1"),
+        (lambda m: TuckerAdamW(m, eps=-1e-8), "eps -1e-08"),
+        (lambda m: TuckerAdamW(m, weight_decay=-1), "weight_decay -1"),
+    ],
+)
+def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[nn.Module], Any], message: str) -> None:
+    with pytest.raises(TuckerlabError) as caught:
+        make(TuckerLinear(4, 4, ranks=2))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

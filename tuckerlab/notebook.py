@@ -1,0 +1,59 @@
+"""What the notebooks of the course share: the profile that fits the machine, and numbers that a test can read back.
+
+>>> profile_settings("quick")
+{'epochs': 4, 'width': 0.5}
+>>> keep(accuracy=0.981)
+accuracy: 0.981
+"""
+
+import os
+from typing import Any
+
+import torch
+
+from tuckerlab.errors import TuckerlabError
+
+NUMBERS = "application/vnd.tuckerlab.numbers+json"  # the type of output that `keep` leaves in a notebook
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "quick": {"epochs": 4, "width": 0.5},  # seconds: a regression test
+    "laptop": {},  # about two minutes on a CPU: the defaults of the main job
+    "gpu": {"device": "cuda"},
+}
+
+
+def profile_settings(name: str = "auto") -> dict[str, Any]:
+    """The settings of a profile, for `run_poc`; "auto" is gpu where there is one, and laptop elsewhere.
+
+    >>> profile_settings("slow")
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: profile 'slow': allowed are auto, quick, laptop, gpu
+
+    The variable TUCKERLAB_PROFILE says what "auto" means, for a machine that runs many notebooks.
+    """
+    if name == "auto":
+        name = os.environ.get("TUCKERLAB_PROFILE", "gpu" if torch.cuda.is_available() else "laptop")
+    if name not in PROFILES:
+        raise TuckerlabError(f"profile {name!r}: allowed are auto, {', '.join(PROFILES)}")
+    return dict(PROFILES[name])
+
+
+class Numbers(dict[str, float]):
+    """Named numbers that print as text and travel in the notebook's file as JSON."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {value:.4g}" for name, value in self.items())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/plain": repr(self), NUMBERS: dict(self)}
+
+
+def keep(**numbers: float) -> Numbers:
+    """Shows numbers and keeps them in the executed notebook, where the tests compare them with a baseline.
+
+    >>> keep(parameters=1200, accuracy=0.5)
+    parameters: 1200
+    accuracy: 0.5
+    """
+    return Numbers({name: float(value) for name, value in numbers.items()})
