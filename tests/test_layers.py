@@ -179,7 +179,7 @@ def test_what_the_dense_layer_refuses_is_refused() -> None:
         TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror")
 
 
-# --- from a dense layer, and from nothing --------------------------------------------------------------------------
+# --- from a dense layer, and from nothing ---------------------------------------------------------------------------
 
 DENSE = {
     "linear": (lambda **k: nn.Linear(12, 9, **k), TuckerLinear, (3, 12)),
@@ -272,7 +272,7 @@ def test_sizes_and_text() -> None:
     assert repr(TuckerLinear(20, 10, ranks=2)) == "TuckerLinear(20, 10, ranks=(2, 2), c.r.=68.0%)"
 
 
-# --- replacing the weight ------------------------------------------------------------------------------------------
+# --- replacing the weight -------------------------------------------------------------------------------------------
 
 
 def test_a_new_weight_leaves_a_living_graph_alone() -> None:
@@ -307,7 +307,7 @@ def test_copies_and_pickles_are_independent(kind: str) -> None:
         assert layer.core.abs().sum() > 0
 
 
-# --- bad input -----------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def orthonormality(factors: tuple[Tensor, ...]) -> float:
     return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max()) for U in factors)
 
 
-# --- tangent vectors ----------------------------------------------------------------------------------------------
+# --- tangent vectors ------------------------------------------------------------------------------------------------
 
 
 @given(points())
@@ -123,7 +123,7 @@ def test_roots_exist_for_a_core_of_zeros() -> None:
     assert all(root.isfinite().all() and (root.diagonal() > 0).all() for root in mode_roots(point))
 
 
-# --- retraction ---------------------------------------------------------------------------------------------------
+# --- retraction -----------------------------------------------------------------------------------------------------
 
 
 @kinds
@@ -187,7 +187,7 @@ def test_orthonormalize_is_a_factorization() -> None:
     torch.testing.assert_close(U @ L.mT, matrix)
 
 
-# --- transport ----------------------------------------------------------------------------------------------------
+# --- transport ------------------------------------------------------------------------------------------------------
 
 
 @kinds
@@ -274,7 +274,7 @@ def test_new_directions_start_at_the_mean_second_moment() -> None:
         torch.testing.assert_close(new[:, -1], old.mean().expand(len(old)))
 
 
-# --- other ranks --------------------------------------------------------------------------------------------------
+# --- other ranks ----------------------------------------------------------------------------------------------------
 
 
 @given(points(), st.data())

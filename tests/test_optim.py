@@ -1,4 +1,4 @@
-"""The steps of TuckerSGD and TuckerAdamW: exact against dense torch, orthonormal for long, and stable where it is stiff."""
+"""The steps of TuckerSGD and TuckerAdamW: exact against dense torch, orthonormal for long, stable where it is stiff."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,9 +16,9 @@ from tuckerlab import (
     TuckerConv1d,
     TuckerConv2d,
     TuckerConv3d,
+    TuckerlabError,
     TuckerLayer,
     TuckerLinear,
-    TuckerlabError,
     TuckerSGD,
 )
 from tuckerlab.manifold import Point, Tangent, embed, mode_roots
@@ -84,7 +84,7 @@ def loss_of(out: Tensor, seed: int = 1) -> Tensor:
     return (out - target).square().mean() + (0.3 * out).sin().mean()
 
 
-# --- exactness -------------------------------------------------------------------------------------------------------
+# --- exactness ------------------------------------------------------------------------------------------------------
 
 
 @given(layers(), st.booleans(), st.sampled_from([0.0, 0.1]))
@@ -149,27 +149,32 @@ def test_at_full_ranks_a_schedule_does_what_it_does_to_dense_sgd() -> None:
     assert (layer.dense_weight() - weight).norm() < 1e-8 * weight.norm()
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_small_steps_follow_the_projected_gradient_flow(momentum: float) -> None:
-    """At lower ranks: a path of many small steps is that of retracting the dense step by a truncated SVD each time."""
+@pytest.mark.parametrize(("momentum", "close"), [(0.0, 2e-3), (0.5, 2e-2)])
+def test_small_steps_follow_the_projected_gradient_flow(momentum: float, close: float) -> None:
+    """At lower ranks: dense steps along the explicit projection, cut back by an SVD each time, end at the same place."""
+    coarse, fine = (_distance_to_projected_descent(lr, momentum, steps=int(0.1 / lr)) for lr in (2e-3, 1e-3))
+    assert coarse < close
+    assert fine < 0.65 * coarse  # both are of first order in the rate, so they meet as it falls
+
+
+def _distance_to_projected_descent(lr: float, momentum: float, steps: int) -> float:
+    """How far from each other the two end, relative to the way they went."""
     torch.manual_seed(0)
     layer = TuckerLinear(6, 8, ranks=3, bias=False, dtype=torch.float64)
-    weight, velocity = layer.dense_weight().detach(), torch.zeros(8, 6, dtype=torch.float64)
+    start = layer.dense_weight().detach()
+    weight, velocity = start, torch.zeros_like(start)
     input, dense = batch(layer)
-    lr = 2e-3
     optimizer = TuckerSGD(layer, lr=lr, momentum=momentum)
-    for _ in range(100):
+    for _ in range(steps):
         optimizer.zero_grad()
         loss_of(layer(input)).backward()
         optimizer.step()
-        variable = weight.requires_grad_()
+        variable = weight.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(loss_of(dense(variable, None)), variable)
-        weight = weight.detach()
-        point = Point(*_svd(weight, 3))
-        velocity = explicit_projection(point, momentum * velocity + gradient)
+        velocity = explicit_projection(Point(*_svd(weight, 3)), momentum * velocity + gradient)
         weight = Point(*_svd(weight - lr * velocity, 3)).dense()
-    start = TuckerLinear(6, 8, ranks=3, bias=False, dtype=torch.float64)
-    assert (layer.dense_weight() - weight).norm() < 0.02 * (layer.dense_weight() - start.dense_weight()).norm()
+    end = layer.dense_weight().detach()
+    return float((end - weight).norm() / (end - start).norm())
 
 
 def _svd(weight: Tensor, rank: int) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
@@ -234,7 +239,7 @@ def test_weight_decay_alone_shrinks_the_whole_weight(make: type[TuckerOptimizer]
     torch.testing.assert_close(layer.dense_weight().detach(), before * (1 - 0.1 * 0.5))
 
 
-# --- long runs ---------------------------------------------------------------------------------------------------------
+# --- long runs ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW])
@@ -248,7 +253,7 @@ def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[Tu
         nn.Flatten(),
         TuckerLinear(8 * 4, 5, ranks=4),
     )
-    options = {"lr": 1.0, "momentum": 0.9} if make is TuckerSGD else {"lr": 0.1}
+    options = {"lr": 0.3, "momentum": 0.9} if make is TuckerSGD else {"lr": 0.1}
     optimizer = make(model, **options)
     ranks = [layer.ranks for layer in model if isinstance(layer, TuckerLayer)]
     x, y = torch.randn(64, 6, 5, 5), torch.randint(5, (64,))
@@ -265,7 +270,7 @@ def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[Tu
         assert (layer.dense_weight() - before).norm() > 0.5 * before.norm()  # the run was no standstill
 
 
-# --- stiff cores: singular values down to 1e-8 -------------------------------------------------------------------------
+# --- stiff cores: singular values down to 1e-8 ----------------------------------------------------------------------
 
 
 class Stiff:
@@ -282,7 +287,7 @@ class Stiff:
         steep = torch.logspace(0, -8, self.rank, dtype=torch.float64)
         self.start = self.point(shape, steep)
         values = steep if teacher == "steep" else torch.linspace(2, 0.5, self.rank, dtype=torch.float64)
-        size = (256, 16) if kind == "linear" else (64, 9, 5, 5)
+        size = (256, 16) if kind == "linear" else (128, 9, 5, 5)
         self.input = torch.randn(size, dtype=torch.float64)
         self.target = self.output(self.point(shape, values).dense()).to(dtype)
         self.input, self.dtype = self.input.to(dtype), dtype
@@ -300,18 +305,17 @@ class Stiff:
         return Point(core, tuple(factors), (0, 1))
 
     def output(self, weight: Tensor) -> Tensor:
-        return F.linear(self.input, weight) if self.kind == "linear" else F.conv2d(self.input, weight) / 3
+        return F.linear(self.input, weight) if self.kind == "linear" else F.conv2d(self.input, weight)
 
     def losses(self, make: Callable[[TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
         if self.kind == "linear":
             layer: TuckerLayer = TuckerLinear(16, 18, ranks=self.rank, bias=False)
         else:
             layer = TuckerConv2d(9, 10, 3, ranks=self.rank, bias=False)
-        layer.assign(self.start)
+        start = (self.start.core.clone(), tuple(factor.clone() for factor in self.start.factors))
+        layer.assign(Point(*start, self.start.modes))  # which takes the tensors themselves
         layer.to(self.dtype)
-        return self._run(
-            make(layer), lambda: layer(self.input) if self.kind == "linear" else layer(self.input) / 3, steps
-        )
+        return self._run(make(layer), lambda: layer(self.input), steps)
 
     def dense_losses(self, lr: float, steps: int) -> list[float]:
         weight = self.start.dense().to(self.dtype).requires_grad_()
@@ -356,14 +360,15 @@ def test_the_loss_falls_at_every_step(kind: str, teacher: str, dtype: torch.dtyp
 
 
 @both
-def test_where_sgd_on_the_factors_stalls_ours_does_not(kind: str) -> None:
-    """The same rate and start; the factors' gradients carry the singular values, so the small ones hardly move."""
+def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight(kind: str) -> None:
+    """The same rate and start; the gradients of the factors carry the singular values, so small ones hardly move."""
     task = Stiff(kind, "flat", torch.float64)
-    ours, theirs = task.losses(tucker(0.1), 150), task.losses(sgd(0.1), 150)
+    dense, ours, theirs = task.dense_losses(0.1, 80), task.losses(tucker(0.1), 80), task.losses(sgd(0.1), 80)
     assert rises(theirs, 0) == []  # its rate is not too large
     assert theirs[-1] > 1e-2 * theirs[0]
-    assert theirs[-1] > 0.8 * theirs[-50]  # a plateau
-    assert ours[-1] < 1e-6 * ours[0]
+    assert theirs[-1] > 0.4 * theirs[-30]  # and it has slowed down, where the others win a factor of 50 in these steps
+    assert ours[-1] < 1e-5 * ours[0]
+    assert ours[-1] < 3 * dense[-1]
 
 
 @both
@@ -388,10 +393,10 @@ def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: fl
     assert losses[-1] < 1e-8 * losses[0]
 
 
-# --- what SGD trains, AdamW trains ---------------------------------------------------------------------------------------
+# --- what SGD trains, AdamW trains ----------------------------------------------------------------------------------
 
 OPTIMIZERS = {
-    "TuckerSGD": lambda model: TuckerSGD(model, lr=0.05, momentum=0.9),
+    "TuckerSGD": lambda model: TuckerSGD(model, lr=0.1, momentum=0.9),
     "TuckerAdamW": lambda model: TuckerAdamW(model, lr=5e-3, weight_decay=0.0),
 }
 optimizers = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -431,17 +436,17 @@ def test_both_train_a_classifier_of_digits(name: str) -> None:
         nn.Linear(64, 10),
     )
     optimizer, order = OPTIMIZERS[name](model), torch.randperm(1200)
-    for step in range(120):
+    for step in range(200):
         pick = order[(step * 64) % 1152 :][:64]
         optimizer.zero_grad()
         F.cross_entropy(model(x[pick]), y[pick]).backward()
         optimizer.step()
     with torch.no_grad():
         accuracy = (model(x[1200:]).argmax(dim=1) == y[1200:]).float().mean()
-    assert accuracy > 0.88
+    assert accuracy > 0.85
 
 
-# --- bad input ---------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

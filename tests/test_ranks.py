@@ -103,7 +103,7 @@ def test_ranks_never_exceed_the_present_ones() -> None:
         assert policy.choose([layer]) == [(4, 6)]
 
 
-# --- Fixed -----------------------------------------------------------------------------------------------------------
+# --- Fixed ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(1e-9, (1, 1)), (0.25, (2, 3)), (0.5, (4, 6)), (1.0, (8, 12))])
@@ -122,7 +122,7 @@ def test_fixed_without_a_fraction_leaves_the_ranks_alone_for_good() -> None:
     assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
 
 
-# --- Tolerance -------------------------------------------------------------------------------------------------------
+# --- Tolerance ------------------------------------------------------------------------------------------------------
 
 
 @given(spectra(), st.floats(0, 0.99))
@@ -147,7 +147,7 @@ def test_tolerance_rises_linearly_over_its_steps() -> None:
     assert policy.choose([layer], step=None) == policy.choose([layer], step=100)
 
 
-# --- Budget ----------------------------------------------------------------------------------------------------------
+# --- Budget ---------------------------------------------------------------------------------------------------------
 
 
 def stored(layers: list[Spectrum], ranks: list[tuple[int, ...]]) -> int:
@@ -232,7 +232,7 @@ def test_a_budget_that_limits_make_unreachable_says_so() -> None:
         Budget(0.9, min_rank=8).choose([falling((16, 16, 3, 3), (16, 16))])
 
 
-# --- schedules and growth --------------------------------------------------------------------------------------------
+# --- schedules and growth -------------------------------------------------------------------------------------------
 
 
 def test_a_schedule_without_steps_is_fitted_to_the_run_and_one_with_steps_is_kept() -> None:
@@ -262,7 +262,7 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
     assert policy.larger((16, 12, 3, 3), (0, 1), ranks) == expected
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[],
     assert "\n" not in str(caught.value)
 
 
-# --- ranks while training: a teacher of known ranks ------------------------------------------------------------------
+# --- ranks while training: a teacher of known ranks -----------------------------------------------------------------
 
 
 class Planted:

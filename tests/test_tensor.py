@@ -54,7 +54,7 @@ def error(tensor: Tensor, core: Tensor, factors: list[Tensor], modes: tuple[int,
     return float((tenalg.multi_mode_dot(core, factors, list(modes)) - tensor).norm() / tensor.norm())
 
 
-# --- unfoldings and products --------------------------------------------------------------------------------------
+# --- unfoldings and products ----------------------------------------------------------------------------------------
 
 
 @given(shapes, st.data(), seeds)
@@ -99,7 +99,7 @@ def test_products_are_differentiable() -> None:
     assert torch.autograd.gradcheck(lambda t: fold(unfold(t, 2).square(), 2, t.shape), (tensor,))
 
 
-# --- singular values and the higher-order SVD ---------------------------------------------------------------------
+# --- singular values and the higher-order SVD -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -194,7 +194,7 @@ def test_tolerance_zero_keeps_every_direction_that_carries_anything() -> None:
     assert tolerance_ranks([torch.zeros(3)], 0.0) == (1,)
 
 
-# --- which ranks are possible -------------------------------------------------------------------------------------
+# --- which ranks are possible ---------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data(), seeds)

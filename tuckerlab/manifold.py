@@ -156,19 +156,19 @@ def retract(point: Point, tangent: Tangent, step: float, roots: Sequence[Tensor]
     >>> bool((retract(point, tangent, 1e-5, roots).dense() - first_order).norm() < 1e-7)
     True
 
-    The factors move along v_i = K̇_i (R_iᵀR_i + step² K̇_iᵀK̇_i)⁻¹ R_iᵀ. The matrix in brackets is the Gram matrix of the
-    K-step K_i − step · K̇_i, and −step · v_i is what the projection onto the span of that K-step adds to U_i outside its own
-    span. Where a step is short against the singular values, v_i = K̇_i R_i⁻¹ and the move is the tangent's; where a
-    singular value is smaller than the step, v_i is damped, and step · ‖v_i‖₂ ≤ ½ always: with A = R_iᵀR_i and
-    B = step² K̇_iᵀK̇_i, step² ‖v_i‖₂² = ‖P(I − P)‖₂ for P = (A+B)^(−½) A (A+B)^(−½). So moves in two modes never multiply
-    up to ruin, and the damping needs no parameter. U_i − step · v_i is then orthonormalized by Cholesky QR (its Gram
-    matrix lies between I and 5/4 I) and the triangular factor moves into the core, which takes the step −step · Ċ.
+    The factors move along v_i = K̇_i (R_iᵀR_i + ε² I)⁻¹ R_iᵀ with ε² = step² ‖K̇_iᵀK̇_i‖_F. Where a step is short against the
+    singular values this is the tangent's K̇_i R_i⁻¹. A direction whose singular value σ is below ε is damped: its speed is
+    σ/(σ² + ε²) instead of 1/σ, so that step · ‖v_i‖₂ ≤ ½ always and moves in two modes never multiply up to ruin. The
+    damping needs no parameter and vanishes with the step (for ordinary factors the literature has it as
+    ScaledGD(λ), Xu, Shen, Chi and Ma, ICML 2023). U_i − step · v_i is orthonormalized by Cholesky QR (its Gram matrix
+    lies between I and 5/4 I) and the triangular factor moves into the core, which takes the step −step · Ċ.
     """
     core = point.core - step * tangent.core
     factors = []
     for mode, U, K, R in zip(point.modes, point.factors, tangent.factors, roots, strict=True):
-        gram = torch.addmm(R.mT @ R, K.mT, K, alpha=step**2)
-        velocity = K @ torch.cholesky_solve(R.mT, torch.linalg.cholesky_ex(gram).L)
+        damped = R.mT @ R
+        damped.diagonal().add_(step**2 * torch.linalg.matrix_norm(K.mT @ K))
+        velocity = K @ torch.cholesky_solve(R.mT, torch.linalg.cholesky_ex(damped).L)
         U, L = orthonormalize(U - step * velocity)
         factors.append(U)
         core = mode_product(core, L.mT, mode)

@@ -12,6 +12,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,7 +44,7 @@ from tuckerlab.ranks import Budget, RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records, provenance
 from tuckerlab.run import Run
-from tuckerlab.train import fit, resolve_device
+from tuckerlab.train import check_reachable, fit, resolve_device
 
 FIRST_RANKS = 0.8  # of each mode: start large and come down, see the table in the README
 
@@ -113,16 +114,17 @@ def run_poc(
     place = resolve_device(device)
     if model != "auto" and model not in MODELS:
         raise TuckerlabError(f"unknown model {model!r}: known are auto, {', '.join(MODELS)}")
-    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     recipe = replace(RECIPES[_kind(dataset)], **{key: value for key, value in given.items() if value is not None})
     data = load_data(dataset, image_size=image_size)
     name = ("vgg16" if dataset == "cifar10" else "vgg_small") if model == "auto" else model
     spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels, "image_size": data.image_size}
     spec["width"] = width
-    build_checked(spec)
+    for policy in policies:
+        check_reachable(_on_meta(spec), policy)
     plan = {"spec": spec, "data": data.fingerprint, "recipe": recipe.settings(), "ranks": repr(policies)}
     digest = hashlib.sha256(json.dumps({**plan, "device": place.type}, sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(out) / f"poc-{data.name}-{name}-seed{recipe.seed}-{digest}".replace(":", "-")
+    folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest}"
     if (folder / "runs.parquet").exists() and resume is not False:
         return Proof(Records.load(folder), folder)
 
@@ -136,11 +138,12 @@ def run_poc(
             checkpoint=unfinished[label], resume=resume is not False,
         )  # fmt: skip
     records = _records(runs, contenders, data, spec, recipe, place)
-    records.save(folder)
     save_figures(records, folder)
     for label, run in runs.items():
         checkpoints.save(folder / f"{_slug(label)}.safetensors", run.model, facts=plan)
-        unfinished[label].unlink(missing_ok=True)
+    records.save(folder)  # last: where a record is, the folder is complete
+    for file in unfinished.values():
+        file.unlink(missing_ok=True)
     return Proof(records, folder)
 
 
@@ -153,12 +156,6 @@ def show(proof: Proof) -> None:
     if isinstance(note, str) and note:
         console.print(f"data: {note}", highlight=False)
     console.print(f"record, checkpoints and pictures: {proof.folder}", highlight=False, soft_wrap=True)
-
-
-def build_checked(spec: dict[str, Any]) -> None:
-    """Raises, at no cost, what `build` would raise for this network."""
-    with torch.device("meta"):
-        build(**spec)
 
 
 def _kind(dataset: str) -> str:
@@ -177,7 +174,16 @@ def _policies(compression: Rates, tolerance: Rates) -> list[RankPolicy]:
 
 
 def _each(rates: float | Sequence[float]) -> Sequence[float]:
-    return rates if isinstance(rates, Sequence) else [rates]
+    many = rates if isinstance(rates, Sequence) and not isinstance(rates, str) else [rates]
+    if not many:
+        raise RankError(f"compression or tolerance {rates!r}: give one number or more")
+    return many
+
+
+def _in_file_names(dataset: str) -> str:
+    """`digits`, or `folder-` and the last part of the path."""
+    kind, _, path = dataset.partition(":")
+    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
 
 
 def _slug(label: str) -> str:
@@ -196,9 +202,14 @@ def _network(spec: dict[str, Any], seed: int, *, tucker: bool) -> nn.Module:
         torch.manual_seed(seed)
         if not tucker:
             return build(**spec)
-        with torch.device("meta"):
-            network = build(**spec)
-        return materialize(tuckerize(network, ranks=FIRST_RANKS))
+        return materialize(_on_meta(spec))
+
+
+def _on_meta(spec: dict[str, Any]) -> nn.Module:
+    """The Tucker network without memory; raises what `build` would raise."""
+    with torch.device("meta"):
+        network = build(**spec)
+    return tuckerize(network, ranks=FIRST_RANKS)
 
 
 def _records(
@@ -218,7 +229,7 @@ def _records(
         memory = training_memory(run.model, run.optimizer, _batch(data, recipe.batch_size, device))
         times = {n: latency(plain, _batch(data, n, device)[0]) for n in (1, 128)}
         facts = {
-            "run": f"{data.name}-{spec['name']}-{label}-seed{recipe.seed}", "label": label,
+            "run": f"{data.name}-{spec['name']}-{label}-seed{recipe.seed}-{_digest(plan, policy)}", "label": label,
             "method": "dense" if policy is None else "tucker", "dataset": data.name, "model": spec["name"],
             "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
             "lr": recipe.lr, "ranks_policy": "" if policy is None else repr(policy),
@@ -251,7 +262,7 @@ def _step_times(runs: dict[str, Run], data: ImageData, recipe: Recipe, device: t
             with recipe.autocast(device):
                 loss = F.cross_entropy(model(images).float(), labels)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
         return step

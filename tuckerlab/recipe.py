@@ -62,8 +62,13 @@ class Recipe:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise TuckerlabError(f"{name} {value!r}: allowed are whole numbers from {least}")
         for name, top in (("lr", math.inf), ("momentum", 1), ("weight_decay", math.inf), ("label_smoothing", 1)):
-            if not 0 <= getattr(self, name) < top or (name == "lr" and self.lr == 0):
-                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are numbers from 0 up to {top}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top or self.lr == 0:
+                least = "above 0" if name == "lr" else "from 0"
+                limit = "" if top == math.inf else f" up to, not including, {top}"
+                raise TuckerlabError(f"{name} {value!r}: allowed are numbers {least}{limit}")
+        if self.ranks is not None and not isinstance(self.ranks, RankPolicy):
+            raise TuckerlabError(f"ranks {self.ranks!r}: allowed are None and a policy, such as Tolerance(0.1)")
 
     def settings(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -82,8 +87,9 @@ class Recipe:
     def make_schedule(self, optimizer: TuckerOptimizer, total_steps: int) -> LRScheduler:
         """The learning rate's schedule, stepped after every optimizer step."""
         if self.schedule == "onecycle":
+            rising = 0.25 if total_steps != 4 else 0.3  # 0.25 · 4 − 1 is a 0 that torch divides by
             return OneCycleLR(
-                optimizer, self.lr, total_steps=total_steps, pct_start=0.25, cycle_momentum=False, final_div_factor=1e3
+                optimizer, self.lr, total_steps=total_steps, pct_start=rising, cycle_momentum=False, final_div_factor=1e3
             )
         if self.schedule == "cosine":
             return CosineAnnealingLR(optimizer, total_steps)

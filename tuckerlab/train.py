@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tuckerlab.datasets import ImageData
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters
+from tuckerlab.ranks import RankPolicy, Spectrum, Tolerance  # noqa: F401 (Tolerance: an example)
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
 from tuckerlab.weight import TuckerLayer
@@ -68,10 +69,10 @@ def fit(
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good),
     CheckpointError for a checkpoint of other settings, TuckerlabError for a setting out of range.
     """
-    try:
-        recipe = replace(recipe or Recipe(), **changes)
-    except TypeError as error:
-        raise TuckerlabError(f"fit: {error}; the settings are those of Recipe") from None
+    known = [field.name for field in fields(Recipe)]
+    if unknown := [name for name in changes if name not in known]:
+        raise TuckerlabError(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+    recipe = replace(recipe or Recipe(), **changes)
     trainer = _Trainer(model, data, recipe, resolve_device(device), None if checkpoint is None else Path(checkpoint))
     if trainer.checkpoint is not None and trainer.checkpoint.exists() and resume:
         trainer.load()
@@ -111,10 +112,27 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise TuckerlabError(f"device {name!r}: allowed are auto, cpu, cuda, cuda:0 …, mps") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise TuckerlabError(f"device {name!r}: this machine has no CUDA device; take cpu or auto")
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise TuckerlabError(f"device {name!r}: allowed are auto, cpu, cuda, cuda:0 …, mps")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
+    if (device.index or 0) >= there:
+        raise TuckerlabError(f"device {name!r}: this machine has {there} devices of that kind; take cpu or auto")
     return device
+
+
+def check_reachable(model: nn.Module, ranks: RankPolicy | None) -> None:
+    """RankError for a budget that this network cannot meet even with every rank at its minimum.
+
+    >>> check_reachable(nn.Conv2d(3, 8, 3), Tolerance(0.1))
+    """
+    layers = [m for m in model.modules() if isinstance(m, TuckerLayer)]
+    dense = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
+    trained = [layer for layer in layers if layer.core.requires_grad]
+    frozen = sum(layer.stored_numel for layer in layers if not layer.core.requires_grad)
+    spectra = [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m in trained]
+    if ranks is not None:
+        ranks.choose(spectra, other=dense + frozen)
 
 
 class _Trainer:
@@ -123,7 +141,8 @@ class _Trainer:
     def __init__(
         self, model: nn.Module, data: ImageData, recipe: Recipe, device: torch.device, checkpoint: Path | None
     ) -> None:
-        self.facts = {"settings": recipe.settings(), "data": data.fingerprint}
+        self.settings = {**recipe.settings(), "data": data.fingerprint}
+        check_reachable(model, recipe.ranks)
         if recipe.patience is not None:
             held = data.hold_out(HELD_OUT, recipe.seed)
             self.held = held.to(device)
@@ -154,7 +173,7 @@ class _Trainer:
         if (self.device.type == "cpu" or run.step % LOOK_EVERY == 0) and not math.isfinite(loss.item()):
             self._diverged(f"the loss is {loss.item()}")
         run.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         try:
             self.scaler.step(run.optimizer)
         except DivergedError as error:
@@ -205,10 +224,10 @@ class _Trainer:
 
     def save(self) -> None:
         """Writes the checkpoint, if there is to be one."""
-        if self.checkpoint is None or not math.isfinite(self.loss.item()):
+        if self.checkpoint is None or not math.isfinite(self.loss.item()) or not _is_finite(self.run.model):
             return
         facts = {
-            **self.facts, "run": self.run.progress(), "loss": self.loss.item(), "correct": self.correct.item(),
+            "settings": self.settings, "run": self.run.progress(), "loss": self.loss.item(), "correct": self.correct.item(),
             "schedule": self.schedule.state_dict(), "scaler": self.scaler.state_dict(),
         }  # fmt: skip
         checkpoints.save(self.checkpoint, self.run.model, optimizer=self.run.optimizer, facts=facts)
@@ -228,9 +247,8 @@ class _Trainer:
         settings = facts.get("settings")
         if settings is None:
             raise CheckpointError(f"{self.checkpoint}: not a checkpoint of a training run; give another path")
-        ours = {**self.facts["settings"], "data": self.facts["data"]}
-        theirs = {**settings, "data": facts["data"]}
-        other = [f"{key} {theirs.get(key)!r} there, {ours[key]!r} here" for key in ours if theirs.get(key) != ours[key]]
+        ours = self.settings
+        other = [f"{k} {settings.get(k)!r} there, {ours[k]!r} here" for k in ours if settings.get(k) != ours[k]]
         if other:
             raise CheckpointError(
                 f"{self.checkpoint}: of a run with other settings: {'; '.join(other)}; give another path, or begin "
@@ -254,6 +272,10 @@ class _Trainer:
             f"training diverged at step {run.step + 1} of {run.total_steps} (epoch {run.step // run.steps_per_epoch + 1}): "
             f"{what}; {kept}; try a learning rate of {self.recipe.lr / 3:.2g}, or more warm-up"
         )
+
+
+def _is_finite(model: nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in model.state_dict().values())
 
 
 def _mix(seed: int, step: int) -> int:
