@@ -51,9 +51,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     given = {key: getattr(options, key) for key in ("dataset", "image_size", "model", "width", "epochs", "out")}
-    proofs = [
-        run_poc(**given, compression=options.compression, seed=seed, quiet=True) for seed in range(options.seeds)
-    ]
+    proofs = [run_poc(**given, compression=options.compression, seed=seed, quiet=True) for seed in range(options.seeds)]
     records = Records.concat([proof.records for proof in proofs])
     first = records.runs.iloc[0]
     folder = options.results / f"accuracy-{Path(first['dataset']).name.replace(':', '-')}-{first['model']}"

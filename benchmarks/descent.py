@@ -10,6 +10,7 @@ blows up. The Riemannian step does not see σ. Writes runs/descent.png and print
 
 import argparse
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -92,7 +93,7 @@ def main() -> None:
     for column in ("method", "first", "last", "steps", "steps at which it rose"):
         table.add_column(column)
     for name, values in found.items():
-        rises = sum(b > a * (1 + 1e-9) and b > 1e-24 for a, b in zip(values, values[1:], strict=False))
+        rises = sum(b > a * (1 + 1e-9) and b > 1e-24 for a, b in pairwise(values))
         table.add_row(name, f"{values[0]:.2e}", f"{values[-1]:.2e}", str(len(values)), str(rises))
     Console().print(table)
     with atomic_path(options.out) as temporary:

@@ -129,7 +129,9 @@ def main() -> None:
     whole = Timing(tuple(sample + amortised for sample in steps["Tucker"].samples_ms))
     plain = steps["factorized, plain SGD"]
 
-    table = Table(title=f"VGG16, batch {options.batch}, {provenance(device)['device']}, {torch.get_num_threads()} threads")
+    table = Table(
+        title=f"VGG16, batch {options.batch}, {provenance(device)['device']}, {torch.get_num_threads()} threads"
+    )
     for column in ("what", "median", "iqr", "runs"):
         table.add_column(column, justify="left" if column == "what" else "right")
     rows = [(f"step, {name}", timing) for name, timing in steps.items()]

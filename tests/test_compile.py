@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab import Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
-from tuckerlab.manifold import Point, truncated
+from tuckerlab.adaptation import truncated
+from tuckerlab.manifold import Point
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear
-from tuckerlab.manifold import Point, partial_gradients, truncated
+from tuckerlab.adaptation import truncated
+from tuckerlab.manifold import Point, partial_gradients
 
 CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
     1: (TuckerConv1d, F.conv1d, nn.Conv1d),
@@ -244,7 +245,9 @@ def test_a_new_layer_has_orthonormal_factors_and_the_dense_layer_s_variance(kind
         layer = layer_class.like(dense, ranks)
         for factor in layer.factors:
             assert (factor.mT @ factor - torch.eye(factor.shape[1])).abs().max() < 1e-5
-        norms.append([float(layer.dense_weight().detach().square().sum()), float(make().weight.detach().square().sum())])
+        norms.append(
+            [float(layer.dense_weight().detach().square().sum()), float(make().weight.detach().square().sum())]
+        )
     ours, theirs = torch.tensor(norms).mean(dim=0)  # for white input the variance of the output is this, by the outputs
     assert 0.85 < float(ours / theirs) < 1.15
 

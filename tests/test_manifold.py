@@ -5,19 +5,18 @@ import torch
 from hypothesis import given, strategies as st
 from torch import Tensor
 
+from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.manifold import (
     Point,
     Tangent,
-    Transport,
+    carried,
     embed,
-    grown,
     mode_roots,
     orthonormalize,
     partial_gradients,
     project,
     random_point,
     retract,
-    truncated,
 )
 from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate, unfold
 
@@ -203,6 +202,24 @@ def test_transport_to_a_near_point_is_the_orthogonal_projection_to_second_order(
         errors.append(float((ours - explicit_projection(new, ambient)).norm() / ambient.norm()))
     assert errors[0] < 2e-2
     assert errors[1] < errors[0] / 30 + 1e-12
+
+
+@kinds
+def test_what_is_carried_along_a_step_is_a_tangent_vector_near_the_projection(kind: str) -> None:
+    point, velocity = make(kind), tangent_at(make(kind), seed=7)
+    tangent, roots = tangent_at(point), mode_roots(point)
+    ambient = embed(point, velocity, roots)
+    errors = []
+    for step in (1e-3, 1e-4):
+        new = retract(point, tangent, step / float(tangent.norm()), roots)
+        moved = carried(velocity, new)
+        for U, K in zip(new.factors, moved.factors, strict=True):
+            assert (U.mT @ K).abs().max() < 1e-12
+        assert moved.norm() <= velocity.norm() * (1 + 1e-12)
+        ours = embed(new, moved, mode_roots(new))
+        errors.append(float((ours - explicit_projection(new, ambient)).norm() / ambient.norm()))
+    assert errors[0] < 0.05
+    assert errors[1] < 0.2 * errors[0] + 1e-12  # keeping the coordinates is right to first order
 
 
 @given(points(), st.integers(0, 2**16))

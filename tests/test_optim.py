@@ -151,7 +151,7 @@ def test_at_full_ranks_a_schedule_does_what_it_does_to_dense_sgd() -> None:
 
 @pytest.mark.parametrize(("momentum", "close"), [(0.0, 2e-3), (0.5, 2e-2)])
 def test_small_steps_follow_the_projected_gradient_flow(momentum: float, close: float) -> None:
-    """At lower ranks: dense steps along the explicit projection, cut back by an SVD each time, end at the same place."""
+    """At lower ranks: dense steps along the explicit projection, cut back by an SVD each time, end in one place."""
     coarse, fine = (_distance_to_projected_descent(lr, momentum, steps=int(0.1 / lr)) for lr in (2e-3, 1e-3))
     assert coarse < close
     assert fine < 0.65 * coarse  # both are of first order in the rate, so they meet as it falls
@@ -317,9 +317,9 @@ class Stiff:
         layer.to(self.dtype)
         return self._run(make(layer), lambda: layer(self.input), steps)
 
-    def dense_losses(self, lr: float, steps: int) -> list[float]:
+    def dense_losses(self, lr: float, steps: int, momentum: float = 0.0) -> list[float]:
         weight = self.start.dense().to(self.dtype).requires_grad_()
-        return self._run(torch.optim.SGD([weight], lr=lr), lambda: self.output(weight), steps)
+        return self._run(torch.optim.SGD([weight], lr=lr, momentum=momentum), lambda: self.output(weight), steps)
 
     def _run(self, optimizer: torch.optim.Optimizer, output: Callable[[], Tensor], steps: int) -> list[float]:
         losses = []
@@ -381,6 +381,17 @@ def test_where_sgd_on_the_factors_blows_up_ours_does_not(kind: str) -> None:
     assert rises(ours, 1e-20) == []
     assert ours[-1] < 1e-6 * ours[0]
     assert not theirs[-1] < theirs[0]  # larger than at the start, or not a number
+
+
+@both
+@pytest.mark.parametrize("teacher", ["flat", "steep"])
+@pytest.mark.parametrize("lr", [0.05, 0.3])
+def test_with_momentum_ours_keeps_up_with_the_dense_weight(kind: str, teacher: str, lr: float) -> None:
+    task = Stiff(kind, teacher, torch.float64)
+    dense = task.dense_losses(lr, 100, momentum=0.9)
+    ours = task.losses(lambda layer: TuckerSGD(layer, lr=lr, momentum=0.9), 100)
+    assert max(ours) <= 1.001 * ours[0]
+    assert ours[-1] < 10 * dense[-1] < 1e-4 * dense[0]
 
 
 @pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])

@@ -215,6 +215,13 @@ def test_budget_is_no_worse_than_the_best_uniform_choice() -> None:
     assert error(Budget(0.7).choose(layers)) < 0.9 * error([(uniform, uniform)] * 2)
 
 
+def test_equal_directions_go_from_all_modes_alike() -> None:
+    flat = [1.0] * 12
+    layers = [spectrum((12, 12, 3, 3), flat, flat), spectrum((12, 12, 3, 3), flat, flat)]
+    ranks = [rank for both in Budget(0.7).choose(layers) for rank in both]
+    assert max(ranks) - min(ranks) <= 1
+
+
 def test_budget_comes_down_cubically_over_its_steps() -> None:
     layers = [falling((32, 32, 3, 3), (32, 32), 0.9)]
     policy = Budget(0.9, steps=50)

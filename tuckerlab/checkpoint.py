@@ -86,20 +86,20 @@ def load(
     >>> load(path, nn.Linear(2, 3)).facts
     {'epoch': 4}
 
-    Layers take the ranks of the file. `accept` may look at the facts first and raise. Raises CheckpointError if the file is missing, cut off, not a checkpoint of
-    tuckerlab, or of another model; the model is then as it was.
+    Layers take the ranks of the file. `accept` may look at the facts first and raise. Raises CheckpointError if the
+    file is missing, cut off, not a checkpoint of tuckerlab, or of another model; the model is then as it was.
     """
     header, tensors = _read(Path(path))
     if accept is not None:
         accept(header["facts"])
     weights = {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
+    saved: dict[str, Any] = header.get("optimizer", {})
+    if optimizer is not None:
+        _check_optimizer(Path(path), optimizer, saved)
     model = _rebuilt(Path(path), header) if model is None else model
     _check(Path(path), model, weights)
     model.load_state_dict(weights)
     if optimizer is not None:
-        saved = header.get("optimizer")
-        if saved is None:
-            raise CheckpointError(f"{path}: holds no optimizer state; load the model alone, or another file")
         state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in saved["state"].items()}
         for name, value in tensors.items():
             if name.startswith("optimizer."):
@@ -118,15 +118,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint (.safetensors)")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["tuckerlab"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        content = path.read_bytes()  # at once: a run that goes on may replace the file at any moment
+        tensors = safetensors.torch.load(content)
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["tuckerlab"])
     except KeyError:
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tuckerlab") from None
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: cut off or not a safetensors file ({error})") from None
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')!r}; this version reads format {FORMAT}")
+    number = header.get("format") if isinstance(header, dict) else None
+    if number != FORMAT:
+        raise CheckpointError(f"{path}: format {number!r}; this version reads format {FORMAT}")
     return header, tensors
 
 
@@ -139,7 +141,8 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
         names = [name for name, factorized in header["tucker"].items() if (len(factorized) > 2) == (modes == "all")]
         if names:
             tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
-    return materialize(model)
+    with torch.random.fork_rng(devices=[]):
+        return materialize(model)
 
 
 def _check(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -147,12 +150,38 @@ def _check(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
     if strange := sorted(own.keys() ^ weights.keys()):
         where = "the file, not the model," if strange[0] in weights else "the model, not the file,"
         raise CheckpointError(
-            f"{path}: of another model: {where} has {strange[0]!r}; {len(strange)} of {len(own.keys() | weights.keys())} "
-            "names differ; give a checkpoint of this network"
+            f"{path}: of another model: {where} has {strange[0]!r}; {len(strange)} of "
+            f"{len(own.keys() | weights.keys())} names differ; give a checkpoint of this network"
         )
-    resizable = {key for name in _tucker(model) for key in own if key.startswith(f"{name}." if name else "")}
-    for name, value in own.items():
-        if name not in resizable and value.shape != weights[name].shape:
+    expected = {name: tuple(value.shape) for name, value in own.items()}
+    for name, layer in model.named_modules():
+        if isinstance(layer, TuckerLayer):  # takes up other ranks, but not another shape
+            expected |= _shapes_at_ranks_of(weights, f"{name}." if name else "", layer)
+    for name, shape in expected.items():
+        if shape != tuple(weights[name].shape):
             raise CheckpointError(
-                f"{path}: of another model: {name!r} is {tuple(weights[name].shape)} there, {tuple(value.shape)} here"
+                f"{path}: of another model: {name!r} is {tuple(weights[name].shape)} there, {shape} here"
             )
+
+
+def _check_optimizer(path: Path, optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    if not saved:
+        raise CheckpointError(f"{path}: holds no optimizer state; load the model alone, or another file")
+    groups = saved["param_groups"]
+    sizes = [[len(group["params"]) for group in of] for of in (groups, optimizer.param_groups)]
+    settings = [sorted({*group} & {*optimizer.defaults}) for group in (*groups, optimizer.defaults)]
+    if sizes[0] != sizes[1] or any(of != settings[-1] for of in settings):
+        raise CheckpointError(
+            f"{path}: of another optimizer: param groups of {sizes[0]} parameters there, {sizes[1]} here, or other "
+            f"settings than {', '.join(optimizer.defaults)}; give one made like the one that was saved"
+        )
+
+
+def _shapes_at_ranks_of(weights: dict[str, Tensor], prefix: str, layer: TuckerLayer) -> dict[str, tuple[int, ...]]:
+    """The shapes of a layer's core and factors, had it the ranks of the weights."""
+    shapes, core = {}, list(layer.shape)
+    for i, mode in enumerate(layer.modes):
+        name = f"{prefix}factor{i}"
+        core[mode] = weights[name].shape[-1] if weights[name].dim() else 0
+        shapes[name] = (layer.shape[mode], core[mode])
+    return {**shapes, f"{prefix}core": tuple(core)}

@@ -7,7 +7,7 @@ with one line and exit code 2; a traceback is a defect of ours.
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -75,7 +75,7 @@ def poc(
             f"both --compression {compression:g} and --tolerance {tolerance:g} were given: give one of them "
             "(the first sets the size, the second the loss of detail)"
         )
-    given = {
+    given: dict[str, Any] = {
         "dataset": dataset,
         "image_size": image_size,
         "model": model,

@@ -78,10 +78,7 @@ def finding(records: Records) -> str:
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return ""
     near = [network for network in others if network.accuracy >= dense[0].accuracy - TOLERATED]
-    if near:
-        best = min(near, key=lambda network: network.size)
-    else:
-        best = max(others, key=lambda network: network.accuracy)
+    best = min(near, key=lambda network: network.size) if near else max(others, key=lambda network: network.accuracy)
     fewer, points = _times(dense[0].size / best.size), _points(best.accuracy - dense[0].accuracy)
     return f"{best.name}: {fewer} {text}, {points}"
 

@@ -49,7 +49,7 @@ def execute(notebook: str | os.PathLike[str], folder: str | os.PathLike[str], /,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     papermill.execute_notebook(source, target, parameters=parameters, cwd=source.parent, progress_bar=False)
-    executed = nbformat.read(target, as_version=4)
+    executed: Any = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
     return Executed(target, _numbers(executed), _widget_errors(executed))
 
 

@@ -14,7 +14,7 @@ TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), ranks=(
 By default the two channel modes are factorized (0: out, 1: in); the small spatial modes stay whole, inside the core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -87,7 +87,7 @@ class TuckerConv(TuckerLayer):
     convolution; they cost some ten numbers each. Groups are not supported.
     """
 
-    dense_class: ClassVar[type[nn.modules.conv._ConvNd]]
+    dense_class: ClassVar[type[Any]]  # nn.ConvNd
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class TuckerConv(TuckerLayer):
         return multi_mode_product(self.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
 
     @property
-    def _convolve(self) -> Any:
+    def _convolve(self) -> Callable[..., Tensor]:
         return (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
 
     def extra_repr(self) -> str:

@@ -89,7 +89,7 @@ class TuckerAdamW(TuckerOptimizer):
     Adam scales each coordinate by its own second moment, so it needs a basis; here it is the orthonormal coordinates of
     the tangent space. These move with the factors: from step to step and when ranks adapt, first moments are projected
     like any tangent vector, and second moments follow a change of basis T with its entrywise square T∘T, which is
-    exact for uncorrelated coordinates and keeps their sum (see `manifold.Transport.squares`). New directions
+    exact for uncorrelated coordinates and keeps their sum (see `adaptation.Transport.squares`). New directions
     start at the mean second moment. Weight decay is decoupled and acts on the core.
     """
 

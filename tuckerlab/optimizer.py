@@ -1,7 +1,7 @@
 """The optimizer on the manifold of Tucker tensors: step, adaptation cycle, and the replacement of parameters.
 
 >>> from tuckerlab import Tolerance, TuckerLinear, TuckerSGD
->>> model = TuckerLinear(20, 10, ranks=2)
+>>> _, model = torch.manual_seed(0), TuckerLinear(20, 10, ranks=2)
 >>> optimizer = TuckerSGD(model, lr=0.1, ranks=Tolerance(0.1, steps=0), adapt_every=1)
 >>> model(torch.randn(8, 20)).square().mean().backward()
 >>> optimizer.step()
@@ -10,7 +10,7 @@
 
 One ordinary backward pass gives ∂L/∂C and ∂L/∂U_i; `manifold.project` turns them into orthonormal coordinates of the
 Riemannian gradient, a subclass keeps its momentum or moments in those coordinates, `manifold.retract` takes the step
-and `manifold.Transport` carries the state along.
+and the state is `carried` along (`adaptation.Transport`, where ranks change).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
+from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
-from tuckerlab.manifold import Point, Tangent, Transport, carried, grown, mode_roots, project, retract, truncated
+from tuckerlab.manifold import Point, Tangent, carried, mode_roots, project, retract
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
@@ -57,7 +58,7 @@ class TuckerOptimizer(Optimizer):
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         if groups and all(isinstance(entry, Tensor) for entry in groups):
             raise TuckerlabError(
-                f"{type(self).__name__} was given {len(groups)} tensors (model.parameters()?): give it the model itself, "
+                f"{type(self).__name__} was given {len(groups)} tensors (model.parameters()?): give it the model, "
                 "or param groups with modules, so that it knows which parameters form one Tucker weight"
             )
         if adapt_every < 1:
@@ -86,8 +87,8 @@ class TuckerOptimizer(Optimizer):
         layers = [module for module in dict.fromkeys(modules) if isinstance(module, TuckerLayer)]
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
-        dense = (module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd))
-        self._dense_convolutions.update(dense)
+        dense = [module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd)]
+        self._dense_convolutions.update(cast(list[nn.Parameter], dense))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -159,7 +160,7 @@ class TuckerOptimizer(Optimizer):
         self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: what torch.optim keeps, and our own; not the wrappers that schedulers put on `step`."""
+        """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
         own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_dense_convolutions")
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
 

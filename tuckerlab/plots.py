@@ -173,7 +173,7 @@ def _frame(axes: Axes, found: list[Network]) -> None:
     """Limits that do not blow up small differences, sizes as 20k and 1M, and compression rates above."""
     low, high = min(network.low for network in found), max(network.high for network in found)
     room = max(0.2 * (high - low), 2 - (high - low) / 2)
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(low - room, min(high + room, max(100.2, high + 0.1)))  # nobody is right more often than always
     axes.set_xscale("log")
     left = min(network.size for network in found) / 1.6
     right = max(network.size for network in found) * 1.6

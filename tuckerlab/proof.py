@@ -51,7 +51,7 @@ FIRST_RANKS = 0.8  # of each mode: start large and come down, see the table in t
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
     "digits": Recipe(epochs=30, batch_size=64, lr=0.1),
-    "folder": Recipe(epochs=25, batch_size=32, lr=0.05),
+    "folder": Recipe(epochs=20, batch_size=64, lr=0.05, label_smoothing=0.1),
     "cifar10": Recipe(epochs=12, batch_size=128, lr=0.1),
 }
 
@@ -103,9 +103,9 @@ def run_poc(
 
     dataset: "digits", "cifar10" or "folder:PATH" (with `image_size`, pixels a side). model: a name from
     `tuckerlab.models.MODELS`, or "auto" for vgg_small (vgg16 on CIFAR-10). compression: the share of the convolution
-    weights to remove, 0.9 if neither it nor a `tolerance` is given; of several, each trains a network. resume=False begins anew even if the folder holds
-    a run of these settings. Both networks get the same recipe, seed and order of images; the Tucker network starts
-    small and never holds its full weights.
+    weights to remove, 0.9 if neither it nor a `tolerance` is given; of several, each trains a network. resume=False
+    begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed and order of
+    images; a Tucker network starts small and never holds its full weights.
 
     The folder has the record (three Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
@@ -123,7 +123,7 @@ def run_poc(
     for policy in policies:
         check_reachable(_on_meta(spec), policy)
     plan = {"spec": spec, "data": data.fingerprint, "recipe": recipe.settings(), "ranks": repr(policies)}
-    digest = hashlib.sha256(json.dumps({**plan, "device": place.type}, sort_keys=True).encode()).hexdigest()[:8]
+    digest = _digest({**plan, "device": place.type})
     folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest}"
     if (folder / "runs.parquet").exists() and resume is not False:
         return Proof(Records.load(folder), folder)
@@ -173,8 +173,8 @@ def _policies(compression: Rates, tolerance: Rates) -> list[RankPolicy]:
     return [Budget(rate) for rate in _each(0.9 if compression is None else compression)]
 
 
-def _each(rates: float | Sequence[float]) -> Sequence[float]:
-    many = rates if isinstance(rates, Sequence) and not isinstance(rates, str) else [rates]
+def _each(rates: "float | Sequence[float]") -> Sequence[Any]:
+    many = rates if isinstance(rates, list | tuple) else [rates]
     if not many:
         raise RankError(f"compression or tolerance {rates!r}: give one number or more")
     return many
@@ -184,6 +184,10 @@ def _in_file_names(dataset: str) -> str:
     """`digits`, or `folder-` and the last part of the path."""
     kind, _, path = dataset.partition(":")
     return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _slug(label: str) -> str:
@@ -225,11 +229,13 @@ def _records(
     parts = []
     for label, run in runs.items():
         policy = policies[label]
+        settings = {"spec": spec, "data": data.fingerprint, "recipe": replace(recipe, ranks=policy).settings()}
+        digest = _digest({**settings, "device": device.type})  # in a tree of records no two runs are taken for one
         counts, plain = count_parameters(run.model), to_plain(run.model)
         memory = training_memory(run.model, run.optimizer, _batch(data, recipe.batch_size, device))
         times = {n: latency(plain, _batch(data, n, device)[0]) for n in (1, 128)}
         facts = {
-            "run": f"{data.name}-{spec['name']}-{label}-seed{recipe.seed}-{_digest(plan, policy)}", "label": label,
+            "run": f"{data.name}-{spec['name']}-{label}-seed{recipe.seed}-{digest}", "label": label,
             "method": "dense" if policy is None else "tucker", "dataset": data.name, "model": spec["name"],
             "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
             "lr": recipe.lr, "ranks_policy": "" if policy is None else repr(policy),

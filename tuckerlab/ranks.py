@@ -28,7 +28,7 @@ RAMP_STEPS = 1000  # … and its length in steps where it is not
 
 
 class Spectrum(NamedTuple):
-    """What a policy knows of a layer: the dense weight's shape, factorized modes, singular values (falling) per mode."""
+    """What a policy knows of a layer: shape of the dense weight, factorized modes, falling singular values per mode."""
 
     shape: tuple[int, ...]
     modes: tuple[int, ...]
@@ -220,5 +220,5 @@ def _removal_order(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
         return []
     places = torch.cat([torch.arange(len(energy), 0, -1) for energy in flat]).argsort(stable=True)
     order = places[torch.cat(flat)[places].argsort(stable=True)]
-    turns = iter(order.argsort().split([len(energy) for energy in flat]))
+    turns = iter(torch.split(order.argsort(), [len(energy) for energy in flat]))
     return [[next(turns) for _ in layer] for layer in energies]

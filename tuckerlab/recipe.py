@@ -28,11 +28,11 @@ CHOICES = {
 class Recipe:
     """The settings that decide a run's outcome, together with its model, data and device.
 
-    optimizer: "sgd" with Nesterov momentum, or "adamw" (lr is then a matter of 1e-3). ranks: how ranks go on; None leaves
-    them as they are. adapt_every: optimizer steps between rank adaptations; None is a hundredth of the run.
+    optimizer: "sgd" with Nesterov momentum, or "adamw" (lr is then a matter of 1e-3). ranks: how ranks go on; None
+    leaves them as they are. adapt_every: optimizer steps between rank adaptations; None is a hundredth of the run.
     schedule: "onecycle", "cosine" or "constant". precision: "fp32", "bf16", "fp16", or "auto": bf16 on CUDA, fp32
     elsewhere. augmentation: random shifts and flips as suit the data. patience: stop when the accuracy on a held-out
-    tenth of the training images has not improved for so many epochs.
+    tenth of the training images has not improved for so many epochs, counted from where the ranks' schedule is over.
     """
 
     epochs: int = 20
@@ -61,12 +61,14 @@ class Recipe:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise TuckerlabError(f"{name} {value!r}: allowed are whole numbers from {least}")
-        for name, top in (("lr", math.inf), ("momentum", 1), ("weight_decay", math.inf), ("label_smoothing", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top or self.lr == 0:
-                least = "above 0" if name == "lr" else "from 0"
+        tops = {"lr": math.inf, "momentum": 1, "weight_decay": math.inf, "label_smoothing": 1}
+        for name, top in tops.items():
+            number: Any = getattr(self, name)
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if not is_number or not 0 <= number < top or (name == "lr" and number == 0):
+                bottom = "above 0" if name == "lr" else "from 0"
                 limit = "" if top == math.inf else f" up to, not including, {top}"
-                raise TuckerlabError(f"{name} {value!r}: allowed are numbers {least}{limit}")
+                raise TuckerlabError(f"{name} {number!r}: allowed are numbers {bottom}{limit}")
         if self.ranks is not None and not isinstance(self.ranks, RankPolicy):
             raise TuckerlabError(f"ranks {self.ranks!r}: allowed are None and a policy, such as Tolerance(0.1)")
 
@@ -89,7 +91,12 @@ class Recipe:
         if self.schedule == "onecycle":
             rising = 0.25 if total_steps != 4 else 0.3  # 0.25 · 4 − 1 is a 0 that torch divides by
             return OneCycleLR(
-                optimizer, self.lr, total_steps=total_steps, pct_start=rising, cycle_momentum=False, final_div_factor=1e3
+                optimizer,
+                self.lr,
+                total_steps=total_steps,
+                pct_start=rising,
+                cycle_momentum=False,
+                final_div_factor=1e3,
             )
         if self.schedule == "cosine":
             return CosineAnnealingLR(optimizer, total_steps)

@@ -12,6 +12,7 @@
 'convolution weights: 520 of 1 224 stored (c.r. 57.5 %); all parameters: 612 of 1 316 stored (c.r. 53.5 %)'
 """
 
+import io
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -50,11 +51,9 @@ class Summary:
     def total(self) -> str:
         """The sum, over the convolution weights (the papers' convention) and over all parameters."""
         c = self.counts
-        text = (
-            f"convolution weights: {c.conv_stored:,} of {c.conv_dense:,} stored (c.r. {100 * c.conv_compression:.1f} %); "
-            f"all parameters: {c.total_stored:,} of {c.total_dense:,} stored (c.r. {100 * c.compression:.1f} %)"
-        )
-        return text.replace(",", " ")
+        conv = f"{c.conv_stored:,} of {c.conv_dense:,} stored (c.r. {100 * c.conv_compression:.1f} %)"
+        everything = f"{c.total_stored:,} of {c.total_dense:,} stored (c.r. {100 * c.compression:.1f} %)"
+        return f"convolution weights: {conv}; all parameters: {everything}".replace(",", " ")
 
     def frame(self) -> "pd.DataFrame":
         """The rows as a DataFrame, for sorting and sums."""
@@ -72,9 +71,9 @@ class Summary:
         return table
 
     def __str__(self) -> str:
-        console = Console(width=120, record=True, quiet=True)
-        console.print(self)
-        return console.export_text()
+        text = io.StringIO()
+        Console(file=text, width=120, color_system=None, force_jupyter=False).print(self)
+        return text.getvalue()
 
     __repr__ = __str__
 

@@ -176,6 +176,8 @@ class _Trainer:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         try:
             self.scaler.step(run.optimizer)
+            if run.step + 1 == run.total_steps:
+                run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
             self._diverged(str(error))
         self.scaler.update()
@@ -183,8 +185,6 @@ class _Trainer:
         self.loss += loss.detach() * len(labels)
         self.correct += (logits.detach().argmax(1) == labels).sum()
         run.step += 1
-        if run.step == run.total_steps:
-            run.optimizer.adapt(grow=False)  # directions that are still on trial go
         run.seconds += time.perf_counter() - began
 
     def end_epoch(self) -> None:
@@ -195,6 +195,15 @@ class _Trainer:
             torch.cuda.synchronize(self.device)
             run.seconds += time.perf_counter() - began
         epoch = run.step // run.steps_per_epoch
+        if not math.isfinite(self.loss.item()) or not _is_finite(run.model):
+            self._diverged(f"the loss of epoch {epoch} or a weight is not finite")
+        if self.recipe.patience is not None and self._has_final_ranks():
+            run.held_out.append(evaluate(run.model, self.held, channels_last=self.recipe.channels_last).accuracy)
+            if len(run.held_out) - 1 - run.held_out.index(max(run.held_out)) >= self.recipe.patience:
+                run.state = "stopped early"
+                run.optimizer.adapt(grow=False)
+        if run.step >= run.total_steps:
+            run.state = "finished"
         seen = run.steps_per_epoch * self.batch
         test = evaluate(run.model, self.data, channels_last=self.recipe.channels_last)
         counts = count_parameters(run.model)
@@ -211,24 +220,16 @@ class _Trainer:
             if isinstance(layer, TuckerLayer)
             for mode, rank in zip(layer.modes, layer.ranks, strict=True)
         )
-        if not math.isfinite(self.loss.item()):
-            self._diverged(f"the loss of epoch {epoch} is {self.loss.item()}")
         self.loss.zero_()
         self.correct.zero_()
-        if self.recipe.patience is not None:
-            run.held_out.append(evaluate(run.model, self.held, channels_last=self.recipe.channels_last).accuracy)
-            if len(run.held_out) - 1 - run.held_out.index(max(run.held_out)) >= self.recipe.patience:
-                run.state = "stopped early"
-        if run.step >= run.total_steps:
-            run.state = "finished"
 
     def save(self) -> None:
         """Writes the checkpoint, if there is to be one."""
         if self.checkpoint is None or not math.isfinite(self.loss.item()) or not _is_finite(self.run.model):
             return
         facts = {
-            "settings": self.settings, "run": self.run.progress(), "loss": self.loss.item(), "correct": self.correct.item(),
-            "schedule": self.schedule.state_dict(), "scaler": self.scaler.state_dict(),
+            "settings": self.settings, "run": self.run.progress(), "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(), "loss": self.loss.item(), "correct": self.correct.item(),
         }  # fmt: skip
         checkpoints.save(self.checkpoint, self.run.model, optimizer=self.run.optimizer, facts=facts)
 
@@ -255,6 +256,10 @@ class _Trainer:
                 "anew (resume=False)"
             )
 
+    def _has_final_ranks(self) -> bool:
+        """Whether the schedule of the ranks is over: a run that stops before has not become as small as was asked."""
+        return self.recipe.ranks is None or self.run.optimizer.ranks.progress(self.run.step) == 1
+
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         epoch, position = divmod(self.run.step, self.run.steps_per_epoch)
         if self.order is None or self.order[0] != epoch:
@@ -265,12 +270,13 @@ class _Trainer:
 
     def _diverged(self, what: str) -> None:
         run = self.run
-        kept = "no checkpoint was asked for"
+        kept = "no checkpoint was asked for" if self.checkpoint is None else "no checkpoint was written before"
         if self.checkpoint is not None and self.checkpoint.exists():
             kept = f"the last good checkpoint is kept in {self.checkpoint}"
+        at = min(run.step + 1, run.total_steps)
         raise DivergedError(
-            f"training diverged at step {run.step + 1} of {run.total_steps} (epoch {run.step // run.steps_per_epoch + 1}): "
-            f"{what}; {kept}; try a learning rate of {self.recipe.lr / 3:.2g}, or more warm-up"
+            f"training diverged at step {at} of {run.total_steps}: {what}; {kept}; try a learning rate of "
+            f"{self.recipe.lr / 3:.2g}, or more warm-up"
         )
 
 

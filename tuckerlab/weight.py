@@ -150,9 +150,9 @@ class TuckerLayer(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
-        core = state_dict.get(prefix + "core")
-        factors = [state_dict.get(f"{prefix}factor{i}") for i in range(len(self.modes))]
-        if core is not None and all(factor is not None for factor in factors):
+        names = [prefix + "core", *(f"{prefix}factor{i}" for i in range(len(self.modes)))]
+        if all(name in state_dict for name in names):
+            core, *factors = [state_dict[name] for name in names]
             core_shape = list(self.shape)
             for mode, factor in zip(self.modes, factors, strict=True):
                 core_shape[mode] = factor.shape[-1]

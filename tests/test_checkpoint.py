@@ -1,0 +1,324 @@
+"""Checkpoints: what is written is read again, bit for bit, and what is not a checkpoint changes nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from tuckerlab import (
+    CheckpointError,
+    Fixed,
+    Tolerance,
+    TuckerAdamW,
+    TuckerConv1d,
+    TuckerConv2d,
+    TuckerLayer,
+    TuckerLinear,
+    TuckerSGD,
+    build,
+    load,
+    save,
+    to_dense,
+    tuckerize,
+)
+from tuckerlab.models import MODELS, Network
+from tuckerlab.optimizer import TuckerOptimizer
+
+
+def digits_network(seed: int = 0, **changes: Any) -> Network:
+    torch.manual_seed(seed)
+    return build("vgg_small", **{"in_channels": 1, "image_size": 8, "width": 0.25, **changes})
+
+
+def my_network(ranks: float = 0.5, modes: str = "channels") -> nn.Module:
+    """A network that the package did not build: convolutions of order 1 and 2, and a linear layer."""
+    model = nn.ModuleDict({
+        "first": nn.Conv1d(4, 12, 3),
+        "second": nn.Conv2d(6, 10, (3, 2), bias=False),
+        "third": nn.Linear(9, 7),
+        "norm": nn.BatchNorm1d(5),
+    })  # fmt: skip
+    return tuckerize(model, include=["first", "second", "third"], ranks=ranks, modes=modes)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) and value.dtype == other[name].dtype for name, value in one.items())
+
+
+def ranks_and_modes(model: nn.Module) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    return [(layer.ranks, layer.modes) for layer in model.modules() if isinstance(layer, TuckerLayer)]
+
+
+# --- round trips ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("modes", ["channels", "all"])
+@pytest.mark.parametrize("ranks", [0.01, 0.4, 1.0])
+@pytest.mark.parametrize("name", ["vgg_small", "lenet5", "resnet18"])
+def test_a_tucker_network_is_rebuilt_from_the_file_alone(name: str, ranks: float, modes: str, tmp_path: Path) -> None:
+    model = tuckerize(build(name, image_size=16, width=0.25, num_classes=7), ranks=ranks, modes=modes)
+    model(torch.randn(4, 3, 16, 16))  # running statistics
+    save(tmp_path / "m.safetensors", model)
+    rebuilt = load(tmp_path / "m.safetensors").model
+    assert isinstance(rebuilt, Network)
+    assert rebuilt.spec == model.spec
+    assert ranks_and_modes(rebuilt) == ranks_and_modes(model)
+    assert_same(state(rebuilt), state(model))
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(rebuilt.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_dense_network_is_rebuilt_from_the_file_alone(name: str, tmp_path: Path) -> None:
+    model = build(name, image_size=32, width=0.1)
+    save(tmp_path / "m.safetensors", model, facts={"accuracy": 0.5, "note": "τ ≤ 0.1", "nothing": None})
+    checkpoint = load(tmp_path / "m.safetensors")
+    assert_same(state(checkpoint.model), state(model))
+    assert checkpoint.facts == {"accuracy": 0.5, "note": "τ ≤ 0.1", "nothing": None}
+
+
+def test_only_some_layers_factorized(tmp_path: Path) -> None:
+    model = tuckerize(digits_network(), include=["features.3", "classifier.2"], ranks=0.5)
+    model = tuckerize(model, include="features.7", ranks=0.5, modes="all")
+    save(tmp_path / "m.safetensors", model)
+    rebuilt = load(tmp_path / "m.safetensors").model
+    assert ranks_and_modes(rebuilt) == ranks_and_modes(model)
+    assert_same(state(rebuilt), state(model))
+
+
+@pytest.mark.parametrize("modes", ["channels", "all"])
+def test_a_model_of_ones_own_takes_up_the_ranks_of_the_file(modes: str, tmp_path: Path) -> None:
+    model, other = my_network(0.3, modes), my_network(0.9, modes)
+    save(tmp_path / "m.safetensors", model)
+    assert ranks_and_modes(other) != ranks_and_modes(model)
+    assert load(tmp_path / "m.safetensors", other).model is other
+    assert ranks_and_modes(other) == ranks_and_modes(model)
+    assert_same(state(other), state(model))
+    with pytest.raises(CheckpointError, match=r"a model that tuckerlab did not build; give load\(\) such a model"):
+        load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TuckerLinear(9, 7, ranks=3),
+        lambda: TuckerConv1d(6, 8, 3, ranks=(4, 2), bias=False),
+        lambda: TuckerConv2d(6, 8, 3, ranks=(4, 2), dtype=torch.float64),
+        lambda: nn.Linear(3, 2).to(torch.bfloat16),
+        lambda: nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last),
+    ],
+)
+def test_single_layers_of_any_type_and_layout(make: Callable[[], nn.Module], tmp_path: Path) -> None:
+    model = make()
+    save(tmp_path / "m.safetensors", model)
+    assert_same(state(load(tmp_path / "m.safetensors", make()).model), state(model))
+
+
+def test_shared_weights(tmp_path: Path) -> None:
+    model, other = (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)) for _ in range(2))
+    model[2].weight, other[2].weight = model[0].weight, other[0].weight
+    save(tmp_path / "m.safetensors", model)
+    assert_same(state(load(tmp_path / "m.safetensors", other).model), state(model))
+
+
+@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW])
+def test_an_optimizer_goes_on_as_if_nothing_had_been(kind: type[TuckerOptimizer], tmp_path: Path) -> None:
+    def network(seed: int, ranks: float) -> tuple[nn.Module, TuckerOptimizer]:
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 2))
+        model = tuckerize(model, ranks=ranks)
+        momentum = {"momentum": 0.9} if kind is TuckerSGD else {}
+        return model, kind(model, lr=0.01, ranks=Tolerance(0.3, growth=0.3, steps=0), adapt_every=3, **momentum)
+
+    def steps(model: nn.Module, optimizer: TuckerOptimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        for _ in range(7):
+            loss = model(torch.randn(8, 6)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    model, optimizer = network(0, 0.8)
+    steps(model, optimizer, 1)
+    save(tmp_path / "m.safetensors", model, optimizer=optimizer)
+    other, other_optimizer = network(5, 0.3)
+    load(tmp_path / "m.safetensors", other, optimizer=other_optimizer)
+    steps(model, optimizer, 2)
+    steps(other, other_optimizer, 2)
+    assert optimizer.steps == other_optimizer.steps == 14
+    assert_same(state(other), state(model))
+
+
+def test_rebuilding_leaves_the_random_numbers_alone(tmp_path: Path) -> None:
+    save(tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5))
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load(tmp_path / "m.safetensors")
+    assert torch.equal(torch.rand(2), expected)
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_plain_safetensors_with_a_json_header(tmp_path: Path) -> None:
+    model = tuckerize(digits_network(), ranks=0.5)
+    save(tmp_path / "m.safetensors", model, optimizer=TuckerSGD(model, momentum=0.9), facts={"epoch": 3})
+    with safetensors.safe_open(tmp_path / "m.safetensors", framework="np") as file:
+        header = json.loads(file.metadata()["tuckerlab"])
+        names = set(file.keys())
+    assert header["format"] == 1
+    assert header["spec"]["name"] == "vgg_small"
+    assert header["facts"] == {"epoch": 3}
+    assert header["tucker"]["features.3"] == [0, 1]
+    assert {f"model.{name}" for name in model.state_dict()} == names
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_exception_while_saving_leaves_the_old_file(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save(path, nn.Linear(2, 3), facts={"epoch": 1})
+    old = path.read_bytes()
+
+    def full_disk(tensors: object, target: Path, **options: object) -> None:
+        Path(target).write_bytes(old[:20])
+        raise error
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
+    with pytest.raises(error):
+        save(path, nn.Linear(2, 3), facts={"epoch": 2})
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(TypeError):  # facts that JSON cannot hold
+        save(path, nn.Linear(2, 3), facts={"epoch": object()})
+    assert path.read_bytes() == old
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def complaint(path: Path, model: nn.Module | None, **options: Any) -> str:
+    """The message; neither the model nor the optimizer has changed."""
+    optimizer = options.get("optimizer")
+    before = {} if model is None else state(model)
+    told = None if optimizer is None else json.dumps(optimizer.state_dict()["param_groups"])
+    with pytest.raises(CheckpointError) as caught:
+        load(path, model, **options)
+    if model is not None:
+        assert_same(state(model), before)
+    if optimizer is not None:
+        assert json.dumps(optimizer.state_dict()["param_groups"]) == told
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
+def test_a_file_that_is_cut_off(keep: float, tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
+    save(path, model)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    for target in (model, None):
+        assert "cut off or not a safetensors file" in complaint(path, target)
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", digits_network()
+    assert "there is no such file" in complaint(path, model)
+    assert "there is no such file" in complaint(tmp_path, model)
+    path.write_text("accuracy 97 %\n" * 100)
+    assert "not a safetensors file" in complaint(path, model)
+    torch.save(model.state_dict(), path)
+    assert "not a safetensors file" in complaint(path, model)
+    for metadata in (None, {"format": "pt"}):
+        safetensors.torch.save_file(model.state_dict(), path, metadata=metadata)
+        assert "a safetensors file, but not a checkpoint of tuckerlab" in complaint(path, model)
+    safetensors.torch.save_file(model.state_dict(), path, metadata={"tuckerlab": json.dumps({"format": 99})})
+    assert "format 99; this version reads format 1" in complaint(path, model)
+    for broken in ("{", "[]", "1"):
+        safetensors.torch.save_file(model.state_dict(), path, metadata={"tuckerlab": broken})
+        complaint(path, model)
+
+
+OTHERS: list[tuple[Callable[[], nn.Module], str]] = [
+    (lambda: digits_network(num_classes=6), "'classifier.2.weight' is (10, 32) there, (6, 32) here"),
+    (lambda: digits_network(in_channels=3), "'features.0.weight' is (8, 1, 3, 3) there, (8, 3, 3, 3) here"),
+    (lambda: tuckerize(digits_network(num_classes=6), ranks=0.2), "'classifier.2.weight' is (10, 32) there"),
+    (lambda: tuckerize(digits_network(width=0.5), ranks=0.2), "of another model"),
+    (lambda: tuckerize(digits_network(), ranks=0.2, modes="all"), "of another model"),
+    (lambda: build("lenet5", in_channels=1, image_size=28), "of another model"),
+    (lambda: nn.Linear(3, 4), "of another model"),
+]
+
+
+@pytest.mark.parametrize(("other", "said"), OTHERS)
+@pytest.mark.parametrize("tucker", [True, False])
+def test_a_checkpoint_of_another_model(other: Callable[[], nn.Module], said: str, tucker: bool, tmp_path: Path) -> None:
+    path, model, target = tmp_path / "m.safetensors", digits_network(), other()
+    is_tucker = any(isinstance(module, TuckerLayer) for module in target.modules())
+    save(path, tuckerize(model, ranks=0.5) if tucker else model)
+    said = said if is_tucker == tucker else "of another model"
+    assert said in complaint(path, target)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (TuckerLinear(8, 6, ranks=2), TuckerLinear(9, 6, ranks=2)),
+        (TuckerLinear(8, 6, ranks=2), TuckerLinear(6, 8, ranks=2)),
+        (TuckerConv2d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 5, ranks=2)),
+        (TuckerConv2d(4, 6, 3, ranks=2), TuckerLinear(4, 6, ranks=2)),
+        (TuckerConv1d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 3, ranks=2)),
+        (TuckerConv2d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 3, ranks=2, bias=False)),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_tucker_layer_takes_up_other_ranks_but_no_other_shape(
+    one: nn.Module, other: nn.Module, alone: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.safetensors"
+    torch.manual_seed(1)
+    model, target = (one, other) if alone else (nn.Sequential(nn.Linear(2, 2), part) for part in (one, other))
+    save(path, model)
+    assert "of another model" in complaint(path, target)
+
+
+def test_an_optimizer_that_the_file_does_not_hold(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
+    save(path, model)
+    other = tuckerize(digits_network(1), ranks=Fixed(0.3))
+    assert "holds no optimizer state" in complaint(path, other, optimizer=TuckerSGD(other))
+    other_groups = TuckerSGD([{"params": [other.features]}, {"params": [other.classifier]}])
+    save(path, model, optimizer=TuckerSGD(model))
+    assert "another optimizer" in complaint(path, other, optimizer=other_groups)
+    assert "another optimizer" in complaint(path, other, optimizer=TuckerAdamW(other))
+
+
+def test_facts_that_are_not_accepted(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", digits_network()
+    save(path, model, facts={"seed": 1})
+
+    def refuse(facts: dict[str, Any]) -> None:
+        raise CheckpointError(f"{path}: seed {facts['seed']}")
+
+    assert complaint(path, digits_network(2), accept=refuse).endswith("seed 1")
+
+
+def test_a_dense_copy_of_a_tucker_network_is_a_network_of_its_own(tmp_path: Path) -> None:
+    path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
+    save(path, to_dense(model))
+    assert_same(state(load(path).model), state(to_dense(model)))

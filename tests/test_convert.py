@@ -1,0 +1,522 @@
+"""From dense to Tucker and back: which layers, what stays dense and why, and that functions are kept."""
+
+import copy
+import io
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+import tuckerlab
+from tuckerlab import (
+    Budget,
+    CheckpointError,
+    Fixed,
+    RankError,
+    Tolerance,
+    TuckerConv1d,
+    TuckerConv2d,
+    TuckerConv3d,
+    TuckerlabError,
+    TuckerLayer,
+    TuckerLinear,
+    TuckerSGD,
+    materialize,
+    to_dense,
+    to_plain,
+    tuckerize,
+)
+
+ROOT = Path(tuckerlab.__file__).parents[1]
+EXACT = {"ranks": 1.0, "include": "*"}
+
+
+class Residual(nn.Module):
+    """Nested modules, one of them used twice."""
+
+    def __init__(self, channels: int = 8) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
+        self.down = nn.ModuleDict({"conv": nn.Conv2d(channels, 12, 3, stride=(2, 1)), "act": nn.Tanh()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.block(self.block(x))
+        return self.down["act"](self.down["conv"](x))
+
+
+def cnn() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        Residual(),
+        nn.AdaptiveAvgPool2d(3),
+        nn.Flatten(),
+        nn.Linear(108, 20),
+        nn.Linear(20, 5),
+    )
+
+
+def kinds(module: nn.Module) -> dict[str, str]:
+    """The layers with weights by name."""
+    weighted = (TuckerLayer, nn.modules.conv._ConvNd, nn.Linear)
+    return {name: type(m).__name__ for name, m in module.named_modules() if isinstance(m, weighted)}
+
+
+def reasons(module: nn.Module) -> dict[str, str]:
+    return {name: m.dense_because for name, m in module.named_modules() if hasattr(m, "dense_because")}
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+# --- which layers ---------------------------------------------------------------------------------------------------
+
+
+def test_all_but_the_first_and_the_last_layer_become_tucker_layers() -> None:
+    model = cnn()
+    assert tuckerize(model) is model
+    assert kinds(model) == {
+        "0": "Conv2d",
+        "1.block.0": "TuckerConv2d",
+        "1.down.conv": "TuckerConv2d",
+        "4": "TuckerLinear",
+        "5": "Linear",
+    }
+    assert reasons(model) == {
+        "0": "the first layer stays dense unless include names it",
+        "5": "the last layer stays dense unless include names it",
+    }
+    assert model[1].block[0].ranks == (6, 6)  # 70 % of 8, rounded
+    assert model(torch.randn(2, 3, 6, 7)).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "tucker"),
+    [
+        ({"include": "*"}, {"0", "1.block.0", "1.down.conv", "4", "5"}),
+        ({"include": "1.*"}, {"1.block.0", "1.down.conv"}),
+        ({"include": ["0", "[45]"]}, {"0", "4", "5"}),
+        ({"exclude": "*.conv"}, {"1.block.0", "4"}),
+        ({"include": "1.*", "exclude": ["*block*"]}, {"1.down.conv"}),
+        ({"include": []}, set()),
+    ],
+    ids=str,
+)
+def test_include_and_exclude(options: dict[str, Any], tucker: set[str]) -> None:
+    model = tuckerize(cnn(), **options)
+    assert {name for name, kind in kinds(model).items() if kind.startswith("Tucker")} == tucker
+    assert set(reasons(model)) == set(kinds(model)) - tucker  # nothing stays dense without a reason
+    left = {"excluded", "not included", *(r for r in reasons(model).values() if r.startswith("the "))}
+    assert set(reasons(model).values()) <= left
+
+
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_a_pattern_that_matches_nothing_is_named_with_what_there_is(option: str) -> None:
+    model = cnn()
+    with pytest.raises(TuckerlabError) as caught:
+        tuckerize(model, **{option: ["4", "features.*"]})
+    assert "pattern 'features.*' matches no convolution or linear layer" in str(caught.value)
+    assert "0, 1.block.0, 1.down.conv, 4, 5" in str(caught.value)
+    assert "TuckerLinear" not in kinds(model).values()  # nothing has been replaced
+
+
+def test_a_single_layer_is_itself_replaced() -> None:
+    assert isinstance(tuckerize(nn.Conv1d(8, 8, 3)), TuckerConv1d)
+    assert isinstance(tuckerize(nn.Conv3d(8, 8, 3)), TuckerConv3d)
+    assert isinstance(tuckerize(nn.Linear(8, 8)), TuckerLinear)
+
+
+def test_a_module_without_layers_is_left_alone() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(3))
+    assert tuckerize(model) is model
+
+
+def test_a_second_call_changes_nothing() -> None:
+    model = tuckerize(cnn())
+    layers = list(model.modules())
+    tuckerize(model)
+    assert all(a is b for a, b in zip(layers, model.modules(), strict=True))
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.hidden = nn.Embedding(30, 8), nn.Linear(8, 8)
+        self.head = nn.Linear(8, 30, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.hidden(self.embedding(x)))
+
+
+class Special(nn.Linear):
+    pass
+
+
+def hooked(register: str) -> nn.Linear:
+    layer = nn.Linear(8, 8)
+    getattr(layer, register)(lambda *_: None)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: nn.Conv2d(8, 8, 3, groups=2), "a convolution in 2 groups cannot be factorized"),
+        (lambda: nn.Conv2d(8, 8, 3, groups=8), "a convolution in 8 groups cannot be factorized"),
+        (lambda: nn.Conv2d(1, 8, 3), "a channel mode of size 1 in its weight (8, 1, 3, 3) leaves nothing to factorize"),
+        (lambda: nn.Linear(8, 1), "a channel mode of size 1 in its weight (1, 8) leaves nothing to factorize"),
+        (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d is not a plain convolution or linear layer"),
+        (lambda: Special(8, 8), "Special is not a plain convolution or linear layer"),
+        (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "ParametrizedLinear is not a plain"),
+        (lambda: hooked("register_forward_hook"), "it carries hooks, which a replacement would lose"),
+        (lambda: hooked("register_forward_pre_hook"), "it carries hooks"),
+        (lambda: hooked("register_full_backward_hook"), "it carries hooks"),
+        (lambda: hooked("register_full_backward_pre_hook"), "it carries hooks"),
+    ],
+)
+def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Module], reason: str) -> None:
+    layer = make()
+    model = tuckerize(nn.Sequential(nn.Linear(8, 8), layer, nn.Linear(8, 8)), include="*", ranks=0.5)
+    assert model[1] is layer
+    assert reasons(model)["1"].startswith(reason)
+    assert kinds(model)["0"] == kinds(model)["2"] == "TuckerLinear"
+
+
+def test_tied_weights_stay_tied() -> None:
+    model = tuckerize(Tied(), include="*", ranks=0.5)
+    assert kinds(model) == {"hidden": "TuckerLinear", "head": "Linear"}
+    assert reasons(model) == {"head": "its weight is shared with another module"}
+    assert model.head.weight is model.embedding.weight
+    assert model(torch.arange(4)).shape == (4, 30)
+
+
+def test_a_module_used_twice_is_replaced_at_both_places() -> None:
+    shared = nn.Linear(8, 8)
+    model = nn.Sequential(shared, nn.ReLU(), nn.ModuleList([shared])[0])
+    x = torch.randn(3, 8)
+    expected = model(x)
+    tuckerize(model, **EXACT)
+    assert isinstance(model[0], TuckerLinear)
+    assert model[0] is model[2]
+    torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-5)
+    plain = to_plain(model)
+    assert plain[0] is plain[2]
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.project, self.attention = nn.Linear(12, 16), nn.MultiheadAttention(16, 4, batch_first=True)
+        self.encoder = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+        self.decoder = nn.TransformerDecoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(16, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.project(x)
+        x = self.encoder(x + self.attention(x, x, x)[0])
+        return self.head(self.decoder(x, x))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("gradients", [True, False])
+def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: bool, gradients: bool) -> None:
+    """In eval without gradients torch takes a fast path that reads linear1.weight and the like."""
+    model = Attention()
+    model.train(training)
+    x = torch.randn(2, 5, 12)
+    with torch.set_grad_enabled(gradients):
+        expected = model(x)
+        tuckerize(model, **EXACT)
+        torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(to_plain(model)(x), expected, atol=1e-5, rtol=1e-4)
+    assert {name for name, kind in kinds(model).items() if kind.startswith("Tucker")} == {"project", "head"}
+    because = reasons(model)
+    assert because["attention.out_proj"] == "its owner MultiheadAttention reads the weight directly"
+    assert because["encoder.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
+    assert because["decoder.linear2"] == "its owner TransformerDecoderLayer reads the weight directly"
+
+
+def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
+    model = cnn().double().eval()
+    model[1].block[0].requires_grad_(False)
+    model[4].bias.requires_grad_(False)
+    tuckerize(model, ranks=0.5)
+    assert all(parameter.dtype == torch.float64 for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
+    assert [p.requires_grad for p in model[1].block[0].parameters()] == [False] * 4
+    assert {n: p.requires_grad for n, p in model[4].named_parameters()} == {
+        "core": True,
+        "factor0": True,
+        "factor1": True,
+        "bias": False,
+    }
+
+
+# --- first ranks ----------------------------------------------------------------------------------------------------
+
+
+def test_a_tolerance_bounds_the_error_of_every_layer() -> None:
+    model = cnn()
+    weights = [model[1].block[0].weight.detach(), model[1].down["conv"].weight.detach(), model[4].weight.detach()]
+    tuckerize(model, ranks=Tolerance(0.4))
+    for layer, weight in zip((model[1].block[0], model[1].down["conv"], model[4]), weights, strict=True):
+        assert (layer.dense_weight() - weight).norm() <= 0.4 * weight.norm()
+        assert layer.ranks != tuple(weight.shape[:2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
+def test_a_budget_counts_dense_convolutions_too(share: float) -> None:
+    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 12, 3), nn.Conv2d(12, 12, 3), nn.Flatten(), nn.Linear(48, 5))
+    dense = 9 * (4 * 8 + 8 * 12 + 12 * 12)
+    tuckerize(model, ranks=Budget(share))
+    stored = model[0].weight.numel() + model[1].stored_numel + model[2].stored_numel
+    assert stored <= (1 - share) * dense
+    assert stored > (1 - share - 0.12) * dense
+
+
+def test_all_modes() -> None:
+    model = nn.Sequential(nn.Conv2d(6, 8, 3), nn.Conv1d(6, 8, 5), nn.Linear(6, 8))
+    tuckerize(model, include="*", ranks=0.5, modes="all")
+    assert [layer.ranks for layer in model] == [(4, 3, 2, 2), (4, 3, 2), (3, 3)]
+
+
+@pytest.mark.parametrize("ranks", [0, 1.5, -0.1, (4, 4), "0.5"], ids=repr)
+def test_first_ranks_out_of_range_are_named_with_what_is_allowed(ranks: Any) -> None:
+    with pytest.raises(RankError) as caught:
+        tuckerize(cnn(), ranks=ranks)
+    assert f"Fixed({ranks!r}): allowed are fractions above 0 and up to 1" in str(caught.value)
+
+
+def test_unknown_modes_are_refused() -> None:
+    with pytest.raises(RankError, match="modes 'spatial' of a weight of order 4: allowed are 'channels', 'all'"):
+        tuckerize(cnn(), modes="spatial")
+
+
+# --- the meta device ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_never_had_full_weights() -> None:
+    with torch.device("meta"):
+        model = cnn()
+    assert all(parameter.is_meta for parameter in tuckerize(model, ranks=0.25).parameters())
+    materialize(model)
+    torch.manual_seed(0)
+    dense = cnn()
+    assert model[1].block[0].ranks == (2, 2)
+    for layer in model.modules():
+        if isinstance(layer, TuckerLayer):
+            for factor in layer.factors:
+                assert (factor.mT @ factor - torch.eye(factor.shape[1])).abs().max() < 1e-5
+    assert model[1].block[1].running_var.eq(1).all()  # what is not ours is initialised as well
+    assert 0.5 < float(model[0].weight.detach().std() / dense[0].weight.detach().std()) < 2
+    out = model(torch.randn(4, 3, 6, 7))
+    out.square().mean().backward()
+    TuckerSGD(model, lr=0.1).step()
+    assert model(torch.randn(4, 3, 6, 7)).isfinite().all()
+
+
+def test_weights_on_the_meta_device_have_no_singular_values() -> None:
+    with torch.device("meta"):
+        model = cnn()
+    with pytest.raises(TuckerlabError, match=r"Tolerance\(.*meta device: it has no weights; give Fixed\(fraction\)"):
+        tuckerize(model, ranks=Tolerance(0.1))
+
+
+def test_what_cannot_be_initialised_is_named() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 4), nn.ParameterList([nn.Parameter(torch.zeros(3))]))
+    with pytest.raises(TuckerlabError, match=r"ParameterList has weights but no reset_parameters\(\)"):
+        materialize(model)
+
+
+HUGE = """
+import resource, sys
+import torch
+import tuckerlab as tl
+from torch import nn
+
+def mebibytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+tl.TuckerSGD(tl.TuckerLinear(8, 8, ranks=2)), torch.linalg.qr(torch.randn(8, 8))  # loads what loads late
+start = mebibytes()
+if sys.argv[1] == "layer":
+    layer = tl.TuckerLinear(65536, 65536, ranks=16)
+else:
+    with torch.device("meta"):
+        layer = nn.Linear(65536, 65536)
+    layer = tl.materialize(tl.tuckerize(layer, ranks=tl.Fixed(16 / 65536)))
+assert layer.ranks == (16, 16)
+optimizer = tl.TuckerSGD(layer, lr=0.1, momentum=0.9, ranks=tl.Tolerance(0.5, steps=0), adapt_every=2)
+x = torch.randn(4, 65536)
+before = layer.core.detach().clone()
+for _ in range(2):
+    loss = layer(x).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+assert loss.isfinite() and layer.core.shape != before.shape
+print(round(mebibytes() - start))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
+@pytest.mark.parametrize("way", ["layer", "meta"])
+def test_a_layer_of_16_gib_initialises_and_trains_within_one(way: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE, way], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1024
+
+
+# --- back again -----------------------------------------------------------------------------------------------------
+
+LAYERS: dict[str, tuple[Callable[[], TuckerLayer], tuple[int, ...]]] = {
+    "linear": (lambda: TuckerLinear(12, 10, ranks=3), (4, 12)),
+    "linear, nearly full": (lambda: TuckerLinear(12, 10, ranks=9, bias=False), (4, 12)),
+    "conv1d": (lambda: TuckerConv1d(12, 10, 3, ranks=(3, 4), stride=2, padding=1), (2, 12, 9)),
+    "conv2d": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), stride=(2, 1), padding=(1, 0)), (2, 12, 9, 8)),
+    "conv2d, circular": (
+        lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), padding="same", padding_mode="circular", dilation=2),
+        (2, 12, 9, 8),
+    ),
+    "conv2d, 1x1": (lambda: TuckerConv2d(12, 16, 1, ranks=(5, 5), padding=1), (2, 12, 5, 5)),
+    "conv2d, no bias": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), padding=1, bias=False), (2, 12, 5, 5)),
+    "conv2d, nearly full": (lambda: TuckerConv2d(12, 16, 3, ranks=(15, 11), padding=1), (2, 12, 5, 5)),
+    "conv2d, one mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(0,), padding=1), (2, 12, 5, 5)),
+    "conv2d, input mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(1,), padding=1), (2, 12, 5, 5)),
+    "conv2d, all modes": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4, 2, 2), modes="all", padding=1), (2, 12, 5, 5)),
+    "conv3d": (lambda: TuckerConv3d(6, 8, 2, ranks=(3, 3), padding=1, padding_mode="reflect"), (1, 6, 4, 4, 4)),
+}
+cases = pytest.mark.parametrize("case", LAYERS)
+
+
+@cases
+@pytest.mark.parametrize("convert", [to_dense, to_plain])
+def test_a_layer_converted_back_is_the_same_function(case: str, convert: Callable[[nn.Module], nn.Module]) -> None:
+    make, shape = LAYERS[case]
+    layer, x = make(), torch.randn(*shape)
+    before = copy.deepcopy(layer.state_dict())
+    back = convert(layer)
+    torch.testing.assert_close(back(x), layer(x), atol=1e-5, rtol=1e-5)
+    assert all(type(m).__module__.startswith("torch.nn") for m in back.modules())
+    with torch.no_grad():
+        for parameter in back.parameters():
+            parameter.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())  # a copy, not a view
+
+
+@cases
+def test_plain_never_stores_more(case: str) -> None:
+    layer = LAYERS[case][0]()
+    if len(layer.modes) == 4:
+        pytest.skip("spatial factors have no plain layer of their own, and are multiplied into the core")
+    assert parameters(to_plain(layer)) <= parameters(layer)
+
+
+def test_plain_is_three_layers_and_fewer_where_that_is_smaller() -> None:
+    def sizes(layer: TuckerLayer) -> list[tuple[int, ...]]:
+        plain = to_plain(layer)
+        return [tuple(m.weight.shape) for m in plain.modules() if hasattr(m, "weight")]
+
+    assert sizes(TuckerConv2d(32, 48, 3, ranks=(8, 6))) == [(6, 32, 1, 1), (8, 6, 3, 3), (48, 8, 1, 1)]
+    assert sizes(TuckerConv2d(32, 48, 3, ranks=(47, 6))) == [(6, 32, 1, 1), (48, 6, 3, 3)]
+    assert sizes(TuckerConv2d(32, 48, 3, ranks=(48, 32))) == [(48, 32, 3, 3)]
+    assert sizes(TuckerConv2d(32, 48, 1, ranks=(6, 6))) == [(6, 32, 1, 1), (48, 6, 1, 1)]
+    assert sizes(TuckerLinear(32, 48, ranks=5)) == [(5, 32), (48, 5)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_models_converted_back_are_the_same_function(training: bool) -> None:
+    model, x = tuckerize(cnn(), ranks=0.5).train(training), torch.randn(4, 3, 6, 7)
+    for convert in (to_dense, to_plain):
+        back = convert(model)
+        assert all(m.training == training for m in back.modules())
+        torch.testing.assert_close(back(x), copy.deepcopy(model)(x), atol=1e-5, rtol=1e-5)
+        assert all(type(m).__module__.startswith(("torch.nn", __name__)) for m in back.modules())
+        assert kinds(model)["4"] == "TuckerLinear"  # the model itself stays as it is
+    assert parameters(to_plain(model)) <= parameters(model)
+    assert {name: m.weight.shape for name, m in to_dense(model).named_modules() if name in kinds(cnn())} == {
+        name: m.weight.shape for name, m in cnn().named_modules() if name in kinds(cnn())
+    }
+
+
+def test_plain_runs_where_tuckerlab_is_not_installed(tmp_path: Path) -> None:
+    model = tuckerize(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 4)))
+    x = torch.randn(2, 3, 6, 6)
+    torch.save({"model": to_plain(model), "x": x, "y": model(x).detach()}, tmp_path / "plain.pt")
+    code = """
+        import sys
+        sys.modules["tuckerlab"] = None  # importing it fails
+        import torch
+        saved = torch.load(sys.argv[1], weights_only=False)
+        torch.testing.assert_close(saved["model"](saved["x"]), saved["y"], atol=1e-5, rtol=1e-5)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "plain.pt")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_dense_and_tucker_and_dense_again() -> None:
+    dense, x = cnn().eval(), torch.randn(2, 3, 6, 7)
+    again = to_dense(tuckerize(copy.deepcopy(dense), **EXACT))
+    assert [name for name, _ in again.named_parameters()] == [name for name, _ in dense.named_parameters()]
+    for a, b in zip(again.state_dict().values(), dense.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(again(x), dense(x), atol=1e-5, rtol=1e-5)
+
+
+# --- checkpoints of other ranks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranks", [0.2, 0.6, 1.0])
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_checkpoint_of_other_ranks_resizes_the_layers(ranks: float, assign: bool) -> None:
+    saved, model = tuckerize(cnn(), ranks=ranks), tuckerize(cnn(), ranks=0.4)
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    model[4].requires_grad_(False)
+    assert model.load_state_dict(torch.load(file, weights_only=True), assign=assign) == ([], [])
+    x = torch.randn(2, 3, 6, 7)
+    torch.testing.assert_close(model.eval()(x), saved.eval()(x))
+    assert not any(parameter.requires_grad for parameter in model[4].parameters())
+    assert model[1].block[0].core.requires_grad
+    assert model[1].block[0].core.data_ptr() != saved[1].block[0].core.data_ptr()
+
+
+def test_a_checkpoint_of_another_shape_is_refused() -> None:
+    model = nn.Sequential(TuckerConv2d(8, 12, 3, ranks=4))
+    for other in (TuckerConv2d(8, 10, 3, ranks=4), TuckerConv2d(7, 12, 3, ranks=3), TuckerConv2d(8, 12, 5, ranks=4)):
+        with pytest.raises(CheckpointError) as caught:
+            model.load_state_dict(nn.Sequential(other).state_dict())
+        assert str(caught.value).startswith("0: the checkpoint holds a core")
+        assert "which is no weight of shape (12, 8, 3, 3)" in str(caught.value)
+    assert model[0].ranks == (4, 4)
+
+
+def test_a_core_that_does_not_fit_its_factors_is_refused() -> None:
+    model = TuckerLinear(8, 6, ranks=3)
+    state = model.state_dict()
+    state["core"] = torch.zeros(3, 2)
+    with pytest.raises(CheckpointError, match=r"a core \(3, 2\) with factors \[\(6, 3\), \(8, 3\)\]"):
+        model.load_state_dict(state)
+
+
+def test_fixed_ranks_reproduce_a_model_for_a_checkpoint() -> None:
+    """However small a fresh model is made, it takes up the ranks of the file."""
+    saved = tuckerize(cnn(), ranks=Tolerance(0.3))
+    model = tuckerize(cnn(), ranks=Fixed(1e-9))
+    model.load_state_dict(saved.state_dict())
+    assert [m.ranks for m in model.modules() if isinstance(m, TuckerLayer)] == [
+        m.ranks for m in saved.modules() if isinstance(m, TuckerLayer)
+    ]

@@ -1,0 +1,61 @@
+"""The package has floors: a file imports only from its own floor and those below, and 0 and 1 need torch alone."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tuckerlab"
+
+FLOORS = [
+    {"errors", "tensor", "manifold", "adaptation", "weight", "layers"},
+    {"ranks", "optimizer", "optim", "convert"},
+    {"atomic", "augment", "checkpoint", "datasets", "evaluate", "measure", "memory", "models", "provenance", "recipe"}
+    | {"record", "run", "schema", "summarize", "timing", "train", "undisturbed"},
+    {"figure", "finding", "plots", "proof"},
+    {"__init__", "cli", "doctor", "harness", "notebook"},
+]
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of what a file imports, for type checking alone left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "tuckerlab":
+            found.update(f"tuckerlab.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def own(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_file_has_a_floor() -> None:
+    assert {own(path) for path in FILES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    if own(path) == "__init__":  # names the public API, and loads it when it is used
+        return
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("tuckerlab.")}
+    assert all(FLOOR[name] <= FLOOR[own(path)] for name in used & set(FLOOR))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if FLOOR[own(p)] <= 1 and own(p) != "__init__"], ids=lambda p: p.stem
+)
+def test_the_engine_needs_torch_alone(path: Path) -> None:
+    needed = {name.partition(".")[0] for name in imports(path)} - sys.stdlib_module_names
+    assert needed <= {"torch", "tuckerlab"}

@@ -1,0 +1,369 @@
+"""The main job, small: what it leaves behind, what it does not do twice, and what it refuses at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from tuckerlab import Budget, TuckerlabError, TuckerLayer, fit, load, load_data, proof, run_poc
+from tuckerlab.evaluate import evaluate
+from tuckerlab.measure import Timing, count_parameters
+from tuckerlab.plots import figures
+from tuckerlab.proof import RECIPES, Proof, show
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records
+from tuckerlab.run import Callback, Run
+
+SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
+PICTURES = ["accuracy_vs_parameters.png", "ranks_over_time.png", "training_curves.png"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Few digits, and no latencies: how long something takes is not the matter here."""
+    digits, real = load_data("digits").subset(train=192, test=64), load_data
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "load_data", lambda name, **how: digits if name == "digits" else real(name, **how))
+        patch.setattr(proof, "latency", lambda model, example: Timing((1.0, 2.0), len(example)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """A run that nothing has disturbed."""
+    return run_poc(**SMALL, out=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "save_figures", lambda records, folder: None)
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> Run:
+        raise AssertionError("this trains")
+
+    monkeypatch.setattr(proof, "fit", refuse)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def assert_same(one: Proof, other: Proof) -> None:
+    assert one.folder == other.folder
+    assert one.finding == other.finding
+    pd.testing.assert_frame_equal(one.records.table(), other.records.table())
+
+
+def measured(result: Proof) -> pd.DataFrame:
+    """What must not depend on the hour."""
+    columns = ["label", "test_accuracy", "conv_parameters", "parameters", "multiply_adds", "checkpoint_bytes", "state"]
+    return result.records.runs[columns]
+
+
+# --- what it leaves behind ------------------------------------------------------------------------------------------
+
+
+def test_the_folder_has_the_record_the_networks_and_the_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_poc(**SMALL, out=tmp_path / "new")
+    assert result.folder.parent == tmp_path / "new"
+    assert result.folder.name.startswith("poc-digits-vgg_small-seed0-")
+    tables = ["epochs.parquet", "ranks.parquet", "runs.parquet"]
+    assert files(result.folder) == sorted(["dense.safetensors", "tucker-90.safetensors", *PICTURES, *tables])
+    assert capsys.readouterr().err == ""
+
+    runs = Records.load(result.folder).runs.set_index("label")
+    assert list(runs.index) == ["dense", "Tucker 90 %"]
+    assert runs.loc["Tucker 90 %", "conv_compression"] >= 0.9
+    assert set(runs["state"]) == {"finished"}
+    data = proof.load_data("digits")
+    for label, name in (("dense", "dense"), ("Tucker 90 %", "tucker-90")):
+        model, row = load(result.folder / f"{name}.safetensors").model, runs.loc[label]
+        assert evaluate(model, data).accuracy == row["test_accuracy"]
+        assert count_parameters(model).conv_stored == row["conv_parameters"]
+    for column in ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"):
+        assert (runs[column] > 0).all(), column
+    assert runs.loc["Tucker 90 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
+    assert sorted(f"{name}.png" for name in figures(result.records)) == PICTURES
+    for name in PICTURES:
+        with Image.open(result.folder / name) as picture:
+            assert min(picture.size) > 200
+
+    show(result)
+    printed = capsys.readouterr().out
+    assert result.finding in " ".join(printed.split())
+    assert str(result.folder) in printed
+    assert result.finding in result._repr_html_()
+    assert "Tucker 90 %" in result._repr_html_()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_second_call_trains_nothing(whole: Proof) -> None:
+    out = whole.folder.parent
+    assert_same(run_poc(**SMALL, out=out), whole)
+    for changes in ({"seed": 1}, {"epochs": 2}, {"compression": 0.8}, {"lr": 0.2}, {"resume": False}):
+        with pytest.raises(AssertionError, match="this trains"):
+            run_poc(**{**SMALL, **changes}, out=out)
+
+
+@pytest.mark.parametrize("cut_off", ["dense", "tucker", "before the record"])
+def test_a_run_that_was_cut_off_is_resumed(
+    cut_off: str, whole: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutOff(Callback):
+        def on_step(self, run: Run) -> None:
+            is_tucker = any(isinstance(module, TuckerLayer) for module in run.model.modules())
+            if run.step == 2 and is_tucker == (cut_off == "tucker"):
+                raise KeyboardInterrupt
+
+    def interrupted(*arguments: Any, **options: Any) -> Run:
+        return fit(*arguments, **options, checkpoint_seconds=0, callbacks=[CutOff()])
+
+    def full_disk(*arguments: object, **options: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        if cut_off == "before the record":
+            patch.setattr(proof.checkpoints, "save", full_disk)
+            patch.setattr(proof, "fit", lambda *a, **o: fit(*a, **{**o, "checkpoint": None}))
+        else:
+            patch.setattr(proof, "fit", interrupted)
+        with pytest.raises((KeyboardInterrupt, OSError)):
+            run_poc(**SMALL, out=tmp_path)
+    assert not list(tmp_path.rglob("runs.parquet"))
+    began: list[int] = []
+
+    class Begin(Callback):
+        def on_step(self, run: Run) -> None:
+            began.append(run.step)
+
+    monkeypatch.setattr(proof, "fit", lambda *a, **options: fit(*a, **options, callbacks=[Begin()]))
+    resumed = run_poc(**SMALL, out=tmp_path)
+    assert began == {"dense": [2, 3, 1, 2, 3], "tucker": [2, 3], "before the record": [1, 2, 3, 1, 2, 3]}[cut_off]
+    pd.testing.assert_frame_equal(measured(resumed), measured(whole))
+    assert files(resumed.folder) == files(whole.folder)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_several_rates_in_one_call(tmp_path: Path) -> None:
+    result = run_poc(**SMALL, out=tmp_path, compression=[0.5, 0.9])
+    runs = result.records.runs
+    assert list(runs["label"]) == ["dense", "Tucker 50 %", "Tucker 90 %"]
+    assert list(runs["conv_compression"] >= [0, 0.5, 0.9]) == [True] * 3
+    assert {"tucker-50.safetensors", "tucker-90.safetensors"} <= set(files(result.folder))
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_tolerance(tmp_path: Path) -> None:
+    result = run_poc(**SMALL, out=tmp_path, tolerance=(0.05, 0.3))
+    runs = result.records.runs.set_index("label")
+    assert list(runs.index) == ["dense", "Tucker τ 0.05", "Tucker τ 0.3"]
+    assert runs.loc["Tucker τ 0.3", "parameters"] < runs.loc["Tucker τ 0.05", "parameters"]
+    assert "tucker-0.3.safetensors" in files(result.folder)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> None:
+    run_poc(**SMALL, out=tmp_path)
+    run_poc(**{**SMALL, "width": 0.5}, out=tmp_path, compression=0.8)
+    run_poc(**SMALL, out=tmp_path, compression=0.8)
+    runs = Records.load(tmp_path).runs
+    assert sorted(zip(runs["label"], runs["width"], strict=True)) == [
+        ("Tucker 80 %", 0.25), ("Tucker 80 %", 0.5), ("Tucker 90 %", 0.25), ("dense", 0.25), ("dense", 0.5),
+    ]  # fmt: skip
+
+
+# --- pictures of one's own ------------------------------------------------------------------------------------------
+
+
+def make_pictures(root: Path, classes: int = 2, *, each: int = 12) -> Path:
+    """Stripes, upright and lying, with noise."""
+    noise = np.random.default_rng(0)
+    for label in range(classes):
+        for split, count in (("train", each), ("test", each // 3)):
+            folder = root / split / f"class{label}"
+            folder.mkdir(parents=True)
+            for i in range(count):
+                stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
+                pixels = stripes.T if label else stripes
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+    return root
+
+
+def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    pictures = make_pictures(tmp_path / "some where" / "my pictures")
+    options = {**SMALL, "dataset": f"folder:{pictures}", "image_size": 16, "out": tmp_path / "runs"}
+    result = run_poc(**options)
+    assert [path.parent for path in (tmp_path / "runs").rglob("runs.parquet")] == [result.folder]
+    assert result.folder.parent == tmp_path / "runs"
+    assert result.folder.name.startswith("poc-folder-my-pictures-vgg_small-seed0-")
+    assert set(result.records.runs["dataset"]) == {f"folder:{pictures}"}
+    assert list(result.records.runs["batch_size"]) == [RECIPES["folder"].batch_size] * 2
+    assert load(result.folder / "tucker-90.safetensors").model(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
+    request.getfixturevalue("no_training")
+    assert_same(run_poc(**options), result)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_folder_is_named_by_a_path_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pictures(tmp_path / "data")
+    (tmp_path / "here" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    result = run_poc(**SMALL, dataset="folder:deep/../../data", image_size=16)
+    assert result.folder.resolve().parent == tmp_path / "here" / "runs"
+
+
+# --- what it refuses ------------------------------------------------------------------------------------------------
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"compression": 1}, "budget 1: allowed are numbers from 0 up to, but not including, 1"),
+    ({"compression": -0.1}, "budget -0.1: allowed are"),
+    ({"compression": [0.9, 1.5]}, "budget 1.5: allowed are"),
+    ({"compression": "0.9"}, "budget '0.9': allowed are"),
+    ({"compression": []}, "give one number or more"),
+    ({"compression": 0.999}, "budget 0.999 cannot be met"),
+    ({"tolerance": 1.0}, "tolerance 1.0: allowed are numbers from 0 up to, but not including, 1"),
+    ({"tolerance": -1}, "tolerance -1: allowed are"),
+    ({"tolerance": 0.1, "compression": 0.9}, "give one of them, not both"),
+    ({"dataset": "mnist"}, "unknown data set 'mnist': known are digits, cifar10, folder:PATH"),
+    ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
+    ({"dataset": "folder:"}, "names no folder"),
+    ({"dataset": "cifar10"}, "cifar10"),
+    ({"model": "vgg99"}, "unknown model 'vgg99': known are auto, lenet5, vgg_small"),
+    ({"model": "vgg16"}, "vgg16 cannot take images of 8 × 8 pixels"),
+    ({"width": 0}, "width 0: it must be a number above 0"),
+    ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
+    ({"batch_size": -3}, "batch_size -3: allowed are whole numbers from 1"),
+    ({"lr": -1}, "lr -1: allowed are numbers above 0"),
+    ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),
+    ({"device": "abacus"}, "device 'abacus': allowed are auto, cpu"),
+    ({"dataset": "folder:x", "image_size": 0}, "image_size 0: it must be a whole number of pixels"),
+]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(("options", "said"), WRONG)
+def test_a_mistake_is_refused_before_anything_is_trained(
+    options: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUCKERLAB_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TuckerlabError) as caught:
+        run_poc(**{**SMALL, **options})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("broken", ["empty", "corrupt", "one class", "no test split", "a file"])
+def test_pictures_that_cannot_be_used(broken: str, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    if broken == "empty":
+        pictures.mkdir()
+    elif broken == "a file":
+        pictures.write_text("not a folder")
+    else:
+        make_pictures(pictures, 1 if broken == "one class" else 2)
+    if broken == "corrupt":
+        (pictures / "train" / "class1" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    if broken == "no test split":
+        (pictures / "test").rename(tmp_path / "elsewhere")
+    said = {
+        "empty": "no pictures in", "corrupt": "class1/3.png", "one class": "one class only",
+        "no test split": "no test split in", "a file": "is not a folder",
+    }[broken]  # fmt: skip
+    with pytest.raises(TuckerlabError) as caught:
+        run_poc(**SMALL, dataset=f"folder:{pictures}", image_size=16, out=tmp_path / "runs")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+# --- what it claims -------------------------------------------------------------------------------------------------
+
+
+class Allocations(TorchDispatchMode):
+    """Notes the shape of everything that is given memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = func(*args, **(kwargs or {}))
+        self.shapes |= {tuple(x.shape) for x in tree_leaves(results) if isinstance(x, Tensor) and not x.is_meta}
+        return results
+
+
+@contextmanager
+def allocations() -> Iterator[set[tuple[int, ...]]]:
+    with Allocations() as mode:
+        yield mode.shapes
+
+
+def test_the_tucker_network_never_allocates_a_full_weight() -> None:
+    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
+    with torch.device("meta"):
+        layers = [m for m in proof.build(**spec).modules() if isinstance(m, nn.Conv2d)][1:]  # the first stays dense
+    full = {tuple(layer.weight.shape) for layer in layers}
+    unfolded = {(shape[i], np.prod(shape) // shape[i]) for shape in full for i in (0, 1)}
+    recipe = Recipe(epochs=1, batch_size=17, adapt_every=2, ranks=Budget(0.9))
+    data = load_data("digits").subset(train=5 * 17, test=32)
+    with allocations() as shapes:
+        model = proof._network(spec, seed=0, tucker=True)
+        fit(model, data, recipe, progress=False, device="cpu")
+    factorized = [m for m in model.modules() if isinstance(m, TuckerLayer)]
+    assert {layer.shape for layer in factorized} == full
+    assert {tuple(layer.core.shape) for layer in factorized} <= shapes  # it does look
+    assert not (full | unfolded) & shapes
+    with allocations() as shapes:
+        proof._network(spec, seed=0, tucker=False)
+    assert full <= shapes
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_both_networks_get_the_same_images_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[Tensor]] = []
+
+    def watched(model: nn.Module, *arguments: Any, **options: Any) -> Run:
+        batches: list[Tensor] = []
+        seen.append(batches)
+        handle = model.register_forward_pre_hook(
+            lambda module, inputs: batches.append(inputs[0].clone()) if module.training else None
+        )
+        run = fit(model, *arguments, **options)
+        handle.remove()
+        return run
+
+    monkeypatch.setattr(proof, "fit", watched)
+    run_poc(**SMALL, out=tmp_path)
+    assert len(seen[0]) == len(seen[1]) == 3
+    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+
+
+def test_the_accuracy_of_the_dense_network_at_a_tenth_of_its_weights() -> None:
+    data = load_data("digits")
+    recipe = replace(RECIPES["digits"], epochs=8)
+    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
+    runs = [
+        fit(proof._network(spec, seed=0, tucker=tucker), data, recipe, ranks=ranks, progress=False)
+        for tucker, ranks in ((False, None), (True, Budget(0.9)))
+    ]
+    assert count_parameters(runs[1].model).conv_compression >= 0.9
+    assert runs[0].test_accuracy > 0.95
+    assert runs[1].test_accuracy > runs[0].test_accuracy - 0.03

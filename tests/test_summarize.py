@@ -1,0 +1,101 @@
+"""The summary: every layer with a weight, the sums of `count_parameters`, and why a layer is dense."""
+
+import io
+
+import pytest
+from rich.console import Console
+from torch import nn
+
+from tuckerlab import TuckerLinear, build, summary, tuckerize
+from tuckerlab.measure import count_parameters
+from tuckerlab.models import MODELS
+
+
+def odd_network() -> nn.Module:
+    """A network with something in it for each reason to stay dense."""
+    shared = nn.Conv2d(8, 8, 3)
+    hooked = nn.Conv2d(8, 8, 3)
+    hooked.register_forward_hook(lambda *_: None)
+    twin = nn.Conv2d(8, 8, 3)
+    twin.weight = shared.weight
+
+    class Mine(nn.Conv2d):
+        pass
+
+    parts = {
+        "first": nn.Conv2d(3, 8, 3), "grouped": nn.Conv2d(8, 8, 3, groups=4), "single": nn.Conv2d(8, 1, 3),
+        "shared": shared, "twin": twin, "hooked": hooked, "mine": Mine(8, 8, 3), "unwanted": nn.Conv2d(8, 8, 3),
+        "good": nn.Conv2d(8, 8, 3), "attention": nn.MultiheadAttention(8, 2), "last": nn.Linear(8, 4),
+    }  # fmt: skip
+    return nn.ModuleDict(parts)
+
+
+def test_the_reasons_are_listed() -> None:
+    report = summary(tuckerize(odd_network(), exclude="unwanted", ranks=0.5))
+    notes = {row.layer: row.note for row in report.rows}
+    expected = {
+        "first": "first layer", "grouped": "4 groups", "single": "mode of size 1", "shared": "shared",
+        "twin": "shared", "hooked": "hooks", "mine": "not a plain convolution", "unwanted": "excluded",
+        "attention.out_proj": "MultiheadAttention", "last": "last layer",
+    }  # fmt: skip
+    assert notes.pop("good") == ""
+    assert notes.keys() == expected.keys()
+    assert all(reason in notes[name] for name, reason in expected.items()), notes
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("modes", [None, "channels", "all"])
+def test_the_counts_are_those_of_the_parameters(name: str, modes: str | None) -> None:
+    model: nn.Module = build(name, width=0.25)
+    if modes:
+        model = tuckerize(model, ranks=0.4, modes=modes)
+    report, counts = summary(model), count_parameters(model)
+    assert report.counts == counts
+    convolutions = [row for row in report.rows if "Conv" in row.kind]
+    assert sum(row.stored for row in convolutions) == counts.conv_stored
+    assert sum(row.dense for row in convolutions) == counts.conv_dense
+    frame = report.frame()
+    rest = counts.total_stored - frame["stored"].sum()  # biases and batch norm
+    assert counts.total_dense - frame["dense"].sum() == rest
+    assert len(frame) == len(report.rows)
+    assert f"c.r. {100 * counts.conv_compression:.1f} %" in report.total
+    assert f"c.r. {100 * counts.compression:.1f} %" in report.total
+
+
+def test_a_row_says_what_the_layer_is() -> None:
+    row = summary(nn.ModuleDict({"wide": TuckerLinear(300, 2000, ranks=20)})).rows[0]
+    assert (row.layer, row.kind, row.shape, row.ranks) == ("wide", "TuckerLinear", "2000 × 300", "20 × 20")
+    assert (row.stored, row.dense, row.note) == (20 * 20 + 20 * 2300, 600_000, "")
+
+
+@pytest.mark.parametrize("model", [nn.Sequential(), nn.ReLU(), TuckerLinear(8, 8, ranks=2), nn.Linear(2, 2)])
+def test_networks_of_one_layer_and_of_none(model: nn.Module) -> None:
+    report = summary(model)
+    assert len(report.rows) == len(report.frame()) == (0 if isinstance(model, nn.Sequential | nn.ReLU) else 1)
+    assert report.total in " ".join(str(report).split())
+
+
+def test_it_prints_as_a_table_everywhere() -> None:
+    report = summary(tuckerize(build("vgg_small", width=0.5), ranks=0.5))
+    terminal = io.StringIO()
+    Console(file=terminal, width=120).print(report)
+    for text in (str(report), repr(report), terminal.getvalue()):
+        for row in report.rows:
+            assert row.layer in text
+            assert row.ranks in text
+        assert report.total.split(";")[0] in " ".join(text.split())
+        assert "the first layer stays dense" in " ".join(text.split())
+
+
+def test_it_is_a_table_in_a_notebook() -> None:
+    report = summary(tuckerize(build("vgg_small", width=0.5), ranks=0.5))
+    html = report._repr_html_()
+    assert html.count("<tr") == 1 + len(report.rows)
+    assert report.total in html
+    assert all(row.note in html and f"<td>{row.layer}</td>" in html for row in report.rows)
+
+
+def test_thousands_are_set_apart_by_spaces() -> None:
+    report = summary(nn.Linear(2000, 1000))
+    assert "2 000 000" in str(report)
+    assert "," not in report.total

@@ -1,0 +1,537 @@
+"""Training: killed, stopped and resumed runs end as others do; what can go wrong is said in one sentence."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tuckerlab import (
+    Budget,
+    CheckpointError,
+    DivergedError,
+    Fixed,
+    RankError,
+    Tolerance,
+    TuckerlabError,
+    TuckerLayer,
+    build,
+    fit,
+    load,
+    load_data,
+    tuckerize,
+)
+from tuckerlab.datasets import ImageData
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.recipe import Recipe
+from tuckerlab.run import Callback, Run
+from tuckerlab.train import check_reachable, resolve_device
+
+EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
+RECIPES = {
+    "dense": Recipe(epochs=EPOCHS, batch_size=16, lr=0.05),
+    "tolerance": Recipe(epochs=EPOCHS, batch_size=16, ranks=Tolerance(0.3, growth=0.5), adapt_every=3),
+    "budget": Recipe(epochs=EPOCHS, batch_size=16, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
+    "adamw": Recipe(
+        epochs=EPOCHS, batch_size=16, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.3), adapt_every=3, schedule="cosine"
+    ),
+    "patience": Recipe(epochs=EPOCHS, batch_size=14, patience=2),
+}
+
+
+def images(train: int = 16 * STEPS) -> ImageData:
+    return load_data("digits").subset(train=train, test=32)
+
+
+def network(*, tucker: bool = True, seed: int = 0) -> nn.Sequential:
+    """A convolutional network with dropout, whose masks must come back after a resume."""
+    torch.manual_seed(seed)
+    model = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+    with_dropout = nn.Sequential(model.features, nn.Dropout2d(0.2), model.classifier)
+    return tuckerize(with_dropout, ranks=0.6) if tucker else with_dropout  # type: ignore[return-value]
+
+
+def train(model: nn.Module | None = None, data: ImageData | None = None, **settings: Any) -> Run:
+    """A short run on few digits."""
+    settings = {"epochs": 1, "batch_size": 16, "progress": False, "device": "cpu", **settings}
+    return fit(model or network(), data or images(64), **settings)
+
+
+def assert_same_run(one: Run, other: Run) -> None:
+    """The same to the last bit, times apart."""
+    assert (one.state, one.step, one.ranks, one.held_out) == (other.state, other.step, other.ranks, other.held_out)
+    assert [{**row, "seconds": 0} for row in one.epochs] == [{**row, "seconds": 0} for row in other.epochs]
+    assert_same_weights(one.model, other.model)
+    ours, theirs = one.optimizer.state_dict(), other.optimizer.state_dict()
+    assert json.dumps(ours["param_groups"]) == json.dumps(theirs["param_groups"])
+    assert ours["adaptation"] == theirs["adaptation"]
+    assert ours["state"].keys() == theirs["state"].keys()
+    for index, state in ours["state"].items():
+        assert state.keys() == theirs["state"][index].keys()
+        for name, value in state.items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(theirs["state"][index][name])), (index, name)
+
+
+def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
+    ours, theirs = one.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def layer_ranks(model: nn.Module) -> list[int]:
+    return [rank for module in model.modules() if isinstance(module, TuckerLayer) for rank in module.ranks]
+
+
+class At(Callback):
+    """Does something at one step."""
+
+    def __init__(self, step: int, do: Callable[[], object]) -> None:
+        self.step, self.do = step, do
+
+    def on_step(self, run: Run) -> None:
+        if run.step == self.step:
+            self.do()
+
+
+# --- cut off and resumed --------------------------------------------------------------------------------------------
+
+
+def saved_step(path: Path) -> int:
+    """The step of a checkpoint; it is replaced atomically, so it can be read at any moment. -1: none is there."""
+    if not path.exists():
+        return -1
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return int(json.loads(header["__metadata__"]["tuckerlab"])["facts"]["run"]["step"])
+
+
+def killed(name: str, path: Path) -> None:
+    """Has another process train, and kills it as soon as its checkpoint is one of mid-epoch."""
+    program = f"""
+        import sys, time, torch
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_train import RECIPES, Callback, fit, images, network
+        class Slow(Callback):
+            def on_step(self, run):
+                time.sleep(0.02 if run.step < {2 * STEPS + 4} else 100)  # never over before it is killed
+        torch.set_num_threads(1)
+        fit(network(tucker={name != "dense"}), images(), RECIPES[{name!r}], progress=False, device="cpu",
+            checkpoint={str(path)!r}, checkpoint_seconds=0.0, callbacks=[Slow()])
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=subprocess.PIPE, text=True)
+    try:
+        while process.poll() is None and ((step := saved_step(path)) <= STEPS or step % STEPS == 0):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        _, error = process.communicate()
+    assert process.returncode == -signal.SIGKILL, error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX")
+@pytest.mark.parametrize("name", ["tolerance", "budget"])
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(name: str, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as the other process has: sums are taken in another order with more
+    try:
+        killed(name, tmp_path / "run.safetensors")
+        step = saved_step(tmp_path / "run.safetensors")
+        assert STEPS < step < EPOCHS * STEPS
+        assert step % STEPS
+        watch = Watch()
+        resumed = fit(
+            network(seed=7), images(), RECIPES[name],
+            progress=False, device="cpu", checkpoint=tmp_path / "run.safetensors", callbacks=[watch],
+        )  # fmt: skip
+        whole = fit(network(), images(), RECIPES[name], progress=False, device="cpu")
+    finally:
+        torch.set_num_threads(threads)
+    assert watch.steps == list(range(step + 1, EPOCHS * STEPS + 1))
+    assert_same_run(resumed, whole)
+    assert len({str(row["rank"]) for row in whole.ranks}) > 1
+
+
+class Watch(Callback):
+    """Notes what it is called with."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.epochs: list[int] = []
+
+    def on_step(self, run: Run) -> None:
+        self.steps.append(run.step)
+
+    def on_epoch(self, run: Run) -> None:
+        self.epochs.append(run.epochs[-1]["epoch"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_stopped_run_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
+    recipe, stop, path = replace(RECIPES[name], epochs=2), threading.Event(), tmp_path / "run.safetensors"
+    data = images(128)
+    options: dict[str, Any] = {"progress": False, "device": "cpu"}
+    tucker = recipe.ranks is not None
+    first = fit(
+        network(tucker=tucker), data, recipe, checkpoint=path, stop=stop, callbacks=[At(5, stop.set)], **options
+    )
+    assert (first.state, first.step) == ("stopped", 5)
+    resumed = fit(network(tucker=tucker, seed=7), data, recipe, checkpoint=path, **options)
+    assert_same_run(resumed, fit(network(tucker=tucker), data, recipe, **options))
+
+
+def test_another_thread_can_stop_it_within_a_step(tmp_path: Path) -> None:
+    stop, at_step_5, asked = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        at_step_5.set()
+        assert asked.wait(10)
+
+    def ask() -> None:
+        at_step_5.wait(10)
+        stop.set()
+        asked.set()
+
+    other = threading.Thread(target=ask)
+    other.start()
+    path = tmp_path / "run.safetensors"
+    run = train(epochs=9, stop=stop, callbacks=[At(5, wait)], checkpoint=path)
+    other.join()
+    assert (run.state, run.step, saved_step(path)) == ("stopped", 5, 5)
+
+
+def test_a_run_that_is_over_is_not_trained_again(tmp_path: Path) -> None:
+    path, watch = tmp_path / "run.safetensors", Watch()
+    done = train(epochs=2, checkpoint=path)
+    again = train(network(seed=3), epochs=2, checkpoint=path, callbacks=[watch])
+    assert_same_run(again, done)
+    assert watch.steps == []
+    train(epochs=2, checkpoint=path, callbacks=[watch], resume=False)
+    assert len(watch.steps) == 8
+
+
+def test_checkpoints_come_after_each_epoch_and_when_the_time_is_up(tmp_path: Path) -> None:
+    path, seen = tmp_path / "run.safetensors", []
+
+    class Look(Callback):
+        def on_step(self, run: Run) -> None:
+            seen.append(saved_step(path))
+
+    train(epochs=2, checkpoint=path, callbacks=[Look()])
+    assert seen == [-1, -1, -1, -1, 4, 4, 4, 4]
+    seen.clear()
+    train(epochs=2, checkpoint=path, callbacks=[Look()], checkpoint_seconds=0, resume=False)
+    assert seen == [8, *range(1, 8)]
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"lr": 0.2}, "lr 0.1 there, 0.2 here"),
+        ({"epochs": 3}, "epochs 2 there, 3 here"),
+        ({"seed": 1}, "seed 0 there, 1 here"),
+        ({"ranks": Tolerance(0.2)}, "ranks None there, 'Tolerance"),
+        ({"data": "other"}, "data '"),
+    ],
+)
+def test_a_run_of_other_settings_is_not_resumed(changes: dict[str, Any], named: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(epochs=2, checkpoint=path)
+    if "data" in changes:
+        changes = {"data": load_data("digits").subset(train=64, test=32, seed=1)}
+    model = network(seed=3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError) as caught:
+        train(model, **{"epochs": 2, "checkpoint": path, **changes})
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "resume=False" in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+# --- what a run does ------------------------------------------------------------------------------------------------
+
+
+def test_callbacks_see_every_step_and_every_epoch() -> None:
+    watch = Watch()
+    run = train(epochs=3, callbacks=[watch, Watch()])
+    assert (watch.steps, watch.epochs) == (list(range(1, 13)), [1, 2, 3])
+    assert [row["step"] for row in run.epochs] == [4, 8, 12]
+    assert run.total_steps == run.step == 12
+    assert run.test_accuracy == run.epochs[-1]["test_accuracy"]
+    assert math.isnan(Run(run.model, run.optimizer, 1, 1).test_accuracy)
+
+
+def test_an_exception_in_a_callback_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    path, whole = tmp_path / "run.safetensors", train(epochs=2)
+
+    def fail() -> None:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        train(epochs=2, checkpoint=path, callbacks=[At(6, fail)])
+    assert saved_step(path) == 4
+    assert_same_run(train(network(seed=3), epochs=2, checkpoint=path), whole)
+
+
+def test_the_seed_decides_and_the_caller_keeps_his_random_numbers() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    models = [network(), network(), network()]
+    torch.manual_seed(5)
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        train(model, seed=seed)
+    assert torch.equal(torch.rand(3), expected)
+    assert_same_weights(models[0], models[1])
+    with pytest.raises(AssertionError):
+        assert_same_weights(models[0], models[2])
+
+
+def test_random_numbers_drawn_by_a_callback_do_not_matter() -> None:
+    class Draw(Callback):
+        def on_step(self, run: Run) -> None:
+            torch.rand(run.step)
+
+    assert_same_run(train(callbacks=[Draw()]), train())
+
+
+def test_the_network_learns_and_the_rows_say_so() -> None:
+    run = train(data=images(256), epochs=4, ranks=Budget(0.8), augmentation=False)
+    first, last = run.epochs[0], run.epochs[-1]
+    assert last["train_loss"] < 0.7 * first["train_loss"]
+    assert last["train_accuracy"] > first["train_accuracy"]
+    assert last["conv_compression"] >= 0.8
+    assert {row["epoch"] for row in run.ranks} == {1, 2, 3, 4}
+    ends = [row["rank"] for row in run.ranks if row["epoch"] == 4]
+    assert ends == layer_ranks(run.model)
+    assert all(0 < rank <= row["size"] for rank, row in zip(ends, run.ranks, strict=False))
+
+
+def test_directions_on_trial_are_gone_at_the_end() -> None:
+    run = train(ranks=Tolerance(0.3, growth=1.0, steps=0), adapt_every=1)
+    for layer in (module for module in run.model.modules() if isinstance(module, TuckerLayer)):
+        for mode in layer.modes:  # a direction on trial has zeros in the core
+            values = torch.linalg.svdvals(layer.core.detach().movedim(mode, 0).flatten(1))
+            assert values[-1] > 1e-3 * values[0]
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 40])
+def test_schedules_of_any_length(schedule: str, steps: int) -> None:
+    recipe = Recipe(lr=0.1, schedule=schedule)
+    optimizer = recipe.make_optimizer(nn.Linear(2, 2), steps)
+    scheduler, rates = recipe.make_schedule(optimizer, steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert all(0 < rate <= 0.1 + 1e-12 for rate in rates)
+    if schedule == "constant":
+        assert rates == [0.1] * steps
+    elif steps == 40:
+        assert max(rates) == pytest.approx(0.1)
+        assert rates[-1] < 0.001
+        assert rates.index(max(rates)) == (9 if schedule == "onecycle" else 0)
+
+
+def test_one_image_more_than_a_batch_and_a_batch_larger_than_the_data() -> None:
+    assert train(data=images(33), batch_size=16).step == 2
+    run = train(data=images(20), batch_size=1000, epochs=2)
+    assert (run.step, run.steps_per_epoch) == (2, 1)
+
+
+def test_label_smoothing_changes_the_loss() -> None:
+    plain, smoothed = train(), train(label_smoothing=0.3)
+    assert plain.epochs[0]["train_loss"] != smoothed.epochs[0]["train_loss"]
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_adamw_and_both_memory_formats(channels_last: bool) -> None:
+    run = train(epochs=2, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.2), channels_last=channels_last)
+    assert type(run.optimizer).__name__ == "TuckerAdamW"
+    assert run.epochs[-1]["train_loss"] < run.epochs[0]["train_loss"]
+
+
+def test_bfloat16_on_the_cpu() -> None:
+    run, exact = train(precision="bf16", ranks=Tolerance(0.2)), train(precision="fp32", ranks=Tolerance(0.2))
+    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
+    ours, theirs = run.epochs[0]["train_loss"], exact.epochs[0]["train_loss"]
+    assert ours != theirs
+    assert ours == pytest.approx(theirs, rel=0.1)
+
+
+def test_progress_is_shown_or_not(capsys: pytest.CaptureFixture[str]) -> None:
+    train()
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+    train(progress="my network")
+    captured = capsys.readouterr()
+    assert "my network" in captured.err
+    assert "4/4" in captured.err
+    train(progress=True)
+    assert "training" in capsys.readouterr().err
+
+
+# --- early stopping -------------------------------------------------------------------------------------------------
+
+
+def test_patience_stops_early_and_never_looks_at_the_test_split() -> None:
+    data = images(128)
+    wrong = replace(data, test_labels=(data.test_labels + 1) % 10)
+    settings: dict[str, Any] = {"epochs": 40, "patience": 2, "lr": 0.05, "augmentation": False}
+    one, other = train(data=data, **settings), train(data=wrong, **settings)
+    assert one.state == other.state == "stopped early"
+    assert one.held_out == other.held_out
+    assert_same_weights(one.model, other.model)
+    assert [row["test_accuracy"] for row in one.epochs] != [row["test_accuracy"] for row in other.epochs]
+    best = one.held_out.index(max(one.held_out))
+    assert len(one.held_out) == len(one.epochs) == best + 1 + 2
+    held = data.hold_out(0.1, seed=0)
+    assert one.steps_per_epoch == len(held.train_images) // 16
+
+
+def test_early_stopping_waits_for_the_ranks() -> None:
+    run = train(data=images(128), epochs=12, patience=1, lr=1e-6, ranks=Budget(0.7))
+    assert run.state == "stopped early"
+    assert run.epochs[-1]["conv_compression"] >= 0.7
+    assert 8 < len(run.epochs) < 12
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_run_that_diverges_says_where_and_keeps_a_good_checkpoint(seconds: float, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    settings: dict[str, Any] = {"data": images(64), "epochs": 20, "lr": 1e6, "schedule": "constant", "batch_size": 16}
+    with pytest.raises(DivergedError) as caught:
+        train(checkpoint=path, checkpoint_seconds=seconds, **settings)
+    message = str(caught.value)
+    assert "diverged at step" in message
+    assert "of 80" in message
+    assert "learning rate of 3.3e+05" in message
+    assert "\n" not in message
+    if path.exists():
+        assert f"kept in {path}" in message
+        loaded = load(path, network(seed=3)).model
+        assert all(value.isfinite().all() for value in loaded.state_dict().values())
+    else:
+        assert seconds == 60
+        assert "no checkpoint was written" in message
+    with pytest.raises(DivergedError, match="no checkpoint was asked for"):
+        train(**settings)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_one_bad_number_stops_the_run_before_a_weight_moves(what: str, tmp_path: Path) -> None:
+    path, model = tmp_path / "run.safetensors", network()
+    before: dict[str, torch.Tensor] = {}
+
+    def poison() -> None:
+        before.update({name: p.detach().clone() for name, p in model.named_parameters()})
+        if what == "loss":
+            model.register_forward_hook(lambda module, inputs, output: output * math.nan)
+        else:
+            model[2][2].weight.register_hook(lambda gradient: gradient * math.inf)
+
+    with pytest.raises(DivergedError, match="at step 7 of 12") as caught:
+        train(model, epochs=3, checkpoint=path, callbacks=[At(6, poison)])
+    assert what in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert saved_step(path) == 4
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    assert train(epochs=3, checkpoint=path).state == "finished"
+
+
+def test_a_weight_that_overflows_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    for step in (6, 12):  # after the last step no loss follows that would show it
+        model = network()
+        overflow = At(step, partial(next(model.parameters()).data.fill_, math.inf))
+        with pytest.raises(DivergedError, match=r"not finite|loss is nan"):
+            train(model, epochs=3, checkpoint=path, checkpoint_seconds=0, callbacks=[overflow], resume=False)
+        assert saved_step(path) == step - 1
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
+    ({"epochs": 1.5}, "epochs 1.5: allowed are whole numbers from 1"),
+    ({"epochs": True}, "epochs True"),
+    ({"batch_size": 0}, "batch_size 0: allowed are whole numbers from 1"),
+    ({"adapt_every": 0}, "adapt_every 0: allowed are whole numbers from 1"),
+    ({"patience": 0}, "patience 0: allowed are whole numbers from 1"),
+    ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),
+    ({"lr": 0}, "lr 0: allowed are numbers above 0"),
+    ({"lr": -1.0}, "lr -1.0: allowed are numbers above 0"),
+    ({"lr": math.nan}, "lr nan: allowed are numbers above 0"),
+    ({"lr": math.inf}, "lr inf: allowed are numbers above 0"),
+    ({"lr": "fast"}, "lr 'fast': allowed are numbers above 0"),
+    ({"momentum": 1.0}, "momentum 1.0: allowed are numbers from 0 up to, not including, 1"),
+    ({"weight_decay": -1e-4}, "weight_decay -0.0001: allowed are numbers from 0"),
+    ({"label_smoothing": 1.0}, "label_smoothing 1.0: allowed are numbers from 0 up to, not including, 1"),
+    ({"optimizer": "adam"}, "optimizer 'adam': allowed are sgd, adamw"),
+    ({"schedule": "step"}, "schedule 'step': allowed are onecycle, cosine, constant"),
+    ({"precision": "int8"}, "precision 'int8': allowed are auto, fp32, bf16, fp16"),
+    ({"ranks": 0.1}, "ranks 0.1: allowed are None and a policy"),
+    ({"device": "abacus"}, "device 'abacus': allowed are auto, cpu, cuda"),
+    ({"device": "meta"}, "device 'meta': allowed are auto, cpu, cuda"),
+    ({"device": "cuda:99"}, "device 'cuda:99': this machine has"),
+    ({"learning_rate": 0.1}, "unknown setting 'learning_rate': known are epochs, batch_size, optimizer, lr,"),
+    ({"ranks": Budget(0.999)}, "budget 0.999 cannot be met"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG)
+def test_a_wrong_setting_is_refused_before_anything_moves(settings: dict[str, Any], message: str) -> None:
+    model = network()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(TuckerlabError) as caught:
+        train(model, **settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_recipe_is_changed_by_name_and_told_in_plain_values() -> None:
+    recipe = Recipe(epochs=2, ranks=Tolerance(0.2))
+    settings = json.loads(json.dumps(recipe.settings()))
+    assert settings == recipe.settings()
+    assert (settings["epochs"], "tau=0.2" in settings["ranks"]) == (2, True)
+    assert fit(network(), images(64), recipe, epochs=1, progress=False, device="cpu").total_epochs == 1
+    assert recipe.epochs == 2
+
+
+def test_devices_by_name() -> None:
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("policy", [None, Fixed(), Fixed(0.5), Tolerance(0.99), Budget(0.5)])
+def test_what_can_be_reached_is_not_refused(policy: RankPolicy | None) -> None:
+    check_reachable(network(), policy)
+
+
+def test_frozen_layers_and_dense_convolutions_count_against_a_budget() -> None:
+    model = network()
+    check_reachable(model, Budget(0.8))
+    for layer in model.modules():
+        if isinstance(layer, TuckerLayer):
+            layer.requires_grad_(False)
+    with pytest.raises(RankError, match=r"at most .* can be removed here"):
+        check_reachable(model, Budget(0.8))
+    with pytest.raises(RankError, match="at most 0 can be removed"):
+        check_reachable(network(tucker=False), Budget(0.8))
