@@ -56,7 +56,12 @@ def save(
     >>> save(Path(tempfile.mkdtemp()) / "linear.safetensors", nn.Linear(2, 3), facts={"epoch": 4})
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    header: dict[str, Any] = {"format": FORMAT, "spec": getattr(model, "spec", None), "tucker": _tucker(model)}
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "spec": getattr(model, "spec", None),
+        "tucker": _tucker(model),
+        "dense": _dense(model),
+    }
     if optimizer is not None:
         state = optimizer.state_dict()
         header["optimizer"] = {key: value for key, value in state.items() if key != "state"}
@@ -114,6 +119,13 @@ def _tucker(model: nn.Module) -> dict[str, list[int]]:
     return {name: list(m.modes) for name, m in model.named_modules() if isinstance(m, TuckerLayer)}
 
 
+def _dense(model: nn.Module) -> dict[str, str]:
+    """Why each layer has stayed dense, by name: `summary` shows it."""
+    return {
+        name: m.dense_because for name, m in model.named_modules() if isinstance(m.__dict__.get("dense_because"), str)
+    }
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; give the path of a checkpoint (.safetensors)")
@@ -141,6 +153,9 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
         names = [name for name, factorized in header["tucker"].items() if (len(factorized) > 2) == (modes == "all")]
         if names:
             tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
+    for name, layer in model.named_modules():
+        if name in header["dense"]:
+            setattr(layer, "dense_because", header["dense"][name])  # noqa: B010 (a note on a module of torch)
     with torch.random.fork_rng(devices=[]):
         return materialize(model)
 

@@ -122,7 +122,9 @@ def to_plain(module: nn.Module) -> nn.Module:
     A Tucker convolution becomes three ordinary ones, a linear layer two or three; where multiplying a factor into the
     core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes and there is one layer less.
     """
-    return _converted(module, _plain)
+    plain = _converted(module, _plain)
+    vars(plain).pop("spec", None)  # it would rebuild another network
+    return plain
 
 
 def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:

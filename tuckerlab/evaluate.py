@@ -15,6 +15,7 @@ from torch import nn
 
 from tuckerlab.augment import batches
 from tuckerlab.datasets import ImageData
+from tuckerlab.undisturbed import undisturbed
 
 BATCH = 512
 
@@ -34,11 +35,9 @@ def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -
     >>> _ = evaluate(model, load_data("digits")); model.training
     True
     """
-    training = model.training
-    model.eval()
     loss = torch.zeros((), device=data.test_images.device)
     correct = torch.zeros((), device=data.test_images.device)
-    with torch.inference_mode():
+    with undisturbed(model, training=False), torch.inference_mode():
         for images, labels in batches(data.test_images, data.test_labels, BATCH):
             inputs = data.normalize(images)
             if channels_last:
@@ -46,5 +45,4 @@ def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -
             logits = model(inputs)
             loss += F.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
-    model.train(training)
     return Result(loss.item() / len(data.test_labels), correct.item() / len(data.test_labels))

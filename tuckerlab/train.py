@@ -160,6 +160,7 @@ class _Trainer:
         self.augment = default_augmentation(data) if recipe.augmentation else None
         self.loss, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)
         self.order: tuple[int, Tensor] | None = None
+        self._add_ranks(0)  # where the ranks started
 
     def step(self) -> None:
         """One optimizer step on the next batch."""
@@ -214,12 +215,7 @@ class _Trainer:
             "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
             "conv_compression": counts.conv_compression, "compression": counts.compression,
         })  # fmt: skip
-        run.ranks.extend(
-            {"epoch": epoch, "step": run.step, "layer": name, "mode": mode, "size": layer.shape[mode], "rank": rank}
-            for name, layer in run.model.named_modules()
-            if isinstance(layer, TuckerLayer)
-            for mode, rank in zip(layer.modes, layer.ranks, strict=True)
-        )
+        self._add_ranks(epoch)
         self.loss.zero_()
         self.correct.zero_()
 
@@ -255,6 +251,15 @@ class _Trainer:
                 f"{self.checkpoint}: of a run with other settings: {'; '.join(other)}; give another path, or begin "
                 "anew (resume=False)"
             )
+
+    def _add_ranks(self, epoch: int) -> None:
+        run = self.run
+        run.ranks.extend(
+            {"epoch": epoch, "step": run.step, "layer": name, "mode": mode, "size": layer.shape[mode], "rank": rank}
+            for name, layer in run.model.named_modules()
+            if isinstance(layer, TuckerLayer)
+            for mode, rank in zip(layer.modes, layer.ranks, strict=True)
+        )
 
     def _has_final_ranks(self) -> bool:
         """Whether the schedule of the ranks is over: a run that stops before has not become as small as was asked."""
