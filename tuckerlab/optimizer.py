@@ -1,7 +1,7 @@
 """The optimizer on the manifold of Tucker tensors: step, adaptation cycle, and the replacement of parameters.
 
 >>> from tuckerlab import Tolerance, TuckerLinear, TuckerSGD
->>> _, model = torch.manual_seed(0), TuckerLinear(20, 10, ranks=2)
+>>> _, model = torch.manual_seed(1), TuckerLinear(20, 10, ranks=2)
 >>> optimizer = TuckerSGD(model, lr=0.1, ranks=Tolerance(0.1, steps=0), adapt_every=1)
 >>> model(torch.randn(8, 20)).square().mean().backward()
 >>> optimizer.step()
