@@ -391,7 +391,8 @@ def test_with_momentum_ours_keeps_up_with_the_dense_weight(kind: str, teacher: s
     dense = task.dense_losses(lr, 100, momentum=0.9)
     ours = task.losses(lambda layer: TuckerSGD(layer, lr=lr, momentum=0.9), 100)
     assert max(ours) <= 1.001 * ours[0]
-    assert ours[-1] < 10 * dense[-1] < 1e-4 * dense[0]
+    assert dense[-1] < 1e-4 * dense[0]
+    assert ours[-1] < 5 * dense[-1]
 
 
 @pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])
