@@ -97,18 +97,18 @@ def test_steps_without_a_rank_change_compile_nothing(backend: Backend) -> None:
     assert (backend.graphs, backend.runs) == (1, 5)
 
 
-@pytest.mark.xfail(reason="the sizes of parameters are static to dynamo, so that each rank change recompiles")
-def test_after_many_rank_changes_the_model_is_still_compiled(backend: Backend) -> None:
-    """dynamo gives up after 8 recompilations (torch.compiler.config.recompile_limit), so ranks must become symbols."""
+def test_with_parameters_of_any_size_many_rank_changes_cost_one_compilation_in_all(backend: Backend) -> None:
+    """By default dynamo compiles anew for each size of a parameter, and gives up after 8 times; this setting helps."""
     net, input = network(), torch.randn(2, 16, 4, 4)
     optimizer = TuckerSGD(net, lr=0.01, momentum=0.9)
-    compiled = torch.compile(net, backend=backend)
-    train_step(compiled, net, optimizer, input)
-    for _ in range(12):
-        shrink(net)
+    with torch._dynamo.config.patch(force_parameter_static_shapes=False):
+        compiled = torch.compile(net, backend=backend)
         train_step(compiled, net, optimizer, input)
+        for _ in range(12):
+            shrink(net)
+            train_step(compiled, net, optimizer, input)
     assert backend.runs == 13
-    assert backend.graphs <= 3
+    assert backend.graphs == 2
 
 
 def test_ranks_that_adapt_while_a_compiled_model_trains(backend: Backend) -> None:

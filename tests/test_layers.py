@@ -222,7 +222,8 @@ def test_from_dense_keeps_within_its_tolerance(kind: str, tolerance: float) -> N
 
 def test_from_dense_by_ranks_is_the_best_matrix_of_that_rank() -> None:
     dense = nn.Linear(9, 7, dtype=torch.float64)
-    layer = TuckerLinear.from_dense(dense, ranks=(3, 3))
+    layer = TuckerLinear.from_dense(dense, ranks=3)
+    assert layer.ranks == (3, 3)
     values = torch.linalg.svdvals(dense.weight.detach())
     torch.testing.assert_close((layer.dense_weight() - dense.weight).norm(), values[3:].norm())
 
@@ -322,6 +323,8 @@ def test_copies_and_pickles_are_independent(kind: str) -> None:
         ((2, -1), "rank -1 in mode 1"),
         (True, "rank True in mode 0"),
         ((2.0, 2), "rank 2.0 in mode 0"),
+        (2.0, "rank 2.0 in mode 0"),
+        (None, "rank None in mode 0"),
         ((2, "2"), "rank '2' in mode 1"),
         ((2,), "1 ranks (2,) for 2 factorized modes (0, 1): give one each"),
         ((2, 2, 2), "3 ranks (2, 2, 2) for 2 factorized modes (0, 1)"),

@@ -49,7 +49,7 @@ class TuckerLinear(TuckerLayer):
 
     @classmethod
     def from_dense(
-        cls, dense: nn.Linear, *, ranks: Sequence[int] | None = None, tolerance: float | None = None
+        cls, dense: nn.Linear, *, ranks: int | Sequence[int] | None = None, tolerance: float | None = None
     ) -> Self:
         """The truncated SVD of a dense layer's weight, by `ranks` or by relative `tolerance`.
 
@@ -119,7 +119,7 @@ class TuckerConv(TuckerLayer):
         cls,
         dense: nn.modules.conv._ConvNd,
         *,
-        ranks: Sequence[int] | None = None,
+        ranks: int | Sequence[int] | None = None,
         tolerance: float | None = None,
         modes: str | Sequence[int] = "channels",
     ) -> Self:

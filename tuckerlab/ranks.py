@@ -67,6 +67,9 @@ class RankPolicy:
         if not 0 <= self.growth <= 1:
             raise RankError(f"growth {self.growth}: allowed are fractions from 0 (off) to 1 (ranks may double)")
         top = self.max_rank
+        for name, value in (("min_rank", self.min_rank), ("max_rank", top), ("multiple", self.multiple)):
+            if not isinstance(value, int) and not (name == "max_rank" and value is None):
+                raise RankError(f"{name} {value!r}: allowed are whole numbers from 1")
         if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
             raise RankError(
                 f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "

@@ -62,7 +62,7 @@ class TuckerLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.modes = tuple(shape), factorized_modes(len(shape), modes)
-        ranks = (ranks,) * len(self.modes) if isinstance(ranks, int) else tuple(ranks)
+        ranks = self._each(ranks)
         check_ranks(self.shape, self.modes, ranks)
         core_shape = list(self.shape)
         for mode, rank in zip(self.modes, ranks, strict=True):
@@ -140,10 +140,15 @@ class TuckerLayer(nn.Module):
         """
         return self.point.dense()
 
+    def _each(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
+        """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
+        return tuple(ranks) if isinstance(ranks, Sequence) else (ranks,) * len(self.modes)
+
     def _from_weight(
-        self, weight: Tensor, bias: Tensor | None, ranks: Sequence[int] | None, tolerance: float | None
+        self, weight: Tensor, bias: Tensor | None, ranks: int | Sequence[int] | None, tolerance: float | None
     ) -> Self:
-        core, factors = truncate(weight.detach(), self.modes, ranks=ranks, tolerance=tolerance)
+        each = None if ranks is None else self._each(ranks)
+        core, factors = truncate(weight.detach(), self.modes, ranks=each, tolerance=tolerance)
         self.assign(Point(core, tuple(factors), self.modes))
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         return self
