@@ -18,6 +18,8 @@ settings.register_profile(
 settings.register_profile("explore", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
+torch.set_num_threads(1)  # the tensors of tests are small, and test processes run beside each other
+
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:

@@ -520,3 +520,19 @@ def test_fixed_ranks_reproduce_a_model_for_a_checkpoint() -> None:
     assert [m.ranks for m in model.modules() if isinstance(m, TuckerLayer)] == [
         m.ranks for m in saved.modules() if isinstance(m, TuckerLayer)
     ]
+
+
+def test_by_default_nothing_stores_more_than_it_did() -> None:
+    model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
+    for layer in tuckerize(model):
+        assert not isinstance(layer, TuckerLinear) or 0.85 * layer.dense_numel < layer.stored_numel <= layer.dense_numel
+
+
+def test_materialize_leaves_alone_what_has_weights() -> None:
+    with torch.device("meta"):
+        empty = nn.Linear(4, 3)
+    there = nn.Linear(3, 2)
+    weight = there.weight.detach().clone()
+    model = materialize(nn.Sequential(empty, there))
+    assert not model[0].weight.is_meta
+    assert torch.equal(model[1].weight, weight)

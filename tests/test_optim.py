@@ -470,7 +470,7 @@ def test_both_train_a_classifier_of_digits(name: str) -> None:
         (lambda m: TuckerSGD(m, momentum=1.0), "momentum 1.0: allowed are numbers from 0 up to, not including, 1"),
         (lambda m: TuckerSGD(m, weight_decay=-1), "weight_decay -1"),
         (lambda m: TuckerSGD(m, nesterov=True), "nesterov=True with momentum 0: give a momentum above 0"),
-        (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are 1 and above"),
+        (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are whole numbers from 1"),
         (lambda m: TuckerAdamW(m, lr=-1), "lr -1"),
         (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), "betas[0] 1.0"),
         (lambda m: TuckerAdamW(m, betas=(0.9, -0.1)), "betas[1] -0.1"),

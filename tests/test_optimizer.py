@@ -126,13 +126,13 @@ def test_a_list_of_modules_and_parameters_is_one_group(make: Any) -> None:
 @makers
 def test_a_group_added_later_trains_and_adapts(make: Any) -> None:
     model = network()
-    optimizer = make(model[:6], ranks=Tolerance(0.5, steps=0), adapt_every=2)
+    optimizer = make(model[:6], ranks=Tolerance(0.5, growth=0.0, steps=0), adapt_every=2)
     train(model, optimizer, 2)
     before = values_of(model[6:])
     optimizer.add_param_group({"params": model[6:], "lr": 0.01})
     train(model, optimizer, 4)
     assert optimizer.param_groups[1]["lr"] == 0.01
-    assert model[6].ranks != (4, 4)
+    assert model[6].ranks < (4, 4)
     assert not torch.equal(model[8].weight, before[-2])
 
 
@@ -532,3 +532,23 @@ def test_a_weight_that_is_not_finite_is_named() -> None:
         DivergedError, match=r"the weight of TuckerLinear\(5, 4.* is not finite: lower the learning rate"
     ):
         optimizer.adapt()
+
+
+def test_a_core_or_a_factor_is_not_taken_for_a_dense_parameter() -> None:
+    model = network()
+    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    with pytest.raises(TuckerlabError, match="holds the core or a factor of a Tucker layer as a tensor"):
+        TuckerSGD([{"params": decayed}])
+
+
+def test_biases_may_have_a_group_of_their_own() -> None:
+    model = network()
+    biases = [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
+    optimizer = TuckerSGD([{"params": biases, "weight_decay": 0.0}, {"params": model}], lr=0.1, weight_decay=0.1)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+    assert len(optimizer.param_groups[0]["params"]) == len(biases)
+
+
+def test_what_is_no_rank_policy_is_refused() -> None:
+    with pytest.raises(TuckerlabError, match=r"ranks 0\.1: allowed are Tolerance"):
+        TuckerSGD(network(), ranks=0.1)  # type: ignore[arg-type]

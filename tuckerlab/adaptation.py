@@ -1,5 +1,6 @@
 """From a point to one of other ranks, and what travels along: truncation, growth, and the transport of tangent vectors.
 
+>>> from tuckerlab.manifold import mode_roots, random_point
 >>> point = random_point((6, 5), (0, 1), (3, 3))
 >>> smaller = truncated(point, (2, 2))
 >>> transport = Transport(point, mode_roots(point), smaller, mode_roots(smaller))
@@ -12,14 +13,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tuckerlab.manifold import Point, Tangent, mode_roots, orthonormalize, outside, random_point  # noqa: F401 (two for the examples)
+from tuckerlab.manifold import Point, Tangent, orthonormalize, outside
 from tuckerlab.tensor import feasible_ranks, fold, left_singular, multi_mode_product, unfold
 
 
 class Transport:
     """Carries tangent vectors from one point to another, whose ranks may differ, by orthogonal projection.
 
-    >>> from tuckerlab.manifold import embed, partial_gradients, project
+    >>> from tuckerlab.manifold import embed, mode_roots, partial_gradients, project, random_point
     >>> old = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
     >>> roots = mode_roots(old)
     >>> tangent = project(old, *partial_gradients(old, torch.randn(6, 5, dtype=torch.float64)), roots)
@@ -55,6 +56,7 @@ class Transport:
     def squares(self, moments: Tangent) -> Tangent:
         """Second moments (entrywise, not negative) in the new coordinates.
 
+        >>> from tuckerlab.manifold import mode_roots, random_point
         >>> point = random_point((6, 5), (0, 1), (2, 2))
         >>> roots = mode_roots(point)
         >>> ones = Tangent(torch.ones(2, 2), (torch.ones(6, 2), torch.ones(5, 2)))
@@ -81,6 +83,7 @@ class Transport:
 def truncated(point: Point, ranks: Sequence[int]) -> Point:
     """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
 
+    >>> from tuckerlab.manifold import random_point
     >>> truncated(random_point((6, 5), (0, 1), (3, 3)), (2, 2)).core.shape
     torch.Size([2, 2])
     """
@@ -94,7 +97,7 @@ def truncated(point: Point, ranks: Sequence[int]) -> Point:
 def grown(point: Point, tangent: Tangent, ranks: Sequence[int]) -> Point:
     """The same tensor with factors extended, up to `ranks`, by the strongest directions of K̇_i; zeros in the core.
 
-    >>> from tuckerlab.manifold import partial_gradients, project
+    >>> from tuckerlab.manifold import mode_roots, partial_gradients, project, random_point
     >>> point = random_point((6, 5), (0, 1), (2, 2))
     >>> tangent = project(point, *partial_gradients(point, torch.randn(6, 5)), mode_roots(point))
     >>> larger = grown(point, tangent, (3, 3))

@@ -156,6 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _stopped()
     except PermissionError as error:
         return _complain(f"no permission for {error.filename}: choose another folder or change who may write")
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        return _complain(f"{error.filename}: cannot be read or made ({error.strerror}): choose another path")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "tuckerlab"):

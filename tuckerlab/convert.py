@@ -12,6 +12,7 @@ What cannot or should not be factorized stays as it is, and carries the reason a
 import copy
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +50,9 @@ def tuckerize(
     include: names or patterns ("features.*") of the layers to factorize. By default all but the first and the last
     layer with weights: they read the input and write the classes, and are seldom worth it.
     exclude: names or patterns that stay dense, whatever `include` says.
-    ranks: a policy, or a fraction of each mode (0.5 for Fixed(0.5)); the default keeps 70 % of each, a good start for
-    training. Trained weights are approximated (truncated HOSVD); an untrained network starts from the leading singular
+    ranks: a policy, or a fraction of each mode (0.5 for Fixed(0.5)). The default keeps 70 % of each mode, a good start
+    for training, or less where core and factors would store more than the dense weight (matrices).
+    Trained weights are approximated (truncated HOSVD); an untrained network starts from the leading singular
     subspaces of its own initialisation (spectral initialisation, Khodak et al., ICLR 2021). A module on the "meta"
     device has no weights: its Tucker layers stay there until `materialize` makes them, random and small from the start.
 
@@ -69,7 +71,10 @@ def tuckerize(
             setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
             other += layer.weight.numel() if isinstance(layer, nn.modules.conv._ConvNd) else 0
     spectra = [_spectrum(layer, modes, policy) for _, layer in chosen]
-    for (_, layer), layer_ranks in zip(chosen, policy.choose(spectra, other=other), strict=True):
+    found = policy.choose(spectra, other=other)
+    if ranks is None:
+        found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
+    for (_, layer), layer_ranks in zip(chosen, found, strict=True):
         module = _replaced(module, layer, _factorized(layer, layer_ranks, modes))
     return module
 
@@ -83,15 +88,18 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
     >>> model[1].ranks
     (1, 1)
 
-    With `tuckerize` in between, the full weights never exist. Raises TuckerlabError if a module has parameters or
-    buffers of its own but no `reset_parameters` to initialise them.
+    With `tuckerize` in between, the full weights never exist. What has weights already keeps them. Raises
+    TuckerlabError if a module has parameters or buffers of its own but no `reset_parameters` to initialise them.
     """
-    module.to_empty(device=device)
     for part in module.modules():
+        own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+        if not any(tensor.is_meta for tensor in own):
+            continue
+        part.to_empty(device=device, recurse=False)
         reset = getattr(part, "reset_parameters", None)
         if callable(reset):
             reset()
-        elif any(True for _ in part.parameters(recurse=False)) or any(True for _ in part.buffers(recurse=False)):
+        else:
             raise TuckerlabError(
                 f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
             )
@@ -110,7 +118,7 @@ def to_dense(module: nn.Module) -> nn.Module:
 
 
 def to_plain(module: nn.Module) -> nn.Module:
-    """A copy with torch.nn modules only, of the same function and no larger: it runs where tuckerlab is not installed.
+    """A copy with torch.nn modules only, of the same function: it runs where tuckerlab is not installed.
 
     >>> to_plain(nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(8, 8), padding=1)))[0]
     Sequential(
@@ -119,8 +127,9 @@ def to_plain(module: nn.Module) -> nn.Module:
       (2): Conv2d(8, 64, kernel_size=(1, 1), stride=(1, 1))
     )
 
-    A Tucker convolution becomes three ordinary ones, a linear layer two or three; where multiplying a factor into the
-    core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes and there is one layer less.
+    A Tucker convolution becomes three ordinary ones, a linear layer two. Where multiplying a factor of a channel mode
+    into the core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes, and a layer with
+    it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart.
     """
     plain = _converted(module, _plain)
     vars(plain).pop("spec", None)  # it would rebuild another network
@@ -206,6 +215,12 @@ def _spectrum(layer: Dense, modes: str, policy: RankPolicy) -> Spectrum:
     else:
         values = tuple(left_singular(unfold(weight, mode))[1].cpu() for mode in factorized)
     return Spectrum(tuple(weight.shape), factorized, values)
+
+
+def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[int, ...]:
+    while spectrum.stored(ranks) > prod(spectrum.shape) and max(ranks) > 1:
+        ranks = tuple(max(1, int(0.98 * rank)) for rank in ranks)
+    return ranks
 
 
 def _factorized(layer: Dense, ranks: tuple[int, ...], modes: str) -> TuckerLayer:

@@ -10,7 +10,6 @@ Each network is `features` (convolutions, each with batch norm and therefore wit
 At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by default.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
@@ -71,8 +70,8 @@ def build(
     for what, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise TuckerlabError(f"{what} {value!r}: it must be a whole number, 1 or more")
-    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
-        raise TuckerlabError(f"width {width!r}: it must be a number above 0 (1 is the published width)")
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= 100:
+        raise TuckerlabError(f"width {width!r}: it must be a number above 0 and up to 100 (1 is the published width)")
     architecture = MODELS[name]
     if image_size < architecture.smallest:
         fitting = [other for other, entry in MODELS.items() if entry.smallest <= image_size]

@@ -29,8 +29,10 @@ class TuckerSGD(TuckerOptimizer):
     >>> from tuckerlab import TuckerLinear
     >>> optimizer = TuckerSGD(TuckerLinear(20, 10, ranks=4), lr=0.1, momentum=0.9, nesterov=True)
 
-    The momentum is a tangent vector, transported by projection. Weight decay acts on the core alone, which is Frobenius
-    decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly the dense network's.
+    The momentum is a tangent vector: along a step it keeps its coordinates (`manifold.carried`), when ranks adapt it
+    is projected (`adaptation.Transport`). It is kept with momentum 0 too, since ranks grow along it. Weight decay acts
+    on the core alone, which is Frobenius decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly
+    the dense network's.
     """
 
     vectors = ("momentum_buffer",)
@@ -87,10 +89,11 @@ class TuckerAdamW(TuckerOptimizer):
     >>> optimizer = TuckerAdamW(TuckerLinear(20, 10, ranks=4), lr=1e-3, weight_decay=0.05)
 
     Adam scales each coordinate by its own second moment, so it needs a basis; here it is the orthonormal coordinates of
-    the tangent space. These move with the factors: from step to step and when ranks adapt, first moments are projected
-    like any tangent vector, and second moments follow a change of basis T with its entrywise square T∘T, which is
-    exact for uncorrelated coordinates and keeps their sum (see `adaptation.Transport.squares`). New directions
-    start at the mean second moment. Weight decay is decoupled and acts on the core.
+    the tangent space. Along a step both moments keep their coordinates, as the basis moves smoothly. When ranks adapt
+    the basis changes: first moments are projected like any tangent vector, and second moments follow a change of
+    basis T with its entrywise square T∘T, which is exact for uncorrelated coordinates and keeps their sum
+    (`adaptation.Transport.squares`). New directions start at the mean second moment. Weight decay is decoupled and
+    acts on the core.
     """
 
     vectors = ("exp_avg",)

@@ -26,7 +26,7 @@ from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.manifold import Point, Tangent, carried, mode_roots, project, retract
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.tensor import left_singular, unfold
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.weight import TuckerLayer, is_tucker
 
 Parameters = Sequence[nn.Parameter]
 Entry = nn.Module | nn.Parameter
@@ -43,10 +43,9 @@ class TuckerOptimizer(Optimizer):
     must be made anew after one, or be given `Fixed()` ranks.
     """
 
-    vectors: ClassVar[
-        tuple[str, ...]
-    ]  # names of the state that transforms as a tangent vector; the first drives growth
-    squares: ClassVar[tuple[str, ...]] = ()  # … and as entrywise second moments
+    # names of the state that is a tangent vector (the first drives growth), and of entrywise second moments
+    vectors: ClassVar[tuple[str, ...]]
+    squares: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -61,8 +60,10 @@ class TuckerOptimizer(Optimizer):
                 f"{type(self).__name__} was given {len(groups)} tensors (model.parameters()?): give it the model, "
                 "or param groups with modules, so that it knows which parameters form one Tucker weight"
             )
-        if adapt_every < 1:
-            raise TuckerlabError(f"adapt_every {adapt_every}: allowed are 1 and above")
+        if isinstance(adapt_every, bool) or not isinstance(adapt_every, int) or adapt_every < 1:
+            raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
+        if not isinstance(ranks, RankPolicy | None):
+            raise TuckerlabError(f"ranks {ranks!r}: allowed are Tolerance(tau), Budget(compression) and Fixed()")
         self.ranks: RankPolicy = ranks or Fixed()
         self.adapt_every = adapt_every
         self.steps = 0
@@ -70,6 +71,9 @@ class TuckerOptimizer(Optimizer):
         self._held: dict[TuckerLayer, Parameters] = {}
         self._dense_convolutions: set[nn.Parameter] = set()
         super().__init__(groups, defaults)
+        trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
+        flat = [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in trained]
+        self.ranks.choose(flat, other=other)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
@@ -82,9 +86,20 @@ class TuckerOptimizer(Optimizer):
                     "modules and dense parameters"
                 )
         modules = [module for entry in entries if isinstance(entry, nn.Module) for module in entry.modules()]
-        parameters = [p for e in entries for p in (e.parameters() if isinstance(e, nn.Module) else [e])]
+        if any(isinstance(entry, Tensor) and is_tucker(entry) for entry in entries):
+            raise TuckerlabError(
+                "a param group holds the core or a factor of a Tucker layer as a tensor: give the layer, or a module "
+                "around it, so that its parameters move together"
+            )
+        layers = [m for m in dict.fromkeys(modules) if isinstance(m, TuckerLayer) and m not in self._held]
+        taken = {p for group in self.param_groups for p in group["params"]}  # a module adds what is left of it
+        inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
+        parameters = [*inside, *(e for e in entries if isinstance(e, Tensor))]
+        if entries and not parameters:
+            raise TuckerlabError(
+                "nothing is left for a param group: its parameters are in more than one parameter group"
+            )
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
-        layers = [module for module in dict.fromkeys(modules) if isinstance(module, TuckerLayer)]
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
         dense = [module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd)]
@@ -103,7 +118,7 @@ class TuckerOptimizer(Optimizer):
                 loss = closure()
         self._notice_replaced()
         self._check_gradients()
-        with self._no_autocast():
+        with self._full_precision():
             for group, layers in zip(self.param_groups, self._layers, strict=True):
                 tucker = {p for layer in layers for p in self._held[layer]}
                 self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
@@ -125,11 +140,8 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         if self.ranks == Fixed():
             return
-        pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
-        frozen = [layer for layer, _ in pairs if not layer.core.requires_grad]
-        pairs = [(layer, group) for layer, group in pairs if layer.core.requires_grad]
-        other = sum(w.numel() for w in self._dense_convolutions) + sum(layer.stored_numel for layer in frozen)
-        with self._no_autocast():
+        pairs, other = self._counted()
+        with self._full_precision():
             spectra = [_spectrum(layer) for layer, _ in pairs]
             chosen = self.ranks.choose(spectra, step=self.steps if grow else None, other=other)
             for (layer, group), ranks in zip(pairs, chosen, strict=True):
@@ -175,9 +187,11 @@ class TuckerOptimizer(Optimizer):
 
     # --- the step ----------------------------------------------------------------------------------------------------
 
-    def _no_autocast(self) -> ExitStack:
-        """Whoever has the whole loop under autocast: a step in half precision would leave the manifold."""
+    def _full_precision(self) -> ExitStack:
+        """No autocast, no TF32: a step in a lower precision, as a whole loop may have it, would leave the manifold."""
         stack = ExitStack()
+        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        torch.set_float32_matmul_precision("highest")
         for device in {p.device.type for group in self.param_groups for p in group["params"]}:
             stack.enter_context(torch.autocast(device, enabled=False))
         return stack
@@ -221,6 +235,13 @@ class TuckerOptimizer(Optimizer):
         for parameter, value in zip(self._held[layer], (tangent.core, *tangent.factors), strict=True):
             self.state[parameter][name] = value
 
+    def _counted(self) -> tuple[list[tuple[TuckerLayer, dict[str, Any]]], int]:
+        """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
+        pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
+        frozen = sum(layer.stored_numel for layer, _ in pairs if not layer.core.requires_grad)
+        dense = sum(weight.numel() for weight in self._dense_convolutions)
+        return [(layer, group) for layer, group in pairs if layer.core.requires_grad], dense + frozen
+
     # --- parameters that have been replaced --------------------------------------------------------------------------
 
     def _notice_replaced(self) -> None:
@@ -241,7 +262,7 @@ class TuckerOptimizer(Optimizer):
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        on_host = [g for g in gradients if g.device.type == "cpu"]
+        on_host = [g for g in gradients if g.device.type == "cpu" and not g.is_sparse]
         if on_host and not torch.stack(torch._foreach_norm(on_host)).isfinite().all():
             raise DivergedError(
                 f"a gradient is not finite at optimizer step {self.steps + 1}: nothing has been changed; lower the "

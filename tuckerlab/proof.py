@@ -46,7 +46,7 @@ from tuckerlab.record import Records, provenance
 from tuckerlab.run import Run
 from tuckerlab.train import check_reachable, fit, resolve_device
 
-FIRST_RANKS = 0.8  # of each mode: start large and come down, see the table in the README
+FIRST_RANKS = 0.8  # of each mode: start large and come down
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
@@ -130,6 +130,7 @@ def run_poc(
 
     contenders = {"dense": None, **{_label(policy): policy for policy in policies}}
     unfinished = {label: folder / f"{_slug(label)}.training.safetensors" for label in contenders}
+    folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     runs = {}
     for label, ranks in contenders.items():
         network = _network(spec, recipe.seed, tucker=ranks is not None)

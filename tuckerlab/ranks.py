@@ -52,7 +52,8 @@ class RankPolicy:
     """What all policies share.
 
     growth: at each adaptation every mode grows by this fraction of its rank (at least 1); 0 switches growth off.
-    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it (8 suits the tensor cores of a GPU).
+    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it where there is
+    room (8 suits the tensor cores of a GPU).
     steps: optimizer steps over which the policy comes down to its target; None is 60 % of the run under `fit`, which
     knows its length, and 1 000 steps in a loop of your own; 0 is at once.
     """
@@ -112,9 +113,9 @@ class RankPolicy:
             top = min(present, self.max_rank or present)
             needed = min(max(rank, self.min_rank), top)
             rounded = self._rounded(needed)
-            if rounded > top:  # the multiple below; a mode too small for that keeps the rank it needs
+            if rounded > top:  # below a limit that was asked for; but never below what is needed for want of room
                 lower = top // self.multiple * self.multiple
-                rounded = lower if lower >= self.min_rank else needed
+                rounded = lower if top == self.max_rank and lower >= self.min_rank else needed
             limited.append(rounded)
         return feasible_ranks(spectrum.shape, spectrum.modes, limited)
 
@@ -131,7 +132,11 @@ class Fixed(RankPolicy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fraction is not None and not (isinstance(self.fraction, int | float) and 0 < self.fraction <= 1):
+        if self.growth:
+            raise RankError(f"Fixed(growth={self.growth}): fixed ranks do not grow; take Tolerance or Budget")
+        if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float | None):
+            raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
+        if self.fraction is not None and not 0 < self.fraction <= 1:
             raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """What a training run is made of: `Recipe`, one value to pass on, to store beside a checkpoint, and to compare.
 
+>>> from tuckerlab import Tolerance
 >>> Recipe(epochs=5, ranks=Tolerance(0.1)).settings()["ranks"].startswith("Tolerance")
 True
 """
@@ -14,9 +15,10 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.optim import TuckerAdamW, TuckerSGD
 from tuckerlab.optimizer import TuckerOptimizer
-from tuckerlab.ranks import RankPolicy, Tolerance  # noqa: F401 (Tolerance: the example above)
+from tuckerlab.ranks import RankPolicy
 
-ADAPTATIONS = 100  # rank adaptations in a run, where adapt_every is not given
+ADAPTATIONS = 100  # rank adaptations in a run, where adapt_every is not given …
+LEAST_EVERY = 10  # … but not more often: an adaptation costs about two steps, and new directions need time
 CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("onecycle", "cosine", "constant"),
@@ -29,7 +31,8 @@ class Recipe:
     """The settings that decide a run's outcome, together with its model, data and device.
 
     optimizer: "sgd" with Nesterov momentum, or "adamw" (lr is then a matter of 1e-3). ranks: how ranks go on; None
-    leaves them as they are. adapt_every: optimizer steps between rank adaptations; None is a hundredth of the run.
+    leaves them as they are. adapt_every: optimizer steps between rank adaptations; None is a hundredth of the run, at
+    least 10.
     schedule: "onecycle", "cosine" or "constant". precision: "fp32", "bf16", "fp16", or "auto": bf16 on CUDA, fp32
     elsewhere. augmentation: random shifts and flips as suit the data. patience: stop when the accuracy on a held-out
     tenth of the training images has not improved for so many epochs, counted from where the ranks' schedule is over.
@@ -59,7 +62,7 @@ class Recipe:
             value = getattr(self, name)
             if value is None and name in ("adapt_every", "patience"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
                 raise TuckerlabError(f"{name} {value!r}: allowed are whole numbers from {least}")
         tops = {"lr": math.inf, "momentum": 1, "weight_decay": math.inf, "label_smoothing": 1}
         for name, top in tops.items():
@@ -79,7 +82,7 @@ class Recipe:
 
     def make_optimizer(self, model: torch.nn.Module, total_steps: int) -> TuckerOptimizer:
         """The optimizer for a run of so many steps; a dense network takes plain SGD or AdamW steps in it."""
-        every = self.adapt_every or max(1, total_steps // ADAPTATIONS)
+        every = self.adapt_every or max(LEAST_EVERY, total_steps // ADAPTATIONS)
         ranks = None if self.ranks is None else self.ranks.over(total_steps)
         if self.optimizer == "adamw":
             return TuckerAdamW(model, self.lr, weight_decay=self.weight_decay, ranks=ranks, adapt_every=every)

@@ -31,7 +31,7 @@ from tuckerlab.datasets import ImageData
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters
-from tuckerlab.ranks import RankPolicy, Spectrum, Tolerance  # noqa: F401 (Tolerance: an example)
+from tuckerlab.ranks import RankPolicy, Spectrum
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
 from tuckerlab.weight import TuckerLayer
@@ -124,6 +124,7 @@ def resolve_device(name: str) -> torch.device:
 def check_reachable(model: nn.Module, ranks: RankPolicy | None) -> None:
     """RankError for a budget that this network cannot meet even with every rank at its minimum.
 
+    >>> from tuckerlab import Tolerance
     >>> check_reachable(nn.Conv2d(3, 8, 3), Tolerance(0.1))
     """
     layers = [m for m in model.modules() if isinstance(m, TuckerLayer)]

@@ -38,6 +38,16 @@ def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
     return numbers
 
 
+def is_tucker(parameter: Tensor) -> bool:
+    """Whether a tensor is the core or a factor of a Tucker layer, which an optimizer must not step alone.
+
+    >>> layer = TuckerLayer((8, 6), ranks=2)
+    >>> is_tucker(layer.core), is_tucker(layer.bias)
+    (True, False)
+    """
+    return "is_tucker" in vars(parameter)
+
+
 class TuckerLayer(nn.Module):
     """A layer with weight W = C ×_i U_i over `modes`: `core` C and `factors` U_i (n_i × r_i, orthonormal columns).
 
@@ -76,6 +86,7 @@ class TuckerLayer(nn.Module):
         self.core = nn.Parameter(torch.empty(core_shape, **options))
         for i, (mode, rank) in enumerate(zip(self.modes, ranks, strict=True)):
             setattr(self, f"factor{i}", nn.Parameter(torch.empty(self.shape[mode], rank, **options)))
+        self._mark()
         self.register_parameter("bias", nn.Parameter(torch.empty(self.shape[0], **options)) if bias else None)
         self.reset_parameters()
 
@@ -91,7 +102,9 @@ class TuckerLayer(nn.Module):
         fan_in = prod(self.shape[1:])
         self.core.normal_(std=(prod(self.shape) / (3 * fan_in * self.core.numel())) ** 0.5)
         for factor in self.factors:
-            nn.init.orthogonal_(factor)
+            factor.copy_(
+                nn.init.orthogonal_(torch.empty_like(factor, dtype=torch.float64))
+            )  # QR knows no half precision
         if self.bias is not None:
             self.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5)
 
@@ -130,7 +143,13 @@ class TuckerLayer(nn.Module):
         names = ["core", *(f"factor{i}" for i in range(len(self.modes)))]
         for name, value in zip(names, (point.core, *point.factors), strict=True):
             old = getattr(self, name)
-            setattr(self, name, nn.Parameter(value.detach().contiguous(), requires_grad=old.requires_grad))
+            new = value.detach().clone(memory_format=torch.contiguous_format)
+            setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
+        self._mark()
+
+    def _mark(self) -> None:
+        for parameter in (self.core, *self.factors):
+            vars(parameter)["is_tucker"] = True
 
     def dense_weight(self) -> Tensor:
         """The full weight W: for conversion and tests; neither training nor inference forms it.
