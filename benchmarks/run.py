@@ -19,9 +19,9 @@ from torch import nn
 
 from tuckerlab import Fixed, Tolerance, TuckerSGD, build, materialize, to_plain, tuckerize
 from tuckerlab.atomic import atomic_path
+from tuckerlab.device import resolve_device
 from tuckerlab.measure import Timing, count_parameters, interleave, training_memory
 from tuckerlab.record import provenance
-from tuckerlab.train import resolve_device
 
 ADAPT_EVERY = 50
 LIMITS = {  # what the project holds itself to

@@ -11,8 +11,20 @@ PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 FLOORS = [
     {"errors", "tensor", "manifold", "adaptation", "weight", "layers"},
     {"ranks", "optimizer", "optim", "convert"},
-    {"atomic", "augment", "checkpoint", "datasets", "evaluate", "measure", "memory", "models", "provenance", "recipe"}
-    | {"record", "run", "schema", "summarize", "timing", "train", "undisturbed"},
+    {
+        "atomic",
+        "augment",
+        "checkpoint",
+        "datasets",
+        "device",
+        "evaluate",
+        "measure",
+        "memory",
+        "models",
+        "provenance",
+        "recipe",
+    }
+    | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed"},
     {"figure", "finding", "plots", "proof"},
     {"__init__", "cli", "doctor", "harness", "notebook"},
 ]

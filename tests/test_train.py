@@ -35,10 +35,11 @@ from tuckerlab import (
     tuckerize,
 )
 from tuckerlab.datasets import ImageData
+from tuckerlab.device import resolve_device
+from tuckerlab.optim import TuckerSGD
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
-from tuckerlab.train import check_reachable, resolve_device
 
 EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
 RECIPES = {
@@ -522,16 +523,16 @@ def test_devices_by_name() -> None:
 
 @pytest.mark.parametrize("policy", [None, Fixed(), Fixed(0.5), Tolerance(0.99), Budget(0.5)])
 def test_what_can_be_reached_is_not_refused(policy: RankPolicy | None) -> None:
-    check_reachable(network(), policy)
+    TuckerSGD(network(), ranks=policy)
 
 
 def test_frozen_layers_and_dense_convolutions_count_against_a_budget() -> None:
     model = network()
-    check_reachable(model, Budget(0.8))
+    TuckerSGD(model, ranks=Budget(0.8))
     for layer in model.modules():
         if isinstance(layer, TuckerLayer):
             layer.requires_grad_(False)
     with pytest.raises(RankError, match=r"at most .* can be removed here"):
-        check_reachable(model, Budget(0.8))
+        TuckerSGD(model, ranks=Budget(0.8))
     with pytest.raises(RankError, match="at most 0 can be removed"):
-        check_reachable(network(tucker=False), Budget(0.8))
+        TuckerSGD(network(tucker=False), ranks=Budget(0.8))

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tuckerlab import checkpoint as checkpoints
 from tuckerlab.convert import materialize, to_plain, tuckerize
 from tuckerlab.datasets import ImageData, load_data
+from tuckerlab.device import resolve_device
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.figure import Picture
 from tuckerlab.finding import finding
@@ -44,7 +45,7 @@ from tuckerlab.ranks import Budget, RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records, provenance
 from tuckerlab.run import Run
-from tuckerlab.train import check_reachable, fit, resolve_device
+from tuckerlab.train import fit
 
 FIRST_RANKS = 0.8  # of each mode: start large and come down
 
@@ -121,7 +122,7 @@ def run_poc(
     spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels, "image_size": data.image_size}
     spec["width"] = width
     for policy in policies:
-        check_reachable(_on_meta(spec), policy)
+        replace(recipe, ranks=policy).make_optimizer(_on_meta(spec), 1)  # refuses a budget that cannot be met
     plan = {"spec": spec, "data": data.fingerprint, "recipe": recipe.settings(), "ranks": repr(policies)}
     digest = _digest({**plan, "device": place.type})
     folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest}"

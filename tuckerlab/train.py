@@ -28,10 +28,10 @@ from tqdm.auto import tqdm
 from tuckerlab import checkpoint as checkpoints
 from tuckerlab.augment import default_augmentation, epoch_order
 from tuckerlab.datasets import ImageData
+from tuckerlab.device import resolve_device
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters
-from tuckerlab.ranks import RankPolicy, Spectrum
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
 from tuckerlab.weight import TuckerLayer
@@ -101,41 +101,6 @@ def fit(
     return run
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, and the CPU elsewhere.
-
-    >>> resolve_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise TuckerlabError(f"device {name!r}: allowed are auto, cpu, cuda, cuda:0 …, mps")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
-    if (device.index or 0) >= there:
-        raise TuckerlabError(f"device {name!r}: this machine has {there} devices of that kind; take cpu or auto")
-    return device
-
-
-def check_reachable(model: nn.Module, ranks: RankPolicy | None) -> None:
-    """RankError for a budget that this network cannot meet even with every rank at its minimum.
-
-    >>> from tuckerlab import Tolerance
-    >>> check_reachable(nn.Conv2d(3, 8, 3), Tolerance(0.1))
-    """
-    layers = [m for m in model.modules() if isinstance(m, TuckerLayer)]
-    dense = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
-    trained = [layer for layer in layers if layer.core.requires_grad]
-    frozen = sum(layer.stored_numel for layer in layers if not layer.core.requires_grad)
-    spectra = [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m in trained]
-    if ranks is not None:
-        ranks.choose(spectra, other=dense + frozen)
-
-
 class _Trainer:
     """The state of a run between two steps, and what may be done with it."""
 
@@ -143,7 +108,6 @@ class _Trainer:
         self, model: nn.Module, data: ImageData, recipe: Recipe, device: torch.device, checkpoint: Path | None
     ) -> None:
         self.settings = {**recipe.settings(), "data": data.fingerprint}
-        check_reachable(model, recipe.ranks)
         if recipe.patience is not None:
             held = data.hold_out(HELD_OUT, recipe.seed)
             self.held = held.to(device)
