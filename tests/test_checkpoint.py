@@ -322,3 +322,16 @@ def test_a_dense_copy_of_a_tucker_network_is_a_network_of_its_own(tmp_path: Path
     path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
     save(path, to_dense(model))
     assert_same(state(load(path).model), state(to_dense(model)))
+
+
+@pytest.mark.parametrize("key", ["spec", "tucker", "dense", "facts"])
+def test_a_header_that_lacks_a_part(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save(path, nn.Linear(2, 3))
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["tuckerlab"])
+    del header[key]
+    weights = {f"model.{name}": value for name, value in nn.Linear(2, 3).state_dict().items()}
+    safetensors.torch.save_file(weights, path, metadata={"tuckerlab": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=f"its header lacks {key}"):
+        load(path, nn.Linear(2, 3))

@@ -141,6 +141,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     number = header.get("format") if isinstance(header, dict) else None
     if number != FORMAT:
         raise CheckpointError(f"{path}: format {number!r}; this version reads format {FORMAT}")
+    if missing := sorted({"spec", "tucker", "dense", "facts"} - header.keys()):
+        raise CheckpointError(f"{path}: its header lacks {', '.join(missing)}; write it anew with this version")
     return header, tensors
 
 
