@@ -154,17 +154,27 @@ class TuckerConv(TuckerLayer):
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, …) → (N, out_channels, …)."""
         kernel, ends = self._kernel_and_ends()
-        convolve = self._convolve
+        convolve, stride = self._convolve, self.stride
+        if self._only_picks_pixels:
+            # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as small
+            # ranks make it, is broken in oneDNN's AVX2 kernels: it hangs or returns wrong gradients (oneDNN issue 6035).
+            input = input[(..., *(slice(None, None, step) for step in stride))]
+            stride = (1,) * len(stride)
         if ends[1] is not None:
             input = convolve(input, _pointwise(ends[1].mT, kernel.dim()))
         if self.padding_mode == "zeros":
-            input = convolve(input, kernel, None, self.stride, self.padding, self.dilation)
+            input = convolve(input, kernel, None, stride, self.padding, self.dilation)
         else:  # the border is added after the projection, where there are fewer channels
             border = F.pad(input, self._border, mode=self.padding_mode)
-            input = convolve(border, kernel, None, self.stride, 0, self.dilation)
+            input = convolve(border, kernel, None, stride, 0, self.dilation)
         if ends[0] is not None:
             return convolve(input, _pointwise(ends[0], kernel.dim()), self.bias)
         return input if self.bias is None else input + self.bias.reshape(-1, *[1] * (kernel.dim() - 2))
+
+    @property
+    def _only_picks_pixels(self) -> bool:
+        """Whether this is a matrix on every so many pixels: the shortcut of a residual network."""
+        return max(self.kernel_size) == 1 and max(self.stride) > 1 and not any(self._border)
 
     def _kernel_and_ends(self) -> tuple[Tensor, list[Tensor | None]]:
         """The core with its spatial factors multiplied in, and the factors of the channel modes (None: not there)."""

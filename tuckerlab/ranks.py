@@ -193,9 +193,9 @@ class Budget(RankPolicy):
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """The largest ranks that meet this step's target; RankError where none can."""
-        target = self.compression * (1 - (1 - self.progress(step)) ** 3)
+        target = self.target(step)
         total = sum(prod(spectrum.shape) for spectrum in spectra) + other
-        turns = _removal_order(spectra)
+        turns = self.order(spectra)
 
         def ranks_after(removed: int) -> list[tuple[int, ...]]:
             return [
@@ -216,17 +216,29 @@ class Budget(RankPolicy):
             )
         return ranks_after(removed)
 
+    def target(self, step: int | None) -> float:
+        """The share of the weights that is to be gone at an optimizer step."""
+        return self.compression * (1 - (1 - self.progress(step)) ** 3)
 
-def _removal_order(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
-    """For each direction of each mode of each layer the turn at which it goes: the least energy first.
+    def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+        """For each direction of each mode of each layer the turn at which it goes."""
+        return removal_order(energies(spectra))
 
-    Of equal energies the one goes first that has more before it in its mode, so that equal modes shrink together.
+
+def energies(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+    """σ²/‖C‖² for each direction of each mode of each layer: the share of its weight's energy that it carries."""
+    return [[v.double().square() / v.double().square().sum().clamp(min=1e-300) for v in s.values] for s in spectra]
+
+
+def removal_order(scores: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """For each direction of each mode of each layer the turn at which it goes: the lowest score first.
+
+    Of equal scores the one goes first that has more before it in its mode, so that equal modes shrink together.
     """
-    energies = [[v.double().square() / v.double().square().sum().clamp(min=1e-300) for v in s.values] for s in spectra]
-    flat = [energy for layer in energies for energy in layer]
+    flat = [score for layer in scores for score in layer]
     if not flat:
         return []
-    places = torch.cat([torch.arange(len(energy), 0, -1) for energy in flat]).argsort(stable=True)
+    places = torch.cat([torch.arange(len(score), 0, -1) for score in flat]).argsort(stable=True)
     order = places[torch.cat(flat)[places].argsort(stable=True)]
-    turns = iter(torch.split(order.argsort(), [len(energy) for energy in flat]))
-    return [[next(turns) for _ in layer] for layer in energies]
+    turns = iter(torch.split(order.argsort(), [len(score) for score in flat]))
+    return [[next(turns) for _ in layer] for layer in scores]

@@ -1,0 +1,185 @@
+"""Which recipe compresses best: start ranks, schedule, score and weight decay of `Budget`, tried one at a time.
+
+    python benchmarks/recipe.py                      # all that are not there yet, then the table
+    python benchmarks/recipe.py --part 0/2           # every second one, for two processes side by side
+
+VGG16 at a quarter of its width, 16 000 images of CIFAR-10, 6 epochs, 95 % of the convolution weights removed: small
+enough for many runs on a CPU, and so a guide to the recipe, not a result about the method. Each variant changes one
+thing in the first one. A finished run is kept and not trained again; the record goes to data/results/recipe.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from tuckerlab import Budget, build, fit, load_data, materialize, tuckerize
+from tuckerlab.manifold import Tangent
+from tuckerlab.measure import count_parameters
+from tuckerlab.optim import TuckerSGD
+from tuckerlab.optimizer import TuckerOptimizer
+from tuckerlab.ranks import Spectrum, energies, removal_order
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records, provenance
+from tuckerlab.tensor import left_singular, unfold
+from tuckerlab.weight import TuckerLayer
+
+RATE, WIDTH, IMAGES, EPOCHS = 0.95, 0.25, 16_000, 6
+
+
+@dataclass(frozen=True)
+class Tried(Budget):
+    """A budget with the parts exchanged that the table is about."""
+
+    schedule: str = "cubic"
+    ramp: float = 0.6
+    score: str = "energy"
+    per_number: bool = False
+    trained: list[TuckerOptimizer] = field(default_factory=list, repr=False, compare=False)
+
+    def over(self, total_steps: int) -> "Tried":
+        return replace(self, steps=int(self.ramp * total_steps))
+
+    def target(self, step: int | None) -> float:
+        return self.compression * (self.progress(step) if self.schedule == "linear" else super().target(step) / RATE)
+
+    def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+        scores = energies(spectra) if self.score == "energy" or not self.trained else self.sensitivities()
+        if self.per_number:
+            scores = [
+                [score / freed(spectrum, i) for i, score in enumerate(layer)]
+                for spectrum, layer in zip(spectra, scores, strict=True)
+            ]
+        return removal_order(scores)
+
+    def sensitivities(self) -> list[list[Tensor]]:
+        """|σ ∂L/∂σ| of each direction, to first order, with the momentum as the gradient; falling in each mode."""
+        optimizer, found = self.trained[0], []
+        for layer, _ in optimizer._counted()[0]:
+            velocity = optimizer._state(layer, "momentum_buffer") or Tangent(torch.zeros_like(layer.core), ())
+            modes = []
+            for mode in layer.modes:
+                matrix = unfold(layer.core.detach(), mode)
+                vectors, _ = left_singular(matrix)
+                changes = (vectors.mT @ matrix * (vectors.mT @ unfold(velocity.core, mode))).sum(1)
+                modes.append(changes.abs().double().sort(descending=True).values.cpu())
+            found.append(modes)
+        return found
+
+
+def freed(spectrum: Spectrum, i: int) -> float:
+    """Numbers that go with one direction of the i-th factorized mode."""
+    ranks = list(spectrum.ranks)
+    ranks[i] -= 1
+    return spectrum.stored(spectrum.ranks) - spectrum.stored(ranks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedRecipe(Recipe):
+    """A recipe with a weight decay of its own for the cores."""
+
+    core_decay: float = 1.0
+
+    def make_optimizer(self, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        ordinary = super().make_optimizer(model, total_steps)
+        layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
+        if not layers or not isinstance(ordinary.ranks, Tried):
+            return ordinary
+        ordinary.ranks.trained.append(ordinary)
+        if self.core_decay == 1:
+            return ordinary
+        own = {id(p) for layer in layers for p in (layer.core, *layer.factors)}
+        rest = [p for p in model.parameters() if id(p) not in own]
+        groups: Any = [{"params": rest}, {"params": layers, "weight_decay": self.core_decay * self.weight_decay}]
+        options = {"ranks": ordinary.ranks, "adapt_every": ordinary.adapt_every}
+        optimizer = TuckerSGD(groups, self.lr, self.momentum, self.weight_decay, True, **options)
+        ordinary.ranks.trained[:] = [optimizer]
+        return optimizer
+
+
+VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the first Tucker network
+    "dense": {},
+    "start 70 %, cubic 60 %": {},
+    "start 30 %": {"start": 0.3},
+    "start 100 %": {"start": 1.0},
+    "cubic 30 %": {"ramp": 0.3},
+    "cubic 85 %": {"ramp": 0.85},
+    "linear 60 %": {"schedule": "linear"},
+    "energy per number": {"per_number": True},
+    "sensitivity": {"score": "sensitivity"},
+    "sensitivity per number": {"score": "sensitivity", "per_number": True},
+    "no decay of the core": {"core_decay": 0.0},
+    "4 x decay of the core": {"core_decay": 4.0},
+    "growth 10 %": {"growth": 0.1},
+}
+
+
+def run(name: str, seed: int, out: Path, threads: int) -> None:
+    """Trains one variant, and leaves its record in a folder of its own."""
+    folder = out / f"{name.replace(' ', '-').replace('%', 'p').replace(',', '')}-seed{seed}"
+    if (folder / "runs.parquet").exists():
+        return
+    torch.set_num_threads(threads)
+    data = load_data("cifar10").subset(train=IMAGES)
+    variant = dict(VARIANTS[name])
+    start, core_decay = variant.pop("start", 0.7), variant.pop("core_decay", 1.0)
+    recipe = TriedRecipe(epochs=EPOCHS, batch_size=128, lr=0.1, label_smoothing=0.1, core_decay=core_decay, seed=seed)
+    torch.manual_seed(seed)
+    with torch.device("meta"):
+        model: nn.Module = build("vgg16", width=WIDTH)
+        if name != "dense":
+            model = tuckerize(model, ranks=start)
+            recipe = replace(recipe, ranks=Tried(compression=RATE, **variant))
+    trained = fit(materialize(model), data, recipe, progress=f"{name} {seed}", checkpoint=folder / "run.safetensors")
+    counts = count_parameters(trained.model)
+    facts = {
+        "run": folder.name, "label": name, "method": "dense" if name == "dense" else "tucker", "dataset": data.name,
+        "model": "vgg16", "width": WIDTH, "seed": seed, "epochs": EPOCHS, "batch_size": recipe.batch_size,
+        "lr": recipe.lr, "ranks_policy": f"start {start}, core decay x {core_decay}, {recipe.ranks}",
+        "test_accuracy": trained.test_accuracy, "conv_parameters": counts.conv_stored,
+        "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
+        "compression": counts.compression, "train_seconds": trained.seconds, "state": trained.state, "note": data.note,
+    }  # fmt: skip
+    Records.single(facts | provenance("cpu"), trained.epochs, trained.ranks).save(folder)
+    (folder / "run.safetensors").unlink(missing_ok=True)
+
+
+def table(records: Records) -> Table:
+    """Mean and range over the seeds, best first."""
+    result = Table(title=f"{100 * RATE:g} % removed, {records.runs['seed'].nunique()} seeds")
+    for column in ("variant", "conv c.r., %", "test accuracy, %", "range", "seeds"):
+        result.add_column(column)
+    groups = sorted(records.runs.groupby("label"), key=lambda pair: -pair[1]["test_accuracy"].mean())
+    for label, rows in groups:
+        accuracy = 100 * rows["test_accuracy"]
+        span = f"{accuracy.min():.2f} to {accuracy.max():.2f}"
+        rate = f"{100 * rows['conv_compression'].mean():.1f}"
+        result.add_row(str(label), rate, f"{accuracy.mean():.2f}", span, str(len(rows)))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th run, from the i-th")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
+    parser.add_argument("--results", type=Path, default=Path("data/results/recipe"))
+    options = parser.parse_args()
+    part, parts = (int(number) for number in options.part.split("/"))
+    plan = [(name, seed) for seed in range(options.seeds) for name in VARIANTS]
+    for name, seed in plan[part::parts]:
+        run(name, seed, options.out, options.threads)
+    records = Records.load(options.out)
+    records.save(options.results)
+    Console().print(table(records))
+
+
+if __name__ == "__main__":
+    main()
