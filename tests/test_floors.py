@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
-    {"errors", "tensor", "manifold", "adaptation", "weight", "layers"},
-    {"ranks", "optimizer", "optim", "convert"},
+    {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
+    {"ranks", "step", "optimizer", "optim", "convert"},
     {
         "atomic",
         "augment",

@@ -156,9 +156,10 @@ class TuckerConv(TuckerLayer):
         kernel, ends = self._kernel_and_ends()
         convolve, stride = self._convolve, self.stride
         if self._only_picks_pixels:
-            # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as small
-            # ranks make it, is broken in oneDNN's AVX2 kernels: it hangs or returns wrong gradients (oneDNN issue 6035).
-            input = input[(..., *(slice(None, None, step) for step in stride))]
+            # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as
+            # small ranks make it, is broken in oneDNN's AVX2 kernels: it hangs, or its gradient is wrong (oneDNN
+            # issue 6035).
+            input = input[(..., *[slice(None, None, every) for every in stride])]  # type: ignore[index]
             stride = (1,) * len(stride)
         if ends[1] is not None:
             input = convolve(input, _pointwise(ends[1].mT, kernel.dim()))

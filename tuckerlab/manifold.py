@@ -182,7 +182,9 @@ def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
     >>> torch.allclose(U.mT @ U, torch.eye(2), atol=1e-6)
     True
     """
-    L = torch.linalg.cholesky_ex(matrix.mT @ matrix).L
+    gram = matrix.mT @ matrix
+    gram.diagonal().add_(gram.diagonal() == 0)  # zero columns are the padding of a `stack` and remain zero
+    L = torch.linalg.cholesky_ex(gram).L
     return torch.linalg.solve_triangular(L.mT, matrix, upper=True, left=False), L
 
 

@@ -17,10 +17,10 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.manifold import Tangent
+from tuckerlab.manifold import Point, Tangent
 from tuckerlab.optimizer import Model, Parameters, TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.step import State
 
 
 class TuckerSGD(TuckerOptimizer):
@@ -67,19 +67,20 @@ class TuckerSGD(TuckerOptimizer):
             for parameter, buffer in zip(parameters, buffers, strict=True):
                 self.state[parameter]["momentum_buffer"] = buffer
 
-    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
-        core = gradient.core.add(layer.core, alpha=group["weight_decay"])
+    def _direction(
+        self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
+    ) -> tuple[Tangent, State]:
+        core = gradient.core.add(point.core, alpha=group["weight_decay"])
         parts = (core, *gradient.factors)
-        velocity = self._state(layer, "momentum_buffer")
-        if velocity is not None:
-            old = (velocity.core, *velocity.factors)
-            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, old, strict=True)]
-        else:
-            moved = [part.clone() for part in parts]
-        self._set_state(layer, "momentum_buffer", Tangent(moved[0], tuple(moved[1:])))
+        velocity = state["momentum_buffer"]
+        buffers = [
+            part.add(buffer, alpha=group["momentum"])
+            for part, buffer in zip(parts, (velocity.core, *velocity.factors), strict=True)
+        ]
+        moved = buffers
         if group["nesterov"]:
-            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, moved, strict=True)]
-        return Tangent(moved[0], tuple(moved[1:]))
+            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, buffers, strict=True)]
+        return Tangent(moved[0], tuple(moved[1:])), {"momentum_buffer": Tangent(buffers[0], tuple(buffers[1:]))}
 
 
 class TuckerAdamW(TuckerOptimizer):
@@ -133,24 +134,24 @@ class TuckerAdamW(TuckerOptimizer):
             weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
         )  # fmt: skip
 
-    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
-        (beta1, beta2), state = group["betas"], self.state[layer.core]
-        parts = (gradient.core, *gradient.factors)
-        if "step" not in state:
-            zeros = Tangent(torch.zeros_like(parts[0]), tuple(torch.zeros_like(part) for part in parts[1:]))
-            self._set_state(layer, "exp_avg", zeros)
-            self._set_state(layer, "exp_avg_sq", Tangent(zeros.core.clone(), tuple(z.clone() for z in zeros.factors)))
-            state["step"] = torch.zeros(())
-        state["step"] += 1
-        count = float(state["step"])
-        steps = []
-        for parameter, part in zip(self._held[layer], parts, strict=True):
-            mean, square = self.state[parameter]["exp_avg"], self.state[parameter]["exp_avg_sq"]
-            mean.lerp_(part, 1 - beta1)
-            square.mul_(beta2).addcmul_(part, part, value=1 - beta2)
-            scale = (square / (1 - beta2**count)).sqrt_().add_(group["eps"])
-            steps.append(mean / (1 - beta1**count) / scale)
-        return Tangent(steps[0].add_(layer.core, alpha=group["weight_decay"]), tuple(steps[1:]))
+    def _direction(
+        self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
+    ) -> tuple[Tangent, State]:
+        beta1, beta2 = group["betas"]
+        means, squares, moved = [], [], []
+        for part, mean, square in zip(
+            (gradient.core, *gradient.factors),
+            (state["exp_avg"].core, *state["exp_avg"].factors),
+            (state["exp_avg_sq"].core, *state["exp_avg_sq"].factors),
+            strict=True,
+        ):
+            means.append(mean.lerp(part, 1 - beta1))
+            squares.append((beta2 * square).addcmul(part, part, value=1 - beta2))
+            scale = (squares[-1] / (1 - beta2**count)).sqrt().add(group["eps"])
+            moved.append(means[-1] / (1 - beta1**count) / scale)
+        direction = Tangent(moved[0].add(point.core, alpha=group["weight_decay"]), tuple(moved[1:]))
+        new = {"exp_avg": Tangent(means[0], tuple(means[1:])), "exp_avg_sq": Tangent(squares[0], tuple(squares[1:]))}
+        return direction, new
 
 
 def _check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

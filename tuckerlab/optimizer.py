@@ -23,8 +23,9 @@ from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
-from tuckerlab.manifold import Point, Tangent, carried, mode_roots, project, retract
+from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
+from tuckerlab.step import Batch, State, WeightStep, batches
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer, is_tucker
 
@@ -69,6 +70,7 @@ class TuckerOptimizer(Optimizer):
         self.steps = 0
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
+        self._plans: dict[Any, list[Batch]] = {}
         self._dense_convolutions: set[nn.Parameter] = set()
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
@@ -122,9 +124,8 @@ class TuckerOptimizer(Optimizer):
             for group, layers in zip(self.param_groups, self._layers, strict=True):
                 tucker = {p for layer in layers for p in self._held[layer]}
                 self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
-                for layer in layers:
-                    if any(p.grad is not None for p in self._held[layer]):
-                        self._step_layer(layer, group)
+                moving = [layer for layer in layers if any(p.grad is not None for p in self._held[layer])]
+                self._step_layers(moving, group)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -169,20 +170,26 @@ class TuckerOptimizer(Optimizer):
                         f"{tuple(parameter.shape)}: load the model's own state_dict first, it sets the ranks"
                     )
         super().load_state_dict(state_dict)
+        self._plans.clear()  # batches are of weights that have made the same number of steps
         self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
         own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_dense_convolutions")
-        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}}
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}, "_plans": {}}
 
     # --- what the two optimizers differ in ---------------------------------------------------------------------------
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _direction(self, layer: TuckerLayer, gradient: Tangent, group: dict[str, Any]) -> Tangent:
-        """The direction to step against, after the state has taken up the gradient."""
+    def _direction(
+        self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
+    ) -> tuple[Tangent, State]:
+        """The direction to step against at the `count`-th step, and the state after it has taken up the gradient.
+
+        A pure function of one weight; it is mapped over many.
+        """
         raise NotImplementedError
 
     # --- the step ----------------------------------------------------------------------------------------------------
@@ -196,22 +203,14 @@ class TuckerOptimizer(Optimizer):
             stack.enter_context(torch.autocast(device, enabled=False))
         return stack
 
-    def _step_layer(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
-        held = self._held[layer]
-        if layer.core.dtype not in (torch.float32, torch.float64):
-            raise TuckerlabError(
-                f"a Tucker weight in {layer.core.dtype}: allowed are float32 and float64; keep the parameters in "
-                "float32 and use torch.autocast for mixed precision"
-            )
-        point = Point(*_values(layer))
-        core, *factors = [p.grad if p.grad is not None else torch.zeros_like(p) for p in held]
-        roots = mode_roots(point)
-        direction = self._direction(layer, project(point, core, factors, roots), group)
-        new = retract(point, direction, float(group["lr"]), roots)
-        for name in self.vectors:
-            self._set_state(layer, name, carried(cast(Tangent, self._state(layer, name)), new))
-        for parameter, value in zip(held, (new.core, *new.factors), strict=True):
-            parameter.copy_(value)
+    def _step_layers(self, layers: Sequence[TuckerLayer], group: dict[str, Any]) -> None:
+        key = tuple((layer, layer.core.shape, layer.core.dtype) for layer in layers)
+        if key not in self._plans:
+            self._plans = {key: batches(layers, [int(self.state[layer.core].get("step", 0)) for layer in layers])}
+        for stack, members in self._plans[key]:
+            held = [self._held[layer] for layer in members]
+            step = WeightStep(self._direction, self.vectors, self.squares, members[0].modes, group)
+            step(stack, held, [[self.state[parameter] for parameter in parameters] for parameters in held])
 
     def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
         """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""

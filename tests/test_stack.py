@@ -1,0 +1,95 @@
+"""A step of many weights in one padded batch is the step of each weight alone."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import Tensor, nn
+
+from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerSGD, stack
+from tuckerlab.stack import Stack, gathered
+from tuckerlab.step import batches
+from tuckerlab.weight import TuckerLayer
+
+SHAPES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=5)
+
+
+@given(SHAPES)
+def test_what_is_packed_comes_back(shapes: list[tuple[int, int]]) -> None:
+    weights = [[torch.randn(shape), torch.randn(shape[0], 2)] for shape in shapes]
+    packing = Stack([[part.shape for part in weight] for weight in weights])
+    batch = packing.pack(weights)
+    for row, weight in enumerate(weights):
+        for part, whole in zip(weight, batch, strict=True):
+            place = tuple(slice(size) for size in part.shape)
+            torch.testing.assert_close(whole[row][place], part, rtol=0, atol=0)
+            assert whole[row].count_nonzero() == part.count_nonzero()  # the rest is zero
+    empty = [[torch.zeros_like(part) for part in weight] for weight in weights]
+    packing.unpack(batch, empty)
+    for weight, copied in zip(weights, empty, strict=True):
+        for part, other in zip(weight, copied, strict=True):
+            assert torch.equal(part, other)
+
+
+def test_groups_keep_to_the_room_and_to_one_kind() -> None:
+    sizes = {"a": [(8, 8)], "b": [(8, 7)], "c": [(2, 2)], "d": [(2, 2)]}
+    kind = {"a": 0, "b": 0, "c": 0, "d": 1}
+    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 10) == [["a", "b"], ["c"], ["d"]]
+    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 1000) == [["a", "b", "c"], ["d"]]
+    assert gathered("ab", sizes.__getitem__, kind.__getitem__, None) == [["a"], ["b"]]
+
+
+class Mixed(nn.Module):
+    """Layers of several kinds and sizes; one of them gets no gradient in the second half."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        options: dict[str, Any] = {"padding": 1, "dtype": torch.float64}
+        self.convolutions = nn.Sequential(
+            TuckerConv2d(3, 8, 3, ranks=(4, 3), **options), nn.Tanh(), TuckerConv2d(8, 12, 3, ranks=(5, 6), **options),
+            nn.Tanh(), TuckerConv2d(12, 6, 3, ranks=(2, 7), **options), nn.Tanh(),
+            TuckerConv2d(6, 6, 3, ranks=(4, 4, 2, 2), modes="all", **options),
+        )  # fmt: skip
+        self.linear = nn.Sequential(
+            TuckerLinear(6, 9, ranks=4, dtype=torch.float64),
+            nn.Tanh(),
+            TuckerLinear(9, 5, ranks=2, dtype=torch.float64),
+        )
+        self.sometimes = TuckerLinear(6, 5, ranks=3, dtype=torch.float64)
+
+    def forward(self, x: Tensor, late: bool) -> Tensor:
+        y = self.convolutions(x).mean((2, 3))
+        result: Tensor = self.linear(y) if late else self.linear(y) + self.sometimes(y)
+        return result
+
+
+@pytest.mark.parametrize("ranks", [None, Tolerance(0.3, steps=0), Budget(0.5, steps=6)], ids=["fixed", "tau", "budget"])
+@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW])
+def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"momentum": 0.9, "nesterov": True} if kind is TuckerSGD else {}
+    alone = Mixed()
+    together = copy.deepcopy(alone)
+    x = torch.randn(16, 3, 6, 6, dtype=torch.float64)
+    for model, room in ((alone, None), (together, 10**6)):
+        monkeypatch.setattr(stack, "ROOM", {"cpu": room})
+        monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": room})
+        optimizer = kind(model, 0.02, weight_decay=0.01, ranks=ranks, adapt_every=3, **options)
+        for step in range(12):
+            optimizer.zero_grad()
+            model(x, step > 5).square().mean().backward()
+            optimizer.step()
+        layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
+        steps = [int(optimizer.state[layer.core]["step"]) for layer in layers]
+        assert steps == [12] * 6 + [6]
+        assert len(batches(layers, steps)) == (7 if room is None else 4)  # convolutions, one in all modes, linear, late
+    for one, other in zip(alone.parameters(), together.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_weights_go_in_batches() -> None:
+    layers = [TuckerLinear(20, size, ranks=3, device="cuda") for size in (10, 20, 30)]
+    assert len(batches(layers, [0, 0, 0])) == 1
