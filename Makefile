@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help poc test lab bench clean
+.PHONY: help poc headline test lab bench bench-gpu clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 poc: $(READY) ## train a network dense and in Tucker format, side by side (ARGS="--dataset cifar10")
 	$(BIN)/tuckerlab poc $(ARGS)
+
+headline: $(READY) ## VGG16 on CIFAR-10, dense and at several sizes, 3 seeds: for a GPU (ARGS="--minutes 10")
+	$(BIN)/tuckerlab headline $(ARGS)
 
 # One thread a test process: several processes that each use every core only get into each other's way.
 test: $(READY) ## lint, types, tests and the examples in the docstrings
@@ -26,6 +29,9 @@ lab: $(READY) ## open the course in JupyterLab
 
 bench: $(READY) ## measure speed and memory on this machine
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-gpu: $(READY) ## the same for a GPU: batches of 512 and 1024, bf16, time to accuracy, where a step's time goes
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 clean: ## remove the environment and all caches (runs/ stays)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

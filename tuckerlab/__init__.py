@@ -24,6 +24,7 @@ _MODULES = {
     "checkpoint": "load save",
     "convert": "materialize to_dense to_plain tuckerize",
     "datasets": "load_data",
+    "headline": "run_headline",
     "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
     "layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
     "models": "build",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
         RankError as RankError,
         TuckerlabError as TuckerlabError,
     )
+    from tuckerlab.headline import run_headline as run_headline
     from tuckerlab.layers import (
         TuckerConv1d as TuckerConv1d,
         TuckerConv2d as TuckerConv2d,

@@ -1,4 +1,4 @@
-"""The command line: `tuckerlab poc`, `doctor`, `lab`, `version`.
+"""The command line: `tuckerlab poc`, `headline`, `doctor`, `lab`, `version`.
 
 Heavy imports happen inside the commands, so `tuckerlab --help` answers at once. A mistake of the user ends
 with one line and exit code 2; a traceback is a defect of ours.
@@ -94,6 +94,79 @@ def poc(
     from tuckerlab.proof import run_poc, show
 
     show(run_poc(**{name: value for name, value in given.items() if value is not None}))
+
+
+@app.command()
+def headline(
+    dataset: Annotated[str | None, typer.Option(help="What to learn. [default: cifar10]")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The network: vgg16, resnet18, alexnet or another of poc's. [default: vgg16]")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Make every layer this many times as wide. [default: 1.0]")
+    ] = None,
+    compression: Annotated[
+        list[float] | None,
+        typer.Option(help="A part of the convolution weights to save; may be repeated. [default: 0.9 0.95 0.97 0.98]"),
+    ] = None,
+    pruning: Annotated[
+        list[float] | None,
+        typer.Option(help="Prune the dense network by this part, to compare; may be repeated. [default: 0.97 0.98]"),
+    ] = None,
+    no_pruning: Annotated[bool, typer.Option("--no-pruning", help="Leave the pruned networks out.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="<int>", help="Train every network so often. [default: 3]")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="<int>", help="How often to go through all images. [default: 40 on CUDA, 12 on a CPU]"
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Instead of --epochs: as many, up to the default, as end within this time.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, metavar="<int>", help="Images a training step. [default: 512 on CUDA, 128]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 0.4 on CUDA, 0.1 on a CPU]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
+    ] = None,
+    quiet: Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")] = None,
+) -> None:
+    """Train a large network as usual, in compressed form at several sizes, and pruned; several times each.
+
+    On a GPU it takes some ten minutes, on a CPU hours: --width 0.25, --seeds 1 and --minutes 50 give a smaller
+    version of the picture there. Ctrl-C loses nothing; the same command goes on.
+    """
+    if no_pruning and pruning:
+        raise RankError(f"both --no-pruning and --pruning {pruning[0]:g} were given: give one of them")
+    given: dict[str, Any] = {
+        "dataset": dataset,
+        "model": model,
+        "width": width,
+        "compression": compression or None,
+        "pruning": [] if no_pruning else pruning or None,
+        "seeds": seeds,
+        "epochs": epochs,
+        "minutes": minutes,
+        "batch_size": batch_size,
+        "lr": lr,
+        "out": out,
+        "device": device,
+        "resume": resume,
+        "quiet": quiet,
+    }
+    from tuckerlab.headline import run_headline
+    from tuckerlab.proof import show
+
+    show(run_headline(**{name: value for name, value in given.items() if value is not None}))
 
 
 @app.command()

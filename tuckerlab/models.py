@@ -46,11 +46,15 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Architecture:
-    """A constructor, the smallest image it can take (pixels a side), and one line for people who choose."""
+    """A constructor, the smallest image it can take (pixels a side), and one line for people who choose.
+
+    `include` names the layers that are factorized, as `tuckerize` takes it.
+    """
 
     construct: Callable[[Spec], Network]
     smallest: int
     description: str
+    include: str | None = None
 
 
 def build(

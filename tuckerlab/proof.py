@@ -8,46 +8,26 @@
 A finished run is found again by its settings, not trained again; one that was cut off is resumed.
 """
 
-import copy
-import hashlib
-import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from rich.console import Console
-from torch import Tensor, nn
 
-from tuckerlab import checkpoint as checkpoints
-from tuckerlab.convert import materialize, to_plain, tuckerize
-from tuckerlab.datasets import ImageData, load_data
+from tuckerlab.contest import Arena, Contender, contest, digest, on_meta
+from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.figure import Picture
 from tuckerlab.finding import finding
-from tuckerlab.measure import (
-    Timing,
-    checkpoint_bytes,
-    count_parameters,
-    interleave,
-    latency,
-    multiply_adds,
-    training_memory,
-)
-from tuckerlab.models import MODELS, build
-from tuckerlab.plots import figures, save_figures
+from tuckerlab.models import MODELS
+from tuckerlab.plots import figures
 from tuckerlab.ranks import Budget, RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records, provenance
-from tuckerlab.run import Run
-from tuckerlab.train import fit
-
-FIRST_RANKS = 0.8  # of each mode: start large and come down
+from tuckerlab.record import Records
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
@@ -122,31 +102,12 @@ def run_poc(
     spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels, "image_size": data.image_size}
     spec["width"] = width
     for policy in policies:
-        replace(recipe, ranks=policy).make_optimizer(_on_meta(spec), 1)  # refuses a budget that cannot be met
-    plan = {"spec": spec, "data": data.fingerprint, "recipe": recipe.settings(), "ranks": repr(policies)}
-    digest = _digest({**plan, "device": place.type})
-    folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest}"
-    if (folder / "runs.parquet").exists() and resume is not False:
-        return Proof(Records.load(folder), folder)
-
-    contenders = {"dense": None, **{_label(policy): policy for policy in policies}}
-    unfinished = {label: folder / f"{_slug(label)}.training.safetensors" for label in contenders}
-    folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
-    runs = {}
-    for label, ranks in contenders.items():
-        network = _network(spec, recipe.seed, tucker=ranks is not None)
-        runs[label] = fit(
-            network, data, recipe, ranks=ranks, device=device, progress=False if quiet else f"{label:12s}",
-            checkpoint=unfinished[label], resume=resume is not False,
-        )  # fmt: skip
-    records = _records(runs, contenders, data, spec, recipe, place)
-    save_figures(records, folder)
-    for label, run in runs.items():
-        checkpoints.save(folder / f"{_slug(label)}.safetensors", run.model, facts=plan)
-    records.save(folder)  # last: where a record is, the folder is complete
-    for file in unfinished.values():
-        file.unlink(missing_ok=True)
-    return Proof(records, folder)
+        replace(recipe, ranks=policy).make_optimizer(on_meta(spec), 1)  # refuses a budget that cannot be met
+    arena, facts = Arena(spec, data, recipe, place), {"ranks": repr(policies)}
+    settings = digest({**arena.plan, **facts, "device": place.type})
+    folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{settings}"
+    contenders = [Contender("dense"), *(tucker(policy) for policy in policies)]
+    return Proof(contest(contenders, arena, folder, resume=resume is not False, quiet=quiet, facts=facts), folder)
 
 
 def show(proof: Proof) -> None:
@@ -188,98 +149,12 @@ def _in_file_names(dataset: str) -> str:
     return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
 
 
-def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+def tucker(policy: RankPolicy) -> Contender:
+    """The Tucker network of a policy, with the name that people see.
 
-
-def _slug(label: str) -> str:
-    return label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
-
-
-def _label(policy: RankPolicy) -> str:
+    >>> tucker(Budget(0.95)).label
+    'Tucker 95 %'
+    """
     if isinstance(policy, Budget):
-        return f"Tucker {100 * policy.compression:g} %"
-    return f"Tucker τ {policy.tau:g}" if isinstance(policy, Tolerance) else f"Tucker {policy}"
-
-
-def _network(spec: dict[str, Any], seed: int, *, tucker: bool) -> nn.Module:
-    """A new network from the seed; a Tucker network is small from the start: its dense weights never exist."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if not tucker:
-            return build(**spec)
-        return materialize(_on_meta(spec))
-
-
-def _on_meta(spec: dict[str, Any]) -> nn.Module:
-    """The Tucker network without memory; raises what `build` would raise."""
-    with torch.device("meta"):
-        network = build(**spec)
-    return tuckerize(network, ranks=FIRST_RANKS)
-
-
-def _records(
-    runs: dict[str, Run],
-    policies: dict[str, RankPolicy | None],
-    data: ImageData,
-    spec: dict[str, Any],
-    recipe: Recipe,
-    device: torch.device,
-) -> Records:
-    """The record of all runs, with what is measured afterwards, on the same machine in turn."""
-    steps = _step_times(runs, data, recipe, device)
-    parts = []
-    for label, run in runs.items():
-        policy = policies[label]
-        settings = {"spec": spec, "data": data.fingerprint, "recipe": replace(recipe, ranks=policy).settings()}
-        digest = _digest({**settings, "device": device.type})  # in a tree of records no two runs are taken for one
-        counts, plain = count_parameters(run.model), to_plain(run.model)
-        memory = training_memory(run.model, run.optimizer, _batch(data, recipe.batch_size, device))
-        times = {n: latency(plain, _batch(data, n, device)[0]) for n in (1, 128)}
-        facts = {
-            "run": f"{data.name}-{spec['name']}-{label}-seed{recipe.seed}-{digest}", "label": label,
-            "method": "dense" if policy is None else "tucker", "dataset": data.name, "model": spec["name"],
-            "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
-            "lr": recipe.lr, "ranks_policy": "" if policy is None else repr(policy),
-            "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
-            "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
-            "compression": counts.compression,
-            "multiply_adds": multiply_adds(plain, (data.channels, data.image_size, data.image_size)),
-            "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
-            "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
-            "step_ms": steps[label].median_ms, "step_iqr_ms": steps[label].iqr_ms,
-            "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
-            "memory_optimizer_bytes": memory.optimizer_state, "memory_activations_bytes": memory.activations,
-            "memory_peak_bytes": memory.peak_allocated,
-            "checkpoint_bytes": checkpoint_bytes(run.model), "train_seconds": run.seconds, "state": run.state,
-            "note": data.note,
-        }  # fmt: skip
-        parts.append(Records.single(facts | provenance(device), run.epochs, run.ranks))
-    return Records.concat(parts)
-
-
-def _step_times(runs: dict[str, Run], data: ImageData, recipe: Recipe, device: torch.device) -> dict[str, Timing]:
-    """Forward, backward and optimizer step at the final ranks, the networks in turn; on copies, which may move."""
-    images, labels = _batch(data, recipe.batch_size, device)
-
-    def stepper(model: nn.Module) -> Callable[[], None]:
-        model = copy.deepcopy(model).train()
-        optimizer = replace(recipe, ranks=None).make_optimizer(model, 1)
-
-        def step() -> None:
-            with recipe.autocast(device):
-                loss = F.cross_entropy(model(images).float(), labels)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-        return step
-
-    return interleave({label: stepper(run.model) for label, run in runs.items()}, repeats=10)
-
-
-def _batch(data: ImageData, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
-    chosen = torch.arange(size) % len(data.train_images)
-    images = data.normalize(data.train_images[chosen].to(device)).contiguous(memory_format=torch.channels_last)
-    return images, data.train_labels[chosen].to(device)
+        return Contender(f"Tucker {100 * policy.compression:g} %", ranks=policy)
+    return Contender(f"Tucker τ {policy.tau:g}" if isinstance(policy, Tolerance) else f"Tucker {policy}", ranks=policy)

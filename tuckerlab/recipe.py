@@ -80,9 +80,13 @@ class Recipe:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {**values, "ranks": None if self.ranks is None else repr(self.ranks)}
 
+    def every(self, total_steps: int) -> int:
+        """Optimizer steps between two rank adaptations in a run of so many steps."""
+        return self.adapt_every or max(LEAST_EVERY, total_steps // ADAPTATIONS)
+
     def make_optimizer(self, model: torch.nn.Module, total_steps: int) -> TuckerOptimizer:
         """The optimizer for a run of so many steps; a dense network takes plain SGD or AdamW steps in it."""
-        every = self.adapt_every or max(LEAST_EVERY, total_steps // ADAPTATIONS)
+        every = self.every(total_steps)
         ranks = None if self.ranks is None else self.ranks.over(total_steps)
         if self.optimizer == "adamw":
             return TuckerAdamW(model, self.lr, weight_decay=self.weight_decay, ranks=ranks, adapt_every=every)

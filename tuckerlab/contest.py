@@ -1,0 +1,220 @@
+"""Networks trained on the same images in the same order, and measured in turn: the record of a comparison.
+
+>>> import tempfile
+>>> from tuckerlab import Budget, load_data
+>>> data = load_data("digits").subset(train=128, test=64)
+>>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+>>> contenders = [Contender("dense"), Contender("Tucker 90 %", ranks=Budget(0.9))]
+>>> arena = Arena(spec, data, Recipe(epochs=1, batch_size=64), torch.device("cpu"))
+>>> records = contest(contenders, arena, tempfile.mkdtemp(), quiet=True)
+>>> records.runs["method"].tolist()
+['dense', 'tucker']
+"""
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab import checkpoint as checkpoints
+from tuckerlab.convert import materialize, to_plain, tuckerize
+from tuckerlab.datasets import ImageData
+from tuckerlab.measure import (
+    Counts,
+    Timing,
+    checkpoint_bytes,
+    count_parameters,
+    interleave,
+    latency,
+    multiply_adds,
+    training_memory,
+)
+from tuckerlab.models import MODELS, build
+from tuckerlab.plots import save_figures
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records, provenance
+from tuckerlab.rivals.magnitude import MagnitudePruning, count_nonzero, file_bytes
+from tuckerlab.run import Run
+from tuckerlab.train import fit
+
+FIRST_RANKS = 0.7  # of each mode: start large and come down
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One network of a comparison: in Tucker format with `ranks`, or `pruned` by so much, or else dense."""
+
+    label: str
+    ranks: RankPolicy | None = None
+    pruned: float | None = None
+
+    @property
+    def method(self) -> str:
+        """ "dense", "tucker" or "pruning"."""
+        return "tucker" if self.ranks is not None else "dense" if self.pruned is None else "pruning"
+
+    @property
+    def slug(self) -> str:
+        """The label in file names."""
+        return self.label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
+
+    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+        """A new network from the seed; a Tucker network is small from the start: its dense weights never exist."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build(**spec) if self.ranks is None else materialize(on_meta(spec))
+
+    def counts(self, model: nn.Module) -> Counts:
+        """The numbers stored."""
+        return count_parameters(model) if self.pruned is None else count_nonzero(model)
+
+    def file_bytes(self, model: nn.Module) -> int:
+        """The size of the network's file."""
+        return checkpoint_bytes(model) if self.pruned is None else file_bytes(model)
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device."""
+
+    spec: dict[str, Any]
+    data: ImageData
+    recipe: Recipe
+    device: torch.device
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What decides the outcome, as plain JSON values."""
+        return {"spec": self.spec, "data": self.data.fingerprint, "recipe": self.recipe.settings()}
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
+        chosen = torch.arange(size) % len(self.data.train_images)
+        images = self.data.normalize(self.data.train_images[chosen].to(self.device))
+        labels = self.data.train_labels[chosen].to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def stepper(self, model: nn.Module) -> Callable[[], None]:
+        """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
+        images, labels = self.batch(self.recipe.batch_size)
+        model = copy.deepcopy(model).train()
+        optimizer = replace(self.recipe, ranks=None).make_optimizer(model, 1)
+
+        def step() -> None:
+            with self.recipe.autocast(self.device):
+                loss = F.cross_entropy(model(images).float(), labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+        return step
+
+
+def contest(
+    contenders: Sequence[Contender],
+    arena: Arena,
+    folder: str | os.PathLike[str],
+    *,
+    resume: bool = True,
+    quiet: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> Records:
+    """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
+
+    The folder gets the record (three Parquet files), a checkpoint of each network (with `facts` beside the plan), and
+    the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read.
+    """
+    folder = Path(folder)
+    if (folder / "runs.parquet").exists() and resume:
+        return Records.load(folder)
+    folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
+    unfinished = {contender: folder / f"{contender.slug}.training.safetensors" for contender in contenders}
+    runs = {
+        contender: _trained(contender, arena, file, resume=resume, quiet=quiet)
+        for contender, file in unfinished.items()
+    }
+    records = _records(runs, arena)
+    save_figures(records, folder)
+    for contender, run in runs.items():
+        path = folder / f"{contender.slug}.safetensors"
+        checkpoints.save(path, run.model, facts={**arena.plan, **(facts or {})})
+    records.save(folder)  # last: where a record is, the folder is complete
+    for file in unfinished.values():
+        file.unlink(missing_ok=True)
+    return records
+
+
+def on_meta(spec: dict[str, Any]) -> nn.Module:
+    """The Tucker network of a specification, without memory; raises what `build` would raise.
+
+    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    >>> on_meta(spec).features[3].core.device
+    device(type='meta')
+    """
+    with torch.device("meta"):
+        network = build(**spec)
+    return tuckerize(network, ranks=FIRST_RANKS, include=MODELS[spec["name"]].include)
+
+
+def digest(settings: dict[str, Any]) -> str:
+    """Eight characters that tell settings apart.
+
+    >>> digest({"lr": 0.1}) == digest({"lr": 0.2})
+    False
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bool, quiet: bool) -> Run:
+    recipe, callbacks = arena.recipe, []
+    if contender.pruned is not None:
+        images = len(arena.data.train_images)
+        steps = recipe.epochs * (images // min(recipe.batch_size, images))
+        callbacks = [MagnitudePruning(contender.pruned, steps, recipe.every(steps))]
+    return fit(
+        contender.network(arena.spec, recipe.seed), arena.data, recipe, ranks=contender.ranks, device=str(arena.device),
+        progress=False if quiet else f"{contender.label:12s}", checkpoint=checkpoint, resume=resume,
+        callbacks=callbacks,
+    )  # fmt: skip
+
+
+def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
+    """The record of all runs, with what is measured afterwards, on the same machine in turn."""
+    spec, data, recipe, device = arena.spec, arena.data, arena.recipe, arena.device
+    steps = interleave({c.label: arena.stepper(run.model) for c, run in runs.items()}, repeats=10)
+    parts = []
+    for contender, run in runs.items():
+        settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings(), "device": device.type}
+        if contender.pruned is not None:
+            settings["pruned"] = contender.pruned
+        counts, plain = contender.counts(run.model), to_plain(run.model)
+        memory = training_memory(run.model, run.optimizer, arena.batch(recipe.batch_size))
+        times: dict[int, Timing] = {n: latency(plain, arena.batch(n)[0]) for n in (1, 128)}
+        facts = {  # the digest: in a tree of records no two runs are taken for one
+            "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
+            "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
+            "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
+            "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+            "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
+            "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
+            "compression": counts.compression,
+            "multiply_adds": multiply_adds(plain, (data.channels, data.image_size, data.image_size)),
+            "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
+            "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
+            "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
+            "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
+            "memory_optimizer_bytes": memory.optimizer_state, "memory_activations_bytes": memory.activations,
+            "memory_peak_bytes": memory.peak_allocated, "checkpoint_bytes": contender.file_bytes(run.model),
+            "train_seconds": run.seconds, "state": run.state, "note": data.note,
+        }  # fmt: skip
+        parts.append(Records.single(facts | provenance(device), run.epochs, run.ranks))
+    return Records.concat(parts)

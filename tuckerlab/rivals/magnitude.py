@@ -1,0 +1,85 @@
+"""Unstructured magnitude pruning in one training cycle: the smallest weights of all convolutions are set to zero.
+
+>>> from tuckerlab import build, fit, load_data
+>>> data, model = load_data("digits").subset(train=256, test=64), build("vgg_small", in_channels=1, image_size=8)
+>>> run = fit(model, data, epochs=2, progress=False, callbacks=[MagnitudePruning(0.9, total_steps=8, every=1)])
+>>> round(count_nonzero(model).conv_compression, 2)
+0.9
+
+The share of zeros rises as the target of `Budget` does (Zhu and Gupta, "To prune, or not to prune", 2017), over all
+convolutions together. It is the toughest rival in numbers stored. The zeros lie anywhere, so the arithmetic, the time
+of a step and of an answer stay those of the dense network.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.measure import Counts, checkpoint_bytes, count_parameters
+from tuckerlab.ranks import Budget
+from tuckerlab.run import Callback, Run
+
+
+class MagnitudePruning(Callback):
+    """Sets a rising share of the convolution weights to zero, up to `compression`, anew every `every` steps."""
+
+    def __init__(self, compression: float, total_steps: int, every: int) -> None:
+        self.budget, self.every = Budget(compression).over(total_steps), every
+        self.masks: list[Tensor] | None = None
+
+    @torch.no_grad()
+    def on_step(self, run: Run) -> None:
+        """Zeros stay zero; at every `every`-th step there are more of them."""
+        weights = convolution_weights(run.model)
+        if run.step % self.every == 0 or run.step == self.budget.steps:
+            magnitudes = torch.cat([weight.abs().flatten() for weight in weights])
+            gone = int(self.budget.target(run.step) * len(magnitudes))
+            least = magnitudes.kthvalue(gone).values if gone else magnitudes.new_tensor(-1.0)
+            self.masks = [(weight.abs() > least).to(weight.dtype) for weight in weights]
+        elif self.masks is None:  # at the start nothing is zero; in a resumed run the zeros are those of before
+            self.masks = [(weight != 0).to(weight.dtype) for weight in weights]
+        torch._foreach_mul_(weights, self.masks)
+
+    def on_epoch(self, run: Run) -> None:
+        """The epoch's row counts the weights that are not zero."""
+        counts = count_nonzero(run.model)
+        run.epochs[-1] |= {
+            "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
+            "conv_compression": counts.conv_compression, "compression": counts.compression,
+        }  # fmt: skip
+
+
+def convolution_weights(model: nn.Module) -> list[Tensor]:
+    """The weights of all convolutions.
+
+    >>> [weight.shape for weight in convolution_weights(nn.Sequential(nn.Conv1d(2, 3, 1), nn.Linear(3, 2)))]
+    [torch.Size([3, 2, 1])]
+    """
+    return [module.weight for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+
+
+def count_nonzero(model: nn.Module) -> Counts:
+    """Parameters of a pruned network: a zero among the convolution weights is not stored.
+
+    >>> count_nonzero(nn.Conv1d(2, 3, 1, bias=False)).conv_stored
+    6
+    """
+    dense = count_parameters(model)
+    zeros = sum(int((weight == 0).sum()) for weight in convolution_weights(model))
+    return Counts(dense.conv_stored - zeros, dense.conv_dense, dense.total_stored - zeros, dense.total_dense)
+
+
+def file_bytes(model: nn.Module) -> int:
+    """Size of a file of a pruned network that has one bit for each convolution weight and the numbers that are left.
+
+    >>> layer = nn.Conv1d(100, 100, 1, bias=False)
+    >>> with torch.no_grad():
+    ...     layer.weight[10:] = 0                          # 1 000 of 10 000 numbers are left
+    >>> 0 <= file_bytes(layer) - (4 * 1000 + 10_000 // 8) < 200
+    True
+
+    Which weights are zero has to be said too; above 3 % of them a bit for each is shorter than their addresses.
+    """
+    return checkpoint_bytes(model) - sum(
+        weight.element_size() * int((weight == 0).sum()) - -(-weight.numel() // 8)
+        for weight in convolution_weights(model)
+    )
