@@ -70,7 +70,7 @@ def test_limits_hold_whatever_the_policy(
             top = min(present, min_rank + room)
             assert rank >= min(min_rank, present, at_most)
             lower = top // multiple * multiple
-            if lower >= min_rank and rank < at_most:  # there is room for a multiple
+            if lower >= min_rank and rank < min(at_most, present):  # there is room for a multiple
                 assert rank % multiple == 0
 
 
@@ -428,3 +428,21 @@ def test_a_budget_out_of_reach_is_an_error_not_a_surprise() -> None:
     model = TuckerLinear(8, 8, ranks=4)
     with pytest.raises(RankError, match=r"budget 0\.95 cannot be met: .* 17 of 64 weights remain, so at most 0\.7344"):
         TuckerSGD(model, lr=0.1, ranks=Budget(0.95), adapt_every=1)
+
+
+@given(spectra(), st.sampled_from([Fixed(), Fixed(0.5), Budget(0.3), Budget(0.3, multiple=2), Budget(0.6, steps=10)]))
+def test_settled_ranks_are_those_that_would_be_chosen(layers: list[Spectrum], policy: Any) -> None:
+    for step in (None, 0, 5):
+        if policy.settled(layers, step=step, other=7):
+            assert policy.choose(layers, step=step, other=7) == [layer.ranks for layer in layers]
+
+
+def test_a_budget_is_settled_when_it_is_met_and_nothing_grows() -> None:
+    layers = [falling((8, 8), (2, 2)), falling((8, 8), (3, 3))]
+    assert Budget(0.1).settled(layers)
+    assert not Budget(0.1, growth=0.1).settled(layers)
+    assert not Budget(0.8).settled(layers)
+    assert Budget(0.8, steps=100).settled(layers, step=3)
+    assert not Tolerance(0.1).settled(layers)
+    assert Fixed(0.25).settled(layers[:1])
+    assert not Fixed(0.1).settled(layers)

@@ -80,15 +80,18 @@ class Transport:
         return Tangent(core, tuple(factors))
 
 
-def truncated(point: Point, ranks: Sequence[int]) -> Point:
+def truncated(point: Point, ranks: Sequence[int], bases: Sequence[Tensor] | None = None) -> Point:
     """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
 
     >>> from tuckerlab.manifold import random_point
     >>> truncated(random_point((6, 5), (0, 1), (3, 3)), (2, 2)).core.shape
     torch.Size([2, 2])
+
+    `bases` are the left singular vectors of the core's unfoldings, where they are known already.
     """
-    vectors = (left_singular(unfold(point.core, mode))[0] for mode in point.modes)
-    rotations = [v[:, :rank] for v, rank in zip(vectors, ranks, strict=True)]
+    if bases is None:
+        bases = [left_singular(unfold(point.core, mode))[0] for mode in point.modes]
+    rotations = [basis[:, :rank] for basis, rank in zip(bases, ranks, strict=True)]
     core = multi_mode_product(point.core, [rotation.mT for rotation in rotations], point.modes)
     factors = tuple(orthonormalize(U @ W)[0] for U, W in zip(point.factors, rotations, strict=True))
     return Point(core, factors, point.modes)

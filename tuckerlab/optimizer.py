@@ -74,8 +74,7 @@ class TuckerOptimizer(Optimizer):
         self._dense_convolutions: set[nn.Parameter] = set()
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
-        flat = [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in trained]
-        self.ranks.choose(flat, other=other)
+        self.ranks.choose(_flat_spectra(trained), other=other)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
@@ -139,15 +138,23 @@ class TuckerOptimizer(Optimizer):
         that have not proved themselves. Frozen weights stay as they are.
         """
         self._notice_replaced()
-        if self.ranks == Fixed():
-            return
         pairs, other = self._counted()
+        step = self.steps if grow else None
+        if self.ranks == Fixed() or not pairs:
+            return
+        _check_finite([layer for layer, _ in pairs])
+        if self.ranks.settled(_flat_spectra(pairs), step=step, other=other):
+            return
         with self._full_precision():
-            spectra = [_spectrum(layer) for layer, _ in pairs]
-            chosen = self.ranks.choose(spectra, step=self.steps if grow else None, other=other)
-            for (layer, group), ranks in zip(pairs, chosen, strict=True):
+            bases = [[left_singular(unfold(layer.core, mode)) for mode in layer.modes] for layer, _ in pairs]
+            spectra = [
+                Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in basis))
+                for (layer, _), basis in zip(pairs, bases, strict=True)
+            ]
+            chosen = self.ranks.choose(spectra, step=step, other=other)
+            for (layer, group), basis, ranks in zip(pairs, bases, chosen, strict=True):
                 if ranks != layer.ranks:
-                    self._move(layer, group, truncated(layer.point, ranks))
+                    self._move(layer, group, truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
                     velocity = cast(Tangent, self._state(layer, self.vectors[0]))
@@ -277,8 +284,14 @@ def _values(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, 
     return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
 
 
-def _spectrum(layer: TuckerLayer) -> Spectrum:
-    if not layer.core.isfinite().all():
+def _flat_spectra(pairs: Sequence[tuple[TuckerLayer, dict[str, Any]]]) -> list[Spectrum]:
+    """For questions in which the singular values do not matter."""
+    return [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in pairs]
+
+
+def _check_finite(layers: Sequence[TuckerLayer]) -> None:
+    norms = torch._foreach_norm([layer.core.detach() for layer in layers])
+    finite = torch.stack([norm.isfinite().to(norms[0].device) for norm in norms]).tolist()  # one wait for the device
+    if not all(finite):
+        layer = layers[finite.index(False)]
         raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
-    values = tuple(left_singular(unfold(layer.core, mode))[1].cpu() for mode in layer.modes)
-    return Spectrum(layer.shape, layer.modes, values)

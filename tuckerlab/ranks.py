@@ -86,6 +86,10 @@ class RankPolicy:
         """
         raise NotImplementedError
 
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Whether the present ranks remain, whatever the singular values: then nobody has to compute these."""
+        return False
+
     def over(self, total_steps: int) -> Self:
         """The same policy with its schedule fitted to a run of `total_steps`, unless `steps` was given."""
         return self if self.steps is not None else replace(self, steps=int(RAMP * total_steps))
@@ -144,6 +148,10 @@ class Fixed(RankPolicy):
         if self.fraction is None:
             return [spectrum.ranks for spectrum in spectra]
         return [self._limited(s, [max(1, round(self.fraction * s.shape[m])) for m in s.modes]) for s in spectra]
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Once the ranks are there."""
+        return self.choose(spectra) == [spectrum.ranks for spectrum in spectra]
 
 
 @dataclass(frozen=True)
@@ -215,6 +223,13 @@ class Budget(RankPolicy):
                 f"so at most {1 - least / total:.4g} can be removed here ({other} weights are in dense convolutions)"
             )
         return ranks_after(removed)
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Where nothing grows, and what is stored meets this step's target."""
+        total = sum(prod(spectrum.shape) for spectrum in spectra) + other
+        stored = sum(spectrum.stored(spectrum.ranks) for spectrum in spectra) + other
+        within_limits = all(self._limited(spectrum, spectrum.ranks) == spectrum.ranks for spectrum in spectra)
+        return self.growth == 0 and within_limits and stored <= (1 - self.target(step)) * total
 
     def target(self, step: int | None) -> float:
         """The share of the weights that is to be gone at an optimizer step."""
