@@ -24,7 +24,7 @@ FLOORS = [
         "provenance",
         "recipe",
     }
-    | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed"},
+    | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed", "vit"},
     {"contest", "figure", "finding", "headline", "plots", "proof", "rivals"},
     {"__init__", "cli", "doctor", "harness", "notebook"},
 ]

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tuckerlab import Fixed, TuckerAdamW, TuckerLayer, tuckerize
 from tuckerlab.augment import batches, epoch_order
 from tuckerlab.datasets import load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS, build
+from tuckerlab.vit import Attention
 
 
 @pytest.fixture(autouse=True)
@@ -82,9 +84,10 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_convolutions_before_batch_norm_have_no_bias(name: str) -> None:
     model = build(name, width=0.125)
-    assert all(module.bias is None for module in model.modules() if isinstance(module, nn.Conv2d))
     norms = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    assert norms == sum(isinstance(module, nn.Conv2d) for module in model.modules())
+    if norms:
+        assert all(module.bias is None for module in model.modules() if isinstance(module, nn.Conv2d))
+        assert norms == sum(isinstance(module, nn.Conv2d) for module in model.modules())
     assert [child for child, _ in model.named_children()] == ["features", "classifier"]
 
 
@@ -171,3 +174,31 @@ def test_bad_input_says_what_is_allowed(arguments: dict[str, object], words: lis
 
 def test_each_model_describes_itself_in_one_line() -> None:
     assert all(0 < len(entry.description) < 80 for entry in MODELS.values())
+
+
+def test_the_transformer_is_factorized_whole_and_learns() -> None:
+    model = tuckerize(build("vit_small", image_size=16, width=0.25), include=MODELS["vit_small"].include, ranks=0.3)
+    names = [name for name, module in model.named_modules() if isinstance(module, TuckerLayer)]
+    assert len(names) == 1 + 6 * 4  # the embedding, and qkv, projection and two of the perceptron in each block
+    images, labels = torch.randn(32, 3, 16, 16), torch.arange(32) % 4
+    optimizer = TuckerAdamW(model, lr=3e-3, ranks=Fixed())
+    losses = []
+    for _ in range(30):
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_attention_is_that_of_torch() -> None:
+    ours = Attention(24, heads=4)
+    theirs = nn.MultiheadAttention(24, 4, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.copy_(ours.qkv.bias)
+        theirs.out_proj.weight.copy_(ours.projection.weight)
+        theirs.out_proj.bias.copy_(ours.projection.bias)
+    tokens = torch.randn(3, 7, 24)
+    torch.testing.assert_close(ours(tokens), theirs(tokens, tokens, tokens, need_weights=False)[0])

@@ -36,7 +36,9 @@ def poc(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The network: auto, vgg_small, lenet5, vgg16, alexnet or resnet18. [default: auto]"),
+        typer.Option(
+            help="The network: auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"
+        ),
     ] = None,
     width: Annotated[
         float | None, typer.Option(help="Make every layer this many times as wide. [default: 1.0]")

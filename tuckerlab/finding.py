@@ -44,11 +44,12 @@ def networks(records: Records) -> tuple[list[Network], str]:
     >>> networks(Records())
     ([], 'conv parameters')
 
-    Sizes count convolution parameters, or all where some network has no convolution.
+    Sizes count convolution parameters where these are most of the dense network, or else all parameters.
     """
     runs = records.runs.assign(name=names(records).to_numpy())
     runs = runs.dropna(subset=["test_accuracy", "conv_parameters", "parameters"])
-    prefix = "conv_" if (runs["conv_parameters"] > 0).all() else ""
+    reference = runs[runs["method"] == "dense"] if (runs["method"] == "dense").any() else runs
+    prefix = "conv_" if (reference["conv_parameters"] > 0.5 * reference["parameters"]).all() else ""
     size, rate = runs[f"{prefix}parameters"], runs[f"{prefix}compression"].fillna(0)
     runs = runs.assign(size=size, full=size / (1 - rate), accuracy=100 * runs["test_accuracy"])
     found = [

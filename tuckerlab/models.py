@@ -1,4 +1,4 @@
-"""Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet and ResNet-18 in their CIFAR forms.
+"""Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet, ResNet-18 in their CIFAR forms, and a transformer.
 
 >>> model = build("vgg_small", num_classes=6, in_channels=1, image_size=64)
 >>> model(torch.zeros(2, 1, 64, 64)).shape
@@ -6,7 +6,8 @@ torch.Size([2, 6])
 >>> build(**model.spec).spec == model.spec  # all a checkpoint has to keep besides the weights
 True
 
-Each network is `features` (convolutions, each with batch norm and therefore without a bias) and `classifier`.
+Each network is `features` (in all but the transformer convolutions, each with batch norm and therefore without a bias)
+and `classifier`.
 At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by default.
 """
 
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.vit import Block, MeanOfTokens, PatchEmbedding
 
 
 class Spec(TypedDict):
@@ -201,10 +203,21 @@ def _resnet18(spec: Spec) -> Network:
     return Network(spec, nn.Sequential(*features), _average_and_linear(channels, spec["num_classes"]))
 
 
+def _vit_small(spec: Spec) -> Network:
+    """Six blocks on 8 × 8 patches; pixels that no patch reaches at the right and lower border are not read."""
+    width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
+    embedding = PatchEmbedding(spec["in_channels"], width, image_size=spec["image_size"], patch=patch)
+    blocks = [Block(width, heads=4) for _ in range(6)]
+    return Network(spec, nn.Sequential(embedding, *blocks, MeanOfTokens(width)), nn.Linear(width, spec["num_classes"]))
+
+
 MODELS: dict[str, Architecture] = {
     "lenet5": Architecture(_lenet5, 16, "two 5×5 convolutions; most weights are in the linear layers"),
     "vgg_small": Architecture(_vgg_small, 4, "six 3×3 convolutions for 8 to 64 pixels a side; quick on a CPU"),
     "vgg16": Architecture(_vgg16, 32, "thirteen 3×3 convolutions: the example of the low-rank papers"),
     "alexnet": Architecture(_alexnet, 16, "five 3×3 convolutions, the first with stride 2, and one linear layer"),
     "resnet18": Architecture(_resnet18, 8, "seventeen 3×3 convolutions, shortcuts around pairs of them"),
+    "vit_small": Architecture(
+        _vit_small, 8, "a vision transformer: six blocks, 64 patches; it wants AdamW", "features.*"
+    ),
 }
