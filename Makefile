@@ -31,7 +31,7 @@ bench: $(READY) ## measure speed and memory on this machine
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 bench-gpu: $(READY) ## the same for a GPU: batches of 512 and 1024, bf16, time to accuracy, where a step's time goes
-	$(BIN)/python benchmarks/gpu.py $(ARGS)
+	$(BIN)/python benchmarks/run.py --device cuda --batch 512 1024 --repeats 30 --race --out runs/bench-gpu.parquet $(ARGS)
 
 clean: ## remove the environment and all caches (runs/ stays)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

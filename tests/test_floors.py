@@ -25,7 +25,7 @@ FLOORS = [
         "recipe",
     }
     | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed", "vit"},
-    {"contest", "figure", "finding", "headline", "plots", "proof", "rivals"},
+    {"contest", "figure", "finding", "headline", "plots", "proof", "results", "rivals"},
     {"__init__", "cli", "doctor", "harness", "notebook"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

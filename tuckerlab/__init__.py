@@ -31,6 +31,7 @@ _MODULES = {
     "optim": "TuckerAdamW TuckerSGD",
     "proof": "run_poc",
     "ranks": "Budget Fixed Tolerance",
+    "results": "recorded",
     "summarize": "summary",
     "train": "fit",
     "weight": "TuckerLayer",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.optim import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
     from tuckerlab.proof import run_poc as run_poc
     from tuckerlab.ranks import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
+    from tuckerlab.results import recorded as recorded
     from tuckerlab.summarize import summary as summary
     from tuckerlab.train import fit as fit
     from tuckerlab.weight import TuckerLayer as TuckerLayer

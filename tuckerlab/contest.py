@@ -46,8 +46,6 @@ from tuckerlab.rivals.magnitude import MagnitudePruning, count_nonzero, file_byt
 from tuckerlab.run import Run
 from tuckerlab.train import fit
 
-FIRST_RANKS = 0.7  # of each mode: start large and come down
-
 
 @dataclass(frozen=True)
 class Contender:
@@ -162,7 +160,7 @@ def on_meta(spec: dict[str, Any]) -> nn.Module:
     """
     with torch.device("meta"):
         network = build(**spec)
-    return tuckerize(network, ranks=FIRST_RANKS, include=MODELS[spec["name"]].include)
+    return tuckerize(network, include=MODELS[spec["name"]].include)
 
 
 def digest(settings: dict[str, Any]) -> str:

@@ -1,0 +1,43 @@
+"""Recorded results: runs that took a GPU or an hour, loaded and drawn by name.
+
+>>> names()[:1]
+['accuracy-cifar10-vgg16']
+>>> recorded("accuracy-digits-vgg_small").records.runs["label"].nunique()
+2
+
+They lie in `data/results` of the checkout; each row says on what hardware, with which versions, seed and commit it
+it was measured (`recorded(name).records.runs`).
+"""
+
+from pathlib import Path
+
+from tuckerlab.errors import DataError
+from tuckerlab.proof import Proof
+from tuckerlab.record import Records
+
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
+
+
+def names() -> list[str]:
+    """The recorded results that there are.
+
+    >>> "accuracy-digits-vgg_small" in names()
+    True
+    """
+    return sorted(path.parent.name for path in FOLDER.glob("*/runs.parquet"))
+
+
+def recorded(name: str) -> Proof:
+    """A recorded result: shown in a notebook it is the finding and the table; `figures` has its pictures.
+
+    >>> sorted(recorded("accuracy-digits-vgg_small").figures)
+    ['accuracy_vs_parameters', 'ranks_over_time', 'training_curves']
+
+    `name` may be the beginning of one. Raises DataError for a name that fits none or several.
+    """
+    known = names()
+    found = [known_name for known_name in known if known_name == name] or [k for k in known if k.startswith(name)]
+    if len(found) != 1:
+        there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
+        raise DataError(f"recorded result {name!r}: {len(found) or 'none'} of that name; there are {there}")
+    return Proof(Records.load(FOLDER / found[0]), FOLDER / found[0])
