@@ -21,6 +21,10 @@ MISTAKES = [
     ("poc --width", "--width"),
     ("poc --compression 0.9 --tolerance 0.1", "--tolerance"),
     (f"poc --out {__file__}", "test_cli.py"),
+    ("headline --no-pruning --pruning 0.9", "--no-pruning"),
+    ("headline --seeds 0", "1"),
+    ("headline --epochs 0", "1"),
+    ("headline --compression much", "much"),
     ("lab nowhere/at/all", "nowhere"),
     ("lab --port 70000", "65535"),
 ]
@@ -37,6 +41,14 @@ REFUSALS = [
     ("poc --width 0", "0"),
     ("poc --lr -1", "-1"),
     ("poc --device abacus", "abacus"),
+    ("headline --dataset digits --model vgg_small --epochs 2 --minutes 5", "minutes 5"),
+    ("headline --dataset digits --model vgg_small --minutes -1", "minutes -1"),
+    ("headline --dataset digits --model vgg_small --minutes nan", "minutes nan"),
+    ("headline --dataset digits --model vgg99", "vgg99"),
+    ("headline --dataset digits --model vgg16", "32"),
+    ("headline --dataset digits --model vgg_small --compression 0.9999", "0.9999"),
+    ("headline --dataset digits --model vgg_small --compression 0.9 --compression 0.9", "once"),
+    ("headline --dataset digits --model vgg_small --pruning 2", "2"),
 ]
 
 

@@ -55,6 +55,9 @@ class Run:
 class Callback:
     """What `fit` calls while it trains; override what you need."""
 
+    def on_start(self, run: Run) -> None:
+        """Before the first step, and again before the first step of a run that is resumed."""
+
     def on_step(self, run: Run) -> None:
         """After every optimizer step."""
 

@@ -77,6 +77,8 @@ def fit(
     if trainer.checkpoint is not None and trainer.checkpoint.exists() and resume:
         trainer.load()
     run = trainer.run
+    for callback in callbacks:
+        callback.on_start(run)
     # the caller's random numbers stay what they were
     with torch.random.fork_rng(devices=[trainer.device] if trainer.device.type == "cuda" else []):
         text = progress if isinstance(progress, str) else "training"

@@ -24,7 +24,11 @@ class MagnitudePruning(Callback):
 
     def __init__(self, compression: float, total_steps: int, every: int) -> None:
         self.budget, self.every = Budget(compression).over(total_steps), every
-        self.masks: list[Tensor] | None = None
+        self.masks: list[Tensor] = []
+
+    def on_start(self, run: Run) -> None:
+        """Nothing is zero in a new run; in a resumed one, what was."""
+        self.masks = [(weight.detach() != 0).to(weight.dtype) for weight in convolution_weights(run.model)]
 
     @torch.no_grad()
     def on_step(self, run: Run) -> None:
@@ -35,8 +39,6 @@ class MagnitudePruning(Callback):
             gone = int(self.budget.target(run.step) * len(magnitudes))
             least = magnitudes.kthvalue(gone).values if gone else magnitudes.new_tensor(-1.0)
             self.masks = [(weight.abs() > least).to(weight.dtype) for weight in weights]
-        elif self.masks is None:  # at the start nothing is zero; in a resumed run the zeros are those of before
-            self.masks = [(weight != 0).to(weight.dtype) for weight in weights]
         torch._foreach_mul_(weights, self.masks)
 
     def on_epoch(self, run: Run) -> None:

@@ -1,0 +1,131 @@
+"""The headline, small: its networks and seeds, the time limit, going on after an interruption, and recorded results."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuckerlab import DataError, contest, headline, load_data, recorded, results, run_headline
+from tuckerlab.measure import Timing
+from tuckerlab.proof import Proof
+from tuckerlab.record import Records
+
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
+    "epochs": 1, "batch_size": 64, "device": "cpu", "quiet": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Few digits, and no latencies: how long something takes is not the matter here."""
+    digits = load_data("digits").subset(train=256, test=64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(headline, "load_data", lambda name: digits)
+        patch.setattr(contest, "latency", lambda model, example: Timing((1.0, 2.0), len(example)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    return run_headline(**SMALL, out=tmp_path_factory.mktemp("runs"))
+
+
+def test_every_network_is_there_for_every_seed(whole: Proof) -> None:
+    runs = Records.load(whole.folder).runs
+    assert len(runs) == 2 * 4
+    assert sorted(runs["seed"].unique()) == [0, 1]
+    assert list(dict.fromkeys(runs["label"])) == ["dense", "Tucker 80 %", "Tucker 90 %", "pruned 90 %"]
+    rates = runs.groupby("label")["conv_compression"].min()
+    assert rates["Tucker 80 %"] >= 0.8
+    assert rates["Tucker 90 %"] >= 0.9
+    assert rates["pruned 90 %"] == pytest.approx(0.9, abs=1e-3)
+    assert rates["dense"] == 0
+    pruned, dense = (runs[runs["label"] == label].iloc[0] for label in ("pruned 90 %", "dense"))
+    assert pruned["multiply_adds"] == dense["multiply_adds"]  # zeros that lie anywhere save no arithmetic
+    assert pruned["checkpoint_bytes"] < 0.5 * dense["checkpoint_bytes"]
+    assert {"accuracy_vs_parameters", "training_curves"} <= whole.figures.keys()
+
+
+def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
+    whole: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    real = contest.fit
+
+    def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
+        trained.append(recipe.seed)
+        return real(model, data, recipe, **options)
+
+    monkeypatch.setattr(contest, "fit", counted)
+    out = whole.folder.parent
+    assert len(run_headline(**SMALL, out=out).records) == 8
+    assert trained == []
+    assert len(run_headline(**{**SMALL, "seeds": 3}, out=out).records) == 12
+    assert trained == [2] * 4
+
+
+def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = contest.fit, []
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        calls.append(options["ranks"])
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contest, "fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_headline(**SMALL, out=tmp_path)
+    again = run_headline(**SMALL, out=tmp_path)
+    columns = ["label", "seed", "test_accuracy", "conv_parameters"]
+    assert again.records.runs[columns].equals(whole.records.runs[columns])
+
+
+def test_the_epochs_fit_the_time_and_are_decided_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 10.0)
+    options = {**SMALL, "epochs": None, "seeds": 1, "quiet": False, "compression": [0.9], "pruning": []}
+    found = run_headline(**options, minutes=0.4, out=tmp_path)  # 21.6 s without the spare tenth: 2 epochs
+    assert set(found.records.runs["epochs"]) == {2}
+    assert "2 epochs each: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
+    assert json.loads((found.folder / "epochs.json").read_text())["epochs"] == 2
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 1.0)
+    again = run_headline(**options, minutes=0.4, out=tmp_path)
+    assert again.folder == found.folder
+    assert set(again.records.runs["epochs"]) == {2}
+
+
+def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each network's share of the steps, and its test: with every call at 1 ms, so many calls."""
+
+    def at_one_millisecond(functions: Any, **options: Any) -> dict[str, Timing]:
+        for function in functions.values():
+            function()
+        return dict.fromkeys(functions, Timing((1.0,)))
+
+    monkeypatch.setattr(headline, "interleave", at_one_millisecond)
+    recipe = headline.Recipe(epochs=1, batch_size=64)
+    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    arena = contest.Arena(spec, headline.load_data("digits"), recipe, contest.torch.device("cpu"))
+    dense, small = contest.Contender("dense"), headline.tucker(headline.Budget(0.9))
+    assert headline.seconds_per_epoch([dense, small], arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)
+
+
+def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Proof) -> None:
+    for name in ("headline-gpu", "headline-cpu", "other"):
+        whole.records.save(tmp_path / name)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    assert results.names() == ["headline-cpu", "headline-gpu", "other"]
+    assert len(recorded("other").records) == len(recorded("headline-g").records) == 8
+    assert "Tucker" in recorded("other")._repr_html_()
+    for name, word in (("headline", "2 of that name"), ("nonsense", "none of that name; there are headline-cpu")):
+        with pytest.raises(DataError, match=word):
+            recorded(name)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "nowhere")
+    with pytest.raises(DataError, match="they come with a checkout"):
+        recorded("other")

@@ -1,0 +1,90 @@
+"""Magnitude pruning: what is zero, what is counted, and what survives an interruption."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tuckerlab import build, fit, load_data
+from tuckerlab.measure import checkpoint_bytes, count_parameters
+from tuckerlab.ranks import Budget
+from tuckerlab.rivals.magnitude import MagnitudePruning, convolution_weights, count_nonzero, file_bytes
+from tuckerlab.run import Callback, Run
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return build("vgg_small", in_channels=1, image_size=8, width=0.25)
+
+
+class Watch(Callback):
+    """The share of zeros after every step."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+
+    def on_step(self, run: Run) -> None:
+        self.shares.append(count_nonzero(run.model).conv_compression)
+
+
+def test_zeros_follow_the_schedule_and_stay() -> None:
+    data = load_data("digits").subset(train=320, test=64)
+    watch = Watch()
+    run = fit(
+        network(), data, epochs=4, batch_size=32, progress=False, device="cpu",
+        callbacks=[MagnitudePruning(0.9, total_steps=40, every=4), watch],
+    )  # fmt: skip
+    budget = Budget(0.9).over(40)
+    for step, share in enumerate(watch.shares, start=1):
+        expected = budget.target(min(step, 24) // 4 * 4)
+        assert share == pytest.approx(expected, abs=1e-3), step
+    assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[9::10])
+    assert run.epochs[-1]["conv_parameters"] == sum(int(w.count_nonzero()) for w in convolution_weights(run.model))
+
+
+def test_the_smallest_weights_of_all_layers_go() -> None:
+    model, run = network(), None
+    before = torch.cat([weight.detach().flatten() for weight in convolution_weights(model)])
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    run = Run(model, optimizer, 1, 1, step=6)  # type: ignore[arg-type]
+    MagnitudePruning(0.7, total_steps=10, every=1).on_step(run)
+    after = torch.cat([weight.detach().flatten() for weight in convolution_weights(model)])
+    gone = after == 0
+    assert gone.sum() == int(0.7 * len(before))
+    assert before[gone].abs().max() < before[~gone].abs().min()
+    assert torch.equal(before[~gone], after[~gone])
+
+
+def test_only_zeros_of_convolutions_are_saved() -> None:
+    model = network()
+    dense = count_parameters(model)
+    assert count_nonzero(model) == dense
+    with torch.no_grad():
+        convolution_weights(model)[2][:] = 0
+    zeros = convolution_weights(model)[2].numel()
+    counts = count_nonzero(model)
+    assert (counts.conv_stored, counts.total_stored) == (dense.conv_stored - zeros, dense.total_stored - zeros)
+    assert (counts.conv_dense, counts.total_dense) == (dense.conv_dense, dense.total_dense)
+    bits = sum(-(-weight.numel() // 8) for weight in convolution_weights(model))
+    assert file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_cut_off(tmp_path: Path) -> None:
+    data = load_data("digits").subset(train=192, test=64)
+    options = {"epochs": 3, "batch_size": 32, "progress": False, "device": "cpu", "checkpoint_seconds": 0}
+
+    class CutOff(Callback):
+        def on_step(self, run: Run) -> None:
+            if run.step == 11:
+                raise KeyboardInterrupt
+
+    def train(path: Path, *more: Callback) -> Run:
+        return fit(network(), data, **options, checkpoint=path, callbacks=[MagnitudePruning(0.8, 18, 3), *more])
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", CutOff())
+    again = train(tmp_path / "cut")
+    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
