@@ -1,0 +1,59 @@
+"""Linear layers in Tucker format: a small vision transformer, dense and compressed, with AdamW, as a committed record.
+
+    python benchmarks/vit.py folder:neu_steel --image-size 32 --width 0.5 --epochs 30
+
+Patch embedding, qkv, projections and perceptrons are factorized (a convolution with one input channel cannot be). The
+record goes to data/results/vit-…; an interrupted call goes on where it was.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tuckerlab import Budget, load_data
+from tuckerlab.contest import Arena, Contender, contest, digest
+from tuckerlab.device import resolve_device
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.plots import save_figures
+from tuckerlab.proof import Proof, show, tucker
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records
+
+RECIPE = Recipe(optimizer="adamw", lr=1e-3, weight_decay=0.05, label_smoothing=0.1, batch_size=64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--compression", type=float, nargs="+", default=[0.8])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--results", type=Path, default=Path("data/results"))
+    options = parser.parse_args()
+    data = load_data(options.dataset, image_size=options.image_size)
+    spec = {"name": "vit_small", "num_classes": data.num_classes, "in_channels": data.channels}
+    spec |= {"image_size": data.image_size, "width": options.width}
+    contenders = [Contender("dense"), *(tucker(Budget(rate)) for rate in options.compression)]
+    parts = []
+    for seed in range(options.seeds):
+        recipe = replace(RECIPE, epochs=options.epochs, seed=seed)
+        arena = Arena(spec, data, recipe, resolve_device(options.device))
+        plan = {**arena.plan, "contenders": repr(contenders), "device": arena.device.type}
+        parts.append(contest(contenders, arena, options.out / f"vit-{digest(plan)}"))
+    name = Path(options.dataset.partition(":")[2] or options.dataset).name
+    proof = Proof(Records.concat(parts), options.results / f"vit-{name}")
+    proof.records.save(proof.folder)
+    save_figures(proof.records, proof.folder)
+    show(proof)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TuckerlabError as error:
+        sys.exit(f"error: {error}")
