@@ -200,6 +200,15 @@ def test_budget_takes_the_directions_of_least_energy_and_no_more_than_needed() -
     assert ranks[0] > ranks[1] > ranks[2]  # the flatter the spectrum, the more is kept
 
 
+def test_of_equal_directions_the_budget_keeps_the_cheaper() -> None:
+    values = [0.9**i for i in range(16)]
+    small, large = spectrum((16, 16, 3, 3), values, values), spectrum((64, 64, 3, 3), values, values)
+    assert [small.freed(0), large.freed(1)] == [16 * 9 + 16, 16 * 9 + 64]
+    assert small.stored((15, 16)) == small.stored((16, 16)) - small.freed(0)
+    kept = Budget(0.9).choose([small, large])
+    assert min(kept[0]) > max(kept[1])
+
+
 def test_budget_is_no_worse_than_the_best_uniform_choice() -> None:
     layers = [falling((16, 16, 3, 3), (16, 16), decay) for decay in (0.95, 0.7)]
 

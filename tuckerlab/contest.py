@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,21 @@ class Arena:
         labels = self.data.train_labels[chosen].to(self.device)
         return images.contiguous(memory_format=torch.channels_last), labels
 
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The forward pass in the recipe's precision, and the cross-entropy."""
+        images, labels = batch
+        with self.recipe.autocast(self.device):
+            logits = model(images)
+        return F.cross_entropy(logits.float(), labels)
+
     def stepper(self, model: nn.Module) -> Callable[[], None]:
         """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-        images, labels = self.batch(self.recipe.batch_size)
+        batch = self.batch(self.recipe.batch_size)
         model = copy.deepcopy(model).train()
         optimizer = replace(self.recipe, ranks=None).make_optimizer(model, 1)
 
         def step() -> None:
-            with self.recipe.autocast(self.device):
-                loss = F.cross_entropy(model(images).float(), labels)
+            loss = self.loss(model, batch)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -195,7 +202,8 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
         if contender.pruned is not None:
             settings["pruned"] = contender.pruned
         counts, plain = contender.counts(run.model), to_plain(run.model)
-        memory = training_memory(run.model, run.optimizer, arena.batch(recipe.batch_size))
+        batch = arena.batch(recipe.batch_size)
+        memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         times: dict[int, Timing] = {n: latency(plain, arena.batch(n)[0]) for n in (1, 128)}
         facts = {  # the digest: in a tree of records no two runs are taken for one
             "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",

@@ -4,7 +4,7 @@
 >>> Tolerance(0.1).choose([kernel])
 [(2, 2)]
 >>> Budget(0.9).choose([kernel])
-[(1, 2)]
+[(2, 1)]
 
 A policy sees the singular values of every core and answers with ranks. Given to `tuckerize` it sets the first ranks,
 given to an optimizer it sets how they go on: at each adaptation the cores are truncated to `choose`, then grown by
@@ -45,6 +45,11 @@ class Spectrum(NamedTuple):
         for mode, rank in zip(self.modes, ranks, strict=True):
             core[mode] = rank
         return prod(core) + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
+
+    def freed(self, i: int) -> int:
+        """Numbers that go with one direction of the i-th factorized mode, at the present ranks."""
+        fewer = [rank - (j == i) for j, rank in enumerate(self.ranks)]
+        return self.stored(self.ranks) - self.stored(fewer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,10 +192,11 @@ class Budget(RankPolicy):
     >>> Budget(0.4).choose(layers)
     [(2, 2), (2, 2)]
 
-    Directions go in the order of σ²/‖C‖², the share of its weight's energy that each carries, over all modes of all
-    layers, until the target is met. Counted are the weights of all convolutions, those that stay dense included, and
-    of the factorized linear layers. The target rises as 1 − (1 − t)³ over `steps` (Zhu and Gupta, "To prune, or not to
-    prune", 2017): fast while there is much to spare, slowly at the end.
+    Directions go, over all modes of all layers, in the order of σ²/‖C‖² for each number that goes with them: the share
+    of its weight's energy that a direction carries, against what it costs to keep. Counted are the weights of all
+    convolutions, those that stay dense included, and of the factorized linear layers. The target rises as 1 − (1 − t)³
+    over `steps` (Zhu and Gupta, "To prune, or not to prune", 2017): fast while there is much to spare, slowly at the
+    end. What else was tried is in `data/results/recipe` (`benchmarks/recipe.py`).
     """
 
     compression: float = 0.9
@@ -237,7 +243,13 @@ class Budget(RankPolicy):
 
     def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
         """For each direction of each mode of each layer the turn at which it goes."""
-        return removal_order(energies(spectra))
+        scores = energies(spectra)
+        return removal_order(
+            [
+                [energy / spectrum.freed(i) for i, energy in enumerate(layer)]
+                for spectrum, layer in zip(spectra, scores, strict=True)
+            ]
+        )
 
 
 def energies(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:

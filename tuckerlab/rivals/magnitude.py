@@ -6,24 +6,30 @@
 >>> round(count_nonzero(model).conv_compression, 2)
 0.9
 
-The share of zeros rises as the target of `Budget` does (Zhu and Gupta, "To prune, or not to prune", 2017), over all
-convolutions together. It is the toughest rival in numbers stored. The zeros lie anywhere, so the arithmetic, the time
-of a step and of an answer stay those of the dense network.
+The share of zeros rises as 1 − (1 − t)³ over the first 60 % of the steps, over all convolutions together (Zhu and
+Gupta, "To prune, or not to prune", 2017). It is the toughest rival in numbers stored. The zeros lie anywhere, so the
+arithmetic, the time of a step and of an answer stay those of the dense network.
 """
 
 import torch
 from torch import Tensor, nn
 
 from tuckerlab.measure import Counts, checkpoint_bytes, count_parameters
-from tuckerlab.ranks import Budget
 from tuckerlab.run import Callback, Run
+from tuckerlab.tensor import check_fraction
+
+RAMP = 0.6  # the share of the steps over which zeros become more
 
 
 class MagnitudePruning(Callback):
-    """Sets a rising share of the convolution weights to zero, up to `compression`, anew every `every` steps."""
+    """Sets a rising share of the convolution weights to zero, up to `compression`, anew every `every` steps.
+
+    Raises RankError for a compression outside 0 … 1 (1 excluded).
+    """
 
     def __init__(self, compression: float, total_steps: int, every: int) -> None:
-        self.budget, self.every = Budget(compression).over(total_steps), every
+        check_fraction("pruning", compression)
+        self.compression, self.every, self.steps = compression, every, int(RAMP * total_steps)
         self.masks: list[Tensor] = []
 
     def on_start(self, run: Run) -> None:
@@ -34,12 +40,17 @@ class MagnitudePruning(Callback):
     def on_step(self, run: Run) -> None:
         """Zeros stay zero; at every `every`-th step there are more of them."""
         weights = convolution_weights(run.model)
-        if run.step % self.every == 0 or run.step == self.budget.steps:
+        if run.step % self.every == 0 or run.step == self.steps:
             magnitudes = torch.cat([weight.abs().flatten() for weight in weights])
-            gone = int(self.budget.target(run.step) * len(magnitudes))
+            gone = int(self.target(run.step) * len(magnitudes))
             least = magnitudes.kthvalue(gone).values if gone else magnitudes.new_tensor(-1.0)
             self.masks = [(weight.abs() > least).to(weight.dtype) for weight in weights]
         torch._foreach_mul_(weights, self.masks)
+
+    def target(self, step: int) -> float:
+        """The share of zeros at a step."""
+        left = 1 - min(1.0, step / max(1, self.steps))
+        return self.compression * (1 - left**3)
 
     def on_epoch(self, run: Run) -> None:
         """The epoch's row counts the weights that are not zero."""
