@@ -8,19 +8,17 @@ record goes to data/results/vit-…; an interrupted call goes on where it was.
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from tuckerlab import Budget, load_data
-from tuckerlab.contest import Arena, Contender, contest, digest
-from tuckerlab.device import resolve_device
+from tuckerlab.contest import Arena, Contender, contest, digest, suited
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
-from tuckerlab.proof import Proof, show, tucker
+from tuckerlab.proof import Proof, show
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 
-RECIPE = Recipe(optimizer="adamw", lr=1e-3, weight_decay=0.05, label_smoothing=0.1, batch_size=64)
+RECIPE = Recipe(label_smoothing=0.1, batch_size=64)
 
 
 def main() -> None:
@@ -36,14 +34,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     data = load_data(options.dataset, image_size=options.image_size)
-    spec = {"name": "vit_small", "num_classes": data.num_classes, "in_channels": data.channels}
-    spec |= {"image_size": data.image_size, "width": options.width}
-    contenders = [Contender("dense"), *(tucker(Budget(rate)) for rate in options.compression)]
+    contenders = [Contender("dense"), *(Contender.tucker(Budget(rate)) for rate in options.compression)]
     parts = []
     for seed in range(options.seeds):
-        recipe = replace(RECIPE, epochs=options.epochs, seed=seed)
-        arena = Arena(spec, data, recipe, resolve_device(options.device))
-        plan = {**arena.plan, "contenders": repr(contenders), "device": arena.device.type}
+        recipe = suited(RECIPE, "vit_small", epochs=options.epochs, seed=seed)
+        arena = Arena.of(contenders, data, "vit_small", options.width, recipe, options.device)
+        plan = {**arena.plan, "contenders": repr(contenders)}
         parts.append(contest(contenders, arena, options.out / f"vit-{digest(plan)}"))
     name = Path(options.dataset.partition(":")[2] or options.dataset).name
     proof = Proof(Records.concat(parts), options.results / f"vit-{name}")

@@ -44,6 +44,7 @@ REFUSALS = [
     ("headline --dataset digits --model vgg_small --epochs 2 --minutes 5", "minutes 5"),
     ("headline --dataset digits --model vgg_small --minutes -1", "minutes -1"),
     ("headline --dataset digits --model vgg_small --minutes nan", "minutes nan"),
+    ("headline --dataset digits --model vgg_small --minutes inf", "minutes inf"),
     ("headline --dataset digits --model vgg99", "vgg99"),
     ("headline --dataset digits --model vgg16", "32"),
     ("headline --dataset digits --model vgg_small --compression 0.9999", "0.9999"),

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tuckerlab import DataError, contest, headline, load_data, recorded, results, run_headline
+from tuckerlab import Budget, DataError, TuckerlabError, contest, headline, load_data, recorded, results, run_headline
 from tuckerlab.measure import Timing
 from tuckerlab.proof import Proof
+from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 
 SMALL: dict[str, Any] = {
@@ -24,7 +25,7 @@ def _quick() -> Iterator[None]:
     digits = load_data("digits").subset(train=256, test=64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headline, "load_data", lambda name: digits)
-        patch.setattr(contest, "latency", lambda model, example: Timing((1.0, 2.0), len(example)))
+        patch.setattr(contest, "_answers", lambda models, images: dict.fromkeys(models, Timing((1.0, 2.0))))
         yield
 
 
@@ -89,7 +90,7 @@ def test_the_epochs_fit_the_time_and_are_decided_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 10.0)
-    options = {**SMALL, "epochs": None, "seeds": 1, "quiet": False, "compression": [0.9], "pruning": []}
+    options = {**SMALL, "epochs": None, "quiet": False, "compression": [0.9], "pruning": [], "seeds": 1}
     found = run_headline(**options, minutes=0.4, out=tmp_path)  # 21.6 s without the spare tenth: 2 epochs
     assert set(found.records.runs["epochs"]) == {2}
     assert "2 epochs each: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
@@ -98,6 +99,14 @@ def test_the_epochs_fit_the_time_and_are_decided_once(
     again = run_headline(**options, minutes=0.4, out=tmp_path)
     assert again.folder == found.folder
     assert set(again.records.runs["epochs"]) == {2}
+    more = run_headline(**{**options, "seeds": 2}, minutes=0.4, out=tmp_path)  # twice the work: decided for itself
+    assert more.folder != found.folder
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 100.0)
+    with pytest.raises(TuckerlabError, match=r"minutes 0.4: one epoch of 2 networks with 1 seeds takes about 1.7 min"):
+        run_headline(**options, minutes=0.4, out=tmp_path / "other")
+    with pytest.raises(TuckerlabError, match="one epoch"):  # begins anew: nothing of before is mixed in
+        run_headline(**options, minutes=0.4, out=tmp_path, resume=False)
+    assert not found.folder.exists()
 
 
 def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +118,10 @@ def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> No
         return dict.fromkeys(functions, Timing((1.0,)))
 
     monkeypatch.setattr(headline, "interleave", at_one_millisecond)
-    recipe = headline.Recipe(epochs=1, batch_size=64)
-    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
-    arena = contest.Arena(spec, headline.load_data("digits"), recipe, contest.torch.device("cpu"))
-    dense, small = contest.Contender("dense"), headline.tucker(headline.Budget(0.9))
-    assert headline.seconds_per_epoch([dense, small], arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)
+    contenders = [contest.Contender("dense"), contest.Contender.tucker(Budget(0.9))]
+    data, recipe = headline.load_data("digits"), Recipe(epochs=1, batch_size=64)
+    arena = contest.Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
+    assert headline.seconds_per_epoch(contenders, arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)
 
 
 def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Proof) -> None:

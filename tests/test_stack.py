@@ -36,7 +36,7 @@ def test_what_is_packed_comes_back(shapes: list[tuple[int, int]]) -> None:
 def test_groups_keep_to_the_room_and_to_one_kind() -> None:
     sizes = {"a": [(8, 8)], "b": [(8, 7)], "c": [(2, 2)], "d": [(2, 2)]}
     kind = {"a": 0, "b": 0, "c": 0, "d": 1}
-    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 10) == [["a", "b"], ["c"], ["d"]]
+    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 130) == [["a", "b"], ["c"], ["d"]]
     assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 1000) == [["a", "b", "c"], ["d"]]
     assert gathered("ab", sizes.__getitem__, kind.__getitem__, None) == [["a"], ["b"]]
 

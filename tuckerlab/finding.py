@@ -69,13 +69,13 @@ def networks(records: Records) -> tuple[list[Network], str]:
 
 
 def finding(records: Records) -> str:
-    """The result in one line, of the smallest network within a point of the dense one, or the most accurate.
+    """The result in one line, of the smallest Tucker network within a point of the dense one, or the most accurate.
 
     Empty where the records hold no comparison: no dense network or several, no other, or several data sets.
     """
     found, text = networks(records)
     dense = [network for network in found if network.method == "dense"]
-    others = [network for network in found if network.method != "dense"]
+    others = [network for network in found if network.method == "tucker"]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return ""
     near = [network for network in others if network.accuracy >= dense[0].accuracy - TOLERATED]

@@ -11,26 +11,26 @@ One recipe for all networks. An interrupted call goes on where it was; what is f
 
 import copy
 import json
+import math
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from torch import nn
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.contest import Arena, Contender, contest, digest, on_meta
+from tuckerlab.contest import Arena, Contender, contest, digest, in_file_names, suited
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.evaluate import evaluate
-from tuckerlab.measure import interleave
-from tuckerlab.models import MODELS
+from tuckerlab.measure import count_parameters, interleave
 from tuckerlab.plots import save_figures
-from tuckerlab.proof import Proof, tucker
+from tuckerlab.proof import Proof
 from tuckerlab.ranks import RAMP, Budget
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
@@ -72,37 +72,29 @@ def run_headline(
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
-    if minutes is not None and not minutes > 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0")
     if epochs is not None and minutes is not None:
         raise TuckerlabError(f"epochs {epochs} and minutes {minutes:g}: give one of them, not both")
-    if model not in MODELS:
-        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
-    contenders = [Contender("dense"), *(tucker(Budget(rate)) for rate in compression)]
-    contenders += [Contender(f"pruned {100 * Budget(rate).compression:g} %", pruned=rate) for rate in pruning]
-    if len({contender.label for contender in contenders}) < len(contenders):
-        raise RankError(f"compression {list(compression)}, pruning {list(pruning)}: give each number once")
-    place = resolve_device(device)
-    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-    given = {name: value for name, value in given.items() if value is not None}
-    recipe = replace(RECIPES.get(place.type, RECIPES["cpu"]), **given)  # type: ignore[arg-type]
-    data = load_data(dataset)
-    spec: dict[str, Any] = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
-    spec |= {"image_size": data.image_size, "width": width}
-    for contender in contenders:  # refuses a budget that cannot be met
-        replace(recipe, ranks=contender.ranks).make_optimizer(on_meta(spec), 1)
-
-    arena = Arena(spec, data, recipe, place)
-    asked = {**arena.plan, "contenders": [repr(c) for c in contenders], "minutes": minutes, "device": place.type}
-    folder = Path(out) / f"headline-{dataset.replace(':', '-').replace('/', '-')}-{model}-{digest(asked)}"
+    contenders = [Contender("dense"), *(Contender.tucker(Budget(rate)) for rate in compression)]
+    contenders += [Contender.pruning(rate) for rate in pruning]
+    kind = resolve_device(device).type
+    recipe = suited(RECIPES.get(kind, RECIPES["cpu"]), model, epochs=epochs, batch_size=batch_size, lr=lr)
+    arena = Arena.of(contenders, load_data(dataset), model, width, recipe, device)
+    asked = {**arena.plan, "contenders": repr(contenders)}
     if minutes is not None:
-        arena = replace(arena, recipe=_fitted(contenders, arena, seeds, minutes, folder, resume=resume, quiet=quiet))
+        asked |= {"minutes": minutes, "seeds": seeds}  # they decide on the epochs
+    folder = Path(out) / f"headline-{in_file_names(dataset)}-{model}-{digest(asked)}"
+    if not resume and folder.exists():
+        shutil.rmtree(folder)
+    if minutes is not None:
+        arena = replace(arena, recipe=_fitted(contenders, arena, seeds, minutes, folder, quiet=quiet))
     parts = []
     for seed in range(seeds):
         of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
         if not quiet:
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks", highlight=False)
-        parts.append(contest(contenders, of_seed, folder / f"seed{seed}", resume=resume, quiet=quiet))
+        parts.append(contest(contenders, of_seed, folder / f"seed{seed}", quiet=quiet))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -110,21 +102,19 @@ def run_headline(
 
 
 def _fitted(
-    contenders: Sequence[Contender],
-    arena: Arena,
-    seeds: int,
-    minutes: float,
-    folder: Path,
-    *,
-    resume: bool,
-    quiet: bool,
+    contenders: Sequence[Contender], arena: Arena, seeds: int, minutes: float, folder: Path, *, quiet: bool
 ) -> Recipe:
     """The recipe with as many epochs as fit the time; decided once, so that an interrupted call goes on with them."""
     file = folder / "epochs.json"
-    if file.exists() and resume:
+    if file.exists():
         return replace(arena.recipe, epochs=int(json.loads(file.read_text(encoding="utf-8"))["epochs"]))
     epoch = seeds * seconds_per_epoch(contenders, arena)
-    epochs = max(1, min(arena.recipe.epochs, int((1 - SPARE) * 60 * minutes / epoch)))
+    epochs = int(min(arena.recipe.epochs, (1 - SPARE) * 60 * minutes / epoch))
+    if epochs < 1:
+        raise TuckerlabError(
+            f"minutes {minutes:g}: one epoch of {len(contenders)} networks with {seeds} seeds takes about "
+            f"{epoch / 60:.1f} minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
+        )
     if not quiet:
         text = f"{epochs} epochs each: about {epochs * epoch / 60:.1f} minutes on this machine, of {minutes:g}"
         Console().print(text, highlight=False)
@@ -136,8 +126,13 @@ def _fitted(
 def seconds_per_epoch(contenders: Sequence[Contender], arena: Arena) -> float:
     """What an epoch of all networks takes on this machine, from a few steps of each and a small test.
 
-    A Tucker network is timed at its first ranks and at its last: a schedule that comes down by the third power over
-    `RAMP` of the run spends about a quarter of that near the first, and the rest near the last.
+    >>> data = load_data("digits")
+    >>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+    >>> seconds_per_epoch(contenders, Arena.of(contenders, data, "vgg_small", 0.25, Recipe(), "cpu")) > 0
+    True
+
+    A Tucker network is timed at its first ranks and at its last; `share_at_first` says how it goes from one to the
+    other. What comes once in many steps (adaptations, checkpoints, measuring at the end) is for `SPARE`.
     """
     recipe, data = arena.recipe, arena.data
     steps = len(data.train_images) // min(recipe.batch_size, len(data.train_images))
@@ -148,11 +143,26 @@ def seconds_per_epoch(contenders: Sequence[Contender], arena: Arena) -> float:
     for contender in contenders:
         first = networks[contender.label] = contender.network(arena.spec, 0).to(arena.device)
         shares[contender.label] = 1.0
-        if contender.ranks is not None:
+        if isinstance(contender.ranks, Budget):
             last = networks[f"{contender.label}, last"] = copy.deepcopy(first)
             replace(recipe, ranks=contender.ranks).make_optimizer(last, 1).adapt(grow=False)
-            shares |= {contender.label: RAMP / 4, f"{contender.label}, last": 1 - RAMP / 4}
+            share = share_at_first(contender.ranks.compression, count_parameters(first).conv_compression)
+            shares |= {contender.label: share, f"{contender.label}, last": 1 - share}
     times = interleave({name: arena.stepper(network) for name, network in networks.items()}, repeats=3, warmup=2)
     tests = interleave({name: partial(evaluate, networks[name], few) for name in shares}, repeats=1, warmup=1)
     per_image = len(data.test_images) / tested
     return sum(s * (steps * times[n].median_ms + per_image * tests[n].median_ms) for n, s in shares.items()) / 1e3
+
+
+def share_at_first(compression: float, start: float) -> float:
+    """The part of a run that a network under a budget spends near its first size, when it starts at a c.r. of `start`.
+
+    >>> round(share_at_first(0.95, 0.0), 2), round(share_at_first(0.95, 0.36), 2)
+    (0.15, 0.22)
+
+    Its size is taken for a mixture of the first and the last; the part is the mean over the run.
+    """
+    if compression <= start:
+        return 0.0
+    ramp = [max(start, compression * (1 - (1 - step / 999) ** 3)) for step in range(1000)]
+    return RAMP * sum((compression - rate) / (compression - start) for rate in ramp) / len(ramp)

@@ -50,13 +50,14 @@ class Network(nn.Module):
 class Architecture:
     """A constructor, the smallest image it can take (pixels a side), and one line for people who choose.
 
-    `include` names the layers that are factorized, as `tuckerize` takes it.
+    `include` names the layers that are factorized, as `tuckerize` takes it; `optimizer` is the one it learns with.
     """
 
     construct: Callable[[Spec], Network]
     smallest: int
     description: str
     include: str | None = None
+    optimizer: str = "sgd"
 
 
 def build(
@@ -218,6 +219,6 @@ MODELS: dict[str, Architecture] = {
     "alexnet": Architecture(_alexnet, 16, "five 3×3 convolutions, the first with stride 2, and one linear layer"),
     "resnet18": Architecture(_resnet18, 8, "seventeen 3×3 convolutions, shortcuts around pairs of them"),
     "vit_small": Architecture(
-        _vit_small, 8, "a vision transformer: six blocks, 64 patches; it wants AdamW", "features.*"
+        _vit_small, 8, "a vision transformer: six blocks of attention on 64 patches", "features.*", "adamw"
     ),
 }

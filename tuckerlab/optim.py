@@ -147,7 +147,7 @@ class TuckerAdamW(TuckerOptimizer):
         ):
             means.append(mean.lerp(part, 1 - beta1))
             squares.append((beta2 * square).addcmul(part, part, value=1 - beta2))
-            scale = (squares[-1] / (1 - beta2**count)).sqrt().add(group["eps"])
+            scale = (squares[-1] / (1 - beta2**count)).sqrt().add(group["eps"]).clamp(min=torch.finfo(part.dtype).tiny)
             moved.append(means[-1] / (1 - beta1**count) / scale)
         direction = Tangent(moved[0].add(point.core, alpha=group["weight_decay"]), tuple(moved[1:]))
         new = {"exp_avg": Tangent(means[0], tuple(means[1:])), "exp_avg_sq": Tangent(squares[0], tuple(squares[1:]))}

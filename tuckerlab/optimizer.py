@@ -25,6 +25,7 @@ from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
+from tuckerlab.stack import Stack
 from tuckerlab.step import Batch, State, WeightStep, batches
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer, is_tucker
@@ -70,7 +71,7 @@ class TuckerOptimizer(Optimizer):
         self.steps = 0
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
-        self._plans: dict[Any, list[Batch]] = {}
+        self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
         self._dense_convolutions: set[nn.Parameter] = set()
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
@@ -120,11 +121,12 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         self._check_gradients()
         with self._full_precision():
-            for group, layers in zip(self.param_groups, self._layers, strict=True):
+            for i, (group, layers) in enumerate(zip(self.param_groups, self._layers, strict=True)):
                 tucker = {p for layer in layers for p in self._held[layer]}
                 self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
                 moving = [layer for layer in layers if any(p.grad is not None for p in self._held[layer])]
-                self._step_layers(moving, group)
+                for batch in self._batches(i, moving):
+                    self._step_batch(*batch, group)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -140,10 +142,8 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         pairs, other = self._counted()
         step = self.steps if grow else None
-        if self.ranks == Fixed() or not pairs:
-            return
         _check_finite([layer for layer, _ in pairs])
-        if self.ranks.settled(_flat_spectra(pairs), step=step, other=other):
+        if not pairs or self.ranks.settled(_flat_spectra(pairs), step=step, other=other):
             return
         with self._full_precision():
             bases = [[left_singular(unfold(layer.core, mode)) for mode in layer.modes] for layer, _ in pairs]
@@ -204,20 +204,27 @@ class TuckerOptimizer(Optimizer):
     def _full_precision(self) -> ExitStack:
         """No autocast, no TF32: a step in a lower precision, as a whole loop may have it, would leave the manifold."""
         stack = ExitStack()
-        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        torch.set_float32_matmul_precision("highest")
+        backends: Any = torch.backends
+        for backend in (backends.cuda.matmul, backends.mkldnn.matmul):
+            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            backend.fp32_precision = "ieee"
         for device in {p.device.type for group in self.param_groups for p in group["params"]}:
             stack.enter_context(torch.autocast(device, enabled=False))
         return stack
 
-    def _step_layers(self, layers: Sequence[TuckerLayer], group: dict[str, Any]) -> None:
-        key = tuple((layer, layer.core.shape, layer.core.dtype) for layer in layers)
-        if key not in self._plans:
-            self._plans = {key: batches(layers, [int(self.state[layer.core].get("step", 0)) for layer in layers])}
-        for stack, members in self._plans[key]:
-            held = [self._held[layer] for layer in members]
-            step = WeightStep(self._direction, self.vectors, self.squares, members[0].modes, group)
-            step(stack, held, [[self.state[parameter] for parameter in parameters] for parameters in held])
+    def _batches(self, index: int, layers: Sequence[TuckerLayer]) -> list[Batch]:
+        """The layers of a param group in batches; made anew when ranks change or other layers have gradients."""
+        key = [(layer, layer.core.shape, layer.core.dtype, layer.core.device) for layer in layers]
+        if index not in self._plans or self._plans[index][0] != key:
+            self._plans.pop(index, None)  # the old ones go first: they may be large
+            steps = [int(self.state[layer.core].get("step", 0)) for layer in layers]
+            self._plans[index] = key, batches(layers, steps)
+        return self._plans[index][1]
+
+    def _step_batch(self, stack: Stack, layers: Sequence[TuckerLayer], group: dict[str, Any]) -> None:
+        held = [self._held[layer] for layer in layers]
+        step = WeightStep(self._direction, self.vectors, self.squares, layers[0].modes, group)
+        step(stack, held, [[self.state[parameter] for parameter in parameters] for parameters in held])
 
     def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
         """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
@@ -260,10 +267,13 @@ class TuckerOptimizer(Optimizer):
     def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
         new = dict(zip(self._held[layer], _parameters(layer), strict=True))
         group["params"][:] = [new.get(p, p) for p in group["params"]]
-        for old, parameter in new.items():
-            state = self.state.pop(old, {})
-            if all(not isinstance(v, Tensor) or v.dim() == 0 or v.shape == parameter.shape for v in state.values()):
-                self.state[parameter] = state
+        states: dict[Tensor, Any] = {parameter: self.state.pop(old, {}) for old, parameter in new.items()}
+        if all(
+            not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
+            for parameter, state in states.items()
+            for value in state.values()
+        ):  # of a weight all of the state, or none
+            self.state.update(states)
         self._held[layer] = list(new.values())
 
     def _check_gradients(self) -> None:
@@ -290,6 +300,8 @@ def _flat_spectra(pairs: Sequence[tuple[TuckerLayer, dict[str, Any]]]) -> list[S
 
 
 def _check_finite(layers: Sequence[TuckerLayer]) -> None:
+    if not layers:
+        return
     norms = torch._foreach_norm([layer.core.detach() for layer in layers])
     finite = torch.stack([norm.isfinite().to(norms[0].device) for norm in norms]).tolist()  # one wait for the device
     if not all(finite):

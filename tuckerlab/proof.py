@@ -9,21 +9,19 @@ A finished run is found again by its settings, not trained again; one that was c
 """
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from tuckerlab.contest import Arena, Contender, contest, digest, on_meta
+from tuckerlab.contest import Arena, Contender, contest, digest, in_file_names, suited
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import RankError
 from tuckerlab.figure import Picture
 from tuckerlab.finding import finding
-from tuckerlab.models import MODELS
 from tuckerlab.plots import figures
 from tuckerlab.ranks import Budget, RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
@@ -91,23 +89,16 @@ def run_poc(
     The folder has the record (three Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
     """
-    policies = _policies(compression, tolerance)
-    place = resolve_device(device)
-    if model != "auto" and model not in MODELS:
-        raise TuckerlabError(f"unknown model {model!r}: known are auto, {', '.join(MODELS)}")
-    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
-    recipe = replace(RECIPES[_kind(dataset)], **{key: value for key, value in given.items() if value is not None})
-    data = load_data(dataset, image_size=image_size)
+    contenders = [Contender("dense"), *map(Contender.tucker, _policies(compression, tolerance))]
     name = ("vgg16" if dataset == "cifar10" else "vgg_small") if model == "auto" else model
-    spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels, "image_size": data.image_size}
-    spec["width"] = width
-    for policy in policies:
-        replace(recipe, ranks=policy).make_optimizer(on_meta(spec), 1)  # refuses a budget that cannot be met
-    arena, facts = Arena(spec, data, recipe, place), {"ranks": repr(policies)}
-    settings = digest({**arena.plan, **facts, "device": place.type})
-    folder = Path(out) / f"poc-{_in_file_names(dataset)}-{name}-seed{recipe.seed}-{settings}"
-    contenders = [Contender("dense"), *(tucker(policy) for policy in policies)]
-    return Proof(contest(contenders, arena, folder, resume=resume is not False, quiet=quiet, facts=facts), folder)
+    resolve_device(device)  # before the images are read
+    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    recipe = suited(RECIPES[_kind(dataset)], name, **given)
+    arena = Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
+    facts = {"ranks": repr([contender.ranks for contender in contenders[1:]])}
+    folder = f"poc-{in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest({**arena.plan, **facts})}"
+    place = Path(out) / folder
+    return Proof(contest(contenders, arena, place, resume=resume is not False, quiet=quiet, facts=facts), place)
 
 
 def show(proof: Proof) -> None:
@@ -141,20 +132,3 @@ def _each(rates: "float | Sequence[float]") -> Sequence[Any]:
     if not many:
         raise RankError(f"compression or tolerance {rates!r}: give one number or more")
     return many
-
-
-def _in_file_names(dataset: str) -> str:
-    """`digits`, or `folder-` and the last part of the path."""
-    kind, _, path = dataset.partition(":")
-    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
-
-
-def tucker(policy: RankPolicy) -> Contender:
-    """The Tucker network of a policy, with the name that people see.
-
-    >>> tucker(Budget(0.95)).label
-    'Tucker 95 %'
-    """
-    if isinstance(policy, Budget):
-        return Contender(f"Tucker {100 * policy.compression:g} %", ranks=policy)
-    return Contender(f"Tucker τ {policy.tau:g}" if isinstance(policy, Tolerance) else f"Tucker {policy}", ranks=policy)

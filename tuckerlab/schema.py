@@ -27,7 +27,7 @@ SCHEMA: dict[str, dict[str, str]] = {
     "runs": {  # one row a run; "float?" marks a measurement, NaN where it was not taken
         "run": "str",
         "label": "str",
-        "method": "str",  # "dense" is the reference that the others are compared with; "tucker"
+        "method": "str",  # "dense" is the reference that the others are compared with; "tucker", "pruning"
         "dataset": "str",
         "model": "str",
         "width": "float",
@@ -36,6 +36,7 @@ SCHEMA: dict[str, dict[str, str]] = {
         "batch_size": "int",
         "lr": "float",
         "ranks_policy": "str",
+        "settings": "str?",  # all that decides the outcome, as JSON
         "test_accuracy": "float?",
         **_SIZE,
         "multiply_adds": "float?",

@@ -12,7 +12,6 @@ Padding is zero, and zero rows and columns stay what they are in every function 
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from itertools import accumulate
 from math import prod
 from typing import TypeVar
 
@@ -22,9 +21,9 @@ from torch import Tensor
 Parts = Sequence[Tensor]  # of one weight: its core and its factors, or a tangent vector in the same shapes
 Shapes = Sequence[Sequence[int]]
 
-# Numbers of padding that a batch may hold, by kind of device: computing with them must cost less than the launches
-# saved. Where no number stands weights go one by one; on a CPU batches were slower at any size.
-ROOM = {"cuda": 2**24}
+# Numbers that a batch may hold with its padding, by kind of device: a step copies it a few times, and large weights do
+# not need company. Where no number stands weights go one by one; on a CPU batches were slower at any size.
+ROOM = {"cuda": 2**25}
 
 
 class Stack:
@@ -40,14 +39,17 @@ class Stack:
         if len(shapes) == 1:  # goes through `update` as it is
             return
         zero = sum(self.sizes)  # where a zero is put behind all numbers
-        there = [torch.full((len(shapes), *size), zero) for size in self.padded]
-        starts = iter([0, *accumulate(self.sizes)])
-        for row, weight in enumerate(shapes):
-            for index, shape in zip(there, weight, strict=True):
-                start, place = next(starts), tuple(slice(size) for size in shape)
-                index[row][place] = torch.arange(start, start + prod(shape)).reshape(tuple(shape))
-        flat = torch.cat([index.flatten() for index in there])
-        self.there, self.back = flat.to(device), flat.argsort()[:zero].to(device)
+        count = [self.weights * prod(size) for size in self.padded]
+        places = torch.split(torch.arange(sum(count), dtype=torch.int32, device=device), count)
+        grids = [place.view(self.weights, *size) for place, size in zip(places, self.padded, strict=True)]
+        own = [
+            grid[row][tuple(slice(size) for size in shape)].reshape(-1)
+            for row, weight in enumerate(shapes)
+            for grid, shape in zip(grids, weight, strict=True)
+        ]
+        self.back = torch.cat(own)  # where in the batch each number lies …
+        self.there = torch.full((sum(count),), zero, dtype=torch.int32, device=device)  # … and what lies in each place
+        self.there[self.back] = torch.arange(zero, dtype=torch.int32, device=device)
 
     def pack(self, weights: Sequence[Parts]) -> list[Tensor]:
         """The parts of all weights, as one batch for each part."""
@@ -99,10 +101,10 @@ Item = TypeVar("Item")
 def gathered(
     items: Sequence[Item], shapes: Callable[[Item], Shapes], kind: Callable[[Item], Hashable], room: int | None
 ) -> list[list[Item]]:
-    """Groups of items of one kind whose batches hold at most `room` numbers of padding (None: each for itself).
+    """Groups of items of one kind whose batches hold at most `room` numbers (None: each for itself).
 
     >>> sizes = {"a": [(8, 8)], "b": [(8, 7)], "c": [(2, 2)]}
-    >>> gathered("abc", sizes.get, lambda item: 0, room=10)
+    >>> gathered("abc", sizes.get, lambda item: 0, room=130)
     [['a', 'b'], ['c']]
     """
     if room is None:
@@ -113,8 +115,7 @@ def gathered(
             if kind(group[0]) != kind(item):
                 continue
             wanted = [shapes(member) for member in (*group, item)]
-            batch = len(wanted) * sum(map(prod, padded(wanted)))
-            if batch - sum(prod(part) for weight in wanted for part in weight) <= room:
+            if len(wanted) * sum(map(prod, padded(wanted))) <= room:
                 group.append(item)
                 break
         else:

@@ -41,7 +41,7 @@ class WeightStep:
         self, stack: Stack, held: Sequence[Sequence[nn.Parameter]], states: Sequence[Sequence[dict[str, Any]]]
     ) -> None:
         names = (*self.vectors, *self.squares)
-        count = states[0][0].get("step", torch.zeros(())) + 1
+        count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
         for parameters, own in zip(held, states, strict=True):
             own[0]["step"] = count.clone()
             for parameter, state in zip(parameters, own, strict=True):
