@@ -9,6 +9,7 @@ data/results/, with a picture; the table has the mean over the seeds and the ran
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuckerlab import run_poc
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
 
@@ -62,4 +64,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TuckerlabError as error:
+        sys.exit(f"error: {error}")

@@ -2,15 +2,15 @@
 
 Each network trains the same VGG16 (CIFAR size, channels_last, bf16 on CUDA) with SGD and momentum: dense; factorized
 with ordinary SGD on core and factors; factorized with TuckerSGD. They take turns, step by step, so a machine that slows
-down slows all of them. `--race` trains on CIFAR-10 with longer and longer schedules until a Tucker network without 95 %
-of its convolution weights is as accurate as the dense network. All numbers go into one table and one Parquet file.
+down slows all of them. `--race` also measures the time to the dense accuracy (`race.py`). All numbers go into one table
+and one Parquet file.
 """
 
 import argparse
 import copy
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,21 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from race import race
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from tuckerlab import Budget, Fixed, Tolerance, TuckerSGD, build, fit, load_data, materialize, to_plain, tuckerize
+from tuckerlab import Fixed, Tolerance, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.atomic import atomic_path
-from tuckerlab.contest import Contender
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.headline import RECIPES
 from tuckerlab.measure import Timing, count_parameters, interleave, training_memory
-from tuckerlab.proof import tucker
 from tuckerlab.record import provenance
 
-ADAPT_EVERY = 50
+ADAPT_EVERY = 40  # as in 40 epochs of the headline
 DENSE, PLAIN, TUCKER = "dense", "factorized, plain SGD", "Tucker"
 FRACTION = 0.13  # of each mode: 95 % of the convolution weights of VGG16 are gone
-RACE = (8, 12, 16, 24, 32, 40)  # epochs
 
 
 @dataclass
@@ -221,29 +218,6 @@ def bench_memory(report: Report, width: float) -> None:
     report.add("weights + gradients + state: Tucker / dense", sizes[TUCKER] / sizes[DENSE], "x", limit=0.08)
 
 
-def race(report: Report, width: float) -> None:
-    """Seconds of training until the Tucker network is as accurate as the dense one is after its full schedule."""
-    data = load_data("cifar10")
-    spec = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": width}
-    recipe = RECIPES["cuda" if report.device.type == "cuda" else "cpu"]
-
-    def run(contender: Contender, epochs: int) -> tuple[float, float]:
-        model = contender.network(spec, seed=0)
-        shorter = replace(recipe, epochs=epochs, ranks=contender.ranks)
-        found = fit(model, data, shorter, device=str(report.device), progress=f"{contender.label}, {epochs} epochs")
-        report.add(f"race: accuracy, {contender.label}, {epochs} epochs", 100 * found.test_accuracy, "%")
-        report.add(f"race: training, {contender.label}, {epochs} epochs", found.seconds, "s")
-        return found.test_accuracy, found.seconds
-
-    goal, dense_seconds = run(Contender(DENSE), recipe.epochs)
-    for epochs in [epochs for epochs in RACE if epochs <= recipe.epochs]:
-        accuracy, seconds = run(tucker(Budget(0.95)), epochs)
-        if accuracy >= goal:
-            report.add("race: seconds to the dense accuracy at 95 %", seconds, "s", limit=60)
-            report.add("race: Tucker / dense seconds", seconds / dense_seconds, "x")
-            return
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
@@ -255,6 +229,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         report = Report(resolve_device(options.device))
+        data = load_data("cifar10") if options.race else None  # if it is missing, that is known at once
     except TuckerlabError as error:
         sys.exit(f"error: {error}")
     for batch in options.batch:
@@ -264,8 +239,8 @@ def main() -> None:
     bench_inference(report, options.repeats, options.width)
     bench_memory(report, options.width)
     report.save(options.out)  # the race is long; what is measured is kept
-    if options.race:
-        race(report, options.width)
+    if data is not None:
+        race(report.add, data, report.device, options.width)
         report.save(options.out)
     console = Console()
     console.print(report.table())

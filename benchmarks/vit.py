@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 from tuckerlab import Budget, load_data
-from tuckerlab.contest import Arena, Contender, contest, digest, suited
+from tuckerlab.arena import Arena, digest, suited
+from tuckerlab.contender import Contender
+from tuckerlab.contest import contest
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
 from tuckerlab.proof import Proof, show

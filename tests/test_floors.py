@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
     {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
-    {"ranks", "step", "optimizer", "optim", "convert"},
+    {"budget", "groups", "precision", "ranks", "step", "optimizer", "optim", "convert"},
     {
         "atomic",
         "augment",
@@ -25,7 +25,7 @@ FLOORS = [
         "recipe",
     }
     | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed", "vit"},
-    {"contest", "figure", "finding", "headline", "plots", "proof", "results", "rivals"},
+    {"arena", "contender", "contest", "figure", "finding", "headline", "plots", "proof", "results", "rivals"},
     {"__init__", "cli", "doctor", "harness", "notebook"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

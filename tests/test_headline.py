@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tuckerlab import Budget, DataError, TuckerlabError, contest, headline, load_data, recorded, results, run_headline
+from tuckerlab.arena import Arena
+from tuckerlab.contender import Contender
 from tuckerlab.measure import Timing
 from tuckerlab.proof import Proof
 from tuckerlab.recipe import Recipe
@@ -118,9 +120,9 @@ def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> No
         return dict.fromkeys(functions, Timing((1.0,)))
 
     monkeypatch.setattr(headline, "interleave", at_one_millisecond)
-    contenders = [contest.Contender("dense"), contest.Contender.tucker(Budget(0.9))]
+    contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
     data, recipe = headline.load_data("digits"), Recipe(epochs=1, batch_size=64)
-    arena = contest.Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
+    arena = Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
     assert headline.seconds_per_epoch(contenders, arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)
 
 

@@ -552,3 +552,21 @@ def test_biases_may_have_a_group_of_their_own() -> None:
 def test_what_is_no_rank_policy_is_refused() -> None:
     with pytest.raises(TuckerlabError, match=r"ranks 0\.1: allowed are Tolerance"):
         TuckerSGD(network(), ranks=0.1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["allow_tf32", "fp32_precision"])
+def test_a_loop_may_have_its_own_precision(old: bool) -> None:
+    model = TuckerLinear(8, 6, ranks=2)
+    optimizer = TuckerSGD(model, lr=0.1)
+    matmul: Any = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    try:
+        if old:
+            matmul.allow_tf32 = True
+        else:
+            matmul.fp32_precision = "tf32"
+        model(torch.randn(4, 8)).sum().backward()
+        optimizer.step()
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before

@@ -15,8 +15,20 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, contest, fit, load, load_data, proof, run_poc
-from tuckerlab.contest import Contender
+from tuckerlab import (
+    Budget,
+    Fixed,
+    TuckerlabError,
+    TuckerLayer,
+    contender,
+    contest,
+    fit,
+    load,
+    load_data,
+    proof,
+    run_poc,
+)
+from tuckerlab.contender import Contender
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import Timing, count_parameters
 from tuckerlab.plots import figures
@@ -320,7 +332,7 @@ def allocations() -> Iterator[set[tuple[int, ...]]]:
 def test_the_tucker_network_never_allocates_a_full_weight() -> None:
     spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
     with torch.device("meta"):
-        layers = [m for m in contest.build(**spec).modules() if isinstance(m, nn.Conv2d)][1:]  # the first stays dense
+        layers = [m for m in contender.build(**spec).modules() if isinstance(m, nn.Conv2d)][1:]  # the first stays dense
     full = {tuple(layer.weight.shape) for layer in layers}
     largest = max(full, key=np.prod)  # a core has the shape of a smaller layer's weight now and then, of this one never
     unfolded = {(largest[i], np.prod(largest) // largest[i]) for i in (0, 1)}
@@ -363,8 +375,8 @@ def test_the_accuracy_of_the_dense_network_at_a_tenth_of_its_weights() -> None:
     recipe = replace(RECIPES["digits"], epochs=8)
     spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
     runs = [
-        fit(contender.network(spec, seed=0), data, recipe, ranks=contender.ranks, progress=False)
-        for contender in (Contender("dense"), Contender("Tucker", ranks=Budget(0.9)))
+        fit(network.network(spec, seed=0), data, recipe, ranks=network.ranks, progress=False)
+        for network in (Contender("dense"), Contender("Tucker", ranks=Budget(0.9)))
     ]
     assert count_parameters(runs[1].model).conv_compression >= 0.9
     assert runs[0].test_accuracy > 0.95

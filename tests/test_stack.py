@@ -88,6 +88,35 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW])
+def test_batches_are_made_once_for_each_param_group(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": 10**6})
+    made: list[Stack] = []
+    real = Stack.__init__
+
+    def counted(self: Stack, *arguments: Any) -> None:
+        made.append(self)
+        real(self, *arguments)
+
+    monkeypatch.setattr(Stack, "__init__", counted)
+    model = Mixed()
+    optimizer = kind([{"params": model.convolutions}, {"params": [model.linear, model.sometimes], "lr": 0.1}], 0.01)
+    for _ in range(5):
+        model(torch.randn(4, 3, 6, 6, dtype=torch.float64), False).square().mean().backward()
+        optimizer.step()
+    assert len(made) == 3  # convolutions, the one in all modes, linear layers
+
+
+def test_padding_is_no_danger_to_adam_without_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": 10**6})
+    model = Mixed()
+    optimizer = TuckerAdamW(model, 1e-3, eps=0.0)
+    for _ in range(3):
+        model(torch.randn(4, 3, 6, 6, dtype=torch.float64), False).square().mean().backward()
+        optimizer.step()
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_weights_go_in_batches() -> None:

@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 # Public names by module. None may be the name of a module: importing that module would take its place.
 _MODULES = {
+    "budget": "Budget",
     "checkpoint": "load save",
     "convert": "materialize to_dense to_plain tuckerize",
     "datasets": "load_data",
@@ -30,7 +31,7 @@ _MODULES = {
     "models": "build",
     "optim": "TuckerAdamW TuckerSGD",
     "proof": "run_poc",
-    "ranks": "Budget Fixed Tolerance",
+    "ranks": "Fixed Tolerance",
     "results": "recorded",
     "summarize": "summary",
     "train": "fit",
@@ -41,6 +42,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two in step
+    from tuckerlab.budget import Budget as Budget
     from tuckerlab.checkpoint import load as load, save as save
     from tuckerlab.convert import (
         materialize as materialize,
@@ -67,7 +69,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.models import build as build
     from tuckerlab.optim import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
     from tuckerlab.proof import run_poc as run_poc
-    from tuckerlab.ranks import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
+    from tuckerlab.ranks import Fixed as Fixed, Tolerance as Tolerance
     from tuckerlab.results import recorded as recorded
     from tuckerlab.summarize import summary as summary
     from tuckerlab.train import fit as fit

@@ -2,6 +2,7 @@
 
 >>> import tempfile
 >>> from tuckerlab import Budget, load_data
+>>> from tuckerlab.recipe import Recipe
 >>> data = load_data("digits").subset(train=128, test=64)
 >>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
 >>> arena = Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
@@ -11,160 +12,27 @@
 """
 
 import copy
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import checkpoint as checkpoints
-from tuckerlab.convert import materialize, to_plain, tuckerize
-from tuckerlab.datasets import ImageData
-from tuckerlab.device import resolve_device
-from tuckerlab.errors import TuckerlabError
-from tuckerlab.measure import (
-    Counts,
-    Timing,
-    checkpoint_bytes,
-    count_parameters,
-    interleave,
-    multiply_adds,
-    training_memory,
-)
-from tuckerlab.models import MODELS, build
+from tuckerlab.arena import Arena, digest
+from tuckerlab.contender import Contender
+from tuckerlab.convert import to_plain
+from tuckerlab.measure import Timing, interleave, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
-from tuckerlab.ranks import Budget, RankPolicy, Tolerance
-from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records, provenance
-from tuckerlab.rivals.magnitude import MagnitudePruning, convolution_weights, count_nonzero, file_bytes
+from tuckerlab.rivals.magnitude import MagnitudePruning
 from tuckerlab.run import Run
-from tuckerlab.tensor import check_fraction
 from tuckerlab.train import fit
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One network of a comparison: in Tucker format with `ranks`, or `pruned` by so much, or else dense."""
-
-    label: str
-    ranks: RankPolicy | None = None
-    pruned: float | None = None
-
-    @property
-    def method(self) -> str:
-        """ "dense", "tucker" or "pruning"."""
-        return "tucker" if self.ranks is not None else "dense" if self.pruned is None else "pruning"
-
-    @property
-    def slug(self) -> str:
-        """The label in file names."""
-        return self.label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
-
-    @classmethod
-    def tucker(cls, policy: RankPolicy) -> "Contender":
-        """The Tucker network of a policy, with the name that people see.
-
-        >>> Contender.tucker(Budget(0.95)).label
-        'Tucker 95 %'
-        """
-        if isinstance(policy, Budget):
-            return cls(f"Tucker {100 * policy.compression:g} %", ranks=policy)
-        return cls(f"Tucker τ {policy.tau:g}" if isinstance(policy, Tolerance) else f"Tucker {policy}", ranks=policy)
-
-    @classmethod
-    def pruning(cls, rate: float) -> "Contender":
-        """The dense network, pruned by a share of its convolution weights.
-
-        >>> Contender.pruning(0.95).label
-        'pruned 95 %'
-        """
-        check_fraction("pruning", rate)
-        return cls(f"pruned {100 * rate:g} %", pruned=rate)
-
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        """A new network from the seed; a Tucker network is small from the start: its dense weights never exist."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build(**spec) if self.ranks is None else materialize(on_meta(spec))
-
-    def counts(self, model: nn.Module) -> Counts:
-        """The numbers stored."""
-        return count_parameters(model) if self.pruned is None else count_nonzero(model)
-
-    def mask_bytes(self, model: nn.Module) -> int:
-        """What training keeps to know which weights are zero: a byte for each."""
-        return 0 if self.pruned is None else sum(weight.numel() for weight in convolution_weights(model))
-
-    def file_bytes(self, model: nn.Module) -> int:
-        """The size of the network's file."""
-        return checkpoint_bytes(model) if self.pruned is None else file_bytes(model)
-
-
-@dataclass(frozen=True)
-class Arena:
-    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device."""
-
-    spec: dict[str, Any]
-    data: ImageData
-    recipe: Recipe
-    device: torch.device
-
-    @classmethod
-    def of(
-        cls, contenders: Sequence[Contender], data: ImageData, model: str, width: float, recipe: Recipe, device: str
-    ) -> "Arena":
-        """The arena for a network by name; refuses what cannot be asked of these contenders."""
-        place = resolve_device(device)
-        if len({contender.slug for contender in contenders}) < len(contenders):
-            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
-        spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
-        spec |= {"image_size": data.image_size, "width": width}
-        for contender in contenders:  # a budget that cannot be met
-            replace(recipe, ranks=contender.ranks).make_optimizer(on_meta(spec), 1)
-        return cls(spec, data, recipe, place)
-
-    @property
-    def plan(self) -> dict[str, Any]:
-        """What decides the outcome, as plain JSON values."""
-        recipe = self.recipe.settings()
-        return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
-
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
-        chosen = torch.arange(size) % len(self.data.train_images)
-        images = self.data.normalize(self.data.train_images[chosen].to(self.device))
-        labels = self.data.train_labels[chosen].to(self.device)
-        return images.contiguous(memory_format=torch.channels_last), labels
-
-    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The forward pass in the recipe's precision, and the cross-entropy."""
-        images, labels = batch
-        with self.recipe.autocast(self.device):
-            logits = model(images)
-        return F.cross_entropy(logits.float(), labels)
-
-    def stepper(self, model: nn.Module) -> Callable[[], None]:
-        """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-        batch = self.batch(self.recipe.batch_size)
-        model = copy.deepcopy(model).train()
-        # short steps: a hundred on the same batch must not lead anywhere
-        optimizer = replace(self.recipe, ranks=None, lr=1e-6).make_optimizer(model, 1)
-
-        def step() -> None:
-            loss = self.loss(model, batch)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-        return step
 
 
 def contest(
@@ -203,52 +71,6 @@ def _complete(unfinished: Iterable[Path], records: Records) -> Records:
     for file in unfinished:
         file.unlink(missing_ok=True)
     return records
-
-
-def on_meta(spec: dict[str, Any]) -> nn.Module:
-    """The Tucker network of a specification, without memory; raises what `build` would raise.
-
-    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
-    >>> on_meta(spec).features[3].core.device
-    device(type='meta')
-    """
-    with torch.device("meta"):
-        network = build(**spec)
-    return tuckerize(network, include=MODELS[spec["name"]].include)
-
-
-def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
-    """The recipe with the optimizer that a network, by name, learns with; and with what was given (not None) changed.
-
-    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).optimizer
-    'adamw'
-
-    Raises TuckerlabError for an unknown network.
-    """
-    if model not in MODELS:
-        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
-    if MODELS[model].optimizer == "adamw":
-        recipe = replace(recipe, optimizer="adamw", lr=1e-3, weight_decay=0.05)
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
-
-
-def in_file_names(dataset: str) -> str:
-    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path.
-
-    >>> in_file_names("folder:/mnt/images/steel")
-    'folder-steel'
-    """
-    kind, _, path = dataset.partition(":")
-    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
-
-
-def digest(settings: dict[str, Any]) -> str:
-    """Eight characters that tell settings apart.
-
-    >>> digest({"lr": 0.1}) == digest({"lr": 0.2})
-    False
-    """
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bool, quiet: bool) -> Run:

@@ -22,8 +22,11 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
+from tuckerlab.arena import Arena, digest, in_file_names, suited
 from tuckerlab.atomic import atomic_path
-from tuckerlab.contest import Arena, Contender, contest, digest, in_file_names, suited
+from tuckerlab.budget import Budget
+from tuckerlab.contender import Contender
+from tuckerlab.contest import contest
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
@@ -31,7 +34,7 @@ from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters, interleave
 from tuckerlab.plots import save_figures
 from tuckerlab.proof import Proof
-from tuckerlab.ranks import RAMP, Budget
+from tuckerlab.ranks import RAMP
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 

@@ -6,7 +6,7 @@
 >>> loss = model(torch.randn(8, 20)).square().mean()
 >>> loss.backward(); optimizer.step(); optimizer.zero_grad()
 
-Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `optimizer.py`.
+Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `step.py`.
 """
 
 from typing import Any, cast
@@ -17,8 +17,9 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.groups import Model
 from tuckerlab.manifold import Point, Tangent
-from tuckerlab.optimizer import Model, Parameters, TuckerOptimizer
+from tuckerlab.optimizer import Parameters, TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.step import State
 

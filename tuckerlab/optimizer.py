@@ -13,8 +13,7 @@ Riemannian gradient, a subclass keeps its momentum or moments in those coordinat
 and the state is `carried` along (`adaptation.Transport`, where ranks change).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -23,16 +22,16 @@ from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
+from tuckerlab.groups import Entry, Model, check_entries, check_model
 from tuckerlab.manifold import Point, Tangent, mode_roots
+from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.stack import Stack
 from tuckerlab.step import Batch, State, WeightStep, batches
 from tuckerlab.tensor import left_singular, unfold
-from tuckerlab.weight import TuckerLayer, is_tucker
+from tuckerlab.weight import TuckerLayer
 
 Parameters = Sequence[nn.Parameter]
-Entry = nn.Module | nn.Parameter
-Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
 
 
 class TuckerOptimizer(Optimizer):
@@ -57,11 +56,7 @@ class TuckerOptimizer(Optimizer):
         adapt_every: int,
     ) -> None:
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
-        if groups and all(isinstance(entry, Tensor) for entry in groups):
-            raise TuckerlabError(
-                f"{type(self).__name__} was given {len(groups)} tensors (model.parameters()?): give it the model, "
-                "or param groups with modules, so that it knows which parameters form one Tucker weight"
-            )
+        check_model(groups, type(self).__name__)
         if isinstance(adapt_every, bool) or not isinstance(adapt_every, int) or adapt_every < 1:
             raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
         if not isinstance(ranks, RankPolicy | None):
@@ -81,18 +76,8 @@ class TuckerOptimizer(Optimizer):
         """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
         entries: Any = param_group["params"]
         entries = [entries] if isinstance(entries, Entry) else list(entries)
-        for entry in entries:
-            if not isinstance(entry, nn.Module | Tensor):
-                raise TuckerlabError(
-                    f"a param group with a {type(entry).__name__} in its params (named_parameters()?): allowed are "
-                    "modules and dense parameters"
-                )
+        check_entries(entries)
         modules = [module for entry in entries if isinstance(entry, nn.Module) for module in entry.modules()]
-        if any(isinstance(entry, Tensor) and is_tucker(entry) for entry in entries):
-            raise TuckerlabError(
-                "a param group holds the core or a factor of a Tucker layer as a tensor: give the layer, or a module "
-                "around it, so that its parameters move together"
-            )
         layers = [m for m in dict.fromkeys(modules) if isinstance(m, TuckerLayer) and m not in self._held]
         taken = {p for group in self.param_groups for p in group["params"]}  # a module adds what is left of it
         inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
@@ -120,7 +105,7 @@ class TuckerOptimizer(Optimizer):
                 loss = closure()
         self._notice_replaced()
         self._check_gradients()
-        with self._full_precision():
+        with full_precision({p.device.type for group in self.param_groups for p in group["params"]}):
             for i, (group, layers) in enumerate(zip(self.param_groups, self._layers, strict=True)):
                 tucker = {p for layer in layers for p in self._held[layer]}
                 self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
@@ -145,7 +130,7 @@ class TuckerOptimizer(Optimizer):
         _check_finite([layer for layer, _ in pairs])
         if not pairs or self.ranks.settled(_flat_spectra(pairs), step=step, other=other):
             return
-        with self._full_precision():
+        with full_precision({p.device.type for group in self.param_groups for p in group["params"]}):
             bases = [[left_singular(unfold(layer.core, mode)) for mode in layer.modes] for layer, _ in pairs]
             spectra = [
                 Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in basis))
@@ -200,17 +185,6 @@ class TuckerOptimizer(Optimizer):
         raise NotImplementedError
 
     # --- the step ----------------------------------------------------------------------------------------------------
-
-    def _full_precision(self) -> ExitStack:
-        """No autocast, no TF32: a step in a lower precision, as a whole loop may have it, would leave the manifold."""
-        stack = ExitStack()
-        backends: Any = torch.backends
-        for backend in (backends.cuda.matmul, backends.mkldnn.matmul):
-            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
-            backend.fp32_precision = "ieee"
-        for device in {p.device.type for group in self.param_groups for p in group["params"]}:
-            stack.enter_context(torch.autocast(device, enabled=False))
-        return stack
 
     def _batches(self, index: int, layers: Sequence[TuckerLayer]) -> list[Batch]:
         """The layers of a param group in batches; made anew when ranks change or other layers have gradients."""

@@ -16,14 +16,17 @@ from typing import Any
 
 from rich.console import Console
 
-from tuckerlab.contest import Arena, Contender, contest, digest, in_file_names, suited
+from tuckerlab.arena import Arena, digest, in_file_names, suited
+from tuckerlab.budget import Budget
+from tuckerlab.contender import Contender
+from tuckerlab.contest import contest
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import RankError
 from tuckerlab.figure import Picture
 from tuckerlab.finding import finding
 from tuckerlab.plots import figures
-from tuckerlab.ranks import Budget, RankPolicy, Tolerance
+from tuckerlab.ranks import RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 

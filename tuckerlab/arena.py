@@ -1,0 +1,121 @@
+"""What all networks of a comparison share: architecture, images, recipe and device.
+
+>>> from tuckerlab import Budget, load_data
+>>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+>>> arena = Arena.of(contenders, load_data("digits"), "vgg_small", 0.25, Recipe(epochs=1), "cpu")
+>>> arena.spec["image_size"]
+8
+"""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab.contender import Contender, on_meta
+from tuckerlab.datasets import ImageData
+from tuckerlab.device import resolve_device
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.models import MODELS
+from tuckerlab.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device."""
+
+    spec: dict[str, Any]
+    data: ImageData
+    recipe: Recipe
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls, contenders: Sequence[Contender], data: ImageData, model: str, width: float, recipe: Recipe, device: str
+    ) -> "Arena":
+        """The arena for a network by name; refuses what cannot be asked of these contenders."""
+        place = resolve_device(device)
+        if len({contender.slug for contender in contenders}) < len(contenders):
+            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
+        spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
+        spec |= {"image_size": data.image_size, "width": width}
+        for contender in contenders:  # a budget that cannot be met
+            replace(recipe, ranks=contender.ranks).make_optimizer(on_meta(spec), 1)
+        return cls(spec, data, recipe, place)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What decides the outcome, as plain JSON values."""
+        recipe = self.recipe.settings()
+        return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
+        chosen = torch.arange(size) % len(self.data.train_images)
+        images = self.data.normalize(self.data.train_images[chosen].to(self.device))
+        labels = self.data.train_labels[chosen].to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The forward pass in the recipe's precision, and the cross-entropy."""
+        images, labels = batch
+        with self.recipe.autocast(self.device):
+            logits = model(images)
+        return F.cross_entropy(logits.float(), labels)
+
+    def stepper(self, model: nn.Module) -> Callable[[], None]:
+        """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
+        batch = self.batch(self.recipe.batch_size)
+        model = copy.deepcopy(model).train()
+        # short steps: a hundred on the same batch must not lead anywhere
+        optimizer = replace(self.recipe, ranks=None, lr=1e-6).make_optimizer(model, 1)
+
+        def step() -> None:
+            loss = self.loss(model, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+        return step
+
+
+def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
+    """The recipe with the optimizer that a network, by name, learns with; and with what was given (not None) changed.
+
+    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).optimizer
+    'adamw'
+
+    Raises TuckerlabError for an unknown network.
+    """
+    if model not in MODELS:
+        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
+    if MODELS[model].optimizer == "adamw":
+        recipe = replace(recipe, optimizer="adamw", lr=1e-3, weight_decay=0.05)
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def in_file_names(dataset: str) -> str:
+    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path.
+
+    >>> in_file_names("folder:/mnt/images/steel")
+    'folder-steel'
+    """
+    kind, _, path = dataset.partition(":")
+    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
+
+
+def digest(settings: dict[str, Any]) -> str:
+    """Eight characters that tell settings apart.
+
+    >>> digest({"lr": 0.1}) == digest({"lr": 0.2})
+    False
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
