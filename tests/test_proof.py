@@ -256,7 +256,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
     ({"dataset": "folder:"}, "names no folder"),
     ({"dataset": "cifar10"}, "cifar10"),
-    ({"model": "vgg99"}, "unknown model 'vgg99': known are auto, lenet5, vgg_small"),
+    ({"model": "vgg99"}, "unknown model 'vgg99': known are lenet5, vgg_small"),
     ({"model": "vgg16"}, "vgg16 cannot take images of 8 × 8 pixels"),
     ({"width": 0}, "width 0: it must be a number above 0"),
     ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
