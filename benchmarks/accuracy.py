@@ -14,27 +14,12 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from tuckerlab import run_poc
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
-
-
-def table(records: Records) -> Table:
-    """Mean and range over the seeds, a row a network."""
-    result = Table(title=f"{records.runs['dataset'].iloc[0]}, {records.runs['seed'].nunique()} seeds")
-    for column in ("network", "conv c.r., %", "all c.r., %", "test accuracy, %", "range", "against dense, points"):
-        result.add_column(column)
-    groups = {str(label): rows for label, rows in records.runs.groupby("label", sort=False)}
-    dense = 100 * groups["dense"]["test_accuracy"].mean()
-    for label, rows in groups.items():
-        accuracy = 100 * rows["test_accuracy"]
-        rates = [f"{100 * rows[name].mean():.1f}" for name in ("conv_compression", "compression")]
-        span = f"{accuracy.min():.2f} to {accuracy.max():.2f}"
-        result.add_row(label, *rates, f"{accuracy.mean():.2f}", span, f"{accuracy.mean() - dense:+.2f}")
-    return result
+from tuckerlab.standings import rich_standings
 
 
 def main() -> None:
@@ -59,7 +44,7 @@ def main() -> None:
     folder = options.results / f"accuracy-{Path(first['dataset']).name.replace(':', '-')}-{first['model']}"
     records.save(folder)
     save_figures(records, folder)
-    Console().print(table(records))
+    Console().print(rich_standings(records))
     print(f"record and pictures: {folder}")
 
 

@@ -31,7 +31,7 @@ from tuckerlab.optim import TuckerSGD
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import Spectrum
 from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records, provenance
+from tuckerlab.record import Records
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
 
@@ -156,7 +156,7 @@ def run(name: str, seed: int, out: Path, threads: int) -> None:
         "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
         "compression": counts.compression, "train_seconds": trained.seconds, "state": trained.state, "note": data.note,
     }  # fmt: skip
-    Records.single(facts | provenance("cpu"), trained.epochs, trained.ranks).save(folder)
+    Records.single(facts | trained.origin, trained.epochs, trained.ranks).save(folder)
     (folder / "run.safetensors").unlink(missing_ok=True)
 
 

@@ -25,7 +25,19 @@ FLOORS = [
         "recipe",
     }
     | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed", "vit"},
-    {"arena", "contender", "contest", "figure", "finding", "headline", "plots", "proof", "results", "rivals"},
+    {
+        "arena",
+        "contender",
+        "contest",
+        "figure",
+        "finding",
+        "headline",
+        "plots",
+        "proof",
+        "results",
+        "rivals",
+        "standings",
+    },
     {"__init__", "cli", "doctor", "harness", "notebook"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerSGD, stack
 from tuckerlab.stack import Stack, gathered
@@ -105,6 +106,38 @@ def test_batches_are_made_once_for_each_param_group(kind: Any, monkeypatch: pyte
         model(torch.randn(4, 3, 6, 6, dtype=torch.float64), False).square().mean().backward()
         optimizer.step()
     assert len(made) == 3  # convolutions, the one in all modes, linear layers
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations that compute or copy; views cost a GPU nothing."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = function(*arguments, **(options or {}))
+        first = arguments[0] if arguments else None
+        if not (isinstance(result, Tensor) and isinstance(first, Tensor) and result._is_view() and first is not result):
+            self.count += 1
+        return result
+
+
+@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW])
+def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launches(layers: int, room: int | None) -> int:
+        monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": room})
+        model = nn.Sequential(*(TuckerLinear(8, 8, ranks=1 + i % 4, bias=False) for i in range(layers)))
+        optimizer = kind(model, 0.01)
+        for _ in range(2):
+            model(torch.randn(4, 8)).square().mean().backward()
+            optimizer.step()
+        with Launches() as mode:
+            optimizer.step()
+        return mode.count
+
+    assert launches(12, 10**6) == launches(4, 10**6) < 150
+    assert launches(12, None) > 2.5 * launches(4, None)
 
 
 def test_padding_is_no_danger_to_adam_without_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from tuckerlab.contender import Contender
 from tuckerlab.convert import to_plain
 from tuckerlab.measure import Timing, interleave, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
-from tuckerlab.record import Records, provenance
+from tuckerlab.record import Records
 from tuckerlab.rivals.magnitude import MagnitudePruning
 from tuckerlab.run import Run
 from tuckerlab.train import fit
@@ -137,5 +137,5 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
             "memory_peak_bytes": memory.peak_allocated, "checkpoint_bytes": contender.file_bytes(run.model),
             "train_seconds": run.seconds, "state": run.state, "note": data.note,
         }  # fmt: skip
-        parts.append(Records.single(facts | provenance(device), run.epochs, run.ranks))
+        parts.append(Records.single(facts | run.origin, run.epochs, run.ranks))
     return Records.concat(parts)

@@ -28,7 +28,8 @@ from tuckerlab.finding import finding
 from tuckerlab.plots import figures
 from tuckerlab.ranks import RankPolicy, Tolerance
 from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
+from tuckerlab.record import SIDE_BY_SIDE, Records
+from tuckerlab.standings import rich_standings, standings
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
@@ -55,8 +56,14 @@ class Proof:
         """Training curves, ranks over time, and accuracy against parameters."""
         return figures(self.records)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether there are more runs than can stand side by side, or several seeds of a network."""
+        return len(self.records) > SIDE_BY_SIDE or bool(self.records.runs["label"].duplicated().any())
+
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.finding}</b></p>{self.records._repr_html_()}"
+        table = standings(self.records).to_html(border=0) if self.is_long else self.records._repr_html_()
+        return f"<p><b>{self.finding}</b></p>{table}"
 
 
 def run_poc(
@@ -107,7 +114,7 @@ def run_poc(
 def show(proof: Proof) -> None:
     """Prints the table, the result in one line, and where everything lies."""
     console = Console()
-    console.print(proof.records.rich_table())
+    console.print(rich_standings(proof.records) if proof.is_long else proof.records.rich_table())
     console.print(f"[bold]{proof.finding}[/bold]")
     note = proof.records.runs["note"].iloc[0]
     if isinstance(note, str) and note:

@@ -28,6 +28,7 @@ class Run:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[dict[str, Any]] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)  # accuracies that early stopping looks at
+    origin: dict[str, Any] = field(default_factory=dict)  # where and with what it began (`provenance`)
 
     @property
     def total_steps(self) -> int:
@@ -41,7 +42,7 @@ class Run:
 
     def progress(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: plain JSON."""
-        names = ("state", "step", "seconds", "epochs", "ranks", "held_out")
+        names = ("state", "step", "seconds", "epochs", "ranks", "held_out", "origin")
         return {name: getattr(self, name) for name in names}
 
     def resume(self, progress: dict[str, Any]) -> None:

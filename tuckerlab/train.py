@@ -32,6 +32,7 @@ from tuckerlab.device import resolve_device
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters
+from tuckerlab.provenance import provenance
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
 from tuckerlab.weight import TuckerLayer
@@ -121,7 +122,7 @@ class _Trainer:
         self.batch = min(recipe.batch_size, self.images)
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
         optimizer = recipe.make_optimizer(model, recipe.epochs * per_epoch)
-        self.run = Run(model, optimizer, recipe.epochs, per_epoch)
+        self.run = Run(model, optimizer, recipe.epochs, per_epoch, origin=provenance(device))
         self.schedule = recipe.make_schedule(optimizer, self.run.total_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self.augment = default_augmentation(data) if recipe.augmentation else None

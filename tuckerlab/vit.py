@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width."""
+    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width.
+
+    >>> PatchEmbedding(1, 8, image_size=16, patch=4)(torch.zeros(2, 1, 16, 16)).shape
+    torch.Size([2, 16, 8])
+    """
 
     def __init__(self, in_channels: int, width: int, *, image_size: int, patch: int) -> None:
         super().__init__()
@@ -53,7 +57,11 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut."""
+    """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut.
+
+    >>> Block(8, heads=2)(torch.zeros(2, 5, 8)).shape
+    torch.Size([2, 5, 8])
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -69,7 +77,11 @@ class Block(nn.Module):
 
 
 class MeanOfTokens(nn.Module):
-    """N × tokens × width → N × width, normalised."""
+    """N × tokens × width → N × width, normalised.
+
+    >>> MeanOfTokens(8)(torch.zeros(2, 5, 8)).shape
+    torch.Size([2, 8])
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
