@@ -102,7 +102,7 @@ def _answers(models: Mapping[str, nn.Module], images: Tensor) -> dict[str, Timin
 
 def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
     """The record of all runs, with what is measured afterwards, on the same machine in turn."""
-    spec, data, recipe, device = arena.spec, arena.data, arena.recipe, arena.device
+    spec, data, recipe = arena.spec, arena.data, arena.recipe
     steps = interleave({c.label: arena.stepper(run.model) for c, run in runs.items()}, repeats=10)
     plains = {
         contender.label: to_plain(run.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
