@@ -117,6 +117,11 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the first Tucker ne
     "no decay of the core": {"core_decay": 0.0},
     "4 x decay of the core": {"core_decay": 4.0},
     "growth 10 %": {"growth": 0.1},
+    "linear 85 %": {"schedule": "linear", "ramp": 0.85},
+    "start 100 %, linear 60 %": {"start": 1.0, "schedule": "linear"},
+    "start 85 %, linear 75 %, energy per number": {
+        "start": 0.85, "schedule": "linear", "ramp": 0.75, "per_number": True,
+    },
 }
 
 
@@ -168,12 +173,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--part", default="0/1", help="i/n: every n-th run, from the i-th")
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="these variants alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--results", type=Path, default=Path("data/results/recipe"))
     options = parser.parse_args()
     part, parts = (int(number) for number in options.part.split("/"))
-    plan = [(name, seed) for seed in range(options.seeds) for name in VARIANTS]
+    plan = [(name, seed) for seed in range(options.seeds) for name in (options.only or VARIANTS)]
     for name, seed in plan[part::parts]:
         run(name, seed, options.out, options.threads)
     records = Records.load(options.out)
