@@ -118,6 +118,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the first Tucker ne
     "4 x decay of the core": {"core_decay": 4.0},
     "growth 10 %": {"growth": 0.1},
     "linear 85 %": {"schedule": "linear", "ramp": 0.85},
+    "linear 60 %, energy per number": {"schedule": "linear", "per_number": True},
     "start 100 %, linear 60 %": {"start": 1.0, "schedule": "linear"},
     "start 85 %, linear 75 %, energy per number": {
         "start": 0.85, "schedule": "linear", "ramp": 0.75, "per_number": True,
