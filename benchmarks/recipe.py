@@ -118,7 +118,7 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the first Tucker ne
     "4 x decay of the core": {"core_decay": 4.0},
     "growth 10 %": {"growth": 0.1},
     "linear 85 %": {"schedule": "linear", "ramp": 0.85},
-    "linear 60 %, energy per number": {"schedule": "linear", "per_number": True},
+    "energy per number, 9 epochs": {"per_number": True, "epochs": 9},
     "start 100 %, linear 60 %": {"start": 1.0, "schedule": "linear"},
     "start 85 %, linear 75 %, energy per number": {
         "start": 0.85, "schedule": "linear", "ramp": 0.75, "per_number": True,
@@ -134,8 +134,8 @@ def run(name: str, seed: int, out: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     data = load_data("cifar10").subset(train=IMAGES)
     variant = dict(VARIANTS[name])
-    start, core_decay = variant.pop("start", 0.7), variant.pop("core_decay", 1.0)
-    recipe = TriedRecipe(epochs=EPOCHS, batch_size=128, lr=0.1, label_smoothing=0.1, core_decay=core_decay, seed=seed)
+    start, core_decay, epochs = variant.pop("start", 0.7), variant.pop("core_decay", 1.0), variant.pop("epochs", EPOCHS)
+    recipe = TriedRecipe(epochs=epochs, batch_size=128, lr=0.1, label_smoothing=0.1, core_decay=core_decay, seed=seed)
     torch.manual_seed(seed)
     with torch.device("meta"):
         model: nn.Module = build("vgg16", width=WIDTH)
@@ -146,7 +146,7 @@ def run(name: str, seed: int, out: Path, threads: int) -> None:
     counts = count_parameters(trained.model)
     facts = {
         "run": folder.name, "label": name, "method": "dense" if name == "dense" else "tucker", "dataset": data.name,
-        "model": "vgg16", "width": WIDTH, "seed": seed, "epochs": EPOCHS, "batch_size": recipe.batch_size,
+        "model": "vgg16", "width": WIDTH, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size,
         "lr": recipe.lr, "ranks_policy": f"start {start}, core decay x {core_decay}, {recipe.ranks}",
         "test_accuracy": trained.test_accuracy, "conv_parameters": counts.conv_stored,
         "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
@@ -172,7 +172,7 @@ def table(records: Records) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--part", default="0/1", help="i/n: every n-th run, from the i-th")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="these variants alone")
     parser.add_argument("--threads", type=int, default=1)
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("data/results/recipe"))
     options = parser.parse_args()
     part, parts = (int(number) for number in options.part.split("/"))
-    plan = [(name, seed) for seed in range(options.seeds) for name in (options.only or VARIANTS)]
+    plan = [(name, seed) for seed in options.seeds for name in (options.only or VARIANTS)]
     for name, seed in plan[part::parts]:
         run(name, seed, options.out, options.threads)
     records = Records.load(options.out)
