@@ -248,6 +248,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compression": [0.9, 1.5]}, "budget 1.5: allowed are"),
     ({"compression": "0.9"}, "budget '0.9': allowed are"),
     ({"compression": []}, "give one number or more"),
+    ({"compression": [0.9, 0.9]}, "give each network once"),
     ({"compression": 0.999}, "budget 0.999 cannot be met"),
     ({"tolerance": 1.0}, "tolerance 1.0: allowed are numbers from 0 up to, but not including, 1"),
     ({"tolerance": -1}, "tolerance -1: allowed are"),
