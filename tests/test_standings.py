@@ -1,6 +1,9 @@
 """The table over seeds: means, ranges, the distance to the dense network, and what was not measured."""
 
+import io
+
 from made_up import dense, tucker
+from rich.console import Console
 
 from tuckerlab.record import Records
 from tuckerlab.standings import markdown, rich_standings, standings
@@ -15,7 +18,8 @@ def test_means_ranges_and_the_distance_to_dense() -> None:
     table = standings(seeds())
     assert list(table.index) == ["dense", "Tucker"]
     assert list(table["test accuracy, %"]) == ["91.00", "89.50"]
-    assert list(table["seeds"]) == ["2: 90.00 to 92.00", "2: 89.00 to 90.00"]
+    assert list(table["seeds"]) == ["2", "2"]
+    assert list(table["worst to best"]) == ["90.00–92.00", "89.00–90.00"]
     assert list(table["against dense"]) == ["", "−1.50"]
 
 
@@ -24,6 +28,7 @@ def test_costs_stand_beside_their_ratio_to_dense() -> None:
     table = standings(records)
     assert list(table["step, ms"]) == ["200", "50 (0.25×)"]
     assert list(table["training, s"]) == ["10", "4 (0.40×)"]
+    assert list(standings(records, brief=True)["step, ms"]) == ["200", "0.25×"]
 
 
 def test_what_was_not_measured_is_left_out() -> None:
@@ -38,6 +43,18 @@ def test_each_data_set_has_its_own_reference() -> None:
     other = dense("e", dataset="cifar10", test_accuracy=0.8) + tucker("u", dataset="cifar10", test_accuracy=0.78)
     table = standings(dense(test_accuracy=0.9) + tucker(test_accuracy=0.89) + other)
     assert list(table["against dense"]) == ["", "−1.00", "", "−2.00"]
+
+
+def test_nothing_is_cut_off_in_a_terminal_of_80_columns() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    costs = {"step_ms": 2272.0, "train_seconds": 4111.0, "checkpoint_bytes": 58_900_000}
+    records = [dense("d0", **costs), dense("d1", seed=1, **costs)]
+    records += [tucker(f"t{i}", seed=i, label="Tucker 98 %", **costs) for i in range(2)]
+    console.print(rich_standings(Records.concat(records)))
+    text = console.export_text()
+    assert "…" not in text
+    assert "97.00–97.00" in text
+    assert "58,900" in text
 
 
 def test_both_forms_have_every_network() -> None:
