@@ -196,17 +196,19 @@ class TestCommands:
     @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
     def test_make_alone_lists_every_target(self) -> None:
         said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True, env=plain()).stdout
-        assert re.findall(r"^  make (\w+)", said, re.MULTILINE) == [
+        assert re.findall(r"^  make ([\w-]+)", said, re.MULTILINE) == [
             "help",
             "poc",
+            "headline",
             "test",
             "lab",
             "bench",
+            "bench-gpu",
             "clean",
         ]
 
     @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-    @pytest.mark.parametrize("target", ["poc", "test", "lab", "bench"])
+    @pytest.mark.parametrize("target", ["poc", "headline", "test", "lab", "bench", "bench-gpu"])
     def test_a_second_call_installs_nothing(self, target: str, tmp_path: Path) -> None:
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, tmp_path)

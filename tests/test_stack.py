@@ -115,9 +115,10 @@ class Launches(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         result = function(*arguments, **(options or {}))
+        one = result[0] if isinstance(result, list | tuple) and result else result
         first = arguments[0] if arguments else None
-        if not (isinstance(result, Tensor) and isinstance(first, Tensor) and result._is_view() and first is not result):
-            self.count += 1
+        is_view = isinstance(one, Tensor) and isinstance(first, Tensor) and one.data_ptr() == first.data_ptr()
+        self.count += function._schema.is_mutable or not is_view
         return result
 
 

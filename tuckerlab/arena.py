@@ -105,7 +105,7 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
 def in_file_names(dataset: str) -> str:
     """A data set in the name of a file: `digits`, or `folder-` and the last part of the path.
 
-    >>> in_file_names("folder:/mnt/images/steel")
+    >>> in_file_names("folder:images/steel")
     'folder-steel'
     """
     kind, _, path = dataset.partition(":")

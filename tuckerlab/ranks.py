@@ -1,5 +1,6 @@
 """How ranks are chosen: `Fixed`, `Tolerance` on the error, and (in `budget.py`) `Budget` on all parameters together.
 
+>>> import torch
 >>> kernel = Spectrum((8, 6, 3, 3), (0, 1), (torch.tensor([5.0, 1.0, 0.1]), torch.tensor([5.0, 1.0])))
 >>> Tolerance(0.1).choose([kernel])
 [(2, 2)]
@@ -131,6 +132,7 @@ class RankPolicy:
 class Fixed(RankPolicy):
     """Ranks that are a fraction of each mode's size, or, without a fraction, the present ones for good.
 
+    >>> import torch
     >>> Fixed(0.5).choose([Spectrum((8, 6), (0, 1), (torch.ones(6), torch.ones(6)))])
     [(3, 3)]
     """

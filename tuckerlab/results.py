@@ -1,7 +1,7 @@
 """Recorded results: runs that took a GPU or an hour, loaded and drawn by name.
 
->>> names()[:1]
-['accuracy-cifar10-vgg16']
+>>> "headline-cpu" in names()
+True
 >>> recorded("accuracy-digits-vgg_small").records.runs["label"].nunique()
 2
 

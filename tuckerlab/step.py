@@ -43,7 +43,7 @@ class WeightStep:
         names = (*self.vectors, *self.squares)
         count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
         for parameters, own in zip(held, states, strict=True):
-            own[0]["step"] = count.clone()
+            own[0]["step"] = count
             for parameter, state in zip(parameters, own, strict=True):
                 state.update({name: torch.zeros_like(parameter) for name in names if name not in state})
         weights = [[p.detach() for p in parameters] for parameters in held]
