@@ -26,6 +26,11 @@ def texts(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
 
 
+def test_seeds_that_agree_can_be_drawn() -> None:
+    equal = [tucker(f"t{i}", seed=i, test_accuracy=310 / 360) for i in range(3)]
+    assert accuracy_vs_parameters(Records.concat([dense(), *equal]))
+
+
 class TestFinding:
     @pytest.mark.parametrize(
         ("accuracy", "size", "line"),

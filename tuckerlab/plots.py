@@ -122,7 +122,8 @@ def accuracy_vs_parameters(records: Records) -> Picture:
     dense = [network for network in found if network.method == "dense"]
     colour = colours(dict.fromkeys(group.values()), {group[network.name] for network in dense})
     for network in found:
-        bar = [[network.accuracy - network.low], [network.high - network.accuracy]]
+        # the mean of equal numbers may come out a rounding error beside them
+        bar = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
         axes.errorbar(
             network.size,
             network.accuracy,
