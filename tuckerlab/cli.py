@@ -23,6 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# Options that several commands have.
+Out = Annotated[Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")]
+Resume = Annotated[
+    bool | None,
+    typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
+]
+Quiet = Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")]
+
 
 @app.command()
 def poc(
@@ -57,15 +66,10 @@ def poc(
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Images a training step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate: the length of the first steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same run on the same CPU.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")] = None,
-    resume: Annotated[
-        bool | None,
-        typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
-    ] = None,
-    quiet: Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")] = None,
+    out: Out = None,
+    device: Device = None,
+    resume: Resume = None,
+    quiet: Quiet = None,
 ) -> None:
     """Train one network twice, as usual and in compressed form, and compare the two.
 
@@ -132,15 +136,10 @@ def headline(
         int | None, typer.Option(min=1, metavar="<int>", help="Images a training step. [default: 512 on CUDA, 128]")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 0.4 on CUDA, 0.1 on a CPU]")] = None,
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")] = None,
-    resume: Annotated[
-        bool | None,
-        typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
-    ] = None,
-    quiet: Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")] = None,
+    out: Out = None,
+    device: Device = None,
+    resume: Resume = None,
+    quiet: Quiet = None,
 ) -> None:
     """Train a large network as usual, in compressed form at several sizes, and pruned; several times each.
 
