@@ -9,14 +9,13 @@ data/results/, with a picture; the table has the mean over the seeds and the ran
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+import script
 import torch
 from rich.console import Console
 
 from tuckerlab import run_poc
-from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
 from tuckerlab.standings import rich_standings
@@ -28,15 +27,16 @@ def main() -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--model", default="auto")
     parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--epochs", type=script.positive)
     parser.add_argument("--compression", type=float, nargs="+", default=[0.9])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="CPU threads; the default is torch's")
+    parser.add_argument("--seeds", type=script.positive, default=3)
+    parser.add_argument("--threads", type=script.positive, help="CPU threads; the default is torch's")
     parser.add_argument("--out", default="runs")
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    options.results.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now
     given = {key: getattr(options, key) for key in ("dataset", "image_size", "model", "width", "epochs", "out")}
     proofs = [run_poc(**given, compression=options.compression, seed=seed, quiet=True) for seed in range(options.seeds)]
     records = Records.concat([proof.records for proof in proofs])
@@ -49,7 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TuckerlabError as error:
-        sys.exit(f"error: {error}")
+    script.run(main)

@@ -11,12 +11,12 @@ the record goes to data/results/recipe.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import script
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -178,14 +178,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--part", default="0/1", help="i/n: every n-th run, from the i-th")
-    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="these variants alone")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="+", help="these variants alone")
+    parser.add_argument("--threads", type=script.positive, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--results", type=Path, default=Path("data/results/recipe"))
     options = parser.parse_args()
-    part, parts = (int(number) for number in options.part.split("/"))
+    part, _, parts = options.part.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise TuckerlabError(f"part {options.part!r}: allowed is i/n with i from 0 to n - 1, such as 0/2")
+    if unknown := [name for name in options.only or () if name not in VARIANTS]:
+        raise TuckerlabError(f"variant {unknown[0]!r}: known are {'; '.join(VARIANTS)}")
     plan = [(name, seed) for seed in options.seeds for name in (options.only or VARIANTS)]
-    for name, seed in plan[part::parts]:
+    for name, seed in plan[int(part) :: int(parts)]:
         run(name, seed, options.out, options.threads)
     records = Records.load(options.out)
     records.save(options.results)
@@ -193,7 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TuckerlabError as error:
-        sys.exit(f"error: {error}")
+    script.run(main)

@@ -8,13 +8,13 @@ and one Parquet file.
 
 import argparse
 import copy
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import script
 import torch
 import torch.nn.functional as F
 from race import race
@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from tuckerlab import Fixed, Tolerance, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.atomic import atomic_path
 from tuckerlab.device import resolve_device
-from tuckerlab.errors import TuckerlabError
 from tuckerlab.measure import Timing, count_parameters, interleave, training_memory
 from tuckerlab.record import provenance
 
@@ -234,17 +233,15 @@ def bench_memory(report: Report, width: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, nargs="+", default=[128])
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--batch", type=script.positive, nargs="+", default=[128])
+    parser.add_argument("--repeats", type=script.positive, default=9)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--race", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/bench.parquet"))
     options = parser.parse_args()
-    try:
-        report = Report(resolve_device(options.device))
-        data = load_data("cifar10") if options.race else None  # if it is missing, that is known at once
-    except TuckerlabError as error:
-        sys.exit(f"error: {error}")
+    report = Report(resolve_device(options.device))
+    data = load_data("cifar10") if options.race else None  # what is missing is known before anything is measured
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     for batch in options.batch:
         bench_steps(report, batch, options.repeats, options.width)
     if report.device.type == "cuda":
@@ -261,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

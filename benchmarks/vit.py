@@ -1,20 +1,20 @@
 """Linear layers in Tucker format: a small vision transformer, dense and compressed, with AdamW, as a committed record.
 
-    python benchmarks/vit.py folder:neu_steel --image-size 32 --width 0.5 --epochs 30
+    python benchmarks/vit.py folder:neu_steel --image-size 32 --width 0.5 --epochs 20
 
 Patch embedding, qkv, projections and perceptrons are factorized (a convolution with one input channel cannot be). The
 record goes to data/results/vit-…; an interrupted call goes on where it was.
 """
 
 import argparse
-import sys
 from pathlib import Path
+
+import script
 
 from tuckerlab import Budget, load_data
 from tuckerlab.arena import Arena, digest, suited
 from tuckerlab.contender import Contender
 from tuckerlab.contest import contest
-from tuckerlab.errors import TuckerlabError
 from tuckerlab.plots import save_figures
 from tuckerlab.proof import Proof, show
 from tuckerlab.recipe import Recipe
@@ -28,9 +28,9 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=script.positive, default=30)
     parser.add_argument("--compression", type=float, nargs="+", default=[0.8])
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=script.positive, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=Path("data/results"))
@@ -51,7 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TuckerlabError as error:
-        sys.exit(f"error: {error}")
+    script.run(main)

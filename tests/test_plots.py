@@ -8,6 +8,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from made_up import dense, facts, tucker
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -24,6 +25,17 @@ def records() -> Records:
 
 def texts(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def test_names_of_points_that_are_close_do_not_lie_on_each_other() -> None:
+    close = [tucker("t", label="Tucker 90 %", test_accuracy=0.950), tucker("u", label="other", test_accuracy=0.952)]
+    figure = accuracy_vs_parameters(Records.concat([dense(), *close]))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    boxes = [t.get_window_extent(renderer) for t in texts(figure) if t.get_text() in ("Tucker 90 %", "other")]
+    assert len(boxes) == 2
+    assert not boxes[0].overlaps(boxes[1])
 
 
 def test_seeds_that_agree_can_be_drawn() -> None:

@@ -57,8 +57,16 @@ class Arena:
         recipe = self.recipe.settings()
         return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
 
+    @property
+    def step_size(self) -> int:
+        """Images in a training step: the recipe's batch, or all that there are."""
+        return min(self.recipe.batch_size, len(self.data.train_images))
+
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
+        """`size` training images as the network sees them (repeated where there are fewer), and their labels.
+
+        For a training step, `step_size` of them.
+        """
         chosen = torch.arange(size) % len(self.data.train_images)
         images = self.data.normalize(self.data.train_images[chosen].to(self.device))
         labels = self.data.train_labels[chosen].to(self.device)
@@ -73,7 +81,7 @@ class Arena:
 
     def stepper(self, model: nn.Module) -> Callable[[], None]:
         """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-        batch = self.batch(self.recipe.batch_size)
+        batch = self.batch(self.step_size)
         model = copy.deepcopy(model).train()
         # short steps: a hundred on the same batch must not lead anywhere
         optimizer = replace(self.recipe, ranks=None, lr=1e-6).make_optimizer(model, 1)

@@ -246,7 +246,7 @@ def _complain(message: str) -> int:
 
 
 def _stopped() -> int:
-    print("stopped", file=sys.stderr)
+    print("stopped; finished parts are kept, and the same command goes on with them", file=sys.stderr)
     return INTERRUPTED
 
 

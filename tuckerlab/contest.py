@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from tuckerlab import checkpoint as checkpoints
@@ -58,6 +59,8 @@ def contest(
         contender: _trained(contender, arena, file, resume=resume, quiet=quiet)
         for contender, file in unfinished.items()
     }
+    if not quiet:
+        Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
     records = _records(runs, arena)
     save_figures(records, folder)
     for contender, run in runs.items():
@@ -76,8 +79,7 @@ def _complete(unfinished: Iterable[Path], records: Records) -> Records:
 def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bool, quiet: bool) -> Run:
     recipe, callbacks = arena.recipe, []
     if contender.pruned is not None:
-        images = len(arena.data.train_images)
-        steps = recipe.epochs * (images // min(recipe.batch_size, images))
+        steps = recipe.epochs * (len(arena.data.train_images) // arena.step_size)
         callbacks = [MagnitudePruning(contender.pruned, steps, recipe.every(steps))]
     return fit(
         contender.network(arena.spec, recipe.seed), arena.data, recipe, ranks=contender.ranks, device=str(arena.device),
@@ -115,7 +117,7 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
         if contender.pruned is not None:
             settings["pruned"] = contender.pruned
         counts, plain = contender.counts(run.model), plains[contender.label]
-        batch = arena.batch(recipe.batch_size)
+        batch = arena.batch(arena.step_size)
         memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         times = {n: answers[n][contender.label] for n in answers}
         facts = {  # the digest: in a tree of records no two runs are taken for one

@@ -95,9 +95,11 @@ def run_headline(
     parts = []
     for seed in range(seeds):
         of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
+        place = folder / f"seed{seed}"
         if not quiet:
-            Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks", highlight=False)
-        parts.append(contest(contenders, of_seed, folder / f"seed{seed}", quiet=quiet))
+            found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
+            Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
+        parts.append(contest(contenders, of_seed, place, quiet=quiet))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -116,7 +118,7 @@ def _fitted(
     if epochs < 1:
         raise TuckerlabError(
             f"minutes {minutes:g}: one epoch of {len(contenders)} networks with {seeds} seeds takes about "
-            f"{epoch / 60:.1f} minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
+            f"{epoch / 60:.2g} minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
         )
     if not quiet:
         text = f"{epochs} epochs each: about {epochs * epoch / 60:.1f} minutes on this machine, of {minutes:g}"
@@ -138,7 +140,7 @@ def seconds_per_epoch(contenders: Sequence[Contender], arena: Arena) -> float:
     other. What comes once in many steps (adaptations, checkpoints, measuring at the end) is for `SPARE`.
     """
     recipe, data = arena.recipe, arena.data
-    steps = len(data.train_images) // min(recipe.batch_size, len(data.train_images))
+    steps = len(data.train_images) // arena.step_size
     tested = min(TESTED, len(data.test_images))
     few = data.subset(test=tested).to(arena.device)
     networks: dict[str, nn.Module] = {}

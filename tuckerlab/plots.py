@@ -154,20 +154,30 @@ def accuracy_vs_parameters(records: Records) -> Picture:
 
 
 def _write_names(axes: Axes, found: list[Network]) -> None:
-    """Each network's name beside its point, on the side towards the middle."""
+    """Each network's name beside its point, on the side towards the middle; below it where another is close above."""
     middle = np.sqrt(min(network.size for network in found) * max(network.size for network in found))
+    span = max(network.high for network in found) - min(network.low for network in found)
     for network in found:
         side = 1 if network.size < middle else -1
+        crowded = any(
+            0 <= other.accuracy - network.accuracy < 0.15 * max(span, 2) and 0.4 < other.size / network.size < 2.5
+            for other in found
+            if other is not network
+        )
         axes.annotate(
-            network.name + (f"\nmean of {network.seeds} seeds" if network.seeds > 1 else ""),
+            network.name,
             (network.size, network.accuracy),
-            (10 * side, 8),
+            (10 * side, -20 if crowded else 8),
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             fontsize=TEXT,
             color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
+    seeds = max(network.seeds for network in found)
+    if seeds > 1:
+        text = f"points: mean of {seeds} seeds; bars: worst to best"
+        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
 
 
 def _frame(axes: Axes, found: list[Network]) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+OTHERS = ("--", ":/", ":(top,exclude)data/results")  # all files of the checkout but the records
+
 
 def provenance(device: torch.device | str | None = None) -> dict[str, str | int]:
     """What belongs beside each measured number; `device` is where it was measured (CUDA if there is one).
@@ -20,12 +22,13 @@ def provenance(device: torch.device | str | None = None) -> dict[str, str | int]
     >>> len(provenance("cpu")["date"])
     25
 
-    `commit` is that of the checkout this package lies in, `dirty` 1 when tracked files differ from it;
-    "unknown" and 0 outside git. `threads` are those torch uses on the CPU. The date is UTC.
+    `commit` is that of the checkout this package lies in, `dirty` 1 when tracked files differ from it (recorded
+    results left out: a record that has just been written changes no number of the next); "unknown" and 0 outside git.
+    `threads` are those torch uses on the CPU. The date is UTC.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no", *OTHERS)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit or "unknown",
