@@ -27,8 +27,9 @@ def texts(figure: Figure) -> list[Text]:
     return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
 
 
-def test_names_of_points_that_are_close_do_not_lie_on_each_other() -> None:
-    close = [tucker("t", label="Tucker 90 %", test_accuracy=0.950), tucker("u", label="other", test_accuracy=0.952)]
+@pytest.mark.parametrize("other", [0.95, 0.9505, 0.949])
+def test_names_of_points_that_are_close_do_not_lie_on_each_other(other: float) -> None:
+    close = [tucker("t", label="Tucker 90 %", test_accuracy=0.950), tucker("u", label="other", test_accuracy=other)]
     figure = accuracy_vs_parameters(Records.concat([dense(), *close]))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -157,12 +157,12 @@ def _write_names(axes: Axes, found: list[Network]) -> None:
     """Each network's name beside its point, on the side towards the middle; below it where another is close above."""
     middle = np.sqrt(min(network.size for network in found) * max(network.size for network in found))
     span = max(network.high for network in found) - min(network.low for network in found)
-    for network in found:
+    ordered = sorted(found, key=lambda network: -network.accuracy)
+    for i, network in enumerate(ordered):
         side = 1 if network.size < middle else -1
         crowded = any(
-            0 <= other.accuracy - network.accuracy < 0.15 * max(span, 2) and 0.4 < other.size / network.size < 2.5
-            for other in found
-            if other is not network
+            above.accuracy - network.accuracy < 0.15 * max(span, 2) and 0.4 < above.size / network.size < 2.5
+            for above in ordered[:i]
         )
         axes.annotate(
             network.name,
