@@ -351,3 +351,20 @@ def test_unknown_modes_are_named_with_what_is_allowed(modes: Any) -> None:
         TuckerConv2d(5, 6, 3, ranks=2, modes=modes)
     assert f"modes {modes!r} of a weight of order 4" in str(caught.value)
     assert "'channels', 'all'" in str(caught.value)
+
+
+@pytest.mark.parametrize("stride", [2, (2, 1), (1, 3)], ids=str)
+def test_a_strided_pointwise_layer_of_few_channels_is_that_of_the_dense_weight(stride: Any) -> None:
+    """The shortcut of a residual network at small ranks, channels last: a hang in oneDNN's own strided convolution."""
+    layer = TuckerConv2d(16, 32, 1, ranks=(3, 3), stride=stride, bias=False, dtype=torch.float64)
+    ours = torch.randn(8, 16, 9, 8, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    rows, columns = (stride, stride) if isinstance(stride, int) else stride
+    weight = layer.dense_weight().detach()[:, :, 0, 0]
+    expected = torch.einsum("oi,nihw->nohw", weight, theirs[:, :, ::rows, ::columns])
+    out = layer(ours)
+    torch.testing.assert_close(out, expected)
+    seed = torch.randn_like(out)
+    out.backward(seed)
+    expected.backward(seed)
+    torch.testing.assert_close(ours.grad, theirs.grad)
