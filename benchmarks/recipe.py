@@ -18,8 +18,6 @@ from typing import Any
 
 import script
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from tuckerlab import Budget, build, fit, load_data, materialize, tuckerize
@@ -32,6 +30,7 @@ from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import Spectrum
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
+from tuckerlab.standings import standings
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
 
@@ -160,20 +159,6 @@ def run(name: str, seed: int, out: Path, threads: int) -> None:
     (folder / "run.safetensors").unlink(missing_ok=True)
 
 
-def table(records: Records) -> Table:
-    """Mean and range over the seeds, best first."""
-    result = Table(title=f"{100 * RATE:g} % removed, {records.runs['seed'].nunique()} seeds")
-    for column in ("variant", "conv c.r., %", "test accuracy, %", "range", "seeds"):
-        result.add_column(column)
-    groups = sorted(records.runs.groupby("label"), key=lambda pair: -pair[1]["test_accuracy"].mean())
-    for label, rows in groups:
-        accuracy = 100 * rows["test_accuracy"]
-        span = f"{accuracy.min():.2f} to {accuracy.max():.2f}"
-        rate = f"{100 * rows['conv_compression'].mean():.1f}"
-        result.add_row(str(label), rate, f"{accuracy.mean():.2f}", span, str(len(rows)))
-    return result
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
@@ -193,7 +178,8 @@ def main() -> None:
         run(name, seed, options.out, options.threads)
     records = Records.load(options.out)
     records.save(options.results)
-    Console().print(table(records))
+    shown = ["test accuracy, %", "seeds", "worst to best", "against dense", "training, s"]
+    print(standings(records).sort_values(shown[0], ascending=False)[shown].to_string())
 
 
 if __name__ == "__main__":

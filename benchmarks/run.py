@@ -68,11 +68,11 @@ class Report:
             pd.DataFrame([{**row, **provenance(self.device)} for row in self.rows]).to_parquet(temporary)
 
 
-def small(width: float, device: torch.device, fraction: float = FRACTION) -> nn.Module:
+def small(width: float, device: torch.device) -> nn.Module:
     """VGG16 in Tucker format, small from the start."""
     with torch.device("meta"):
         model = build("vgg16", width=width)
-    return materialize(tuckerize(model, ranks=Fixed(fraction)), device)
+    return materialize(tuckerize(model, ranks=Fixed(FRACTION)), device)
 
 
 def networks(width: float, device: torch.device) -> dict[str, nn.Module]:

@@ -111,13 +111,12 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
         for contender, run in runs.items()
     }
     answers = {size: _answers(plains, arena.batch(size)[0]) for size in (1, 128)}
-    parts = []
+    batch, parts = arena.batch(arena.step_size), []
     for contender, run in runs.items():
         settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
         if contender.pruned is not None:
             settings["pruned"] = contender.pruned
         counts, plain = contender.counts(run.model), plains[contender.label]
-        batch = arena.batch(arena.step_size)
         memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         times = {n: answers[n][contender.label] for n in answers}
         facts = {  # the digest: in a tree of records no two runs are taken for one

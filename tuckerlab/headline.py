@@ -169,5 +169,6 @@ def share_at_first(compression: float, start: float) -> float:
     """
     if compression <= start:
         return 0.0
-    ramp = [max(start, compression * (1 - (1 - step / 999) ** 3)) for step in range(1000)]
+    budget = Budget(compression, steps=1000)
+    ramp = [max(start, budget.target(step)) for step in range(1000)]
     return RAMP * sum((compression - rate) / (compression - start) for rate in ramp) / len(ramp)

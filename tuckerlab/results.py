@@ -6,7 +6,7 @@ True
 2
 
 They lie in `data/results` of the checkout; each row says on what hardware, with which versions, seed and commit it
-it was measured (`recorded(name).records.runs`).
+was measured (`recorded(name).records.runs`).
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ def recorded(name: str) -> Proof:
     `name` may be the beginning of one. Raises DataError for a name that fits none or several.
     """
     known = names()
-    found = [known_name for known_name in known if known_name == name] or [k for k in known if k.startswith(name)]
+    found = [name] if name in known else [other for other in known if other.startswith(name)]
     if len(found) != 1:
         there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
         raise DataError(f"recorded result {name!r}: {len(found) or 'none'} of that name; there are {there}")

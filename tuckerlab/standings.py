@@ -80,16 +80,3 @@ def rich_standings(records: Records) -> Table:
     for name, *cells in table.itertuples():
         shown.add_row(str(name), *cells)
     return shown
-
-
-def markdown(records: Records) -> str:
-    """The table as Markdown, for a README.
-
-    >>> from tuckerlab import recorded
-    >>> print(markdown(recorded("accuracy-digits-vgg_small").records).splitlines()[1][:9])
-    |---|---|
-    """
-    table = standings(records)
-    lines = [["", *map(str, table.columns)], *([str(name), *cells] for name, *cells in table.itertuples())]
-    rows = ["| " + " | ".join(cells) + " |" for cells in lines]
-    return "\n".join([rows[0], "|---" * len(lines[0]) + "|", *rows[1:]])

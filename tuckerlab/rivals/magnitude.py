@@ -6,9 +6,9 @@
 >>> round(count_nonzero(model).conv_compression, 2)
 0.9
 
-The share of zeros rises as 1 − (1 − t)³ over the first 60 % of the steps, over all convolutions together (Zhu and
-Gupta, "To prune, or not to prune", 2017). The zeros lie anywhere, so the arithmetic, the time of a step and of an
-answer stay those of the dense network. Its settings are the published ones; they were not tuned here.
+The share of zeros rises as the target of `Budget` does, over all convolutions together; that schedule was made for this
+method (Zhu and Gupta, "To prune, or not to prune", 2017). The zeros lie anywhere, so the arithmetic, the time of a step
+and of an answer stay those of the dense network. The settings are the published ones; they were not tuned here.
 """
 
 import time
@@ -16,26 +16,23 @@ import time
 import torch
 from torch import Tensor, nn
 
+from tuckerlab.budget import Budget
 from tuckerlab.measure import Counts, checkpoint_bytes, count_parameters
+from tuckerlab.ranks import RAMP
 from tuckerlab.run import Callback, Run
-from tuckerlab.tensor import check_fraction
-
-RAMP = 0.6  # the share of the steps over which zeros become more
 
 
 class MagnitudePruning(Callback):
     """Sets a rising share of the convolution weights to zero, up to `compression`, every `every` steps.
 
-    >>> pruning = MagnitudePruning(0.9, total_steps=100, every=10)
-    >>> [round(pruning.target(step), 2) for step in (0, 20, 60, 100)]
-    [0.0, 0.63, 0.9, 0.9]
+    >>> MagnitudePruning(0.9, total_steps=100, every=10).budget.steps
+    60
 
     Raises RankError for a compression outside 0 … 1 (1 excluded).
     """
 
     def __init__(self, compression: float, total_steps: int, every: int) -> None:
-        check_fraction("pruning", compression)
-        self.compression, self.every, self.steps = compression, every, max(1, int(RAMP * total_steps))
+        self.budget, self.every = Budget(compression, steps=max(1, int(RAMP * total_steps))), every
         self.masks: list[Tensor] = []
 
     def on_start(self, run: Run) -> None:
@@ -49,19 +46,15 @@ class MagnitudePruning(Callback):
         weights = convolution_weights(run.model)
         for weight, mask in zip(weights, self.masks, strict=True):
             weight.mul_(mask)
-        if run.step <= self.steps and (run.step % self.every == 0 or run.step == self.steps):
+        last = self.budget.steps or 0
+        if run.step <= last and (run.step % self.every == 0 or run.step == last):
             magnitudes = torch.cat([weight.abs().flatten() for weight in weights])
-            gone = int(self.target(run.step) * len(magnitudes))
+            gone = int(self.budget.target(run.step) * len(magnitudes))
             least = magnitudes.kthvalue(gone).values if gone else magnitudes.new_tensor(-1.0)
             self.masks = [weight.abs() > least for weight in weights]
             for weight, mask in zip(weights, self.masks, strict=True):
                 weight.mul_(mask)
         run.seconds += time.perf_counter() - began  # it is part of the training
-
-    def target(self, step: int) -> float:
-        """The share of zeros at a step."""
-        left = 1 - min(1.0, step / max(1, self.steps))
-        return self.compression * (1 - left**3)
 
     def on_epoch(self, run: Run) -> None:
         """The epoch's row counts the weights that are not zero."""
