@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tuckerlab import Fixed, Tolerance, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.atomic import atomic_path
 from tuckerlab.device import resolve_device
-from tuckerlab.measure import Timing, count_parameters, interleave, training_memory
+from tuckerlab.measure import Timing, count_parameters, interleave, latencies, training_memory
 from tuckerlab.record import provenance
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline
@@ -202,16 +202,8 @@ def bench_inference(report: Report, repeats: int, width: float) -> None:
     image, device = pictures(1, report.device), report.device
     models = {DENSE: build("vgg16", width=width).to(device), TUCKER: to_plain(small(width, device))}
 
-    def answer(model: nn.Module) -> Callable[[], None]:
-        model = model.to(memory_format=torch.channels_last).eval()
-
-        def run() -> None:
-            with torch.inference_mode():
-                model(image)
-
-        return run
-
-    times = interleave({name: answer(model) for name, model in models.items()}, repeats=5 * repeats, warmup=5)
+    models = {name: model.to(memory_format=torch.channels_last) for name, model in models.items()}
+    times = latencies(models, image, repeats=5 * repeats, warmup=5)
     for name, timing in times.items():
         report.time(f"inference of 1 image, {name}", timing)
     report.add("inference of 1 image: Tucker / dense", times[TUCKER].ratio(times[DENSE]), "x", limit=0.35)

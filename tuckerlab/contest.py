@@ -11,10 +11,9 @@
 ['dense', 'tucker']
 """
 
-import copy
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +21,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
 
 from tuckerlab import checkpoint as checkpoints
 from tuckerlab.arena import Arena, digest
 from tuckerlab.contender import Contender
 from tuckerlab.convert import to_plain
-from tuckerlab.measure import Timing, interleave, multiply_adds, training_memory
+from tuckerlab.measure import interleave, latencies, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
 from tuckerlab.rivals.magnitude import MagnitudePruning
@@ -88,20 +86,6 @@ def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bo
     )  # fmt: skip
 
 
-def _answers(models: Mapping[str, nn.Module], images: Tensor) -> dict[str, Timing]:
-    """Times from a batch to its answer, the networks in turn."""
-
-    def answer(model: nn.Module) -> Callable[[], None]:
-        def run() -> None:
-            with torch.inference_mode():
-                model(images)
-
-        return run
-
-    evaluated = {label: answer(copy.deepcopy(model).eval()) for label, model in models.items()}
-    return interleave(evaluated, repeats=40 if len(images) == 1 else 12)
-
-
 def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
     """The record of all runs, with what is measured afterwards, on the same machine in turn."""
     spec, data, recipe = arena.spec, arena.data, arena.recipe
@@ -110,7 +94,7 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
         contender.label: to_plain(run.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for contender, run in runs.items()
     }
-    answers = {size: _answers(plains, arena.batch(size)[0]) for size in (1, 128)}
+    answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
     batch, parts = arena.batch(arena.step_size), []
     for contender, run in runs.items():
         settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tuckerlab.layers import TuckerConv
 from tuckerlab.memory import Memory, training_memory
-from tuckerlab.timing import Timing, interleave, latency
+from tuckerlab.timing import Timing, interleave, latencies
 from tuckerlab.undisturbed import undisturbed
 from tuckerlab.weight import TuckerLayer
 
@@ -31,7 +31,7 @@ __all__ = [
     "checkpoint_bytes",
     "count_parameters",
     "interleave",
-    "latency",
+    "latencies",
     "multiply_adds",
     "training_memory",
     "undisturbed",

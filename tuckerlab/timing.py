@@ -10,7 +10,9 @@ further.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,20 +63,6 @@ class Timing:
         return f"{self.median_ms:.3g} ms ± {self.iqr_ms:.2g} ({self.runs} runs)"
 
 
-def latency(model: nn.Module, example: Tensor, *, min_seconds: float = 0.3) -> Timing:
-    """Time from a batch to its answer, in eval mode and without autograd, on the device that holds both.
-
-    >>> latency(nn.Linear(8, 8), torch.zeros(16, 8), min_seconds=0.01).batch
-    16
-
-    Each call waits for the device. Warm-up takes a third of `min_seconds` and at least 3 calls; then calls
-    are timed for `min_seconds`, at least 5.
-    """
-    with undisturbed(model, training=False), torch.inference_mode():
-        _repeat(lambda: model(example), min_seconds / 3, at_least=3)
-        return Timing(tuple(_repeat(lambda: model(example), min_seconds, at_least=5)), len(example))
-
-
 def interleave(
     functions: Mapping[str, Callable[[], object]], *, repeats: int = 20, warmup: int = 3
 ) -> dict[str, Timing]:
@@ -96,12 +84,23 @@ def interleave(
     return {name: Timing(tuple(times)) for name, times in samples.items()}
 
 
-def _repeat(function: Callable[[], object], seconds: float, *, at_least: int) -> list[float]:
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < at_least or time.perf_counter() < end:
-        times.append(_milliseconds(function))
-    return times
+def latencies(
+    models: Mapping[str, nn.Module], example: Tensor, *, repeats: int = 20, warmup: int = 3
+) -> dict[str, Timing]:
+    """Times from a batch to its answer, the networks in turn, in eval mode and without autograd.
+
+    >>> latencies({"small": nn.Linear(8, 8)}, torch.zeros(16, 8))["small"].batch
+    16
+
+    Each call waits for the device that holds the models and the example.
+    """
+    with ExitStack() as stack:
+        for model in models.values():
+            stack.enter_context(undisturbed(model, training=False))
+        stack.enter_context(torch.inference_mode())
+        functions = {name: partial(model, example) for name, model in models.items()}
+        times = interleave(functions, repeats=repeats, warmup=warmup)
+    return {name: replace(timing, batch=len(example)) for name, timing in times.items()}
 
 
 def _milliseconds(function: Callable[[], object]) -> float:
