@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear
+from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear, to_plain
 from tuckerlab.adaptation import truncated
 from tuckerlab.manifold import Point, partial_gradients
 
@@ -368,3 +368,6 @@ def test_a_strided_pointwise_layer_of_few_channels_is_that_of_the_dense_weight(s
     out.backward(seed)
     expected.backward(seed)
     torch.testing.assert_close(ours.grad, theirs.grad)
+    plain = to_plain(layer)
+    torch.testing.assert_close(plain(theirs), expected)
+    assert [part.stride for part in plain] == [(rows, columns), (1, 1)]  # where there are 16 channels, not 3

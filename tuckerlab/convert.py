@@ -253,9 +253,14 @@ def _plain(layer: TuckerLayer) -> nn.Module:
         else:
             ends[mode] = factor.detach()
     parts = []
-    if 1 in ends:
-        parts.append(_pointwise(layer, ends[1].mT, last=False))
-    parts.append(_layer_like(layer, core, last=0 not in ends))
+    if isinstance(layer, TuckerConv) and layer.only_picks_pixels and 1 in ends:
+        # as in the layer itself: the first matrix has the stride, where there are still many channels
+        parts.append(_pointwise(layer, ends[1].mT, last=False, stride=layer.stride))
+        parts.append(_pointwise(layer, core, last=0 not in ends))
+    else:
+        if 1 in ends:
+            parts.append(_pointwise(layer, ends[1].mT, last=False))
+        parts.append(_layer_like(layer, core, last=0 not in ends))
     if 0 in ends:
         parts.append(_pointwise(layer, ends[0], last=True))
     return nn.Sequential(*parts) if len(parts) > 1 else parts[0]
@@ -274,12 +279,12 @@ def _layer_like(layer: TuckerLayer, weight: Tensor, *, last: bool) -> nn.Module:
     return _filled(dense, weight, layer.bias if bias else None)
 
 
-def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool) -> nn.Module:
+def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool, stride: int | tuple[int, ...] = 1) -> nn.Module:
     """A matrix as a linear layer, or as a convolution with a kernel of size 1."""
     bias = layer.bias is not None and last
     if isinstance(layer, TuckerConv):
-        dense: nn.Module = layer.dense_class(matrix.shape[1], matrix.shape[0], 1, bias=bias, device="meta")
-        matrix = matrix.reshape(*matrix.shape, *[1] * len(layer.kernel_size))
+        dense: nn.Module = layer.dense_class(matrix.shape[1], matrix.shape[0], 1, stride, bias=bias, device="meta")
+        matrix = matrix.reshape(*matrix.shape[:2], *[1] * len(layer.kernel_size))
     else:
         dense = nn.Linear(matrix.shape[1], matrix.shape[0], bias=bias, device="meta")
     return _filled(dense, matrix, layer.bias if bias else None)

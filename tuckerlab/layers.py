@@ -155,7 +155,7 @@ class TuckerConv(TuckerLayer):
         """(N, in_channels, …) → (N, out_channels, …)."""
         kernel, ends = self._kernel_and_ends()
         convolve, stride = self._convolve, self.stride
-        if self._only_picks_pixels:
+        if self.only_picks_pixels:
             # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as
             # small ranks make it, is broken in oneDNN's AVX2 kernels: it hangs, or its gradient is wrong (oneDNN
             # issue 6035).
@@ -173,7 +173,7 @@ class TuckerConv(TuckerLayer):
         return input if self.bias is None else input + self.bias.reshape(-1, *[1] * (kernel.dim() - 2))
 
     @property
-    def _only_picks_pixels(self) -> bool:
+    def only_picks_pixels(self) -> bool:
         """Whether this is a matrix on every so many pixels: the shortcut of a residual network."""
         return max(self.kernel_size) == 1 and max(self.stride) > 1 and not any(self._border)
 
