@@ -35,6 +35,7 @@ FLOORS = [
         "plots",
         "proof",
         "results",
+        "retruncation",
         "rivals",
         "standings",
     },

@@ -103,7 +103,7 @@ def run_poc(
     name = ("vgg16" if dataset == "cifar10" else "vgg_small") if model == "auto" else model
     resolve_device(device)  # before the images are read
     given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
-    recipe = suited(RECIPES[_kind(dataset)], name, **given)
+    recipe = suited(recipe_for(dataset), name, **given)
     arena = Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
     facts = {"ranks": repr([contender.ranks for contender in contenders[1:]])}
     folder = f"poc-{in_file_names(dataset)}-{name}-seed{recipe.seed}-{digest({**arena.plan, **facts})}"
@@ -122,8 +122,13 @@ def show(proof: Proof) -> None:
     console.print(f"record, checkpoints and pictures: {proof.folder}", highlight=False, soft_wrap=True)
 
 
-def _kind(dataset: str) -> str:
-    return "folder" if dataset.startswith("folder:") else dataset if dataset in RECIPES else "digits"
+def recipe_for(dataset: str) -> Recipe:
+    """What is known to work on a data set.
+
+    >>> recipe_for("cifar10").batch_size
+    128
+    """
+    return RECIPES["folder" if dataset.startswith("folder:") else dataset if dataset in RECIPES else "digits"]
 
 
 Rates = float | Sequence[float] | None

@@ -1,0 +1,78 @@
+"""Networks at many sizes for the instant slider of the course, as a committed record.
+
+    python benchmarks/slider.py digits
+    python benchmarks/slider.py folder:neu_steel --image-size 64
+    python benchmarks/slider.py cifar10 --networks runs/headline-…/seed0 --record data/results/headline-cpu
+
+Trains a dense network and Tucker networks at several targets and tolerances, and cuts them to the sizes between; with
+--networks it takes the networks of a finished run instead of training. The record goes to data/results/, with the table
+of all sizes (slider.parquet) and the dense network (dense.safetensors) where that is small. An interrupted call goes on.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import script
+
+from tuckerlab import Budget, Tolerance, load, load_data
+from tuckerlab.arena import Arena, suited
+from tuckerlab.atomic import atomic_path
+from tuckerlab.contender import Contender
+from tuckerlab.contest import contest
+from tuckerlab.device import resolve_device
+from tuckerlab.errors import DataError
+from tuckerlab.proof import recipe_for
+from tuckerlab.provenance import provenance
+from tuckerlab.record import Records
+from tuckerlab.retruncation import retruncations
+
+COMPRESSIONS, TOLERANCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98), (0.1, 0.2, 0.3, 0.5)
+LARGEST_NETWORK = 2_000_000  # bytes of a network that is committed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--model", default="vgg_small")
+    parser.add_argument("--epochs", type=script.positive)
+    parser.add_argument("--networks", type=Path, help="a folder with trained networks (*.safetensors)")
+    parser.add_argument("--record", type=Path, help="the record of these networks")
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--results", type=Path, default=Path("data/results"))
+    options = parser.parse_args()
+    contenders = [Contender("dense")]
+    contenders += [Contender.tucker(Budget(rate)) for rate in COMPRESSIONS]
+    contenders += [Contender.tucker(Tolerance(tau)) for tau in TOLERANCES]
+    data = load_data(options.dataset, image_size=options.image_size)
+    if options.networks is None:
+        recipe = suited(recipe_for(options.dataset), options.model, epochs=options.epochs)
+        arena = Arena.of(contenders, data, options.model, 1.0, recipe, "cpu")
+        folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
+        records = contest(contenders, arena, folder)
+    else:
+        folder = options.networks
+        records = Records.load(options.record or folder)
+    files = {contender: folder / f"{contender.slug}.safetensors" for contender in contenders}
+    networks = {contender: load(file).model for contender, file in files.items() if file.exists()}
+    if not networks:
+        raise DataError(f"{folder}: no trained networks there; expected dense.safetensors, tucker-90.safetensors, …")
+    table = retruncations(networks, data, progress=True)
+    for name, value in provenance(resolve_device("cpu")).items():
+        table[name] = value
+    place = options.results / f"slider-{Path(data.name).name.replace(':', '-')}-{records.runs['model'].iloc[0]}"
+    labels = {contender.label for contender in networks}
+    records.only(records.runs["run"][records.runs["label"].isin(labels)]).save(place)
+    with atomic_path(place / "slider.parquet") as path:
+        table.to_parquet(path, engine="pyarrow", index=False)
+    dense = files[contenders[0]]
+    if dense.exists() and dense.stat().st_size <= LARGEST_NETWORK:
+        shutil.copyfile(dense, place / dense.name)
+    columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "latency_1_ms", "latency_128_ms"]
+    print(table[columns].to_string())
+    print(f"record: {place}")
+
+
+if __name__ == "__main__":
+    script.run(main)
