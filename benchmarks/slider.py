@@ -6,7 +6,7 @@
 
 Trains a dense network and Tucker networks at several targets and tolerances, and cuts them to the sizes between; with
 --networks it takes the networks of a finished run instead of training. The record goes to data/results/, with the table
-of all sizes (slider.parquet) and the dense network (dense.safetensors) where that is small. An interrupted call goes on.
+of all sizes (slider.parquet) and, where it is small, the dense network. An interrupted call goes on.
 """
 
 import argparse

@@ -31,6 +31,9 @@ FLOORS = [
         "contest",
         "figure",
         "finding",
+        "moving",
+        "sizes",
+        "texts",
         "headline",
         "plots",
         "proof",
@@ -39,7 +42,7 @@ FLOORS = [
         "rivals",
         "standings",
     },
-    {"__init__", "cli", "doctor", "harness", "notebook"},
+    {"__init__", "cli", "doctor", "harness", "notebook", "panels"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -13,7 +13,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -88,39 +88,54 @@ def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bo
 
 def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
     """The record of all runs, with what is measured afterwards, on the same machine in turn."""
+    measured = measurements(runs, arena)
+    return Records.concat(
+        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks)
+        for contender, run in runs.items()
+    )
+
+
+def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
+    """The row of a run in the record: all that is known of it without a clock."""
     spec, data, recipe = arena.spec, arena.data, arena.recipe
+    settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
+    if contender.pruned is not None:
+        settings["pruned"] = contender.pruned
+    counts = contender.counts(run.model)
+    shape = (data.channels, data.image_size, data.image_size)
+    told = {  # the digest: in a tree of records no two runs are taken for one
+        "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
+        "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
+        "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
+        "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+        "settings": json.dumps(settings, sort_keys=True),
+        "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
+        "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
+        "compression": counts.compression, "multiply_adds": multiply_adds(to_plain(run.model), shape),
+        "checkpoint_bytes": contender.file_bytes(run.model),
+        "train_seconds": run.seconds, "state": run.state, "note": data.note,
+    }  # fmt: skip
+    return told | run.origin
+
+
+def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
+    """Times of a training step and of answers, the networks in turn, and the memory of a step."""
     steps = interleave({c.label: arena.stepper(run.model) for c, run in runs.items()}, repeats=10)
     plains = {
         contender.label: to_plain(run.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for contender, run in runs.items()
     }
     answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
-    batch, parts = arena.batch(arena.step_size), []
+    batch, measured = arena.batch(arena.step_size), {}
     for contender, run in runs.items():
-        settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
-        if contender.pruned is not None:
-            settings["pruned"] = contender.pruned
-        counts, plain = contender.counts(run.model), plains[contender.label]
         memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         times = {n: answers[n][contender.label] for n in answers}
-        facts = {  # the digest: in a tree of records no two runs are taken for one
-            "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
-            "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
-            "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
-            "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
-            "settings": json.dumps(settings, sort_keys=True),
-            "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
-            "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
-            "compression": counts.compression,
-            "multiply_adds": multiply_adds(plain, (data.channels, data.image_size, data.image_size)),
+        measured[contender] = {
             "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
             "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
             "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),
-            "memory_activations_bytes": memory.activations,
-            "memory_peak_bytes": memory.peak_allocated, "checkpoint_bytes": contender.file_bytes(run.model),
-            "train_seconds": run.seconds, "state": run.state, "note": data.note,
+            "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak_allocated,
         }  # fmt: skip
-        parts.append(Records.single(facts | run.origin, run.epochs, run.ranks))
-    return Records.concat(parts)
+    return measured

@@ -10,10 +10,12 @@ was measured (`recorded(name).records.runs`).
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuckerlab.errors import DataError
-from tuckerlab.proof import Proof
-from tuckerlab.record import Records
+
+if TYPE_CHECKING:
+    from tuckerlab.proof import Proof
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "results"
 
@@ -27,7 +29,7 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/runs.parquet"))
 
 
-def recorded(name: str) -> Proof:
+def recorded(name: str) -> "Proof":
     """A recorded result: shown in a notebook it is the finding and the table; `figures` has its pictures.
 
     >>> sorted(recorded("accuracy-digits-vgg_small").figures)
@@ -35,9 +37,22 @@ def recorded(name: str) -> Proof:
 
     `name` may be the beginning of one. Raises DataError for a name that fits none or several.
     """
+    from tuckerlab.proof import Proof  # here: names and folders are found without torch
+    from tuckerlab.record import Records
+
+    folder = found_folder(name)
+    return Proof(Records.load(folder), folder)
+
+
+def found_folder(name: str) -> Path:
+    """The folder of a recorded result.
+
+    >>> found_folder("headline").name
+    'headline-cpu'
+    """
     known = names()
     found = [name] if name in known else [other for other in known if other.startswith(name)]
     if len(found) != 1:
         there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
         raise DataError(f"recorded result {name!r}: {len(found) or 'none'} of that name; there are {there}")
-    return Proof(Records.load(FOLDER / found[0]), FOLDER / found[0])
+    return FOLDER / found[0]

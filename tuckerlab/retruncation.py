@@ -28,7 +28,7 @@ from tuckerlab.datasets import ImageData
 from tuckerlab.errors import RankError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import checkpoint_bytes, count_parameters, latencies, multiply_adds
-from tuckerlab.models import MODELS
+from tuckerlab.models import MODELS, Network
 from tuckerlab.ranks import RankPolicy, Spectrum, Tolerance
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
@@ -53,7 +53,7 @@ def cut(model: nn.Module, policy: RankPolicy) -> nn.Module:
     model = copy.deepcopy(model)
     layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
     if not layers:
-        include = MODELS[model.spec["name"]].include if hasattr(model, "spec") else None
+        include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
         return tuckerize(model, include=include, ranks=policy)
     pairs = [[left_singular(unfold(layer.core.detach(), mode)) for mode in layer.modes] for layer in layers]
     spectra = [

@@ -24,6 +24,7 @@ class Run:
     steps_per_epoch: int
     state: str = "running"  # then "finished", "stopped" or "stopped early"
     step: int = 0
+    loss: float = math.nan  # of the last step that was looked at: each on a CPU, some on a GPU
     seconds: float = 0.0  # of training alone: evaluation and checkpoints are not counted
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[dict[str, Any]] = field(default_factory=list)

@@ -139,8 +139,10 @@ class _Trainer:
         with self.recipe.autocast(self.device):
             logits = run.model(self.data.normalize(images).contiguous(memory_format=self.format))
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        if (self.device.type == "cpu" or run.step % LOOK_EVERY == 0) and not math.isfinite(loss.item()):
-            self._diverged(f"the loss is {loss.item()}")
+        if self.device.type == "cpu" or run.step % LOOK_EVERY == 0:
+            run.loss = loss.item()
+            if not math.isfinite(run.loss):
+                self._diverged(f"the loss is {run.loss}")
         run.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         try:

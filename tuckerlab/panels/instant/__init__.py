@@ -1,0 +1,1 @@
+"""The instant slider: size against accuracy, time and cost, without training anything."""

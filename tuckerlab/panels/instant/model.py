@@ -1,0 +1,78 @@
+"""The state of the instant slider: two settings that follow each other, and the size they point at.
+
+>>> model = InstantModel("slider-digits")
+>>> model.compression = 0.9
+>>> model.size.trained, model.by
+(True, 'compression')
+"""
+
+import traitlets
+
+from tuckerlab.panels.model import PanelModel
+from tuckerlab.sizes import Size, Sizes, recorded_sizes, yearly_cost
+
+
+class InstantModel(PanelModel):
+    """Moving one setting points at a size along it; the other setting follows to the size that stores as much."""
+
+    source = traitlets.Unicode(help="the name of a recorded table, or empty for one that was given")
+    by = traitlets.Enum(["compression", "tolerance"], "compression")
+    compression = traitlets.Float()
+    tolerance = traitlets.Float()
+    answers = traitlets.Float(1e6, min=0, help="answers a day")
+    price = traitlets.Float(0.1, min=0, help="price of an hour of this machine")
+    sizes = traitlets.Instance(Sizes)
+    size = traitlets.Instance(Size)
+
+    def __init__(self, sizes: str | Sizes = "slider-digits") -> None:
+        super().__init__()
+        self._following = False
+        if isinstance(sizes, Sizes):
+            self.sizes = sizes
+        else:
+            self.source = next((name for name in self.sources if name.startswith(sizes)), sizes)
+
+    @property
+    def sources(self) -> list[str]:
+        """The recorded tables."""
+        return recorded_sizes()
+
+    @property
+    def full(self) -> Size:
+        """The full network."""
+        return self.sizes.full
+
+    def settings(self, by: str) -> list[tuple[float, bool]]:
+        """Where a slider can stand, and whether a network was trained there."""
+        return [(size.setting, size.trained) for size in self.sizes.series(by)]
+
+    def cost(self, size: Size) -> float:
+        """What a year of answers costs."""
+        return yearly_cost(size, self.answers, self.price)
+
+    @traitlets.observe("source")
+    def _load(self, change: dict[str, object]) -> None:
+        with self.reporting():
+            self.sizes = Sizes.recorded(self.source)
+
+    @traitlets.observe("sizes")
+    def _begin(self, change: dict[str, object]) -> None:
+        self._point("compression", self.sizes.smallest_as_accurate("compression"))
+
+    @traitlets.observe("compression", "tolerance")
+    def _move(self, change: dict[str, object]) -> None:
+        if not self._following and self.traits()["sizes"].get(self) is not None:
+            by = str(change["name"])
+            self._point(by, self.sizes.at(by, getattr(self, by)))
+
+    def _point(self, by: str, size: Size) -> None:
+        other = "tolerance" if by == "compression" else "compression"
+        self._following = True
+        try:
+            self.by = by
+            setattr(self, by, size.setting)
+            if self.sizes.series(other):
+                setattr(self, other, self.sizes.like(size, other).setting)
+        finally:
+            self._following = False
+        self.size = size

@@ -1,0 +1,106 @@
+"""The instant slider as widgets."""
+
+from html import escape
+
+import ipywidgets
+
+from tuckerlab.panels.instant.model import InstantModel
+from tuckerlab.panels.instant.picture import InstantPicture
+from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
+from tuckerlab.sizes import Sizes
+from tuckerlab.texts import has_text, text
+
+SLIDER = ipywidgets.Layout(width="100%", max_width="46rem")
+
+
+class InstantSlider(Panel):
+    """Move the size of a network, and see accuracy, parameters, file, time and cost move at once.
+
+    `sizes` names a recorded table, or is one of your own networks (`Sizes.of`).
+    """
+
+    model: InstantModel
+
+    def __init__(self, sizes: str | Sizes = "slider-digits", model: InstantModel | None = None) -> None:
+        self.model = model or InstantModel(sizes)
+        self._pictures: dict[tuple[int, str], InstantPicture] = {}
+        self.source = labelled(ipywidgets.Dropdown, "instant.source", options=self._sources(), value=self.model.source)
+        self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
+        self.tolerance = labelled(ipywidgets.SelectionSlider, "instant.tolerance", options=[0], layout=SLIDER)
+        self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", min=0, max=1e12, step=1e5)
+        self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", min=0, max=1e6, step=0.01)
+        self.numbers, self.sentence, self.origin = ipywidgets.HTML(), line_widget(), line_widget()
+        self.picture = picture_widget(b"", text("instant.alt"))
+        if not self.model.source:
+            self.source.layout.display = "none"
+        self._fill()
+        bind(self.model, answers=self.answers, price=self.price)
+        if self.model.source:
+            bind(self.model, source=self.source)
+        self.model.observe(lambda _: self._fill(), "sizes")
+        self.model.observe(lambda _: self._show(), ["size", "by", "answers", "price"])
+        for name in ("compression", "tolerance"):
+            widget = getattr(self, name)
+            widget.observe(lambda change, name=name: self._moved(name, change.new), "value")
+            self.model.observe(lambda change, widget=widget: setattr(widget, "value", change.new), name)
+        super().__init__([
+            self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture,
+            ipywidgets.HBox([self.answers, self.price], layout=ipywidgets.Layout(flex_flow="row wrap")),
+            self.origin, problem_widget(self.model),
+        ])  # fmt: skip
+
+    def _sources(self) -> list[tuple[str, str]]:
+        return [(_source_name(name), name) for name in self.model.sources] or [("", "")]
+
+    def _moved(self, name: str, value: float) -> None:
+        if not self._filling:
+            setattr(self.model, name, value)
+
+    def _fill(self) -> None:
+        """The sliders for another table."""
+        self._filling = True
+        for by in ("compression", "tolerance"):
+            widget = getattr(self, by)
+            settings = self.model.settings(by)
+            widget.options = [(self._setting(by, value, trained), value) for value, trained in settings] or [("", 0.0)]
+            widget.value = getattr(self.model, by)
+        self._filling = False
+        origin = self.model.sizes.origin
+        set_line(self.origin, escape(text("instant.origin", **origin)) if "device" in origin else "")
+        self._show()
+
+    def _setting(self, by: str, value: float, trained: bool) -> str:
+        said = text(f"instant.setting.{by}", value=100 * value)
+        return text("instant.setting.trained", setting=said) if trained else said
+
+    def _show(self) -> None:
+        model, size, full = self.model, self.model.size, self.model.full
+        costs = model.cost(full), model.cost(size)
+        points = 100 * (size.test_accuracy - full.test_accuracy)
+        verdict = text("instant.same") if points >= 0 else text("unit.points", points=points)
+        self.numbers.value = tiles([
+            (text("instant.tile.accuracy"), text("unit.percent", value=100 * size.test_accuracy), verdict),
+            (text("instant.tile.parameters"), text("unit.count", count_=size.parameters),
+             _times(full.parameters / size.parameters)),
+            (text("instant.tile.file"), text("unit.kilobytes", value=size.file_bytes / 1e3),
+             text("instant.of_full", share=100 * size.file_bytes / full.file_bytes)),
+            (text("instant.tile.latency"), text("unit.milliseconds", value=size.latency_1_ms),
+             text("instant.of_full", share=100 * size.latency_1_ms / full.latency_1_ms)),
+            (text("instant.tile.cost"), text("unit.money", value=costs[1]),
+             text("instant.saved" if costs[1] <= costs[0] else "instant.dearer", value=abs(costs[0] - costs[1]))),
+        ])  # fmt: skip
+        kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
+        set_line(self.sentence, escape(text(f"instant.is.{kind}", source=size.source)))
+        key = id(model.sizes), model.by
+        if key not in self._pictures:
+            self._pictures[key] = InstantPicture(model.sizes, model.by)
+        self.picture.value = self._pictures[key].png(size, costs)
+
+
+def _times(factor: float) -> str:
+    return text("instant.times_fewer", times=factor) if factor > 1 else text("instant.times_more", times=1 / factor)
+
+
+def _source_name(name: str) -> str:
+    key = f"data.{name}"
+    return text(key) if has_text(key) else name

@@ -1,0 +1,81 @@
+"""The words of panels and pictures: message catalogues in gettext's format, one for each language.
+
+>>> text("unit.points", points=-1.24)
+'−1.2 points'
+
+A message is named by a key and never written in the code; `locale/LANGUAGE/LC_MESSAGES/tuckerlab.po` holds the
+messages, as templates of `str.format`. The variable TUCKERLAB_LANG chooses the language; what a catalogue lacks is
+shown in English.
+"""
+
+import gettext
+import os
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from tuckerlab.errors import TuckerlabError
+
+FOLDER = Path(__file__).parent / "locale"
+ENGLISH = "en"
+
+
+def text(key: str, /, **values: Any) -> str:
+    """The message of a key with its values filled in; a value `count` chooses between singular and plural.
+
+    >>> text("unit.images", count=1), text("unit.images", count=1438)
+    ('1 image', '1,438 images')
+
+    Minus signs are typographic. Raises KeyError for a key that the English catalogue does not have, TuckerlabError for
+    an unknown language.
+    """
+    catalogue = _catalogue(os.environ.get("TUCKERLAB_LANG") or ENGLISH)
+    message = catalogue.ngettext(key, key, values["count"]) if "count" in values else catalogue.gettext(key)
+    if message == key:
+        raise KeyError(key)
+    return message.format_map({name: _Number(v) if isinstance(v, int | float) else v for name, v in values.items()})
+
+
+def has_text(key: str) -> bool:
+    """Whether there is a message of that key.
+
+    >>> has_text("unit.points"), has_text("no such key")
+    (True, False)
+    """
+    return _catalogue(ENGLISH).gettext(key) != key
+
+
+def languages() -> list[str]:
+    """The languages that there are catalogues for.
+
+    >>> "en" in languages()
+    True
+    """
+    return sorted(path.parts[-3] for path in FOLDER.glob("*/LC_MESSAGES/tuckerlab.po"))
+
+
+class _Number(float):
+    """A number whose minus is as long as its plus."""
+
+    def __format__(self, spec: str) -> str:
+        value: float = int(self) if self.is_integer() and spec[-1:] not in tuple("eEfFgG%") else float(self)
+        return format(value, spec).replace("-", "−")
+
+
+@lru_cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    if language not in languages():
+        raise TuckerlabError(f"TUCKERLAB_LANG {language!r}: there are texts in {', '.join(languages())}")
+    with (FOLDER / language / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    found = gettext.GNUTranslations(compiled)
+    if language != ENGLISH:
+        found.add_fallback(_catalogue(ENGLISH))
+    return found
