@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help poc headline test lab bench bench-gpu clean
+.PHONY: help poc headline test lab app course bench bench-gpu clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,12 @@ test: $(READY) ## lint, types, tests and the examples in the docstrings
 
 lab: $(READY) ## open the course in JupyterLab
 	$(BIN)/tuckerlab lab $(ARGS)
+
+app: $(READY) ## open the course as an app: sliders and pictures, no code
+	$(BIN)/tuckerlab app $(ARGS)
+
+course: $(READY) ## execute the course and write it as web pages to be mailed (ARGS="--profile quick --html PATH")
+	$(BIN)/tuckerlab course $(ARGS)
 
 bench: $(READY) ## measure speed and memory on this machine
 	$(BIN)/python benchmarks/run.py $(ARGS)

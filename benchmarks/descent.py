@@ -9,64 +9,24 @@ blows up. The Riemannian step does not see σ. Writes runs/descent.png and print
 """
 
 import argparse
-import copy
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from tuckerlab import TuckerConv2d, TuckerSGD
 from tuckerlab.atomic import atomic_path
+from tuckerlab.descent import LR, ordinary, planted, riemannian
 from tuckerlab.figure import Picture, styled
-from tuckerlab.manifold import Point
-from tuckerlab.tensor import mode_product
 
-CHANNELS, RANK, SMALLEST = 24, 9, 1e-8
-
-
-def steep(layer: TuckerConv2d) -> TuckerConv2d:
-    """The same layer with singular values that fall from 1 to SMALLEST in both channel modes."""
-    scale = torch.diag(torch.logspace(0, torch.log10(torch.tensor(SMALLEST)).item(), RANK, dtype=torch.float64))
-    core = torch.zeros_like(layer.core)
-    core[..., 0, 0] = torch.eye(RANK)
-    layer.assign(Point(mode_product(core, scale, 0), layer.factors, layer.modes))
-    return layer
-
-
-def losses(layer: TuckerConv2d, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, steps: int) -> list[float]:
-    """The relative squared error at each step; it ends early where it is no longer finite."""
-    values: list[float] = []
-    for _ in range(steps):
-        loss = (layer(x) - y).square().sum() / y.square().sum()
-        values.append(loss.item())
-        if not loss.isfinite() or loss.item() > 1e6:
-            break
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return values
+SMALLEST = 1e-8
 
 
 def curves(steps: int) -> dict[str, list[float]]:
     """Losses by name: ours, and ordinary descent at the same learning rate and at larger ones."""
-    torch.manual_seed(0)
-    options = {"kernel_size": 1, "bias": False, "dtype": torch.float64}
-    teacher, start = (steep(TuckerConv2d(CHANNELS, CHANNELS, ranks=RANK, **options)) for _ in range(2))
-    x = torch.linalg.qr(torch.randn(8 * 8 * 8, CHANNELS, dtype=torch.float64))[0]  # white inputs: no other stiffness
-    x = x.reshape(8, 8, 8, CHANNELS).movedim(-1, 1)
-    y = teacher(x).detach()
-    found = {}
-    ours = copy.deepcopy(start)
-    found["Riemannian step, lr 0.2"] = losses(ours, TuckerSGD(ours, lr=0.2), x, y, steps)
-    for lr in (0.2, 1.0, 3.0):
-        plain = copy.deepcopy(start)
-        found[f"descent on core and factors, lr {lr:g}"] = losses(
-            plain, torch.optim.SGD(plain.parameters(), lr=lr), x, y, steps
-        )
-    return found
+    task = planted(SMALLEST)
+    found = {f"Riemannian step, lr {LR:g}": riemannian(task, steps)}
+    return found | {f"descent on core and factors, lr {lr:g}": ordinary(task, steps, lr) for lr in (LR, 1.0, 3.0)}
 
 
 def picture(found: dict[str, list[float]]) -> Picture:

@@ -32,6 +32,7 @@ from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 from tuckerlab.standings import standings
 from tuckerlab.tensor import left_singular, unfold
+from tuckerlab.texts import text
 from tuckerlab.weight import TuckerLayer
 
 RATE, WIDTH, IMAGES, EPOCHS = 0.95, 0.25, 16_000, 6
@@ -178,7 +179,8 @@ def main() -> None:
         run(name, seed, options.out, options.threads)
     records = Records.load(options.out)
     records.save(options.results)
-    shown = ["test accuracy, %", "seeds", "worst to best", "against dense", "training, s"]
+    keys = ("test_accuracy", "seeds", "range", "against_dense", "train_seconds")
+    shown = [text(f"tables.standings.{key}") for key in keys]
     print(standings(records).sort_values(shown[0], ascending=False)[shown].to_string())
 
 

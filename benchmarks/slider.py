@@ -6,7 +6,7 @@
 
 Trains a dense network and Tucker networks at several targets and tolerances, and cuts them to the sizes between; with
 --networks it takes the networks of a finished run instead of training. The record goes to data/results/, with the table
-of all sizes (slider.parquet) and, where it is small, the dense network. An interrupted call goes on.
+of all sizes (slider.parquet) and, for digits, the dense network. An interrupted call goes on.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from tuckerlab.record import Records
 from tuckerlab.retruncation import retruncations
 
 COMPRESSIONS, TOLERANCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98), (0.1, 0.2, 0.3, 0.5)
-LARGEST_NETWORK = 2_000_000  # bytes of a network that is committed
 
 
 def main() -> None:
@@ -66,9 +65,8 @@ def main() -> None:
     records.only(records.runs["run"][records.runs["label"].isin(labels)]).save(place)
     with atomic_path(place / "slider.parquet") as path:
         table.to_parquet(path, engine="pyarrow", index=False)
-    dense = files[contenders[0]]
-    if dense.exists() and dense.stat().st_size <= LARGEST_NETWORK:
-        shutil.copyfile(dense, place / dense.name)
+    if data.name == "digits":  # the course shows kernels of it
+        shutil.copyfile(files[contenders[0]], place / "dense.safetensors")
     columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "latency_1_ms", "latency_128_ms"]
     print(table[columns].to_string())
     print(f"record: {place}")

@@ -27,6 +27,10 @@ MISTAKES = [
     ("headline --compression much", "much"),
     ("lab nowhere/at/all", "nowhere"),
     ("lab --port 70000", "65535"),
+    ("app nowhere/at/all", "nowhere"),
+    ("app --port many", "many"),
+    ("course nowhere/at/all", "nowhere"),
+    ("course --profile", "--profile"),
 ]
 
 # What only the run can see: the checks live in the floors below, the exit code is the command line's.
@@ -147,11 +151,12 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
     assert capsys.readouterr().err.startswith("stopped; ")
 
 
-@pytest.mark.parametrize("line", [[], ["--help"], ["poc", "--help"], ["version"]])
+@pytest.mark.parametrize("line", [[], ["--help"], ["poc", "--help"], ["course", "--help"], ["version"]])
 def test_nothing_heavy_is_loaded_to_answer_a_question(line: list[str]) -> None:
     code = (
         "import sys; from tuckerlab.cli import main; code = main(sys.argv[1:])\n"
-        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib', 'sklearn', 'rich'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib', 'sklearn', 'rich', 'jupyterlab', 'voila', 'nbconvert'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
     done = run_python("-c", code, *line)

@@ -76,3 +76,11 @@ def test_the_python_in_use_is_new_enough_and_an_old_one_is_not() -> None:
     assert not doctor.python_version((3, 11, 0)).is_problem
     assert not doctor.python_version((3, 14, 0)).is_problem
     assert doctor.python_version((3, 10, 9)).is_problem
+
+
+def test_the_app_and_the_browser_for_tests_are_notes_at_most() -> None:
+    assert doctor.app({"voila": "0.5"}.get) == doctor.Finding("app", "voila 0.5")
+    missing = doctor.app({}.get)
+    assert (missing.state, "[notebooks]" in missing.mend) == ("note", True)
+    assert doctor.browser({"google-chrome": "/a/chrome"}.get).found == "/a/chrome"
+    assert doctor.browser({}.get).state == "note"

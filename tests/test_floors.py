@@ -24,16 +24,16 @@ FLOORS = [
         "provenance",
         "recipe",
     }
-    | {"recipe", "record", "run", "schema", "summarize", "timing", "train", "undisturbed", "vit"},
+    | {"recipe", "record", "run", "schema", "summarize", "texts", "timing", "train", "undisturbed", "vit"},
     {
         "arena",
         "contender",
         "contest",
+        "descent",
         "figure",
         "finding",
         "moving",
         "sizes",
-        "texts",
         "headline",
         "plots",
         "proof",
@@ -41,8 +41,11 @@ FLOORS = [
         "retruncation",
         "rivals",
         "standings",
+        "tradeoff",
+        "subjects",
     },
-    {"__init__", "cli", "doctor", "harness", "notebook", "panels"},
+    {"__init__", "cli", "doctor", "harness", "notebook", "panels"}
+    | {"app", "course", "fragment", "pages", "plainly", "serve", "site"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

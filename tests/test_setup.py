@@ -202,13 +202,15 @@ class TestCommands:
             "headline",
             "test",
             "lab",
+            "app",
+            "course",
             "bench",
             "bench-gpu",
             "clean",
         ]
 
     @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-    @pytest.mark.parametrize("target", ["poc", "headline", "test", "lab", "bench", "bench-gpu"])
+    @pytest.mark.parametrize("target", ["poc", "headline", "test", "lab", "app", "course", "bench", "bench-gpu"])
     def test_a_second_call_installs_nothing(self, target: str, tmp_path: Path) -> None:
         for name in ("Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, tmp_path)

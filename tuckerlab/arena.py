@@ -25,6 +25,7 @@ from tuckerlab.datasets import ImageData
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS
+from tuckerlab.ranks import RankPolicy
 from tuckerlab.recipe import Recipe
 
 
@@ -47,9 +48,14 @@ class Arena:
             raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
         spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
         spec |= {"image_size": data.image_size, "width": width}
-        for contender in contenders:  # a budget that cannot be met
-            replace(recipe, ranks=contender.ranks).make_optimizer(on_meta(spec), 1)
-        return cls(spec, data, recipe, place)
+        arena = cls(spec, data, recipe, place)
+        for contender in contenders:
+            arena.check(contender.ranks)
+        return arena
+
+    def check(self, ranks: RankPolicy | None) -> None:
+        """Raises RankError for a budget that this network cannot meet."""
+        replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: `tuckerlab poc`, `headline`, `doctor`, `lab`, `version`.
+"""The command line: `tuckerlab poc`, `headline`, `doctor`, `lab`, `app`, `course`, `version`.
 
 Heavy imports happen inside the commands, so `tuckerlab --help` answers at once. A mistake of the user ends
 with one line and exit code 2; a traceback is a defect of ours.
@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tuckerlab.errors import DataError, MissingExtraError, RankError, TuckerlabError
+from tuckerlab import serve
+from tuckerlab.errors import RankError, TuckerlabError
 
 INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
 
@@ -180,27 +181,9 @@ def doctor() -> None:
     raise typer.Exit(int(any(finding.is_problem for finding in findings)))
 
 
-@app.command()
-def lab(
-    folder: Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, metavar="<int>", help="The port to listen on.")] = None,
-) -> None:
-    """Open the course in JupyterLab."""
-    from tuckerlab.doctor import CHECKOUT, installed_version, pip_command
-
-    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
-    found = next((place for place in places if place.is_dir()), None)
-    if found is None:
-        raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
-    if installed_version("jupyterlab") is None:
-        raise MissingExtraError(f"JupyterLab is not installed: {pip_command('notebooks')}")
-    from jupyterlab.labapp import main as jupyterlab
-
-    arguments = [f"--ServerApp.root_dir={found.resolve()}"]
-    arguments += [] if browser else ["--no-browser"]
-    arguments += [] if port is None else [f"--ServerApp.port={port}"]
-    jupyterlab(arguments)
+app.command("lab")(serve.open_lab)
+app.command("app")(serve.open_app)
+app.command("course")(serve.write_course)
 
 
 @app.command()
@@ -212,7 +195,7 @@ def version() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command line; return its exit code: 0 done, 1 doctor found a problem, 2 a mistake of the user.
+    """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user.
 
     >>> main(["version"])
     tuckerlab 0.1.0

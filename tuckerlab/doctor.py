@@ -9,6 +9,7 @@ False
 import os
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from typing import Literal
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON = (3, 11)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 Lookup = Callable[[str], str | None]
-"""From the name of a package to the version that is installed, or None."""
+"""From the name of a package (a program) to the version that is installed (its path), or None."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def examine(roots: Sequence[Path] | None = None) -> list[Finding]:
         *([] if torch_missing else [device()]),
         *pins(pinned_versions(CHECKOUT / "constraints.txt"), installed_version),
         *([] if torch_missing else data_sets(roots)),
+        app(installed_version),
+        browser(shutil.which),
     ]
 
 
@@ -169,6 +173,24 @@ def data_sets(roots: Sequence[Path] | None = None) -> list[Finding]:
     looked = ", ".join(map(str, places))
     mend = "put it there or set TUCKERLAB_DATA to the folder that has cifar10/ in it (see data/README.md)"
     return [digits, Finding("data: cifar10", f"not found; looked for {looked}", "note", mend)]
+
+
+def app(version_of: Lookup) -> Finding:
+    """Whether `tuckerlab app` can run."""
+    if version := version_of("voila"):
+        return Finding("app", f"voila {version}")
+    return Finding("app", "voila missing", "note", pip_command("notebooks"))
+
+
+def browser(which: Lookup) -> Finding:
+    """Where the browser is that our tests drive; nothing else needs it.
+
+    >>> browser({"chromium": "/usr/bin/chromium"}.get).found
+    '/usr/bin/chromium'
+    """
+    if found := next(filter(None, map(which, BROWSERS)), None):
+        return Finding("browser for tests", found)
+    return Finding("browser for tests", "no Chromium or Chrome; tests that need one are skipped", "note")
 
 
 def pip_command(extra: str = "") -> str:

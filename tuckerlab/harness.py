@@ -18,6 +18,8 @@ from typing import Any
 from tuckerlab.errors import MissingExtraError, TuckerlabError
 from tuckerlab.notebook import NUMBERS
 
+QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else each start warns of what is usual on one machine
+
 
 @dataclass(frozen=True)
 class Executed:
@@ -48,7 +50,9 @@ def execute(notebook: str | os.PathLike[str], folder: str | os.PathLike[str], /,
             f"{source.name}: does not declare the parameter {strange[0]!r}; it declares {', '.join(sorted(declared))}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    papermill.execute_notebook(source, target, parameters=parameters, cwd=source.parent, progress_bar=False)
+    papermill.execute_notebook(
+        source, target, parameters=parameters, cwd=source.parent, progress_bar=False, extra_arguments=QUIET_KERNEL
+    )
     executed: Any = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
     return Executed(target, _numbers(executed), _widget_errors(executed))
 

@@ -6,10 +6,11 @@
 accuracy: 0.981
 """
 
+import ast
 import os
+from html import escape
+from pathlib import Path
 from typing import Any
-
-import torch
 
 from tuckerlab.errors import TuckerlabError
 
@@ -33,6 +34,8 @@ def profile_settings(name: str = "auto") -> dict[str, Any]:
     The variable TUCKERLAB_PROFILE says what "auto" means, for a machine that runs many notebooks.
     """
     if name == "auto":
+        import torch  # here: a notebook of pictures opens without it
+
         name = os.environ.get("TUCKERLAB_PROFILE", "gpu" if torch.cuda.is_available() else "laptop")
     if name not in PROFILES:
         raise TuckerlabError(f"profile {name!r}: allowed are auto, {', '.join(PROFILES)}")
@@ -57,3 +60,22 @@ def keep(**numbers: float) -> Numbers:
     accuracy: 0.5
     """
     return Numbers({name: float(value) for name, value in numbers.items()})
+
+
+def listing(path: str | os.PathLike[str]) -> Any:
+    """A file of Python to read and to copy, folded under its name and the first line of its docstring.
+
+    >>> print(listing("no_such.py"))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: no_such.py: there is no such file
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise TuckerlabError(f"{path}: there is no such file")
+    from IPython.display import HTML, Code
+
+    said = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    summary = f"<b>{escape(file.name)}</b>: {escape(said)}"
+    code = Code(filename=str(file))._repr_html_()  # type: ignore[no-untyped-call]
+    return HTML(f"<details><summary>{summary}</summary>{code}</details>")  # type: ignore[no-untyped-call]

@@ -22,6 +22,8 @@ from tuckerlab.errors import DataError
 from tuckerlab.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled
 from tuckerlab.finding import Network, finding, names, networks
 from tuckerlab.record import Records
+from tuckerlab.texts import text
+from tuckerlab.tradeoff import front
 
 NAMED = 6
 """Up to this many networks a picture tells apart one by one."""
@@ -41,8 +43,9 @@ def training_curves(records: Records) -> Picture:
     styles = {"test": "-", "train": "--"} if len(colour) <= NAMED else {"test": "-"}
     figure = Picture(figsize=(10, 4.6))
     left, right = figure.subplots(1, 2)
-    for axes, quantity, scale, unit in ((left, "accuracy", 100, ", %"), (right, "loss", 1, "")):
-        styled(axes, x="epoch", y=quantity + unit).xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes, quantity, scale in ((left, "accuracy", 100), (right, "loss", 1)):
+        styled(axes, x=text("plots.epoch"), y=text(f"plots.{quantity}"))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for network, rows in epochs.groupby("name", sort=False):
             for split, style in styles.items():
                 seeds = (scale * rows.set_index("epoch")[f"{split}_{quantity}"]).dropna().groupby("epoch")
@@ -52,11 +55,11 @@ def training_curves(records: Records) -> Picture:
                     axes.fill_between(mean.index, seeds.min(), seeds.max(), alpha=0.2, linewidth=0, **look)
     handles = [Line2D([], [], color=c, linewidth=5, label=label) for label, c in colour.items()]
     for split, style in styles.items():
-        band = ", worst to best seed shaded" if split == "test" and name.duplicated().any() else ""
-        handles += axes.plot([], [], style, color=QUIET, label=split + band)
+        banded = split == "test" and name.duplicated().any()
+        handles += axes.plot([], [], style, color=QUIET, label=text("plots.test_band" if banded else f"plots.{split}"))
     columns = min(len(handles), 5)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
-    figure.headline(finding(records) or "Accuracy and loss per epoch")
+    figure.headline(finding(records) or text("plots.training_curves"))
     return figure
 
 
@@ -75,24 +78,24 @@ def ranks_over_time(records: Records, run: str | None = None) -> Picture:
     figure = Picture(figsize=(3.2 + 3.6 * len(modes), 2.2 + 0.3 * len(layers)))
     panels = np.atleast_1d(figure.subplots(1, len(modes), sharey=True))
     for axes, mode in zip(panels, modes, strict=True):
-        title = ("output channels", "input channels")[mode] if mode < 2 else f"kernel, side {mode - 1}"
+        title = text(f"plots.mode.{mode}") if mode < 2 else text("plots.kernel", side=mode - 1)
         _rank_map(axes, rows[rows["mode"] == mode], layers, title)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label("rank, % of full", fontsize=TEXT, color=INK)
+    bar.set_label(text("plots.rank"), fontsize=TEXT, color=INK)
     bar.ax.tick_params(labelsize=TEXT, labelcolor=INK)
     mean = rows.groupby("epoch")["kept"].mean()
     kept = rows.groupby(["layer", "mode"])["kept"].last().groupby("layer").mean()
-    text = f"{names(records)[run]}: mean rank {mean.iloc[0]:.0f} % → {mean.iloc[-1]:.0f} % of full"
+    said = {"name": names(records)[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
     if len(layers) > 1:
-        text += f"; {kept.idxmax()} keeps most ({kept.max():.0f} %), {kept.idxmin()} least ({kept.min():.0f} %)"
-    figure.headline(text)
+        said |= {"most": kept.max(), "most_layer": kept.idxmax(), "least": kept.min(), "least_layer": kept.idxmin()}
+    figure.headline(text("plots.ranks_of_layers" if len(layers) > 1 else "plots.ranks", **said))
     return figure
 
 
 def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> None:
     grid = rows.pivot_table(index="layer", columns="epoch", values="kept", aggfunc="last").reindex(layers)
     axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
-    styled(axes, x="epoch", y="", title=title).grid(visible=False)
+    styled(axes, x=text("plots.epoch"), y="", title=title).grid(visible=False)
     places = np.arange(len(layers)) + 0.5
     axes.set_yticks(places, layers)
     axes.set_ylim(len(layers), 0)
@@ -100,7 +103,8 @@ def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> 
     axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
     last = rows.groupby("layer")[["rank", "size"]].last().reindex(layers).to_numpy(dtype=float)
     right = axes.secondary_yaxis("right")
-    right.set_yticks(places, ["" if np.isnan(rank) else f"{rank:.0f} of {size:.0f}" for rank, size in last])
+    ends = ["" if np.isnan(rank) else text("plots.rank_of", rank=rank, size=size) for rank, size in last]
+    right.set_yticks(places, ends)
     right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     right.spines["right"].set_visible(False)
 
@@ -113,10 +117,10 @@ def accuracy_vs_parameters(records: Records) -> Picture:
 
     Raises DataError when no run has an accuracy.
     """
-    found, text = networks(records)
+    found, counted = networks(records)
     _require(bool(found), "test accuracies")
     figure = Picture(figsize=(9, 5.2))
-    axes = styled(figure.subplots(), x=f"{text} stored (log scale)", y="test accuracy, %")
+    axes = styled(figure.subplots(), x=text("plots.stored", parameters=counted), y=text("plots.test_accuracy"))
     few = len(found) <= NAMED
     group = {network.name: network.name if few else network.method for network in found}
     dense = [network for network in found if network.method == "dense"]
@@ -137,9 +141,8 @@ def accuracy_vs_parameters(records: Records) -> Picture:
     for network in dense:
         axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
     if len(found) > 2:
-        front = sorted(found, key=lambda network: network.size)
-        best = np.maximum.accumulate([network.accuracy for network in front])
-        axes.step([network.size for network in front], best, where="post", color=QUIET, linewidth=1, zorder=1)
+        best = front(found)
+        axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1, zorder=1)
     if few:
         _write_names(axes, found)
     else:
@@ -149,7 +152,7 @@ def accuracy_vs_parameters(records: Records) -> Picture:
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
     _frame(axes, found)
-    figure.headline(finding(records) or "Test accuracy against parameters")
+    figure.headline(finding(records) or text("plots.accuracy_vs_parameters"))
     return figure
 
 
@@ -176,8 +179,8 @@ def _write_names(axes: Axes, found: list[Network]) -> None:
         )
     seeds = max(network.seeds for network in found)
     if seeds > 1:
-        text = f"points: mean of {seeds} seeds; bars: worst to best"
-        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
+        note = text("plots.seeds", seeds=seeds)
+        axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
 
 
 def _frame(axes: Axes, found: list[Network]) -> None:
@@ -198,9 +201,9 @@ def _frame(axes: Axes, found: list[Network]) -> None:
     sizes = found[0].full * (1 - rates)
     near = (sizes >= left) & (sizes <= right)
     top = axes.secondary_xaxis("top")
-    top.set_xticks(sizes[near], [f"{100 * rate:g} %" for rate in rates[near]])
+    top.set_xticks(sizes[near], [text("plots.rate", rate=100 * rate) for rate in rates[near]])
     top.xaxis.set_minor_locator(NullLocator())
-    top.set_xlabel("compression rate", fontsize=TEXT, color=INK)
+    top.set_xlabel(text("plots.compression"), fontsize=TEXT, color=INK)
     top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
     top.spines["top"].set_color(QUIET)
 

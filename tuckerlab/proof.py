@@ -100,7 +100,7 @@ def run_poc(
     TuckerlabError for what cannot be asked for, before anything is trained.
     """
     contenders = [Contender("dense"), *map(Contender.tucker, _policies(compression, tolerance))]
-    name = ("vgg16" if dataset == "cifar10" else "vgg_small") if model == "auto" else model
+    name = default_model(dataset) if model == "auto" else model
     resolve_device(device)  # before the images are read
     given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     recipe = suited(recipe_for(dataset), name, **given)
@@ -129,6 +129,15 @@ def recipe_for(dataset: str) -> Recipe:
     128
     """
     return RECIPES["folder" if dataset.startswith("folder:") else dataset if dataset in RECIPES else "digits"]
+
+
+def default_model(dataset: str) -> str:
+    """The network that suits a data set.
+
+    >>> default_model("digits")
+    'vgg_small'
+    """
+    return "vgg16" if dataset == "cifar10" else "vgg_small"
 
 
 Rates = float | Sequence[float] | None

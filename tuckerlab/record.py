@@ -25,6 +25,7 @@ from tuckerlab.atomic import atomic_path
 from tuckerlab.errors import DataError
 from tuckerlab.provenance import device_name, provenance
 from tuckerlab.schema import SCHEMA, checked
+from tuckerlab.texts import text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +35,7 @@ __all__ = ["SCHEMA", "Records", "device_name", "provenance"]
 SIDE_BY_SIDE = 4
 """Up to this many runs stand side by side in a terminal; of more, a line each with these columns."""
 
-IN_BRIEF = ["seed", "test accuracy, %", "conv parameters", "c.r. conv, %", "c.r. all, %"]
+IN_BRIEF = ["seed", "test_accuracy", "conv_parameters", "conv_compression", "compression"]
 
 
 @dataclass(eq=False, repr=False)
@@ -131,43 +132,47 @@ class Records:
 
     def table(self) -> pd.DataFrame:
         """One row a run for people to read: rounded, with units; what no run has measured is left out."""
+        return self._cells().rename(columns=_head)
+
+    def _cells(self) -> pd.DataFrame:
         runs = self.runs
         parts = ["weights", "gradients", "optimizer", "activations"]
         memory = runs[[f"memory_{part}_bytes" for part in parts]].sum(axis=1, skipna=False)
         columns = {
-            "network": runs["label"],
-            "data": runs["dataset"] if runs["dataset"].nunique() > 1 else _blank(runs),
+            "label": runs["label"],
+            "dataset": runs["dataset"] if runs["dataset"].nunique() > 1 else _blank(runs),
             "seed": runs["seed"].astype(str) if runs["label"].duplicated().any() else _blank(runs),
-            "test accuracy, %": _rounded(100 * runs["test_accuracy"], ".1f"),
-            "conv parameters": _rounded(runs["conv_parameters"], ",.0f"),
-            "all parameters": _rounded(runs["parameters"], ",.0f"),
-            "c.r. conv, %": _rounded(100 * runs["conv_compression"], ".1f"),
-            "c.r. all, %": _rounded(100 * runs["compression"], ".1f"),
-            "multiply-adds, M": _rounded(runs["multiply_adds"] / 1e6, ",.2f"),
-            "latency of 1 image, ms": _spread(runs["latency_1_ms"], runs["latency_1_iqr_ms"]),
-            "latency of 128, ms": _spread(runs["latency_128_ms"], runs["latency_128_iqr_ms"]),
-            "training step, ms": _spread(runs["step_ms"], runs["step_iqr_ms"]),
-            "training, s": _rounded(runs["train_seconds"], ",.1f"),
-            "training memory, MB": _rounded(memory / 1e6, ",.1f"),
-            "peak on the GPU, MB": _rounded(runs["memory_peak_bytes"] / 1e6, ",.1f"),
-            "file, kB": _rounded(runs["checkpoint_bytes"] / 1e3, ",.0f"),
+            "test_accuracy": _rounded(100 * runs["test_accuracy"], ".1f"),
+            "conv_parameters": _rounded(runs["conv_parameters"], ",.0f"),
+            "parameters": _rounded(runs["parameters"], ",.0f"),
+            "conv_compression": _rounded(100 * runs["conv_compression"], ".1f"),
+            "compression": _rounded(100 * runs["compression"], ".1f"),
+            "multiply_adds": _rounded(runs["multiply_adds"] / 1e6, ",.2f"),
+            "latency_1_ms": _spread(runs["latency_1_ms"], runs["latency_1_iqr_ms"]),
+            "latency_128_ms": _spread(runs["latency_128_ms"], runs["latency_128_iqr_ms"]),
+            "step_ms": _spread(runs["step_ms"], runs["step_iqr_ms"]),
+            "train_seconds": _rounded(runs["train_seconds"], ",.1f"),
+            "memory_bytes": _rounded(memory / 1e6, ",.1f"),
+            "memory_peak_bytes": _rounded(runs["memory_peak_bytes"] / 1e6, ",.1f"),
+            "checkpoint_bytes": _rounded(runs["checkpoint_bytes"] / 1e3, ",.0f"),
             "state": runs["state"].where(runs["state"] != "finished", ""),
             "note": runs["note"],
         }
         table = pd.DataFrame(columns)
-        return table.loc[:, [(table[column] != "").any() or column == "network" for column in table]]
+        return table.loc[:, [(table[column] != "").any() or column == "label" for column in table]]
 
     def rich_table(self) -> "Table":
         """`table()` for a terminal: a column for each run while there are few, else a row in brief."""
         from rich import box
         from rich.table import Table
 
-        table = self.table().set_index("network")
+        table = self._cells().set_index("label")
         if len(table) <= SIDE_BY_SIDE:
-            table = table.T.rename_axis("")
+            table, corner = table.rename(columns=_head).T, ""
         else:
-            table = table[[column for column in IN_BRIEF if column in table]]
-        shown = Table(str(table.index.name), box=box.SIMPLE_HEAD)
+            brief = [column for column in IN_BRIEF if column in table]
+            table, corner = table[brief].rename(columns=_head), _head("label")
+        shown = Table(corner, box=box.SIMPLE_HEAD)
         for column in table.columns:
             shown.add_column(str(column), justify="right")
         for name, *cells in table.itertuples():
@@ -179,6 +184,10 @@ class Records:
 
     def _repr_html_(self) -> str:
         return self.table().to_html(index=False, border=0)
+
+
+def _head(column: str) -> str:
+    return text(f"tables.record.{column}")
 
 
 def _blank(frame: pd.DataFrame) -> pd.Series:

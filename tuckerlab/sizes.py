@@ -97,9 +97,10 @@ class Sizes:
         """The size along another setting that stores most nearly as much."""
         return min(self.series(by), key=lambda row: abs(row.conv_parameters - size.conv_parameters))
 
-    def smallest_as_accurate(self, by: str) -> Size:
-        """The smallest network that is right at least as often as the full one: at worst the full one."""
-        good = [row for row in self.series(by) if row.test_accuracy >= self.full.test_accuracy]
+    def smallest_within(self, by: str, points: float) -> Size:
+        """The smallest network that loses at most so many points of accuracy: at worst the full one."""
+        least = self.full.test_accuracy - points / 100
+        good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
         return min(good, key=lambda row: row.parameters)
 
 

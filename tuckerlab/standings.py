@@ -11,17 +11,10 @@ from rich.table import Column, Table
 
 from tuckerlab.finding import names
 from tuckerlab.record import Records
+from tuckerlab.texts import text
 
-HEADERS = {  # short enough for all of them in a terminal
-    "test accuracy, %": "test\nacc., %",
-    "worst to best": "worst to\nbest",
-    "against dense": "against\ndense",
-    "c.r. conv, %": "c.r.\nconv, %",
-    "c.r. all, %": "c.r.\nall, %",
-    "step, ms": "step,\nms",
-    "training, s": "train,\ns",
-    "file, kB": "file,\nkB",
-}
+COSTS = {"step_ms": 1.0, "train_seconds": 1.0, "checkpoint_bytes": 1e3}
+"""What is shown of what a network costs, and the unit it is shown in."""
 
 
 def standings(records: Records, *, brief: bool = False) -> pd.DataFrame:
@@ -33,6 +26,10 @@ def standings(records: Records, *, brief: bool = False) -> pd.DataFrame:
     Rounded, with units; what no run has measured is left out. Times and sizes have the ratio to the dense network
     beside them, where there is one; `brief`: in their place.
     """
+    return _cells(records, brief).rename(columns=lambda column: text(f"tables.standings.{column}"))
+
+
+def _cells(records: Records, brief: bool) -> pd.DataFrame:
     runs = records.runs.assign(name=names(records).to_numpy()).dropna(subset=["test_accuracy"])
     groups = {str(name): rows for name, rows in runs.groupby("name", sort=False)}
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
@@ -43,22 +40,21 @@ def standings(records: Records, *, brief: bool = False) -> pd.DataFrame:
 
 def _row(group: pd.DataFrame, dense: pd.DataFrame | None, brief: bool) -> dict[str, str]:
     accuracy = 100 * group["test_accuracy"]
-    row = {"test accuracy, %": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
-    row["worst to best"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
-    row["against dense"] = ""
+    row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
+    row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
+    row["against_dense"] = ""
     if dense is not None and dense is not group:
-        row["against dense"] = f"{accuracy.mean() - 100 * dense['test_accuracy'].mean():+.2f}".replace("-", "−")
-    for kind in ("conv", "all"):
-        rate = group["conv_compression" if kind == "conv" else "compression"].mean()
-        row[f"c.r. {kind}, %"] = "" if pd.isna(rate) else f"{100 * rate:.1f}"
-    costs = {"step_ms": ("step, ms", 1.0), "train_seconds": ("training, s", 1.0), "checkpoint_bytes": ("file, kB", 1e3)}
-    for column, (title, unit) in costs.items():
+        row["against_dense"] = f"{accuracy.mean() - 100 * dense['test_accuracy'].mean():+.2f}".replace("-", "−")
+    for column in ("conv_compression", "compression"):
+        rate = group[column].mean()
+        row[column] = "" if pd.isna(rate) else f"{100 * rate:.1f}"
+    for column, unit in COSTS.items():
         value = group[column].mean()
         if not pd.isna(value):
-            row[title] = _three_digits(value / unit)
+            row[column] = _three_digits(value / unit)
             if dense is not None and dense is not group:
                 ratio = f"{value / dense[column].mean():.2f}×"
-                row[title] = ratio if brief else f"{row[title]} ({ratio})"
+                row[column] = ratio if brief else f"{row[column]} ({ratio})"
     return row
 
 
@@ -72,11 +68,12 @@ def rich_standings(records: Records) -> Table:
     >>> rich_standings(Records()).row_count
     0
     """
-    table = standings(records, brief=True)
+    table = _cells(records, brief=True)
     seeds = ", ".join(sorted(set(table.pop("seeds")))) if len(table) else ""
-    shown = Table(Column(f"seeds:\n{seeds}", no_wrap=True), box=box.SIMPLE_HEAD, padding=0)
+    corner = text("tables.terminal.seeds", seeds=seeds)
+    shown = Table(Column(corner, no_wrap=True), box=box.SIMPLE_HEAD, padding=0)
     for column in table.columns:
-        shown.add_column(HEADERS.get(column, column), justify="right", no_wrap=True)
+        shown.add_column(text(f"tables.terminal.{column}"), justify="right", no_wrap=True)
     for name, *cells in table.itertuples():
         shown.add_row(str(name), *cells)
     return shown

@@ -15,9 +15,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-
 from tuckerlab.errors import TuckerlabError
 
 FOLDER = Path(__file__).parent / "locale"
@@ -70,6 +67,9 @@ class _Number(float):
 def _catalogue(language: str) -> gettext.NullTranslations:
     if language not in languages():
         raise TuckerlabError(f"TUCKERLAB_LANG {language!r}: there are texts in {', '.join(languages())}")
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
     with (FOLDER / language / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
         catalogue = read_po(file, locale=language)
     compiled = BytesIO()

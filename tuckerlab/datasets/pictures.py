@@ -23,7 +23,7 @@ from torch import Tensor
 from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
 _STRIP = 2**18  # pixels
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
@@ -62,14 +62,14 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         strip = Image.new("L" if grey else "RGB", (size, size * len(part)))
         for index, source in enumerate(part):
             try:
-                picture = _opened(source, size)
+                picture = opened(source, size)
                 if picture.size != (size, size):
                     picture = picture.resize((size, size), Image.Resampling.BILINEAR)
                 strip.paste(picture, (0, size * index))
             except MemoryError:
                 raise
             except Exception as error:  # whatever a decoder meets in a broken file
-                problems[start + index] = _reason(error)
+                problems[start + index] = reason(error)
         rows = np.asarray(strip).reshape(len(part), size, size, -1)
         pixels[start : start + len(part)] = rows
         return not grey and bool((rows != rows[..., :1]).any())
@@ -93,7 +93,7 @@ def common_side(paths: Sequence[Path]) -> int | None:
 
     def measure(path: Path) -> tuple[int, int] | None:
         try:
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 return picture.size
         except Exception:  # `stack` will name it
             return None
@@ -104,11 +104,11 @@ def common_side(paths: Sequence[Path]) -> int | None:
     return width if width == height > 0 else None
 
 
-def _opened(source: Source, size: int) -> Image.Image:
+def opened(source: Source, size: int) -> Image.Image:
     """A picture in mode L or RGB: its first frame, upright, transparent pixels white, eight bits deep."""
     if isinstance(source, np.ndarray):
         return Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
-    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as picture:
+    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
         picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
@@ -133,7 +133,8 @@ def _eight_bits(values: NDArray[np.generic]) -> Image.Image:
     return Image.fromarray((wide >> 8).astype(np.uint8))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a picture cannot be read, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
     return " ".join(str(error).split()) or type(error).__name__

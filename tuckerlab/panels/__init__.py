@@ -12,10 +12,24 @@ from importlib import import_module
 from tuckerlab.errors import MissingExtraError
 
 _HOMES = {
+    "BringYourOwn": "own",
+    "FolderInspector": "folder",
+    "GeometryPanel": "geometry",
     "InstantSlider": "instant",
+    "TradeOff": "tradeoff",
+    "TrainingPanel": "training",
+    "TuckerExplorer": "explorer",
 }
 
-__all__ = ["InstantSlider"]
+__all__ = [
+    "BringYourOwn",
+    "FolderInspector",
+    "GeometryPanel",
+    "InstantSlider",
+    "TradeOff",
+    "TrainingPanel",
+    "TuckerExplorer",
+]
 
 
 def __getattr__(name: str) -> object:

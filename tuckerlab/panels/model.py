@@ -31,6 +31,8 @@ class PanelModel(traitlets.HasTraits):
             yield
         except TuckerlabError as error:
             self.problem = str(error)
+        except OSError as error:
+            self.problem = text("panel.unreadable", name=error.filename, reason=error.strerror)
         except Exception as error:
             said = " ".join(str(error).split())
             self.details = traceback.format_exc()

@@ -19,7 +19,10 @@ from tuckerlab.texts import has_text, text
 
 LABELLED = {"description_width": "initial"}
 WIDE = ipywidgets.Layout(width="100%", max_width="68rem")
-BLOCK = ipywidgets.Layout(margin="0.4rem 0")
+# one transparent pixel: a browser takes a picture of no bytes for a broken one
+BLANK = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 
 
 class Panel(ipywidgets.VBox):
@@ -41,9 +44,15 @@ class Panel(ipywidgets.VBox):
         return bundle
 
 
+class _Picture(ipywidgets.Image):
+    """An image with a tooltip: the part of ipywidgets in the browser fails on one that has no description beside it."""
+
+    description = traitlets.Unicode().tag(sync=True)
+
+
 def picture_widget(png: bytes, description: str) -> ipywidgets.Image:
     """A picture; `description` is read out to those who do not see it."""
-    return ipywidgets.Image(
+    return _Picture(
         value=png, format="png", tooltip=description, layout=ipywidgets.Layout(max_width="100%", object_fit="contain")
     )
 
@@ -141,5 +150,5 @@ def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
 
 def _static(widget: ipywidgets.Widget) -> str:
     if isinstance(widget, ipywidgets.Image):
-        return image_html(widget.value, widget.tooltip or "") if widget.value else ""
+        return image_html(widget.value, widget.tooltip or "") if widget.value != BLANK else ""
     return f"<div>{widget.value}</div>" if isinstance(widget, ipywidgets.HTML) and widget.value else ""

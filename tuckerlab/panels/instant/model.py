@@ -21,11 +21,12 @@ class InstantModel(PanelModel):
     tolerance = traitlets.Float()
     answers = traitlets.Float(1e6, min=0, help="answers a day")
     price = traitlets.Float(0.1, min=0, help="price of an hour of this machine")
+    exercise = traitlets.Float(None, allow_none=True, help="points that the network to be found may lose")
     sizes = traitlets.Instance(Sizes)
     size = traitlets.Instance(Size)
 
-    def __init__(self, sizes: str | Sizes = "slider-digits") -> None:
-        super().__init__()
+    def __init__(self, sizes: str | Sizes = "slider-digits", exercise: float | None = None) -> None:
+        super().__init__(exercise=exercise)
         self._following = False
         if isinstance(sizes, Sizes):
             self.sizes = sizes
@@ -46,6 +47,11 @@ class InstantModel(PanelModel):
         """Where a slider can stand, and whether a network was trained there."""
         return [(size.setting, size.trained) for size in self.sizes.series(by)]
 
+    @property
+    def solved(self) -> bool:
+        """Whether the needle is at the smallest network that loses at most the points of the exercise."""
+        return self.exercise is not None and self.size == self.sizes.smallest_within(self.by, self.exercise)
+
     def cost(self, size: Size) -> float:
         """What a year of answers costs."""
         return yearly_cost(size, self.answers, self.price)
@@ -57,7 +63,7 @@ class InstantModel(PanelModel):
 
     @traitlets.observe("sizes")
     def _begin(self, change: dict[str, object]) -> None:
-        self._point("compression", self.sizes.smallest_as_accurate("compression"))
+        self._point("compression", self.sizes.smallest_within("compression", 0))
 
     @traitlets.observe("compression", "tolerance")
     def _move(self, change: dict[str, object]) -> None:

@@ -79,7 +79,7 @@ class InstantPicture:
         axes.plot(x[trained], y[trained], "D-", color=BLUE, markersize=7, label=text("instant.trained"))
         axes.plot([], [], ".-", color=QUIET, label=text("instant.cut"))
         axes.plot(x[trained], np.full(trained.sum(), bottom), "|", color=BLUE, markersize=16, clip_on=False)
-        good, top = self.sizes.smallest_as_accurate(self.by), axes.get_ylim()[1]
+        good, top = self.sizes.smallest_within(self.by, 0), axes.get_ylim()[1]
         axes.plot([_kept(good)] * 2, [full, top], color=GREEN, linewidth=2)
         axes.plot(_kept(good), top, "v", color=GREEN, markersize=12, clip_on=False, label=text("instant.as_accurate"))
         axes.legend(loc="lower left", fontsize=TEXT - 1.5, frameon=False)

@@ -16,13 +16,14 @@ SLIDER = ipywidgets.Layout(width="100%", max_width="46rem")
 class InstantSlider(Panel):
     """Move the size of a network, and see accuracy, parameters, file, time and cost move at once.
 
-    `sizes` names a recorded table, or is one of your own networks (`Sizes.of`).
+    `sizes` names a recorded table, or is one of your own networks (`Sizes.of`). exercise: the panel asks for the
+    smallest network that loses at most so many points, and says when it is found.
     """
 
     model: InstantModel
 
-    def __init__(self, sizes: str | Sizes = "slider-digits", model: InstantModel | None = None) -> None:
-        self.model = model or InstantModel(sizes)
+    def __init__(self, sizes: str | Sizes = "slider-digits", *, exercise: float | None = None) -> None:
+        self.model = InstantModel(sizes, exercise)
         self._pictures: dict[tuple[int, str], InstantPicture] = {}
         self.source = labelled(ipywidgets.Dropdown, "instant.source", options=self._sources(), value=self.model.source)
         self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
@@ -30,6 +31,7 @@ class InstantSlider(Panel):
         self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", min=0, max=1e12, step=1e5)
         self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", min=0, max=1e6, step=0.01)
         self.numbers, self.sentence, self.origin = ipywidgets.HTML(), line_widget(), line_widget()
+        self.task = line_widget()
         self.picture = picture_widget(b"", text("instant.alt"))
         if not self.model.source:
             self.source.layout.display = "none"
@@ -44,7 +46,7 @@ class InstantSlider(Panel):
             widget.observe(lambda change, name=name: self._moved(name, change.new), "value")
             self.model.observe(lambda change, widget=widget: setattr(widget, "value", change.new), name)
         super().__init__([
-            self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture,
+            self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
             ipywidgets.HBox([self.answers, self.price], layout=ipywidgets.Layout(flex_flow="row wrap")),
             self.origin, problem_widget(self.model),
         ])  # fmt: skip
@@ -66,7 +68,7 @@ class InstantSlider(Panel):
             widget.value = getattr(self.model, by)
         self._filling = False
         origin = self.model.sizes.origin
-        set_line(self.origin, escape(text("instant.origin", **origin)) if "device" in origin else "")
+        set_line(self.origin, escape(text("instant.origin", **origin | {"date": str(origin["date"])[:10]})) if "device" in origin else "")
         self._show()
 
     def _setting(self, by: str, value: float, trained: bool) -> str:
@@ -91,6 +93,9 @@ class InstantSlider(Panel):
         ])  # fmt: skip
         kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
         set_line(self.sentence, escape(text(f"instant.is.{kind}", source=size.source)))
+        if model.exercise is not None:
+            found = text("instant.solved" if model.solved else "instant.not_yet")
+            set_line(self.task, f"{escape(text('instant.exercise', points=model.exercise))} <b>{escape(found)}</b>")
         key = id(model.sizes), model.by
         if key not in self._pictures:
             self._pictures[key] = InstantPicture(model.sizes, model.by)

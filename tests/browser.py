@@ -1,0 +1,77 @@
+"""A real browser on a real server, for the tests of what people see and click."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SECONDS = 1000  # milliseconds, as playwright counts
+PATIENCE = 120 * SECONDS  # a kernel that starts beside other tests takes its time
+
+
+def find_browser() -> str:
+    """The browser of this system. Where there is none the test is skipped, unless TUCKERLAB_BROWSER says there is."""
+    named = os.environ.get("TUCKERLAB_BROWSER", "")
+    found = next(filter(None, map(shutil.which, [named, *NAMES])), None)
+    if found is None:
+        assert not named, f"TUCKERLAB_BROWSER {named}: there is no such browser"
+        pytest.skip("needs Chromium or Chrome")
+    return found
+
+
+@contextlib.contextmanager
+def a_page(width: int = 1400, height: int = 1300) -> Iterator[Page]:
+    """A page of a browser that asks nobody on the net."""
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=options)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def a_server(command: str, folder: Path) -> Iterator[str]:
+    """`tuckerlab lab` or `tuckerlab app` on a copy of the notebooks; gives the address that it prints."""
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")}
+    own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    own |= {"PYTHONUNBUFFERED": "1", "TUCKERLAB_PROFILE": "quick"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuckerlab.cli", command, str(folder / "notebooks"), "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, env={**os.environ, **own},
+    )  # fmt: skip
+    said: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if address := re.search(r"http://(?:127\.0\.0\.1|localhost):\d+/\S*token=\S+", line):
+                # somebody has to read on, or the server waits for a full pipe
+                threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True).start()
+                yield address[0]
+                return
+        raise AssertionError(f"no address in what the server said:\n{''.join(said)}")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def number(locator: Locator) -> float:
+    """The first number in a text, with its thousands separated by commas."""
+    found = re.search(r"\d[\d,]*\.?\d*", locator.inner_text())
+    assert found is not None, locator.inner_text()
+    return float(found[0].replace(",", ""))

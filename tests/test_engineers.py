@@ -1,0 +1,151 @@
+"""The files that engineers copy: each runs, and does what it says."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from tuckerlab.datasets.example import write_example
+from tuckerlab.layers import TuckerConv2d
+from tuckerlab.notebook import listing
+
+FOLDER = Path(__file__).parent.parent / "notebooks" / "engineers"
+
+
+@pytest.fixture
+def file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module(request.param)
+
+
+def use(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("file", [name], indirect=True)
+
+
+PLAIN = """
+import sys
+sys.modules["tuckerlab"] = None  # so that importing it fails
+import torch
+model = torch.load(sys.argv[1], weights_only=False)
+print(tuple(model(torch.zeros(2, 1, 8, 8)).shape), sum(p.numel() for p in model.parameters()))
+"""
+
+
+@use("plain_loop")
+def test_the_plain_loop(file: ModuleType, tmp_path: Path) -> None:
+    found = file.main(epochs=4, out=str(tmp_path))
+    assert found["accuracy"] > 0.85
+    assert found["stored"] < 0.16 * found["full"]
+    command = [sys.executable, "-c", PLAIN, str(tmp_path / "plain.pt")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["(2,", "10)", str(found["stored"])]
+
+
+@use("image_folder")
+def test_the_image_folder(file: ModuleType, tmp_path: Path) -> None:
+    found = file.main(str(write_example(tmp_path / "digits")), epochs=2)
+    assert found["classes"] == 10
+    assert found["removed"] >= 0.9
+    assert found["accuracy"] > 0.2  # two epochs with mirrors that digits do not like: above chance
+
+
+@use("image_folder")
+def test_pictures_are_a_dataset(file: ModuleType, tmp_path: Path) -> None:
+    data = file.tl.load_data("digits")
+    pictures = file.Pictures(data, "test")
+    image, label = pictures[7]
+    assert len(pictures) == len(data.test_labels)
+    assert torch.equal(image, data.normalize(data.test_images[7]))
+    assert label == data.test_labels[7]
+
+
+@use("convert_trained")
+def test_a_trained_network_is_converted(file: ModuleType) -> None:
+    found = file.main(epochs=4, more=2)
+    assert found["removed"] >= 0.9
+    assert found["before"] > 0.95
+    assert found["cut"] < 0.5
+    assert found["cut"] < found["cut_and_trained"] < found["little_by_little"]
+    assert found["little_by_little"] > 0.85
+
+
+@use("lightning_loop")
+@pytest.mark.filterwarnings("default")  # Lightning's own
+def test_lightning(file: ModuleType, tmp_path: Path) -> None:
+    found = file.main(epochs=3, out=str(tmp_path))
+    assert found["accuracy"] > 0.6
+    assert found["stored"] < 0.16 * sum(p.numel() for p in file.network().parameters())
+
+
+@use("lightning_loop")
+@pytest.mark.filterwarnings("default")
+def test_lightning_goes_on_where_it_was_interrupted(file: ModuleType, tmp_path: Path) -> None:
+    """With the ranks, the momentum and the schedules of the checkpoint, in a model that starts at other ranks."""
+
+    class Interrupt(file.L.Callback):
+        def on_train_epoch_end(self, trainer: Any, module: torch.nn.Module) -> None:
+            trainer.should_stop = trainer.current_epoch == 1
+
+    def trainer(*callbacks: Any) -> Any:
+        return file.L.Trainer(
+            max_epochs=3, accelerator="cpu", devices=1, logger=False, gradient_clip_val=1.0, default_root_dir=tmp_path,
+            enable_progress_bar=False, enable_model_summary=False, callbacks=list(callbacks), limit_val_batches=0,
+        )  # fmt: skip
+
+    def ranks(model: torch.nn.Module) -> list[tuple[int, ...]]:
+        return [layer.ranks for layer in model.modules() if isinstance(layer, TuckerConv2d)]
+
+    loader = file.DataLoader(file.digits()[0], batch_size=64, drop_last=True)
+    first, second, whole = file.Small(), file.Small(), file.Small()
+    for model in (second, whole):
+        model.load_state_dict(first.state_dict())
+    started = ranks(first)
+    interrupted = trainer(Interrupt())
+    interrupted.fit(first, loader)
+    assert interrupted.global_step == 2 * len(loader)
+    assert ranks(second) == started
+    again = trainer()
+    again.fit(second, loader, ckpt_path=interrupted.checkpoint_callback.best_model_path, weights_only=True)
+    trainer().fit(whole, loader)
+    assert again.global_step == 3 * len(loader)
+    assert all(small < large for small, large in zip(ranks(second), started, strict=True))
+    for a, b in zip(second.parameters(), whole.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@use("lightning_loop")
+@pytest.mark.filterwarnings("default")
+def test_lightning_clips_the_gradients_of_replaced_parameters_too(file: ModuleType, tmp_path: Path) -> None:
+    norms: list[float] = []
+    shapes: set[torch.Size] = set()
+
+    class Watch(file.L.Callback):
+        def on_train_batch_end(self, trainer: Any, module: torch.nn.Module, *_: Any) -> None:
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+            shapes.add(module.net[6].core.shape)
+
+    model, loader = file.Small(), file.DataLoader(file.digits()[0], batch_size=64, drop_last=True)
+    file.L.Trainer(
+        max_epochs=2, accelerator="cpu", devices=1, logger=False, gradient_clip_val=0.01, enable_progress_bar=False,
+        enable_model_summary=False, enable_checkpointing=False, callbacks=[Watch()], limit_val_batches=0,
+    ).fit(model, loader)  # fmt: skip
+    assert len(shapes) > 2
+    assert max(norms) <= 0.01 * (1 + 1e-4)
+    assert sum(norm > 0.009 for norm in norms) > len(norms) / 2
+
+
+def test_a_listing_is_folded_and_names_the_file() -> None:
+    html = listing(FOLDER / "plain_loop.py").data
+    assert html.startswith("<details><summary><b>plain_loop.py</b>: Your own PyTorch loop")
+    assert "tuckerize" in html
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_each_file_is_short_enough_to_read(path: Path) -> None:
+    assert 30 <= len(path.read_text(encoding="utf-8").splitlines()) <= 75

@@ -1,0 +1,326 @@
+"""The look at a folder: it names every fault, and it agrees with `load_data` about what can be trained on."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
+from PIL import Image
+from test_folder import write_pictures
+
+from tuckerlab.datasets import load_data
+from tuckerlab.datasets.example import write_example
+from tuckerlab.datasets.inspection import FEW, PROBLEMS, SAMPLES, WARNINGS, Count, FolderReport, inspect_folder
+from tuckerlab.texts import has_text
+
+GOOD = {"a": FEW, "b": FEW}
+
+
+def keys(report: FolderReport) -> list[str]:
+    return [finding.key for finding in report.findings]
+
+
+def values(report: FolderReport, key: str) -> dict[str, object]:
+    [found] = [finding.values for finding in report.findings if finding.key == key]
+    return dict(found)
+
+
+def good(folder: str = "set") -> Path:
+    """A folder that nothing is wrong with."""
+    for split, seed in (("train", 0), ("test", 7000)):
+        for group, (name, count) in enumerate(GOOD.items()):
+            (Path(folder) / split / name).mkdir(parents=True)
+            for i in range(count if split == "train" else 5):
+                picture = Image.fromarray(noise(seed + 100 * group + i, 10, 10))
+                picture.save(Path(folder) / split / name / f"{i:02}.png")
+    return Path(folder)
+
+
+def test_a_good_folder_has_no_findings(nowhere: Path) -> None:
+    good()
+    report = inspect_folder("set")
+    assert report.ready
+    assert keys(report) == []
+    assert report.classes == {"a": Count(FEW, 5), "b": Count(FEW, 5)}
+    assert (report.checked, report.total) == (2 * FEW + 10, 2 * FEW + 10)
+    assert report.always_the_same == 0.5
+    assert {len(pictures) for pictures in report.samples.values()} == {SAMPLES}
+    assert all(p.dtype == np.uint8 and p.shape == (64, 64) for s in report.samples.values() for p in s)
+
+
+def test_every_finding_has_its_words() -> None:
+    assert len(set(PROBLEMS + WARNINGS)) == len(PROBLEMS + WARNINGS)
+    for key in PROBLEMS + WARNINGS:
+        assert has_text(f"inspection.{key}"), key
+        assert has_text(f"inspection.{key}.do"), key
+
+
+def no_train() -> None:
+    shutil.rmtree("set/train")
+
+
+def no_test() -> None:
+    shutil.rmtree("set/test")
+
+
+def no_pictures() -> None:
+    for file in Path("set/train").rglob("*.png"):
+        file.unlink()
+
+
+def one_class() -> None:
+    shutil.rmtree("set/train/b")
+    shutil.rmtree("set/test/b")
+
+
+def empty_class() -> None:
+    Path("set/train/c").mkdir()
+
+
+def no_test_pictures() -> None:
+    for file in Path("set/test").rglob("*.png"):
+        file.unlink()
+
+
+def untrained() -> None:
+    shutil.copytree("set/test/b", "set/test/c")
+
+
+def broken() -> None:
+    cut(Path("set/test/a/01.png"))
+    Path("set/train/b/03.png").write_text("<b>no picture</b>")
+
+
+SPOILERS = {
+    no_train: "no_train",
+    no_test: "no_test_split",
+    no_pictures: "no_pictures",
+    one_class: "one_class",
+    empty_class: "few",
+    no_test_pictures: "no_test_pictures",
+    untrained: "untrained",
+    broken: "unreadable",
+}
+
+
+@pytest.mark.parametrize(("spoil", "key"), SPOILERS.items(), ids=SPOILERS.values())
+def test_what_prevents_training(nowhere: Path, spoil: Callable[[], None], key: str) -> None:
+    good()
+    spoil()
+    report = inspect_folder("set")
+    assert [finding.key for finding in report.problems] == [key]
+    assert not report.ready
+    message(lambda: load_data("folder:set"))
+
+
+def test_all_problems_come_at_once_and_before_the_warnings(nowhere: Path) -> None:
+    good()
+    empty_class()
+    untrained()
+    broken()
+    Path("set/train/d").mkdir()
+    Path("set/train/a/notes.txt").touch()
+    report = inspect_folder("set")
+    assert keys(report) == ["few", "unreadable", "contradiction", "left_out"]
+    shutil.rmtree("set/train/c")
+    assert keys(inspect_folder("set"))[:3] == ["few", "untrained", "unreadable"]
+
+
+def test_unreadable_files_are_named_with_their_reason(nowhere: Path) -> None:
+    good()
+    broken()
+    report = inspect_folder("set")
+    assert [name for name, _ in report.unreadable] == ["train/b/03.png", "test/a/01.png"]
+    assert report.unreadable[0][1] == "not a picture"
+    assert "truncated" in report.unreadable[1][1]
+    assert values(report, "unreadable")["count"] == 2
+
+
+def test_copies_across_the_splits_are_a_leak(nowhere: Path) -> None:
+    good()
+    shutil.copy("set/train/a/03.png", "set/test/a/other name.png")
+    report = inspect_folder("set")
+    assert keys(report) == ["leak"]
+    assert values(report, "leak") == {"count": 1, "names": ("test/a/other name.png",)}
+    assert report.ready
+
+
+def test_one_picture_in_two_classes(nowhere: Path) -> None:
+    good()
+    shutil.copy("set/train/a/03.png", "set/train/b/x.png")
+    report = inspect_folder("set")
+    assert values(report, "contradiction")["names"] == ("train/a/03.png", "train/b/x.png")
+    assert "leak" not in keys(report)
+
+
+def test_without_a_test_folder_the_same_fifth_is_drawn_as_when_loading(nowhere: Path) -> None:
+    write_pictures(Path("set"), {"a": 40, "b": 60})
+    report, data = inspect_folder("set"), load_data("folder:set")
+    assert keys(report) == ["drawn"]
+    assert values(report, "drawn")["count"] == len(data.test_labels) == 20
+    assert [count.train for count in report.classes.values()] == data.train_labels.bincount().tolist()
+
+
+def test_copies_are_found_across_drawn_splits(nowhere: Path) -> None:
+    write_pictures(Path("set"), {"a": 30, "b": 30})
+    for i in range(30):
+        Path(f"set/a/{i:02}.png").write_bytes(Path("set/a/00.png").read_bytes())
+    assert values(inspect_folder("set"), "leak")["count"] == 6
+
+
+def test_classes_that_are_small_untested_or_out_of_proportion(nowhere: Path) -> None:
+    write_pictures(Path("set/train"), {"a": 200, "b": 20, "c": 19})
+    write_pictures(Path("set/test"), {"a": 3, "b": 1})
+    report = inspect_folder("set")
+    assert values(report, "untested")["names"] == ("c",)
+    assert values(report, "tiny") == {"names": ("c (19)",), "least": FEW}
+    assert values(report, "imbalance")["times"] == pytest.approx(200 / 19)
+    assert report.always_the_same == 0.75
+    shutil.rmtree("set/train/c")
+    assert values(inspect_folder("set"), "imbalance")["times"] == 10
+    Path("set/train/a/00.png").unlink()
+    assert "imbalance" not in keys(inspect_folder("set"))
+
+
+def test_sizes_and_colours(nowhere: Path) -> None:
+    good()
+    assert load_data("folder:set").channels == 1
+    Image.fromarray(noise(1, 7, 30, 3)).save("set/train/a/colour.png")
+    Image.fromarray(noise(2, 10, 10)).convert("RGB").save("set/train/a/grey stored as colour.png")
+    report = inspect_folder("set")
+    assert keys(report) == ["mixed_sizes", "mixed_colour", "small"]
+    assert values(report, "mixed_sizes") == {"sizes": 2, "width": 10, "height": 10, "width_to": 30, "height_to": 7}
+    assert values(report, "mixed_colour")["colour"] == 1
+    assert values(report, "small")["count"] == 1
+    assert load_data("folder:set").channels == 3
+
+
+def test_what_is_no_picture_or_lies_elsewhere(nowhere: Path) -> None:
+    good()
+    Path("set/train/a/notes.txt").touch()
+    Path("set/train/a/deeper").mkdir()
+    shutil.copy("set/train/a/03.png", "set/train/lost.png")
+    shutil.copytree("set/train", "set/val")
+    report = inspect_folder("set")
+    assert keys(report) == ["left_out", "loose", "unused"]
+    assert values(report, "left_out")["names"] == ("train/a/deeper", "train/a/notes.txt")
+    assert values(report, "loose")["names"] == ("train/lost.png",)
+    assert values(report, "unused")["names"] == ("val",)
+    assert "val is not used" in load_data("folder:set").note
+
+
+def test_no_folder_is_an_error_like_that_of_load_data(nowhere: Path) -> None:
+    Path("file.zip").touch()
+    for text in ("", "lost", "file.zip", "~nobody-of-that-name/x", "x" * 5000):
+        assert message(lambda text=text: inspect_folder(text)) == message(lambda text=text: load_data(f"folder:{text}"))
+
+
+def test_a_folder_that_is_closed_to_us(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good()
+    listed = Path.iterdir
+
+    def refuse(path: Path) -> object:
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert "b cannot be opened (Permission denied)" in message(lambda: inspect_folder("set"))
+    assert "b cannot be opened (Permission denied)" in message(lambda: load_data("folder:set"))
+
+
+def test_progress_is_told_and_a_look_can_be_stopped(nowhere: Path) -> None:
+    write_pictures(Path("set"), {"a": 150, "b": 150}, shape=(4, 4))
+    told: list[tuple[int, int]] = []
+    inspect_folder("set", on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (300, 300)
+    assert len(told) > 1
+    assert sorted(told) == told
+    stop = threading.Event()
+    report = inspect_folder("set", on_progress=lambda done, total: stop.set(), stop=stop)
+    assert report.checked == told[0][0] < report.total
+    assert not report.problems
+    assert not report.ready  # of what has not been looked at, nothing is promised
+
+
+def test_the_example_is_the_digits(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "digits")
+    report, data, digits = inspect_folder(str(folder)), load_data(f"folder:{folder}"), load_data("digits")
+    assert report.ready
+    assert keys(report) == []
+    assert data.train_images.sum() == digits.train_images.sum()
+    assert data.test_labels.bincount().tolist() == digits.test_labels.bincount().tolist()
+    changed = folder / "train" / "0" / "mine.png"
+    shutil.copy(next((folder / "train" / "1").iterdir()), changed)
+    write_example(folder)
+    assert changed.exists()
+
+
+# --- agreement with load_data ------------------------------------------------------------------------------------
+
+CLASS_FOLDERS = st.dictionaries(st.sampled_from(["a", "b", "c", "train", ".hidden"]), st.integers(0, 6), max_size=4)
+SPLITS = st.dictionaries(st.sampled_from(["train", "Train", "test", "val", "validation"]), CLASS_FOLDERS, max_size=3)
+FAULTS = st.lists(st.sampled_from(["cut", "text", "empty", "float", "nested", "loose"]), max_size=2)
+
+
+def write(folder: Path, classes: dict[str, int], seed: int) -> list[Path]:
+    files = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for group, (name, count) in enumerate(classes.items()):
+        (folder / name).mkdir(exist_ok=True)
+        for i in range(count):
+            files.append(folder / name / f"{seed}{i}.png")
+            Image.fromarray(noise(seed + 10 * group + i, 6, 6)).save(files[-1])
+    return files
+
+
+def spoil(folder: Path, files: list[Path], fault: str) -> None:
+    if fault == "loose" or not files:
+        Image.fromarray(noise(0, 6, 6)).save(folder / "loose.png")
+        return
+    file = files[len(files) // 2]
+    if fault == "cut":
+        cut(file)
+    elif fault == "text":
+        file.write_text("no picture")
+    elif fault == "empty":
+        file.write_bytes(b"")
+    elif fault == "float":
+        Image.fromarray(np.zeros((6, 6), dtype=np.float32)).save(file.with_suffix(".tif"))
+    elif fault == "nested":
+        (file.parent / "deeper.png").mkdir(exist_ok=True)
+
+
+@settings(max_examples=150)
+@given(st.one_of(CLASS_FOLDERS, SPLITS), FAULTS)
+def test_it_agrees_with_load_data(tree: dict[str, int] | dict[str, dict[str, int]], faults: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = write(folder, {k: v for k, v in tree.items() if isinstance(v, int)}, seed=1000)
+        for number, (split, classes) in enumerate((k, v) for k, v in tree.items() if isinstance(v, dict)):
+            files += write(folder / split, classes, seed=2000 + 1000 * number)
+        for fault in faults:
+            spoil(folder, files, fault)
+        report = inspect_folder(name)
+        if not report.ready:
+            assert report.problems
+            message(lambda: load_data(f"folder:{name}"))
+            return
+        data = load_data(f"folder:{name}")
+        counts = [report.classes[label] for label in data.classes]
+        assert [count.train for count in counts] == data.train_labels.bincount(minlength=len(counts)).tolist()
+        assert [count.test for count in counts] == data.test_labels.bincount(minlength=len(counts)).tolist()
+
+
+@pytest.mark.data
+def test_the_real_steel_surfaces() -> None:
+    need("neu_steel")
+    report = inspect_folder("neu_steel", roots=[Path(str(ROOT))])
+    assert report.ready
+    assert keys(report) == []
+    assert set(report.classes.values()) == {Count(240, 60)}

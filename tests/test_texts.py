@@ -1,0 +1,294 @@
+"""The words of the panels: every key has a message, every message is used, and no words stand in the code."""
+
+import ast
+import itertools
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+
+from tuckerlab import texts
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.texts import has_text, languages, text
+
+PACKAGE = Path(texts.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PANELS = sorted((PACKAGE / "panels").rglob("*.py"))
+with (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").open("rb") as file:
+    CATALOGUE = {message.id: message.string for message in read_po(file) if message.id}
+MESSAGES = {id if isinstance(id, str) else id[0]: said for id, said in CATALOGUE.items()}
+SECTIONS = {key.partition(".")[0] for key in MESSAGES}
+
+
+# --- what the sources ask for ----------------------------------------------------------------------------------------
+
+
+def patterns(node: ast.expr) -> list[str]:
+    """Regular expressions for what a string in the code can be; none where it is not written there."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [re.escape(node.value)]
+    if isinstance(node, ast.IfExp):
+        return patterns(node.body) + patterns(node.orelse)
+    if isinstance(node, ast.JoinedStr):
+        parts = [patterns(p.value if isinstance(p, ast.FormattedValue) else p) or [".+"] for p in node.values]
+        return ["".join(chosen) for chosen in itertools.product(*parts)]
+    return []
+
+
+def asked(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """Line, function and pattern of each key that is given to a function of texts, or to one that passes it on."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = {"text": 0, "has_text": 0, "labelled": 1, "_button": 0}.get(node.func.id)
+            if place is not None and len(node.args) > place:
+                for one in patterns(node.args[place]):
+                    yield node.lineno, node.func.id, one
+
+
+def written(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and pattern of each string that looks like a key, wherever it stands."""
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in parts:
+            for one in patterns(node):
+                if re.match(rf"({'|'.join(SECTIONS)})\\\.(?!\s|$)", one):
+                    yield node.lineno, one
+
+
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+TEMPLATES = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.j2")]
+IN_TEMPLATES = re.findall(r"\btext\(\s*[\"']([\w.]+)[\"']", "\n".join(TEMPLATES))
+
+
+def test_every_key_has_a_message() -> None:
+    keys = [(path.name, *found) for path, tree in TREES.items() for found in asked(tree)]
+    assert len(keys) > 100
+    missing = [
+        (name, line, key)
+        for name, line, function, key in keys
+        if function != "has_text" and not any(re.fullmatch(key, message) for message in MESSAGES)
+    ]
+    assert missing == []
+    assert [key for key in IN_TEMPLATES if key not in MESSAGES] == []
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_looks_like_a_key_is_one(path: Path) -> None:
+    for line, key in written(TREES[path]):
+        assert any(re.fullmatch(key, message) for message in MESSAGES), f"line {line}: {key}"
+
+
+def test_every_message_is_used() -> None:
+    used = {key for tree in TREES.values() for _, _, key in asked(tree)}
+    used |= {key for tree in TREES.values() for _, key in written(tree)} | {re.escape(key) for key in IN_TEMPLATES}
+    used |= {rf"{key}\.hint" for tree in TREES.values() for _, name, key in asked(tree) if name != "text"}
+    assert [key for key in MESSAGES if not any(re.fullmatch(one, key) for one in used)] == []
+
+
+@pytest.mark.parametrize("key", MESSAGES)
+def test_placeholders_are_valid(key: str) -> None:
+    said = MESSAGES[key]
+    forms = [said] if isinstance(said, str) else list(said)
+    assert all(forms)
+    names = set()
+    for form in forms:
+        for _, name, spec, conversion in string.Formatter().parse(form):
+            if name is not None:
+                assert re.fullmatch(r"[a-z_]+", name), form
+                assert conversion is None
+                format(1.5, spec or "") if spec else None
+                names.add(name)
+    values = dict.fromkeys(names, 3.0)
+    if len(forms) > 1:
+        values |= {"count": 1}
+    assert "{" not in text(key, **values)
+
+
+# --- what comes out --------------------------------------------------------------------------------------------------
+
+
+def test_singular_and_plural() -> None:
+    assert [text("unit.images", count=n) for n in (0, 1, 2, 1234)] == [
+        "0 images",
+        "1 image",
+        "2 images",
+        "1,234 images",
+    ]
+
+
+def test_a_minus_is_as_long_as_a_plus() -> None:
+    assert text("unit.points", points=-0.5) == "−0.5 points"
+    assert text("unit.points", points=0.5) == "+0.5 points"
+    assert text("unit.count", count_=-1200) == "−1,200"
+    assert "-" not in text("geometry.lr.value", value=-2)
+
+
+def test_what_a_user_typed_stays_as_it_is() -> None:
+    assert "{count} -1 <b>" in text("training.saved", folder="{count} -1 <b>")
+
+
+def test_an_unknown_key() -> None:
+    assert not has_text("no.such.key")
+    with pytest.raises(KeyError, match=r"no\.such\.key"):
+        text("no.such.key")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """English, and a made-up language with two messages."""
+    for language, catalogue in {"en": (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").read_text(), "xx": XX}.items():
+        path = tmp_path / language / "LC_MESSAGES" / "tuckerlab.po"
+        path.parent.mkdir(parents=True)
+        path.write_text(catalogue)
+    monkeypatch.setattr(texts, "FOLDER", tmp_path)
+    texts._catalogue.cache_clear()
+    yield tmp_path
+    texts._catalogue.cache_clear()
+
+
+XX = """msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\\n"
+
+msgid "unit.points"
+msgstr "{points:+.1f} pünkte"
+
+msgid "training.train"
+msgstr ""
+
+msgid "unit.images"
+msgid_plural "unit.images"
+msgstr[0] "{count} bild"
+msgstr[1] "{count} bilder"
+"""
+
+
+def test_another_language_falls_back_for_each_message(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert languages() == ["en", "xx"]
+    assert text("unit.points", points=-1) == "−1.0 points"
+    monkeypatch.setenv("TUCKERLAB_LANG", "xx")
+    assert text("unit.points", points=-1) == "−1.0 pünkte"
+    assert [text("unit.images", count=n) for n in (1, 2)] == ["1 bild", "2 bilder"]
+    assert text("training.train") == "Train"  # not translated yet
+    assert text("training.stop") == "Stop"  # not in the catalogue
+    assert text("folder.picture.more", count=2) == "and 2 more classes"
+    with pytest.raises(KeyError):
+        text("no.such.key")
+
+
+@pytest.mark.parametrize("language", ["yy", "../en", "EN", " "])
+def test_an_unknown_language(folder: Path, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
+    monkeypatch.setenv("TUCKERLAB_LANG", language)
+    with pytest.raises(TuckerlabError, match="there are texts in en, xx") as caught:
+        text("unit.points", points=1)
+    assert repr(language) in str(caught.value)
+
+
+def test_an_empty_variable_is_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUCKERLAB_LANG", "")
+    assert text("training.train") == "Train"
+
+
+# --- no words in the code of panels ----------------------------------------------------------------------------------
+
+SHOWN = {"description", "tooltip", "placeholder", "title", "label", "value", "text", "xlabel", "ylabel"}
+SETTERS = {
+    "set_title", "set_xlabel", "set_ylabel", "set_text", "set_label", "annotate", "suptitle", "headline", "text",
+    "line_widget", "set_line", "heading", "HTML", "Markdown", "_said", "Button", "Checkbox", "Label",
+    "picture_widget", "tiles", "append", "DataError", "TuckerlabError",
+}  # fmt: skip
+HTML_TAG = re.compile(r"<[^<>]*>|&\w+;|style=\S+")
+
+
+def words(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and string of each piece of text for people that does not come from the catalogue."""
+    for node in ast.walk(tree):
+        shown: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            shown += [keyword.value for keyword in node.keywords if keyword.arg in SHOWN]
+            shown += node.args if called in SETTERS and not is_text(node) else []
+        if isinstance(node, ast.Assign):
+            targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
+            shown += [node.value] if SHOWN & set(targets) else []
+        for one in shown:
+            yield from literals(one)
+
+
+def literals(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """The strings in an expression that are words; not those that calls are given, these are looked at themselves."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if re.search(r"[^\W\d_]{2}", HTML_TAG.sub("", node.value)):
+            yield node.lineno, node.value
+    elif isinstance(node, ast.JoinedStr):
+        joined = "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)
+        yield from literals(ast.copy_location(ast.Constant(joined), node))
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                yield from literals(part.value)
+    elif isinstance(node, ast.IfExp):
+        yield from (*literals(node.body), *literals(node.orelse))
+    elif isinstance(
+        node, ast.BinOp | ast.BoolOp | ast.List | ast.Tuple | ast.ListComp | ast.GeneratorExp | ast.Starred
+    ):
+        for child in ast.iter_child_nodes(node):
+            yield from literals(child)
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join":
+        yield from (found for argument in node.args for found in literals(argument))
+
+
+def is_text(call: ast.Call) -> bool:
+    """Whether it is a look into the catalogue, and not the method of axes that has the same name."""
+    return isinstance(call.func, ast.Name) and call.func.id == "text"
+
+
+SYNTAX = {  # words for machines among those for people
+    "step {}: {}",  # in the note of a record
+    "auto", "digits", "cifar10", "folder:", "png", "left", "right", "center", "top", "bottom",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PANELS, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_words_in_the_code_of_panels(path: Path) -> None:
+    keys = set(MESSAGES) | SYNTAX
+    assert [found for found in words(TREES[path]) if found[1] not in keys] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'ipywidgets.Button(description="Go on")',
+        'ipywidgets.Text(placeholder="your folder")',
+        'ipywidgets.Checkbox(True, description=f"{name}: right")',
+        'axes.set_title("training loss")',
+        'axes.set_xlabel("epoch" if short else text("training.axis.epoch"))',
+        'axes.text(0, 1, "the full network")',
+        'axes.plot(x, y, label="cut")',
+        'set_line(self.said, f"<b>{n} runs</b>")',
+        'styled(axes, x="", y="", title="ranks")',
+        'self.pause.description = "Pause"',
+        'widget.value = f"<b>{escape(x)}</b> done"',
+        'parts.append("<li>Nothing here</li>")',
+        'set_line(self.said, ", ".join([*names, "and more"]))',
+        'raise DataError(f"{folder}: there is nothing to save")',
+    ],
+)
+def test_words_are_found(source: str) -> None:
+    assert list(words(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'ipywidgets.Button(description=text("training.train"), icon="play", button_style="primary")',
+        'widget.value = f"<div style=\'flex:1\'>{escape(said)}</div>" if said else "–"',
+        'axes.text(0, 1, text("instant.full"), ha="right")',
+        'axes.set_title(text(f"explorer.{name}"), loc="left")',
+    ],
+)
+def test_nothing_else_is_taken_for_words(source: str) -> None:
+    assert list(words(ast.parse(source))) == []

@@ -1,0 +1,156 @@
+"""Costs against accuracy: which networks are compared, along what, and which is the smallest that is good enough."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_up import dense, tucker
+
+from tuckerlab.errors import DataError
+from tuckerlab.finding import Network, smallest_within
+from tuckerlab.record import Records
+from tuckerlab.results import found_folder, names
+from tuckerlab.tradeoff import AXES, Tradeoff, answer, comparable, front, tradeoffs
+
+
+def network(name: str, size: float, accuracy: float, method: str = "tucker") -> Network:
+    return Network(name, method, size, 100.0, accuracy, accuracy, accuracy, 1, size, size)
+
+
+FULL = network("dense", 100, 98, "dense")
+GOOD, SMALL, BIG = network("good", 40, 97.5), network("small", 10, 95), network("big", 120, 98.5)
+
+
+class TestAnswer:
+    @pytest.mark.parametrize(
+        ("points", "kind", "best", "nearest"),
+        [(0.4, "none", None, GOOD), (0.5, "smaller", GOOD, None), (2.9, "smaller", GOOD, None),
+         (3.0, "smaller", SMALL, None), (10, "smaller", SMALL, None)],
+    )  # fmt: skip
+    def test_smallest_within_points(
+        self, points: float, kind: str, best: Network | None, nearest: Network | None
+    ) -> None:
+        found = answer([GOOD, FULL, SMALL], FULL, points)
+        assert (found.kind, found.best, found.nearest, found.full) == (kind, best, nearest, FULL)
+
+    def test_the_full_network_may_be_the_smallest(self) -> None:
+        found = answer([FULL, BIG], FULL, 1)
+        assert (found.kind, found.best, found.nearest) == ("full", FULL, BIG)
+
+    def test_with_the_full_network_switched_off_it_is_still_what_counts(self) -> None:
+        assert answer([BIG], FULL, 1).kind == "larger"
+        assert answer([SMALL], FULL, 1).kind == "none"
+        assert answer([SMALL], FULL, 5).best is SMALL
+
+    @pytest.mark.parametrize("found", [[], [FULL]])
+    def test_alone(self, found: list[Network]) -> None:
+        assert answer(found, FULL, 10).kind == "alone"
+
+    def test_equal_means_are_equal_in_any_order_of_adding(self) -> None:
+        seeds = [0.994429, 0.991643, 0.991643, 0.994429, 0.994429]
+        runs = [dense(f"d{i}", seed=i, test_accuracy=a) for i, a in enumerate(seeds)]
+        runs += [tucker(f"t{i}", seed=i, test_accuracy=a) for i, a in enumerate(sorted(seeds))]
+        [tradeoff] = comparable(Records.concat(runs))
+        found = tradeoff.answer("parameters", points=0)
+        assert found is not None
+        assert found.kind == "smaller"
+
+    def test_the_finding_takes_the_same(self) -> None:
+        assert smallest_within([GOOD, SMALL], 98, 1) is GOOD
+        assert smallest_within([GOOD, SMALL], 98, 0.1) is None
+
+
+class TestFront:
+    def test_beaten_networks_are_not_on_it(self) -> None:
+        beaten, twin = network("beaten", 41, 97.4), network("twin", 40, 96)
+        assert front([BIG, beaten, twin, FULL, GOOD, SMALL]) == [SMALL, GOOD, FULL, BIG]
+
+    def test_of_equals_one(self) -> None:
+        assert len(front([GOOD, GOOD])) == 1
+
+
+class TestComparable:
+    def test_means_over_seeds_with_the_range(self) -> None:
+        seeds = [
+            tucker(f"t{i}", seed=i, test_accuracy=a, latency_1_ms=t) for i, (a, t) in enumerate([(0.9, 1), (1, 3)])
+        ]
+        [tradeoff] = comparable(Records.concat([dense(latency_1_ms=4.0), *seeds]))
+        found = tradeoff.along("latency_1_ms", ["tucker"])
+        assert [(n.accuracy, n.low, n.high, n.size, n.least, n.most, n.seeds) for n in found] == [
+            (95, 90, 100, 2, 1, 3, 2)
+        ]
+        assert (tradeoff.origin["fewest"], tradeoff.origin["most"]) == (1, 2)
+
+    def test_only_what_was_measured_is_offered(self) -> None:
+        [tradeoff] = comparable(dense() + tucker(step_ms=3.0))
+        assert tradeoff.axes == ("conv_parameters", "parameters", "step_ms")
+        assert tradeoff.full("step_ms") is None
+        assert tradeoff.answer("step_ms", points=1) is None
+
+    def test_convolutions_are_offered_where_they_are_most(self) -> None:
+        few = {"conv_parameters": 100.0, "conv_compression": 0.0}
+        [tradeoff] = comparable(dense(**few) + tucker(**few))
+        assert tradeoff.axes == ("parameters",)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"dataset": "cifar10"}, {"model": "vgg16"}, {"width": 2.0}, {"epochs": 9}, {"device": "GPU"}, {"cores": 99},
+         {"settings": json.dumps({"data": "x"})}, {"settings": json.dumps({"spec": {"image_size": 64}})}],
+    )  # fmt: skip
+    def test_what_differs_otherwise_is_kept_apart(self, changes: dict[str, object]) -> None:
+        found = comparable(dense() + tucker() + tucker("b", **changes))
+        assert [len(tradeoff.records) for tradeoff in found] == [2, 1]
+        assert found[1].full("parameters") is None
+
+    @pytest.mark.parametrize(("state", "runs"), [("stopped", 1), ("running", 1), ("stopped early", 2), ("finished", 2)])
+    def test_runs_that_were_stopped_do_not_count(self, state: str, runs: int) -> None:
+        [tradeoff] = comparable(dense() + tucker(state=state))
+        assert len(tradeoff.records) == runs
+
+    def test_nothing_without_accuracies(self) -> None:
+        assert comparable(dense(test_accuracy=float("nan"))) == []
+
+    def test_the_dense_network_comes_first_and_the_best_of_several_is_the_full_one(self) -> None:
+        runs = [tucker(), dense("d"), dense("e", label="dense, longer", test_accuracy=0.99)]
+        [tradeoff] = comparable(Records.concat(runs))
+        assert tradeoff.methods == ("dense", "tucker")
+        full = tradeoff.full("parameters")
+        assert full is not None
+        assert full.name == "dense, longer"
+
+
+class TestFolders:
+    def test_below_a_folder_the_later_of_equal_runs_counts(self, tmp_path: Path) -> None:
+        dense().save(tmp_path / "a")
+        (dense(test_accuracy=0.5) + tucker()).save(tmp_path / "b" / "c")
+        [tradeoff] = tradeoffs(tmp_path)
+        full = tradeoff.full("parameters")
+        assert full is not None
+        assert full.accuracy == 50
+        assert len(tradeoff.records) == 2
+
+    def test_none(self, tmp_path: Path) -> None:
+        assert tradeoffs(tmp_path) == []
+
+    @pytest.mark.parametrize("broken", [b"not parquet", None])
+    def test_a_broken_file_is_named(self, tmp_path: Path, broken: bytes | None) -> None:
+        dense().save(tmp_path / "good")
+        dense("e").save(tmp_path / "bad")
+        path = tmp_path / "bad" / "runs.parquet"
+        if broken:
+            path.write_bytes(broken)
+        else:
+            pd.DataFrame({"nonsense": [1]}).to_parquet(path)
+        with pytest.raises(DataError, match="bad"):
+            tradeoffs(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name != "recipe"])
+def test_recorded_results_can_be_compared(name: str) -> None:
+    [tradeoff] = tradeoffs(found_folder(name))
+    assert isinstance(tradeoff, Tradeoff)
+    assert set(tradeoff.axes) <= set(AXES)
+    for axis in tradeoff.axes:
+        assert len(tradeoff.along(axis)) >= 2
+        assert tradeoff.answer(axis, points=1) is not None

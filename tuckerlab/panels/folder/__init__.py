@@ -1,0 +1,1 @@
+"""Look before you train: a folder of images of your own, and what is right and wrong with it."""

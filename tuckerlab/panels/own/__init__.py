@@ -1,0 +1,1 @@
+"""Bring your own images: look at them, then train on them."""

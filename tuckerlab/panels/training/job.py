@@ -1,0 +1,192 @@
+"""A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes.
+
+>>> from tuckerlab import Budget
+>>> job = Job(Plan(dataset="digits", width=0.25, epochs=1, contenders=(Contender.tucker(Budget(0.9)),)))
+>>> job.start()
+>>> job.wait()
+>>> [record.runs["state"].item() for record, _ in job.results], job.error
+(['finished'], None)
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from torch import nn
+
+from tuckerlab.arena import Arena, suited
+from tuckerlab.contender import Contender
+from tuckerlab.contest import facts, measurements
+from tuckerlab.datasets import load_data
+from tuckerlab.panels.training.trace import Trace
+from tuckerlab.proof import default_model, recipe_for
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.record import Records
+from tuckerlab.run import Callback, Run
+from tuckerlab.train import fit
+
+Phase = Literal["waiting", "reading", "training", "measuring", "done"]
+
+# Torch has one stream of random numbers, and the cores are soon busy: jobs of one process take turns.
+_TURN = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained: the networks of `contenders`, one after the other, on the same images."""
+
+    contenders: tuple[Contender, ...]
+    dataset: str = "digits"
+    image_size: int | None = None
+    network: str = "auto"
+    width: float = 1.0
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def arena(self) -> Arena:
+        """Reads the images; raises TuckerlabError for what cannot be asked for."""
+        name = default_model(self.dataset) if self.network == "auto" else self.network
+        recipe = suited(recipe_for(self.dataset), name, epochs=self.epochs, seed=self.seed)
+        data = load_data(self.dataset, image_size=self.image_size)
+        return Arena.of(self.contenders, data, name, self.width, recipe, self.device)
+
+
+class Result(NamedTuple):
+    """The record of one run, and its network."""
+
+    records: Records
+    model: nn.Module
+
+
+@dataclass(eq=False)
+class Job(Callback):
+    """The thread, what it has done so far, and the ways to steer it. All methods may be called from other threads."""
+
+    plan: Plan
+    phase: Phase = "waiting"
+    traces: list[Trace] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.arena: Arena | None = None
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._ranks: RankPolicy | None = None  # to be taken up after the next step
+        self._changes: list[str] = []
+        self._began, self._paused = time.monotonic(), 0.0
+        self._thread = threading.Thread(target=self._work, name="tuckerlab training", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until it has ended, or so many seconds."""
+        self._thread.join(seconds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is at work, or paused."""
+        return self._thread.is_alive()
+
+    def pause(self) -> None:
+        """Holds after the step at hand."""
+        self._go.clear()
+
+    def go_on(self) -> None:
+        """After a pause."""
+        self._go.set()
+
+    def stop(self) -> None:
+        """Ends after the step at hand; what has been trained is kept."""
+        self._stop.set()
+        self._go.set()
+
+    def change(self, ranks: RankPolicy) -> None:
+        """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met."""
+        if self.arena is not None:
+            self.arena.check(ranks)
+        self._ranks = ranks
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, from 0 to 1."""
+        return sum(trace.progress for trace in self.traces) / len(self.plan.contenders)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About so long, at the pace so far; None where nothing is known yet."""
+        done = self.progress
+        return None if done < 0.01 else (time.monotonic() - self._began - self._paused) * (1 - done) / done
+
+    # --- in the thread ---------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not _TURN.acquire(timeout=0.1):
+            if self._stop.is_set():
+                self.phase = "done"
+                return
+        try:
+            self.phase = "reading"
+            self.arena = self.plan.arena()
+            self.phase, self._began = "training", time.monotonic()
+            runs: dict[Contender, Run] = {}
+            for contender in self.plan.contenders:
+                if not self._stop.is_set():
+                    runs[contender] = self._train(contender, self.arena)
+            self._record(runs, self.arena)
+        except Exception as error:
+            self.error = error
+        finally:
+            _TURN.release()
+            self.phase = "done"
+
+    def _train(self, contender: Contender, arena: Arena) -> Run:
+        recipe = arena.recipe
+        per_epoch = len(arena.data.train_images) // arena.step_size
+        self.traces.append(Trace(contender.label, contender.method, recipe.epochs * per_epoch, per_epoch))
+        network, device = contender.network(arena.spec, recipe.seed), str(arena.device)
+        return fit(
+            network, arena.data, recipe, ranks=contender.ranks, device=device, progress=False, callbacks=[self],
+            stop=self._stop,
+        )  # fmt: skip
+
+    def on_start(self, run: Run) -> None:
+        """Looks at the sizes that the run begins with."""
+        self.traces[-1].look(run)
+
+    def on_step(self, run: Run) -> None:
+        """Takes up other ranks, and holds where a pause was asked for."""
+        trace, ranks = self.traces[-1], self._ranks
+        trace.step(run)
+        if ranks is not None and trace.method == "tucker":
+            self._ranks = None
+            run.optimizer.ranks = ranks.over(run.total_steps)
+            trace.label = f"{trace.label} → {Contender.tucker(ranks).label.removeprefix('Tucker ')}"
+            self._changes.append(f"step {run.step}: {ranks!r}")
+        if not self._go.is_set():
+            held = time.monotonic()
+            self._go.wait()
+            self._paused += time.monotonic() - held
+
+    def on_epoch(self, run: Run) -> None:
+        """Notes the accuracy."""
+        self.traces[-1].accuracies.append((run.step, run.test_accuracy))
+
+    def _record(self, runs: dict[Contender, Run], arena: Arena) -> None:
+        runs = {contender: run for contender, run in runs.items() if run.epochs}  # one stopped before has no accuracy
+        if not runs:
+            return
+        measured: dict[Contender, dict[str, float | None]] = {contender: {} for contender in runs}
+        if not self._stop.is_set():
+            self.phase = "measuring"
+            measured = measurements(runs, arena)
+        for contender, run in runs.items():
+            row = facts(contender, run, arena) | measured[contender]
+            if self._changes and contender.method == "tucker":
+                changes = "; ".join(self._changes)
+                row["note"] = "; ".join(part for part in (row["note"], f"ranks changed in mid-run ({changes})") if part)
+            self.results.append(Result(Records.single(row, run.epochs, run.ranks), run.model))

@@ -1,0 +1,269 @@
+"""The state of the training panel: what is asked for, what is going on, and the runs that are kept.
+
+>>> model = TrainingModel(width=0.25, epochs=1)
+>>> model.train()
+>>> model.wait()
+>>> model.state, [run.name for run in model.kept]
+('idle', ['Tucker 90 %'])
+"""
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import traitlets
+
+from tuckerlab import checkpoint as checkpoints
+from tuckerlab.budget import Budget
+from tuckerlab.contender import Contender
+from tuckerlab.errors import DataError
+from tuckerlab.finding import finding
+from tuckerlab.models import MODELS
+from tuckerlab.panels.model import PanelModel
+from tuckerlab.panels.training.job import Job, Plan, Result
+from tuckerlab.panels.training.trace import Trace
+from tuckerlab.plots import save_figures
+from tuckerlab.proof import recipe_for
+from tuckerlab.ranks import RankPolicy, Tolerance
+from tuckerlab.record import Records
+from tuckerlab.texts import text
+
+REFRESH = 0.4  # seconds between two looks at a job
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A run that has ended, under a name that no other has."""
+
+    name: str
+    trace: Trace
+    result: Result
+
+    @property
+    def facts(self) -> Any:
+        """The row of the record."""
+        return self.result.records.runs.iloc[0]
+
+
+class TrainingModel(PanelModel):
+    """Train, pause and stop from any thread; the work is done in another one, and the traits follow it."""
+
+    dataset = traitlets.Unicode("digits")
+    image_size = traitlets.Int(None, allow_none=True)
+    network = traitlets.Enum(["auto", *MODELS], "auto")
+    width = traitlets.Float(1.0)
+    by = traitlets.Enum(["compression", "tolerance"], "compression")
+    compression = traitlets.Float(0.9)
+    tolerance = traitlets.Float(0.2)
+    epochs = traitlets.Int(recipe_for("digits").epochs, min=1)
+    seed = traitlets.Int(0, min=0)
+    device = traitlets.Unicode("auto")
+    dense = traitlets.Bool(False, help="whether the full network is trained too")
+    out = traitlets.Unicode("runs", help="the folder that runs are saved in")
+
+    state = traitlets.Enum(["idle", "running", "paused", "stopping"], "idle")
+    said = traitlets.Unicode(help="what is going on, for people")
+    progress = traitlets.Float(0.0)
+    seen = traitlets.Int(0, help="grows whenever there is something new to draw")
+    kept = traitlets.Tuple(help="runs that have ended, as Kept")
+    shown = traitlets.Tuple(help="the names of those that are drawn")
+
+    def __init__(self, **settings: Any) -> None:
+        self.job: Job | None = None
+        self._live: Job | None = None  # while its runs are not among the kept ones
+        self._driver: threading.Thread | None = None
+        self._lock = threading.Lock()
+        if "dataset" in settings:
+            settings = {"epochs": recipe_for(settings["dataset"]).epochs} | settings
+        super().__init__(**settings)
+        self.said = text("training.state.idle")
+
+    @property
+    def policy(self) -> RankPolicy:
+        """What the settings ask of the ranks."""
+        return Budget(self.compression) if self.by == "compression" else Tolerance(self.tolerance)
+
+    @property
+    def devices(self) -> list[str]:
+        """Those of this machine."""
+        found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        return ["auto", "cpu", *(name for name, there in found.items() if there)]
+
+    @property
+    def traces(self) -> dict[str, Trace]:
+        """What is to be drawn, by name: the shown runs, and the job's own while it goes."""
+        drawn = {run.name: run.trace for run in self.kept if run.name in self.shown}
+        if self._live is not None:
+            drawn |= {self._free(trace.label): trace for trace in self._live.traces[:] if trace.looks}
+        return drawn
+
+    @property
+    def records(self) -> Records:
+        """The record of the shown runs, each under its name."""
+        parts = []
+        for run in self.kept:
+            if run.name in self.shown:
+                part = run.result.records
+                name = part.runs["run"] + run.name.removeprefix(str(run.facts["label"]))
+                frames = [f.assign(run=name.iloc[0]) for f in (part.runs, part.epochs, part.ranks)]
+                parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
+        return Records.concat(parts)
+
+    @property
+    def finding(self) -> str:
+        """The result of the shown runs in one line, where there is a comparison."""
+        return finding(self.records)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Accuracies and sizes of the last job's runs, by method."""
+        found: dict[str, float] = {}
+        for run in self.kept:
+            method = str(run.facts["method"])
+            found |= {f"{method}_accuracy": float(run.facts["test_accuracy"])}
+            found |= {f"{method}_parameters": float(run.facts["parameters"])}
+            if method == "tucker":
+                found["removed"] = float(run.facts["conv_compression"])
+        return found
+
+    def difference(self, *removed: float) -> tuple[Kept, Kept] | float:
+        """The last Tucker runs at two shares of removed weights, or the first share that none has come to."""
+        found = []
+        for share in removed:
+            near = [run for run in self.kept if run.facts["method"] == "tucker" and _near(run, share)]
+            if not near:
+                return share
+            found.append(near[-1])
+        return found[0], found[1]
+
+    # --- the buttons ---------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Begins; while a job is at work this does nothing."""
+        with self._lock, self.reporting():
+            if self.state != "idle":
+                return
+            contenders = [Contender.tucker(self.policy), *([Contender("dense")] if self.dense else [])]
+            self.job = self._live = Job(Plan(
+                tuple(contenders), self.dataset, self.image_size, self.network, self.width, self.epochs, self.seed,
+                self.device,
+            ))  # fmt: skip
+            self.state, self.progress = "running", 0.0
+            self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
+            self.job.start()
+            self._driver.start()
+
+    def pause(self) -> None:
+        """Holds a job, or lets it go on."""
+        with self._lock:
+            if self.job is None or self.state not in ("running", "paused"):
+                return
+            if self.state == "running":
+                self.job.pause()
+            else:
+                self.job.go_on()
+            self.state = "paused" if self.state == "running" else "running"
+            self._follow(self.job)
+
+    def stop(self) -> None:
+        """Ends a job after the step at hand."""
+        with self._lock:
+            if self.job is not None and self.state != "idle":
+                self.state = "stopping"
+                self.job.stop()
+                self._follow(self.job)
+
+    def wait(self) -> None:
+        """Until the job has ended and its runs are here."""
+        if self._driver is not None:
+            self._driver.join()
+
+    def save(self) -> Path:
+        """Writes the shown runs into a new folder below `out`: record, networks, pictures."""
+        if not self.shown:
+            raise DataError(text("training.nothing_to_save"))
+        folder = Path(self.out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
+        for run in self.kept:
+            if run.name in self.shown:
+                slug = "-".join(re.findall(r"[\w.]+", run.name.lower()))
+                checkpoints.save(folder / f"{slug}.safetensors", run.result.model)
+        save_figures(self.records, folder)
+        self.records.save(folder)
+        return folder
+
+    @traitlets.observe("compression", "tolerance", "by")
+    def _change(self, _: object) -> None:
+        if self.job is not None and self.state in ("running", "paused"):
+            with self.reporting():
+                self.job.change(self.policy)
+
+    @traitlets.observe("dataset")
+    def _suit(self, change: dict[str, Any]) -> None:
+        if change["old"] is not traitlets.Undefined:
+            self.epochs = recipe_for(self.dataset).epochs
+
+    # --- beside the job, in a thread of its own ------------------------------------------------------------------
+
+    def _drive(self, job: Job) -> None:
+        began = time.monotonic()
+        with self.reporting():  # a picture that cannot be drawn does not end the training
+            while job.alive:
+                job.wait(REFRESH)
+                self._follow(job)
+        job.wait()
+        with self._lock:
+            stopped = self.state == "stopping"
+            runs = [Kept(self._free(t.label), t, result) for t, result in zip(job.traces, job.results, strict=False)]
+            self._live = None
+            self.kept = (*self.kept, *runs)
+            self.shown = (*self.shown, *(run.name for run in runs))
+            ending = ("stopped" if job.results else "stopped_early") if stopped else "done"
+            if job.error is not None:
+                ending = "idle"
+                with self.reporting():
+                    raise job.error
+            self.said = text(f"training.state.{ending}", seconds=time.monotonic() - began)
+            self.progress = 0.0 if ending == "idle" else self.progress
+            self.state = "idle"
+            self.seen += 1
+
+    def _follow(self, job: Job) -> None:
+        self.progress = job.progress
+        self.said = self._saying(job)
+        self.seen += 1
+
+    def _saying(self, job: Job) -> str:
+        if self.state == "stopping":
+            return text("training.state.stopping")
+        if job.phase == "done":
+            return self.said
+        if job.phase != "training" or not job.traces:
+            return text(f"training.state.{'reading' if job.phase == 'training' else job.phase}")
+        trace, left = job.traces[-1], job.seconds_left
+        values = {"label": trace.label, "epoch": trace.epoch, "epochs": trace.epochs}
+        return text(f"training.state.{'paused' if self.state == 'paused' else 'training'}", **values, left=_left(left))
+
+    def _free(self, label: str) -> str:
+        """A name like the label that no kept run has."""
+        taken, name, number = {run.name for run in self.kept}, label, 1
+        while name in taken:
+            number += 1
+            name = f"{label} ({number})"
+        return name
+
+
+def _near(run: Kept, share: float) -> bool:
+    return bool(abs(run.facts["conv_compression"] - share) < 0.015)
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return text("training.left.unknown")
+    if seconds < 100:
+        return text("training.left.seconds", seconds=seconds)
+    return text("training.left.minutes", minutes=seconds / 60)

@@ -1,0 +1,69 @@
+"""What is seen of a run while it goes: losses, accuracies, numbers stored, and ranks, as plain lists that only grow.
+
+>>> trace = Trace("Tucker 90 %", "tucker", total_steps=100, steps_per_epoch=10)
+>>> trace.losses.append((1, 2.3))
+>>> trace.progress
+0.01
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tuckerlab.measure import count_parameters
+from tuckerlab.run import Run
+from tuckerlab.weight import TuckerLayer
+
+LOOKS = 80  # looks at the sizes in a run
+
+
+class Look(NamedTuple):
+    """Sizes at one step: convolution weights stored, as a share of the dense ones, and each layer's share of rank."""
+
+    step: int
+    stored: float
+    kept: dict[str, float]
+
+
+@dataclass
+class Trace:
+    """The history of one run. One thread appends, others may read at any time."""
+
+    label: str
+    method: str
+    total_steps: int
+    steps_per_epoch: int
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    accuracies: list[tuple[int, float]] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        return self.losses[-1][0] / self.total_steps if self.losses else 0.0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at hand, from 1."""
+        done = self.losses[-1][0] if self.losses else 0
+        return min(done, self.total_steps - 1) // self.steps_per_epoch + 1
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of the whole run."""
+        return self.total_steps // self.steps_per_epoch
+
+    def step(self, run: Run) -> None:
+        """After a step of the run."""
+        self.losses.append((run.step, run.loss))
+        if run.step == 1 or run.step == run.total_steps or run.step % max(1, run.total_steps // LOOKS) == 0:
+            self.look(run)
+
+    def look(self, run: Run) -> None:
+        """At the sizes."""
+        counts = count_parameters(run.model)
+        kept = {
+            name: sum(layer.ranks) / sum(layer.shape[mode] for mode in layer.modes)
+            for name, layer in run.model.named_modules()
+            if isinstance(layer, TuckerLayer)
+        }
+        self.looks.append(Look(run.step, 1 - counts.conv_compression, kept))
