@@ -30,16 +30,19 @@ def find_browser() -> str:
 
 
 @contextlib.contextmanager
-def a_page(width: int = 1400, height: int = 1300) -> Iterator[Page]:
-    """A page of a browser that asks nobody on the net."""
+def a_page(name: str) -> Iterator[Page]:
+    """A page of a browser that asks nobody on the net; TUCKERLAB_SHOTS names a folder for its last look."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
         browser = playwright.chromium.launch(executable_path=find_browser(), args=options)
-        page = browser.new_page(viewport={"width": width, "height": height})
+        page = browser.new_page(viewport={"width": 1400, "height": 1300})
         page.set_default_timeout(PATIENCE)
         try:
             yield page
         finally:
+            if folder := os.environ.get("TUCKERLAB_SHOTS"):  # what the test saw last
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=f"{folder}/{name}.png")
             browser.close()
 
 
@@ -59,7 +62,7 @@ def a_server(command: str, folder: Path) -> Iterator[str]:
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)
-            if address := re.search(r"http://(?:127\.0\.0\.1|localhost):\d+/\S*token=\S+", line):
+            if address := re.search(r"https?:/{2}(?:127\.0\.0\.1|localhost):\d+/\S*token=\S+", line):
                 # somebody has to read on, or the server waits for a full pipe
                 threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True).start()
                 yield address[0]
@@ -68,6 +71,8 @@ def a_server(command: str, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def number(locator: Locator) -> float:

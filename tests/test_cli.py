@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tuckerlab import cli, doctor
+from tuckerlab import cli, doctor, serve
 from tuckerlab.errors import DataError
 
 # Every mistake that the command line itself can see, and a word that its message must have.
@@ -203,6 +203,7 @@ def test_lab_opens_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setitem(sys.modules, "jupyterlab", ModuleType("jupyterlab"))
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp)
     monkeypatch.setattr(doctor, "installed_version", lambda name: "4.0")
+    monkeypatch.setattr(serve, "is_root", lambda: False)
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
     assert received == [f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"]
 

@@ -266,9 +266,18 @@ def test_a_folder_with_nothing_to_show_is_refused(
     assert str(tmp_path) in capsys.readouterr().err
 
 
-def test_lab_begins_with_the_first_notebook_where_there_is_one(tmp_path: Path) -> None:
+def test_lab_begins_with_the_first_notebook_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuckerlab.serve.is_root", lambda: False)
     root = f"--ServerApp.root_dir={tmp_path}"
     assert lab_arguments(tmp_path, browser=True, port=None) == [root]
     lesson(tmp_path / "01_start_here.ipynb", "# Start")
     first = "--LabApp.default_url=/lab/tree/01_start_here.ipynb"
     assert lab_arguments(tmp_path, browser=False, port=9) == [root, first, "--no-browser", "--ServerApp.port=9"]
+
+
+def test_a_picture_has_what_the_browser_asks_for_beside_a_tooltip() -> None:
+    """ipywidgets' script reads the length of the description of everything that has a tooltip."""
+    from tuckerlab.panels.parts import picture_widget
+
+    state = picture_widget(b"", "a curve").get_state()
+    assert (state["tooltip"], state["description"]) == ("a curve", "")

@@ -5,27 +5,28 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po, write_po
-from made_up import dense, tucker
+from made_up import dense, facts, tucker
 from matplotlib.text import Text
 from rich.console import Console
 
-from tuckerlab import texts
+from tuckerlab import contest, run_poc, texts
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.finding import finding
 from tuckerlab.plots import figures
 from tuckerlab.record import Records
 from tuckerlab.standings import rich_standings, standings
 
-DATA = r"dense|Tucker \w+|other|conv\d"
+DATA = r"dense|tucker|Tucker \w+|conv\d"
 """Names that the records hold, and that no catalogue translates."""
 
 
 @pytest.fixture
 def _marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A language in which every word is 〇, with the values of the English messages where they were."""
+    """A language in which every word is ¤, with the values of the English messages where they were."""
     home = tmp_path / "ja" / "LC_MESSAGES"
     home.mkdir(parents=True)
     shutil.copytree(texts.FOLDER / "en", tmp_path / "en")
@@ -33,7 +34,7 @@ def _marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         catalogue = read_po(file, locale="ja")
     for message in catalogue:
         if isinstance(message.id, str) and message.id:
-            message.string = re.sub(r"(\{[^}]*\})|[^\W\d_]+", lambda found: found[1] or "〇", str(message.string))
+            message.string = re.sub(r"(\{[^}]*\})|[^\W\d_]+", lambda found: found[1] or "¤", str(message.string))
     with (home / "tuckerlab.po").open("wb") as file:
         write_po(file, catalogue)
     monkeypatch.setattr(texts, "FOLDER", tmp_path)
@@ -61,15 +62,20 @@ def many() -> Records:
     return Records.concat([dense(), *(tucker(f"t{i}", label=f"Tucker no{i}") for i in range(7))])
 
 
+def all_modes() -> Records:
+    rows = [{"epoch": 0, "step": 0, "layer": "conv1", "mode": mode, "size": 4, "rank": 2} for mode in range(4)]
+    return Records.single(facts(label="Tucker one"), ranks=rows)
+
+
 @pytest.mark.usefixtures("_marked")
 class TestAnotherLanguage:
-    @pytest.mark.parametrize("records", [few, seeds, many, dense, lambda: tucker(label="other")])
+    @pytest.mark.parametrize("records", [few, seeds, many, dense, all_modes])
     def test_pictures(self, records: object) -> None:
         drawn = figures(records())  # type: ignore[operator]
         for name, figure in drawn.items():
             figure.draw_without_rendering()
             shown = [text.get_text() for text in figure.findobj(Text)]
-            assert any("〇" in text for text in shown), name
+            assert any("¤" in text for text in shown), name
             assert [text for text in shown if words(text)] == [], name
 
     @pytest.mark.parametrize(("size", "accuracy"), [(1_000, 0.98), (10_000, 0.97), (12_500, 0.985)])
@@ -90,9 +96,9 @@ class TestAnotherLanguage:
 
     def test_every_column_has_a_head(self) -> None:
         measured = ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "train_seconds", "checkpoint_bytes")
-        measured += tuple(f"memory_{part}_bytes" for part in ("weights", "gradients", "optimizer", "activations"))
-        facts = dict.fromkeys((*measured, "memory_peak_bytes"), 1e6)
-        every = tucker(**facts, note="1") + tucker("b", seed=1, dataset="2", state="stopped")
+        memory = (f"memory_{part}_bytes" for part in ("weights", "gradients", "optimizer", "activations", "peak"))
+        measurements: dict[str, Any] = dict.fromkeys((*measured, *memory), 1e6)
+        every = tucker(**measurements, note="1") + tucker("b", seed=1, dataset="2", state="stopped")
         assert len(every.table().columns) == 18
         assert words(" ".join(every.table().columns)) == []
 
@@ -111,3 +117,12 @@ def test_what_a_catalogue_lacks_is_english(tmp_path: Path, monkeypatch: pytest.M
             texts.text("plots.epoch")
     finally:
         texts._catalogue.cache_clear()
+
+
+def test_an_unknown_language_is_told_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUCKERLAB_LANG", "xx")
+    monkeypatch.setattr(contest, "fit", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(TuckerlabError, match="TUCKERLAB_LANG 'xx': there are texts in"):
+        run_poc(out=tmp_path, quiet=True)

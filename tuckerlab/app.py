@@ -44,6 +44,7 @@ POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws: data:; "
     "frame-ancestors 'self'; form-action 'self'"
 )
+FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long
 HIDDEN = "from tuckerlab.plainly import errors_in_one_line\n\nerrors_in_one_line()"
 
 
@@ -88,12 +89,13 @@ def render_pattern(names: Iterable[str]) -> str:
 
 
 def dressed(shown: Collection[str], handler: Any, notebook: NotebookNode, cwd: str) -> NotebookNode:
-    """The notebook with a way back, readable errors, and no links to files that are not among those shown.
+    """The notebook with a way back, readable errors, without cells for engineers and links to files not shown.
 
     Voilà calls this before it starts a kernel. The page ends its kernel when it is closed, and needs a cookie for that
     which is set by asking for it here.
     """
     _ = handler.xsrf_token
+    notebook.cells = [cell for cell in notebook.cells if FOR_ENGINEERS not in cell.metadata.get("tags", ())]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = local_links(cell.source, shown)

@@ -31,6 +31,7 @@ from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
 from tuckerlab.rivals.magnitude import MagnitudePruning
 from tuckerlab.run import Run
+from tuckerlab.texts import text
 from tuckerlab.train import fit
 
 
@@ -53,6 +54,7 @@ def contest(
     if (folder / "runs.parquet").exists() and resume:
         return _complete(unfinished.values(), Records.load(folder))
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
+    text("plots.epoch")  # and so is a language that there is no catalogue for
     runs = {
         contender: _trained(contender, arena, file, resume=resume, quiet=quiet)
         for contender, file in unfinished.items()

@@ -54,7 +54,7 @@ class MovingPicture:
         image = Image.fromarray(np.asarray(pixels)).convert("RGB")
         buffer = io.BytesIO()
         if exact:
-            image.save(buffer, "PNG")
+            image.save(buffer, "PNG", compress_level=1)
             return buffer.getvalue()
         if self.palette is None:
             self.palette = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -73,6 +73,8 @@ class Sizes:
             runs = pd.read_parquet(Path(folder) / "runs.parquet", engine="pyarrow", columns=["dataset", "model"])
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
+        if runs.empty:
+            raise DataError(f"{folder}: no table of sizes there (its record has no runs)")
         return cls.of(table, str(runs["dataset"].iloc[0]), str(runs["model"].iloc[0]))
 
     @classmethod
@@ -101,7 +103,7 @@ class Sizes:
         """The smallest network that loses at most so many points of accuracy: at worst the full one."""
         least = self.full.test_accuracy - points / 100
         good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
-        return min(good, key=lambda row: row.parameters)
+        return min(good, key=lambda row: row.parameters, default=self.full)
 
 
 def recorded_sizes() -> list[str]:

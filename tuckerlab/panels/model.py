@@ -27,12 +27,19 @@ class PanelModel(traitlets.HasTraits):
     def reporting(self) -> Iterator[None]:
         """Shows what goes wrong in the block in the panel, in place of a traceback in a log that nobody reads."""
         self.problem, self.details = "", ""
+        with self.noting():
+            yield
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """As `reporting`, but what has gone wrong before stays there where nothing does now."""
         try:
             yield
         except TuckerlabError as error:
-            self.problem = str(error)
+            self.problem, self.details = str(error), ""
         except OSError as error:
-            self.problem = text("panel.unreadable", name=error.filename, reason=error.strerror)
+            name, reason = error.filename or type(error).__name__, error.strerror or error
+            self.problem, self.details = text("panel.unreadable", name=name, reason=reason), ""
         except Exception as error:
             said = " ".join(str(error).split())
             self.details = traceback.format_exc()

@@ -18,7 +18,8 @@ from tuckerlab.panels.model import PanelModel
 from tuckerlab.texts import has_text, text
 
 LABELLED = {"description_width": "initial"}
-WIDE = ipywidgets.Layout(width="100%", max_width="68rem")
+# plain dictionaries: one Layout object on two widgets would hide both where one is hidden
+WIDE = {"width": "100%", "max_width": "68rem"}
 # one transparent pixel: a browser takes a picture of no bytes for a broken one
 BLANK = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

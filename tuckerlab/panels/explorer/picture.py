@@ -6,7 +6,6 @@
 b'\\x89PNG'
 """
 
-import io
 from math import floor, log10
 from typing import Any
 
@@ -20,7 +19,6 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from tuckerlab.figure import INK, PALETTE, TEXT, Picture, styled
@@ -76,7 +74,7 @@ class ExplorerPicture:
             self.kept[i].set_verts(list(self.blocks[i][:rank]))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(text("explorer.kept", rank=rank, size=size))
-        return _true_colours(self.moving)
+        return self.moving.png(exact=True)
 
     def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
         start, shown = pixels(self.subject, self.subject.tensor), []
@@ -136,18 +134,6 @@ class ExplorerPicture:
         handles = [Patch(color=BLUE, label=text("explorer.stays")), Patch(color=PALE, label=text("explorer.dropped"))]
         axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
         return kept, needles, labels
-
-
-def _true_colours(moving: MovingPicture) -> bytes:
-    """The picture as it is now, lightly compressed: a photograph has more colours than a palette holds."""
-    moving.canvas.restore_region(moving.background)  # type: ignore[no-untyped-call]
-    renderer = moving.canvas.get_renderer()  # type: ignore[no-untyped-call]
-    for artist in moving.moving:
-        artist.draw(renderer)
-    buffer = io.BytesIO()
-    now = moving.canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-    Image.fromarray(np.asarray(now)).convert("RGB").save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:

@@ -17,8 +17,8 @@ from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_w
 from tuckerlab.texts import has_text, text
 
 LISTED = 200  # unreadable files, in the folded list
-BAR = ipywidgets.Layout(width="100%", max_width="46rem")
-ROW = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
+BAR = {"width": "100%", "max_width": "46rem"}
+ROW = {"flex_flow": "row wrap", "align_items": "center"}
 
 
 class FolderInspector(Panel):

@@ -10,7 +10,7 @@ from tuckerlab.panels.geometry.picture import GeometryPicture
 from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
 from tuckerlab.texts import text
 
-SLIDER = ipywidgets.Layout(width="100%", max_width="46rem")
+SLIDER = {"width": "100%", "max_width": "46rem"}
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PERCENT = 1e-4  # the least share that is said in per cent
 

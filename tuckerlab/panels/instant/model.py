@@ -6,21 +6,29 @@
 (True, 'compression')
 """
 
+from typing import Any
+
 import traitlets
 
+from tuckerlab.errors import DataError
 from tuckerlab.panels.model import PanelModel
 from tuckerlab.sizes import Size, Sizes, recorded_sizes, yearly_cost
 
+MOST_ANSWERS, HIGHEST_PRICE = 1e12, 1e6
+
 
 class InstantModel(PanelModel):
-    """Moving one setting points at a size along it; the other setting follows to the size that stores as much."""
+    """Moving one setting points at a size along it; the other setting follows to the size that stores as much.
+
+    A recorded table that is not there is a `problem`, and the one before stays. Raises DataError where there are none.
+    """
 
     source = traitlets.Unicode(help="the name of a recorded table, or empty for one that was given")
     by = traitlets.Enum(["compression", "tolerance"], "compression")
     compression = traitlets.Float()
     tolerance = traitlets.Float()
-    answers = traitlets.Float(1e6, min=0, help="answers a day")
-    price = traitlets.Float(0.1, min=0, help="price of an hour of this machine")
+    answers = traitlets.Float(1e6, min=0, max=MOST_ANSWERS, help="answers a day")
+    price = traitlets.Float(0.1, min=0, max=HIGHEST_PRICE, help="price of an hour of this machine")
     exercise = traitlets.Float(None, allow_none=True, help="points that the network to be found may lose")
     sizes = traitlets.Instance(Sizes)
     size = traitlets.Instance(Size)
@@ -31,7 +39,13 @@ class InstantModel(PanelModel):
         if isinstance(sizes, Sizes):
             self.sizes = sizes
         else:
-            self.source = next((name for name in self.sources if name.startswith(sizes)), sizes)
+            found = [name for name in self.sources if name.startswith(sizes)]
+            self.source = (found or self.sources or [sizes])[0]
+            if not found:
+                with self.reporting():
+                    Sizes.recorded(sizes)
+            if not self.source:
+                raise DataError(self.problem)
 
     @property
     def sources(self) -> list[str]:
@@ -50,26 +64,33 @@ class InstantModel(PanelModel):
     @property
     def solved(self) -> bool:
         """Whether the needle is at the smallest network that loses at most the points of the exercise."""
-        return self.exercise is not None and self.size == self.sizes.smallest_within(self.by, self.exercise)
+        if self.exercise is None:
+            return False
+        best = self.sizes.smallest_within(self.by, self.exercise)  # other settings may cut to the same network
+        return (self.size.parameters, self.size.test_accuracy) == (best.parameters, best.test_accuracy)
 
     def cost(self, size: Size) -> float:
         """What a year of answers costs."""
         return yearly_cost(size, self.answers, self.price)
 
-    @traitlets.observe("source")
-    def _load(self, change: dict[str, object]) -> None:
+    @traitlets.validate("source")
+    def _load(self, proposal: dict[str, Any]) -> str:
         with self.reporting():
-            self.sizes = Sizes.recorded(self.source)
+            self.sizes = Sizes.recorded(proposal["value"])
+            return str(proposal["value"])
+        return self.source
 
     @traitlets.observe("sizes")
     def _begin(self, change: dict[str, object]) -> None:
-        self._point("compression", self.sizes.smallest_within("compression", 0))
+        by = "compression" if self.sizes.series("compression") else "tolerance"
+        self._point(by, self.sizes.smallest_within(by, 0))
 
     @traitlets.observe("compression", "tolerance")
     def _move(self, change: dict[str, object]) -> None:
         if not self._following and self.traits()["sizes"].get(self) is not None:
             by = str(change["name"])
-            self._point(by, self.sizes.at(by, getattr(self, by)))
+            if self.sizes.series(by):
+                self._point(by, self.sizes.at(by, getattr(self, by)))
 
     def _point(self, by: str, size: Size) -> None:
         other = "tolerance" if by == "compression" else "compression"

@@ -4,13 +4,13 @@ from html import escape
 
 import ipywidgets
 
-from tuckerlab.panels.instant.model import InstantModel
+from tuckerlab.panels.instant.model import HIGHEST_PRICE, MOST_ANSWERS, InstantModel
 from tuckerlab.panels.instant.picture import InstantPicture
 from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
 from tuckerlab.sizes import Sizes
 from tuckerlab.texts import has_text, text
 
-SLIDER = ipywidgets.Layout(width="100%", max_width="46rem")
+SLIDER = {"width": "100%", "max_width": "46rem"}
 
 
 class InstantSlider(Panel):
@@ -28,8 +28,8 @@ class InstantSlider(Panel):
         self.source = labelled(ipywidgets.Dropdown, "instant.source", options=self._sources(), value=self.model.source)
         self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
         self.tolerance = labelled(ipywidgets.SelectionSlider, "instant.tolerance", options=[0], layout=SLIDER)
-        self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", min=0, max=1e12, step=1e5)
-        self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", min=0, max=1e6, step=0.01)
+        self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", min=0, max=MOST_ANSWERS, step=1e5)
+        self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", min=0, max=HIGHEST_PRICE, step=0.01)
         self.numbers, self.sentence, self.origin = ipywidgets.HTML(), line_widget(), line_widget()
         self.task = line_widget()
         self.picture = picture_widget(b"", text("instant.alt"))
@@ -40,11 +40,11 @@ class InstantSlider(Panel):
         if self.model.source:
             bind(self.model, source=self.source)
         self.model.observe(lambda _: self._fill(), "sizes")
-        self.model.observe(lambda _: self._show(), ["size", "by", "answers", "price"])
+        self.model.observe(lambda _: self._show(), ["size", "answers", "price"])
         for name in ("compression", "tolerance"):
             widget = getattr(self, name)
             widget.observe(lambda change, name=name: self._moved(name, change.new), "value")
-            self.model.observe(lambda change, widget=widget: setattr(widget, "value", change.new), name)
+            self.model.observe(lambda change: self._place(change.name, change.new), name)
         super().__init__([
             self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
             ipywidgets.HBox([self.answers, self.price], layout=ipywidgets.Layout(flex_flow="row wrap")),
@@ -52,11 +52,17 @@ class InstantSlider(Panel):
         ])  # fmt: skip
 
     def _sources(self) -> list[tuple[str, str]]:
-        return [(_source_name(name), name) for name in self.model.sources] or [("", "")]
+        return [(_source_name(name), name) for name in self.model.sources] if self.model.source else [("", "")]
 
     def _moved(self, name: str, value: float) -> None:
         if not self._filling:
             setattr(self.model, name, value)
+
+    def _place(self, name: str, value: float) -> None:
+        """Puts a slider where the model is, unless its settings are still those of the table before."""
+        widget = getattr(self, name)
+        if value in (setting for _, setting in widget.options):
+            widget.value = value
 
     def _fill(self) -> None:
         """The sliders for another table."""
@@ -65,10 +71,14 @@ class InstantSlider(Panel):
             widget = getattr(self, by)
             settings = self.model.settings(by)
             widget.options = [(self._setting(by, value, trained), value) for value, trained in settings] or [("", 0.0)]
-            widget.value = getattr(self.model, by)
+            widget.value = getattr(self.model, by) if settings else 0.0
+            widget.layout.display = "" if settings else "none"
         self._filling = False
         origin = self.model.sizes.origin
-        set_line(self.origin, escape(text("instant.origin", **origin | {"date": str(origin["date"])[:10]})) if "device" in origin else "")
+        set_line(
+            self.origin,
+            escape(text("instant.origin", **origin | {"date": str(origin["date"])[:10]})) if "device" in origin else "",
+        )
         self._show()
 
     def _setting(self, by: str, value: float, trained: bool) -> str:

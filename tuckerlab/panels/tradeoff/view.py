@@ -12,9 +12,9 @@ from tuckerlab.panels.tradeoff.picture import TradeOffPicture, method_name, netw
 from tuckerlab.texts import has_text, text
 from tuckerlab.tradeoff import Answer, Tradeoff
 
-SLIDER = ipywidgets.Layout(width="100%", max_width="46rem")
-ROW = ipywidgets.Layout(flex_flow="row wrap")
-WIDE = ipywidgets.Layout(width="auto", min_width="22rem")
+SLIDER = {"width": "100%", "max_width": "46rem"}
+ROW = {"flex_flow": "row wrap"}
+WIDE = {"width": "auto", "min_width": "22rem"}
 SCALES = {"checkpoint_bytes": 1e3}  # said in kilobytes
 MANY = 2.0  # from this factor on it is "so many times less", below it a share in per cent
 

@@ -74,6 +74,7 @@ class Job(Callback):
         self.arena: Arena | None = None
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
+        self._changing = threading.Lock()
         self._ranks: RankPolicy | None = None  # to be taken up after the next step
         self._changes: list[str] = []
         self._began, self._paused = time.monotonic(), 0.0
@@ -106,10 +107,14 @@ class Job(Callback):
         self._go.set()
 
     def change(self, ranks: RankPolicy) -> None:
-        """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met."""
-        if self.arena is not None:
-            self.arena.check(ranks)
-        self._ranks = ranks
+        """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met.
+
+        Before the images are read nobody knows; then the job ends with that error before anything is trained.
+        """
+        with self._changing:
+            if self.arena is not None:
+                self.arena.check(ranks)
+            self._ranks = ranks
 
     @property
     def progress(self) -> float:
@@ -131,18 +136,26 @@ class Job(Callback):
                 return
         try:
             self.phase = "reading"
-            self.arena = self.plan.arena()
+            arena = self.plan.arena()
+            with self._changing:
+                self.arena = arena
+                arena.check(self._ranks)
             self.phase, self._began = "training", time.monotonic()
-            runs: dict[Contender, Run] = {}
-            for contender in self.plan.contenders:
-                if not self._stop.is_set():
-                    runs[contender] = self._train(contender, self.arena)
-            self._record(runs, self.arena)
+            self._train_all(arena)
         except Exception as error:
             self.error = error
         finally:
             _TURN.release()
             self.phase = "done"
+
+    def _train_all(self, arena: Arena) -> None:
+        runs: dict[Contender, Run] = {}
+        try:
+            for contender in self.plan.contenders:
+                if not self._stop.is_set():
+                    runs[contender] = self._train(contender, arena)
+        finally:  # where one fails, those before it are kept
+            self._record(runs, arena)
 
     def _train(self, contender: Contender, arena: Arena) -> Run:
         recipe = arena.recipe

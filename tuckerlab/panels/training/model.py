@@ -8,6 +8,7 @@
 """
 
 import re
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from tuckerlab.record import Records
 from tuckerlab.texts import text
 
 REFRESH = 0.4  # seconds between two looks at a job
+MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,8 @@ class TrainingModel(PanelModel):
     by = traitlets.Enum(["compression", "tolerance"], "compression")
     compression = traitlets.Float(0.9)
     tolerance = traitlets.Float(0.2)
-    epochs = traitlets.Int(recipe_for("digits").epochs, min=1)
-    seed = traitlets.Int(0, min=0)
+    epochs = traitlets.Int(recipe_for("digits").epochs, min=1, max=MOST_EPOCHS)
+    seed = traitlets.Int(0, min=0, max=LARGEST_SEED)
     device = traitlets.Unicode("auto")
     dense = traitlets.Bool(False, help="whether the full network is trained too")
     out = traitlets.Unicode("runs", help="the folder that runs are saved in")
@@ -77,10 +79,11 @@ class TrainingModel(PanelModel):
         self.job: Job | None = None
         self._live: Job | None = None  # while its runs are not among the kept ones
         self._driver: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # who watches a trait may press a button at once
         if "dataset" in settings:
             settings = {"epochs": recipe_for(settings["dataset"]).epochs} | settings
         super().__init__(**settings)
+        self.observe(self._suit, "dataset")  # not before: epochs that were given stay
         self.said = text("training.state.idle")
 
     @property
@@ -157,6 +160,7 @@ class TrainingModel(PanelModel):
             self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
             self.job.start()
             self._driver.start()
+            self._follow(self.job)
 
     def pause(self) -> None:
         """Holds a job, or lets it go on."""
@@ -188,12 +192,16 @@ class TrainingModel(PanelModel):
         if not self.shown:
             raise DataError(text("training.nothing_to_save"))
         folder = Path(self.out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
-        for run in self.kept:
-            if run.name in self.shown:
-                slug = "-".join(re.findall(r"[\w.]+", run.name.lower()))
-                checkpoints.save(folder / f"{slug}.safetensors", run.result.model)
-        save_figures(self.records, folder)
-        self.records.save(folder)
+        try:
+            for run in self.kept:
+                if run.name in self.shown:
+                    slug = "-".join(re.findall(r"[\w.]+", run.name.lower()))
+                    checkpoints.save(folder / f"{slug}.safetensors", run.result.model)
+            save_figures(self.records, folder)
+            self.records.save(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # the folder is there whole or not at all
+            raise
         return folder
 
     @traitlets.observe("compression", "tolerance", "by")
@@ -202,10 +210,9 @@ class TrainingModel(PanelModel):
             with self.reporting():
                 self.job.change(self.policy)
 
-    @traitlets.observe("dataset")
-    def _suit(self, change: dict[str, Any]) -> None:
-        if change["old"] is not traitlets.Undefined:
-            self.epochs = recipe_for(self.dataset).epochs
+    def _suit(self, _: object) -> None:
+        """Another data set is learned in another time."""
+        self.epochs = recipe_for(self.dataset).epochs
 
     # --- beside the job, in a thread of its own ------------------------------------------------------------------
 
@@ -219,18 +226,23 @@ class TrainingModel(PanelModel):
         with self._lock:
             stopped = self.state == "stopping"
             runs = [Kept(self._free(t.label), t, result) for t, result in zip(job.traces, job.results, strict=False)]
-            self._live = None
-            self.kept = (*self.kept, *runs)
-            self.shown = (*self.shown, *(run.name for run in runs))
             ending = ("stopped" if job.results else "stopped_early") if stopped else "done"
             if job.error is not None:
                 ending = "idle"
                 with self.reporting():
                     raise job.error
-            self.said = text(f"training.state.{ending}", seconds=time.monotonic() - began)
-            self.progress = 0.0 if ending == "idle" else self.progress
-            self.state = "idle"
-            self.seen += 1
+            self._live = None
+            self._set("kept", (*self.kept, *runs))
+            self._set("shown", (*self.shown, *(run.name for run in runs)))
+            self._set("said", text(f"training.state.{ending}", seconds=time.monotonic() - began))
+            self._set("progress", 0.0 if ending == "idle" else self.progress)
+            self._set("state", "idle")
+            self._set("seen", self.seen + 1)
+
+    def _set(self, name: str, value: object) -> None:
+        """Sets a trait; one that cannot be shown is no reason to stay busy for ever."""
+        with self.noting():
+            setattr(self, name, value)
 
     def _follow(self, job: Job) -> None:
         self.progress = job.progress

@@ -11,14 +11,14 @@ from IPython.display import Markdown
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS
 from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
-from tuckerlab.panels.training.model import Kept, TrainingModel
+from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, Kept, TrainingModel
 from tuckerlab.panels.training.picture import TrainingPicture
 from tuckerlab.summarize import summary
 from tuckerlab.texts import text
 
-ROW = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
+ROW = {"flex_flow": "row wrap", "align_items": "center"}
 DATA = ["digits", "cifar10", "folder:"]
-SLIDER = ipywidgets.Layout(width="100%", max_width="30rem")
+SLIDER = {"width": "100%", "max_width": "30rem"}
 
 
 class TrainingPanel(Panel):
@@ -38,14 +38,12 @@ class TrainingPanel(Panel):
         by = [(text(f"training.by.{name}"), name) for name in ("compression", "tolerance")]
         self.by = labelled(ipywidgets.ToggleButtons, "training.by", options=by)
         self.by.style.button_width = "6rem"
-        slider: dict[str, Any] = {"readout_format": ".0%", "continuous_update": False, "layout": SLIDER}
-        self.compression = labelled(
-            ipywidgets.FloatSlider, "training.compression", min=0.5, max=0.98, step=0.01, **slider
-        )
-        self.tolerance = labelled(ipywidgets.FloatSlider, "training.tolerance", min=0.01, max=0.6, step=0.01, **slider)
-        self.epochs = labelled(ipywidgets.BoundedIntText, "training.epochs", min=1, max=10_000)
-        self.seed = labelled(ipywidgets.BoundedIntText, "training.seed", min=0, max=2**31)
-        self.device = labelled(ipywidgets.Dropdown, "training.device", options=model.devices)
+        self.compression = _slider("training.compression", model.compression, 0.5, 0.98)
+        self.tolerance = _slider("training.tolerance", model.tolerance, 0.01, 0.6)
+        self.epochs = labelled(ipywidgets.BoundedIntText, "training.epochs", min=1, max=MOST_EPOCHS)
+        self.seed = labelled(ipywidgets.BoundedIntText, "training.seed", min=0, max=LARGEST_SEED)
+        devices = dict.fromkeys([*model.devices, model.device])  # one that is not there is refused by Train, in words
+        self.device = labelled(ipywidgets.Dropdown, "training.device", options=list(devices))
         self.dense = labelled(ipywidgets.Checkbox, "training.dense", indent=False)
         self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense)
         self.train = _button("training.train", "play", model.train, "primary")
@@ -62,9 +60,10 @@ class TrainingPanel(Panel):
         bind(model, **{name: getattr(self, name) for name in names})
         model.observe(lambda _: self._enable(), ["state", "by"])
         model.observe(self._follow, ["said", "progress"])
-        model.observe(self._steered, ["compression", "tolerance"])
+        model.observe(self._steered, ["compression", "tolerance", "by"])
         model.observe(lambda _: self._draw(), ["seen", "shown"])
         model.observe(lambda _: self._conclude(), ["shown"])
+        model.observe(lambda _: self._tick(), ["shown"])
         model.observe(lambda _: self._list(), ["kept"])
         super().__init__([
             ipywidgets.HBox([self.dataset, self.network], layout=ROW),
@@ -123,7 +122,7 @@ class TrainingPanel(Panel):
 
     def _steered(self, _: object) -> None:
         if self.model.state in ("running", "paused"):
-            set_line(self.hint, escape(text("training.changed")))
+            set_line(self.hint, "" if self.model.problem else escape(text("training.changed")))
 
     def _draw(self) -> None:
         """The picture and the numbers; called from the thread beside the job, and by the list of runs."""
@@ -147,6 +146,10 @@ class TrainingPanel(Panel):
         title = [ipywidgets.HTML(escape(text("training.show")))] if self.boxes else []
         self.runs.children = (*title, *self.boxes)
         self.save.layout.display = "" if self.boxes else "none"
+
+    def _tick(self) -> None:
+        for run, box in zip(self.model.kept, self.boxes, strict=False):
+            box.value = run.name in self.model.shown
 
     def _conclude(self) -> None:
         said = self.model.finding
@@ -184,6 +187,14 @@ def _tiles(traces: dict[str, Any]) -> str:
         stored = trace.looks[-1].stored if trace.looks else 1.0
         cells.append((name, accuracy, text("training.tile.meaning", removed=100 * (1 - stored))))
     return tiles(cells)
+
+
+def _slider(key: str, value: float, least: float, most: float) -> Any:
+    """A slider that reaches to the value it begins with, so that it never shows another one."""
+    return labelled(
+        ipywidgets.FloatSlider, key, min=min(least, value), max=max(most, value), step=0.01, readout_format=".0%",
+        continuous_update=False, layout=SLIDER,
+    )  # fmt: skip
 
 
 def _button(key: str, icon: str, action: Callable[[], object], style: str = "") -> ipywidgets.Button:

@@ -1,0 +1,175 @@
+"""Sizes between trained networks: cut as the algebra says, from the right network, and honest about it."""
+
+import copy
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
+from tuckerlab.contender import Contender
+from tuckerlab.datasets import ImageData
+from tuckerlab.errors import RankError
+from tuckerlab.evaluate import evaluate
+from tuckerlab.measure import checkpoint_bytes, count_parameters
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.retruncation import SETTINGS, cut, retruncations
+from tuckerlab.sizes import Size
+from tuckerlab.tensor import multi_mode_product, truncate
+from tuckerlab.weight import TuckerLayer
+
+SPEC: dict[str, Any] = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "width": 0.25}
+
+
+@pytest.fixture
+def dense() -> nn.Module:
+    return build(**SPEC)
+
+
+@pytest.fixture
+def small(dense: nn.Module) -> nn.Module:
+    """In Tucker format at ranks of its own."""
+    return tuckerize(dense, include="features*", ranks=Fixed(0.7))
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_data("digits").subset(train=64, test=64)
+
+
+def tuckers(model: nn.Module) -> dict[str, TuckerLayer]:
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, TuckerLayer)}
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The dense weight of each layer that is a tensor in any of the networks here."""
+    return {
+        name: layer.dense_weight() if isinstance(layer, TuckerLayer) else layer.weight
+        for name, layer in model.named_modules()
+        if isinstance(layer, TuckerLayer | nn.Conv2d | nn.Linear)
+    }
+
+
+POLICIES = [Budget(0.6), Budget(0.9), Tolerance(0.3), Tolerance(0.7), Fixed(0.2)]
+
+
+class TestCut:
+    @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: f"{type(policy).__name__}")
+    @pytest.mark.parametrize("start", ["dense", "small"])
+    def test_is_the_truncated_hosvd_of_the_weight(
+        self, policy: RankPolicy, start: str, request: pytest.FixtureRequest
+    ) -> None:
+        model = request.getfixturevalue(start)
+        before, after = weights(model), cut(model, policy)
+        assert tuckers(after)
+        for name, layer in tuckers(after).items():
+            core, factors = truncate(before[name], layer.modes, ranks=layer.ranks)
+            wanted = multi_mode_product(core, factors, layer.modes)
+            torch.testing.assert_close(layer.dense_weight(), wanted, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("tau", [0.1, 0.3, 0.6])
+    def test_a_tolerance_is_kept(self, small: nn.Module, tau: float) -> None:
+        before, after = weights(small), cut(small, Tolerance(tau))
+        for name, layer in tuckers(after).items():
+            assert (layer.dense_weight() - before[name]).norm() <= (tau + 1e-5) * before[name].norm()
+
+    @pytest.mark.parametrize("rate", [0.5, 0.7, 0.9, 0.95])
+    def test_a_budget_is_met_and_used(self, small: nn.Module, rate: float) -> None:
+        removed = count_parameters(cut(small, Budget(rate))).conv_compression
+        assert rate <= removed < rate + 0.03
+
+    def test_cuts_smaller_and_smaller(self, small: nn.Module) -> None:
+        for policies in ([Budget(r / 100) for r in range(40, 98, 6)], [Tolerance(t / 10) for t in range(10)]):
+            sizes = [count_parameters(cut(small, policy)).conv_stored for policy in policies]
+            assert sizes == sorted(sizes, reverse=True)
+            assert len(set(sizes)) > 4
+
+    def test_leaves_the_network_as_it_is(self, small: nn.Module) -> None:
+        before = copy.deepcopy(small.state_dict())
+        cut(small, Budget(0.9))
+        assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
+
+    def test_everything_else_stays(self, small: nn.Module) -> None:
+        small.train()
+        small(torch.randn(8, 1, 8, 8))  # the statistics of batch norm are not those of a new network
+        after = cut(small, Budget(0.9)).state_dict()
+        others = {n: v for n, v in small.state_dict().items() if not any(n.startswith(f"{t}.") for t in tuckers(small))}
+        assert any("running_mean" in name for name in others)
+        assert all(torch.equal(value, after[name]) for name, value in others.items())
+
+    def test_nothing_to_cut_gives_the_same_answers(self, small: nn.Module) -> None:
+        images = torch.randn(4, 1, 8, 8)
+        torch.testing.assert_close(cut(small, Tolerance(0)).eval()(images), small.eval()(images), rtol=1e-3, atol=1e-4)
+
+    @pytest.mark.parametrize("start", ["dense", "small"])
+    def test_a_budget_that_cannot_be_met(self, start: str, request: pytest.FixtureRequest) -> None:
+        with pytest.raises(RankError, match="cannot be met"):
+            cut(request.getfixturevalue(start), Budget(0.999))
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[Contender, nn.Module]:
+    torch.manual_seed(0)
+    dense = build(**SPEC)
+    policies = [Budget(0.6), Budget(0.9), Tolerance(0.4)]
+    return {Contender("dense"): dense} | {Contender.tucker(p): cut(dense, p) for p in policies}
+
+
+@pytest.fixture(scope="module")
+def table(networks: dict[Contender, nn.Module], data: ImageData) -> pd.DataFrame:
+    settings = {"compression": [0, 0.4, 0.6, 0.7, 0.9, 0.95, 0.999], "tolerance": [0, 0.2, 0.4, 0.6]}
+    return retruncations(networks, data, settings)
+
+
+class TestRetruncations:
+    def test_from_the_nearest_trained_network_at_or_below(self, table: pd.DataFrame) -> None:
+        assert table[["by", "setting", "source", "trained"]].to_numpy().tolist() == [
+            ["compression", 0.0, "dense", True],
+            ["compression", 0.4, "dense", False],
+            ["compression", 0.6, "Tucker 60 %", True],
+            ["compression", 0.7, "Tucker 60 %", False],
+            ["compression", 0.9, "Tucker 90 %", True],
+            ["compression", 0.95, "Tucker 90 %", False],
+            ["tolerance", 0.0, "dense", True],
+            ["tolerance", 0.2, "dense", False],
+            ["tolerance", 0.4, "Tucker τ 0.4", True],
+            ["tolerance", 0.6, "Tucker τ 0.4", False],
+        ]  # and no row at 0.999, which cannot be met
+
+    def test_sizes_fall(self, table: pd.DataFrame) -> None:
+        budgets = table[table["by"] == "compression"]
+        for column in ("parameters", "conv_parameters", "multiply_adds", "file_bytes"):
+            assert budgets[column].is_monotonic_decreasing, column
+        assert budgets["conv_compression"].is_monotonic_increasing
+        assert (budgets["conv_compression"] >= budgets["setting"] - 1e-9).all()
+
+    def test_a_row_is_what_the_network_is(
+        self, table: pd.DataFrame, networks: dict[Contender, nn.Module], data: ImageData
+    ) -> None:
+        by_label = {contender.label: network for contender, network in networks.items()}
+        for row in table.itertuples():
+            policy = Budget(row.setting) if row.by == "compression" else Tolerance(row.setting)
+            model = by_label[row.source] if row.trained else cut(by_label[row.source], policy)
+            counts = count_parameters(model)
+            assert (row.parameters, row.conv_parameters) == (counts.total_stored, counts.conv_stored)
+            assert (row.compression, row.conv_compression) == (counts.compression, counts.conv_compression)
+            assert row.file_bytes == checkpoint_bytes(model)
+            assert row.test_accuracy == evaluate(model, data).accuracy
+
+    def test_times_are_there(self, table: pd.DataFrame) -> None:
+        assert (table[["latency_1_ms", "latency_128_ms"]] > 0).all(axis=None)
+
+    def test_columns_are_those_of_a_size(self, table: pd.DataFrame) -> None:
+        assert list(table) == list(Size.__dataclass_fields__)
+
+    def test_below_all_that_was_trained(self, networks: dict[Contender, nn.Module], data: ImageData) -> None:
+        tucker = {c: n for c, n in networks.items() if c.label == "Tucker 90 %"}
+        table = retruncations(tucker, data, {"compression": [0, 0.5, 0.9], "tolerance": [0.5]})
+        assert table["setting"].tolist() == [0.9]
+
+    def test_settings_by_default_are_in_order_and_end_at_the_full_network(self) -> None:
+        for values in SETTINGS.values():
+            assert values[0] == 0
+            assert values == sorted(set(values))

@@ -1,0 +1,177 @@
+"""The table behind the slider: what is found in it, and what is said of one that is not one."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from made_up import dense
+
+from tuckerlab.errors import DataError
+from tuckerlab.record import Records
+from tuckerlab.sizes import FILE, Size, Sizes, recorded_sizes, yearly_cost
+
+FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 1.0, 32.0)
+
+
+def row(by: str, setting: float, kept: int, accuracy: float, **changes: Any) -> Size:
+    sizes = {"parameters": kept + 200, "conv_parameters": kept, "conv_compression": 1 - kept / 1000}
+    told = {"by": by, "setting": setting, "source": "dense", "trained": False, "test_accuracy": accuracy}
+    return replace(FULL, **(told | sizes | changes))
+
+
+ROWS = (
+    row("compression", 0.9, 100, 0.96),
+    FULL,
+    row("compression", 0.5, 500, 0.98),
+    row("compression", 0.7, 300, 0.97),
+    row("tolerance", 0.0, 1000, 0.98),
+    row("tolerance", 0.2, 450, 0.975),
+    row("tolerance", 0.4, 120, 0.95),
+)
+
+
+def frame(*rows: Size, **origin: Any) -> pd.DataFrame:
+    return pd.DataFrame([asdict(one) for one in rows]).assign(**origin)
+
+
+@pytest.fixture
+def sizes() -> Sizes:
+    return Sizes.of(frame(*ROWS, device="a machine", cores=2), "digits", "vgg_small")
+
+
+def test_a_table_is_what_was_put_in(sizes: Sizes) -> None:
+    assert sizes.rows == ROWS
+    assert (sizes.dataset, sizes.model, sizes.origin) == ("digits", "vgg_small", {"device": "a machine", "cores": 2})
+    assert sizes.full == FULL
+
+
+def test_a_series_goes_down_from_the_full_network(sizes: Sizes) -> None:
+    assert [size.setting for size in sizes.series("compression")] == [0.0, 0.5, 0.7, 0.9]
+    assert [size.setting for size in sizes.series("tolerance")] == [0.0, 0.2, 0.4]
+    assert sizes.series("colour") == ()
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"), [(-1, 0), (0, 0), (0.24, 0), (0.26, 0.5), (0.7, 0.7), (0.81, 0.9), (7, 0.9)]
+)
+def test_at_is_the_nearest(sizes: Sizes, setting: float, found: float) -> None:
+    assert sizes.at("compression", setting).setting == found
+    assert sizes.at("tolerance", 0.31).setting == 0.4
+
+
+def test_like_stores_most_nearly_as_much(sizes: Sizes) -> None:
+    pairs = {0.0: 0.0, 0.5: 0.2, 0.7: 0.2, 0.9: 0.4}
+    assert {at: sizes.like(sizes.at("compression", at), "tolerance").setting for at in pairs} == pairs
+    assert sizes.like(sizes.at("tolerance", 0.4), "compression").setting == 0.9
+
+
+@pytest.mark.parametrize(
+    ("points", "found"), [(0, 0.5), (0.99, 0.5), (1, 0.7), (1.9, 0.7), (2, 0.9), (100, 0.9), (-1, 0)]
+)
+def test_the_smallest_that_loses_at_most(sizes: Sizes, points: float, found: float) -> None:
+    assert sizes.smallest_within("compression", points).setting == found
+
+
+def test_the_smallest_is_at_worst_the_full_network() -> None:
+    worse = Sizes.of(frame(FULL, row("tolerance", 0.4, 120, 0.95)), "digits", "vgg_small")
+    assert worse.smallest_within("tolerance", 1) == FULL
+
+
+@pytest.mark.parametrize("column", list(Size.__dataclass_fields__))
+def test_a_column_is_missing(column: str) -> None:
+    with pytest.raises(DataError, match=f"the column {column} is missing"):
+        Sizes.of(frame(*ROWS).drop(columns=column), "digits", "vgg_small")
+
+
+@pytest.mark.parametrize("rows", [ROWS[2:4], ROWS[:1]])
+def test_no_full_network(rows: tuple[Size, ...]) -> None:
+    with pytest.raises(DataError, match="full network"):
+        Sizes.of(frame(*rows), "digits", "vgg_small")
+
+
+def test_an_empty_table() -> None:
+    with pytest.raises(DataError, match="full network"):
+        Sizes.of(frame(*ROWS).iloc[:0], "digits", "vgg_small")
+
+
+class TestFolder:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        dense(model="vgg_small").save(tmp_path)
+        frame(*ROWS, device="a machine").to_parquet(tmp_path / FILE)
+        return tmp_path
+
+    def test_load(self, folder: Path) -> None:
+        sizes = Sizes.load(folder)
+        assert (sizes.rows, sizes.dataset, sizes.model) == (ROWS, "digits", "vgg_small")
+
+    @pytest.mark.parametrize("file", [FILE, "runs.parquet"])
+    def test_a_file_is_missing(self, folder: Path, file: str) -> None:
+        (folder / file).unlink()
+        refused(folder, "no table of sizes there")
+
+    @pytest.mark.parametrize("file", [FILE, "runs.parquet"])
+    def test_a_file_is_broken(self, folder: Path, file: str) -> None:
+        (folder / file).write_bytes(b"PAR1 no more")
+        refused(folder, "no table of sizes there")
+
+    def test_a_record_without_runs(self, folder: Path) -> None:
+        Records().save(folder)
+        refused(folder, "no table of sizes there")
+
+    def test_a_folder_is_missing(self, tmp_path: Path) -> None:
+        refused(tmp_path / "no such", "no table of sizes there")
+
+    def test_a_table_of_something_else(self, folder: Path) -> None:
+        pd.DataFrame({"a": [1]}).to_parquet(folder / FILE)
+        refused(folder, "the column by is missing")
+
+
+def refused(folder: Path, why: str) -> None:
+    with pytest.raises(DataError, match=why) as caught:
+        Sizes.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+class TestRecorded:
+    @pytest.mark.parametrize("name", recorded_sizes())
+    def test_is_whole(self, name: str) -> None:
+        sizes = Sizes.recorded(name)
+        assert {"device", "cores", "date", "commit", "torch"} <= set(sizes.origin)
+        for by in ("compression", "tolerance"):
+            series = sizes.series(by)
+            assert series[0].setting == 0
+            assert len({size.setting for size in series}) == len(series) > 10
+            assert sum(size.trained for size in series) >= 1
+            assert all(0 <= size.test_accuracy <= 1 and size.latency_1_ms > 0 for size in series)
+        kept = [size.conv_parameters for size in sizes.series("compression")]
+        assert kept == sorted(kept, reverse=True)
+
+    def test_there_are_some(self) -> None:
+        assert "slider-digits-vgg_small" in recorded_sizes()
+        assert "headline-cpu" not in recorded_sizes()
+
+    def test_the_beginning_of_a_name_is_enough(self) -> None:
+        assert Sizes.recorded("slider-digits") == Sizes.recorded("slider-digits-vgg_small")
+
+    @pytest.mark.parametrize("name", ["nonsense", "headline-cpu", "s"])
+    def test_no_such_table(self, name: str) -> None:
+        with pytest.raises(DataError):
+            Sizes.recorded(name)
+
+
+class TestCost:
+    def test_of_a_year(self) -> None:
+        # a million batches of 128 a day, 32 ms each: 32 000 s a day, 365 days, 3600 s an hour
+        assert yearly_cost(FULL, 128e6, 0.5) == pytest.approx(365 * 32_000 / 3600 * 0.5)
+
+    def test_is_in_proportion(self) -> None:
+        once = yearly_cost(FULL, 1e6, 0.1)
+        assert yearly_cost(FULL, 2e6, 0.3) == pytest.approx(6 * once)
+        assert yearly_cost(replace(FULL, latency_128_ms=16.0), 1e6, 0.1) == pytest.approx(once / 2)
+        assert yearly_cost(replace(FULL, latency_1_ms=99.0), 1e6, 0.1) == once
+
+    def test_of_nothing(self) -> None:
+        assert yearly_cost(FULL, 0, 0.1) == yearly_cost(FULL, 1e6, 0) == 0
