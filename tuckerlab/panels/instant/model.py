@@ -77,8 +77,7 @@ class InstantModel(PanelModel):
     def _load(self, proposal: dict[str, Any]) -> str:
         with self.reporting():
             self.sizes = Sizes.recorded(proposal["value"])
-            return str(proposal["value"])
-        return self.source
+        return self.source if self.problem else str(proposal["value"])
 
     @traitlets.observe("sizes")
     def _begin(self, change: dict[str, object]) -> None:

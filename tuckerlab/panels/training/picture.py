@@ -53,7 +53,7 @@ class TrainingPicture:
         self.size.set_yticks([1, 2, 5, 10, 20, 50, 100])
         self.size.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         self.loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        self.loss.set_ylim(0.01, 10)
+        self.loss.set_ylim(0.001, 10)
         shades = colours(self.traces, {name for name, trace in self.traces.items() if trace.method == "dense"})
         self.lines = {
             name: [axes.plot([], [], color=colour, linewidth=2, **_ends(axes is self.accuracy))[0]
@@ -84,7 +84,7 @@ class TrainingPicture:
         losses = losses[np.isfinite(losses) & (losses > 0)]
         if len(losses):
             low, high = np.floor(np.log10(losses.min())), np.ceil(np.log10(losses.max()))
-            self.loss.set_ylim(10.0 ** min(low, -2), 10.0 ** max(high, 1))
+            self.loss.set_ylim(10.0 ** min(low, -3), 10.0 ** max(high, 1))
         ends = [line.get_ydata()[-1] for _, line, _ in self.lines.values() if len(line.get_ydata())]
         if ends:
             self.accuracy.set_ylim(max(floor for floor in FLOORS if floor <= max(0, min(ends) - 4)), 100.5)
