@@ -21,6 +21,7 @@ FLOORS = [
         "measure",
         "memory",
         "models",
+        "openmp",
         "provenance",
         "recipe",
     }

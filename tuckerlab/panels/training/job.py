@@ -19,6 +19,7 @@ from tuckerlab.arena import Arena, suited
 from tuckerlab.contender import Contender
 from tuckerlab.contest import facts, measurements
 from tuckerlab.datasets import load_data
+from tuckerlab.openmp import release_workers
 from tuckerlab.panels.training.trace import Trace
 from tuckerlab.proof import default_model, recipe_for
 from tuckerlab.ranks import RankPolicy
@@ -81,7 +82,8 @@ class Job(Callback):
         self._thread = threading.Thread(target=self._work, name="tuckerlab training", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Begins. The cores are for the job: the calling thread lets go of its share."""
+        release_workers()
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> None:

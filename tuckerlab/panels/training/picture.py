@@ -25,7 +25,9 @@ from tuckerlab.texts import text
 
 POINTS = 160  # of a curve
 COLUMNS = 80  # of the rank map
-FLOORS = (0, 50, 80, 90)  # where the axis of accuracies may begin
+RIGHT = (0, 50, 80, 90, 95, 98, 99, 99.5)  # ticks of the accuracy, whose axis shows small errors as well as large ones
+LEAST_ERROR = 0.3  # per cent; a network that is always right is drawn here
+LONGEST_NAME = 14  # of a layer, beside the map
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -39,16 +41,18 @@ class TrainingPicture:
     def __init__(self, traces: Mapping[str, Trace]) -> None:
         self.traces = dict(traces)
         figure = Picture(figsize=(10.6, 6.0))
-        (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2)
+        figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+        margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
+        (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
         epochs = max((trace.epochs for trace in traces.values()), default=1)
         for axes, key in ((self.loss, "loss"), (self.accuracy, "accuracy"), (self.size, "size")):
             styled(axes, x=text("training.axis.epoch"), y="", title=text(f"training.axis.{key}"))
             axes.set_xlim(0, epochs)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        for axes in (self.loss, self.size):
             axes.set_yscale("log")
             axes.yaxis.set_minor_locator(NullLocator())
-        self.accuracy.set_ylim(0, 101)
+        self.accuracy.set_ylim(100, LEAST_ERROR)
+        self.accuracy.set_yticks([100 - right for right in RIGHT], [f"{right:g}" for right in RIGHT])
         self.size.set_ylim(0.9, 140)
         self.size.set_yticks([1, 2, 5, 10, 20, 50, 100])
         self.size.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -63,7 +67,7 @@ class TrainingPicture:
         self.ranked = next((t for t in reversed(self.traces.values()) if t.method == "tucker"), None)
         self.image = self._empty_map(self.map, epochs, list(self.ranked.looks[0].kept) if self.ranked else [])
         handles = [Line2D([], [], color=colour, linewidth=5, label=name) for name, colour in shades.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+        figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=TEXT, frameon=False)
         self.moving = MovingPicture(figure, [*(line for row in self.lines.values() for line in row), self.image])
 
     def png(self, *, exact: bool = False) -> bytes:
@@ -78,17 +82,13 @@ class TrainingPicture:
         return self.moving.png(exact=exact)
 
     def _adjust(self) -> bool:
-        """Fits the axes to the curves, in few large steps; whether anything changed."""
-        before = self.loss.get_ylim(), self.accuracy.get_ylim()
+        """Makes room for losses beyond the axis, a decade at a time; whether that was needed."""
         losses = np.concatenate([line.get_ydata() for line, *_ in self.lines.values()] or [np.empty(0)])
-        losses = losses[np.isfinite(losses) & (losses > 0)]
+        losses = np.log10(losses[np.isfinite(losses) & (losses > 0)])
+        before = self.loss.get_ylim()
         if len(losses):
-            low, high = np.floor(np.log10(losses.min())), np.ceil(np.log10(losses.max()))
-            self.loss.set_ylim(10.0 ** min(low, -3), 10.0 ** max(high, 1))
-        ends = [line.get_ydata()[-1] for _, line, _ in self.lines.values() if len(line.get_ydata())]
-        if ends:
-            self.accuracy.set_ylim(max(floor for floor in FLOORS if floor <= max(0, min(ends) - 4)), 100.5)
-        return before != (self.loss.get_ylim(), self.accuracy.get_ylim())
+            self.loss.set_ylim(10.0 ** min(-3, np.floor(losses.min())), 10.0 ** max(1, np.ceil(losses.max())))
+        return bool(before != self.loss.get_ylim())
 
     def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
         styled(axes, x=text("training.axis.epoch"), y="", title=text("training.axis.ranks"))
@@ -98,13 +98,23 @@ class TrainingPicture:
             extent=(0, epochs, rows, 0),
         )  # fmt: skip
         axes.set_xlim(0, epochs)
-        axes.set_yticks(np.arange(len(layers)) + 0.5, layers)
+        axes.set_yticks(np.arange(len(layers)) + 0.5, [_short(layer) for layer in layers])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
-        bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
+        place = axes.get_position()
+        bar = axes.figure.colorbar(image, cax=axes.figure.add_axes((0.945, place.y0, 0.012, place.height)))
         bar.ax.tick_params(labelsize=TEXT, color=QUIET)
         return image
+
+
+def _short(layer: str) -> str:
+    """The end of a long name: it says which layer it is.
+
+    >>> _short("conv1"), _short("features.10.residual.3")
+    ('conv1', '….10.residual.3')
+    """
+    return layer if len(layer) <= LONGEST_NAME else f"…{layer[-LONGEST_NAME:]}"
 
 
 def _ends(marked: bool) -> dict[str, object]:
@@ -112,14 +122,14 @@ def _ends(marked: bool) -> dict[str, object]:
 
 
 def _curves(trace: Trace) -> tuple[Curve, Curve, Curve]:
-    """Loss, accuracy in per cent and size in per cent of the dense one, each against the epoch."""
+    """Loss, error in per cent and size in per cent of the dense one, each against the epoch."""
     losses = _thinned(np.array(trace.losses[:], dtype=float).reshape(-1, 2))
     accuracies = np.array(trace.accuracies[:], dtype=float).reshape(-1, 2)
     sizes = np.array([(look.step, look.stored) for look in trace.looks[:]], dtype=float).reshape(-1, 2)
     scale = 1 / trace.steps_per_epoch
     return (
         (losses[:, 0] * scale, losses[:, 1]),
-        (accuracies[:, 0] * scale, 100 * accuracies[:, 1]),
+        (accuracies[:, 0] * scale, np.maximum(100 - 100 * accuracies[:, 1], LEAST_ERROR)),
         (sizes[:, 0] * scale, 100 * sizes[:, 1]),
     )
 
