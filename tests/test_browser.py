@@ -91,6 +91,9 @@ def test_a_slider_in_jupyterlab_moves_picture_and_numbers(lab: str, page: Page) 
     page.keyboard.press("End")
     expect(stored).not_to_have_text(f"{before:,.0f}")
     page.wait_for_function("b => parseFloat(document.querySelector('[role=status]').innerText) != b", arg=before)
+    expect(page.get_by_text("Not yet.")).to_be_visible()  # the exercise: one step back is the answer
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("That is it.")).to_be_visible()
     expect(page.locator("img.widget-image")).to_have_count(1)  # redrawn, not drawn beside
 
     page.get_by_label("Network").select_option("Defects on steel, small network")

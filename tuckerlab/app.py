@@ -41,7 +41,8 @@ LOOK_SECONDS = 30  # so often the server looks for such kernels
 # What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
 # from the net, and would wait for them behind a firewall.
 POLICY = (
-    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws: data:; "
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data:; "
     "frame-ancestors 'self'; form-action 'self'"
 )
 FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long

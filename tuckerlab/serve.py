@@ -93,7 +93,8 @@ def _free_port(wanted: int | None) -> int:
     """The port, if it can be had; without one, any that is free."""
     with socket.socket() as probe:
         try:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was left just now counts as free
+            if os.name != "nt":  # one that was left just now counts as free; on Windows one in use would, too
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((ADDRESS, wanted or 0))
         except OSError as error:
             raise TuckerlabError(

@@ -10,7 +10,6 @@ of a panel its picture stays (the `text/html` that each puts beside its widgets)
 """
 
 import datetime
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -66,7 +65,7 @@ def make_site(
         def work(part: Part) -> None:
             source = part.path
             if executing:
-                parameters = {"profile": profile, "out": os.path.relpath(runs, folder), "attended": False}
+                parameters = {"profile": profile, "out": str(runs.resolve()), "attended": False}
                 source, failure = _execute(part, Path(scratch), parameters)
                 failures.update({part.name: failure} if failure else {})
             notebooks.append(nbformat.read(source, as_version=4))  # type: ignore[no-untyped-call]

@@ -54,7 +54,10 @@ class _Picture(ipywidgets.Image):
 def picture_widget(png: bytes, description: str) -> ipywidgets.Image:
     """A picture; `description` is read out to those who do not see it."""
     return _Picture(
-        value=png, format="png", tooltip=description, layout=ipywidgets.Layout(max_width="100%", object_fit="contain")
+        value=png or BLANK,
+        format="png",
+        tooltip=description,
+        layout=ipywidgets.Layout(max_width="100%", object_fit="contain"),
     )
 
 

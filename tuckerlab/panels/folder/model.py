@@ -38,6 +38,7 @@ class FolderModel(PanelModel):
     total = traitlets.Int()
 
     def __init__(self, folder: str = "") -> None:
+        self._lock = threading.RLock()  # the thread that looks, and the one that types
         super().__init__()
         self._search = _Search("")
         self.folder = folder
@@ -75,10 +76,11 @@ class FolderModel(PanelModel):
     @traitlets.observe("folder")
     def _forget(self, change: dict[str, object]) -> None:
         """What was found in one folder says nothing about another."""
-        self.stop()
-        self._search = _Search("")
-        self.report, self.dataset, self.looking = None, "", False
-        self.problem, self.details = "", ""
+        with self._lock:
+            self.stop()
+            self._search = _Search("")
+            self.report, self.dataset, self.looking = None, "", False
+            self.problem, self.details = "", ""
 
     def _work(self, search: _Search) -> None:
         def progress(done: int, total: int) -> None:
@@ -90,11 +92,12 @@ class FolderModel(PanelModel):
             outcome = inspect_folder(search.name, on_progress=progress, stop=search.stop)
         except Exception as error:  # shown in the panel, by `reporting`
             outcome = error
-        if self._search is not search:
-            return
-        with self.reporting():
-            self.report = outcome if isinstance(outcome, FolderReport) else None
-            self.dataset = f"folder:{search.name}" if self.report is not None and self.report.ready else ""
-            if isinstance(outcome, Exception):
-                raise outcome
-        self.looking = False
+        with self._lock:  # another folder may be typed at any moment
+            if self._search is not search:
+                return
+            with self.reporting():
+                self.report = outcome if isinstance(outcome, FolderReport) else None
+                self.dataset = f"folder:{search.name}" if self.report is not None and self.report.ready else ""
+                if isinstance(outcome, Exception):
+                    raise outcome
+            self.looking = False

@@ -62,7 +62,7 @@ class InstantPicture:
         y = np.array([100 * size.test_accuracy for size in series])
         styled(axes, x=text("instant.axis.removed"), y=text("instant.axis.accuracy"))
         axes.set_xscale("log")
-        axes.set_xlim(105, max(0.7 * x.min(), 0.5))
+        axes.set_xlim(max(105, 1.05 * x.max()), max(0.7 * x.min(), 0.5))
         axes.set_xticks(
             [100 * (1 - tick) for tick in TICKS], [text("unit.whole_percent", value=100 * t) for t in TICKS]
         )

@@ -24,7 +24,7 @@ class InstantSlider(Panel):
 
     def __init__(self, sizes: str | Sizes = "slider-digits", *, exercise: float | None = None) -> None:
         self.model = InstantModel(sizes, exercise)
-        self._pictures: dict[tuple[int, str], InstantPicture] = {}
+        self._pictures: dict[tuple[str, str], InstantPicture] = {}
         self.source = labelled(ipywidgets.Dropdown, "instant.source", options=self._sources(), value=self.model.source)
         self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
         self.tolerance = labelled(ipywidgets.SelectionSlider, "instant.tolerance", options=[0], layout=SLIDER)
@@ -88,7 +88,7 @@ class InstantSlider(Panel):
     def _show(self) -> None:
         model, size, full = self.model, self.model.size, self.model.full
         costs = model.cost(full), model.cost(size)
-        points = 100 * (size.test_accuracy - full.test_accuracy)
+        points = round(100 * (size.test_accuracy - full.test_accuracy), 1)
         verdict = text("instant.same") if points >= 0 else text("unit.points", points=points)
         self.numbers.value = tiles([
             (text("instant.tile.accuracy"), text("unit.percent", value=100 * size.test_accuracy), verdict),
@@ -102,11 +102,18 @@ class InstantSlider(Panel):
              text("instant.saved" if costs[1] <= costs[0] else "instant.dearer", value=abs(costs[0] - costs[1]))),
         ])  # fmt: skip
         kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
-        set_line(self.sentence, escape(text(f"instant.is.{kind}", source=size.source)))
+        if kind == "cut" and size.conv_compression <= 0:
+            kind = "larger"
+        set_line(
+            self.sentence,
+            escape(
+                text(f"instant.is.{kind}", source=text("instant.full") if size.source == full.source else size.source)
+            ),
+        )
         if model.exercise is not None:
             found = text("instant.solved" if model.solved else "instant.not_yet")
             set_line(self.task, f"{escape(text('instant.exercise', points=model.exercise))} <b>{escape(found)}</b>")
-        key = id(model.sizes), model.by
+        key = model.source, model.by
         if key not in self._pictures:
             self._pictures[key] = InstantPicture(model.sizes, model.by)
         self.picture.value = self._pictures[key].png(size, costs)

@@ -27,6 +27,7 @@ class BringYourOwn(Panel):
         self.below = ipywidgets.VBox([heading(text("own.train")), self.training])
         self._epochs = settings.get("epochs")
         self.inspector.model.observe(lambda _: self._follow(), "dataset")
+        self.training.model.observe(lambda _: self._follow(), "state")
         self._follow()
         super().__init__([self.inspector, self.hint, self.below])
         if not attended:
@@ -53,11 +54,11 @@ class BringYourOwn(Panel):
         return text("own.check.right", share=share) if abs(percent - share) <= 1 else text("own.check.wrong")
 
     def _follow(self) -> None:
-        dataset = self.inspector.model.dataset
-        if dataset:
+        dataset, busy = self.inspector.model.dataset, self.training.model.state != "idle"
+        if dataset and not busy and dataset != self.training.model.dataset:
             self.training.model.dataset = dataset  # which sets the epochs that suit it
             self.training.model.epochs = self._epochs or self.training.model.epochs
-        self.below.layout.display = "" if dataset else "none"
+        self.below.layout.display = "" if dataset or busy else "none"
         set_line(self.hint, "" if dataset else text("own.not_yet"))
 
     def _press(self) -> None:

@@ -78,7 +78,9 @@ class Job(Callback):
         self._changing = threading.Lock()
         self._ranks: RankPolicy | None = None  # to be taken up after the next step
         self._changes: list[str] = []
-        self._began, self._paused = time.monotonic(), 0.0
+        self._begun = self._began = time.monotonic()  # the job, and the training
+        self._paused = 0.0
+        self._has_turn = False
         self._thread = threading.Thread(target=self._work, name="tuckerlab training", daemon=True)
 
     def start(self) -> None:
@@ -108,15 +110,33 @@ class Job(Callback):
         self._stop.set()
         self._go.set()
 
-    def change(self, ranks: RankPolicy) -> None:
+    def change(self, ranks: RankPolicy) -> bool:
         """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met.
 
-        Before the images are read nobody knows; then the job ends with that error before anything is trained.
+        Says whether it counts: not where the Tucker networks are trained already. Before the images are read nobody
+        knows what can be met; then the job ends with that error before anything is trained.
         """
         with self._changing:
             if self.arena is not None:
                 self.arena.check(ranks)
+            if self._turned_dense or self.phase in ("measuring", "done"):
+                return False
             self._ranks = ranks
+            return True
+
+    @property
+    def trains(self) -> bool:
+        """Whether a network is being trained: only then is there a step to hold after."""
+        return self.phase == "training"
+
+    @property
+    def seconds(self) -> float:
+        """Since the images were asked for, without pauses."""
+        return time.monotonic() - self._begun - self._paused
+
+    @property
+    def _turned_dense(self) -> bool:
+        return bool(self.traces) and self.traces[-1].method != "tucker"
 
     @property
     def progress(self) -> float:
@@ -132,12 +152,10 @@ class Job(Callback):
     # --- in the thread ---------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while not _TURN.acquire(timeout=0.1):
-            if self._stop.is_set():
-                self.phase = "done"
-                return
         try:
-            self.phase = "reading"
+            if not self._take_turn():
+                return
+            self.phase, self._begun = "reading", time.monotonic()
             arena = self.plan.arena()
             with self._changing:
                 self.arena = arena
@@ -147,8 +165,19 @@ class Job(Callback):
         except Exception as error:
             self.error = error
         finally:
-            _TURN.release()
+            self._give_turn()
             self.phase = "done"
+
+    def _take_turn(self) -> bool:
+        """Waits for other jobs; False if this one is stopped meanwhile."""
+        while not self._has_turn and not self._stop.is_set():
+            self._has_turn = _TURN.acquire(timeout=0.1)
+        return self._has_turn
+
+    def _give_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            _TURN.release()
 
     def _train_all(self, arena: Arena) -> None:
         runs: dict[Contender, Run] = {}
@@ -175,16 +204,20 @@ class Job(Callback):
 
     def on_step(self, run: Run) -> None:
         """Takes up other ranks, and holds where a pause was asked for."""
-        trace, ranks = self.traces[-1], self._ranks
+        trace, ranks = self.traces[-1], None
         trace.step(run)
-        if ranks is not None and trace.method == "tucker":
-            self._ranks = None
+        if trace.method == "tucker":
+            with self._changing:
+                ranks, self._ranks = self._ranks, None
+        if ranks is not None:
             run.optimizer.ranks = ranks.over(run.total_steps)
             trace.label = f"{trace.label} → {Contender.tucker(ranks).label.removeprefix('Tucker ')}"
             self._changes.append(f"step {run.step}: {ranks!r}")
         if not self._go.is_set():
             held = time.monotonic()
+            self._give_turn()  # a job that is paused, and perhaps forgotten, keeps no other from its work
             self._go.wait()
+            self._take_turn()
             self._paused += time.monotonic() - held
 
     def on_epoch(self, run: Run) -> None:

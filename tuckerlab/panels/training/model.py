@@ -7,28 +7,22 @@
 ('idle', ['Tucker 90 %'])
 """
 
-import re
-import shutil
 import threading
-import time
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 import traitlets
 
-from tuckerlab import checkpoint as checkpoints
 from tuckerlab.budget import Budget
 from tuckerlab.contender import Contender
 from tuckerlab.errors import DataError
 from tuckerlab.finding import finding
 from tuckerlab.models import MODELS
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.panels.training.job import Job, Plan, Result
+from tuckerlab.panels.training.job import Job, Plan
+from tuckerlab.panels.training.runs import Kept, numbers, records_of, save
 from tuckerlab.panels.training.trace import Trace
-from tuckerlab.plots import save_figures
 from tuckerlab.proof import recipe_for
 from tuckerlab.ranks import RankPolicy, Tolerance
 from tuckerlab.record import Records
@@ -36,20 +30,6 @@ from tuckerlab.texts import text
 
 REFRESH = 0.4  # seconds between two looks at a job
 MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A run that has ended, under a name that no other has."""
-
-    name: str
-    trace: Trace
-    result: Result
-
-    @property
-    def facts(self) -> Any:
-        """The row of the record."""
-        return self.result.records.runs.iloc[0]
 
 
 class TrainingModel(PanelModel):
@@ -79,6 +59,7 @@ class TrainingModel(PanelModel):
         self.job: Job | None = None
         self._live: Job | None = None  # while its runs are not among the kept ones
         self._driver: threading.Thread | None = None
+        self.steered = False  # whether the last change counts for the job at work
         self._lock = threading.RLock()  # who watches a trait may press a button at once
         if "dataset" in settings:
             settings = {"epochs": recipe_for(settings["dataset"]).epochs} | settings
@@ -106,43 +87,25 @@ class TrainingModel(PanelModel):
         return drawn
 
     @property
+    def picked(self) -> list[Kept]:
+        """The shown runs."""
+        return [run for run in self.kept if run.name in self.shown]
+
+    @property
     def records(self) -> Records:
         """The record of the shown runs, each under its name."""
-        parts = []
-        for run in self.kept:
-            if run.name in self.shown:
-                part = run.result.records
-                name = part.runs["run"] + run.name.removeprefix(str(run.facts["label"]))
-                frames = [f.assign(run=name.iloc[0]) for f in (part.runs, part.epochs, part.ranks)]
-                parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
-        return Records.concat(parts)
+        return records_of(self.picked)
 
     @property
     def finding(self) -> str:
-        """The result of the shown runs in one line, where there is a comparison."""
-        return finding(self.records)
+        """The result of the shown runs in one line, where they were trained alike and there is a comparison."""
+        alike = all(run.conditions == self.picked[0].conditions for run in self.picked)
+        return finding(self.records) if alike else ""
 
     @property
     def numbers(self) -> dict[str, float]:
         """Accuracies and sizes of the last job's runs, by method."""
-        found: dict[str, float] = {}
-        for run in self.kept:
-            method = str(run.facts["method"])
-            found |= {f"{method}_accuracy": float(run.facts["test_accuracy"])}
-            found |= {f"{method}_parameters": float(run.facts["parameters"])}
-            if method == "tucker":
-                found["removed"] = float(run.facts["conv_compression"])
-        return found
-
-    def difference(self, *removed: float) -> tuple[Kept, Kept] | float:
-        """The last Tucker runs at two shares of removed weights, or the first share that none has come to."""
-        found = []
-        for share in removed:
-            near = [run for run in self.kept if run.facts["method"] == "tucker" and _near(run, share)]
-            if not near:
-                return share
-            found.append(near[-1])
-        return found[0], found[1]
+        return numbers(self.kept)
 
     # --- the buttons ---------------------------------------------------------------------------------------------
 
@@ -165,7 +128,7 @@ class TrainingModel(PanelModel):
     def pause(self) -> None:
         """Holds a job, or lets it go on."""
         with self._lock:
-            if self.job is None or self.state not in ("running", "paused"):
+            if self.job is None or not (self.state == "paused" or (self.state == "running" and self.job.trains)):
                 return
             if self.state == "running":
                 self.job.pause()
@@ -191,24 +154,14 @@ class TrainingModel(PanelModel):
         """Writes the shown runs into a new folder below `out`: record, networks, pictures."""
         if not self.shown:
             raise DataError(text("training.nothing_to_save"))
-        folder = Path(self.out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
-        try:
-            for run in self.kept:
-                if run.name in self.shown:
-                    slug = "-".join(re.findall(r"[\w.]+", run.name.lower()))
-                    checkpoints.save(folder / f"{slug}.safetensors", run.result.model)
-            save_figures(self.records, folder)
-            self.records.save(folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)  # the folder is there whole or not at all
-            raise
-        return folder
+        return save(self.picked, self.out)
 
     @traitlets.observe("compression", "tolerance", "by")
     def _change(self, _: object) -> None:
+        self.steered = False
         if self.job is not None and self.state in ("running", "paused"):
             with self.reporting():
-                self.job.change(self.policy)
+                self.steered = self.job.change(self.policy)
 
     def _suit(self, _: object) -> None:
         """Another data set is learned in another time."""
@@ -217,7 +170,6 @@ class TrainingModel(PanelModel):
     # --- beside the job, in a thread of its own ------------------------------------------------------------------
 
     def _drive(self, job: Job) -> None:
-        began = time.monotonic()
         with self.reporting():  # a picture that cannot be drawn does not end the training
             while job.alive:
                 job.wait(REFRESH)
@@ -225,7 +177,8 @@ class TrainingModel(PanelModel):
         job.wait()
         with self._lock:
             stopped = self.state == "stopping"
-            runs = [Kept(self._free(t.label), t, result) for t, result in zip(job.traces, job.results, strict=False)]
+            pairs = zip(job.traces, job.results, strict=False)
+            runs = [Kept(self._free(trace.label), job.plan, trace, result) for trace, result in pairs]
             ending = ("stopped" if job.results else "stopped_early") if stopped else "done"
             if job.error is not None:
                 ending = "idle"
@@ -234,7 +187,7 @@ class TrainingModel(PanelModel):
             self._live = None
             self._set("kept", (*self.kept, *runs))
             self._set("shown", (*self.shown, *(run.name for run in runs)))
-            self._set("said", text(f"training.state.{ending}", seconds=time.monotonic() - began))
+            self._set("said", text(f"training.state.{ending}", seconds=job.seconds))
             self._set("progress", 0.0 if ending == "idle" else self.progress)
             self._set("state", "idle")
             self._set("seen", self.seen + 1)
@@ -251,7 +204,7 @@ class TrainingModel(PanelModel):
 
     def _saying(self, job: Job) -> str:
         if self.state == "stopping":
-            return text("training.state.stopping")
+            return text("training.state.stopping" if job.phase != "measuring" else "training.state.measuring")
         if job.phase == "done":
             return self.said
         if job.phase != "training" or not job.traces:
@@ -267,10 +220,6 @@ class TrainingModel(PanelModel):
             number += 1
             name = f"{label} ({number})"
         return name
-
-
-def _near(run: Kept, share: float) -> bool:
-    return bool(abs(run.facts["conv_compression"] - share) < 0.015)
 
 
 def _left(seconds: float | None) -> str:

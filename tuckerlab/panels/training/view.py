@@ -11,8 +11,9 @@ from IPython.display import Markdown
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS
 from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
-from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, Kept, TrainingModel
+from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, TrainingModel
 from tuckerlab.panels.training.picture import TrainingPicture
+from tuckerlab.panels.training.runs import Kept, difference
 from tuckerlab.summarize import summary
 from tuckerlab.texts import text
 
@@ -94,7 +95,7 @@ class TrainingPanel(Panel):
 
     def exercise(self, large: float, small: float) -> Any:
         """What the step from one size to another costs, once both have been trained."""
-        found = self.model.difference(large, small)
+        found = difference(self.model.kept, large, small)
         if isinstance(found, float):
             return _said(text("training.exercise.not_yet", removed=100 * found))
         before, after = (100 * run.facts["test_accuracy"] for run in found)
@@ -122,7 +123,8 @@ class TrainingPanel(Panel):
 
     def _steered(self, _: object) -> None:
         if self.model.state in ("running", "paused"):
-            set_line(self.hint, "" if self.model.problem else escape(text("training.changed")))
+            said = text("training.changed" if self.model.steered else "training.changed_later")
+            set_line(self.hint, "" if self.model.problem else escape(said))
 
     def _draw(self) -> None:
         """The picture and the numbers; called from the thread beside the job, and by the list of runs."""
