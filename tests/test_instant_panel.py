@@ -173,6 +173,12 @@ class TestModel:
         assert model.source == "one"
 
 
+def near(one: bytes, other: bytes) -> bool:
+    """Whether two pictures show the same."""
+    pixels = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=float) for png in (one, other)]
+    return pixels[0].shape == pixels[1].shape and float(abs(pixels[0] - pixels[1]).mean()) < 0.5
+
+
 class TestPanel:
     @pytest.mark.parametrize("name", recorded_sizes())
     def test_every_setting(self, name: str) -> None:
@@ -187,8 +193,10 @@ class TestPanel:
                 assert (size.by, size.setting) == (by, value)
                 assert ("◆" in label) == size.trained
                 assert text("unit.percent", value=100 * size.test_accuracy) in said(panel.numbers)
-                kind = "full" if value == 0 else "trained" if size.trained else "cut"
-                assert said(panel.sentence) == text(f"instant.is.{kind}", source=size.source)
+                cut = "larger" if size.conv_compression <= 0 else "cut"
+                kind = "full" if value == 0 else "trained" if size.trained else cut
+                source = text("instant.full") if size.source == "dense" else size.source
+                assert said(panel.sentence) == text(f"instant.is.{kind}", source=source)
                 seen.add(panel.picture.value)
         assert panel.model.problem == ""
         assert len(seen) > 30  # pictures
@@ -296,7 +304,7 @@ class TestPanel:
             assert panel.compression.value == panel.model.compression == panel.model.size.setting
             alone = InstantSlider(sizes)
             assert panel.numbers.value == alone.numbers.value
-            assert panel.picture.value == alone.picture.value
+            assert near(panel.picture.value, alone.picture.value)  # but for colours: those of each one's first picture
             panel.compression.index = 1
             assert panel.model.size == sizes.series("compression")[1]
 

@@ -125,9 +125,9 @@ class Job(Callback):
             return True
 
     @property
-    def trains(self) -> bool:
-        """Whether a network is being trained: only then is there a step to hold after."""
-        return self.phase == "training"
+    def can_pause(self) -> bool:
+        """Whether there is a step ahead to hold after."""
+        return self.phase not in ("measuring", "done")
 
     @property
     def seconds(self) -> float:

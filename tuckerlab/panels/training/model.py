@@ -128,7 +128,7 @@ class TrainingModel(PanelModel):
     def pause(self) -> None:
         """Holds a job, or lets it go on."""
         with self._lock:
-            if self.job is None or not (self.state == "paused" or (self.state == "running" and self.job.trains)):
+            if self.job is None or not (self.state == "paused" or (self.state == "running" and self.job.can_pause)):
                 return
             if self.state == "running":
                 self.job.pause()
