@@ -296,9 +296,8 @@ class TestPicture:
         picture = TrainingPicture({"a": self.trace("a", "tucker"), "dense": self.trace("dense", "dense")})
         picture.png()
         loss, accuracy, size = picture.lines["a"]
-              assert accuracy.get_xydata() == pytest.approx(
-            np.array([[1, 10], [2, 10], [3, 10], [4, 10]])
-        )  # errors, on an axis that says 90
+        # errors, on an axis that says 90
+        assert accuracy.get_xydata() == pytest.approx(np.array([[1, 10], [2, 10], [3, 10], [4, 10]]))
         assert loss.get_xdata()[-1] == 4
         assert set(size.get_ydata()) == {10}
         assert set(picture.lines["dense"][2].get_ydata()) == {100}

@@ -24,7 +24,7 @@ class InstantSlider(Panel):
 
     def __init__(self, sizes: str | Sizes = "slider-digits", *, exercise: float | None = None) -> None:
         self.model = InstantModel(sizes, exercise)
-        self._pictures: dict[tuple[str, str], InstantPicture] = {}
+        self._pictures: dict[str, tuple[Sizes, InstantPicture]] = {}
         self.source = labelled(ipywidgets.Dropdown, "instant.source", options=self._sources(), value=self.model.source)
         self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
         self.tolerance = labelled(ipywidgets.SelectionSlider, "instant.tolerance", options=[0], layout=SLIDER)
@@ -113,10 +113,9 @@ class InstantSlider(Panel):
         if model.exercise is not None:
             found = text("instant.solved" if model.solved else "instant.not_yet")
             set_line(self.task, f"{escape(text('instant.exercise', points=model.exercise))} <b>{escape(found)}</b>")
-        key = model.source, model.by
-        if key not in self._pictures:
-            self._pictures[key] = InstantPicture(model.sizes, model.by)
-        self.picture.value = self._pictures[key].png(size, costs)
+        if self._pictures.get(model.by, (None,))[0] is not model.sizes:
+            self._pictures[model.by] = model.sizes, InstantPicture(model.sizes, model.by)
+        self.picture.value = self._pictures[model.by][1].png(size, costs)
 
 
 def _times(factor: float) -> str:
