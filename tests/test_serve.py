@@ -65,7 +65,10 @@ class Served:
 
 def serve(folder: Path, *options: str) -> Served:
     command = [sys.executable, "-m", "tuckerlab.cli", "app", str(folder), "--no-browser", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which tests in the background ignore
+    )  # fmt: skip
     assert process.stdout is not None
     return Served(process, process.stdout.readline())
 

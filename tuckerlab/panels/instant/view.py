@@ -99,7 +99,7 @@ class InstantSlider(Panel):
             (text("instant.tile.latency"), text("unit.milliseconds", value=size.latency_1_ms),
              text("instant.of_full", share=100 * size.latency_1_ms / full.latency_1_ms)),
             (text("instant.tile.cost"), text("unit.money", value=costs[1]),
-             text("instant.saved" if costs[1] <= costs[0] else "instant.dearer", value=abs(costs[0] - costs[1]))),
+             _saved(costs[0] - costs[1])),
         ])  # fmt: skip
         kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
         if kind == "cut" and size.conv_compression <= 0:
@@ -119,7 +119,15 @@ class InstantSlider(Panel):
 
 
 def _times(factor: float) -> str:
+    if round(factor, 1) == 1:
+        return text("instant.of_full", share=100 / factor)
     return text("instant.times_fewer", times=factor) if factor > 1 else text("instant.times_more", times=1 / factor)
+
+
+def _saved(value: float) -> str:
+    if round(value, 2) == 0:
+        return text("instant.as_dear")
+    return text("instant.saved" if value > 0 else "instant.dearer", value=abs(value))
 
 
 def _source_name(name: str) -> str:
