@@ -154,6 +154,23 @@ def test_the_app_shows_panels_and_no_code(app: str, page: Page) -> None:
     expect(page.get_by_text("This is the full network")).to_be_visible()
 
 
+def test_training_in_the_app_is_seen_and_stopped(app: str, page: Page) -> None:
+    page.goto(app)
+    page.get_by_role("link", name=re.compile("Train with a slider")).click()
+    button(page, "Train").wait_for()
+    page.get_by_label("Passes over the images").fill("200")
+    page.keyboard.press("Tab")
+    button(page, "Train").click()
+    page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 200")).wait_for()
+    for _ in range(2):
+        seen = picture(page)
+        page.wait_for_function("s => document.querySelector('img.widget-image').src != s", arg=seen)
+    button(page, "Stop").click()
+    expect(page.get_by_text("Stopped. What was learned so far is kept.")).to_be_visible()
+    page.reload()  # a new kernel, and no broken widget
+    expect(button(page, "Train")).to_be_enabled()
+
+
 def button(page: Page, name: str) -> Locator:
     """A button of a panel, in sight or not: what is far from sight has no role in JupyterLab."""
     return page.locator("button.jupyter-button").filter(has_text=re.compile(f"^{name}$"))

@@ -184,10 +184,10 @@ class TrainingModel(PanelModel):
                 ending = "idle"
                 with self.reporting():
                     raise job.error
+            self._set("said", text(f"training.state.{ending}", seconds=job.seconds))
             self._live = None
             self._set("kept", (*self.kept, *runs))
             self._set("shown", (*self.shown, *(run.name for run in runs)))
-            self._set("said", text(f"training.state.{ending}", seconds=job.seconds))
             self._set("progress", 0.0 if ending == "idle" else self.progress)
             self._set("state", "idle")
             self._set("seen", self.seen + 1)
