@@ -31,7 +31,7 @@ PLAIN = """
 import sys
 sys.modules["tuckerlab"] = None  # so that importing it fails
 import torch
-model = torch.load(sys.argv[1], weights_only=False)
+model = torch.load(sys.argv[1], weights_only=False)  # a whole module, written by this test
 print(tuple(model(torch.zeros(2, 1, 8, 8)).shape), sum(p.numel() for p in model.parameters()))
 """
 

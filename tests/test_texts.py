@@ -42,7 +42,7 @@ def asked(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
     """Line, function and pattern of each key that is given to a function of texts, or to one that passes it on."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            place = {"text": 0, "has_text": 0, "labelled": 1, "_button": 0, "_slider": 0}.get(node.func.id)
+            place = {"text": 0, "has_text": 0, "labelled": 1, "button": 0, "_slider": 0}.get(node.func.id)
             if place is not None and len(node.args) > place:
                 for one in patterns(node.args[place]):
                     yield node.lineno, node.func.id, one

@@ -33,7 +33,10 @@ from tuckerlab.ranks import RankPolicy, Spectrum, Tolerance
 from tuckerlab.tensor import left_singular, unfold
 from tuckerlab.weight import TuckerLayer
 
-POLICIES: dict[str, type[RankPolicy]] = {"compression": Budget, "tolerance": Tolerance}
+POLICIES: dict[str, tuple[type[RankPolicy], str]] = {  # each with the name of its setting
+    "compression": (Budget, "compression"),
+    "tolerance": (Tolerance, "tau"),
+}
 SETTINGS = {
     "compression": [*np.arange(0, 50, 10) / 100, *np.arange(50, 90, 2) / 100, *np.arange(90, 100) / 100],
     "tolerance": [*np.arange(0, 81, 2) / 100],
@@ -91,7 +94,7 @@ def retruncations(
             continue
         network, is_trained = networks[trained[start]], abs(start - setting) < 1e-9
         try:
-            model = network if is_trained else cut(network, POLICIES[by](**{_argument(by): setting}))
+            model = network if is_trained else cut(network, _policy(by, setting))
         except RankError:
             continue
         counts, plain = count_parameters(model), to_plain(model)
@@ -111,12 +114,15 @@ def retruncations(
     return pd.DataFrame(rows)
 
 
-def _argument(by: str) -> str:
-    return {"compression": "compression", "tolerance": "tau"}[by]
+def _policy(by: str, setting: float) -> RankPolicy:
+    kind, name = POLICIES[by]
+    given: dict[str, Any] = {name: setting}
+    return kind(**given)
 
 
 def _trained_at(contender: Contender, by: str) -> float | None:
     """The setting a network was trained at; None where it is of another kind."""
     if contender.method == "dense":
         return 0.0
-    return getattr(contender.ranks, _argument(by)) if isinstance(contender.ranks, POLICIES[by]) else None
+    kind, name = POLICIES[by]
+    return getattr(contender.ranks, name) if isinstance(contender.ranks, kind) else None

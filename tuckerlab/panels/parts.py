@@ -6,7 +6,7 @@
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
 
@@ -125,6 +125,15 @@ def labelled(kind: type[ipywidgets.Widget], key: str, **options: Any) -> Any:
     """A widget whose label and hint are the messages `key` and, where there is one, `key.hint`."""
     hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
     return kind(description=text(key), style=LABELLED, **hint, **options)
+
+
+def button(key: str, action: Callable[[], object] | None = None, **options: Any) -> ipywidgets.Button:
+    """A button as wide as its word, which is the message `key`; pressed, it calls `action`."""
+    hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
+    made = ipywidgets.Button(description=text(key), layout=ipywidgets.Layout(width="auto"), **hint, **options)
+    if action is not None:
+        made.on_click(lambda _: action())
+    return made
 
 
 def bind(model: traitlets.HasTraits, **widgets: ipywidgets.Widget) -> None:

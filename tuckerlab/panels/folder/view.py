@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import ipywidgets
 
@@ -13,8 +12,8 @@ from tuckerlab.moving import SCREEN_DPI
 from tuckerlab.panels.folder.model import FolderModel
 from tuckerlab.panels.folder.picture import ROWS, folder_picture
 from tuckerlab.panels.folder.words import advice, said
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
-from tuckerlab.texts import has_text, text
+from tuckerlab.panels.parts import Panel, bind, button, labelled, line_widget, picture_widget, problem_widget, set_line
+from tuckerlab.texts import text
 
 LISTED = 200  # unreadable files, in the folded list
 BAR = {"width": "100%", "max_width": "46rem"}
@@ -36,9 +35,9 @@ class FolderInspector(Panel):
             ipywidgets.Text, "folder.folder", continuous_update=False, layout=BAR,
             placeholder=text("folder.placeholder", path=example or "~/Pictures/parts"),
         )  # fmt: skip
-        self.look = _button("folder.look", button_style="primary")
-        self.stop = _button("folder.stop")
-        self.example = _button("folder.example")
+        self.look = button("folder.look", button_style="primary")
+        self.stop = button("folder.stop")
+        self.example = button("folder.example")
         self.example.layout.display = "" if example else "none"
         self.progress = ipywidgets.IntProgress(min=0, layout=BAR)
         self.state, self.findings = line_widget(), ipywidgets.HTML()
@@ -85,11 +84,6 @@ class FolderInspector(Panel):
         rows = [text("folder.alt.row", name=name, train=count.train, test=count.test) for name, count in shown]
         self.picture.tooltip = text("folder.alt", rows=" ".join(rows))
         self.picture.value, self.picture.layout.display = buffer.getvalue(), ""
-
-
-def _button(key: str, **options: Any) -> ipywidgets.Button:
-    hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
-    return ipywidgets.Button(description=text(key), layout=ipywidgets.Layout(width="auto"), **hint, **options)
 
 
 def _state(model: FolderModel) -> str:

@@ -1,7 +1,6 @@
 """The training panel as widgets."""
 
 import threading
-from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -10,7 +9,17 @@ from IPython.display import Markdown
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.models import MODELS
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
+from tuckerlab.panels.parts import (
+    Panel,
+    bind,
+    button,
+    labelled,
+    line_widget,
+    picture_widget,
+    problem_widget,
+    set_line,
+    tiles,
+)
 from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, TrainingModel
 from tuckerlab.panels.training.picture import TrainingPicture
 from tuckerlab.panels.training.runs import Kept, difference
@@ -47,15 +56,15 @@ class TrainingPanel(Panel):
         self.device = labelled(ipywidgets.Dropdown, "training.device", options=list(devices))
         self.dense = labelled(ipywidgets.Checkbox, "training.dense", indent=False)
         self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense)
-        self.train = _button("training.train", "play", model.train, "primary")
-        self.pause = _button("training.pause", "pause", model.pause)
-        self.stop = _button("training.stop", "stop", model.stop, "warning")
+        self.train = button("training.train", model.train, icon="play", button_style="primary")
+        self.pause = button("training.pause", model.pause, icon="pause")
+        self.stop = button("training.stop", model.stop, icon="stop", button_style="warning")
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
         self.said, self.hint, self.numbers = line_widget(), line_widget(), ipywidgets.HTML()
         self.picture = picture_widget(b"", text("training.alt"))
         self.picture.layout.display = "none"
         self.finding, self.saved = line_widget(), line_widget()
-        self.save = _button("training.export", "save", self._save)
+        self.save = button("training.export", self._save, icon="save")
         self.runs, self.boxes = ipywidgets.VBox(), list[ipywidgets.Checkbox]()
         names = ["dataset", "network", "by", "compression", "tolerance", "epochs", "seed", "device", "dense"]
         bind(model, **{name: getattr(self, name) for name in names})
@@ -197,11 +206,3 @@ def _slider(key: str, value: float, least: float, most: float) -> Any:
         ipywidgets.FloatSlider, key, min=min(least, value), max=max(most, value), step=0.01, readout_format=".0%",
         continuous_update=False, layout=SLIDER,
     )  # fmt: skip
-
-
-def _button(key: str, icon: str, action: Callable[[], object], style: str = "") -> ipywidgets.Button:
-    button = ipywidgets.Button(
-        description=text(key), icon=icon, button_style=style, layout=ipywidgets.Layout(width="auto")
-    )
-    button.on_click(lambda _: action())
-    return button
