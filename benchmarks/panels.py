@@ -47,7 +47,7 @@ def sliders() -> dict[str, list[float]]:
 def training(runs: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of training alone and in the panel, in turn."""
     from tuckerlab import Budget, fit
-    from tuckerlab.contender import Contender
+    from tuckerlab.contender import Tucker
     from tuckerlab.panels import TrainingPanel
     from tuckerlab.panels.training import job
     from tuckerlab.panels.training.job import Plan
@@ -60,7 +60,7 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         found["panel"].append(time.perf_counter() - began)
         return run
 
-    contender = Contender.tucker(Budget(0.9))
+    contender = Tucker(Budget(0.9))
     arena = Plan((contender,), epochs=epochs).arena()
     job.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up

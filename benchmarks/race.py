@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 
 from tuckerlab import Budget, fit
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Contender, Dense, Tucker
 from tuckerlab.datasets import ImageData
 from tuckerlab.headline import RECIPES
 
@@ -34,10 +34,10 @@ def race(add: Add, data: ImageData, device: torch.device, width: float) -> None:
         add(f"race: training, {contender.label}, {epochs} epochs", found.seconds, "s")
         return found.test_accuracy, found.seconds
 
-    goal, dense_seconds = run(Contender("dense"), recipe.epochs)
+    goal, dense_seconds = run(Dense(), recipe.epochs)
     best = math.inf
     for epochs in [epochs for epochs in EPOCHS if epochs <= recipe.epochs]:
-        accuracy, seconds = run(Contender.tucker(Budget(0.95)), epochs)
+        accuracy, seconds = run(Tucker(Budget(0.95)), epochs)
         if accuracy >= goal:
             best = seconds
             break

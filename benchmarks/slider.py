@@ -18,7 +18,7 @@ import script
 from tuckerlab import Budget, Tolerance, load, load_data
 from tuckerlab.arena import Arena, suited
 from tuckerlab.atomic import atomic_path
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.contest import contest
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import DataError
@@ -41,9 +41,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
-    contenders = [Contender("dense")]
-    contenders += [Contender.tucker(Budget(rate)) for rate in COMPRESSIONS]
-    contenders += [Contender.tucker(Tolerance(tau)) for tau in TOLERANCES]
+    contenders = [Dense()]
+    contenders += [Tucker(Budget(rate)) for rate in COMPRESSIONS]
+    contenders += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
         recipe = suited(recipe_for(options.dataset), options.model, epochs=options.epochs)

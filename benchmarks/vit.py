@@ -13,7 +13,7 @@ import script
 
 from tuckerlab import Budget, load_data
 from tuckerlab.arena import Arena, digest, suited
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.contest import contest
 from tuckerlab.plots import save_figures
 from tuckerlab.proof import Proof, show
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     data = load_data(options.dataset, image_size=options.image_size)
-    contenders = [Contender("dense"), *(Contender.tucker(Budget(rate)) for rate in options.compression)]
+    contenders = [Dense(), *(Tucker(Budget(rate)) for rate in options.compression)]
     parts = []
     for seed in range(options.seeds):
         recipe = suited(RECIPE, "vit_small", epochs=options.epochs, seed=seed)

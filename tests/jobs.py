@@ -10,6 +10,7 @@ import ipywidgets
 import pytest
 import torch
 
+from tuckerlab import training
 from tuckerlab.panels.training import job as job_file, model as model_file
 from tuckerlab.panels.training.job import Job
 from tuckerlab.panels.training.model import TrainingModel
@@ -158,11 +159,11 @@ def paused(model: TrainingModel, gate: Gate) -> threading.Event:
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:
     """From then on `fit` raises; `after` runs that end well."""
-    fit, calls = job_file.fit, iter(range(1000))
+    fit, calls = training.fit, iter(range(1000))
 
     def failing(*args: Any, **options: Any) -> Run:
         if next(calls) >= after:
             raise error
         return fit(*args, **options)
 
-    monkeypatch.setattr(job_file, "fit", failing)
+    monkeypatch.setattr(training, "fit", failing)

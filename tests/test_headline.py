@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
-from tuckerlab import Budget, DataError, TuckerlabError, contest, headline, load_data, recorded, results, run_headline
+from tuckerlab import (
+    Budget,
+    DataError,
+    TuckerlabError,
+    contest,
+    headline,
+    load_data,
+    recorded,
+    results,
+    run_headline,
+    training,
+)
 from tuckerlab.arena import Arena
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.measure import Timing
 from tuckerlab.proof import Proof
 from tuckerlab.recipe import Recipe
@@ -66,13 +77,13 @@ def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
     whole: Proof, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
-    real = contest.fit
+    real = training.fit
 
     def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
         trained.append(recipe.seed)
         return real(model, data, recipe, **options)
 
-    monkeypatch.setattr(contest, "fit", counted)
+    monkeypatch.setattr(training, "fit", counted)
     out = whole.folder.parent
     assert len(run_headline(**SMALL, out=out).records) == 8
     assert trained == []
@@ -81,16 +92,16 @@ def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
 
 
 def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = contest.fit, []
+    real, calls = training.fit, []
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
-        calls.append(options["ranks"])
+        calls.append(options.get("ranks"))
         if len(calls) == 7:
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(contest, "fit", interrupted)
+        patch.setattr(training, "fit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_headline(**SMALL, out=tmp_path)
     again = run_headline(**SMALL, out=tmp_path)
@@ -130,7 +141,7 @@ def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> No
         return dict.fromkeys(functions, Timing((1.0,)))
 
     monkeypatch.setattr(headline, "interleave", at_one_millisecond)
-    contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+    contenders = [Dense(), Tucker(Budget(0.9))]
     data, recipe = headline.load_data("digits"), Recipe(epochs=1, batch_size=64)
     arena = Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
     assert headline.seconds_per_epoch(contenders, arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)

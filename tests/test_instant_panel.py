@@ -16,7 +16,7 @@ from PIL import Image
 from test_sizes import FULL, ROWS, frame, row
 
 from tuckerlab import build, load_data, panels, results
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense
 from tuckerlab.errors import DataError
 from tuckerlab.figure import Picture
 from tuckerlab.panels import InstantSlider
@@ -343,7 +343,7 @@ class TestPanel:
         data = load_data("digits").subset(train=64, test=64)
         network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
         settings = {"compression": [0, 0.5, 0.9, 0.999], "tolerance": [0, 0.3, 0.6]}
-        table = retruncations({Contender("dense"): network}, data, settings)
+        table = retruncations({Dense(): network}, data, settings)
         panel = InstantSlider(Sizes.of(table, "digits", "vgg_small"))
         assert panel.source.layout.display == "none"
         assert [value for _, value in panel.compression.options] == [0, 0.5, 0.9]

@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from tuckerlab import build, fit, load_data
+from tuckerlab.arena import Arena
 from tuckerlab.measure import checkpoint_bytes, count_parameters
-from tuckerlab.rivals.magnitude import MagnitudePruning, convolution_weights, count_nonzero, file_bytes
+from tuckerlab.recipe import Recipe
+from tuckerlab.rivals.magnitude import MagnitudePruning, Pruned, convolution_weights, count_nonzero, file_bytes
 from tuckerlab.run import Callback, Run
+from tuckerlab.training import Training
 
 
 def network() -> nn.Module:
@@ -30,15 +33,23 @@ class Watch(Callback):
 def test_zeros_follow_the_schedule_and_stay() -> None:
     data = load_data("digits").subset(train=320, test=64)
     watch = Watch()
-    run = fit(
+    fit(
         network(), data, epochs=4, batch_size=32, progress=False, device="cpu",
         callbacks=[MagnitudePruning(0.9, total_steps=40, every=4), watch],
     )  # fmt: skip
     for step, share in enumerate(watch.shares, start=1):
         expected = 0.9 * (1 - (1 - min(step, 24) // 4 * 4 / 24) ** 3)
         assert share == pytest.approx(expected, abs=1e-3), step
+
+
+def test_a_pruned_contender_counts_what_is_not_zero() -> None:
+    data, watch, contender = load_data("digits").subset(train=320, test=64), Watch(), Pruned(0.9)
+    arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=4, batch_size=32, adapt_every=4), "cpu")
+    run = contender.train(Training(arena, callbacks=[watch]))
     assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[9::10])
     assert run.epochs[-1]["conv_parameters"] == sum(int(w.count_nonzero()) for w in convolution_weights(run.model))
+    assert contender.counts(run.network, arena).conv_compression == pytest.approx(0.9, abs=1e-3)
+    assert run.evaluations == 40
 
 
 def test_the_smallest_weights_of_all_layers_go() -> None:

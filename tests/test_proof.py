@@ -27,8 +27,9 @@ from tuckerlab import (
     load_data,
     proof,
     run_poc,
+    training,
 )
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import Timing, count_parameters
 from tuckerlab.plots import figures
@@ -67,7 +68,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> Run:
         raise AssertionError("this trains")
 
-    monkeypatch.setattr(contest, "fit", refuse)
+    monkeypatch.setattr(training, "fit", refuse)
 
 
 def files(folder: Path) -> list[str]:
@@ -152,9 +153,9 @@ def test_a_run_that_was_cut_off_is_resumed(
     with monkeypatch.context() as patch:
         if cut_off == "before the record":
             patch.setattr(contest.checkpoints, "save", full_disk)
-            patch.setattr(contest, "fit", lambda *a, **o: fit(*a, **{**o, "checkpoint": None}))
+            patch.setattr(training, "fit", lambda *a, **o: fit(*a, **{**o, "checkpoint": None}))
         else:
-            patch.setattr(contest, "fit", interrupted)
+            patch.setattr(training, "fit", interrupted)
         with pytest.raises((KeyboardInterrupt, OSError)):
             run_poc(**SMALL, out=tmp_path)
     assert not list(tmp_path.rglob("runs.parquet"))
@@ -164,7 +165,7 @@ def test_a_run_that_was_cut_off_is_resumed(
         def on_step(self, run: Run) -> None:
             began.append(run.step)
 
-    monkeypatch.setattr(contest, "fit", lambda *a, **options: fit(*a, **{**options, "callbacks": [Begin()]}))
+    monkeypatch.setattr(training, "fit", lambda *a, **options: fit(*a, **{**options, "callbacks": [Begin()]}))
     resumed = run_poc(**SMALL, out=tmp_path)
     assert began == {"dense": [2, 3, 1, 2, 3], "tucker": [2, 3], "before the record": [1, 2, 3, 1, 2, 3]}[cut_off]
     pd.testing.assert_frame_equal(measured(resumed), measured(whole))
@@ -340,14 +341,14 @@ def test_the_tucker_network_never_allocates_a_full_weight() -> None:
     recipe = Recipe(epochs=1, batch_size=17, adapt_every=2, ranks=Budget(0.9))
     data = load_data("digits").subset(train=5 * 17, test=32)
     with allocations() as shapes:
-        model = Contender("Tucker", ranks=Fixed()).network(spec, seed=0)
+        model = Tucker(Fixed()).network(spec, seed=0)
         fit(model, data, recipe, progress=False, device="cpu")
     factorized = [m for m in model.modules() if isinstance(m, TuckerLayer)]
     assert {layer.shape for layer in factorized} == full
     assert {tuple(layer.core.shape) for layer in factorized} <= shapes  # it does look
     assert not ({largest} | unfolded) & shapes
     with allocations() as shapes:
-        Contender("dense").network(spec, seed=0)
+        Dense().network(spec, seed=0)
     assert full <= shapes
 
 
@@ -365,7 +366,7 @@ def test_both_networks_get_the_same_images_in_the_same_order(tmp_path: Path, mon
         handle.remove()
         return run
 
-    monkeypatch.setattr(contest, "fit", watched)
+    monkeypatch.setattr(training, "fit", watched)
     run_poc(**SMALL, out=tmp_path)
     assert len(seen[0]) == len(seen[1]) == 3
     assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
@@ -377,7 +378,7 @@ def test_the_accuracy_of_the_dense_network_at_a_tenth_of_its_weights() -> None:
     spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
     runs = [
         fit(network.network(spec, seed=0), data, recipe, ranks=network.ranks, progress=False)
-        for network in (Contender("dense"), Contender("Tucker", ranks=Budget(0.9)))
+        for network in (Dense(), Tucker(Budget(0.9)))
     ]
     assert count_parameters(runs[1].model).conv_compression >= 0.9
     assert runs[0].test_accuracy > 0.95

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Contender, Dense, Tucker
 from tuckerlab.datasets import ImageData
 from tuckerlab.errors import RankError
 from tuckerlab.evaluate import evaluate
@@ -114,7 +114,7 @@ def networks() -> dict[Contender, nn.Module]:
     torch.manual_seed(0)
     dense = build(**SPEC)
     policies = [Budget(0.6), Budget(0.9), Tolerance(0.4)]
-    return {Contender("dense"): dense} | {Contender.tucker(p): cut(dense, p) for p in policies}
+    return {Dense(): dense} | {Tucker(p): cut(dense, p) for p in policies}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from jobs import (
 )
 
 from tuckerlab import Budget, Tolerance
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.panels import TrainingPanel
@@ -44,7 +44,7 @@ from tuckerlab.texts import text
 
 class TestJob:
     def plan(self, **changes: Any) -> Plan:
-        return Plan((Contender.tucker(Budget(0.9)),), **{"width": 0.125, "epochs": 1, "device": "cpu"} | changes)
+        return Plan((Tucker(Budget(0.9)),), **{"width": 0.125, "epochs": 1, "device": "cpu"} | changes)
 
     def test_goes_through_its_phases(self, gate: Gate, reading: Gate) -> None:
         job = Job(self.plan())
@@ -75,7 +75,7 @@ class TestJob:
 
     def test_what_was_trained_before_a_failure_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         fails(monkeypatch, DivergedError("diverged"), after=1)
-        job = Job(dataclasses.replace(self.plan(), contenders=(Contender.tucker(Budget(0.9)), Contender("dense"))))
+        job = Job(dataclasses.replace(self.plan(), contenders=(Tucker(Budget(0.9)), Dense())))
         job.start()
         job.wait()
         assert isinstance(job.error, DivergedError)

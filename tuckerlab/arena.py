@@ -1,7 +1,8 @@
 """What all networks of a comparison share: architecture, images, recipe and device.
 
 >>> from tuckerlab import Budget, load_data
->>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+>>> from tuckerlab.contender import Dense, Tucker
+>>> contenders = [Dense(), Tucker(Budget(0.9))]
 >>> arena = Arena.of(contenders, load_data("digits"), "vgg_small", 0.25, Recipe(epochs=1), "cpu")
 >>> arena.spec["image_size"]
 8
@@ -14,19 +15,24 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuckerlab.contender import Contender, on_meta
+from tuckerlab.convert import tuckerize
 from tuckerlab.datasets import ImageData
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.models import MODELS
+from tuckerlab.measure import Counts, count_parameters
+from tuckerlab.models import MODELS, build
+from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tuckerlab.contender import Contender
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Arena:
 
     @classmethod
     def of(
-        cls, contenders: Sequence[Contender], data: ImageData, model: str, width: float, recipe: Recipe, device: str
+        cls, contenders: Sequence["Contender"], data: ImageData, model: str, width: float, recipe: Recipe, device: str
     ) -> "Arena":
         """The arena for a network by name; refuses what cannot be asked of these contenders."""
         place = resolve_device(device)
@@ -68,6 +74,13 @@ class Arena:
         """Images in a training step: the recipe's batch, or all that there are."""
         return min(self.recipe.batch_size, len(self.data.train_images))
 
+    def counts(self, model: nn.Module) -> Counts:
+        """The numbers that a network stores, against those of the dense one."""
+        with torch.device("meta"):
+            dense = count_parameters(build(**self.spec))
+        own = count_parameters(model)
+        return Counts(own.conv_stored, dense.conv_stored, own.total_stored, dense.total_stored)
+
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """`size` training images as the network sees them (repeated where there are fewer), and their labels.
 
@@ -85,18 +98,28 @@ class Arena:
             logits = model(images)
         return F.cross_entropy(logits.float(), labels)
 
-    def stepper(self, model: nn.Module) -> Callable[[], None]:
+    def stepper(
+        self,
+        model: nn.Module,
+        make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
+    ) -> Callable[[], None]:
         """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
         batch = self.batch(self.step_size)
         model = copy.deepcopy(model).train()
         # short steps: a hundred on the same batch must not lead anywhere
-        optimizer = replace(self.recipe, ranks=None, lr=1e-6).make_optimizer(model, 1)
+        optimizer = make_optimizer(replace(self.recipe, ranks=None, lr=1e-6), model, 1)
 
-        def step() -> None:
+        def evaluate_gradient() -> Tensor:
             loss = self.loss(model, batch)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            return loss
+
+        again = {"closure": lambda: evaluate_gradient().item()} if optimizer.evaluations > 1 else {}
+
+        def step() -> None:
+            evaluate_gradient()
+            optimizer.step(**again)
 
         return step
 
@@ -114,6 +137,18 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     if MODELS[model].optimizer == "adamw":
         recipe = replace(recipe, optimizer="adamw", lr=1e-3, weight_decay=0.05)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def on_meta(spec: dict[str, Any]) -> nn.Module:
+    """The Tucker network of a specification, without memory; raises what `build` would raise.
+
+    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    >>> on_meta(spec).features[3].core.device
+    device(type='meta')
+    """
+    with torch.device("meta"):
+        network = build(**spec)
+    return tuckerize(network, include=MODELS[spec["name"]].include)
 
 
 def in_file_names(dataset: str) -> str:

@@ -1,89 +1,135 @@
-"""One network of a comparison: dense, in Tucker format under a rank policy, or pruned.
+"""One network of a comparison: how it is trained, in which form it answers, and what is counted of it.
 
->>> Contender("dense").method, Contender.tucker(Budget(0.95)).method, Contender.pruning(0.98).method
-('dense', 'tucker', 'pruning')
+>>> Dense().method, Tucker(Budget(0.95)).label
+('dense', 'Tucker 95 %')
+
+The rivals are contenders too, one file each in `tuckerlab.rivals`. Each gets the same number of gradient evaluations
+and spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from tuckerlab.arena import Arena, on_meta
 from tuckerlab.budget import Budget
-from tuckerlab.convert import materialize, tuckerize
-from tuckerlab.measure import Counts, checkpoint_bytes, count_parameters
-from tuckerlab.models import MODELS, build
+from tuckerlab.convert import materialize, to_plain
+from tuckerlab.measure import Counts, checkpoint_bytes
+from tuckerlab.models import build
+from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy, Tolerance
-from tuckerlab.rivals.magnitude import convolution_weights, count_nonzero, file_bytes
-from tuckerlab.tensor import check_fraction
+from tuckerlab.recipe import Recipe
+from tuckerlab.run import Run
+from tuckerlab.training import Training
 
 
-@dataclass(frozen=True)
 class Contender:
-    """One network of a comparison: in Tucker format with `ranks`, or `pruned` by so much, or else dense."""
+    """A way from images to a network. Override `train`, and what is different of the rest."""
 
-    label: str
-    ranks: RankPolicy | None = None
-    pruned: float | None = None
+    method: ClassVar[str]
+    """What records and colours go by."""
 
     @property
-    def method(self) -> str:
-        """ "dense", "tucker" or "pruning"."""
-        return "tucker" if self.ranks is not None else "dense" if self.pruned is None else "pruning"
+    def label(self) -> str:
+        """The name that people see."""
+        raise NotImplementedError
+
+    @property
+    def ranks(self) -> RankPolicy | None:
+        """How ranks go on while it trains; None without any."""
+        return None
 
     @property
     def slug(self) -> str:
         """The label in file names."""
         return self.label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
 
-    @classmethod
-    def tucker(cls, policy: RankPolicy) -> "Contender":
-        """The Tucker network of a policy, with the name that people see.
-
-        >>> Contender.tucker(Budget(0.95)).label
-        'Tucker 95 %'
-        """
-        if isinstance(policy, Budget):
-            return cls(f"Tucker {100 * policy.compression:g} %", ranks=policy)
-        return cls(f"Tucker τ {policy.tau:g}" if isinstance(policy, Tolerance) else f"Tucker {policy}", ranks=policy)
-
-    @classmethod
-    def pruning(cls, rate: float) -> "Contender":
-        """The dense network, pruned by a share of its convolution weights.
-
-        >>> Contender.pruning(0.95).label
-        'pruned 95 %'
-        """
-        check_fraction("pruning", rate)
-        return cls(f"pruned {100 * rate:g} %", pruned=rate)
-
     def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        """A new network from the seed; a Tucker network is small from the start: its dense weights never exist."""
+        """A new network from the seed: what its training begins with."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return build(**spec) if self.ranks is None else materialize(on_meta(spec))
+            return build(**spec)
 
-    def counts(self, model: nn.Module) -> Counts:
-        """The numbers stored."""
-        return count_parameters(model) if self.pruned is None else count_nonzero(model)
+    def train(self, training: Training) -> Run:
+        """Spends the training's budget; what was done before is found in its folder and not done again."""
+        raise NotImplementedError
+
+    def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
+        """The form in which the network answers once it is trained: torch.nn modules only."""
+        return to_plain(model)
+
+    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+        """The numbers stored, against those of the dense network."""
+        return arena.counts(model)
 
     def mask_bytes(self, model: nn.Module) -> int:
-        """What training keeps to know which weights are zero: a byte for each."""
-        return 0 if self.pruned is None else sum(weight.numel() for weight in convolution_weights(model))
+        """What training keeps beside weights, gradients and optimizer."""
+        return 0
 
-    def file_bytes(self, model: nn.Module) -> int:
+    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
         """The size of the network's file."""
-        return checkpoint_bytes(model) if self.pruned is None else file_bytes(model)
+        return checkpoint_bytes(model)
+
+    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        """What its networks are trained with."""
+        return recipe.make_optimizer(model, total_steps)
 
 
-def on_meta(spec: dict[str, Any]) -> nn.Module:
-    """The Tucker network of a specification, without memory; raises what `build` would raise.
+@dataclass(frozen=True)
+class Dense(Contender):
+    """The network as usual.
 
-    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
-    >>> on_meta(spec).features[3].core.device
-    device(type='meta')
+    >>> Dense().slug
+    'dense'
     """
-    with torch.device("meta"):
-        network = build(**spec)
-    return tuckerize(network, include=MODELS[spec["name"]].include)
+
+    method = "dense"
+
+    @property
+    def label(self) -> str:
+        return "dense"
+
+    def train(self, training: Training) -> Run:
+        return training.fit(self.network(training.spec, training.seed), self.slug)
+
+
+@dataclass(frozen=True)
+class Tucker(Contender):
+    """In Tucker format, small from the start: its dense weights never exist.
+
+    >>> Tucker(Budget(0.95)).slug, Tucker(Tolerance(0.1)).label
+    ('tucker-95', 'Tucker τ 0.1')
+    """
+
+    policy: RankPolicy
+    method = "tucker"
+
+    @property
+    def label(self) -> str:
+        return f"Tucker {setting(self.policy)}"
+
+    @property
+    def ranks(self) -> RankPolicy:
+        return self.policy
+
+    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+        """A new network from the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return materialize(on_meta(spec))
+
+    def train(self, training: Training) -> Run:
+        return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
+
+
+def setting(policy: RankPolicy) -> str:
+    """A policy in a label.
+
+    >>> setting(Budget(0.95)), setting(Tolerance(0.1))
+    ('95 %', 'τ 0.1')
+    """
+    if isinstance(policy, Budget):
+        return f"{100 * policy.compression:g} %"
+    return f"τ {policy.tau:g}" if isinstance(policy, Tolerance) else str(policy)

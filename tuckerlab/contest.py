@@ -2,9 +2,10 @@
 
 >>> import tempfile
 >>> from tuckerlab import Budget, load_data
+>>> from tuckerlab.contender import Dense, Tucker
 >>> from tuckerlab.recipe import Recipe
 >>> data = load_data("digits").subset(train=128, test=64)
->>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+>>> contenders = [Dense(), Tucker(Budget(0.9))]
 >>> arena = Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
 >>> records = contest(contenders, arena, tempfile.mkdtemp(), quiet=True)
 >>> records.runs["method"].tolist()
@@ -13,7 +14,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,9 @@ from tuckerlab.convert import to_plain
 from tuckerlab.measure import interleave, latencies, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
-from tuckerlab.rivals.magnitude import MagnitudePruning
 from tuckerlab.run import Run
 from tuckerlab.texts import text
-from tuckerlab.train import fit
+from tuckerlab.training import UNFINISHED, Training
 
 
 def contest(
@@ -50,14 +50,15 @@ def contest(
     the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read.
     """
     folder = Path(folder)
-    unfinished = {contender: folder / f"{contender.slug}.training.safetensors" for contender in contenders}
     if (folder / "runs.parquet").exists() and resume:
-        return _complete(unfinished.values(), Records.load(folder))
+        return _complete(folder, Records.load(folder))
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     text("plots.epoch")  # and so is a language that there is no catalogue for
+    if not resume:
+        _remove_unfinished(folder)
     runs = {
-        contender: _trained(contender, arena, file, resume=resume, quiet=quiet)
-        for contender, file in unfinished.items()
+        contender: contender.train(Training(arena, folder, progress=not quiet and f"{contender.label:12s}"))
+        for contender in contenders
     }
     if not quiet:
         Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
@@ -65,27 +66,19 @@ def contest(
     save_figures(records, folder)
     for contender, run in runs.items():
         path = folder / f"{contender.slug}.safetensors"
-        checkpoints.save(path, run.model, facts={**arena.plan, **(facts or {})})
+        checkpoints.save(path, run.network, facts={**arena.plan, **(facts or {})})
     records.save(folder)  # last: where a record is, the folder is complete
-    return _complete(unfinished.values(), records)
+    return _complete(folder, records)
 
 
-def _complete(unfinished: Iterable[Path], records: Records) -> Records:
-    for file in unfinished:
-        file.unlink(missing_ok=True)
+def _complete(folder: Path, records: Records) -> Records:
+    _remove_unfinished(folder)
     return records
 
 
-def _trained(contender: Contender, arena: Arena, checkpoint: Path, *, resume: bool, quiet: bool) -> Run:
-    recipe, callbacks = arena.recipe, []
-    if contender.pruned is not None:
-        steps = recipe.epochs * (len(arena.data.train_images) // arena.step_size)
-        callbacks = [MagnitudePruning(contender.pruned, steps, recipe.every(steps))]
-    return fit(
-        contender.network(arena.spec, recipe.seed), arena.data, recipe, ranks=contender.ranks, device=str(arena.device),
-        progress=False if quiet else f"{contender.label:12s}", checkpoint=checkpoint, resume=resume,
-        callbacks=callbacks,
-    )  # fmt: skip
+def _remove_unfinished(folder: Path) -> None:
+    for file in folder.glob(f"*{UNFINISHED}"):
+        file.unlink(missing_ok=True)
 
 
 def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
@@ -101,20 +94,20 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
     spec, data, recipe = arena.spec, arena.data, arena.recipe
     settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
-    if contender.pruned is not None:
-        settings["pruned"] = contender.pruned
-    counts = contender.counts(run.model)
+    if contender.method not in ("dense", "tucker"):
+        settings["contender"] = repr(contender)
+    counts = contender.counts(run.network, arena)
     shape = (data.channels, data.image_size, data.image_size)
     told = {  # the digest: in a tree of records no two runs are taken for one
         "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
         "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
         "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
         "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
-        "settings": json.dumps(settings, sort_keys=True),
+        "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
         "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
         "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
-        "compression": counts.compression, "multiply_adds": multiply_adds(to_plain(run.model), shape),
-        "checkpoint_bytes": contender.file_bytes(run.model),
+        "compression": counts.compression, "multiply_adds": multiply_adds(to_plain(run.network), shape),
+        "checkpoint_bytes": contender.file_bytes(run.network, arena),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
     }  # fmt: skip
     return told | run.origin
@@ -122,10 +115,10 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
 
 def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
     """Times of a training step and of answers, the networks in turn, and the memory of a step."""
-    steps = interleave({c.label: arena.stepper(run.model) for c, run in runs.items()}, repeats=10)
+    steps = interleave({c.label: arena.stepper(run.model, c.optimizer) for c, run in runs.items()}, repeats=10)
     plains = {
-        contender.label: to_plain(run.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for contender, run in runs.items()
+        c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for c, run in runs.items()
     }
     answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
     batch, measured = arena.batch(arena.step_size), {}

@@ -25,7 +25,7 @@ from torch import nn
 from tuckerlab.arena import Arena, digest, in_file_names, suited
 from tuckerlab.atomic import atomic_path
 from tuckerlab.budget import Budget
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Contender, Dense, Tucker
 from tuckerlab.contest import contest
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
@@ -37,6 +37,7 @@ from tuckerlab.proof import Proof
 from tuckerlab.ranks import RAMP
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
+from tuckerlab.rivals.magnitude import Pruned
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.
 RECIPES = {
@@ -79,8 +80,8 @@ def run_headline(
         raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0")
     if epochs is not None and minutes is not None:
         raise TuckerlabError(f"epochs {epochs} and minutes {minutes:g}: give one of them, not both")
-    contenders = [Contender("dense"), *(Contender.tucker(Budget(rate)) for rate in compression)]
-    contenders += [Contender.pruning(rate) for rate in pruning]
+    contenders = [Dense(), *(Tucker(Budget(rate)) for rate in compression)]
+    contenders += [Pruned(rate) for rate in pruning]
     kind = resolve_device(device).type
     recipe = suited(RECIPES.get(kind, RECIPES["cpu"]), model, epochs=epochs, batch_size=batch_size, lr=lr)
     arena = Arena.of(contenders, load_data(dataset), model, width, recipe, device)
@@ -132,7 +133,7 @@ def seconds_per_epoch(contenders: Sequence[Contender], arena: Arena) -> float:
     """What an epoch of all networks takes on this machine, from a few steps of each and a small test.
 
     >>> data = load_data("digits")
-    >>> contenders = [Contender("dense"), Contender.tucker(Budget(0.9))]
+    >>> contenders = [Dense(), Tucker(Budget(0.9))]
     >>> seconds_per_epoch(contenders, Arena.of(contenders, data, "vgg_small", 0.25, Recipe(), "cpu")) > 0
     True
 

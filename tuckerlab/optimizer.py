@@ -47,6 +47,7 @@ class TuckerOptimizer(Optimizer):
     # names of the state that is a tangent vector (the first drives growth), and of entrywise second moments
     vectors: ClassVar[tuple[str, ...]]
     squares: ClassVar[tuple[str, ...]] = ()
+    evaluations: ClassVar[int] = 1  # of the gradient, in a step
 
     def __init__(
         self,

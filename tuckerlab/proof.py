@@ -18,7 +18,7 @@ from rich.console import Console
 
 from tuckerlab.arena import Arena, digest, in_file_names, suited
 from tuckerlab.budget import Budget
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.contest import contest
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
@@ -99,7 +99,7 @@ def run_poc(
     The folder has the record (three Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
     """
-    contenders = [Contender("dense"), *map(Contender.tucker, _policies(compression, tolerance))]
+    contenders = [Dense(), *map(Tucker, _policies(compression, tolerance))]
     name = default_model(dataset) if model == "auto" else model
     resolve_device(device)  # before the images are read
     given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}

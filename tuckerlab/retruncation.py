@@ -1,8 +1,9 @@
 """Trained networks at the sizes between them: their weights are cut further, nothing is trained again.
 
 >>> from tuckerlab import Budget, build, load_data, tuckerize
+>>> from tuckerlab.contender import Dense
 >>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> table = retruncations({Contender("dense"): network}, load_data("digits"), {"compression": [0, 0.5, 0.9]})
+>>> table = retruncations({Dense(): network}, load_data("digits"), {"compression": [0, 0.5, 0.9]})
 >>> table[["setting", "source", "trained"]].values.tolist()
 [[0.0, 'dense', True], [0.5, 'dense', False], [0.9, 'dense', False]]
 

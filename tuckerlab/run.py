@@ -13,6 +13,8 @@ from torch import nn
 
 from tuckerlab.optimizer import TuckerOptimizer
 
+ENDED = ("finished", "stopped early")
+
 
 @dataclass
 class Run:
@@ -25,11 +27,15 @@ class Run:
     state: str = "running"  # then "finished", "stopped" or "stopped early"
     step: int = 0
     loss: float = math.nan  # of the last step that was looked at: each on a CPU, some on a GPU
+    evaluations: int = 0  # of the gradient
     seconds: float = 0.0  # of training alone: evaluation and checkpoints are not counted
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[dict[str, Any]] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)  # accuracies that early stopping looks at
     origin: dict[str, Any] = field(default_factory=dict)  # where and with what it began (`provenance`)
+    made: nn.Module | None = None  # of the model when it was trained, where something was
+    epochs_before: int = 0  # of the run that this one follows, and its steps
+    steps_before: int = 0
 
     @property
     def total_steps(self) -> int:
@@ -37,13 +43,30 @@ class Run:
         return self.total_epochs * self.steps_per_epoch
 
     @property
+    def network(self) -> nn.Module:
+        """The outcome: what was made of the model, or the model itself."""
+        return self.model if self.made is None else self.made
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end, and nobody has stopped it."""
+        return self.state in ENDED
+
+    @property
     def test_accuracy(self) -> float:
         """Test accuracy after the last epoch, as a fraction of 1; NaN before the first."""
         return float(self.epochs[-1]["test_accuracy"]) if self.epochs else math.nan
 
+    def follow(self, run: "Run") -> None:
+        """Goes on where another run has ended: what that one has spent and written down counts here too."""
+        self.evaluations, self.seconds, self.origin = run.evaluations, run.seconds, run.origin
+        self.epochs, self.ranks = [*run.epochs], [*run.ranks]
+        self.epochs_before = run.epochs_before + run.step // run.steps_per_epoch
+        self.steps_before = run.steps_before + run.step
+
     def progress(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: plain JSON."""
-        names = ("state", "step", "seconds", "epochs", "ranks", "held_out", "origin")
+        names = ("state", "step", "evaluations", "seconds", "epochs", "ranks", "held_out", "origin")
         return {name: getattr(self, name) for name in names}
 
     def resume(self, progress: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ SCHEMA: dict[str, dict[str, str]] = {
         "lr": "float",
         "ranks_policy": "str",
         "settings": "str?",  # all that decides the outcome, as JSON
+        "gradient_evaluations": "float?",  # batches whose gradient the training took
         "test_accuracy": "float?",
         **_SIZE,
         "multiply_adds": "float?",

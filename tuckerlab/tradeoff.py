@@ -21,11 +21,10 @@ import pandas as pd
 
 from tuckerlab.finding import Network, counts_convolutions, networks_by, smallest_within
 from tuckerlab.record import Records
+from tuckerlab.run import ENDED
 
 AXES = ("conv_parameters", "parameters", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes")
 """Columns of the runs that cost something: the less the better."""
-
-ENDED = ("finished", "stopped early")
 
 
 @dataclass(frozen=True)

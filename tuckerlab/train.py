@@ -15,7 +15,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tuckerlab.device import resolve_device
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters
+from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.provenance import provenance
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Callback, Run
@@ -53,6 +54,8 @@ def fit(
     checkpoint_seconds: float = 60.0,
     resume: bool = True,
     stop: threading.Event | None = None,
+    after: Run | None = None,
+    make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
     **changes: Any,
 ) -> Run:
     """Trains `model` on `data` in place, and returns the run with the rows of its record.
@@ -65,7 +68,9 @@ def fit(
     `recipe`, and `changes` to it by field name (epochs=…, lr=…, ranks=…), are the settings: see `Recipe`.
     progress: a bar, with this text before it if it is a string. stop: an event that another thread sets; the run ends
     after the step at hand. checkpoint: a file that is written after each epoch, every `checkpoint_seconds`, and when
-    the run is stopped; if it is there already the run goes on from it (resume=False: begins anew).
+    the run is stopped; if it is there already the run goes on from it (resume=False: begins anew). after: a run that
+    the model has behind it; the rows of the new one follow on its rows. make_optimizer: what makes the optimizer from
+    the recipe, the model and the number of steps.
 
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good),
     CheckpointError for a checkpoint of other settings, TuckerlabError for a setting out of range.
@@ -74,7 +79,8 @@ def fit(
     if unknown := [name for name in changes if name not in known]:
         raise TuckerlabError(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
     recipe = replace(recipe or Recipe(), **changes)
-    trainer = _Trainer(model, data, recipe, resolve_device(device), None if checkpoint is None else Path(checkpoint))
+    place = None if checkpoint is None else Path(checkpoint)
+    trainer = _Trainer(model, data, recipe, resolve_device(device), place, after, make_optimizer)
     if trainer.checkpoint is not None and trainer.checkpoint.exists() and resume:
         trainer.load()
     run = trainer.run
@@ -108,7 +114,14 @@ class _Trainer:
     """The state of a run between two steps, and what may be done with it."""
 
     def __init__(
-        self, model: nn.Module, data: ImageData, recipe: Recipe, device: torch.device, checkpoint: Path | None
+        self,
+        model: nn.Module,
+        data: ImageData,
+        recipe: Recipe,
+        device: torch.device,
+        checkpoint: Path | None,
+        after: Run | None,
+        make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer],
     ) -> None:
         self.settings = {**recipe.settings(), "data": data.fingerprint}
         if recipe.patience is not None:
@@ -121,32 +134,43 @@ class _Trainer:
         self.images = len(data.train_images)
         self.batch = min(recipe.batch_size, self.images)
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
-        optimizer = recipe.make_optimizer(model, recipe.epochs * per_epoch)
+        optimizer = make_optimizer(recipe, model, recipe.epochs * per_epoch)
         self.run = Run(model, optimizer, recipe.epochs, per_epoch, origin=provenance(device))
+        if after is not None:
+            self.run.follow(after)
         self.schedule = recipe.make_schedule(optimizer, self.run.total_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self.augment = default_augmentation(data) if recipe.augmentation else None
         self.loss, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)
         self.order: tuple[int, Tensor] | None = None
-        self._add_ranks(0)  # where the ranks started
+        if after is None:
+            self._add_ranks()  # where the ranks started
 
     def step(self) -> None:
         """One optimizer step on the next batch."""
         run, began = self.run, time.perf_counter()
         torch.manual_seed(_mix(self.recipe.seed, run.step))
         images, labels = self._next_batch()
+        inputs = self.data.normalize(images).contiguous(memory_format=self.format)
         run.model.train()
-        with self.recipe.autocast(self.device):
-            logits = run.model(self.data.normalize(images).contiguous(memory_format=self.format))
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+
+        def evaluate_gradient() -> tuple[Tensor, Tensor]:
+            with self.recipe.autocast(self.device):
+                logits = run.model(inputs)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+            run.optimizer.zero_grad()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            run.evaluations += 1
+            return loss, logits
+
+        loss, logits = evaluate_gradient()
         if self.device.type == "cpu" or run.step % LOOK_EVERY == 0:
             run.loss = loss.item()
             if not math.isfinite(run.loss):
                 self._diverged(f"the loss is {run.loss}")
-        run.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        again = {"closure": lambda: evaluate_gradient()[0].item()} if run.optimizer.evaluations > 1 else {}
         try:
-            self.scaler.step(run.optimizer)
+            self.scaler.step(run.optimizer, **again)
             if run.step + 1 == run.total_steps:
                 run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
@@ -165,7 +189,7 @@ class _Trainer:
             began = time.perf_counter()
             torch.cuda.synchronize(self.device)
             run.seconds += time.perf_counter() - began
-        epoch = run.step // run.steps_per_epoch
+        epoch = run.epochs_before + run.step // run.steps_per_epoch
         if not math.isfinite(self.loss.item()) or not _is_finite(run.model):
             self._diverged(f"the loss of epoch {epoch} or a weight is not finite")
         if self.recipe.patience is not None and self._has_final_ranks():
@@ -179,13 +203,13 @@ class _Trainer:
         test = evaluate(run.model, self.data, channels_last=self.recipe.channels_last)
         counts = count_parameters(run.model)
         run.epochs.append({
-            "epoch": epoch, "step": run.step, "lr": float(self.schedule.get_last_lr()[0]),
+            "epoch": epoch, "step": run.steps_before + run.step, "lr": float(self.schedule.get_last_lr()[0]),
             "train_loss": self.loss.item() / seen, "train_accuracy": self.correct.item() / seen,
             "test_loss": test.loss, "test_accuracy": test.accuracy, "seconds": run.seconds,
             "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
             "conv_compression": counts.conv_compression, "compression": counts.compression,
         })  # fmt: skip
-        self._add_ranks(epoch)
+        self._add_ranks()
         self.loss.zero_()
         self.correct.zero_()
 
@@ -222,10 +246,11 @@ class _Trainer:
                 "anew (resume=False)"
             )
 
-    def _add_ranks(self, epoch: int) -> None:
+    def _add_ranks(self) -> None:
         run = self.run
+        epoch, step = run.epochs_before + run.step // run.steps_per_epoch, run.steps_before + run.step
         run.ranks.extend(
-            {"epoch": epoch, "step": run.step, "layer": name, "mode": mode, "size": layer.shape[mode], "rank": rank}
+            {"epoch": epoch, "step": step, "layer": name, "mode": mode, "size": layer.shape[mode], "rank": rank}
             for name, layer in run.model.named_modules()
             if isinstance(layer, TuckerLayer)
             for mode, rank in zip(layer.modes, layer.ranks, strict=True)

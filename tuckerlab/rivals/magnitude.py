@@ -12,14 +12,56 @@ and of an answer stay those of the dense network. The settings are the published
 """
 
 import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from tuckerlab.arena import Arena
 from tuckerlab.budget import Budget
+from tuckerlab.contender import Contender
 from tuckerlab.measure import Counts, checkpoint_bytes, count_parameters
 from tuckerlab.ranks import RAMP
 from tuckerlab.run import Callback, Run
+from tuckerlab.tensor import check_fraction
+from tuckerlab.training import Training
+
+
+@dataclass(frozen=True)
+class Pruned(Contender):
+    """The dense network, pruned by a share of its convolution weights while it trains.
+
+    >>> Pruned(0.95).label
+    'pruned 95 %'
+
+    Raises RankError for a share outside 0 … 1 (1 excluded).
+    """
+
+    compression: float
+    method = "pruning"
+
+    def __post_init__(self) -> None:
+        check_fraction("pruning", self.compression)
+
+    @property
+    def label(self) -> str:
+        return f"pruned {100 * self.compression:g} %"
+
+    def train(self, training: Training) -> Run:
+        every = training.recipe.every(training.steps)
+        pruning = MagnitudePruning(self.compression, training.steps, every)
+        network = self.network(training.spec, training.seed)
+        return training.fit(network, self.slug, callbacks=[pruning], counts=count_nonzero)
+
+    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+        return count_nonzero(model)
+
+    def mask_bytes(self, model: nn.Module) -> int:
+        """A byte for each weight says whether it is zero."""
+        return sum(weight.numel() for weight in convolution_weights(model))
+
+    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
+        return file_bytes(model)
 
 
 class MagnitudePruning(Callback):
@@ -55,14 +97,6 @@ class MagnitudePruning(Callback):
             for weight, mask in zip(weights, self.masks, strict=True):
                 weight.mul_(mask)
         run.seconds += time.perf_counter() - began  # it is part of the training
-
-    def on_epoch(self, run: Run) -> None:
-        """The epoch's row counts the weights that are not zero."""
-        counts = count_nonzero(run.model)
-        run.epochs[-1] |= {
-            "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
-            "conv_compression": counts.conv_compression, "compression": counts.compression,
-        }  # fmt: skip
 
 
 def convolution_weights(model: nn.Module) -> list[Tensor]:

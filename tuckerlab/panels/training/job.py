@@ -1,7 +1,8 @@
 """A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes.
 
 >>> from tuckerlab import Budget
->>> job = Job(Plan(dataset="digits", width=0.25, epochs=1, contenders=(Contender.tucker(Budget(0.9)),)))
+>>> from tuckerlab.contender import Tucker
+>>> job = Job(Plan(dataset="digits", width=0.25, epochs=1, contenders=(Tucker(Budget(0.9)),)))
 >>> job.start()
 >>> job.wait()
 >>> [record.runs["state"].item() for record, _ in job.results], job.error
@@ -16,7 +17,7 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 from tuckerlab.arena import Arena, suited
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Contender, setting
 from tuckerlab.contest import facts, measurements
 from tuckerlab.datasets import load_data
 from tuckerlab.openmp import release_workers
@@ -25,7 +26,7 @@ from tuckerlab.proof import default_model, recipe_for
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.record import Records
 from tuckerlab.run import Callback, Run
-from tuckerlab.train import fit
+from tuckerlab.training import Training
 
 Phase = Literal["waiting", "reading", "training", "measuring", "done"]
 
@@ -192,11 +193,7 @@ class Job(Callback):
         recipe = arena.recipe
         per_epoch = len(arena.data.train_images) // arena.step_size
         self.traces.append(Trace(contender.label, contender.method, recipe.epochs * per_epoch, per_epoch))
-        network, device = contender.network(arena.spec, recipe.seed), str(arena.device)
-        return fit(
-            network, arena.data, recipe, ranks=contender.ranks, device=device, progress=False, callbacks=[self],
-            stop=self._stop,
-        )  # fmt: skip
+        return contender.train(Training(arena, callbacks=[self], stop=self._stop))
 
     def on_start(self, run: Run) -> None:
         """Looks at the sizes that the run begins with."""
@@ -211,7 +208,7 @@ class Job(Callback):
                 ranks, self._ranks = self._ranks, None
         if ranks is not None:
             run.optimizer.ranks = ranks.over(run.total_steps)
-            trace.label = f"{trace.label} → {Contender.tucker(ranks).label.removeprefix('Tucker ')}"
+            trace.label = f"{trace.label} → {setting(ranks)}"
             self._changes.append(f"step {run.step}: {ranks!r}")
         if not self._go.is_set():
             held = time.monotonic()

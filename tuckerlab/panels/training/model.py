@@ -15,7 +15,7 @@ import torch
 import traitlets
 
 from tuckerlab.budget import Budget
-from tuckerlab.contender import Contender
+from tuckerlab.contender import Dense, Tucker
 from tuckerlab.errors import DataError
 from tuckerlab.finding import finding
 from tuckerlab.models import MODELS
@@ -114,7 +114,7 @@ class TrainingModel(PanelModel):
         with self._lock, self.reporting():
             if self.state != "idle":
                 return
-            contenders = [Contender.tucker(self.policy), *([Contender("dense")] if self.dense else [])]
+            contenders = [Tucker(self.policy), *([Dense()] if self.dense else [])]
             self.job = self._live = Job(Plan(
                 tuple(contenders), self.dataset, self.image_size, self.network, self.width, self.epochs, self.seed,
                 self.device,

@@ -1,0 +1,82 @@
+"""Ordinary gradient descent on the Tucker factors: core and factors are the weights of three plain convolutions.
+
+>>> from tuckerlab import Budget
+>>> Factors(Budget(0.9)).label, Factors(Budget(0.9), "adamw").label
+('factors SGD 90 %', 'factors AdamW 90 %')
+
+The ranks are those that the Tucker network has found with all of its training, from the same seed: a gift, since a
+plain network has no way to find them. It starts from the same kind of weights, random orthonormal factors.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from tuckerlab.arena import on_meta
+from tuckerlab.contender import Contender, Tucker, setting
+from tuckerlab.convert import materialize, to_plain
+from tuckerlab.manifold import Point
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.run import Run
+from tuckerlab.training import Training
+from tuckerlab.weight import TuckerLayer
+
+OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("SGD", {}),
+    "adamw": ("AdamW", {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}),
+}
+"""The name for people, and what differs from the recipe that all share."""
+
+
+@dataclass(frozen=True)
+class Factors(Contender):
+    """Core and factors, each stepped as if it were a weight of its own, by torch's SGD or AdamW.
+
+    >>> from tuckerlab import Budget, load_data
+    >>> from tuckerlab.arena import Arena
+    >>> from tuckerlab.recipe import Recipe
+    >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
+    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
+    >>> contender.train(Training(arena)).epochs[-1]["conv_compression"] > 0.9
+    True
+    """
+
+    policy: RankPolicy
+    optimizer_name: str = "sgd"
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return f"factors-{self.optimizer_name}"
+
+    @property
+    def label(self) -> str:
+        return f"factors {OPTIMIZERS[self.optimizer_name][0]} {setting(self.policy)}"
+
+    def train(self, training: Training) -> Run:
+        found = Tucker(self.policy).train(replace(training, callbacks=()))
+        if not found.is_over:
+            return found
+        network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
+        changes = OPTIMIZERS[self.optimizer_name][1]
+        return training.fit(network, self.slug, counts=training.arena.counts, **changes)
+
+
+def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:
+    """A new Tucker network from the seed at the ranks of a trained one; its dense weights never exist.
+
+    >>> from tuckerlab import tuckerize
+    >>> from tuckerlab.models import build
+    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    >>> at_ranks_of(tuckerize(build(**spec), ranks=0.3), spec, seed=0).features[3].ranks
+    (2, 2)
+    """
+    new = on_meta(spec)
+    for layer, trained in zip(new.modules(), model.modules(), strict=True):
+        if isinstance(layer, TuckerLayer) and isinstance(trained, TuckerLayer):
+            core, factors = trained.core.to("meta"), tuple(factor.to("meta") for factor in trained.factors)
+            layer.assign(Point(core, factors, layer.modes))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return materialize(new)
