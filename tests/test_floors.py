@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
     {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
-    {"budget", "groups", "precision", "ranks", "step", "optimizer", "optim", "convert"},
+    {"budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "convert"},
     {
         "atomic",
         "augment",
@@ -28,14 +28,23 @@ FLOORS = [
     | {"recipe", "record", "run", "schema", "summarize", "texts", "timing", "train", "undisturbed", "vit"},
     {
         "arena",
+        "audit",
+        "compare",
+        "comparison",
         "contender",
         "contest",
+        "cycle",
         "descent",
         "figure",
         "finding",
+        "fullbatch",
+        "geometry_plots",
         "moving",
+        "overestimation",
         "sizes",
         "headline",
+        "methods",
+        "sweep",
         "plots",
         "proof",
         "results",
@@ -43,9 +52,10 @@ FLOORS = [
         "rivals",
         "standings",
         "tradeoff",
+        "training",
         "subjects",
     },
-    {"__init__", "cli", "doctor", "harness", "notebook", "panels"}
+    {"__init__", "cli", "doctor", "harness", "notebook", "options", "panels", "sweep_command"}
     | {"app", "course", "fragment", "pages", "plainly", "serve", "site"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

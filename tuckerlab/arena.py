@@ -56,7 +56,7 @@ class Arena:
         spec |= {"image_size": data.image_size, "width": width}
         arena = cls(spec, data, recipe, place)
         for contender in contenders:
-            arena.check(contender.ranks)
+            contender.check(arena)
         return arena
 
     def check(self, ranks: RankPolicy | None) -> None:

@@ -52,6 +52,10 @@ class Contender:
             torch.manual_seed(seed)
             return build(**spec)
 
+    def check(self, arena: Arena) -> None:
+        """Raises TuckerlabError, before anything is trained, for what cannot be had in this arena."""
+        arena.check(self.ranks)
+
     def train(self, training: Training) -> Run:
         """Spends the training's budget; what was done before is found in its folder and not done again."""
         raise NotImplementedError

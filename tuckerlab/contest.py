@@ -27,6 +27,7 @@ from tuckerlab import checkpoint as checkpoints
 from tuckerlab.arena import Arena, digest
 from tuckerlab.contender import Contender
 from tuckerlab.convert import to_plain
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.measure import interleave, latencies, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
@@ -69,6 +70,41 @@ def contest(
         checkpoints.save(path, run.network, facts={**arena.plan, **(facts or {})})
     records.save(folder)  # last: where a record is, the folder is complete
     return _complete(folder, records)
+
+
+def over_seeds(
+    contenders: Sequence[Contender],
+    arena: Arena,
+    seeds: int,
+    folder: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> Records:
+    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does."""
+    folder, parts = Path(folder), []
+    for seed in range(seeds):
+        of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
+        place = folder / f"seed{seed}"
+        if not quiet:
+            found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
+            Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
+        parts.append(contest(contenders, of_seed, place, quiet=quiet, facts=facts))
+    records = Records.concat(parts)
+    save_figures(records, folder)
+    records.save(folder)
+    return records
+
+
+def check_seeds(seeds: int) -> int:
+    """The number of seeds, if it is one; TuckerlabError otherwise.
+
+    >>> check_seeds(3)
+    3
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
+    return seeds
 
 
 def _complete(folder: Path, records: Records) -> Records:

@@ -26,17 +26,15 @@ from tuckerlab.arena import Arena, digest, in_file_names, suited
 from tuckerlab.atomic import atomic_path
 from tuckerlab.budget import Budget
 from tuckerlab.contender import Contender, Dense, Tucker
-from tuckerlab.contest import contest
+from tuckerlab.contest import check_seeds, over_seeds
 from tuckerlab.datasets import load_data
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.evaluate import evaluate
 from tuckerlab.measure import count_parameters, interleave
-from tuckerlab.plots import save_figures
 from tuckerlab.proof import Proof
 from tuckerlab.ranks import RAMP
 from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
 from tuckerlab.rivals.magnitude import Pruned
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.
@@ -74,8 +72,7 @@ def run_headline(
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
+    check_seeds(seeds)
     if minutes is not None and not 0 < minutes < math.inf:
         raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0")
     if epochs is not None and minutes is not None:
@@ -93,18 +90,7 @@ def run_headline(
         shutil.rmtree(folder)
     if minutes is not None:
         arena = replace(arena, recipe=_fitted(contenders, arena, seeds, minutes, folder, quiet=quiet))
-    parts = []
-    for seed in range(seeds):
-        of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
-        place = folder / f"seed{seed}"
-        if not quiet:
-            found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
-            Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
-        parts.append(contest(contenders, of_seed, place, quiet=quiet))
-    records = Records.concat(parts)
-    save_figures(records, folder)
-    records.save(folder)
-    return Proof(records, folder)
+    return Proof(over_seeds(contenders, arena, seeds, folder, quiet=quiet), folder)
 
 
 def _fitted(

@@ -43,9 +43,9 @@ class TwoGradient(TuckerSGD):
     """K-step in every mode, core step in the basis that old and new factors span together, truncation.
 
     The first gradient gives ∇_{K_i}L = ∂L/∂U_i R_i⁻ᵀ in all modes at once. The new basis is that of U_i beside
-    K_i − lr ∇_{K_i}L, up to twice as wide; in it the core takes a plain gradient step with the second gradient, and is truncated to what
-    `ranks` chooses (ranks of `Fixed()` return to what they were). Like the published scheme it has no momentum in the
-    Tucker weights; `momentum` is that of the dense parameters, which step with the second gradient.
+    K_i − lr ∇_{K_i}L, up to twice as wide; in it the core takes a plain gradient step with the second gradient, and is
+    truncated to what `ranks` chooses (ranks of `Fixed()` return to what they were). Like the published scheme it has no
+    momentum in the Tucker weights; `momentum` is that of the dense parameters, which step with the second gradient.
     """
 
     evaluations: ClassVar[int] = 2

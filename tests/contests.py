@@ -1,0 +1,91 @@
+"""What every rival must keep to: the same network again without training, and after an interruption."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tuckerlab import load_data
+from tuckerlab.arena import Arena
+from tuckerlab.contender import Contender
+from tuckerlab.contest import contest
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records
+from tuckerlab.run import Callback, Run
+from tuckerlab.train import _Trainer
+from tuckerlab.training import Training
+
+DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
+STEEL: dict[str, Any] = {"name": "vgg_small", "num_classes": 6, "in_channels": 1, "image_size": 64, "width": 1.0}
+CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 1.0}
+LENET: dict[str, Any] = {"name": "lenet5", "num_classes": 10, "in_channels": 1, "image_size": 28, "width": 1.0}
+RESNET: dict[str, Any] = {"name": "resnet18", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 0.25}
+REAL = {"digits": DIGITS, "steel": STEEL, "cifar": CIFAR}
+
+
+def small_arena(*contenders: Contender, epochs: int = 2) -> Arena:
+    """Four steps an epoch."""
+    data = load_data("digits").subset(train=256, test=64)
+    return Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=epochs, batch_size=64), "cpu")
+
+
+def arena_of(spec: dict[str, Any]) -> Arena:
+    """For a network that is only built."""
+    return Arena(spec, load_data("digits"), Recipe(), torch.device("cpu"))
+
+
+class CutOff(Callback):
+    """Ends everything after a step, as a power cut would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, run: Run) -> None:
+        if run.step == self.step:
+            raise KeyboardInterrupt
+
+
+def answers(contender: Contender, run: Run, arena: Arena) -> torch.Tensor:
+    model = contender.answering(run.network, arena).eval()
+    assert all(type(part).__module__.startswith("torch.nn") for part in model.modules() if part is not model)
+    with torch.no_grad():
+        logits: torch.Tensor = model(arena.batch(32)[0])
+    return logits
+
+
+def in_a_contest(contender: Contender, folder: Path) -> Records:
+    return contest([contender], small_arena(contender), folder, quiet=True)
+
+
+def comes_again_without_training(contender: Contender, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arena = small_arena(contender)
+    run = contender.train(Training(arena, folder))
+    assert run.is_over
+    assert run.evaluations == Training(arena).steps
+
+    def trains(trainer: _Trainer) -> None:
+        pytest.fail("it trains again")
+
+    monkeypatch.setattr(_Trainer, "step", trains)
+    again = contender.train(Training(arena, folder))
+    assert torch.equal(answers(contender, run, arena), answers(contender, again, arena))
+    assert again.epochs == run.epochs
+
+
+def goes_on_after_a_cut(contender: Contender, folder: Path) -> None:
+    arena = small_arena(contender, epochs=3)
+    whole = contender.train(Training(arena, folder / "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        contender.train(Training(arena, folder / "cut", callbacks=[CutOff(7)]))
+    again = contender.train(Training(arena, folder / "cut"))
+    assert again.evaluations == whole.evaluations
+    assert torch.equal(answers(contender, whole, arena), answers(contender, again, arena))
+
+
+def comes_back_when_stopped(contender: Contender, folder: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    run = contender.train(Training(small_arena(contender), folder, stop=stop))
+    assert (run.state, run.step, run.made) == ("stopped", 1, None)

@@ -1,0 +1,175 @@
+"""Channel pruning: which channels go, what is left of the function, and what survives an interruption."""
+
+import math
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tuckerlab import build, load_data
+from tuckerlab.arena import Arena
+from tuckerlab.contender import Dense
+from tuckerlab.contest import contest
+from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.measure import count_parameters
+from tuckerlab.recipe import Recipe
+from tuckerlab.rivals.channels import KEPT, Channels, pruned, without
+from tuckerlab.run import Callback, Run
+from tuckerlab.training import Training
+
+
+def arena(epochs: int = 2, model: str = "vgg_small") -> Arena:
+    data = load_data("digits").subset(train=256, test=64)
+    return Arena.of([Channels(0.9)], data, model, 0.25, Recipe(epochs=epochs, batch_size=64), "cpu")
+
+
+def network(name: str = "vgg_small", in_channels: int = 1, image_size: int = 8, width: float = 0.25) -> nn.Module:
+    """With batch norms that do something, as after training."""
+    torch.manual_seed(0)
+    model = build(name, in_channels=in_channels, image_size=image_size, width=width)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for values in (layer.weight, layer.running_var):
+                nn.init.uniform_(values, 0.5, 1.5)
+            for values in (layer.bias, layer.running_mean):
+                nn.init.normal_(values, std=0.2)
+    return model.eval()
+
+
+def widths(model: nn.Module) -> list[int]:
+    return [layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("name", "in_channels", "image_size", "width"),
+    [
+        ("vgg_small", 1, 8, 1.0), ("vgg_small", 1, 64, 1.0), ("vgg16", 3, 32, 0.25), ("resnet18", 3, 32, 0.25),
+        ("lenet5", 1, 28, 1.0), ("alexnet", 3, 32, 0.25),
+    ],
+)  # fmt: skip
+def test_the_target_is_met_and_hardly_more(name: str, in_channels: int, image_size: int, width: float) -> None:
+    dense = network(name, in_channels, image_size, width)
+    image = torch.zeros(1, in_channels, image_size, image_size)
+    for target in (0.8, 0.9, 0.95):
+        model = pruned(dense, target, image)
+        reached = 1 - count_parameters(model).conv_stored / count_parameters(dense).conv_stored
+        assert target <= reached < target + 0.01
+        assert all(left >= KEPT * all_ for left, all_ in zip(widths(model), widths(dense), strict=True))
+        assert model(torch.zeros(2, in_channels, image_size, image_size)).shape == (2, 10)
+
+
+def test_one_channel_less_misses_the_target() -> None:
+    dense, image = network(), torch.zeros(1, 1, 8, 8)
+    gone = sum(widths(dense)) - sum(widths(pruned(dense, 0.9, image)))
+
+    def compression(count: int) -> float:
+        left = without(dense, count, image)
+        return 1 - count_parameters(left).conv_stored / count_parameters(dense).conv_stored
+
+    assert compression(gone) >= 0.9 > compression(gone - 1)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 40, 80])
+def test_it_is_the_dense_network_with_the_least_channels_silent(gone: int) -> None:
+    """An oracle without the library: norms by hand, and channels that answer zero in the place of none."""
+    dense = network()
+    left = without(dense, gone, torch.zeros(1, 1, 8, 8))
+    convolutions = [layer for layer in dense.modules() if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in dense.modules() if isinstance(layer, nn.BatchNorm2d)]
+    readers = [*convolutions[1:], dense.classifier[2]]
+    scores = []
+    for convolution, norm, reader in zip(convolutions, norms, readers, strict=True):
+        own = convolution.weight.square().sum((1, 2, 3)) + norm.weight.square()
+        score = (own + reader.weight.square().flatten(2).sum(-1).sum(0)) if reader.weight.dim() > 2 else (
+            own + reader.weight.square().sum(0)
+        )  # fmt: skip
+        score = (score / score.mean()).detach()
+        score[score.topk(math.ceil(0.1 * len(score))).indices] = math.inf
+        scores.append(score)
+    limit = torch.cat(scores).sort().values[gone]
+    with torch.no_grad():
+        for score, norm in zip(scores, norms, strict=True):
+            norm.weight[score < limit] = 0
+            norm.bias[score < limit] = 0
+    assert widths(left) == [int((score >= limit).sum()) for score in scores]
+    images = torch.randn(16, 1, 8, 8)
+    torch.testing.assert_close(left(images), dense(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_shortcut_loses_the_channels_of_what_it_is_added_to() -> None:
+    model = without(network("resnet18", 3), 60, torch.zeros(1, 3, 8, 8))
+    for block in model.features[3:]:
+        assert block.residual[3].out_channels == (
+            block.residual[0].in_channels if isinstance(block.shortcut, nn.Identity) else block.shortcut[0].out_channels
+        )
+    assert sum(widths(model)) < sum(widths(network("resnet18", 3)))
+
+
+def test_what_is_given_stays_as_it_was() -> None:
+    dense = network().train()
+    before = {name: value.clone() for name, value in dense.state_dict().items()}
+    with torch.no_grad():
+        pruned(dense, 0.9, torch.zeros(1, 1, 8, 8))
+    assert dense.training
+    assert all(torch.equal(value, before[name]) for name, value in dense.state_dict().items())
+
+
+def test_a_contest(tmp_path: Path) -> None:
+    records = contest([Dense(), Channels(0.9)], arena(3), tmp_path, quiet=True)
+    dense, channels = (row for _, row in records.runs.iterrows())
+    assert (channels["method"], channels["label"], channels["state"]) == ("channels", "channels 90 %", "finished")
+    assert channels["gradient_evaluations"] == dense["gradient_evaluations"] == 12
+    assert 0.9 <= channels["conv_compression"] < 0.91
+    assert channels["parameters"] < 0.15 * dense["parameters"]
+    assert channels["multiply_adds"] < 0.3 * dense["multiply_adds"]
+    assert channels["checkpoint_bytes"] < 0.3 * dense["checkpoint_bytes"]
+    rows = records.epochs[records.epochs["run"] == channels["run"]]
+    assert rows["conv_compression"].tolist() == [0, 0, channels["conv_compression"]]
+
+
+class Never(Callback):
+    def on_step(self, run: Run) -> None:
+        raise AssertionError("it trains")
+
+
+def test_a_replay_trains_nothing_and_answers_the_same(tmp_path: Path) -> None:
+    first = Channels(0.9).train(Training(arena(), tmp_path))
+    again = Channels(0.9).train(Training(arena(), tmp_path, callbacks=[Never()]))
+    images = arena().batch(64)[0]
+    assert torch.equal(first.network.eval()(images), again.network.eval()(images))
+    assert first.epochs == again.epochs
+
+
+@pytest.mark.parametrize("step", [2, 6])
+def test_an_interrupted_run_goes_on(tmp_path: Path, step: int) -> None:
+    stop = threading.Event()
+
+    class Stop(Callback):
+        def on_step(self, run: Run) -> None:
+            if run.steps_before + run.step == step:
+                stop.set()
+
+    stopped = Channels(0.9).train(Training(arena(), tmp_path / "cut", callbacks=[Stop()], stop=stop))
+    assert stopped.state == "stopped"
+    again = Channels(0.9).train(Training(arena(), tmp_path / "cut"))
+    whole = Channels(0.9).train(Training(arena(), tmp_path / "whole"))
+    for one, other in zip(whole.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, True, "half"])
+def test_a_share_out_of_range(share: object) -> None:
+    with pytest.raises(RankError, match="allowed are numbers from 0"):
+        Channels(share)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_is_refused_before_it_trains() -> None:
+    never = [Never()]
+    with pytest.raises(RankError, match="every layer keeps 10% of its channels"):
+        Channels(0.999).train(Training(arena(), callbacks=never))
+    with pytest.raises(TuckerlabError, match="needs 2 or more"):
+        Channels(0.9).train(Training(arena(epochs=1), callbacks=never))
+    with pytest.raises(TuckerlabError, match="a transformer"):
+        Channels(0.9).train(Training(arena(model="vit_small"), callbacks=never))

@@ -1,0 +1,192 @@
+"""Int8 after training: the arithmetic against plain torch, what is stored, and that it combines with the others."""
+
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab import Budget, Fixed, build, load_data, tuckerize
+from tuckerlab.arena import Arena
+from tuckerlab.contender import Contender, Dense, Tucker
+from tuckerlab.contest import contest
+from tuckerlab.convert import to_plain
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.evaluate import evaluate
+from tuckerlab.models import MODELS
+from tuckerlab.recipe import Recipe
+from tuckerlab.rivals.int8 import Int8, quantized, stored
+from tuckerlab.rivals.magnitude import Pruned, convolution_weights
+from tuckerlab.run import Callback, Run
+from tuckerlab.training import Training
+
+
+def arena(device: str = "cpu") -> Arena:
+    data = load_data("digits").subset(train=256, test=64)
+    return Arena.of([Dense()], data, "vgg_small", 0.25, Recipe(epochs=2, batch_size=64), device)
+
+
+def within(values: Tensor, expected: Tensor, bound: Tensor | float) -> bool:
+    return bool(((values - expected).abs() <= bound).all())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 3, "dilation": 2},
+        {"kernel_size": 1, "bias": False}, {"kernel_size": (3, 1), "padding": (1, 0)}, {"kernel_size": 3, "groups": 4},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_layer_computes_what_whole_numbers_give(options: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    convolution, norm = nn.Conv2d(8, 12, **options), nn.BatchNorm2d(12)  # type: ignore[arg-type]
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.normal_(norm.running_mean)
+    nn.init.uniform_(norm.running_var, 0.5, 1.5)
+    images = torch.randn(32, 8, 9, 9)
+    network = quantized(nn.Sequential(convolution, norm, nn.ReLU()), images)
+    held = stored(network)
+    layer = getattr(network, "0")
+
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    folded = convolution.weight * gain[:, None, None, None]
+    bias = norm.bias + gain * ((0 if convolution.bias is None else convolution.bias) - norm.running_mean)
+    scales = held["0.weight.0.scales"][:, None, None, None]
+    weight = held["0.weight.0"] * scales
+    assert held["0.weight.0"].dtype == torch.int8
+    assert within(weight, folded, scales * 0.501)
+    torch.testing.assert_close(held["0.bias.0"], bias.detach())
+
+    scale = next(value for name, value in held.items() if "input_scale" in name)
+    zero = next(value for name, value in held.items() if "input_zero_point" in name)
+    inputs = ((images / scale).round() + zero).clamp(0, 255).sub(zero).mul(scale)
+    expected = F.conv2d(
+        inputs, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups
+    ).relu()
+    step = layer.scale
+    assert within(network(images), expected.clamp(max=255 * step), 0.51 * step)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_answers_nearly_as_before(name: str, compressed: bool) -> None:
+    torch.manual_seed(0)
+    model = build(name, width=0.25)
+    if compressed:
+        tuckerize(model, include=MODELS[name].include, ranks=Fixed(0.5))
+    images = torch.randn(64, 3, 32, 32)
+    with torch.no_grad():
+        model.train()(images)  # running statistics
+        expected = model.eval()(images)
+        network = quantized(model, images)
+        answers = network(images)
+        assert (answers - expected).norm() < 0.1 * expected.norm()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        assert torch.equal(network(images.contiguous(memory_format=torch.channels_last)), answers)
+        assert not torch.equal(answers, expected)
+    assert not any(type(module) in (nn.Conv2d, nn.Linear, nn.BatchNorm2d) for module in network.modules())
+
+
+def test_what_is_given_stays_as_it_was() -> None:
+    model = build("vgg_small", in_channels=1, image_size=8, width=0.25).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    quantized(model, torch.randn(8, 1, 8, 8))
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_file_holds_a_byte_for_each_weight() -> None:
+    model = build("vgg16", width=0.25)
+    held = stored(quantized(model, torch.randn(8, 3, 32, 32)))
+    weights = sum(value.numel() for value in held.values() if value.dtype == torch.int8)
+    assert weights == sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    size = len(safetensors.torch.save(held))
+    assert weights < size < 1.1 * weights
+
+
+def test_a_contest(tmp_path: Path) -> None:
+    records = contest([Dense(), Int8(Dense()), Int8(Tucker(Budget(0.8)))], arena(), tmp_path, quiet=True)
+    runs = records.runs.set_index("label")
+    assert runs.index.tolist() == ["dense", "int8", "Tucker 80 % int8"]
+    assert runs["method"].tolist() == ["dense", "int8", "tucker-int8"]
+    for same in ("conv_parameters", "parameters", "multiply_adds", "gradient_evaluations", "ranks_policy"):
+        assert runs[same]["dense"] == runs[same]["int8"]
+    assert runs["ranks_policy"]["Tucker 80 % int8"] == repr(Budget(0.8))
+    assert runs["conv_compression"]["Tucker 80 % int8"] > 0.8
+    dense, int8, both = runs["checkpoint_bytes"]
+    assert int8 < 0.4 * dense
+    assert both < 0.6 * int8
+    assert runs["latency_1_ms"].gt(0).all()
+
+
+class Never(Callback):
+    def on_step(self, run: Run) -> None:
+        raise AssertionError("it trains")
+
+
+@pytest.mark.parametrize("of", [Dense(), Tucker(Budget(0.8))], ids=lambda of: of.slug)
+def test_the_accuracy_is_that_of_the_quantized_network_and_of_every_replay(of: Contender, tmp_path: Path) -> None:
+    place, contender = arena(), Int8(of)
+    first = contender.train(Training(place, tmp_path))
+    again = contender.train(Training(place, tmp_path, callbacks=[Never()]))
+    assert first.epochs == again.epochs
+    network = contender.answering(again.network, place)
+    images = place.data.normalize(place.data.test_images)
+    with torch.inference_mode():
+        assert torch.equal(network(images), contender.answering(first.network, place)(images))
+        right = network(images).argmax(1) == place.data.test_labels
+        loss = F.cross_entropy(network(images), place.data.test_labels)
+    assert first.test_accuracy == right.float().mean().item()
+    assert first.epochs[-1]["test_loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert first.epochs[-1]["test_loss"] != evaluate(to_plain(first.network), place.data).loss
+    assert first.epochs[:-1] == of.train(Training(place, tmp_path)).epochs[:-1]
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    class Stop(Callback):
+        def on_step(self, run: Run) -> None:
+            if run.step == 6:
+                stop.set()
+
+    stopped = Int8(Dense()).train(Training(arena(), tmp_path / "cut", callbacks=[Stop()], stop=stop))
+    assert (stopped.state, stopped.made) == ("stopped", None)
+    again = Int8(Dense()).train(Training(arena(), tmp_path / "cut"))
+    whole = Int8(Dense()).train(Training(arena(), tmp_path / "whole"))
+    assert [row["test_loss"] for row in again.epochs] == [row["test_loss"] for row in whole.epochs]
+
+
+def test_zeros_stay_zeros() -> None:
+    contender, place = Int8(Pruned(0.8)), arena()
+    run = contender.train(Training(place))
+    zeros = sum(int((weight == 0).sum()) for weight in convolution_weights(run.network))
+    held = stored(contender.answering(run.network, place))
+    assert sum(int((value == 0).sum()) for value in held.values() if value.dtype == torch.int8 and value.dim() > 2) >= (
+        zeros
+    )
+    assert run.epochs[-1]["conv_compression"] == pytest.approx(0.8, abs=0.001)
+    assert (contender.method, contender.label) == ("pruning-int8", "pruned 80 % int8")
+
+
+def test_what_cannot_be_is_refused_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TuckerlabError, match="int8 of int8: it is int8 already"):
+        Int8(Int8(Dense()))
+    place = arena()
+    training = Training(place, callbacks=[Never()])
+    on_gpu = Training(Arena(place.spec, place.data, place.recipe, torch.device("cuda")))
+    with pytest.raises(TuckerlabError, match="int8 on cuda: its kernels are for the CPU"):
+        Int8(Dense()).train(on_gpu)
+    with monkeypatch.context() as without:
+        without.setattr(torch.backends, "quantized", SimpleNamespace(engine="none"))
+        with pytest.raises(TuckerlabError, match="this build of torch has no int8 kernels"):
+            Int8(Dense()).train(training)
+    monkeypatch.setitem(sys.modules, "torch.ao.quantization", None)
+    with pytest.raises(TuckerlabError, match=r"has no torch\.ao\.quantization; install torch 2\.13"):
+        Int8(Dense()).train(training)

@@ -1,0 +1,116 @@
+"""The comparison: one network made small in every way there is, on the same images, with the same training budget.
+
+>>> import tempfile
+>>> comparison = run_compare(methods=["tucker", "cut"], compression=[0.9], seeds=1, epochs=1, width=0.25, quiet=True,
+...                          out=tempfile.mkdtemp())
+>>> comparison.records.runs["label"].tolist()
+['dense', 'Tucker 90 %', 'cut 90 %']
+
+All methods get the same number of gradient evaluations for each network; what they do with them is theirs. An
+interrupted call goes on where it was; what is finished is not trained again.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tuckerlab.arena import Arena, digest, in_file_names, suited
+from tuckerlab.atomic import atomic_path
+from tuckerlab.budget import Budget
+from tuckerlab.comparison import accuracy_vs_costs
+from tuckerlab.contender import Contender, Dense
+from tuckerlab.contest import check_seeds, over_seeds
+from tuckerlab.datasets import load_data
+from tuckerlab.device import resolve_device
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.figure import DPI, Picture
+from tuckerlab.methods import METHODS, contender
+from tuckerlab.proof import Proof, default_model, recipe_for
+from tuckerlab.standings import ALL_COSTS, IN_BRIEF, rich_standings, standings
+from tuckerlab.training import Training
+
+COMPRESSION = (0.8, 0.9, 0.95)
+
+
+class Comparison(Proof):
+    """The record, and the folder with everything else."""
+
+    @property
+    def figures(self) -> dict[str, Picture]:
+        """Those of a proof, and accuracy against all costs."""
+        return {"accuracy_vs_costs": accuracy_vs_costs(self.records), **super().figures}
+
+    def _repr_html_(self) -> str:
+        return standings(self.records, costs=ALL_COSTS).to_html(border=0)
+
+
+def run_compare(
+    *,
+    dataset: str = "digits",
+    image_size: int | None = None,
+    model: str = "auto",
+    width: float = 1.0,
+    methods: Sequence[str] = tuple(METHODS),
+    compression: Sequence[float] = COMPRESSION,
+    seeds: int = 3,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    out: str | os.PathLike[str] = "runs",
+    device: str = "auto",
+    resume: bool = True,
+    quiet: bool = False,
+) -> Comparison:
+    """Trains a network with every method at every compression for each seed, and measures them all in turn.
+
+    methods: names from `tuckerlab.methods.METHODS`; the dense network is always there. compression: the shares of the
+    convolution weights to remove. The other settings are those of `run_poc`.
+
+    Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
+    is trained.
+    """
+    check_seeds(seeds)
+    resolve_device(device)  # before the images are read
+    contenders = chosen(methods, compression)
+    name = default_model(dataset) if model == "auto" else model
+    recipe = suited(recipe_for(dataset), name, epochs=epochs, batch_size=batch_size, lr=lr)
+    arena = Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
+    if not quiet:
+        each = Training(arena).steps
+        said = f"{len(contenders)} networks for each of {seeds} seeds, {each:,} gradient evaluations each"
+        Console().print(said, highlight=False)
+    asked = {**arena.plan, "contenders": repr(contenders)}
+    folder = Path(out) / f"compare-{in_file_names(dataset)}-{name}-{digest(asked)}"
+    if not resume and folder.exists():
+        shutil.rmtree(folder)
+    comparison = Comparison(over_seeds(contenders, arena, seeds, folder, quiet=quiet), folder)
+    with atomic_path(folder / "accuracy_vs_costs.png") as path:
+        accuracy_vs_costs(comparison.records).savefig(path, format="png", dpi=DPI)
+    return comparison
+
+
+def chosen(methods: Sequence[str], compression: Sequence[float]) -> list[Contender]:
+    """The contenders of these methods, the dense network first; what has no setting is there once.
+
+    >>> [contender.label for contender in chosen(["tucker"], [0.8, 0.9])]
+    ['dense', 'Tucker 80 %', 'Tucker 90 %']
+
+    Raises TuckerlabError for a method that is unknown, and where nothing is asked for.
+    """
+    if not methods or not compression:
+        raise TuckerlabError("nothing to compare: give one method and one compression, or more")
+    found = [Dense(), *(contender(name, Budget(rate)) for name in methods for rate in compression)]
+    return list(dict.fromkeys(found))
+
+
+def show(comparison: Comparison) -> None:
+    """Prints the table, and where everything lies."""
+    console = Console()
+    console.print(rich_standings(comparison.records, {cost: ALL_COSTS[cost] for cost in IN_BRIEF}))
+    note = comparison.records.runs["note"].iloc[0]
+    if isinstance(note, str) and note:
+        console.print(f"data: {note}", highlight=False)
+    console.print(f"record, checkpoints and pictures: {comparison.folder}", highlight=False, soft_wrap=True)

@@ -1,0 +1,172 @@
+"""Ways to a small network side by side: accuracy against what is stored, what an answer takes, and the file.
+
+>>> from tuckerlab import recorded
+>>> picture = accuracy_vs_costs(recorded("headline-cpu").records)
+>>> len(picture.axes)
+3
+
+A method has a colour and a marker, and a line through its sizes. Hollow are networks that were cut after training
+and not trained again; all others were trained at their size.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+from tuckerlab.errors import DataError
+from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+from tuckerlab.finding import TOLERATED, Network, counts_convolutions, networks_by, smallest_within
+from tuckerlab.record import Records
+from tuckerlab.texts import has_text, text
+from tuckerlab.tradeoff import front
+
+LOOKS = {  # colour and marker by method; alike in colour are methods that are alike
+    "dense": (INK, "D"),
+    "tucker": (PALETTE[0], "o"),
+    "tucker-int8": (PALETTE[0], "s"),
+    "two-gradients": (PALETTE[4], "o"),
+    "factors-sgd": (PALETTE[4], "v"),
+    "factors-adamw": (PALETTE[4], "^"),
+    "cut": (PALETTE[4], "P"),
+    "cut-tuned": (PALETTE[4], "X"),
+    "matrix": (PALETTE[2], "o"),
+    "cp": (PALETTE[2], "v"),
+    "tt": (PALETTE[2], "^"),
+    "pruning": (PALETTE[1], "o"),
+    "channels": (PALETTE[1], "s"),
+    "int8": (PALETTE[3], "s"),
+}
+OTHER = (PALETTE[5], "o")
+UNTRAINED = ("cut",)  # were not trained at their size
+BELOW = 12.0  # points under the dense network where the picture ends
+UNITS = {"checkpoint_bytes": "B"}
+
+
+def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Picture:
+    """Test accuracy against each cost of `axes` (columns of the runs): by default size, time of an answer, file.
+
+    Points are means over seeds, bars go from the worst to the best. Grey steps join the networks that no other beats in
+    both. What is more than 12 points below the dense network stands at the lower edge, with its accuracy written at it.
+
+    Raises DataError when none of the costs was measured.
+    """
+    wanted = axes or (_size_column(records), "latency_1_ms", "checkpoint_bytes")
+    found = {axis: networks_by(records, axis) for axis in wanted}
+    found = {axis: networks for axis, networks in found.items() if networks}
+    if not found:
+        raise DataError("no test accuracies with sizes, times or files in these records: there is nothing to draw")
+    figure = Picture(figsize=(14.5, 6.2))
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    everything = [network for networks in found.values() for network in networks]
+    lowest, highest = _limits(everything)
+    for panel, (axis, networks) in zip(panels, found.items(), strict=True):
+        styled(panel, x=text(f"comparison.axis.{axis}"), y="")
+        _draw(panel, networks, lowest)
+        panel.xaxis.set_major_formatter(EngFormatter(unit=UNITS.get(axis, ""), sep=""))
+    panels[0].set_ylabel(text("plots.test_accuracy"), fontsize=TEXT, color=INK)
+    panels[0].set_ylim(lowest, highest)
+    figure.legend(handles=_handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.headline(headline(found))
+    return figure
+
+
+def headline(found: dict[str, list[Network]]) -> str:
+    """Which network is the smallest within a point of the dense one, on each axis.
+
+    >>> headline({})
+    'Accuracy against cost'
+    """
+    said = []
+    for axis, networks in found.items():
+        dense = next((network for network in networks if network.method == "dense"), None)
+        best = dense and smallest_within(networks, dense.accuracy, TOLERATED)
+        if best:
+            said.append(text(f"comparison.best.{axis}", name=best.name))
+    return text("comparison.headline", best="; ".join(said)) if said else text("comparison.untitled")
+
+
+def _size_column(records: Records) -> str:
+    return "conv_parameters" if counts_convolutions(records.runs.dropna(subset="conv_parameters")) else "parameters"
+
+
+def _limits(networks: Sequence[Network]) -> tuple[float, float]:
+    dense = [network.accuracy for network in networks if network.method == "dense"]
+    high = max(network.high for network in networks)
+    lowest = max((max(dense) if dense else high) - BELOW, min(network.low for network in networks) - 1)
+    return lowest - 0.06 * (high - lowest), high + 0.06 * (high - lowest)
+
+
+def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
+    for network in networks:
+        if network.method == "dense":
+            axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
+    for method in dict.fromkeys(network.method for network in networks):
+        colour, marker = LOOKS.get(method, OTHER)
+        own = sorted((n for n in networks if n.method == method), key=lambda network: network.size)
+        inside = [n for n in own if n.accuracy > lowest]
+        axes.plot([n.size for n in inside], [n.accuracy for n in inside], color=colour, linewidth=1, alpha=0.5)
+        for network in own:
+            _draw_network(axes, network, colour, marker, lowest)
+    best = [network for network in front(networks) if network.accuracy > lowest]
+    axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_network(axes: Axes, network: Network, colour: str, marker: str, lowest: float) -> None:
+    inside = network.accuracy > lowest
+    bar = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
+    axes.errorbar(
+        network.size,
+        network.accuracy if inside else lowest,
+        bar if inside and network.seeds > 1 else None,
+        color=colour,
+        marker=marker,
+        markersize=8,
+        markerfacecolor="white" if network.method in UNTRAINED else colour,
+        markeredgewidth=1.5,
+        elinewidth=1,
+        capsize=3,
+        clip_on=inside,
+        zorder=3,
+    )
+    if not inside:
+        axes.annotate(
+            text("comparison.below", accuracy=network.accuracy), (network.size, lowest), (0, 9),
+            textcoords="offset points", ha="center", fontsize=TEXT, color=colour,
+        )  # fmt: skip
+
+
+def _handles(networks: Sequence[Network]) -> list[Line2D]:
+    methods = sorted(
+        dict.fromkeys(network.method for network in networks), key=lambda m: list(LOOKS).index(m) if m in LOOKS else 99
+    )
+    handles = []
+    for method in methods:
+        colour, marker = LOOKS.get(method, OTHER)
+        face = "white" if method in UNTRAINED else colour
+        look: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "markerfacecolor": face,
+            "markeredgewidth": 1.5,
+            "markersize": 8,
+        }
+        handles.append(Line2D([], [], linestyle="", label=method_name(method), **look))
+    handles.append(Line2D([], [], color=QUIET, linewidth=1.4, label=text("comparison.front")))
+    return handles
+
+
+def method_name(method: str) -> str:
+    """What people call a method of the records.
+
+    >>> method_name("cut")
+    'Tucker after training, not tuned'
+    """
+    key = f"comparison.method.{method}"
+    return text(key) if has_text(key) else method
