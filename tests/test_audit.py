@@ -1,0 +1,558 @@
+"""The audit: counts against hand counts, intervals against exact coverage, maps against a closed form, bad input."""
+
+import copy
+import math
+import random
+import re
+from dataclasses import FrozenInstanceError, replace
+from itertools import combinations, pairwise, product
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from tuckerlab import Budget, build, load_data, run_audit, to_plain, tuckerize
+from tuckerlab.audit import Audit, Criterion, Thresholds, audit
+from tuckerlab.audit.answers import blurred, noisy
+from tuckerlab.audit.attribution import rank_correlation
+from tuckerlab.audit.tables import change_interval
+from tuckerlab.datasets import ImageData
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.figure import Picture
+from tuckerlab.retruncation import cut
+
+QUIET = {"noise": (), "blur": ()}
+
+
+# --- networks whose answers are written down -------------------------------------------------------------------------
+
+
+def numbered(labels: list[int], classes: tuple[str, ...] = ("a", "b", "c"), channels: int = 1) -> ImageData:
+    """Test picture i has the value i all over, so that a network can know which it is."""
+    images = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, channels, 4, 4).contiguous()
+    train = torch.arange(len(classes))
+    return ImageData("numbered", images[:1].repeat(len(classes), 1, 1, 1), train, images, torch.tensor(labels), classes)
+
+
+class Told(nn.Module):
+    """Answers picture i of `numbered` data with the given probabilities."""
+
+    def __init__(self, data: ImageData, probabilities: list[list[float]]) -> None:
+        super().__init__()
+        self.data = data
+        self.register_buffer("logits", torch.tensor(probabilities, dtype=torch.float64).log())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        pixels = inputs[:, 0, 0, 0] * 255 * self.data.std[0] + 255 * self.data.mean[0]
+        logits = self.logits
+        assert isinstance(logits, Tensor)
+        return logits[pixels.round().long()]
+
+
+def sure(answer: int, confidence: float, classes: int = 3) -> list[float]:
+    """The other classes share the rest."""
+    return [confidence if i == answer else (1 - confidence) / (classes - 1) for i in range(classes)]
+
+
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+DENSE = [(0, 0.9), (0, 0.8), (0, 0.6), (1, 0.5), (1, 0.9), (1, 0.9), (1, 0.8), (0, 0.7), (2, 0.9), (0, 0.6)]
+COMPRESSED = [(1, 0.7), (2, 0.95), (0, 0.6), (0, 0.5), (1, 0.7), (2, 0.4), (1, 0.8), (2, 0.7), (2, 0.9), (0, 0.8)]
+# lost: 0, 1, 5; gained: 3; both wrong: 7 (differently) and 9 (alike)
+
+
+@pytest.fixture
+def told() -> Audit:
+    data = numbered(LABELS)
+    dense, compressed = (Told(data, [sure(*one) for one in answers]) for answers in (DENSE, COMPRESSED))
+    return audit(dense, compressed, data, **QUIET)
+
+
+def test_all_answers_are_counted(told: Audit) -> None:
+    row = told.overall.iloc[0]
+    assert (row["count"], row["lost"], row["gained"], row["both_wrong_differently"]) == (10, 3, 1, 1)
+    assert (row["dense"], row["compressed"]) == pytest.approx((70, 50))
+    assert (row["change"], row["agreement"]) == pytest.approx((-20, 50))
+    assert row["p"] == pytest.approx(2 * (math.comb(4, 0) + math.comb(4, 1)) / 2**4)  # 1 or fewer of 4, both sides
+
+
+def test_each_class_is_counted_and_the_worst_is_first(told: Audit) -> None:
+    table = told.per_class
+    assert list(table.index) == ["a", "b", "c"]
+    assert list(table["count"]) == [4, 4, 2]
+    assert list(table["lost"]) == [2, 1, 0]
+    assert list(table["gained"]) == [1, 0, 0]
+    assert list(table["change"]) == pytest.approx([-25, -25, 0])
+    assert list(table["p"]) == pytest.approx([1, 1, 1])
+
+
+def test_the_surest_flips_are_first(told: Audit) -> None:
+    table = told.flips
+    assert list(table["index"]) == [1, 0, 5]  # 0.8 · 0.95 > 0.9 · 0.7 > 0.9 · 0.4
+    assert list(table["label"]) == list(table["dense_answer"]) == ["a", "a", "b"]
+    assert list(table["compressed_answer"]) == ["c", "b", "c"]
+    assert list(table["dense_confidence"]) == pytest.approx([80, 90, 90])
+    assert list(table["compressed_confidence"]) == pytest.approx([95, 70, 40])
+
+
+def test_calibration_is_that_of_the_definition(told: Audit) -> None:
+    for name, answers in (("dense", DENSE), ("compressed", COMPRESSED)):
+        bins: dict[int, list[tuple[float, bool]]] = {}
+        for (answer, confidence), label in zip(answers, LABELS, strict=True):
+            bins.setdefault(math.ceil(round(15 * confidence, 9)), []).append((confidence, answer == label))
+        error = sum(abs(sum(c - right for c, right in one)) for one in bins.values()) / len(LABELS)
+        row = told.calibration.loc[name]
+        # some confidences lie on the edge of a bin, so single precision may put them on either side
+        assert row["calibration_error"] == pytest.approx(100 * error, abs=0.01)
+        assert row["confidence"] == pytest.approx(100 * np.mean([c for _, c in answers]))
+        assert row["overconfidence"] == pytest.approx(row["confidence"] - row["accuracy"])
+
+
+def test_classes_without_test_pictures_have_no_row() -> None:
+    data = numbered([0, 0, 2])
+    network = Told(data, [sure(0, 0.9)] * 3)
+    assert list(audit(network, network, data, **QUIET).per_class.index) == ["a", "c"]
+
+
+# --- what may be chance ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("down", "up"), [(0.02, 0.02), (0.1, 0.02), (0.05, 0.1), (0.3, 0.1), (0.01, 0.0)])
+@pytest.mark.parametrize("count", [20, 36])
+def test_the_interval_covers_the_truth_in_95_of_100(count: int, down: float, up: float) -> None:
+    covered = 0.0
+    for lost in range(count + 1):
+        for gained in range(count + 1 - lost):
+            low, high = change_interval(lost, gained, count)
+            if low <= 100 * (up - down) <= high:
+                ways = math.comb(count, lost) * math.comb(count - lost, gained)
+                covered += ways * down**lost * up**gained * (1 - down - up) ** (count - lost - gained)
+    assert covered > 0.94
+
+
+def test_the_interval_holds_what_was_measured_and_has_two_equal_sides() -> None:
+    for count in (1, 2, 5, 12):
+        for lost, gained in product(range(count + 1), repeat=2):
+            if lost + gained <= count:
+                low, high = change_interval(lost, gained, count)
+                assert -100 <= low <= 100 * (gained - lost) / count <= high <= 100
+                assert change_interval(gained, lost, count) == pytest.approx((-high, -low))
+
+
+def test_more_pictures_make_it_narrower() -> None:
+    widths = [high - low for low, high in (change_interval(0, 0, n) for n in (10, 36, 100, 1000))]
+    assert all(more > less for more, less in pairwise(widths))
+
+
+# --- thresholds and verdict ------------------------------------------------------------------------------------------
+
+
+def test_the_verdict_names_what_failed_and_what_held(told: Audit) -> None:
+    assert not told.passed
+    assert [(c.name, c.held) for c in told.criteria] == [
+        ("agreement", False),
+        ("accuracy_loss", False),
+        ("class_loss", False),
+        ("calibration_gap", False),
+    ]
+    lenient = replace(told, thresholds=Thresholds(50, 20, 24.9, 50))
+    assert [c.name for c in lenient.criteria if not c.held] == ["class_loss"]
+    failed, held = lenient.verdict.split("Held: ")
+    assert failed.startswith("Not passed: 1 of 4 criteria failed on 10 test images.")
+    assert "worst class, a, changes by −25.0 points" in failed
+    assert "same answer on 50.0 % of the images (at least 50 % asked)" in held
+    assert "accuracy changes by −20.0 points" in held
+    assert replace(told, thresholds=Thresholds(50, 20, 25, 50)).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "good", "bad"), [("agreement", 95, 95.1, 94.9), ("accuracy_loss", 1, 0.9, 1.1)]
+)
+def test_a_criterion_holds_up_to_what_is_allowed(name: str, allowed: float, good: float, bad: float) -> None:
+    assert Criterion(name, good, allowed).held
+    assert Criterion(name, 100 * (allowed / 100 + 0.7 - 0.7), allowed).held  # a rounding error is not a failure
+    assert not Criterion(name, bad, allowed).held
+
+
+@pytest.mark.parametrize("name", ["agreement", "accuracy_loss", "class_loss", "calibration_gap", "robustness_loss"])
+@pytest.mark.parametrize("value", [-0.1, 100.1, math.nan, math.inf, True, "5", None])
+def test_thresholds_out_of_range(name: str, value: object) -> None:
+    with pytest.raises(TuckerlabError, match=rf"{name} .*between 0 and 100"):
+        Thresholds(**{name: value})
+
+
+# --- noise and blur --------------------------------------------------------------------------------------------------
+
+
+def test_noise_has_the_strength_that_was_asked_for() -> None:
+    images = torch.full((50, 1, 16, 16), 128, dtype=torch.uint8)
+    for strength in (4.0, 16.0):
+        change = noisy(images, strength, seed=1).double() - 128
+        assert change.std().item() == pytest.approx(strength, rel=0.03)
+        assert abs(change.mean().item()) < 0.05 * strength
+    assert images.unique().tolist() == [128]
+    ends = [(noisy(images, 300.0, seed=1) == end).double().mean().item() for end in (0, 255)]
+    assert min(ends) > 0.3  # clipped, not wrapped around
+    assert torch.equal(noisy(images, 4.0, seed=1), noisy(images, 4.0, seed=1))
+    assert not torch.equal(noisy(images, 4.0, seed=1), noisy(images, 4.0, seed=2))
+
+
+def test_blur_is_a_gaussian_of_that_width() -> None:
+    dot = torch.zeros(1, 1, 21, 21, dtype=torch.uint8)
+    dot[0, 0, 10, 10] = 255
+    sigma, rows = 1.0, torch.arange(21.0) - 10
+    bell = torch.exp(-(rows**2) / (2 * sigma**2))
+    expected = 255 * torch.outer(bell, bell) / bell.sum() ** 2
+    assert (blurred(dot, sigma)[0, 0] - expected).abs().max() <= 0.51
+    channels = torch.stack([dot[0, 0], torch.zeros(21, 21, dtype=torch.uint8)])[None]
+    assert blurred(channels, sigma)[0, 1].max() == 0  # colours do not run into each other
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def trained(digits: ImageData) -> nn.Module:
+    """Right about most digits, after a moment of plain training."""
+    torch.manual_seed(0)
+    network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    inputs, labels = digits.normalize(digits.train_images), digits.train_labels
+    for _ in range(6):
+        for chosen in torch.randperm(len(labels)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(inputs[chosen]), labels[chosen]).backward()
+            optimizer.step()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def found(digits: ImageData, trained: nn.Module) -> Audit:
+    return audit(trained, cut(trained, Budget(0.5)), digits)
+
+
+def test_the_trained_network_is_a_fair_subject(found: Audit) -> None:
+    assert found.overall["dense"].iloc[0] > 85
+    assert found.overall["lost"].iloc[0] > 4
+    assert found.overall["agreement"].iloc[0] > 50
+
+
+def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
+    table = found.robustness
+    assert list(table["kind"]) == ["noise"] * 4 + ["blur"] * 4
+    assert list(table["strength"]) == [0, 8, 16, 32, 0, 0.4, 0.7, 1]
+    for column in ("dense", "compressed", "lost"):
+        assert (table.loc[table["strength"] == 0, column] == found.overall[column].iloc[0]).all()
+    assert table["dense"].min() < found.overall["dense"].iloc[0] - 10
+    worst = next(c for c in found.criteria if c.name == "robustness_loss")
+    assert worst.measured == pytest.approx(-table.loc[table["strength"] > 0, "change"].min())
+
+
+def test_the_same_seed_finds_the_same(digits: ImageData, trained: nn.Module) -> None:
+    compressed = cut(trained, Budget(0.6))
+    one, same, other = (audit(trained, compressed, digits, noise=[64], blur=[], seed=s) for s in (0, 0, 1))
+    pd.testing.assert_frame_equal(one.robustness, same.robustness)
+    assert one.attribution is not None
+    assert same.attribution is not None
+    assert (one.attribution.index == same.attribution.index).all()
+    assert one.attribution.similarity == same.attribution.similarity
+    assert not one.robustness.equals(other.robustness)
+
+
+# --- attribution maps ------------------------------------------------------------------------------------------------
+
+
+def test_maps_of_a_linear_network_are_weight_times_input(digits: ImageData) -> None:
+    """From the mean picture, which is 0 once normalized, the integrated gradient of a linear map is w · x."""
+    first, second = (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2))
+    found = audit(first, second, digits, **QUIET).attribution
+    assert found is not None
+    inputs = digits.normalize(digits.test_images[found.index])
+    for network, maps in zip((first, second), found.maps.values(), strict=True):
+        chosen = network[1].weight[network(inputs).argmax(1)].view(-1, 8, 8)
+        expected = (chosen * inputs[:, 0]).abs().detach().double().numpy()
+        np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_similarity_is_spearmans() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, 9, (5, 4, 4)).astype(float), random.normal(size=(5, 4, 4))
+    expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one, other, strict=True)]
+    np.testing.assert_allclose(rank_correlation(one, other), expected, atol=1e-12)
+    assert rank_correlation(np.zeros((1, 2, 2)), np.ones((1, 2, 2))).tolist() == [0.0]
+
+
+def test_maps_are_of_flips_and_of_pictures_that_both_get_right(found: Audit, digits: ImageData) -> None:
+    maps = found.attribution
+    assert maps is not None
+    assert list(maps.index[: maps.flips]) == list(found.flips["index"][:3])
+    assert maps.sample == 64
+    assert len(set(maps.index)) == len(maps.index) == len(maps.maps["dense"])
+    assert 0.5 < maps.similarity <= 1
+    assert maps.chance < maps.similarity
+    assert f"{maps.similarity:.2f}" in found.verdict
+
+
+def test_a_network_is_like_itself(digits: ImageData, trained: nn.Module) -> None:
+    found = audit(trained, copy.deepcopy(trained), digits, thresholds=Thresholds(100, 0, 0, 0, 0))
+    assert found.passed
+    assert found.flips.empty
+    assert found.overall["agreement"].iloc[0] == 100
+    assert found.attribution is not None
+    assert found.attribution.similarity == pytest.approx(1)
+    assert set(found.figures) == {"classes", "robustness", "attribution"}
+
+
+def test_no_picture_that_both_get_right() -> None:
+    data = numbered([0] * 8)
+    dense, compressed = (nn.Sequential(nn.Flatten(), nn.Linear(16, 3)) for _ in range(2))
+    for network, answer in ((dense, 1), (compressed, 2)):
+        nn.init.normal_(network[1].weight, std=0.01)
+        network[1].bias.data = 9 * torch.eye(3)[answer]
+    found = audit(dense, compressed, data, **QUIET)
+    assert found.attribution is not None
+    assert math.isnan(found.attribution.similarity)
+    assert "no image that both get right" in found.verdict
+    assert set(found.figures) == {"classes"}
+    assert "nan" not in found._repr_html_()
+
+
+# --- all kinds of networks -------------------------------------------------------------------------------------------
+
+
+def _cut(network: nn.Module) -> nn.Module:
+    return cut(network, Budget(0.5))
+
+
+def _pruned(network: nn.Module) -> nn.Module:
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            prune.l1_unstructured(module, "weight", amount=0.3)
+    return network
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_cut, lambda n: to_plain(_cut(n)), lambda n: tuckerize(copy.deepcopy(n)), _pruned],
+    ids=["cut", "plain", "tucker", "pruned"],
+)
+def test_all_kinds_of_networks_are_audited(digits: ImageData, trained: nn.Module, make: object) -> None:
+    assert callable(make)
+    found = audit(trained, make(trained), digits.subset(test=40), noise=[8], blur=[0.4])
+    assert found.attribution is not None
+    assert found.without_gradients == ()
+
+
+class Int8(nn.Module):
+    """A network whose convolutions and linear layers compute with integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = torch.ao.quantization.QuantStub()
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+        self.out = torch.ao.quantization.DeQuantStub()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        answer = self.out(self.body(self.into(inputs)))
+        assert isinstance(answer, Tensor)
+        return answer
+
+
+@pytest.mark.filterwarnings("ignore")  # torch says that its quantization moves to another package
+def test_a_quantized_network_is_audited_without_maps(digits: ImageData) -> None:
+    dense = Int8().eval()
+    int8 = copy.deepcopy(dense)
+    int8.qconfig = torch.ao.quantization.get_default_qconfig()
+    torch.ao.quantization.prepare(int8, inplace=True)
+    int8(digits.normalize(digits.train_images[:200]))
+    torch.ao.quantization.convert(int8, inplace=True)
+    found = audit(dense, int8, digits, noise=[8], blur=[])
+    assert found.overall["agreement"].iloc[0] > 80
+    assert found.attribution is None
+    assert found.without_gradients == ("compressed",)
+    assert "no gradients pass through the network (compressed)" in found.verdict
+    assert "attribution" not in found.figures
+    both = audit(int8, int8, digits, **QUIET)
+    assert "(dense and compressed)" in both.verdict
+
+
+# --- nothing is left behind ------------------------------------------------------------------------------------------
+
+
+def test_networks_and_random_numbers_are_as_they_were(digits: ImageData, trained: nn.Module) -> None:
+    dense, compressed = copy.deepcopy(trained).train(), cut(trained, Budget(0.5))
+    next(m for m in dense.modules() if isinstance(m, nn.BatchNorm2d)).eval()
+    for parameter in compressed.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    networks = (dense, compressed)
+    modes = [[m.training for m in network.modules()] for network in networks]
+    states = [copy.deepcopy(network.state_dict()) for network in networks]
+    pixels = digits.test_images.clone()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    found = audit(dense, compressed, digits.subset(test=40))
+    assert found.figures
+    pd.testing.assert_frame_equal(found.robustness, audit(trained, compressed, digits.subset(test=40)).robustness)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert before[2] == random.getstate()
+    assert modes == [[m.training for m in network.modules()] for network in networks]
+    for network, state in zip(networks, states, strict=True):
+        torch.testing.assert_close(dict(network.state_dict()), dict(state), rtol=0, atol=0)
+    assert all(p.grad is None and p.requires_grad for p in dense.parameters())
+    assert all(p.grad is not None and bool((p.grad == 1).all()) for p in compressed.parameters())
+    assert torch.equal(pixels, digits.test_images)
+
+
+def test_what_was_found_cannot_be_changed(told: Audit) -> None:
+    with pytest.raises(FrozenInstanceError):
+        told.flips = pd.DataFrame()  # type: ignore[misc]
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def linear(outputs: int, inputs: int = 64) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, outputs))
+
+
+class Wrong(nn.Module):
+    """Answers with what is given, for each picture."""
+
+    def __init__(self, answer: list[float] | float) -> None:
+        super().__init__()
+        self.answer = torch.tensor(answer)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.answer.expand(len(inputs), *self.answer.shape)
+
+
+@pytest.mark.parametrize(
+    ("dense", "compressed", "said"),
+    [
+        (linear(10), linear(9), r"dense network has 10 outputs and the compressed one 9"),
+        (linear(9), linear(9), r"networks have 9 outputs and digits has 10 classes"),
+        (linear(10), linear(10, inputs=60), r"compressed network cannot answer pictures of 1 × 8 × 8: mat1"),
+        (Wrong([math.nan] * 10), linear(10), r"dense network answers some pictures with NaN"),
+        (linear(10), Wrong([math.inf] * 10), r"compressed network answers some pictures with NaN or infinity"),
+        (linear(10), Wrong(1.0), r"compressed network must answer with logits"),
+    ],
+)
+def test_networks_that_do_not_fit(digits: ImageData, dense: nn.Module, compressed: nn.Module, said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said) as caught:
+        audit(dense, compressed, digits)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "said"),
+    [
+        ({"noise": [0]}, "noise 0: .* up to 255 pixel values"),
+        ({"noise": [8, -1.0]}, "noise -1.0"),
+        ({"noise": [256]}, "noise 256"),
+        ({"noise": [math.nan]}, "noise nan"),
+        ({"blur": [True]}, "blur True"),
+        ({"blur": [9]}, "blur 9: .* up to 8 pixels"),
+        ({"blur": ["1"]}, "blur '1'"),
+    ],
+)
+def test_strengths_out_of_range(digits: ImageData, strengths: dict[str, list[float]], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        audit(linear(10), linear(10), digits, **strengths)
+
+
+def test_a_test_split_without_pictures(digits: ImageData) -> None:
+    with pytest.raises(DataError, match="the test split has no pictures"):
+        replace(digits, test_images=digits.test_images[:0], test_labels=digits.test_labels[:0])
+
+
+# --- pictures and tables for people ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def figures(found: Audit) -> dict[str, Picture]:
+    return found.figures
+
+
+@pytest.mark.parametrize("name", ["classes", "robustness", "flips", "attribution"])
+def test_legible_and_not_cut_off(figures: dict[str, Picture], name: str) -> None:
+    figure = figures[name]
+    figure.draw_without_rendering()
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    assert len(shown) > 5
+    assert all(text.get_fontsize() >= 10 for text in shown)
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0) >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01
+
+
+@pytest.mark.parametrize("name", ["flips", "attribution"])
+def test_titles_do_not_lie_on_each_other(figures: dict[str, Picture], name: str) -> None:
+    figure = figures[name]
+    FigureCanvasAgg(figure).draw()
+    titles = [t for t in figure.findobj(Text) if re.search("is:|right", t.get_text())]
+    boxes = [t.get_window_extent() for t in titles]
+    assert len(boxes) > 5
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_headlines_say_the_numbers_of_the_tables(found: Audit, figures: dict[str, Picture]) -> None:
+    said = {name: figure.get_suptitle().replace("\n", " ") for name, figure in figures.items()}
+    worst = found.per_class.iloc[0]
+    assert f"Class {worst.name} loses most: {worst['change']:+.1f}".replace("-", "−") in said["classes"]
+    assert f"from right to wrong: {len(found.flips)}, " in said["flips"]
+    assert found.attribution is not None
+    assert f"{found.attribution.similarity:.2f} over 64 images" in said["attribution"]
+    criterion = next(c for c in found.criteria if c.name == "robustness_loss")
+    assert criterion.detail in said["robustness"]
+    assert f"{-criterion.measured:+.1f} points".replace("-", "−") in said["robustness"]
+
+
+def test_the_curves_are_those_of_the_table(found: Audit, figures: dict[str, Picture]) -> None:
+    noise = found.robustness[found.robustness["kind"] == "noise"]
+    dense, compressed = figures["robustness"].axes[0].get_lines()
+    np.testing.assert_allclose(dense.get_xydata(), noise[["strength", "dense"]])
+    np.testing.assert_allclose(compressed.get_xydata(), noise[["strength", "compressed"]])
+
+
+def test_of_many_classes_the_worst_are_drawn() -> None:
+    classes = tuple(f"class {i}" for i in range(30))
+    data = numbered([*range(30)], classes)
+    dense = Told(data, [sure(i, 0.9, 30) for i in range(30)])
+    compressed = Told(data, [sure(i if i < 25 else 0, 0.9, 30) for i in range(30)])
+    axes = audit(dense, compressed, data, **QUIET).figures["classes"].axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(labels) == 20
+    assert labels[:5] == [f"class {i} (1 image)" for i in range(25, 30)]
+
+
+def test_long_names_fit_over_the_pictures() -> None:
+    names = ("an uncommonly long name of a class", "b", "c")
+    data = numbered([0, 0, 0, 1, 2], names)
+    dense = Told(data, [sure(0, 0.9)] * 5)
+    figure = audit(dense, Told(data, [sure(1, 0.9)] * 5), data, **QUIET).figures["flips"]
+    FigureCanvasAgg(figure).draw()
+    titles = [t for t in figure.findobj(Text) if t.get_text().startswith("is: an uncommonly l…")]
+    assert len(titles) == 3
+    edges = [title.get_window_extent() for title in titles]
+    assert all(left.x1 <= right.x0 for left, right in pairwise(edges))
+
+
+def test_a_notebook_shows_the_verdict_and_the_tables(told: Audit) -> None:
+    shown = replace(told, data=replace(told.data, note="drawn <by> hand"))._repr_html_()
+    for part in ("Not passed", "By class", "right → wrong", "drawn &lt;by&gt; hand", "accuracy lost, points", "95.0"):
+        assert part in shown
+    assert "nan" not in shown
+    assert shown.index("Not passed") < shown.index("<table")
+
+
+def test_the_package_exports_it() -> None:
+    assert run_audit is audit
