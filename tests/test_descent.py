@@ -10,9 +10,7 @@ from tuckerlab.descent import HOPELESS, RANK, ordinary, planted, riemannian, spe
 @pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-8])
 def test_the_spectrum_is_that_of_the_planted_weight(smallest: float) -> None:
     task = planted(smallest)
-    x = task.x.movedim(1, -1).reshape(-1, task.x.shape[1])
-    y = task.y.movedim(1, -1).reshape(-1, task.y.shape[1])
-    planted_weight = torch.linalg.lstsq(x, y).solution.T
+    planted_weight = torch.linalg.lstsq(task.x, task.y).solution.T
     values = torch.linalg.svdvals(planted_weight)[:RANK]
     assert torch.allclose(values, spectrum(smallest), rtol=1e-4, atol=1e-14)
 

@@ -43,6 +43,7 @@ FLOORS = [
         "overestimation",
         "sizes",
         "headline",
+        "looks",
         "methods",
         "sweep",
         "plots",

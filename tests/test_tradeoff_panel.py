@@ -257,7 +257,7 @@ class TestNothing:
 
 class TestPicture:
     def test_band_star_and_ring(self) -> None:
-        picture = TradeOffPicture("parameters", [FULL, SMALL], FULL, ["dense", "tucker"])
+        picture = TradeOffPicture("parameters", [FULL, SMALL], FULL)
         before = picture.png(1.5, None, SMALL)
         assert not picture.star.get_visible()
         assert picture.band.get_y() == 96.5
@@ -271,28 +271,27 @@ class TestPicture:
     def test_far_costs_are_logarithmic_and_near_ones_begin_at_nothing(self) -> None:
         near = Network("near", "tucker", 500.0, 1000.0, 97.0, 97.0, 97.0, 1, 500.0, 500.0)
         for other, scale in ((SMALL, "log"), (near, "linear")):
-            axes = TradeOffPicture("step_ms", [FULL, other], FULL, ["dense", "tucker"]).moving.figure.axes[0]
+            axes = TradeOffPicture("step_ms", [FULL, other], FULL).moving.figure.axes[0]
             assert axes.get_xscale() == scale
             assert ("logarithmic" in axes.get_xlabel()) == (scale == "log")
         assert axes.get_xlim()[0] == 0
 
     def test_bars_from_the_worst_seed_to_the_best(self) -> None:
-        axes = TradeOffPicture("parameters", [FULL, SMALL], FULL, ["dense", "tucker"]).moving.figure.axes[0]
+        axes = TradeOffPicture("parameters", [FULL, SMALL], FULL).moving.figure.axes[0]
         across, up = axes.containers[1].lines[2]
         assert up.get_segments()[0][:, 1] == pytest.approx([95, 97])
         assert across.get_segments()[0][:, 0] == pytest.approx([9, 11])
         assert not axes.containers[0].lines[2]
 
     def test_colours_stay_when_others_are_switched_off(self) -> None:
-        methods = ["dense", "pruning", "tucker"]
-        one = TradeOffPicture("parameters", [FULL, SMALL], FULL, methods)
-        other = TradeOffPicture("parameters", [SMALL], FULL, methods)
+        one = TradeOffPicture("parameters", [FULL, SMALL], FULL)
+        other = TradeOffPicture("parameters", [SMALL], FULL)
         colours = [p.moving.figure.axes[0].containers[-1].lines[0].get_color() for p in (one, other)]
         assert colours[0] == colours[1]
         assert [t.get_text() for t in other.moving.figure.legends[0].get_texts()][:2] == ["Tucker", "Full network"]
 
     def test_legible_and_not_cut_off(self) -> None:
-        figure = TradeOffPicture("parameters", [FULL, SMALL], FULL, ["dense", "tucker"]).moving.figure
+        figure = TradeOffPicture("parameters", [FULL, SMALL], FULL).moving.figure
         words = [t for t in figure.findobj(lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
         assert min(t.get_fontsize() for t in words) >= 10
         drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()

@@ -10,7 +10,6 @@ and not trained again; all others were trained at their size.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,30 +17,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+from tuckerlab.figure import INK, QUIET, TEXT, Picture, styled
 from tuckerlab.finding import TOLERATED, Network, counts_convolutions, networks_by, smallest_within
+from tuckerlab.looks import look, method_name, ordered
 from tuckerlab.record import Records
-from tuckerlab.texts import has_text, text
+from tuckerlab.texts import text
 from tuckerlab.tradeoff import front
 
-LOOKS = {  # colour and marker by method; alike in colour are methods that are alike
-    "dense": (INK, "D"),
-    "tucker": (PALETTE[0], "o"),
-    "tucker-int8": (PALETTE[0], "s"),
-    "two-gradients": (PALETTE[4], "o"),
-    "factors-sgd": (PALETTE[4], "v"),
-    "factors-adamw": (PALETTE[4], "^"),
-    "cut": (PALETTE[4], "P"),
-    "cut-tuned": (PALETTE[4], "X"),
-    "matrix": (PALETTE[2], "o"),
-    "cp": (PALETTE[2], "v"),
-    "tt": (PALETTE[2], "^"),
-    "pruning": (PALETTE[1], "o"),
-    "channels": (PALETTE[1], "s"),
-    "int8": (PALETTE[3], "s"),
-}
-OTHER = (PALETTE[5], "o")
-UNTRAINED = ("cut",)  # were not trained at their size
 BELOW = 12.0  # points under the dense network where the picture ends
 UNITS = {"checkpoint_bytes": "B"}
 
@@ -105,12 +87,13 @@ def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
         if network.method == "dense":
             axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
     for method in dict.fromkeys(network.method for network in networks):
-        colour, marker = LOOKS.get(method, OTHER)
         own = sorted((n for n in networks if n.method == method), key=lambda network: network.size)
         inside = [n for n in own if n.accuracy > lowest]
-        axes.plot([n.size for n in inside], [n.accuracy for n in inside], color=colour, linewidth=1, alpha=0.5)
+        axes.plot(
+            [n.size for n in inside], [n.accuracy for n in inside], color=look(method).colour, linewidth=1, alpha=0.5
+        )
         for network in own:
-            _draw_network(axes, network, colour, marker, lowest)
+            _draw_network(axes, network, lowest)
     best = [network for network in front(networks) if network.accuracy > lowest]
     axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
     axes.set_xscale("log")
@@ -118,55 +101,23 @@ def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _draw_network(axes: Axes, network: Network, colour: str, marker: str, lowest: float) -> None:
-    inside = network.accuracy > lowest
+def _draw_network(axes: Axes, network: Network, lowest: float) -> None:
+    inside, style = network.accuracy > lowest, look(network.method).style
     bar = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
     axes.errorbar(
-        network.size,
-        network.accuracy if inside else lowest,
-        bar if inside and network.seeds > 1 else None,
-        color=colour,
-        marker=marker,
-        markersize=8,
-        markerfacecolor="white" if network.method in UNTRAINED else colour,
-        markeredgewidth=1.5,
-        elinewidth=1,
-        capsize=3,
-        clip_on=inside,
-        zorder=3,
-    )
+        network.size, network.accuracy if inside else lowest, bar if inside and network.seeds > 1 else None,
+        **style, markersize=8, elinewidth=1, capsize=3, clip_on=inside, zorder=3,
+    )  # fmt: skip
     if not inside:
         axes.annotate(
             text("comparison.below", accuracy=network.accuracy), (network.size, lowest), (0, 9),
-            textcoords="offset points", ha="center", fontsize=TEXT, color=colour,
+            textcoords="offset points", ha="center", fontsize=TEXT, color=style["color"],
         )  # fmt: skip
 
 
 def _handles(networks: Sequence[Network]) -> list[Line2D]:
-    methods = sorted(
-        dict.fromkeys(network.method for network in networks), key=lambda m: list(LOOKS).index(m) if m in LOOKS else 99
-    )
-    handles = []
-    for method in methods:
-        colour, marker = LOOKS.get(method, OTHER)
-        face = "white" if method in UNTRAINED else colour
-        look: dict[str, Any] = {
-            "color": colour,
-            "marker": marker,
-            "markerfacecolor": face,
-            "markeredgewidth": 1.5,
-            "markersize": 8,
-        }
-        handles.append(Line2D([], [], linestyle="", label=method_name(method), **look))
-    handles.append(Line2D([], [], color=QUIET, linewidth=1.4, label=text("comparison.front")))
-    return handles
-
-
-def method_name(method: str) -> str:
-    """What people call a method of the records.
-
-    >>> method_name("cut")
-    'Tucker after training, not tuned'
-    """
-    key = f"comparison.method.{method}"
-    return text(key) if has_text(key) else method
+    handles = [
+        Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
+        for method in ordered({network.method for network in networks})
+    ]
+    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=text("comparison.front"))]

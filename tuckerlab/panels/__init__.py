@@ -13,6 +13,7 @@ from tuckerlab.errors import MissingExtraError
 
 _HOMES = {
     "BringYourOwn": "own",
+    "CyclePanel": "cycle",
     "FolderInspector": "folder",
     "GeometryPanel": "geometry",
     "InstantSlider": "instant",
@@ -23,6 +24,7 @@ _HOMES = {
 
 __all__ = [
     "BringYourOwn",
+    "CyclePanel",
     "FolderInspector",
     "GeometryPanel",
     "InstantSlider",

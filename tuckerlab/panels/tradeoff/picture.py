@@ -2,7 +2,7 @@
 
 >>> from tuckerlab.finding import Network
 >>> dense = Network("dense", "dense", 100.0, 100.0, 98.0, 98.0, 98.0, 1, 100.0, 100.0)
->>> picture = TradeOffPicture("parameters", [dense], dense, ["dense"])
+>>> picture = TradeOffPicture("parameters", [dense], dense)
 >>> picture.png(points=1.0, best=None, chosen=dense)[:4]
 b'\\x89PNG'
 """
@@ -16,15 +16,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, colours, styled
+from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.finding import Network
+from tuckerlab.looks import look, method_name
 from tuckerlab.moving import MovingPicture
 from tuckerlab.panels.tradeoff.labels import write_names
-from tuckerlab.texts import has_text, text
+from tuckerlab.texts import text
 from tuckerlab.tradeoff import front
 
 GREEN = PALETTE[2]
-MARKERS = ("o", "s", "^", "v", "P", "X")
+BELOW = 12.0  # points under the full network where the axis ends
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 UNITS = {"checkpoint_bytes": "B"}
@@ -33,21 +34,18 @@ UNITS = {"checkpoint_bytes": "B"}
 class TradeOffPicture:
     """Drawn once for the networks along an axis; `png` moves the band, the star and the ring.
 
-    `full` is what they are compared with, in the picture or not; `methods` are all that there are, so that each keeps
-    its colour when others are switched off.
+    `full` is what they are compared with, in the picture or not. Networks that are more than 12 points below it lie
+    outside.
     """
 
-    def __init__(self, axis: str, found: Sequence[Network], full: Network | None, methods: Sequence[str]) -> None:
+    def __init__(self, axis: str, found: Sequence[Network], full: Network | None) -> None:
         self.full = full
-        others = [method for method in methods if method != "dense"]
-        self.colour = colours(methods, ["dense"])
-        self.marker = {"dense": "D"} | {method: MARKERS[i % len(MARKERS)] for i, method in enumerate(others)}
         figure = Picture(figsize=(10.6, 4.7))
         axes = styled(figure.subplots(), x=text(f"tradeoff.axis.{axis}"), y=text("tradeoff.right"))
         axes.set_title(text("tradeoff.better"), fontsize=TEXT, color=QUIET, loc="left")
         every = [*found, *([full] if full else [])]
         if every:
-            _frame(axes, every, axis)
+            _frame(axes, every, axis, full)
         if full:
             axes.axhline(full.accuracy, color=INK, linewidth=1.2, linestyle=":")
         best = front(found)
@@ -79,8 +77,8 @@ class TradeOffPicture:
         across = [[max(0.0, network.size - network.least)], [max(0.0, network.most - network.size)]]
         bars: dict[str, Any] = {"yerr": up, "xerr": across} if network.seeds > 1 else {}
         drawn = axes.errorbar(
-            network.size, network.accuracy, **bars, color=self.colour[network.method],
-            marker=self.marker[network.method], markersize=9, capsize=4, elinewidth=1.2, zorder=3,
+            network.size, network.accuracy, **bars, **look(network.method).style, markersize=9, capsize=4,
+            elinewidth=1.2, zorder=3,
         )  # fmt: skip
         return drawn.get_children()
 
@@ -94,9 +92,7 @@ class TradeOffPicture:
 
     def _legend(self, found: Sequence[Network]) -> list[Any]:
         points = [
-            Line2D(
-                [], [], color=self.colour[m], marker=self.marker[m], markersize=9, linestyle="", label=method_name(m)
-            )
+            Line2D([], [], **look(m).style, markersize=9, linestyle="", label=method_name(m))
             for m in dict.fromkeys(network.method for network in found)
         ]
         if self.full and self.full not in found:
@@ -113,24 +109,16 @@ class TradeOffPicture:
 _RING: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": PALETTE[1], "markeredgewidth": 2.2}
 
 
-def method_name(method: str) -> str:
-    """What people call a method.
-
-    >>> method_name("dense"), method_name("my own")
-    ('Full network', 'my own')
-    """
-    key = f"method.{method}"
-    return text(key) if has_text(key) else method
-
-
 def network_name(network: Network) -> str:
     """What people call a network: its label, or the method where that is the label."""
     return method_name(network.method) if network.name == network.method else network.name
 
 
-def _frame(axes: Axes, found: Sequence[Network], axis: str) -> None:
+def _frame(axes: Axes, found: Sequence[Network], axis: str, full: Network | None) -> None:
     """Limits that do not blow up small differences, from nothing on, or logarithmic where costs are far apart."""
     low, high = min(n.low for n in found), max(n.high for n in found)
+    if full:
+        low = max(low, full.accuracy - BELOW)
     room = max(0.15 * (high - low), (LEAST_SPAN - (high - low)) / 2)
     axes.set_ylim(
         low - room, min(high + room, max(100.3, high + 0.15 * room))

@@ -6,9 +6,10 @@ from typing import Any
 import ipywidgets
 
 from tuckerlab.finding import Network
+from tuckerlab.looks import method_name
 from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
 from tuckerlab.panels.tradeoff.model import OWN, State, TradeOffModel
-from tuckerlab.panels.tradeoff.picture import TradeOffPicture, method_name, network_name
+from tuckerlab.panels.tradeoff.picture import TradeOffPicture, network_name
 from tuckerlab.texts import has_text, text
 from tuckerlab.tradeoff import Answer, Tradeoff
 
@@ -104,7 +105,7 @@ class TradeOff(Panel):
         model, state = self.model, self.model.state
         key = model.tradeoff, state.axis, state.networks
         if self._drawn is None or self._drawn[0] != key:
-            self._drawn = key, TradeOffPicture(state.axis, state.networks, state.full, model.tradeoff.methods)
+            self._drawn = key, TradeOffPicture(state.axis, state.networks, state.full)
         best = state.answer.best if state.answer else None
         return self._drawn[1].png(state.points, best, state.chosen)
 
