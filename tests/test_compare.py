@@ -1,0 +1,160 @@
+"""The comparison: who takes part, that all get the same, what is kept, and what the picture shows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from tuckerlab import Budget, DataError, Tolerance, TuckerlabError, contest, training
+from tuckerlab.compare import Comparison, chosen, run_compare, show
+from tuckerlab.comparison import BELOW, accuracy_vs_costs
+from tuckerlab.contender import Dense, Tucker
+from tuckerlab.looks import LOOKS, look, method_name
+from tuckerlab.measure import Timing
+from tuckerlab.methods import METHODS, contender
+from tuckerlab.record import Records
+from tuckerlab.results import recorded
+
+SMALL: dict[str, Any] = {"width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu", "quiet": True}
+METHODS_HERE = ["tucker", "pruning", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contest, "interleave", lambda steps, **_: dict.fromkeys(steps, Timing((1.0, 2.0))))
+        yield run_compare(**SMALL, methods=METHODS_HERE, seeds=2, out=tmp_path_factory.mktemp("runs"))
+
+
+def test_every_method_is_there_for_every_seed(comparison: Comparison) -> None:
+    runs = Records.load(comparison.folder).runs
+    assert sorted(runs["method"].unique()) == sorted(["dense", *METHODS_HERE])
+    assert (runs.groupby("label")["seed"].nunique() == 2).all()
+    smaller = runs[~runs["method"].isin(["dense", "int8"])]
+    assert (smaller["conv_compression"] >= 0.799).all()
+    assert (comparison.folder / "accuracy_vs_costs.png").exists()
+
+
+def test_all_get_the_same_number_of_gradient_evaluations(comparison: Comparison) -> None:
+    assert comparison.records.runs["gradient_evaluations"].nunique() == 1
+    assert set(comparison.records.epochs.groupby("run")["epoch"].max()) == {1, 2}  # one with two gradients a step
+
+
+def test_int8_counts_the_same_numbers_and_a_shorter_file(comparison: Comparison) -> None:
+    runs = comparison.records.runs.set_index(["label", "seed"])
+    for small, large in (("int8", "dense"), ("Tucker 80 % int8", "Tucker 80 %")):
+        assert (runs.loc[small, "parameters"] == runs.loc[large, "parameters"]).all()
+        assert (runs.loc[small, "checkpoint_bytes"] < 0.6 * runs.loc[large, "checkpoint_bytes"]).all()
+
+
+def test_a_second_call_trains_nothing(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(training, "fit", refuse)
+    again = run_compare(**SMALL, methods=METHODS_HERE, seeds=2, out=comparison.folder.parent)
+    assert again.records.runs["run"].tolist() == comparison.records.runs["run"].tolist()
+
+
+def test_no_checkpoint_of_a_training_is_left(comparison: Comparison) -> None:
+    left = {path.name for path in (comparison.folder / "seed0").iterdir()}
+    assert not [name for name in left if ".training" in name]
+    assert {"dense.safetensors", "cut-80.safetensors", "runs.parquet"} <= left
+
+
+def test_the_table_for_a_terminal(comparison: Comparison, capsys: pytest.CaptureFixture[str]) -> None:
+    show(comparison)
+    said = capsys.readouterr().out
+    assert "Tucker 80 %" in said
+    assert "dients" in said
+    assert "gradients" in comparison._repr_html_()
+
+
+class TestMethods:
+    @pytest.mark.parametrize("name", METHODS)
+    def test_each_has_a_contender_with_a_look_and_a_name(self, name: str) -> None:
+        made = contender(name, Budget(0.9))
+        assert made.method == name
+        assert name in LOOKS
+        assert method_name(name) != name
+
+    def test_no_two_look_alike(self) -> None:
+        assert len(set(LOOKS.values())) == len(LOOKS)
+        assert look("of somebody else") not in LOOKS.values()
+
+    @pytest.mark.parametrize("name", ["pruning", "channels", "cp", "tt"])
+    def test_what_takes_no_tolerance_says_so(self, name: str) -> None:
+        with pytest.raises(TuckerlabError, match=f"{name} takes a compression, not a tolerance"):
+            contender(name, Tolerance(0.1))
+
+    def test_what_has_no_setting_is_there_once(self) -> None:
+        assert chosen(["dense", "int8", "tucker"], [0.8, 0.9])[::3] == [Dense(), Tucker(Budget(0.9))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": ["magic"]}, r"unknown method 'magic': known are dense, tucker"),
+        ({"methods": []}, "nothing to compare"),
+        ({"compression": []}, "nothing to compare"),
+        ({"compression": [1.5]}, r"1\.5"),
+        ({"compression": [0.9999]}, "cannot be met"),
+        ({"methods": ["channels"], "compression": [0.995]}, "every layer keeps 10%"),
+        ({"seeds": 0}, "seeds 0"),
+        ({"device": "tpu"}, "tpu"),
+        ({"dataset": "folder:nowhere"}, "nowhere"),
+        ({"model": "vgg99"}, "vgg99"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_anything_is_trained(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        run_compare(**{**SMALL, "methods": ["tucker"], "seeds": 1, "out": tmp_path, **changes})
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestPicture:
+    def test_each_cost_has_its_axes(self, comparison: Comparison) -> None:
+        axes = accuracy_vs_costs(comparison.records).axes
+        assert [a.get_xlabel().split(",")[0].split(" (")[0] for a in axes] == [
+            "convolution parameters stored", "time of one answer", "file size"
+        ]  # fmt: skip
+
+    def test_points_are_means_and_bars_go_from_worst_to_best(self) -> None:
+        records = recorded("accuracy-digits-vgg_small").records
+        runs = records.runs[records.runs["method"] == "tucker"]
+        drawn = accuracy_vs_costs(records).axes[0].containers
+        points = {to_hex(c.lines[0].get_color()): c for c in drawn}
+        mine = points[look("tucker").colour.lower()]
+        assert mine.lines[0].get_ydata()[0] == pytest.approx(100 * runs["test_accuracy"].mean())
+        [bar] = mine.lines[2][0].get_segments()
+        assert bar[:, 1] == pytest.approx([100 * runs["test_accuracy"].min(), 100 * runs["test_accuracy"].max()])
+
+    def test_what_is_far_below_stands_at_the_edge_with_its_number(self) -> None:
+        records = recorded("headline-cpu").records
+        runs = records.runs.copy()
+        runs.loc[runs["label"] == "Tucker 98 %", "test_accuracy"] = 0.111
+        axes = accuracy_vs_costs(Records(runs)).axes[0]
+        assert "11 %" in [t.get_text() for t in axes.texts]
+        dense = 100 * runs["test_accuracy"].max()
+        assert axes.get_ylim()[0] > dense - BELOW - 2
+
+    def test_a_cost_that_nobody_measured_is_left_out(self) -> None:
+        runs = recorded("headline-cpu").records.runs.copy()
+        runs["latency_1_ms"] = np.nan
+        assert len(accuracy_vs_costs(Records(runs)).axes) == 2
+
+    def test_the_headline_names_the_cheapest_within_a_point(self) -> None:
+        runs = recorded("headline-cpu").records.runs.copy()
+        runs["test_accuracy"] = 0.8
+        said = accuracy_vs_costs(Records(runs)).get_suptitle().replace("\n", " ")
+        smallest = runs.loc[runs["conv_parameters"].idxmin(), "label"]
+        assert f"fewest convolution weights: {smallest}" in said
+
+    def test_nothing_to_draw(self) -> None:
+        with pytest.raises(DataError, match="nothing to draw"):
+            accuracy_vs_costs(Records())
