@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from tuckerlab import Budget, DataError, Tolerance, TuckerlabError, contest, training
+from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, contest, training
 from tuckerlab.compare import Comparison, chosen, run_compare, show
 from tuckerlab.comparison import BELOW, accuracy_vs_costs
 from tuckerlab.contender import Dense, Tucker
@@ -158,3 +158,34 @@ class TestPicture:
     def test_nothing_to_draw(self) -> None:
         with pytest.raises(DataError, match="nothing to draw"):
             accuracy_vs_costs(Records())
+
+
+def test_workers_train_side_by_side_and_leave_the_same_record(comparison: Comparison, tmp_path: Path) -> None:
+    options = {**SMALL, "methods": ["tucker", "cut-tuned"], "seeds": 1}
+    apart = run_compare(**options, workers=2, out=tmp_path)
+    columns = ["label", "seed", "test_accuracy", "conv_parameters", "gradient_evaluations"]
+    mine = comparison.records.runs
+    same = mine[mine["label"].isin(apart.records.runs["label"]) & (mine["seed"] == 0)]
+    assert apart.records.runs[columns].values.tolist() == same[columns].values.tolist()
+    assert apart.records.runs["latency_1_ms"].notna().all()
+    assert not (apart.folder / "training").exists()
+    with pytest.raises(TuckerlabError, match="workers 0"):
+        run_compare(**options, workers=0, out=tmp_path / "none")
+
+
+def test_what_diverges_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def diverging(*arguments: Any, **options: Any) -> Any:
+        if "ranks" in options:
+            raise DivergedError("the loss is nan")
+        return real(*arguments, **options)
+
+    real = training.Training.fit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "fit", diverging)
+        found = run_compare(**SMALL, methods=["tucker"], seeds=1, out=tmp_path)
+        assert found.records.runs["label"].tolist() == ["dense"]
+        assert "left out, since training diverged: Tucker 80 %" in found.records.runs["note"].iloc[0]
+        assert "Tucker 80 % is left out: the loss is nan" in capsys.readouterr().err
+        patch.setattr(training.Training, "fit", lambda *_, **__: diverging(ranks=None))
+        with pytest.raises(DivergedError, match="the loss is nan"):
+            run_compare(**SMALL, methods=["tucker"], seeds=1, out=tmp_path / "none")

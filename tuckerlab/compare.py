@@ -59,6 +59,7 @@ def run_compare(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    workers: int = 1,
     out: str | os.PathLike[str] = "runs",
     device: str = "auto",
     resume: bool = True,
@@ -67,7 +68,8 @@ def run_compare(
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 
     methods: names from `tuckerlab.methods.METHODS`; the dense network is always there. compression: the shares of the
-    convolution weights to remove. The other settings are those of `run_poc`.
+    convolution weights to remove. workers: processes that train side by side. The other settings are those of
+    `run_poc`.
 
     Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
     is trained.
@@ -86,7 +88,18 @@ def run_compare(
     folder = Path(out) / f"compare-{in_file_names(dataset)}-{name}-{digest(asked)}"
     if not resume and folder.exists():
         shutil.rmtree(folder)
-    comparison = Comparison(over_seeds(contenders, arena, seeds, folder, quiet=quiet), folder)
+    trained = folder / "training"
+    if workers != 1 and not any(folder.glob("seed*/runs.parquet")):
+        from tuckerlab.sweep import run_sweep
+
+        run_sweep(
+            dataset=dataset, image_size=image_size, model=name, width=width, compressions=compression, seeds=seeds,
+            methods=[*dict.fromkeys(["dense", *methods])], epochs=epochs, batch_size=batch_size, lr=lr, pruning=False,
+            workers=workers, study=trained.name, out=folder, device=device, quiet=quiet,
+        )  # fmt: skip
+    there = trained if trained.exists() else None
+    comparison = Comparison(over_seeds(contenders, arena, seeds, folder, quiet=quiet, trained=there), folder)
+    shutil.rmtree(trained, ignore_errors=True)
     with atomic_path(folder / "accuracy_vs_costs.png") as path:
         accuracy_vs_costs(comparison.records).savefig(path, format="png", dpi=DPI)
     return comparison

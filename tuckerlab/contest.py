@@ -27,7 +27,7 @@ from tuckerlab import checkpoint as checkpoints
 from tuckerlab.arena import Arena, digest
 from tuckerlab.contender import Contender
 from tuckerlab.convert import to_plain
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.measure import interleave, latencies, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
@@ -44,11 +44,14 @@ def contest(
     resume: bool = True,
     quiet: bool = False,
     facts: dict[str, Any] | None = None,
+    trained: Path | None = None,
 ) -> Records:
     """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
 
     The folder gets the record (three Parquet files), a checkpoint of each network (with `facts` beside the plan), and
-    the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read.
+    the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
+    the folder of the checkpoints, if not this one. A contender that diverges is left out, and the record's note says
+    so; DivergedError if nothing is left.
     """
     folder = Path(folder)
     if (folder / "runs.parquet").exists() and resume:
@@ -57,13 +60,23 @@ def contest(
     text("plots.epoch")  # and so is a language that there is no catalogue for
     if not resume:
         _remove_unfinished(folder)
-    runs = {
-        contender: contender.train(Training(arena, folder, progress=not quiet and f"{contender.label:12s}"))
-        for contender in contenders
-    }
+    runs: dict[Contender, Run] = {}
+    diverged: dict[str, DivergedError] = {}
+    for contender in contenders:
+        try:
+            progress = not quiet and f"{contender.label:12s}"
+            runs[contender] = contender.train(Training(arena, trained or folder, progress=progress))
+        except DivergedError as error:
+            diverged[contender.label] = error
+            Console(stderr=True).print(f"{contender.label} is left out: {error}", highlight=False, soft_wrap=True)
+    if not runs:
+        raise next(iter(diverged.values()))
     if not quiet:
         Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
     records = _records(runs, arena)
+    if diverged:
+        records.runs["note"] += f"; left out, since training diverged: {', '.join(diverged)}"
+        records.runs["note"] = records.runs["note"].str.removeprefix("; ")
     save_figures(records, folder)
     for contender, run in runs.items():
         path = folder / f"{contender.slug}.safetensors"
@@ -80,8 +93,12 @@ def over_seeds(
     *,
     quiet: bool = False,
     facts: dict[str, Any] | None = None,
+    trained: Path | None = None,
 ) -> Records:
-    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does."""
+    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does.
+
+    trained: a folder with the checkpoints of each seed in one of its own, if they are not to be here.
+    """
     folder, parts = Path(folder), []
     for seed in range(seeds):
         of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
@@ -89,7 +106,8 @@ def over_seeds(
         if not quiet:
             found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
-        parts.append(contest(contenders, of_seed, place, quiet=quiet, facts=facts))
+        there = trained and trained / place.name
+        parts.append(contest(contenders, of_seed, place, quiet=quiet, facts=facts, trained=there))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
