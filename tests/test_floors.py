@@ -56,7 +56,7 @@ FLOORS = [
         "training",
         "subjects",
     },
-    {"__init__", "cli", "doctor", "harness", "notebook", "options", "panels", "sweep_command"}
+    {"__init__", "cli", "commands", "doctor", "harness", "notebook", "panels"}
     | {"app", "course", "fragment", "pages", "plainly", "serve", "site"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

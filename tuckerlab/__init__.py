@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 # Public names by module. None may be the name of a module: importing that module would take its place.
 _MODULES = {
+    "audit": "Thresholds run_audit",
     "budget": "Budget",
     "checkpoint": "load save",
     "convert": "materialize to_dense to_plain tuckerize",
@@ -34,6 +35,7 @@ _MODULES = {
     "ranks": "Fixed Tolerance",
     "results": "recorded",
     "summarize": "summary",
+    "sweep": "run_sweep",
     "train": "fit",
     "weight": "TuckerLayer",
 }
@@ -42,6 +44,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names.s
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two in step
+    from tuckerlab.audit import Thresholds as Thresholds, run_audit as run_audit
     from tuckerlab.budget import Budget as Budget
     from tuckerlab.checkpoint import load as load, save as save
     from tuckerlab.convert import (
@@ -72,6 +75,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.ranks import Fixed as Fixed, Tolerance as Tolerance
     from tuckerlab.results import recorded as recorded
     from tuckerlab.summarize import summary as summary
+    from tuckerlab.sweep import run_sweep as run_sweep
     from tuckerlab.train import fit as fit
     from tuckerlab.weight import TuckerLayer as TuckerLayer
 else:  # not for mypy, which would then believe in every name
