@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_hex
 
 from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, contest, training
@@ -15,8 +16,10 @@ from tuckerlab.contender import Dense, Tucker
 from tuckerlab.looks import LOOKS, look, method_name
 from tuckerlab.measure import Timing
 from tuckerlab.methods import METHODS, contender
+from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 from tuckerlab.results import recorded
+from tuckerlab.rivals.factors import Factors
 
 SMALL: dict[str, Any] = {"width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu", "quiet": True}
 METHODS_HERE = ["tucker", "pruning", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
@@ -48,6 +51,23 @@ def test_int8_counts_the_same_numbers_and_a_shorter_file(comparison: Comparison)
     for small, large in (("int8", "dense"), ("Tucker 80 % int8", "Tucker 80 %")):
         assert (runs.loc[small, "parameters"] == runs.loc[large, "parameters"]).all()
         assert (runs.loc[small, "checkpoint_bytes"] < 0.6 * runs.loc[large, "checkpoint_bytes"]).all()
+
+
+def test_what_the_settings_do_not_suit_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuckerlab.compare.METHODS", {name: METHODS[name] for name in ("tucker", "two-gradients")})
+    found = run_compare(**{**SMALL, "epochs": 1, "quiet": False}, seeds=1, out=tmp_path)
+    assert found.records.runs["label"].tolist() == ["dense", "Tucker 80 %"]
+    assert "left out: two gradients 80 %" in capsys.readouterr().out
+
+
+def test_the_record_says_how_each_was_trained(comparison: Comparison) -> None:
+    assert Factors(Budget(0.8), "adamw").recipe(Recipe()).lr == 3e-3
+    runs = comparison.records.runs.set_index("method")
+    assert (runs["threads"] == torch.get_num_threads()).all()
+    assert runs.loc["cut-tuned", "step_ms"].isna().all()  # of two networks, one after the other
+    assert runs.drop(index="cut-tuned")["step_ms"].notna().all()
 
 
 def test_a_second_call_trains_nothing(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +119,16 @@ class TestMethods:
     [
         ({"methods": ["magic"]}, r"unknown method 'magic': known are dense, tucker"),
         ({"methods": []}, "nothing to compare"),
-        ({"compression": []}, "nothing to compare"),
+        ({"compression": []}, "compression"),
         ({"compression": [1.5]}, r"1\.5"),
         ({"compression": [0.9999]}, "cannot be met"),
         ({"methods": ["channels"], "compression": [0.995]}, "every layer keeps 10%"),
+        ({"methods": ["cut"], "compression": [0.9999]}, "cannot be met"),
+        ({"methods": ["factors-sgd"], "compression": [0.9999]}, "cannot be met"),
+        ({"methods": ["cut-tuned"], "epochs": 1}, "epochs 1: what trains twice"),
+        ({"methods": ["channels"], "epochs": 1}, "epochs 1: what trains twice"),
+        ({"methods": ["two-gradients"], "epochs": 5}, "give an even number"),
+        ({"methods": ["factors-sgd"], "model": "vit_small"}, "not with adamw"),
         ({"seeds": 0}, "seeds 0"),
         ({"device": "tpu"}, "tpu"),
         ({"dataset": "folder:nowhere"}, "nowhere"),

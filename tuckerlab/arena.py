@@ -63,6 +63,10 @@ class Arena:
         """Raises RankError for a budget that this network cannot meet."""
         replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
 
+    def of_seed(self, seed: int) -> "Arena":
+        """The same with another seed."""
+        return replace(self, recipe=replace(self.recipe, seed=seed))
+
     @property
     def plan(self) -> dict[str, Any]:
         """What decides the outcome, as plain JSON values."""

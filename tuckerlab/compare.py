@@ -30,6 +30,7 @@ from tuckerlab.figure import DPI, Picture
 from tuckerlab.methods import METHODS, contender
 from tuckerlab.proof import Proof, default_model, recipe_for
 from tuckerlab.standings import ALL_COSTS, IN_BRIEF, rich_standings, standings
+from tuckerlab.sweep.job import values
 from tuckerlab.training import Training
 
 COMPRESSION = (0.8, 0.9, 0.95)
@@ -53,7 +54,7 @@ def run_compare(
     image_size: int | None = None,
     model: str = "auto",
     width: float = 1.0,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] | None = None,
     compression: Sequence[float] = COMPRESSION,
     seeds: int = 3,
     epochs: int | None = None,
@@ -67,7 +68,8 @@ def run_compare(
 ) -> Comparison:
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 
-    methods: names from `tuckerlab.methods.METHODS`; the dense network is always there. compression: the shares of the
+    methods: names from `tuckerlab.methods.METHODS`, the dense network is always there; None: all that these settings
+    suit, and those that they do not are named. compression: the shares of the
     convolution weights to remove. workers: processes that train side by side. The other settings are those of
     `run_poc`.
 
@@ -76,10 +78,18 @@ def run_compare(
     """
     check_seeds(seeds)
     resolve_device(device)  # before the images are read
-    contenders = chosen(methods, compression)
+    compression = values("compression", compression)
+    contenders = chosen(list(METHODS) if methods is None else methods, compression)
     name = default_model(dataset) if model == "auto" else model
     recipe = suited(recipe_for(dataset), name, epochs=epochs, batch_size=batch_size, lr=lr)
-    arena = Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
+    data = load_data(dataset, image_size=image_size)
+    if methods is None:
+        arena = Arena.of([Dense()], data, name, width, recipe, device)
+        methods, unsuited = suiting(arena, compression)
+        contenders = chosen(methods, compression)
+        for said in () if quiet else unsuited:
+            Console().print(f"left out: {said}", highlight=False, soft_wrap=True)
+    arena = Arena.of(contenders, data, name, width, recipe, device)
     if not quiet:
         each = Training(arena).steps
         said = f"{len(contenders)} networks for each of {seeds} seeds, {each:,} gradient evaluations each"
@@ -119,11 +129,36 @@ def chosen(methods: Sequence[str], compression: Sequence[float]) -> list[Contend
     return list(dict.fromkeys(found))
 
 
+def suiting(arena: Arena, compression: Sequence[float]) -> tuple[list[str], list[str]]:
+    """The methods that an arena suits at all of these compressions, and why it does not suit the others.
+
+    >>> from tuckerlab.recipe import Recipe
+    >>> arena = Arena.of([Dense()], load_data("digits"), "vgg_small", 0.25, Recipe(epochs=3), "cpu")
+    >>> methods, unsuited = suiting(arena, [0.9])
+    >>> "tucker" in methods, unsuited[0].split(":")[0]
+    (True, 'two gradients 90 %')
+
+    What ours cannot do raises: then the settings are to blame.
+    """
+    methods, unsuited = [], []
+    for name in METHODS:
+        try:
+            for one in chosen([name], compression):
+                one.check(arena)
+        except TuckerlabError as error:
+            if name == "tucker":
+                raise
+            unsuited.append(str(error))
+        else:
+            methods.append(name)
+    return methods, unsuited
+
+
 def show(comparison: Comparison) -> None:
     """Prints the table, and where everything lies."""
     console = Console()
     console.print(rich_standings(comparison.records, {cost: ALL_COSTS[cost] for cost in IN_BRIEF}))
-    note = comparison.records.runs["note"].iloc[0]
-    if isinstance(note, str) and note:
-        console.print(f"data: {note}", highlight=False)
+    for note in comparison.records.runs["note"].unique():
+        if note:
+            console.print(note, highlight=False, soft_wrap=True)
     console.print(f"record, checkpoints and pictures: {comparison.folder}", highlight=False, soft_wrap=True)

@@ -94,7 +94,8 @@ def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
         )
         for network in own:
             _draw_network(axes, network, lowest)
-    best = [network for network in front(networks) if network.accuracy > lowest]
+    most = max(network.seeds for network in networks)  # the mean of those that did not diverge would flatter
+    best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
     axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

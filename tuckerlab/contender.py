@@ -76,6 +76,10 @@ class Contender:
         """The size of the network's file."""
         return checkpoint_bytes(model)
 
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """How its networks are trained, where not as all are."""
+        return recipe
+
     def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
         """What its networks are trained with."""
         return recipe.make_optimizer(model, total_steps)

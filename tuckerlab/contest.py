@@ -101,13 +101,12 @@ def over_seeds(
     """
     folder, parts = Path(folder), []
     for seed in range(seeds):
-        of_seed = replace(arena, recipe=replace(arena.recipe, seed=seed))
         place = folder / f"seed{seed}"
         if not quiet:
             found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
         there = trained and trained / place.name
-        parts.append(contest(contenders, of_seed, place, quiet=quiet, facts=facts, trained=there))
+        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, facts=facts, trained=there))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -146,7 +145,7 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
 
 def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
-    spec, data, recipe = arena.spec, arena.data, arena.recipe
+    spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
     settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
     if contender.method not in ("dense", "tucker"):
         settings["contender"] = repr(contender)
@@ -168,20 +167,30 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
 
 
 def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
-    """Times of a training step and of answers, the networks in turn, and the memory of a step."""
-    steps = interleave({c.label: arena.stepper(run.model, c.optimizer) for c, run in runs.items()}, repeats=10)
+    """Times of a training step and of answers, the networks in turn, and the memory of a step.
+
+    What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
+    """
+    whole = {c: run for c, run in runs.items() if not run.steps_before}
+    steps = interleave({c.label: arena.stepper(run.model, c.optimizer) for c, run in whole.items()}, repeats=10)
     plains = {
         c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
     answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
-    batch, measured = arena.batch(arena.step_size), {}
+    batch = arena.batch(arena.step_size)
+    measured: dict[Contender, dict[str, float | None]] = {}
     for contender, run in runs.items():
-        memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         times = {n: answers[n][contender.label] for n in answers}
         measured[contender] = {
             "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
             "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
+            "threads": torch.get_num_threads(),  # of the times, whoever has trained
+        }  # fmt: skip
+        if contender not in whole:
+            continue
+        memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
+        measured[contender] |= {
             "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),

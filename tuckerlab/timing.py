@@ -8,6 +8,7 @@ A time belongs to the machine and the hour it was measured on; a ratio out of on
 further.
 """
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -66,7 +67,9 @@ class Timing:
 def interleave(
     functions: Mapping[str, Callable[[], object]], *, repeats: int = 20, warmup: int = 3
 ) -> dict[str, Timing]:
-    """Time several functions in turn, A B A B …, so that a machine that slows down slows all of them.
+    """Time several functions in turn, so that a machine that slows down slows all of them.
+
+    The order changes from round to round: whoever comes after a large one finds the caches full.
 
     >>> times = interleave({"dense": lambda: sum(range(9000)), "small": lambda: sum(range(90))})
     >>> times["small"].ratio(times["dense"]) < 1
@@ -78,9 +81,11 @@ def interleave(
         for function in functions.values():
             function()
     samples: dict[str, list[float]] = {name: [] for name in functions}
+    order, chance = list(functions), random.Random(0)
     for _ in range(repeats):
-        for name, function in functions.items():
-            samples[name].append(_milliseconds(function))
+        chance.shuffle(order)
+        for name in order:
+            samples[name].append(_milliseconds(functions[name]))
     return {name: Timing(tuple(times)) for name, times in samples.items()}
 
 

@@ -1,1 +1,1 @@
-"""Other ways to make a network small, trained on the same images for the same number of steps: one file each."""
+"""Other ways to make a network small, with the same images and as many gradient evaluations: one file each."""

@@ -14,17 +14,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from tuckerlab.arena import on_meta
+from tuckerlab.arena import Arena, on_meta
 from tuckerlab.contender import Contender, Tucker, setting
 from tuckerlab.convert import materialize, to_plain
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.manifold import Point
+from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
+from tuckerlab.recipe import Recipe
 from tuckerlab.run import Run
 from tuckerlab.training import Training
 from tuckerlab.weight import TuckerLayer
 
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sgd": ("SGD", {}),
+    "sgd": ("SGD", {"optimizer": "sgd"}),
     "adamw": ("AdamW", {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}),
 }
 """The name for people, and what differs from the recipe that all share."""
@@ -54,6 +57,16 @@ class Factors(Contender):
     def label(self) -> str:
         return f"factors {OPTIMIZERS[self.optimizer_name][0]} {setting(self.policy)}"
 
+    def check(self, arena: Arena) -> None:
+        arena.check(self.policy)
+        check_sgd(self.label, arena.recipe)
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, **OPTIMIZERS[self.optimizer_name][1])
+
+    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        return replace(recipe, optimizer=self.optimizer_name).make_optimizer(model, total_steps)
+
     def train(self, training: Training) -> Run:
         found = Tucker(self.policy).train(replace(training, callbacks=()))
         if not found.is_over:
@@ -61,6 +74,15 @@ class Factors(Contender):
         network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
         changes = OPTIMIZERS[self.optimizer_name][1]
         return training.fit(network, self.slug, counts=training.arena.counts, **changes)
+
+
+def check_sgd(label: str, recipe: Recipe) -> None:
+    """TuckerlabError where the recipe is not one of SGD, which this rival is made for.
+
+    >>> check_sgd("factors SGD 90 %", Recipe())
+    """
+    if recipe.optimizer != "sgd":
+        raise TuckerlabError(f"{label}: is for networks that learn with SGD, not with {recipe.optimizer}; leave it out")
 
 
 def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:

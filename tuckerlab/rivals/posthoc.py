@@ -11,6 +11,7 @@ the two parts was not tuned here.
 
 from dataclasses import dataclass
 
+from tuckerlab.arena import Arena
 from tuckerlab.contender import Contender, Dense, setting
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.retruncation import cut
@@ -41,6 +42,9 @@ class Cut(Contender):
     def label(self) -> str:
         return f"cut {setting(self.policy)}"
 
+    def check(self, arena: Arena) -> None:
+        arena.check(self.policy)
+
     def train(self, training: Training) -> Run:
         run = Dense().train(training)
         if not run.is_over:
@@ -58,6 +62,10 @@ class CutAndTuned(Cut):
     @property
     def label(self) -> str:
         return f"cut and tuned {setting(self.policy)}"
+
+    def check(self, arena: Arena) -> None:
+        super().check(arena)
+        Training(arena).split(BEFORE)
 
     def train(self, training: Training) -> Run:
         before, after = training.split(BEFORE)

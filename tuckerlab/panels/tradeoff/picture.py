@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tuckerlab.comparison import BELOW
 from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.finding import Network
 from tuckerlab.looks import look, method_name
@@ -25,7 +26,6 @@ from tuckerlab.texts import text
 from tuckerlab.tradeoff import front
 
 GREEN = PALETTE[2]
-BELOW = 12.0  # points under the full network where the axis ends
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 UNITS = {"checkpoint_bytes": "B"}
@@ -46,6 +46,10 @@ class TradeOffPicture:
         every = [*found, *([full] if full else [])]
         if every:
             _frame(axes, every, axis, full)
+        hidden = [n for n in found if full and n.accuracy < full.accuracy - BELOW]
+        if hidden:
+            said = text("tradeoff.below", count=len(hidden), points=BELOW)
+            axes.text(0.99, 0.03, said, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
         if full:
             axes.axhline(full.accuracy, color=INK, linewidth=1.2, linestyle=":")
         best = front(found)
