@@ -1,4 +1,4 @@
-"""Ranks that can only shrink, and ranks that move both ways: truncation at every step against a cycle.
+"""Ranks that hardly ever grow, and ranks that move both ways: truncation at every step against a cycle.
 
 >>> follow(every=1, first=2, steps=100).found, follow(every=20, first=2).found
 (2, 8)

@@ -31,6 +31,7 @@ class Look(NamedTuple):
 LOOKS = {
     "dense": Look(INK, "D"),
     "tucker": Look(OURS, "o"),
+    "tucker-adamw": Look(OURS, "^"),
     "tucker-int8": Look(OURS, "s"),
     "two-gradients": Look(TUCKER, "o"),
     "factors-sgd": Look(TUCKER, "v"),

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from tuckerlab.budget import Budget
-from tuckerlab.contender import Contender, Dense, Tucker
+from tuckerlab.contender import Contender, Dense, Tucker, TuckerWithAdamW
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layerwise import PerLayer
 from tuckerlab.ranks import RankPolicy, Tolerance
@@ -48,6 +48,7 @@ def _int8(of: Contender) -> Contender:
 METHODS: dict[str, Method] = {
     "dense": Method(lambda policy: Dense(), ()),
     "tucker": Method(Tucker),
+    "tucker-adamw": Method(TuckerWithAdamW),
     "pruning": Method(_share("magnitude", "Pruned"), (Budget,)),
     "cut": Method(_rival("posthoc", "Cut")),
     "cut-tuned": Method(_rival("posthoc", "CutAndTuned")),

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tuckerlab.arena import Arena, on_meta
-from tuckerlab.contender import Contender, Tucker, setting
+from tuckerlab.contender import ADAMW, Contender, Tucker, setting
 from tuckerlab.convert import materialize, to_plain
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.manifold import Point
@@ -28,7 +28,7 @@ from tuckerlab.weight import TuckerLayer
 
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {"optimizer": "sgd"}),
-    "adamw": ("AdamW", {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}),
+    "adamw": ("AdamW", ADAMW),
 }
 """The name for people, and what differs from the recipe that all share."""
 

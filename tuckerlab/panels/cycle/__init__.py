@@ -1,1 +1,1 @@
-"""The cycle panel: ranks that are cut at every step can only shrink; in a cycle of some steps they move both ways."""
+"""The cycle panel: ranks that are cut at every step hardly ever grow; in a cycle of some steps they move both ways."""
