@@ -22,7 +22,7 @@ from tuckerlab.results import recorded
 from tuckerlab.rivals.factors import Factors
 
 SMALL: dict[str, Any] = {"width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu", "quiet": True}
-METHODS_HERE = ["tucker", "pruning", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
+METHODS_HERE = ["tucker", "tucker-adamw", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ FLOORS = [
     }
     | {"recipe", "record", "run", "schema", "summarize", "texts", "timing", "train", "undisturbed", "vit"},
     {
+        "adamw",
         "arena",
         "audit",
         "compare",

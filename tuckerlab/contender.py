@@ -7,7 +7,7 @@ The rivals are contenders too, one file each in `tuckerlab.rivals`. Each gets th
 and spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -130,34 +130,6 @@ class Tucker(Contender):
 
     def train(self, training: Training) -> Run:
         return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
-
-
-ADAMW = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
-"""What differs from a recipe of SGD where a network is to learn with AdamW; not tuned."""
-
-
-@dataclass(frozen=True)
-class TuckerWithAdamW(Tucker):
-    """The Tucker network, with AdamW on the manifold, whatever the recipe's optimizer is.
-
-    >>> TuckerWithAdamW(Budget(0.9)).label
-    'Tucker AdamW 90 %'
-    """
-
-    method = "tucker-adamw"
-
-    @property
-    def label(self) -> str:
-        return f"Tucker AdamW {setting(self.policy)}"
-
-    def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, **ADAMW)  # type: ignore[arg-type]
-
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        return replace(recipe, optimizer="adamw").make_optimizer(model, total_steps)
-
-    def train(self, training: Training) -> Run:
-        return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy, **ADAMW)
 
 
 def setting(policy: RankPolicy) -> str:

@@ -30,6 +30,7 @@ class Look(NamedTuple):
 
 LOOKS = {
     "dense": Look(INK, "D"),
+    "dense-adamw": Look(INK, "^"),
     "tucker": Look(OURS, "o"),
     "tucker-adamw": Look(OURS, "^"),
     "tucker-int8": Look(OURS, "s"),

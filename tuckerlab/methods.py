@@ -14,8 +14,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from tuckerlab.adamw import WithAdamW
 from tuckerlab.budget import Budget
-from tuckerlab.contender import Contender, Dense, Tucker, TuckerWithAdamW
+from tuckerlab.contender import Contender, Dense, Tucker
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layerwise import PerLayer
 from tuckerlab.ranks import RankPolicy, Tolerance
@@ -48,7 +49,8 @@ def _int8(of: Contender) -> Contender:
 METHODS: dict[str, Method] = {
     "dense": Method(lambda policy: Dense(), ()),
     "tucker": Method(Tucker),
-    "tucker-adamw": Method(TuckerWithAdamW),
+    "dense-adamw": Method(lambda policy: WithAdamW(Dense()), ()),
+    "tucker-adamw": Method(lambda policy: WithAdamW(Tucker(policy))),
     "pruning": Method(_share("magnitude", "Pruned"), (Budget,)),
     "cut": Method(_rival("posthoc", "Cut")),
     "cut-tuned": Method(_rival("posthoc", "CutAndTuned")),

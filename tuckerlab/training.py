@@ -42,7 +42,7 @@ class Training:
 
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
     epochs. folder: where checkpoints go; None keeps none. stop, callbacks, progress: as `fit` takes them; the text of
-    the progress bar says which network it is.
+    the progress bar says which network it is. prefix: of the checkpoints' names, where the recipe is another.
     """
 
     arena: Arena
@@ -50,6 +50,7 @@ class Training:
     progress: bool | str = False
     callbacks: Sequence[Callback] = ()
     stop: threading.Event | None = None
+    prefix: str = ""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class Training:
 
     def checkpoint(self, name: str) -> Path | None:
         """The file of a run: its name and length say which."""
-        return self.folder and self.folder / f"{name}-{self.recipe.epochs}{UNFINISHED}"
+        return self.folder and self.folder / f"{self.prefix}{name}-{self.recipe.epochs}{UNFINISHED}"
 
     def fit(
         self,
