@@ -1,8 +1,11 @@
 """Sweeps: what is trained, what is found again, what is given up, and what is left after a kill in mid-sweep."""
 
+import contextlib
+import errno
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,24 +19,27 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given, strategies as st
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tuckerlab import Budget, DivergedError, RankError, Tolerance, TuckerlabError, build, cli, methods, tuckerize
-from tuckerlab.arena import on_meta
-from tuckerlab.contender import Contender, Tucker
+from tuckerlab import DivergedError, RankError, Tolerance, TuckerlabError, build, cli, tuckerize
+from tuckerlab.arena import Arena
+from tuckerlab.contender import Tucker
 from tuckerlab.layerwise import PerLayer
 from tuckerlab.methods import METHODS, Method
 from tuckerlab.optim import TuckerSGD
 from tuckerlab.ranks import Spectrum
+from tuckerlab.rivals.posthoc import BEFORE, Cut, CutAndTuned
 from tuckerlab.run import Run
-from tuckerlab.sweep import Sweep, driver, run_sweep
-from tuckerlab.sweep.job import Job, grid, search, values
+from tuckerlab.sweep import Sweep, crew, driver, plan, run_sweep
+from tuckerlab.sweep.cluster import ERRORS, Cluster
+from tuckerlab.sweep.job import Job, grid, values
 from tuckerlab.sweep.plan import Plan
-from tuckerlab.sweep.study import lock, open_study
-from tuckerlab.sweep.trials import RETRIES, claim, end, enqueue, mend, standings
-from tuckerlab.sweep.worker import layers
+from tuckerlab.sweep.study import delete_study, lock, open_study
+from tuckerlab.sweep.trials import RETRIES, by_job, claim, end, enqueue, mend
+from tuckerlab.sweep.worker import Report, layers
 from tuckerlab.training import Training
 
 LONG = 240.0  # seconds after which a test has failed
@@ -43,6 +49,16 @@ SMALL: dict[str, Any] = {
     "device": "cpu", "heartbeat": 0.2, "quiet": True, "pruning": False,
 }  # fmt: skip
 ONE: dict[str, Any] = {**SMALL, "epochs": 1}
+LAYERWISE: dict[str, Any] = {k: v for k, v in ONE.items() if k not in ("methods", "seeds")}
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of one order: what is compared must be equal
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patience() -> Iterator[None]:
+    """A minute of grace at a heartbeat of 0.2 s: nobody who lives is taken for dead on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "GRACE", 300)
+        yield
 
 
 def until(true: Callable[[], Any], problem: Callable[[], str] = lambda: "") -> Any:
@@ -74,6 +90,11 @@ def study(tmp_path: Path) -> Study:
     return open_study(plan_in(tmp_path), {})
 
 
+def arena_of(epochs: int) -> Arena:
+    """The arena of `SMALL`, with so many epochs."""
+    return Plan("", "", "", width=0.125, epochs=epochs, batch_size=256).arena()
+
+
 def plan_in(folder: Path, **more: Any) -> Plan:
     return Plan(str(folder), f"sqlite:///{folder / 'study.db'}", "sweep", **more)
 
@@ -85,7 +106,6 @@ def plan_in(folder: Path, **more: Any) -> Plan:
     ("text", "numbers"),
     [
         ("0.1", [0.1]),
-        ("0.02,0.05,0.1", [0.02, 0.05, 0.1]),
         (" 0.3 , 0.1 ", [0.3, 0.1]),
         ("0.1:0.3:3", [0.1, 0.2, 0.3]),
         ("0.3:0.3:4", [0.3]),
@@ -114,13 +134,6 @@ def test_a_grid_is_methods_times_settings_times_seeds() -> None:
     assert [job.seed for job in jobs] == [0] * 5 + [1] * 5
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_makes_a_contender_of_its_name(name: str) -> None:
-    found = methods.contender(name, Budget(0.9) if METHODS[name].policies else None)
-    assert isinstance(found, Contender)
-    assert found.method == name
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -134,8 +147,14 @@ def test_every_method_makes_a_contender_of_its_name(name: str) -> None:
         ({"methods": ["pruning"]}, "pruning takes a compression, not a tolerance"),
         ({"methods": ["tucker", "tucker"]}, "each once"),
         ({"methods": []}, "none: give one or more"),
-        ({"per_layer": True, "compressions": "0.9"}, "no compressions"),
-        ({"per_layer": True, "tolerances": "0.1"}, "two tolerances"),
+        ({"per_layer": True}, "trains tucker with seed 0: leave out methods and seeds"),
+        ({"per_layer": True, "methods": None}, "leave out methods and seeds"),
+        ({"per_layer": True, "methods": None, "seeds": None, "compressions": "0.9"}, "no compressions"),
+        ({"per_layer": True, "methods": None, "seeds": None, "tolerances": "0.1"}, "two or more tolerances"),
+        ({"per_layer": True, "methods": None, "seeds": None, "tolerances": "0.1,1.5"}, "between 0 and 1"),
+        ({"study": ".."}, r"study '\.\.': give a name of letters"),
+        ({"study": "/tmp"}, "study '/tmp': "),
+        ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "has workers of its own: leave out workers 2"),
         ({"storage": "sqlite:////nowhere/at/all.db"}, "storage sqlite:////nowhere/at/all.db: unable to open"),
         ({"storage": "nonsense"}, "storage nonsense: "),
         ({"storage": "postgresql://me:secret@127.0.0.1:1/x"}, r"storage postgresql://me:\*\*\*@127.0.0.1:1/x: "),
@@ -175,13 +194,31 @@ def test_the_command_line_hands_everything_on(tmp_path: Path, capsys: pytest.Cap
     assert "best at its size" in capsys.readouterr().out
 
 
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(**given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(driver, "run_sweep", full)
+    assert cli.main(["sweep"]) == 2
+    assert capsys.readouterr().err == "error: the system: No space left on device\n"
+
+
+def test_a_study_of_another_version_of_optuna_is_one_line(tmp_path: Path) -> None:
+    open_study(plan_in(tmp_path), {})
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as tables, tables:
+        tables.execute("UPDATE alembic_version SET version_num = 'v2.4.0.a'")
+    for act in (open_study, delete_study):
+        with pytest.raises(TuckerlabError, match=r"storage sqlite\S+study.db: .* optuna"):
+            act(plan_in(tmp_path))
+
+
 # --- the queue -------------------------------------------------------------------------------------------------------
 
 JOBS = grid(["tucker"], tolerances=[0.1, 0.2, 0.3, 0.4], seeds=5)
 
 
 def states(study: Study) -> list[str]:
-    return [standing.state for standing in standings(study.trials).values()]
+    return [standing.state for standing in by_job(study.trials).values()]
 
 
 def test_opening_a_study_twice_adds_nothing(tmp_path: Path) -> None:
@@ -191,8 +228,6 @@ def test_opening_a_study_twice_adds_nothing(tmp_path: Path) -> None:
     assert len(one.trials) == len(JOBS)
     enqueue(other, grid(["tucker"], tolerances=[0.1, 0.5], seeds=5))
     assert len(one.trials) == len(JOBS) + 5
-    with pytest.raises(TuckerlabError, match=r"study sweep has other settings: a 1 there, 2 here"):
-        open_study(plan_in(tmp_path), {"a": 2})
 
 
 def test_many_workers_take_each_job_once(tmp_path: Path) -> None:
@@ -224,10 +259,10 @@ def test_a_job_that_was_queued_twice_counts_once(study: Study) -> None:
     study.enqueue_trial({}, user_attrs={"key": "a", "method": "tucker", "seed": 0})
     assert claim(study, "two") is None  # … and afterwards
     assert states(study) == ["finished"]
-    assert standings(study.trials)["a"].losses == 0
+    assert by_job(study.trials)["a"].losses == 0
     study.ask()  # a trial of somebody else's, who knows nothing of jobs
     assert claim(study, "two") is None
-    assert list(standings(study.trials)) == ["a"]
+    assert list(by_job(study.trials)) == ["a"]
 
 
 def test_what_is_lost_is_run_again_with_what_was_suggested(study: Study) -> None:
@@ -237,12 +272,47 @@ def test_what_is_lost_is_run_again_with_what_was_suggested(study: Study) -> None
     tau = trial.suggest_float("tau0", 0.1, 0.3)
     end(study, trial.number)
     assert states(study) == ["lost"]
-    mend(study)
-    mend(study)
+    mend(study, pruning=True)
+    mend(study, pruning=True)
     again = claim(study, "two")
     assert again is not None
     assert again.suggest_float("tau0", 0.1, 0.3) == tau
     assert (len(study.trials), states(study)) == (2, ["running"])
+
+
+def test_what_was_given_up_once_and_then_lost_is_run_again_without_pruning(study: Study) -> None:
+    jobs = [Job("a", {"method": "tucker", "seed": 0})]
+    enqueue(study, jobs)
+    study.tell(claim(study, "one"), state=TrialState.PRUNED)
+    enqueue(study, jobs, pruning=False)
+    trial = claim(study, "two", pruning=False)
+    assert trial is not None
+    end(study, trial.number)
+    mend(study, pruning=True)
+    assert claim(study, "three") is None  # for whom it is over
+    mend(study, pruning=False)
+    assert claim(study, "three", pruning=False) is not None
+
+
+def test_a_trial_of_somebody_else_in_the_study_is_left_alone(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hands(crew.Crew):
+        def start(self) -> None: ...
+
+        def tend(self) -> list[str]:
+            if (trial := claim(study, "one")) is not None:
+                study.tell(trial, 0.9)
+            return []
+
+        def stop(self) -> None: ...
+
+    monkeypatch.setattr(driver.Watch, "is_stale", lambda *_: True)
+    theirs, jobs = study.ask(), [Job("a", {"method": "tucker", "seed": 0})]
+    enqueue(study, jobs)
+    driver._drive(study, jobs, plan_in(tmp_path), Hands(plan_in(tmp_path)), 1, "", quiet=True)
+    assert states(study) == ["finished"]
+    assert study.trials[theirs.number].state == TrialState.RUNNING
 
 
 def test_a_job_over_which_workers_die_is_to_blame_and_one_given_back_is_not(study: Study) -> None:
@@ -251,15 +321,15 @@ def test_a_job_over_which_workers_die_is_to_blame_and_one_given_back_is_not(stud
         trial = claim(study, "one")
         assert trial is not None
         end(study, trial.number, trial, "given back")
-        mend(study)
+        mend(study, pruning=True)
     for _ in range(RETRIES + 1):
         assert states(study) == ["waiting"]
         trial = claim(study, "one")
         assert trial is not None
         end(study, trial.number)
-        mend(study)
+        mend(study, pruning=True)
     assert states(study) == ["failed"]
-    assert standings(study.trials)["a"].problem == f"{RETRIES + 1} workers died while they trained it"
+    assert by_job(study.trials)["a"].problem == f"{RETRIES + 1} workers died while they trained it"
     enqueue(study, [Job("a", {"method": "tucker", "seed": 0})])  # a new sweep gives it another chance
     assert states(study) == ["waiting"]
 
@@ -284,10 +354,16 @@ def test_who_gives_no_sign_is_found_by_the_watch(study: Study, monkeypatch: pyte
 # --- giving up -------------------------------------------------------------------------------------------------------
 
 
-def curve(study: Study, accuracies: Sequence[float], parameters: int, method: str = "tucker", epochs: int = 10) -> Any:
+def curve(
+    study: Study, accuracies: Sequence[float], parameters: int, method: str = "tucker", epochs: int = 10, first: int = 0
+) -> Any:
+    """A trial with these accuracies, and `first` parameters (or as many) in all epochs but the last of its run."""
     trial = study.ask()
     trial.set_user_attr("method", method)
     trial.set_user_attr("now", {"epoch": len(accuracies), "epochs": epochs, "parameters": parameters})
+    sizes = {str(epoch): first or parameters for epoch in range(1, len(accuracies) + 1)}
+    sizes |= {str(epochs): parameters}
+    trial.set_user_attr("sizes", sizes)
     for epoch, accuracy in enumerate(accuracies, 1):
         trial.report(accuracy, epoch)
     return trial
@@ -310,6 +386,32 @@ def test_hopeless_is_far_below_something_smaller(
     curve(study, [0.8] * 10, 100)
     trial = curve(study, mine, parameters, method)
     assert trial.should_prune() == given_up
+
+
+@pytest.mark.parametrize(
+    ("others", "given_up"),
+    [
+        ({"first": 1000}, False),  # it was large in the epochs in which it was ahead, and was cut after them
+        ({"first": 100}, True),
+        ({"epochs": 20}, False),  # its epoch 7 is another share of its run
+    ],
+)
+def test_what_is_compared_is_as_small_and_as_far(study: Study, others: dict[str, int], given_up: bool) -> None:
+    curve(study, [0.8] * 10, 50, **others)
+    assert curve(study, [0.5] * 7, 100).should_prune() == given_up
+
+
+def test_what_is_reported_of_a_network_that_is_cut_is_of_the_size_it_had(tmp_path: Path, study: Study) -> None:
+    training = Training(arena_of(2), tmp_path)
+    for tau in (0.3, 0.5):  # the second finds the dense network trained
+        report = Report(study.ask(), threading.Event(), single=True)
+        run = Cut(Tolerance(tau)).train(replace(training, callbacks=[report]))
+        report.say(run, is_result=True)
+        trial = study.trials[-1]
+        assert trial.intermediate_values == {row["epoch"]: row["test_accuracy"] for row in run.epochs}
+        assert trial.user_attrs["sizes"] == {str(row["epoch"]): row["parameters"] for row in run.epochs}
+        assert trial.user_attrs["sizes"]["2"] != trial.user_attrs["sizes"]["1"]
+        assert trial.user_attrs.get("found", 0) == (0 if tau == 0.3 else 2)
 
 
 def test_a_hopeless_trial_is_given_up_and_finished_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,11 +457,11 @@ def test_there_are_as_many_tolerances_as_layers() -> None:
         TuckerSGD(model, 0.1, ranks=PerLayer((0.1,) * (count + 1)))
     with pytest.raises(RankError, match=r"1\.5"):
         PerLayer((0.1, 1.5))
-    assert on_meta(spec)  # no weights were needed to count
+    assert layers({**spec, "width": 100}) == count  # no weights are needed to count: these would fill 3 GB
 
 
 def test_a_search_layer_by_layer_has_two_objectives_and_resumes(tmp_path: Path) -> None:
-    options = {**ONE, "out": tmp_path, "per_layer": True}
+    options = {**LAYERWISE, "out": tmp_path, "per_layer": True}
     sweep = run_sweep(**options, trials=3)
     more = run_sweep(**options, trials=4)
     assert (len(sweep.records), len(more.records), more.folder) == (3, 4, sweep.folder)
@@ -382,8 +484,7 @@ def test_a_search_layer_by_layer_has_two_objectives_and_resumes(tmp_path: Path) 
 
 
 def test_a_sweep_trains_what_a_contender_trains_alone(whole: Sweep) -> None:
-    arena = Plan("", "", "", width=0.125, epochs=EPOCHS, batch_size=256).arena()
-    alone = Tucker(Tolerance(0.3)).train(Training(arena))
+    alone = Tucker(Tolerance(0.3)).train(Training(arena_of(EPOCHS)))
     row = whole.records.runs.set_index("label").loc["Tucker τ 0.3"]
     assert row["test_accuracy"] == alone.test_accuracy
     epochs = whole.records.epochs[whole.records.epochs["run"] == row["run"]]
@@ -414,12 +515,24 @@ def test_the_same_call_trains_nothing_and_a_longer_list_what_is_new(
         run_sweep(**{**SMALL, "epochs": 9}, out=out, study=whole.folder.name)
 
 
-def test_beginning_anew_trains_again(tmp_path: Path) -> None:
-    first = run_sweep(**ONE, out=tmp_path)
-    again = run_sweep(**{**ONE, "tolerances": [0.2]}, out=tmp_path, resume=False)
-    assert again.folder == first.folder
-    assert again.records.runs["label"].tolist() == ["Tucker τ 0.2"]
-    assert len(again.study.trials) == 1
+def test_beginning_anew_forgets_study_and_folder(tmp_path: Path) -> None:
+    options = {**ONE, "study": "mine", "storage": f"sqlite:///{tmp_path}/shared.db"}
+    run_sweep(**{**options, "tolerances": [0.1]}, out=tmp_path / "a")
+    for tau in (0.2, 0.3):  # from another folder, and from the same
+        again = run_sweep(**{**options, "tolerances": [tau]}, out=tmp_path / "b", resume=False)
+        assert again.records.runs["label"].tolist() == [f"Tucker τ {tau}"]
+        assert len(again.study.trials) == 1
+        assert [place.name for place in again.folder.glob("seed0/*/")] == [f"tucker-{tau}"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, resume: bool) -> None:
+    thesis = tmp_path / "mine/thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("ten years of work")
+    with pytest.raises(TuckerlabError, match="mine is not a sweep's folder; it is left alone"):
+        run_sweep(**ONE, out=tmp_path, study="mine", resume=resume)
+    assert [*tmp_path.rglob("*")] == [thesis.parent, thesis]
 
 
 def test_an_interruption_gives_the_trial_back(whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,9 +541,9 @@ def test_an_interruption_gives_the_trial_back(whole: Sweep, tmp_path: Path, monk
             raise KeyboardInterrupt
         return real(*arguments)
 
-    real = driver.standings
+    real = driver.by_job
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "standings", interrupted)
+        patch.setattr(driver, "by_job", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_sweep(**{**SMALL, "out": tmp_path, "study": "killed"})
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tuckerlab")]
@@ -474,6 +587,73 @@ def test_a_record_on_another_disk_is_missed(tmp_path: Path) -> None:
         run_sweep(**{**ONE, "tolerances": [0.1]}, out=tmp_path)
 
 
+# --- crews -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_took_its_driver_for_gone_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[threading.Event] = []
+
+    def work(plan: Plan, stop: threading.Event, arena: Any) -> None:
+        begun.append(stop)
+        if len(begun) == 1:
+            stop.set()  # as its pulse does when the driver gave no sign for long
+        stop.wait(LONG)
+
+    monkeypatch.setattr(crew, "work", work)
+    thread = crew.Thread(plan_in(tmp_path), None)  # type: ignore[arg-type]
+    thread.start()
+    thread.thread.join()
+    assert thread.tend() == []
+    until(lambda: len(begun) == 2)
+    assert not begun[1].is_set()
+    assert thread.tend() == []  # which is at work
+    assert len(begun) == 2
+    thread.stop()
+    assert not thread.thread.is_alive()
+
+
+def test_drivers_in_one_folder_have_logs_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew.sys, "executable", "true")
+    for name in ("one", "other"):
+        workers = crew.Processes(plan_in(tmp_path, driver=name), 2)
+        workers.start()
+        workers.stop()
+    assert len([*tmp_path.glob("worker*.log")]) == 4
+
+
+def test_a_worker_of_a_cluster_that_can_only_fail_ends_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Future:
+        status = "error"
+
+        def exception(self) -> Exception:
+            return ModuleNotFoundError("No module named 'tuckerlab'")
+
+    class Client:
+        status, submitted = "running", 0
+
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def wait_for_workers(self, *_: Any, **__: Any) -> None: ...
+
+        def scheduler_info(self, **_: Any) -> dict[str, Any]:
+            return {"workers": {"tcp://there:1": {"nthreads": 1}}}
+
+        def submit(self, *_: Any, **__: Any) -> Future:
+            self.submitted += 1
+            return Future()
+
+    monkeypatch.setattr("distributed.Client", Client)
+    cluster = Cluster(plan_in(tmp_path), "tcp://there:8786")
+    cluster.start()
+    for _ in range(1, ERRORS):
+        assert cluster.tend() == []
+    with pytest.raises(TuckerlabError, match=r"worker tcp://there:1: ModuleNotFoundError\(.*tuckerlab"):
+        cluster.tend()
+    assert cluster.client.submitted == ERRORS
+
+
 # --- kills -----------------------------------------------------------------------------------------------------------
 
 KILLED: dict[str, Any] = {**SMALL, "study": "killed"}
@@ -513,8 +693,9 @@ OPENED: dict[Path, Study] = {}
 
 def trials_of(out: Path) -> list[FrozenTrial]:
     """The trials of a study that another process may be about to make."""
-    if out not in OPENED and (out / "killed/sweep.json").exists():
-        OPENED[out] = open_study(plan_of(out))
+    if out not in OPENED and (out / "killed/study.db").exists():
+        with contextlib.suppress(KeyError):  # a data base without the study, as yet
+            OPENED[out] = open_study(plan_of(out))
     return OPENED[out].trials if out in OPENED else []
 
 
@@ -547,13 +728,34 @@ def assert_taken_up(sweep: Sweep, killed: FrozenTrial) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_its_trial_alone_which_is_run_again(whole: Sweep, tmp_path: Path) -> None:
-    sweep = Background(**KILLED, out=tmp_path, workers=2)
-    sweep.start()
-    victim = until(in_mid_trial(tmp_path), lambda: str(sweep.error))
-    os.kill(pid_of(victim), signal.SIGKILL)
+def test_a_killed_worker_loses_its_trial_alone_which_is_run_again(tmp_path: Path) -> None:
+    options = {
+        **KILLED,
+        "methods": ["cut-tuned", "tucker"],
+        "tolerances": [0.1],
+        "heartbeat": 1.0,
+    }  # the workers' grace
+    sweep, folder = Background(**options, out=tmp_path, workers=2), plan_of(tmp_path).marker.parent
+    folder.mkdir()
+    plan_of(tmp_path).marker.touch()
+    contender = CutAndTuned(Tolerance(0.1))
+    before, after = Training(arena_of(EPOCHS), folder / "seed0").split(BEFORE)
+    held = after.checkpoint(contender.slug)
+    assert held is not None
+    held.parent.mkdir()
+    with FileLock(held.with_suffix(".lock")):  # the victim waits for it between its two trainings
+        sweep.start()
+
+        def find() -> FrozenTrial | None:
+            cut = [t for t in trials_of(tmp_path) if t.user_attrs["key"] == f"{contender.slug}-seed0"]
+            return next((t for t in cut if t.user_attrs.get("now", {}).get("epoch") == before.recipe.epochs), None)
+
+        victim = until(find, lambda: str(sweep.error))
+        os.kill(pid_of(victim), signal.SIGKILL)
     result = sweep.result()
-    assert_nothing_lost_or_twice(result, whole)
+    whole = run_sweep(**{**options, "heartbeat": 0.2}, out=tmp_path / "whole")
+    assert outcome(result) == outcome(whole)
+    assert [t.state for t in result.study.trials].count(TrialState.COMPLETE) == 2
     killed = result.study.trials[victim.number]
     assert (killed.state, killed.user_attrs.get("end")) == (TrialState.FAIL, None)
     assert_taken_up(result, killed)
@@ -565,7 +767,7 @@ def test_a_killed_worker_loses_its_trial_alone_which_is_run_again(whole: Sweep, 
 def test_a_killed_driver_leaves_what_is_finished_and_its_workers_end(whole: Sweep, tmp_path: Path) -> None:
     options = {**KILLED, "out": str(tmp_path), "workers": 2, "tolerances": [0.1, 0.3]}
     command = f"from tuckerlab.sweep import run_sweep; run_sweep(**{options!r})"
-    process = subprocess.Popen([sys.executable, "-c", command])
+    process = subprocess.Popen([sys.executable, "-c", command], env=ONE_THREAD)
     try:
         victim = until(in_mid_trial(tmp_path))
         workers = [child.pid for child in psutil.Process(process.pid).children()]
@@ -576,7 +778,7 @@ def test_a_killed_driver_leaves_what_is_finished_and_its_workers_end(whole: Swee
     before = {t.user_attrs["key"]: t.number for t in trials_of(tmp_path) if t.state == TrialState.COMPLETE}
     sweep = run_sweep(**{**KILLED, "out": tmp_path})  # at once, while the workers may still be at it
     assert_nothing_lost_or_twice(sweep, whole)
-    counts = {key: standing.trial.number for key, standing in standings(sweep.study.trials).items()}
+    counts = {key: standing.trial.number for key, standing in by_job(sweep.study.trials).items()}
     assert before.items() <= counts.items()
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
 
@@ -587,7 +789,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]
     facts = tmp_path / "scheduler.json"
     dask, quiet = (
         [sys.executable, "-m", "distributed.cli."],
-        {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL},
+        {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": ONE_THREAD},
     )
     schedule = [*dask[:2], f"{dask[2]}dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(facts)]
     processes = [subprocess.Popen(schedule, **quiet)]  # type: ignore[call-overload]
@@ -606,8 +808,12 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]
 
 @pytest.mark.slow
 def test_a_killed_scheduler_is_one_line_and_nothing_is_lost(
-    whole: Sweep, tmp_path: Path, cluster: tuple[str, list["subprocess.Popen[bytes]"]]
+    whole: Sweep,
+    tmp_path: Path,
+    cluster: tuple[str, list["subprocess.Popen[bytes]"]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(plan, "GRACE", 30)  # 2 s without the scheduler
     address, (scheduler, _) = cluster
     sweep = Background(**KILLED, out=tmp_path, scheduler=address)
     sweep.start()
@@ -622,6 +828,14 @@ def in_mid_trial_anywhere(out: Path) -> Callable[[], bool]:
     return lambda: any(t.state == TrialState.RUNNING and t.intermediate_values for t in trials_of(out))
 
 
+@pytest.fixture
+def _same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("_same_threads")
 def test_the_workers_of_a_cluster_share_a_sweep(tmp_path: Path) -> None:
     from distributed import LocalCluster
 
@@ -639,7 +853,3 @@ def test_a_worker_that_cannot_see_the_folder_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(TuckerlabError, match="give an --out that all machines see"):
         work(replace(plan_in(tmp_path / "elsewhere")))
-
-
-def test_a_search_starts_where_it_was_told() -> None:
-    assert [job.params for job in search([0.1, 0.2], layers=2, trials=1)] == [{"tau0": 0.1, "tau1": 0.1}]

@@ -75,6 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(f"no permission for {error.filename}: choose another folder or change who may write")
     except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
         return _complain(f"{error.filename}: cannot be read or made ({error.strerror}): choose another path")
+    except OSError as error:  # such as a disk that is full
+        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "tuckerlab"):

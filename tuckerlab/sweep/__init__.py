@@ -1,7 +1,7 @@
 """Sweeps: methods × settings × seeds as an Optuna study, by one worker or many, that can be killed at any time.
 
 >>> import tempfile
->>> small = {"width": 0.125, "epochs": 1, "methods": ["tucker"], "tolerances": [0.1], "seeds": 1, "heartbeat": 0.05}
+>>> small = {"width": 0.125, "epochs": 1, "methods": ["tucker"], "tolerances": [0.1], "seeds": 1}
 >>> run_sweep(**small, out=tempfile.mkdtemp(), quiet=True).records.runs["label"].tolist()
 ['Tucker τ 0.1']
 """

@@ -9,6 +9,7 @@ tuckerlab.errors.TuckerlabError: scheduler tcp://127.0.0.1:1 does not answer; st
 import contextlib
 import logging
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,9 @@ from tuckerlab.sweep.worker import work
 
 ANSWER = 10.0
 """Seconds that a scheduler gets to answer, and to have a worker."""
+
+ERRORS = 3
+"""So often may a worker raise something else than a mistake of the user until there is no hope for it."""
 
 
 class Cluster(Crew):
@@ -33,6 +37,7 @@ class Cluster(Crew):
         logging.getLogger("distributed").setLevel(logging.ERROR)
         self.address, self.lost_since = address, 0.0
         self.futures: dict[str, Any] = {}
+        self.errors: Counter[str] = Counter()
         try:
             self.client = connect(address, timeout=timeout, set_as_default=False, name="tuckerlab-sweep")
         except (OSError, ValueError, TimeoutError):
@@ -70,6 +75,9 @@ class Cluster(Crew):
                 error = future.exception()
                 if isinstance(error, TuckerlabError):
                     raise error
+                self.errors[address] += 1
+                if self.errors[address] == ERRORS:
+                    raise TuckerlabError(f"worker {address}: {error!r}")
             if future is None or future.status in ("error", "finished", "cancelled", "lost"):
                 plan = replace(self.plan, threads=facts["nthreads"])
                 self.futures[address] = self.client.submit(

@@ -51,14 +51,18 @@ class Thread(Crew):
 
     def __init__(self, plan: Plan, arena: Arena) -> None:
         super().__init__(plan)
-        self.event, self.error = threading.Event(), None
-        self.thread = threading.Thread(target=self._work, args=(arena,), name="tuckerlab-sweep", daemon=True)
+        self.arena, self.error = arena, None
+        self._renew()
 
     error: BaseException | None
 
-    def _work(self, arena: Arena) -> None:
+    def _renew(self) -> None:
+        self.event = threading.Event()
+        self.thread = threading.Thread(target=self._work, args=(self.event,), name="tuckerlab-sweep", daemon=True)
+
+    def _work(self, event: threading.Event) -> None:
         try:
-            work(self.plan, self.event, arena=arena)
+            work(self.plan, event, arena=self.arena)
         except BaseException as error:  # the driver raises it
             self.error = error
 
@@ -69,6 +73,9 @@ class Thread(Crew):
     def tend(self) -> list[str]:
         if self.error is not None:
             raise self.error
+        if not self.thread.is_alive():  # this process stood still for long, and it took the driver for gone
+            self._renew()
+            self.thread.start()
         return []
 
     def stop(self) -> None:
@@ -92,7 +99,7 @@ class Processes(Crew):
             self._start(i)
 
     def _log(self, i: int) -> Path:
-        return Path(self.plan.folder) / f"worker{i}.log"
+        return Path(self.plan.folder) / f"worker{i}-{self.plan.driver}.log"  # other drivers have theirs
 
     def _start(self, i: int) -> None:
         # not multiprocessing, which would run the user's own main module once more

@@ -1,7 +1,7 @@
 """The driver of a sweep: it fills the study, sets workers to work, watches over them, and gathers the records.
 
 >>> import tempfile
->>> small = {"width": 0.125, "epochs": 1, "seeds": 1, "heartbeat": 0.05, "quiet": True, "out": tempfile.mkdtemp()}
+>>> small = {"width": 0.125, "epochs": 1, "seeds": 1, "quiet": True, "out": tempfile.mkdtemp()}
 >>> sweep = run_sweep(**small, methods=["dense", "tucker"], compressions="0.8")
 >>> sorted(sweep.records.runs["label"]), len(run_sweep(**small, methods=["tucker"], compressions=[0.8, 0.9]).records)
 (['Tucker 80 %', 'dense'], 3)
@@ -11,6 +11,7 @@ The second call finds what is there, and trains one network. Any number of drive
 
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.live import Live
 
 from tuckerlab.arena import Arena, digest, in_file_names
-from tuckerlab.atomic import atomic_path
+from tuckerlab.contest import check_seeds
 from tuckerlab.device import resolve_device
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.proof import default_model
@@ -34,7 +35,7 @@ from tuckerlab.sweep.outcome import Archive, Sweep, gathered
 from tuckerlab.sweep.plan import Plan
 from tuckerlab.sweep.progress import Clock, view
 from tuckerlab.sweep.study import delete_study, lock, open_study, reachable
-from tuckerlab.sweep.trials import end, enqueue, mend, standings
+from tuckerlab.sweep.trials import by_job, end, enqueue, mend
 from tuckerlab.sweep.worker import STOP, layers
 
 if TYPE_CHECKING:
@@ -51,16 +52,16 @@ def run_sweep(
     image_size: int | None = None,
     model: str = "auto",
     width: float = 1.0,
-    methods: Sequence[str] = ("dense", "tucker"),
+    methods: Sequence[str] | None = None,
     tolerances: str | Sequence[float] | None = None,
     compressions: str | Sequence[float] | None = None,
-    seeds: int = 3,
+    seeds: int | None = None,
     per_layer: bool = False,
     trials: int = 40,
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     scheduler: str | None = None,
     storage: str | None = None,
     study: str | None = None,
@@ -74,26 +75,36 @@ def run_sweep(
 ) -> Sweep:
     """Trains each method at each tolerance and target compression for each seed, and finds the front.
 
-    dataset … device: as `run_poc` takes them. methods: names from `tuckerlab.methods`. tolerances, compressions: lists,
-    or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given. per_layer: searches
-    the tolerances of single layers in so many `trials` for the best accuracies at the fewest parameters, starting from
-    and within those given. workers: processes on this machine; one trains in this one. scheduler: of a dask cluster,
-    whose workers train instead. storage: URL of a data base, for several machines; a file in the folder if not given.
-    study: its name; made of the settings if not given. pruning: gives up what is more than `margin` less accurate than
-    something smaller, when ranks have come down. heartbeat: seconds between two signs of life.
+    dataset … device: as `run_poc` takes them. methods: names from `tuckerlab.methods`; "dense" and "tucker" if none.
+    tolerances, compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if
+    neither is given. seeds: 3 if not given. per_layer: searches the tolerances of single layers in so many `trials` for
+    the best accuracies at the fewest parameters, starting from and within those given; of one method and seed.
+    workers: processes on this machine; one, if not given, trains in this one. scheduler: of a dask cluster, whose
+    workers train instead. storage: URL of a data base, for several machines; a file in the folder if not given. study:
+    its name; made of the settings if not given. pruning: gives up what is more than `margin` less accurate than
+    something smaller, when ranks have come down. resume: False removes study and folder first, and begins anew.
+    heartbeat: seconds between two signs of life.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.
     """
-    for name, number in (("seeds", seeds), ("workers", workers), ("trials", trials)):
+    if per_layer and not (methods is None and seeds is None):
+        raise TuckerlabError("a search layer by layer trains tucker with seed 0: leave out methods and seeds")
+    if scheduler is not None and workers is not None:
+        raise TuckerlabError(f"scheduler {scheduler} has workers of its own: leave out workers {workers}, or scheduler")
+    if study is not None and not re.fullmatch(r"\w[\w.-]*", study):
+        raise TuckerlabError(f"study {study!r}: give a name of letters, digits, '.', '-' and '_'")
+    methods, workers = ("dense", "tucker") if methods is None else methods, 1 if workers is None else workers
+    seeds = check_seeds(3 if seeds is None else seeds)
+    for name, number in (("workers", workers), ("trials", trials)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise TuckerlabError(f"{name} {number!r}: allowed are whole numbers from 1")
     taus, rates = values("tolerances", tolerances), values("compressions", compressions)
     if not taus and not rates:
         taus, rates = ([0.02, 0.1, 0.5], []) if per_layer else ([], [*COMPRESSIONS])
     bounds = [min(taus), max(taus)] if per_layer and taus else None
-    if per_layer and (rates or bounds is None or not 0 < bounds[0] < bounds[1]):
-        raise TuckerlabError("a search layer by layer needs two tolerances above 0 or more, and no compressions")
+    if per_layer and (rates or bounds is None or not 0 < bounds[0] < bounds[1] < 1):
+        raise TuckerlabError("a search layer by layer needs two or more tolerances between 0 and 1, no compressions")
     plan = Plan(
         "", "", "", dataset=dataset, image_size=image_size, width=width, epochs=epochs, batch_size=batch_size, lr=lr,
         model=default_model(dataset) if model == "auto" else model, device=resolve_device(device).type, bounds=bounds,
@@ -109,13 +120,8 @@ def run_sweep(
     study = study or f"sweep-{in_file_names(dataset)}-{plan.model}-{digest(settings)}"
     folder = (Path(out) / study).resolve()
     plan = replace(plan, folder=str(folder), study=study, storage=storage or f"sqlite:///{folder / 'study.db'}")
-    if not resume and folder.exists():
-        delete_study(plan)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(plan, settings, resume)
     opened = open_study(plan, settings)
-    with atomic_path(plan.marker) as path:
-        path.write_text(json.dumps(settings), encoding="utf-8")
     with reachable(plan.storage):
         with lock(plan):
             enqueue(opened, jobs, pruning)
@@ -130,6 +136,23 @@ def run_sweep(
         return gathered(opened, folder, pruning)
 
 
+def _make_folder(plan: Plan, settings: dict[str, Any], resume: bool) -> None:
+    """The folder with its marker; what a sweep has left in it, and in the storage, is removed if it is to begin anew.
+
+    Raises TuckerlabError for a folder with something else in it.
+    """
+    folder = Path(plan.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not plan.marker.exists():  # in this order: another driver may be making it
+        raise TuckerlabError(f"{folder} is not a sweep's folder; it is left alone: give another study or out")
+    if not resume:
+        delete_study(plan)
+        shutil.rmtree(folder)
+        folder.mkdir()
+    if not plan.marker.exists():  # the first file of all
+        plan.marker.write_text(json.dumps(settings), encoding="utf-8")
+
+
 def _check(jobs: Sequence[Job], arena: Arena) -> None:
     """Refuses what no network of this kind can be."""
     contenders = {job.key: job.contender() for job in jobs if job.seed == 0}
@@ -140,7 +163,7 @@ def _check(jobs: Sequence[Job], arena: Arena) -> None:
 
 
 def _unfinished(study: "Study", jobs: Sequence[Job], pruning: bool) -> bool:
-    known = standings(study.get_trials(deepcopy=False), pruning)
+    known = by_job(study.get_trials(deepcopy=False), pruning)
     return not all(job.key in known and known[job.key].is_over for job in jobs)
 
 
@@ -158,13 +181,15 @@ def _drive(study: "Study", jobs: Sequence[Job], plan: Plan, crew: Crew, epochs: 
                 beat += 1
                 study.set_user_attr(sign, beat)
                 gone = crew.tend()
-                running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
+                trials = study.get_trials(deepcopy=False)
                 with lock(plan):
-                    for trial in running:
+                    for trial in trials:
+                        if trial.state.name != "RUNNING" or "key" not in trial.user_attrs:  # or somebody else's
+                            continue
                         if trial.user_attrs.get("worker") in gone or watch.is_stale(trial):
                             end(study, trial.number)
-                    mend(study)
-                known = standings(study.get_trials(deepcopy=False), plan.margin is not None)
+                    mend(study, plan.margin is not None)
+                known = by_job(study.get_trials(deepcopy=False), plan.margin is not None)
                 mine = [known[key] for key in keys]
                 if not quiet:
                     records = archive.of(s for s in known.values() if s.state == "finished")

@@ -16,9 +16,9 @@ from rich.console import Console
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.finding import Network, finding
 from tuckerlab.record import Records
-from tuckerlab.standings import standings as table_of
+from tuckerlab.standings import standings
 from tuckerlab.sweep.progress import front_of, front_table
-from tuckerlab.sweep.trials import Standing, standings
+from tuckerlab.sweep.trials import Standing, by_job
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -56,7 +56,7 @@ class Sweep:
         return finding(self.records)
 
     def _repr_html_(self) -> str:
-        table = table_of(self.records)
+        table = standings(self.records)
         best = {network.name for network in self.front}
         return f"<p><b>{self.finding}</b></p>{table[[name in best for name in table.index]].to_html(border=0)}"
 
@@ -86,7 +86,7 @@ class Archive:
 
 def gathered(study: "Study", folder: Path, pruning: bool) -> Sweep:
     """All that the trials of a study have come to; TuckerlabError where that is nothing."""
-    known = standings(study.get_trials(deepcopy=False), pruning)
+    known = by_job(study.get_trials(deepcopy=False), pruning)
     records = Archive(folder).of(standing for standing in known.values() if standing.state == "finished")
     given_up = tuple((s.label, int(s.trial.user_attrs["seed"])) for s in known.values() if s.state == "given up")
     failed = tuple((key, standing.problem) for key, standing in known.items() if standing.state == "failed")

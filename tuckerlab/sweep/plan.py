@@ -7,7 +7,7 @@ True
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +69,6 @@ class Plan:
     def marker(self) -> Path:
         """A file by which a worker sees that the folder is the driver's."""
         return Path(self.folder) / "sweep.json"
-
-
-def of_seed(arena: Arena, seed: int) -> Arena:
-    """The arena with another seed.
-
-    >>> from tuckerlab.recipe import Recipe
-    >>> of_seed(Arena({}, load_data("digits"), Recipe(), "cpu"), 3).recipe.seed
-    3
-    """
-    return replace(arena, recipe=replace(arena.recipe, seed=seed))
 
 
 def check_same(theirs: dict[str, Any], ours: dict[str, Any], what: str) -> None:

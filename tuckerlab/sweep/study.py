@@ -24,6 +24,7 @@ from tuckerlab.sweep.plan import Plan, check_same
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import RDBStorage
 
 PATIENCE = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}
 """Seconds until a data base is given up, as its driver calls it: the time a file is locked, or until it answers."""
@@ -47,9 +48,7 @@ def open_study(plan: Plan, settings: dict[str, Any] | None = None) -> "Study":
     if not several:
         choosing["pruner"] = hopeless(plan.margin)
     with reachable(plan.storage), lock(plan):
-        kind = plan.storage.partition(":")[0].partition("+")[0]
-        engine = {"connect_args": PATIENCE.get(kind, {})}
-        storage = optuna.storages.RDBStorage(plan.storage, engine_kwargs=engine)
+        storage = _connected(plan.storage)
         if settings is None:
             return optuna.load_study(study_name=plan.study, storage=storage, **choosing)
         directions: Any = ["maximize", "minimize"] if several else ["maximize"]
@@ -69,7 +68,17 @@ def delete_study(plan: Plan) -> None:
     import optuna
 
     with reachable(plan.storage), contextlib.suppress(KeyError):
-        optuna.delete_study(study_name=plan.study, storage=plan.storage)
+        optuna.delete_study(study_name=plan.study, storage=_connected(plan.storage))
+
+
+def _connected(storage: str) -> "RDBStorage":
+    from optuna.storages import RDBStorage
+
+    kind = storage.partition(":")[0].partition("+")[0]
+    try:
+        return RDBStorage(storage, engine_kwargs={"connect_args": PATIENCE.get(kind, {})})
+    except RuntimeError as error:  # its tables are of another version of optuna
+        raise TuckerlabError(f"storage {shown(storage)}: {error}") from None
 
 
 @contextlib.contextmanager

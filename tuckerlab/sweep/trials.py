@@ -59,7 +59,7 @@ class Standing:
         return now
 
 
-def standings(trials: Iterable["FrozenTrial"], pruning: bool = True) -> dict[str, Standing]:
+def by_job(trials: Iterable["FrozenTrial"], pruning: bool = True) -> dict[str, Standing]:
     """What counts for each job, by key; without pruning, a trial that was given up is to be run again."""
     found: dict[str, list[FrozenTrial]] = {}
     for trial in trials:
@@ -83,7 +83,7 @@ def enqueue(study: "Study", jobs: Sequence[Job], pruning: bool = True) -> None:
 
     Call it with the study's lock.
     """
-    known = standings(study.get_trials(deepcopy=False), pruning)
+    known = by_job(study.get_trials(deepcopy=False), pruning)
     for job in jobs:
         before = known.get(job.key)
         if before is None:
@@ -92,9 +92,9 @@ def enqueue(study: "Study", jobs: Sequence[Job], pruning: bool = True) -> None:
             again(study, before.trial)
 
 
-def mend(study: "Study") -> None:
+def mend(study: "Study", pruning: bool) -> None:
     """Puts back into the queue what was lost. Call it with the study's lock."""
-    for standing in standings(study.get_trials(deepcopy=False)).values():
+    for standing in by_job(study.get_trials(deepcopy=False), pruning).values():
         if standing.state == "lost":
             again(study, standing.trial)
 
@@ -117,7 +117,7 @@ def claim(study: "Study", worker: str, pruning: bool = True) -> "Trial | None":
     while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         trial = study.ask()
         trials = study.get_trials(deepcopy=False)
-        counts = standings(trials, pruning).get(trial.user_attrs.get("key", ""))
+        counts = by_job(trials, pruning).get(trial.user_attrs.get("key", ""))
         if counts is not None and counts.trial.number == trial.number:
             trial.set_user_attr("worker", worker)
             return trial

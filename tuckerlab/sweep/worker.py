@@ -28,7 +28,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.record import Records
 from tuckerlab.run import Callback, Run
 from tuckerlab.sweep.job import Job, suggested
-from tuckerlab.sweep.plan import Plan, check_same, of_seed
+from tuckerlab.sweep.plan import Plan, check_same
 from tuckerlab.sweep.study import lock, open_study, reachable
 from tuckerlab.sweep.trials import claim, end
 from tuckerlab.training import Training
@@ -75,14 +75,14 @@ def _train(trial: "Trial", study: "Study", plan: Plan, arena: Arena, halt: threa
     job = Job(trial.user_attrs["key"], trial.user_attrs)
     try:
         taus = () if plan.bounds is None else suggested(trial, layers(arena.spec), plan.bounds)
-        contender, place = job.contender(taus), of_seed(arena, job.seed)
+        contender, place = job.contender(taus), arena.of_seed(job.seed)
         trial.set_user_attr("label", contender.label)
         folder = Path(plan.folder) / f"seed{job.seed}"
         report = Report(trial, halt, single=plan.bounds is None)
         run = contender.train(Training(place, folder, callbacks=[report], stop=halt))
         if run.is_over:
             row = keep(contender, run, place, folder / contender.slug)
-            report.say(run)
+            report.say(run, is_result=True)
             trial.set_user_attr("place", f"{folder.name}/{contender.slug}")
             found = [row["test_accuracy"], row["conv_parameters"]]
             study.tell(trial, found if plan.bounds else found[0], skip_if_finished=True)
@@ -122,12 +122,13 @@ class Report(Callback):
 
     def __init__(self, trial: "Trial", halt: threading.Event, single: bool) -> None:
         self.trial, self.halt, self.single = trial, halt, single
-        self.last, self.is_hopeless = 0, False
+        self.last, self.has_begun, self.is_hopeless = 0, False, False
 
     def on_start(self, run: Run) -> None:
         """Epochs that another worker has trained."""
-        if not self.last and run.epochs:
+        if not self.has_begun and run.epochs:
             self.trial.set_user_attr("found", len(run.epochs))
+        self.has_begun = True
         self.say(run)
 
     def on_epoch(self, run: Run) -> None:
@@ -137,14 +138,18 @@ class Report(Callback):
             self.is_hopeless = True
             self.halt.set()
 
-    def say(self, run: Run) -> None:
-        """What the study does not know yet."""
-        for row in run.epochs:
-            if row["epoch"] > self.last and self.single:
+    def say(self, run: Run, is_result: bool = False) -> None:
+        """What the study does not know yet; the last epoch only when what is made of its network is known."""
+        rows = run.epochs if is_result or run.step < run.total_steps else run.epochs[:-1]
+        new = [row for row in rows if row["epoch"] > self.last]
+        if new:
+            self.last = new[-1]["epoch"]
+        if new and self.single:
+            self.trial.set_user_attr("sizes", {str(row["epoch"]): row["parameters"] for row in rows})
+            for row in new:
                 self.trial.report(row["test_accuracy"], row["epoch"])
         if run.epochs:
             last, epochs = run.epochs[-1], run.epochs_before + run.total_epochs
-            self.last = max(self.last, last["epoch"])
             now = {name: last[name] for name in ("epoch", "test_accuracy", "parameters", "conv_parameters")}
             self.trial.set_user_attr("now", {**now, "epochs": epochs})
 
