@@ -25,6 +25,8 @@ from tuckerlab.texts import text
 from tuckerlab.tradeoff import front
 
 BELOW = 12.0  # points under the dense network where the picture ends
+CLOSE = 1.3  # sizes within this factor have one label there
+FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 UNITS = {"checkpoint_bytes": "B"}
 
 
@@ -47,8 +49,10 @@ def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Pi
     lowest, highest = _limits(everything)
     for panel, (axis, networks) in zip(panels, found.items(), strict=True):
         styled(panel, x=text(f"comparison.axis.{axis}"), y="")
+        _scale(panel, networks)
         _draw(panel, networks, lowest)
-        panel.xaxis.set_major_formatter(EngFormatter(unit=UNITS.get(axis, ""), sep=""))
+        milliseconds = axis.endswith("_ms")  # no thousandths of them
+        panel.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
     panels[0].set_ylabel(text("plots.test_accuracy"), fontsize=TEXT, color=INK)
     panels[0].set_ylim(lowest, highest)
     figure.legend(handles=_handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
@@ -97,9 +101,7 @@ def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
     most = max(network.seeds for network in networks)  # the mean of those that did not diverge would flatter
     best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
     axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_minor_locator(NullLocator())
+    _write_below(axes, [network for network in networks if network.accuracy <= lowest], lowest)
 
 
 def _draw_network(axes: Axes, network: Network, lowest: float) -> None:
@@ -109,11 +111,35 @@ def _draw_network(axes: Axes, network: Network, lowest: float) -> None:
         network.size, network.accuracy if inside else lowest, bar if inside and network.seeds > 1 else None,
         **style, markersize=8, elinewidth=1, capsize=3, clip_on=inside, zorder=3,
     )  # fmt: skip
-    if not inside:
+
+
+def _write_below(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
+    """Their accuracies above the lower edge, those that stand close together in one line."""
+    groups: list[list[Network]] = []
+    for network in sorted(networks, key=lambda network: network.size):
+        if groups and network.size < CLOSE * groups[-1][0].size:
+            groups[-1].append(network)
+        else:
+            groups.append([network])
+    for i, group in enumerate(groups):
+        numbers = sorted(f"{network.accuracy:.0f}" for network in group)
         axes.annotate(
-            text("comparison.below", accuracy=network.accuracy), (network.size, lowest), (0, 9),
-            textcoords="offset points", ha="center", fontsize=TEXT, color=style["color"],
+            text("comparison.below", accuracies=", ".join(numbers)), (group[0].size, lowest), (0, 9 + 14 * (i % 2)),
+            textcoords="offset points", ha="center", fontsize=TEXT, color=QUIET,
         )  # fmt: skip
+
+
+def _scale(axes: Axes, networks: Sequence[Network]) -> None:
+    """From nothing on, or logarithmic where costs are far apart."""
+    least, most = min(network.size for network in networks), max(network.size for network in networks)
+    if most > FAR_APART * least > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(least / 1.6, most * 1.3)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(text("tradeoff.logarithmic", axis=axes.get_xlabel()))
+    else:
+        axes.set_xlim(0, 1.08 * most)
 
 
 def _handles(networks: Sequence[Network]) -> list[Line2D]:

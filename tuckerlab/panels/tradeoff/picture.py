@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.comparison import BELOW
+from tuckerlab.comparison import BELOW, FAR_APART
 from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.finding import Network
 from tuckerlab.looks import look, method_name
@@ -27,7 +27,6 @@ from tuckerlab.tradeoff import front
 
 GREEN = PALETTE[2]
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
-FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 UNITS = {"checkpoint_bytes": "B"}
 
 
