@@ -13,7 +13,7 @@ from made_up import dense, facts, tucker
 from matplotlib.text import Text
 from rich.console import Console
 
-from tuckerlab import contest, run_poc, texts
+from tuckerlab import run_poc, texts, training
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.finding import finding
 from tuckerlab.plots import figures
@@ -123,6 +123,6 @@ def test_an_unknown_language_is_told_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUCKERLAB_LANG", "xx")
-    monkeypatch.setattr(contest, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(TuckerlabError, match="TUCKERLAB_LANG 'xx': there are texts in"):
         run_poc(out=tmp_path, quiet=True)

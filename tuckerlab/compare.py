@@ -136,7 +136,7 @@ def suiting(arena: Arena, compression: Sequence[float]) -> tuple[list[str], list
     >>> arena = Arena.of([Dense()], load_data("digits"), "vgg_small", 0.25, Recipe(epochs=3), "cpu")
     >>> methods, unsuited = suiting(arena, [0.9])
     >>> "tucker" in methods, unsuited[0].split(":")[0]
-    (True, 'two gradients 90 %')
+    (True, 'two-gradients')
 
     What ours cannot do raises: then the settings are to blame.
     """
@@ -148,7 +148,7 @@ def suiting(arena: Arena, compression: Sequence[float]) -> tuple[list[str], list
         except TuckerlabError as error:
             if name == "tucker":
                 raise
-            unsuited.append(str(error))
+            unsuited.append(f"{name}: {error}")
         else:
             methods.append(name)
     return methods, unsuited

@@ -121,7 +121,7 @@ def finding(records: Records) -> str:
     others = [network for network in found if network.method == "tucker"]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return ""
-    near = smallest_within(others, dense[0].accuracy, TOLERATED)
+    near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
     fewer, points = _times(dense[0].size / best.size), _points(best.accuracy - dense[0].accuracy)
     return text("finding.line", name=best.name, fewer=fewer, parameters=counted, points=points)

@@ -24,8 +24,8 @@ ALL_COSTS = {
 }  # fmt: skip
 """What a comparison of methods shows."""
 
-IN_BRIEF = ("gradient_evaluations", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
-"""What of it a terminal has room for."""
+IN_BRIEF = ("latency_1_ms", "latency_128_ms", "checkpoint_bytes")
+"""What of it a terminal has room for: the budget is the same for all."""
 
 
 def standings(records: Records, *, brief: bool = False, costs: Mapping[str, float] = COSTS) -> pd.DataFrame:

@@ -8,6 +8,7 @@ tuckerlab.errors.TuckerlabError: scheduler tcp://127.0.0.1:1 does not answer; st
 
 import contextlib
 import logging
+import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -31,6 +32,8 @@ class Cluster(Crew):
     def __init__(self, plan: Plan, address: str, timeout: float | None = None) -> None:
         super().__init__(plan)
         timeout = ANSWER if timeout is None else timeout
+        if not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d+", address):  # distributed would leave a traceback behind
+            raise TuckerlabError(f"scheduler {address!r}: give its address, such as tcp://host:8786")
         import distributed
 
         connect: Any = distributed.Client  # published without types

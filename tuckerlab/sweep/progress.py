@@ -76,13 +76,16 @@ def front_of(records: Records, given_up: Collection[str] = ()) -> list[Network]:
     >>> front_of(Records())
     []
 
-    Without those of which a seed was given up: the mean of the others would flatter them.
+    Without those of which a seed was given up, since the mean of the others would flatter them, and those that have
+    fewer seeds than others so far.
     """
-    return front(network for network in networks(records)[0] if network.name not in given_up)
+    found = [network for network in networks(records)[0] if network.name not in given_up]
+    most = max((network.seeds for network in found), default=0)
+    return front(network for network in found if network.seeds == most)
 
 
 def front_table(records: Records, given_up: Collection[str] = ()) -> Table:
-    """The front for a terminal.
+    """The front for a terminal, and the dense network below it where that is not in it.
 
     >>> front_table(Records()).row_count
     0
@@ -92,7 +95,9 @@ def front_table(records: Records, given_up: Collection[str] = ()) -> Table:
     table.add_column(text("sweep.front"))
     for name in (text("sweep.seeds"), text("sweep.accuracy"), counted, text("sweep.compression")):
         table.add_column(name, justify="right")
-    for network in front_of(records, given_up):
+    best = front_of(records, given_up)
+    dense = [network for network in networks(records)[0] if network.method == "dense" and network not in best]
+    for network in [*best, *dense]:
         table.add_row(network.name, str(network.seeds), *cells(network))
     return table
 

@@ -94,7 +94,8 @@ class TradeOffModel(PanelModel):
         axes = self.tradeoff.axes
         with self.hold_trait_notifications():
             self.axis = self.axis if self.axis in axes else next(iter(axes), "")
-            self.methods = self.tradeoff.methods
+            # one with another optimizer has a full network of its own, and would take credit for the optimizer
+            self.methods = tuple(m for m in self.tradeoff.methods if not m.endswith("-adamw"))
         self._answer()
 
     @traitlets.observe("axis", "methods", "points", "chosen")

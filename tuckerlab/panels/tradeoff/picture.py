@@ -26,6 +26,7 @@ from tuckerlab.texts import text
 from tuckerlab.tradeoff import front
 
 GREEN = PALETTE[2]
+CROWD = 12  # of more networks only the best are named
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 UNITS = {"checkpoint_bytes": "B"}
 
@@ -59,6 +60,8 @@ class TradeOffPicture:
         self._draw_moving(axes)
         figure.legend(handles=self._legend(found), loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
         ordered = [*best, *(network for network in found if network not in best)]
+        if len(found) > CROWD:  # a name would stand at another's mark
+            ordered = [network for network in ordered if network in best or network is full]
         write_names(
             axes, [(network_name(n), n.size, n.accuracy) for n in ordered], [(n.size, n.low, n.high) for n in found]
         )
