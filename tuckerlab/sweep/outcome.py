@@ -101,6 +101,10 @@ def show(sweep: Sweep) -> None:
     console.print(front_table(sweep.records, sweep.without))
     if sweep.finding:
         console.print(f"[bold]{sweep.finding}[/bold]")
+    policies = sweep.records.runs.drop_duplicates("label").set_index("label")["ranks_policy"]
+    for network in sweep.front:
+        if policies[network.name].startswith("PerLayer"):  # one run each
+            console.print(f"{network.name}: {policies[network.name]}", highlight=False, soft_wrap=True)
     if sweep.given_up:
         said = ", ".join(f"{name} (seed {seed})" for name, seed in sweep.given_up)
         console.print(f"given up, far behind something smaller: {said}", highlight=False)

@@ -93,6 +93,7 @@ class TradeOffModel(PanelModel):
     def _begin(self, change: object) -> None:
         axes = self.tradeoff.axes
         with self.hold_trait_notifications():
+            self.chosen = ""  # one of the same name here is another network
             self.axis = self.axis if self.axis in axes else next(iter(axes), "")
             # one with another optimizer has a full network of its own, and would take credit for the optimizer
             self.methods = tuple(m for m in self.tradeoff.methods if not m.endswith("-adamw"))

@@ -56,7 +56,7 @@ class TradeOffPicture:
         axes.step(
             [n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.2, zorder=1
         )
-        points = [artist for network in found for artist in self._draw_point(axes, network)]
+        points = [artist for n in found if n not in hidden for artist in self._draw_point(axes, n)]
         self._draw_moving(axes)
         figure.legend(handles=self._legend(found), loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
         ordered = [*best, *(network for network in found if network not in best)]
