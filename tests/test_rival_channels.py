@@ -166,10 +166,9 @@ def test_a_share_out_of_range(share: object) -> None:
 
 
 def test_what_cannot_be_is_refused_before_it_trains() -> None:
-    never = [Never()]
     with pytest.raises(RankError, match="every layer keeps 10% of its channels"):
-        Channels(0.999).train(Training(arena(), callbacks=never))
+        Channels(0.999).check(arena())
     with pytest.raises(TuckerlabError, match="needs 2 or more"):
-        Channels(0.9).train(Training(arena(epochs=1), callbacks=never))
+        Channels(0.9).check(arena(epochs=1))
     with pytest.raises(TuckerlabError, match="a transformer"):
-        Channels(0.9).train(Training(arena(model="vit_small"), callbacks=never))
+        Channels(0.9).check(arena(model="vit_small"))

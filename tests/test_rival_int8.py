@@ -179,14 +179,13 @@ def test_what_cannot_be_is_refused_before_it_trains(monkeypatch: pytest.MonkeyPa
     with pytest.raises(TuckerlabError, match="int8 of int8: it is int8 already"):
         Int8(Int8(Dense()))
     place = arena()
-    training = Training(place, callbacks=[Never()])
-    on_gpu = Training(Arena(place.spec, place.data, place.recipe, torch.device("cuda")))
+    on_gpu = Arena(place.spec, place.data, place.recipe, torch.device("cuda"))
     with pytest.raises(TuckerlabError, match="int8 on cuda: its kernels are for the CPU"):
-        Int8(Dense()).train(on_gpu)
+        Int8(Dense()).check(on_gpu)
     with monkeypatch.context() as without:
         without.setattr(torch.backends, "quantized", SimpleNamespace(engine="none"))
         with pytest.raises(TuckerlabError, match="this build of torch has no int8 kernels"):
-            Int8(Dense()).train(training)
+            Int8(Dense()).check(place)
     monkeypatch.setitem(sys.modules, "torch.ao.quantization", None)
     with pytest.raises(TuckerlabError, match=r"has no torch\.ao\.quantization; install torch 2\.13"):
-        Int8(Dense()).train(training)
+        Int8(Dense()).check(place)

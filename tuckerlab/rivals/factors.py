@@ -38,14 +38,11 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
 class Factors(Contender):
     """Core and factors, each stepped as if it were a weight of its own, by torch's SGD or AdamW.
 
-        >>> from tuckerlab import Budget, load_data
-        >>> from tuckerlab.adamw import ADAMW
-    from tuckerlab.arena import Arena
-        >>> from tuckerlab.recipe import Recipe
-        >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
-        >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
-        >>> contender.train(Training(arena)).epochs[-1]["conv_compression"] > 0.9
-        True
+    >>> from tuckerlab import Budget, load_data
+    >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
+    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
+    >>> contender.train(Training(arena)).epochs[-1]["conv_compression"] > 0.9
+    True
     """
 
     policy: RankPolicy
