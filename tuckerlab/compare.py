@@ -69,9 +69,8 @@ def run_compare(
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 
     methods: names from `tuckerlab.methods.METHODS`, the dense network is always there; None: all that these settings
-    suit, and those that they do not are named. compression: the shares of the
-    convolution weights to remove. workers: processes that train side by side. The other settings are those of
-    `run_poc`.
+    suit, and those that they do not are named. compression: the shares of the convolution weights to remove. workers:
+    processes that train side by side. The other settings are those of `run_poc`.
 
     Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
     is trained.

@@ -157,9 +157,7 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
         "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
         "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
-        "test_accuracy": run.test_accuracy, "conv_parameters": counts.conv_stored,
-        "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
-        "compression": counts.compression, "multiply_adds": multiply_adds(to_plain(run.network), shape),
+        "test_accuracy": run.test_accuracy, **counts.row, "multiply_adds": multiply_adds(to_plain(run.network), shape),
         "checkpoint_bytes": contender.file_bytes(run.network, arena),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
     }  # fmt: skip

@@ -61,6 +61,18 @@ class Counts:
         """c.r. = 1 − stored / dense over all parameters; 0 for a network without parameters."""
         return 1 - self.total_stored / self.total_dense if self.total_dense else 0.0
 
+    @property
+    def row(self) -> dict[str, float]:
+        """As the tables of a record have them.
+
+        >>> Counts(10, 100, 20, 110).row["conv_compression"]
+        0.9
+        """
+        return {
+            "conv_parameters": self.conv_stored, "parameters": self.total_stored,
+            "conv_compression": self.conv_compression, "compression": self.compression,
+        }  # fmt: skip
+
 
 def count_parameters(model: nn.Module) -> Counts:
     """Count the parameters of a dense or a Tucker network; a parameter used twice counts once.

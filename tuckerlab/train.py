@@ -201,13 +201,11 @@ class _Trainer:
             run.state = "finished"
         seen = run.steps_per_epoch * self.batch
         test = evaluate(run.model, self.data, channels_last=self.recipe.channels_last)
-        counts = count_parameters(run.model)
         run.epochs.append({
             "epoch": epoch, "step": run.steps_before + run.step, "lr": float(self.schedule.get_last_lr()[0]),
             "train_loss": self.loss.item() / seen, "train_accuracy": self.correct.item() / seen,
             "test_loss": test.loss, "test_accuracy": test.accuracy, "seconds": run.seconds,
-            "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
-            "conv_compression": counts.conv_compression, "compression": counts.compression,
+            **count_parameters(run.model).row,
         })  # fmt: skip
         self._add_ranks()
         self.loss.zero_()

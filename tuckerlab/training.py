@@ -139,7 +139,7 @@ class Training:
         `answering` is the form in which the network answers, where that is another.
         """
         loss, accuracy = evaluate(answering or network, self.arena.data.to(self.arena.device))
-        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **sizes(counts)}
+        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **counts.row}
         return replace(run, made=network, epochs=[*run.epochs[:-1], last])
 
 
@@ -150,16 +150,4 @@ class _Counting(Callback):
         self.counts = counts
 
     def on_epoch(self, run: Run) -> None:
-        run.epochs[-1] |= sizes(self.counts(run.model))
-
-
-def sizes(counts: Counts) -> dict[str, float]:
-    """Counts as an epoch's row has them.
-
-    >>> sizes(Counts(10, 100, 20, 110))["conv_compression"]
-    0.9
-    """
-    return {
-        "conv_parameters": counts.conv_stored, "parameters": counts.total_stored,
-        "conv_compression": counts.conv_compression, "compression": counts.compression,
-    }  # fmt: skip
+        run.epochs[-1] |= self.counts(run.model).row
