@@ -814,13 +814,15 @@ def test_a_killed_scheduler_is_one_line_and_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(plan, "GRACE", 30)  # 2 s without the scheduler
-    address, (scheduler, _) = cluster
+    address, (scheduler, worker) = cluster
     sweep = Background(**KILLED, out=tmp_path, scheduler=address)
     sweep.start()
     until(in_mid_trial_anywhere(tmp_path), lambda: str(sweep.error))
+    os.kill(worker.pid, signal.SIGSTOP)  # or it might finish all by itself before the scheduler is missed
     os.kill(scheduler.pid, signal.SIGKILL)
     with pytest.raises(TuckerlabError, match=rf"scheduler {address} is gone; finished parts are kept"):
         sweep.result()
+    os.kill(worker.pid, signal.SIGCONT)  # it comes back while the next sweep is at its trial
     assert_nothing_lost_or_twice(run_sweep(**{**KILLED, "out": tmp_path}), whole)
 
 
