@@ -47,5 +47,5 @@ clean: ## remove the environment and all caches (runs/ stays)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d: make PYTHON=/path/to/python3 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[notebooks,experiments,test,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[notebooks,experiments,deploy,brief,test,dev]'
 	@touch $@

@@ -52,12 +52,13 @@ FLOORS = [
         "results",
         "retruncation",
         "rivals",
+        "runfolder",
         "standings",
         "tradeoff",
         "training",
         "subjects",
     },
-    {"__init__", "cli", "commands", "doctor", "harness", "notebook", "panels"}
+    {"__init__", "brief", "cli", "commands", "doctor", "harness", "notebook", "panels"}
     | {"app", "course", "fragment", "pages", "plainly", "serve", "site"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -44,7 +44,7 @@ class Contender:
     @property
     def slug(self) -> str:
         """The label in file names."""
-        return self.label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
+        return in_file_names(self.label)
 
     def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
         """A new network from the seed: what its training begins with."""
@@ -130,6 +130,15 @@ class Tucker(Contender):
 
     def train(self, training: Training) -> Run:
         return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
+
+
+def in_file_names(label: str) -> str:
+    """A label as the name of a file.
+
+    >>> in_file_names("Tucker 90 %")
+    'tucker-90'
+    """
+    return label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
 
 
 def setting(policy: RankPolicy) -> str:

@@ -4,7 +4,6 @@
 (Records(runs=0, epochs=0, ranks=0), {}, 0.9)
 """
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuckerlab import checkpoint as checkpoints
+from tuckerlab.contender import in_file_names
 from tuckerlab.panels.training.job import Plan, Result
 from tuckerlab.panels.training.trace import Trace
 from tuckerlab.plots import save_figures
@@ -80,8 +80,7 @@ def save(runs: Sequence[Kept], out: str) -> Path:
     folder = Path(out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
     try:
         for run in runs:
-            slug = "-".join(re.findall(r"[\w.]+", run.name.lower()))
-            checkpoints.save(folder / f"{slug}.safetensors", run.result.model)
+            checkpoints.save(folder / f"{in_file_names(run.name)}.safetensors", run.result.model)
         records = records_of(runs)
         save_figures(records, folder)
         records.save(folder)
