@@ -14,7 +14,7 @@ from tuckerlab.contest import contest
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
 from tuckerlab.run import Callback, Run
-from tuckerlab.train import _Trainer
+from tuckerlab.trainer import Trainer
 from tuckerlab.training import Training
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
@@ -65,10 +65,10 @@ def comes_again_without_training(contender: Contender, folder: Path, monkeypatch
     assert run.is_over
     assert run.evaluations == Training(arena).steps
 
-    def trains(trainer: _Trainer) -> None:
+    def trains(trainer: Trainer) -> None:
         pytest.fail("it trains again")
 
-    monkeypatch.setattr(_Trainer, "step", trains)
+    monkeypatch.setattr(Trainer, "step", trains)
     again = contender.train(Training(arena, folder))
     assert torch.equal(answers(contender, run, arena), answers(contender, again, arena))
     assert again.epochs == run.epochs

@@ -96,7 +96,7 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     result = run_poc(**SMALL, out=tmp_path / "new")
     assert result.folder.parent == tmp_path / "new"
     assert result.folder.name.startswith("poc-digits-vgg_small-seed0-")
-    tables = ["epochs.parquet", "ranks.parquet", "runs.parquet"]
+    tables = ["epochs.parquet", "events.parquet", "ranks.parquet", "runs.parquet"]
     assert files(result.folder) == sorted(["dense.safetensors", "tucker-90.safetensors", *PICTURES, *tables])
     assert capsys.readouterr().err == ""
 

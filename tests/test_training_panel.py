@@ -368,6 +368,55 @@ class TestFailures:
         assert model.finding == ""
 
 
+# --- the safety valve -------------------------------------------------------------------------------------------------
+
+
+class TestValve:
+    @pytest.fixture
+    def breaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In the second epoch a weight is no number."""
+        on_step = Job.on_step
+
+        def spoil(self: Job, run: Run) -> None:
+            on_step(self, run)
+            if run.step == PER_EPOCH + 4 and not run.events:
+                next(run.model.parameters()).data.fill_(float("inf"))
+
+        monkeypatch.setattr(Job, "on_step", spoil)
+
+    @pytest.mark.usefixtures("breaks")
+    def test_what_it_does_is_said_marked_and_recorded(self) -> None:
+        panel = TrainingPanel(**SETTINGS | {"epochs": 2})
+        panel.train.click()
+        panel.model.wait()
+        assert panel.model.problem == ""
+        [run] = panel.model.kept
+        [event] = run.result.records.events.to_dict("records")
+        assert (event["step"], event["rule"], event["action"]) == (PER_EPOCH + 5, "finite", "roll back")
+        assert run.trace.events == [(event["step"], event["said"])]
+        assert f"Tucker 90 %: {event['said']}" in said(panel.events)
+        assert html.escape(event["said"]) in panel.static()
+        assert panel._picture.marks["Tucker 90 %"].get_xdata() == [event["step"] / PER_EPOCH]
+        assert panel._picture.loss.get_title("left") == text("training.axis.loss.marked")
+        assert [step for step, _ in run.trace.losses] == sorted({step for step, _ in run.trace.losses})
+        assert [step for step, _ in run.trace.accuracies] == [PER_EPOCH, 2 * PER_EPOCH]
+        assert panel.model.records.events["run"].tolist() == panel.model.records.runs["run"].tolist()
+
+    @pytest.mark.usefixtures("breaks")
+    def test_without_it_the_training_ends(self) -> None:
+        panel = TrainingPanel(**SETTINGS | {"epochs": 2})
+        panel.guard.value = False
+        panel.train.click()
+        panel.model.wait()
+        assert "training diverged at step" in panel.model.problem
+        assert panel.events.value == ""
+
+    def test_it_changes_nothing_until_something_breaks(self) -> None:
+        with_it, without = trained(), trained(guard=False)
+        assert (with_it.guard, with_it.kept[0].result.records.events.empty) == (True, True)
+        assert same(weights(with_it), weights(without))
+
+
 # --- steering ---------------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,9 @@ _MODULES = {
     "convert": "materialize to_dense to_plain tuckerize",
     "datasets": "load_data",
     "headline": "run_headline",
+    "export": "export_onnx export_plain export_program",
     "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
+    "guard": "Guard Rule",
     "layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
     "models": "build",
     "optim": "TuckerAdamW TuckerSGD",
@@ -62,6 +64,12 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
         RankError as RankError,
         TuckerlabError as TuckerlabError,
     )
+    from tuckerlab.export import (
+        export_onnx as export_onnx,
+        export_plain as export_plain,
+        export_program as export_program,
+    )
+    from tuckerlab.guard import Guard as Guard, Rule as Rule
     from tuckerlab.headline import run_headline as run_headline
     from tuckerlab.layers import (
         TuckerConv1d as TuckerConv1d,

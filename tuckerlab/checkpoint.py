@@ -30,6 +30,7 @@ from tuckerlab.convert import materialize, tuckerize
 from tuckerlab.errors import CheckpointError
 from tuckerlab.models import build
 from tuckerlab.ranks import Fixed
+from tuckerlab.snapshot import Snapshot
 from tuckerlab.weight import TuckerLayer
 
 FORMAT = 1
@@ -37,10 +38,11 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: the model with its weights loaded, and the facts that were saved beside it."""
+    """What a file held: the model with its weights loaded, and the facts and tensors that were saved beside it."""
 
     model: nn.Module
     facts: dict[str, Any]
+    beside: dict[str, Tensor]
 
 
 def save(
@@ -49,27 +51,26 @@ def save(
     *,
     optimizer: Optimizer | None = None,
     facts: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a model, an optimizer if given, and any JSON facts, atomically: the old file or the new, never half.
 
     >>> import tempfile
     >>> save(Path(tempfile.mkdtemp()) / "linear.safetensors", nn.Linear(2, 3), facts={"epoch": 4})
+
+    beside: other tensors by name, to be kept in the same file.
     """
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    state = Snapshot.of(model, optimizer, facts)
     header: dict[str, Any] = {
         "format": FORMAT,
         "spec": getattr(model, "spec", None),
         "tucker": _tucker(model),
         "dense": _dense(model),
+        "facts": state.facts,
     }
     if optimizer is not None:
-        state = optimizer.state_dict()
-        header["optimizer"] = {key: value for key, value in state.items() if key != "state"}
-        header["optimizer"]["state"] = {}
-        for index, entries in state["state"].items():
-            header["optimizer"]["state"][index] = {k: v for k, v in entries.items() if not isinstance(v, Tensor)}
-            tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
-    header["facts"] = dict(facts or {})
+        header["optimizer"] = state.optimizer
+    tensors = state.tensors | {f"beside.{name}": value for name, value in (beside or {}).items()}
     with atomic_path(path) as temporary:
         # each tensor gets memory of its own: safetensors refuses two names for the same
         plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -97,21 +98,14 @@ def load(
     header, tensors = _read(Path(path))
     if accept is not None:
         accept(header["facts"])
-    weights = {name.removeprefix("model."): v for name, v in tensors.items() if name.startswith("model.")}
-    saved: dict[str, Any] = header.get("optimizer", {})
+    state = Snapshot(tensors, header.get("optimizer", {}), header["facts"])
     if optimizer is not None:
-        _check_optimizer(Path(path), optimizer, saved)
+        _check_optimizer(Path(path), optimizer, state.optimizer)
     model = _rebuilt(Path(path), header) if model is None else model
-    _check(Path(path), model, weights)
-    model.load_state_dict(weights)
-    if optimizer is not None:
-        state: dict[int, dict[str, Any]] = {int(index): dict(entries) for index, entries in saved["state"].items()}
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".", 2)
-                state[int(index)][key] = value
-        optimizer.load_state_dict({**saved, "state": state})
-    return Checkpoint(model, header["facts"])
+    _check(Path(path), model, state.weights)
+    state.put_back(model, optimizer)
+    beside = {name.removeprefix("beside."): v for name, v in tensors.items() if name.startswith("beside.")}
+    return Checkpoint(model, state.facts, beside)
 
 
 def _tucker(model: nn.Module) -> dict[str, list[int]]:

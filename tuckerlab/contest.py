@@ -48,7 +48,7 @@ def contest(
 ) -> Records:
     """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
 
-    The folder gets the record (three Parquet files), a checkpoint of each network (with `facts` beside the plan), and
+    The folder gets the record (four Parquet files), a checkpoint of each network (with `facts` beside the plan), and
     the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
     the folder of the checkpoints, if not this one. A contender that diverges is left out, and the record's note says
     so; DivergedError if nothing is left.
@@ -138,7 +138,7 @@ def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
     """The record of all runs, with what is measured afterwards, on the same machine in turn."""
     measured = measurements(runs, arena)
     return Records.concat(
-        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks)
+        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
         for contender, run in runs.items()
     )
 

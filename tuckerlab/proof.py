@@ -96,7 +96,7 @@ def run_poc(
     begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed and order of
     images; a Tucker network starts small and never holds its full weights.
 
-    The folder has the record (three Parquet files), a checkpoint of each network, and the pictures. Raises
+    The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
     """
     contenders = [Dense(), *map(Tucker, _policies(compression, tolerance))]

@@ -1,4 +1,4 @@
-"""Run records: what was trained, how it went and what came out, in three tidy tables with their provenance.
+"""Run records: what was trained, how it went and what came out, in four tidy tables with their provenance.
 
 >>> facts = {"run": "a1", "label": "dense", "method": "dense", "dataset": "digits", "model": "lenet5"}
 >>> facts |= {"width": 1.0, "seed": 0, "epochs": 2, "batch_size": 64, "lr": 0.05, "ranks_policy": ""}
@@ -9,7 +9,8 @@ Records(runs=1, epochs=0, ranks=0)
   network test accuracy, %
 0   dense             97.5
 
-The columns are listed in `tuckerlab.schema`. A record on disk is a folder of three Parquet files.
+The columns are listed in `tuckerlab.schema`. A record on disk is a folder of four Parquet files; one of before there
+were events lacks that table, and has none.
 """
 
 import os
@@ -40,27 +41,29 @@ IN_BRIEF = ["seed", "test_accuracy", "conv_parameters", "conv_compression", "com
 
 @dataclass(eq=False, repr=False)
 class Records:
-    """Any number of runs: `runs` has a row for each, `epochs` one for each epoch, `ranks` one for each rank.
+    """Any number of runs: a row for each in `runs`, for each epoch in `epochs`, for each rank in `ranks`.
+
+    In `events` there is one for each time that a guard has stepped in.
 
     >>> (Records() + Records()).runs.empty
     True
 
     Raises DataError for columns that the schema does not know or misses, for two rows of one run, and for
-    epochs or ranks of a run that is not there.
+    epochs, ranks or events of a run that is not there.
     """
 
     runs: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["runs"])))
     epochs: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["epochs"])))
     ranks: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["ranks"])))
+    events: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["events"])))
 
     def __post_init__(self) -> None:
-        self.runs = checked("runs", self.runs)
-        self.epochs = checked("epochs", self.epochs)
-        self.ranks = checked("ranks", self.ranks)
+        for name in SCHEMA:
+            setattr(self, name, checked(name, getattr(self, name)))
         if self.runs["run"].duplicated().any():
             raise DataError(f"runs: run {self.runs['run'][self.runs['run'].duplicated()].iloc[0]!r} is there twice")
-        for name, frame in (("epochs", self.epochs), ("ranks", self.ranks)):
-            if strangers := sorted(set(frame["run"]) - set(self.runs["run"])):
+        for name in SCHEMA:
+            if strangers := sorted(set(getattr(self, name)["run"]) - set(self.runs["run"])):
                 raise DataError(f"{name}: rows of run {strangers[0]!r}, which is not among the runs")
 
     @classmethod
@@ -69,10 +72,11 @@ class Records:
         run: Mapping[str, Any],
         epochs: Sequence[Mapping[str, Any]] = (),
         ranks: Sequence[Mapping[str, Any]] = (),
+        events: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
-        """The record of one run; the rows of `epochs` and `ranks` need not repeat its name."""
+        """The record of one run; the rows of the other tables need not repeat its name."""
         tables = []
-        for name, rows in (("epochs", epochs), ("ranks", ranks)):
+        for name, rows in (("epochs", epochs), ("ranks", ranks), ("events", events)):
             named = [{"run": run.get("run"), **row} for row in rows]
             tables.append(pd.DataFrame(named, columns=None if named else list(SCHEMA[name])))
         return cls(pd.DataFrame([dict(run)]), *tables)
@@ -82,7 +86,10 @@ class Records:
         """All runs of several records; of a run that is in two of them, the later one counts."""
         parts = list(parts)
         last = {run: i for i, part in enumerate(parts) for run in part.runs["run"]}
-        kept = [part.only(run for run in part.runs["run"] if last[run] == i) for i, part in enumerate(parts)]
+        kept = []
+        for i, part in enumerate(parts):
+            mine = [run for run in part.runs["run"] if last[run] == i]
+            kept.append(part if len(mine) == len(part) else part.only(mine))
         kept = kept or [cls()]
         return cls(*(pd.concat([getattr(part, name) for part in kept], ignore_index=True) for name in SCHEMA))
 
@@ -95,11 +102,11 @@ class Records:
     def only(self, runs: Iterable[str]) -> Self:
         """The record of these runs alone."""
         wanted = list(runs)
-        frames = [self.runs, self.epochs, self.ranks]
+        frames = [getattr(self, name) for name in SCHEMA]
         return type(self)(*(frame[frame["run"].isin(wanted)].reset_index(drop=True) for frame in frames))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `runs.parquet`, `epochs.parquet` and `ranks.parquet` into `folder`, each atomically."""
+        """Write a table `NAME.parquet` for each name in the schema into `folder`, each atomically."""
         for name in reversed(SCHEMA):  # runs come last: where they are, the record is complete
             with atomic_path(Path(folder) / f"{name}.parquet") as path:
                 getattr(self, name).to_parquet(path, engine="pyarrow", index=False)
@@ -120,6 +127,8 @@ class Records:
         frames = []
         for name in SCHEMA:
             path = folder / f"{name}.parquet"
+            if name == "events" and not path.exists():
+                continue
             try:
                 frames.append(pd.read_parquet(path, engine="pyarrow"))
             except (OSError, ValueError) as error:

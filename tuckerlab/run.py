@@ -13,7 +13,8 @@ from torch import nn
 
 from tuckerlab.optimizer import TuckerOptimizer
 
-ENDED = ("finished", "stopped early")
+GUARDED = "stopped by guard"
+ENDED = ("finished", "stopped early", GUARDED)
 
 
 @dataclass
@@ -24,13 +25,14 @@ class Run:
     optimizer: TuckerOptimizer
     total_epochs: int
     steps_per_epoch: int
-    state: str = "running"  # then "finished", "stopped" or "stopped early"
+    state: str = "running"  # then "stopped", or one of `ENDED`
     step: int = 0
     loss: float = math.nan  # of the last step that was looked at: each on a CPU, some on a GPU
     evaluations: int = 0  # of the gradient
     seconds: float = 0.0  # of training alone: evaluation and checkpoints are not counted
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)  # what a guard has done
     held_out: list[float] = field(default_factory=list)  # accuracies that early stopping looks at
     origin: dict[str, Any] = field(default_factory=dict)  # where and with what it began (`provenance`)
     made: nn.Module | None = None  # of the model when it was trained, where something was
@@ -60,19 +62,20 @@ class Run:
     def follow(self, run: "Run") -> None:
         """Goes on where another run has ended: what that one has spent and written down counts here too."""
         self.evaluations, self.seconds, self.origin = run.evaluations, run.seconds, run.origin
-        self.epochs, self.ranks = [*run.epochs], [*run.ranks]
+        self.epochs, self.ranks, self.events = [*run.epochs], [*run.ranks], [*run.events]
         self.epochs_before = run.epochs_before + run.step // run.steps_per_epoch
         self.steps_before = run.steps_before + run.step
 
     def progress(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: plain JSON."""
-        names = ("state", "step", "evaluations", "seconds", "epochs", "ranks", "held_out", "origin")
-        return {name: getattr(self, name) for name in names}
+        names = ("state", "step", "evaluations", "seconds", "epochs", "ranks", "events", "held_out", "origin")
+        values = {name: getattr(self, name) for name in names}
+        return {name: [*value] if isinstance(value, list) else value for name, value in values.items()}
 
     def resume(self, progress: dict[str, Any]) -> None:
         """Takes up a saved progress; a run that was stopped runs again."""
         for name, value in progress.items():
-            setattr(self, name, value)
+            setattr(self, name, [*value] if isinstance(value, list) else value)
         if self.state == "stopped":
             self.state = "running"
 

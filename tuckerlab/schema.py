@@ -88,6 +88,16 @@ SCHEMA: dict[str, dict[str, str]] = {
         "size": "int",
         "rank": "int",
     },
+    "events": {  # one row for each time that a guard has stepped in; records without any may lack the table
+        "run": "str",
+        "epoch": "int",
+        "step": "int",
+        "rule": "str",  # that was broken, one of `tuckerlab.guard.ACTIONS`
+        "action": "str",
+        "measured": "float?",
+        "allowed": "float?",
+        "said": "str",  # all of it in one sentence
+    },
 }
 
 _DTYPES: dict[str, Any] = {"str": "str", "int": "int64", "float": "float64"}
@@ -107,7 +117,19 @@ def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"{name}: unknown column {', '.join(unknown)}; the columns are {', '.join(schema)}")
     if missing := [column for column, kind in schema.items() if column not in frame and kind[-1] != "?"]:
         raise DataError(f"{name}: missing column {', '.join(missing)}")
+    if _is_in_order(schema, frame):
+        return frame[list(schema)]
     return pd.DataFrame({column: _column(name, column, kind, frame) for column, kind in schema.items()})
+
+
+def _is_in_order(schema: dict[str, str], frame: pd.DataFrame) -> bool:
+    """Whether there is nothing to convert and nothing to complain of, as in every part of a checked table."""
+    types = frame.dtypes
+    if any(str(types.get(column)) != _DTYPES[kind.rstrip("?")] for column, kind in schema.items()):
+        return False
+    full = frame[[column for column, kind in schema.items() if kind != "float?"]]
+    shares = frame[[column for column in schema if column.endswith("accuracy")]].to_numpy()
+    return not full.isna().to_numpy().any() and not ((shares < 0) | (shares > 1)).any()
 
 
 def _column(name: str, column: str, kind: str, frame: pd.DataFrame) -> pd.Series:

@@ -27,6 +27,7 @@ from torch import nn
 from tuckerlab.arena import Arena
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.evaluate import evaluate
+from tuckerlab.guard import Guard
 from tuckerlab.measure import Counts
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.recipe import Recipe
@@ -43,6 +44,7 @@ class Training:
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
     epochs. folder: where checkpoints go; None keeps none. stop, callbacks, progress: as `fit` takes them; the text of
     the progress bar says which network it is. prefix: of the checkpoints' names, where the recipe is another.
+    guard: as `fit` takes it; a comparison has none, for a run that goes back takes more than its budget.
     """
 
     arena: Arena
@@ -51,6 +53,7 @@ class Training:
     callbacks: Sequence[Callback] = ()
     stop: threading.Event | None = None
     prefix: str = ""
+    guard: Guard | None = None
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -120,6 +123,7 @@ class Training:
                 model, self.arena.data, replace(self.recipe, **changes), device=str(self.arena.device), after=after,
                 progress=self.progress, checkpoint=checkpoint, stop=self.stop,
                 callbacks=[*callbacks, *counting, *self.callbacks], make_optimizer=make_optimizer,
+                guard=self.guard,
             )  # fmt: skip
 
         if checkpoint is None:

@@ -104,7 +104,7 @@ def _train(trial: "Trial", study: "Study", plan: Plan, arena: Arena, halt: threa
 def keep(contender: Contender, run: Run, arena: Arena, folder: Path) -> dict[str, Any]:
     """Writes the record of a run that is over, and returns its row; what a clock says of it comes later, in turn."""
     row = facts(contender, run, arena)
-    Records.single(row, run.epochs, run.ranks).save(folder)
+    Records.single(row, run.epochs, run.ranks, run.events).save(folder)
     return row
 
 

@@ -46,6 +46,7 @@ class TrainingModel(PanelModel):
     seed = traitlets.Int(0, min=0, max=LARGEST_SEED)
     device = traitlets.Unicode("auto")
     dense = traitlets.Bool(False, help="whether the full network is trained too")
+    guard = traitlets.Bool(True, help="the safety valve: it changes nothing until something breaks")
     out = traitlets.Unicode("runs", help="the folder that runs are saved in")
 
     state = traitlets.Enum(["idle", "running", "paused", "stopping"], "idle")
@@ -117,7 +118,7 @@ class TrainingModel(PanelModel):
             contenders = [Tucker(self.policy), *([Dense()] if self.dense else [])]
             self.job = self._live = Job(Plan(
                 tuple(contenders), self.dataset, self.image_size, self.network, self.width, self.epochs, self.seed,
-                self.device,
+                self.device, self.guard,
             ))  # fmt: skip
             self.state, self.progress = "running", 0.0
             self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tuckerlab.figure import QUIET, TEXT, Picture, colours, styled
+from tuckerlab.figure import INK, QUIET, TEXT, Picture, colours, styled
 from tuckerlab.moving import MovingPicture
 from tuckerlab.panels.training.trace import Trace
 from tuckerlab.texts import text
@@ -27,6 +27,7 @@ POINTS = 160  # of a curve
 COLUMNS = 80  # of the rank map
 RIGHT = (0, 50, 80, 90, 95, 98, 99, 99.5)  # ticks of the accuracy, whose axis shows small errors as well as large ones
 LEAST_ERROR = 0.3  # per cent; a network that is always right is drawn here
+MARKED = 0.96  # height of the marks of the safety valve, of the chart
 LONGEST_NAME = 14  # of a layer, beside the map
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -64,17 +65,24 @@ class TrainingPicture:
                    for axes in (self.loss, self.accuracy, self.size)]
             for name, colour in shades.items()
         }  # fmt: skip
+        self.marks = {
+            name: self.loss.plot([], [], "v", color=colour, markersize=8, transform=self.loss.get_xaxis_transform())[0]
+            for name, colour in shades.items()
+        }
         self.ranked = next((t for t in reversed(self.traces.values()) if t.method == "tucker"), None)
         self.image = self._empty_map(self.map, epochs, list(self.ranked.looks[0].kept) if self.ranked else [])
         handles = [Line2D([], [], color=colour, linewidth=5, label=name) for name, colour in shades.items()]
         figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=TEXT, frameon=False)
-        self.moving = MovingPicture(figure, [*(line for row in self.lines.values() for line in row), self.image])
+        lines = [line for row in self.lines.values() for line in row]
+        self.moving = MovingPicture(figure, [*lines, *self.marks.values(), self.image])
 
     def png(self, *, exact: bool = False) -> bytes:
         """The picture of this moment; `exact` for one that is to stay."""
         for name, trace in self.traces.items():
             for line, curve in zip(self.lines[name], _curves(trace), strict=True):
                 line.set_data(*curve)
+            steps = [step / trace.steps_per_epoch for step, _ in trace.events[:]]
+            self.marks[name].set_data(steps, [MARKED] * len(steps))
         if self.ranked is not None:
             self.image.set_data(_rank_map(self.ranked))
         if self._adjust():
@@ -82,13 +90,15 @@ class TrainingPicture:
         return self.moving.png(exact=exact)
 
     def _adjust(self) -> bool:
-        """Makes room for losses beyond the axis, a decade at a time; whether that was needed."""
+        """Makes room for losses beyond the axis, a decade at a time, and says what marks are; whether it had to."""
         losses = np.concatenate([line.get_ydata() for line, *_ in self.lines.values()] or [np.empty(0)])
         losses = np.log10(losses[np.isfinite(losses) & (losses > 0)])
-        before = self.loss.get_ylim()
+        before = self.loss.get_ylim(), self.loss.get_title("left")
+        if any(len(mark.get_xdata()) for mark in self.marks.values()):
+            self.loss.set_title(text("training.axis.loss.marked"), loc="left", fontsize=TEXT, color=INK)
         if len(losses):
             self.loss.set_ylim(10.0 ** min(-3, np.floor(losses.min())), 10.0 ** max(1, np.ceil(losses.max())))
-        return bool(before != self.loss.get_ylim())
+        return bool(before != (self.loss.get_ylim(), self.loss.get_title("left")))
 
     def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
         styled(axes, x=text("training.axis.epoch"), y="", title=text("training.axis.ranks"))

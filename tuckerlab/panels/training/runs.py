@@ -16,7 +16,7 @@ from tuckerlab.contender import in_file_names
 from tuckerlab.panels.training.job import Plan, Result
 from tuckerlab.panels.training.trace import Trace
 from tuckerlab.plots import save_figures
-from tuckerlab.record import Records
+from tuckerlab.record import SCHEMA, Records
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def records_of(runs: Sequence[Kept]) -> Records:
     for run in runs:
         part = run.result.records
         name = part.runs["run"] + run.name.removeprefix(str(run.facts["label"]))
-        frames = [frame.assign(run=name.iloc[0]) for frame in (part.runs, part.epochs, part.ranks)]
+        frames = [getattr(part, table).assign(run=name.iloc[0]) for table in SCHEMA]
         parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
     return Records.concat(parts)
 

@@ -1,4 +1,6 @@
-"""What is seen of a run while it goes: losses, accuracies, numbers stored, and ranks, as plain lists that only grow.
+"""What is seen of a run while it goes: losses, accuracies, numbers stored, and ranks, as plain lists.
+
+They grow, and lose their end where the run goes back.
 
 >>> trace = Trace("Tucker 90 %", "tucker", total_steps=100, steps_per_epoch=10)
 >>> trace.losses.append((1, 2.3))
@@ -35,6 +37,9 @@ class Trace:
     losses: list[tuple[int, float]] = field(default_factory=list)
     accuracies: list[tuple[int, float]] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    events: list[tuple[int, str]] = field(
+        default_factory=list
+    )  # steps at which the safety valve acted, and what it did
 
     @property
     def progress(self) -> float:
@@ -53,9 +58,21 @@ class Trace:
         return self.total_steps // self.steps_per_epoch
 
     def step(self, run: Run) -> None:
-        """After a step of the run."""
+        """After a step of the run, or a return to an earlier one."""
+        self.follow(run)
+        if self.losses and self.losses[-1][0] == run.step:
+            return
         self.losses.append((run.step, run.loss))
         if run.step == 1 or run.step == run.total_steps or run.step % max(1, run.total_steps // LOOKS) == 0:
+            self.look(run)
+
+    def follow(self, run: Run) -> None:
+        """Notes what the safety valve has done, and takes away what it has undone."""
+        self.events += [(event["step"] - run.steps_before, event["said"]) for event in run.events[len(self.events) :]]
+        if self.losses and self.losses[-1][0] > run.step:
+            self.losses = [point for point in self.losses if point[0] <= run.step]
+            self.accuracies = [point for point in self.accuracies if point[0] <= run.step]
+            self.looks = [look for look in self.looks if look.step <= run.step]
             self.look(run)
 
     def look(self, run: Run) -> None:

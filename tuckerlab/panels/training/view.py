@@ -42,7 +42,8 @@ class TrainingPanel(Panel):
 
     def __init__(self, model: TrainingModel | None = None, *, attended: bool = True, **settings: Any) -> None:
         self.model = model = model or TrainingModel(**settings)
-        self._lock, self._picture, self._drawn = threading.Lock(), TrainingPicture({}), [""]
+        self._lock, self._drawn = threading.Lock(), [""]
+        self._picture: TrainingPicture | None = None  # while there is nothing to see
         self.dataset = labelled(ipywidgets.Combobox, "training.dataset", options=DATA, continuous_update=False)
         self.network = labelled(ipywidgets.Dropdown, "training.network", options=["auto", *MODELS])
         by = [(text(f"training.by.{name}"), name) for name in ("compression", "tolerance")]
@@ -55,18 +56,20 @@ class TrainingPanel(Panel):
         devices = dict.fromkeys([*model.devices, model.device])  # one that is not there is refused by Train, in words
         self.device = labelled(ipywidgets.Dropdown, "training.device", options=list(devices))
         self.dense = labelled(ipywidgets.Checkbox, "training.dense", indent=False)
-        self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense)
+        self.guard = labelled(ipywidgets.Checkbox, "training.guard", indent=False)
+        self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense, self.guard)
         self.train = button("training.train", model.train, icon="play", button_style="primary")
         self.pause = button("training.pause", model.pause, icon="pause")
         self.stop = button("training.stop", model.stop, icon="stop", button_style="warning")
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
         self.said, self.hint, self.numbers = line_widget(), line_widget(), ipywidgets.HTML()
+        self.events = ipywidgets.HTML()
         self.picture = picture_widget(b"", text("training.alt"))
         self.picture.layout.display = "none"
         self.finding, self.saved = line_widget(), line_widget()
         self.save = button("training.export", self._save, icon="save")
         self.runs, self.boxes = ipywidgets.VBox(), list[ipywidgets.Checkbox]()
-        names = ["dataset", "network", "by", "compression", "tolerance", "epochs", "seed", "device", "dense"]
+        names = ["dataset", "network", "by", "compression", "tolerance", "epochs", "seed", "device", "dense", "guard"]
         bind(model, **{name: getattr(self, name) for name in names})
         model.observe(lambda _: self._enable(), ["state", "by"])
         model.observe(self._follow, ["said", "progress"])
@@ -79,9 +82,10 @@ class TrainingPanel(Panel):
             ipywidgets.HBox([self.dataset, self.network], layout=ROW),
             ipywidgets.HBox([self.by, self.compression, self.tolerance], layout=ROW),
             ipywidgets.HBox([self.epochs, self.seed, self.device], layout=ROW),
-            self.dense,
+            ipywidgets.HBox([self.dense, self.guard], layout=ROW),
             ipywidgets.HBox([self.train, self.pause, self.stop, self.bar, self.said], layout=ROW),
-            self.hint, problem_widget(model), self.numbers, self.finding, self.picture, self.runs,
+            self.hint, problem_widget(model), self.numbers, self.finding, self.events, self.picture,
+            self.runs,
             ipywidgets.HBox([self.save, self.saved], layout=ROW),
         ])  # fmt: skip
         self._enable()
@@ -140,16 +144,17 @@ class TrainingPanel(Panel):
         with self._lock:
             traces, idle = self.model.traces, self.model.state == "idle"
             state = [f"{name} {len(trace.losses)} {len(trace.accuracies)}" for name, trace in traces.items()]
-            state.append(str(idle))
+            state += [str(idle), *(f"{len(trace.events)} events" for trace in traces.values())]
             if state == self._drawn:
                 return
-            if list(traces) != list(self._picture.traces):
-                self._picture = TrainingPicture(traces)
             self._drawn = state
             self.picture.layout.display = "" if traces else "none"
             if traces:
+                if self._picture is None or list(traces) != list(self._picture.traces):
+                    self._picture = TrainingPicture(traces)
                 self.picture.value = self._picture.png(exact=idle)
             self.numbers.value = _tiles(traces) if traces else ""
+            self.events.value = _events(traces)
 
     def _list(self) -> None:
         """A box to tick for each run that is kept."""
@@ -198,6 +203,12 @@ def _tiles(traces: dict[str, Any]) -> str:
         stored = trace.looks[-1].stored if trace.looks else 1.0
         cells.append((name, accuracy, text("training.tile.meaning", removed=100 * (1 - stored))))
     return tiles(cells)
+
+
+def _events(traces: dict[str, Any]) -> str:
+    """What the safety valve did, a line each."""
+    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for _, said in trace.events]
+    return f"{escape(text('training.events'))}<ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def _slider(key: str, value: float, least: float, most: float) -> Any:

@@ -1,0 +1,417 @@
+"""The safety valve: faults end near the last good network, ordinary runs are left alone, resumed ones agree."""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from made_up import facts
+from test_train import At, assert_same_run, assert_same_weights
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from tuckerlab import (
+    Budget,
+    DivergedError,
+    Tolerance,
+    TuckerlabError,
+    TuckerSGD,
+    fit,
+    load_data,
+    trainer,
+)
+from tuckerlab.contender import Dense, Tucker
+from tuckerlab.datasets import ImageData
+from tuckerlab.evaluate import evaluate
+from tuckerlab.guard import ACTIONS, Alarm, Guard, Rule, Size, Watch
+from tuckerlab.ranks import RankPolicy
+from tuckerlab.recipe import Recipe
+from tuckerlab.record import Records
+from tuckerlab.results import FOLDER
+from tuckerlab.run import GUARDED, Callback, Run
+from tuckerlab.snapshot import Snapshot
+
+SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+STEPS = 12  # an epoch
+RECIPE = Recipe(epochs=5, batch_size=30, lr=0.1, precision="fp32")
+POINT = 0.01
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_data("digits").subset(train=400)
+
+
+def network(policy: RankPolicy | None = None, seed: int = 0) -> nn.Module:
+    return (Dense() if policy is None else Tucker(policy)).network(SPEC, seed)
+
+
+def train(data: ImageData, model: nn.Module | None = None, **settings: Any) -> Run:
+    settings = {"progress": False, "device": "cpu", "guard": Guard(), **settings}
+    return fit(network(settings.get("ranks")) if model is None else model, data, RECIPE, **settings)
+
+
+class During(Callback):
+    """Does something after each step from one on, so many times."""
+
+    def __init__(self, first: int, times: float, do: Callable[[Run], object]) -> None:
+        self.first, self.left, self.do = first, times, do
+
+    def on_step(self, run: Run) -> None:
+        if run.step >= self.first and self.left > 0:
+            self.left -= 1
+            self.do(run)
+
+
+def assert_ends_well(run: Run, data: ImageData, good: float) -> None:
+    """The final network is what the last row says, and no worse than the last good one by a point."""
+    held = data.hold_out(0.1, RECIPE.seed)  # it sees images as it was trained, by the mean of those that it was given
+    trained = replace(data, train_images=held.train_images, train_labels=held.train_labels)
+    accuracy = evaluate(run.model, trained).accuracy
+    assert accuracy == run.test_accuracy
+    assert accuracy >= good - POINT
+    assert all(bool(value.isfinite().all()) for value in run.model.state_dict().values())
+    assert [row["step"] for row in run.epochs] == [STEPS * (i + 1) for i in range(len(run.epochs))]
+    assert run.step == run.epochs[-1]["step"]
+
+
+def did(run: Run) -> list[tuple[str, str]]:
+    return [(event["rule"], event["action"]) for event in run.events]
+
+
+# --- injected faults --------------------------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_100_times_too_high_from_the_start(data: ImageData) -> None:
+    run = train(data, lr=10.0)
+    assert run.state == "finished"
+    assert did(run)[0] == ("loss", "roll back")
+    assert "went back to step 0 and lowered the learning rate to 20% of what it was" in run.events[0]["said"]
+    assert max(row["lr"] for row in run.epochs) <= 2.0
+    assert_ends_well(run, data, max(row["test_accuracy"] for row in run.epochs))
+    assert run.test_accuracy > 0.5  # without a guard it stays at what chance gives
+
+
+def faster(run: Run) -> None:
+    for group in run.optimizer.param_groups:
+        group["lr"] *= 100
+
+
+@pytest.mark.parametrize("times", [6, math.inf])
+def test_a_learning_rate_100_times_too_high_in_mid_run(data: ImageData, times: float) -> None:
+    run = train(data, callbacks=[During(3 * STEPS + 2, times, faster)])
+    assert set(did(run)) <= {("loss", "roll back"), ("loss", "stop")}
+    assert did(run)
+    assert_ends_well(run, data, run.epochs[2]["test_accuracy"])
+
+
+def test_a_tolerance_raised_to_nine_tenths_in_mid_run(data: ImageData) -> None:
+    def raise_it(run: Run) -> None:
+        run.optimizer.ranks = Tolerance(0.9, steps=0)
+
+    run = train(data, ranks=Tolerance(0.1), callbacks=[During(30, 1, raise_it)])
+    undisturbed = train(data, ranks=Tolerance(0.1))
+    assert undisturbed.steps_per_epoch == len(data.hold_out(0.1, seed=0).train_images) // RECIPE.batch_size
+    assert did(run) == [("cut", "grow back")]
+    event = run.events[0]
+    assert event["measured"] > event["allowed"] == 0.6
+    assert event["said"].endswith("took the cut back and returned to the setting before.")
+    assert (undisturbed.events, run.evaluations) == ([], undisturbed.evaluations + 1)
+    assert_same_weights(run.model, undisturbed.model)  # as if it had never been
+    assert run.epochs[-1]["test_accuracy"] == undisturbed.test_accuracy
+
+
+@pytest.mark.parametrize("times", [STEPS, math.inf])
+def test_labels_shuffled_for_an_epoch_and_for_ever(
+    data: ImageData, times: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shuffled = {"left": 0.0}
+
+    def loss(logits: Tensor, labels: Tensor, **options: Any) -> Tensor:
+        if shuffled["left"] > 0:
+            shuffled["left"] -= 1
+            labels = (labels + 1 + torch.randint(9, labels.shape)) % 10
+        return cross_entropy(logits, labels, **options)
+
+    monkeypatch.setattr(trainer, "F", SimpleNamespace(cross_entropy=loss))
+    begin = During(4 * STEPS, 1, lambda run: shuffled.update(left=times))
+    run = train(data, epochs=8, ranks=None, callbacks=[begin])
+    rules = {rule for rule, _ in did(run)}
+    assert rules
+    assert rules <= {"loss", "accuracy"}
+    assert_ends_well(run, data, run.epochs[3]["test_accuracy"])
+    assert (run.state == GUARDED) == (times == math.inf)
+    if times == math.inf:
+        *others, last = [action for _, action in did(run)]
+        assert (set(others), last) == ({"roll back"}, "stop")
+        assert len(others) <= 6  # three for each of the two rules
+        assert len(run.epochs) == 4
+
+
+@pytest.mark.parametrize("times", [1, math.inf])
+def test_gradients_that_are_no_numbers(data: ImageData, times: float) -> None:
+    model, at = network(), 3 * STEPS + 4
+    poison = {"left": 0.0}
+
+    def poisoned(gradient: Tensor) -> Tensor:
+        poison["left"] -= 1
+        return gradient * math.nan if poison["left"] >= 0 else gradient
+
+    next(iter(model.parameters())).register_hook(poisoned)
+    run = train(data, model, callbacks=[During(at, 1, lambda run: poison.update(left=times))])
+    assert [event["step"] for event in run.events] == list(range(at + 1, at + 1 + len(run.events)))
+    assert math.isnan(run.events[0]["measured"])
+    assert_ends_well(run, data, run.epochs[2]["test_accuracy"])
+    if times == 1:
+        assert (run.state, did(run)) == ("finished", [("finite", "skip")])
+        assert run.evaluations == run.total_steps
+    else:
+        assert (run.state, did(run)) == (GUARDED, [("finite", "skip")] * 3 + [("finite", "stop")])
+        assert run.events[-1]["said"].endswith(f"ended with the network of step {3 * STEPS}.")
+
+
+def test_weights_that_are_no_numbers_are_left_behind(data: ImageData) -> None:
+    model = network()
+    spoil = During(STEPS + 3, 1, lambda run: next(model.parameters()).data.fill_(math.inf))
+    run = train(data, model, callbacks=[spoil], epochs=3)
+    assert did(run) == [("finite", "roll back")]
+    assert_ends_well(run, data, run.epochs[0]["test_accuracy"])
+
+
+def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> None:
+    model = network()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.register_forward_hook(lambda module, inputs, output: output * math.nan)
+    with pytest.raises(DivergedError, match=r"Step 4: .* ended with the network of step 0\. Nothing was learned"):
+        train(data, model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+# --- ordinary runs ----------------------------------------------------------------------------------------------------
+
+ORDINARY: list[dict[str, Any]] = [
+    {"seed": 1},
+    {"ranks": Tolerance(0.3), "seed": 2},
+    {"ranks": Budget(0.8), "seed": 3},  # two cycles: each cuts much
+]
+
+
+@pytest.mark.parametrize("settings", ORDINARY)
+def test_an_ordinary_run_is_left_alone_and_is_the_same_without_a_guard(
+    data: ImageData, settings: dict[str, Any]
+) -> None:
+    watched = train(data, epochs=2, guard=Guard(accuracy=None, floor=None), **settings)
+    assert watched.events == []
+    assert_same_run(watched, train(data, epochs=2, guard=None, **settings))
+
+
+# --- resumed ----------------------------------------------------------------------------------------------------------
+
+
+class Faulty(Callback):
+    """A learning rate that is too high and a tolerance that is too large, each at a step, whoever trains."""
+
+    def on_step(self, run: Run) -> None:
+        if run.step == 15 and not run.events:
+            run.optimizer.ranks = Tolerance(0.9, steps=0)
+        if run.step >= 27 and len(run.events) < 3:
+            faster(run)
+
+
+@pytest.mark.parametrize("stop", [24, 30])
+def test_a_guarded_run_is_resumed_to_the_same_end(data: ImageData, tmp_path: Path, stop: int) -> None:
+    settings: dict[str, Any] = {"ranks": Tolerance(0.2), "epochs": 4, "adapt_every": 3, "callbacks": [Faulty()]}
+    if not WHOLE:
+        WHOLE.append(train(data, **settings))
+    [whole] = WHOLE
+    assert {rule for rule, _ in did(whole)} >= {"cut", "loss"}
+    halt, path, steps = threading.Event(), tmp_path / "run.safetensors", iter(range(1, 1000))
+
+    class Stop(Callback):
+        def on_step(self, run: Run) -> None:
+            if next(steps) == stop:  # counted as they come: a run goes back over its steps
+                halt.set()
+
+    callbacks = [*settings["callbacks"], Stop()]
+    first = train(data, **settings | {"callbacks": callbacks}, checkpoint=path, stop=halt)
+    assert first.state == "stopped"
+    resumed = train(data, network(Tolerance(0.2), seed=7), **settings, checkpoint=path)
+    assert_same_run(resumed, whole)
+    assert [{**e, "measured": str(e["measured"])} for e in resumed.events] == [
+        {**e, "measured": str(e["measured"])} for e in whole.events
+    ]
+
+
+WHOLE: list[Run] = []  # the run that is not cut off, trained once
+
+
+def test_a_guard_is_a_setting_of_the_run(data: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(data, epochs=1, checkpoint=path)
+    for guard in (None, Guard(loss=None)):
+        with pytest.raises(TuckerlabError, match=r"guard .Guard"):
+            train(data, epochs=1, checkpoint=path, guard=guard)
+
+
+def test_a_run_that_the_guard_has_ended_is_not_taken_up_again(data: ImageData, tmp_path: Path) -> None:
+    path, model = tmp_path / "run.safetensors", network()
+    spoil = At(
+        3 * STEPS + 2, lambda: next(iter(model.parameters())).register_hook(lambda gradient: gradient * math.nan)
+    )
+    ended = train(data, model, checkpoint=path, callbacks=[spoil])
+    assert (ended.state, ended.is_over) == (GUARDED, True)
+    assert_same_run(train(data, network(seed=5), checkpoint=path), ended)
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def event(run: str = "a", **changes: Any) -> dict[str, Any]:
+    told = {"run": run, "epoch": 1, "step": 9, "rule": "loss", "action": "stop", "measured": 7.0, "allowed": 4.0}
+    return {**told, "said": "Step 9: it rose.", **changes}
+
+
+def test_events_are_a_table_of_the_record(tmp_path: Path) -> None:
+    one = Records.single(facts("a"), events=[event(measured=math.nan)])
+    both = one + Records.single(facts("b"), events=[event("b"), event("b", step=10)])
+    both.save(tmp_path)
+    loaded = Records.load(tmp_path)
+    assert loaded.events["step"].tolist() == [9, 9, 10]
+    assert math.isnan(loaded.events["measured"][0])
+    assert loaded.only(["b"]).events["run"].tolist() == ["b", "b"]
+    with pytest.raises(TuckerlabError, match="events: rows of run 'c'"):
+        Records.single(facts("a"), events=[event("c")])
+
+
+def test_a_record_of_before_there_were_events_has_none(tmp_path: Path) -> None:
+    (Records.single(facts("a"), events=[event()])).save(tmp_path)
+    (tmp_path / "events.parquet").unlink()
+    assert Records.load(tmp_path).events.empty
+    old = Records.load(FOLDER / "headline-cpu")
+    assert len(old) > 0
+    assert old.events.empty
+    assert len((old + Records.single(facts("a"), events=[event()])).events) == 1
+
+
+# --- the rules --------------------------------------------------------------------------------------------------------
+
+
+def losses(watch: Watch, values: list[float]) -> list[int]:
+    """Where it raised an alarm."""
+    return [i for i, value in enumerate(values) if watch.after_step(value) is not None]
+
+
+def test_a_loss_that_rises_is_told_from_noise() -> None:
+    fall = [2.3 * 0.98**i * (1.3 if i % 3 else 0.6) for i in range(200)]
+    assert losses(Watch(Guard()), fall) == []
+    assert losses(Watch(Guard()), [*fall, 9.0, 9.0, 9.0]) == []  # a few bad batches
+    assert losses(Watch(Guard()), fall + [9.0] * 8) == [203, 204, 205, 206, 207]  # half of the last eight
+    assert losses(Watch(Guard(loss=None)), fall + [9.0] * 8) == []
+    tuned = Watch(Guard(), untrained=2.3)  # one that begins with a trained network
+    assert losses(tuned, [0.01] * 20 + [0.9] * 20) == []
+    assert losses(Watch(Guard()), [0.01] * 20 + [0.9] * 20) != []
+
+
+def test_accuracy_is_compared_with_its_best_or_with_a_reference() -> None:
+    def alarms(guard: Guard, *accuracies: float, start: float = 0.8) -> list[bool]:
+        watch = Watch(guard)
+        ends = [start + (1 - start) * (i + 1) / len(accuracies) for i in range(len(accuracies))]
+        return [watch.after_epoch(a, 1000, end) is not None for a, end in zip(accuracies, ends, strict=True)]
+
+    assert alarms(Guard(), 0.9, 0.2, 0.9, 0.9) == [False] * 4  # once is noise
+    assert alarms(Guard(), 0.9, 0.2, 0.2, 0.9) == [False, False, True, False]
+    assert alarms(Guard(), 0.9, 0.9, 0.2) == [False, False, True]  # but not at the end
+    assert alarms(Guard(), 0.9, 0.85) == [False, False]
+    assert alarms(Guard(), 0.9, 0.5, 0.5, 0.9, start=0.0) == [False] * 4  # early in a run much is noise
+    assert alarms(Guard(reference=0.98), 0.95, 0.93, 0.88) == [False, False, True]
+    assert alarms(Guard(), 0.95, 0.93, 0.88) == [False, False, False]
+    assert alarms(Guard(reference=0.98), 0.85, 0.83) == [False, False]  # it never came near
+    few = Watch(Guard())
+    few.after_epoch(0.9, 20, 0.9)
+    assert few.after_epoch(0.75, 20, 1.0) is None  # three of twenty images
+
+
+def test_cuts_and_floors() -> None:
+    def alarm(guard: Guard, after: Size, *, steep: bool = False) -> Alarm | None:
+        return Watch(guard).after_adaptation({"conv": Size((8, 2), 100)}, {"conv": after}, steep=steep)
+
+    assert alarm(Guard(), Size((4, 2), 41)) is None
+    assert alarm(Guard(), Size((4, 2), 39)) == Alarm("cut", pytest.approx(0.61), 0.6)
+    assert alarm(Guard(), Size((4, 2), 39), steep=True) is None
+    assert alarm(Guard(), Size((8, 1), 90)) == Alarm("floor", 1, 1)
+    assert alarm(Guard(floor=Rule("freeze", 4)), Size((4, 2), 90)) == Alarm("floor", 4, 4)
+    assert alarm(Guard(floor=Rule("freeze", 2)), Size((8, 2), 90)) is None  # it was there already
+    assert alarm(Guard(cut=None, floor=None), Size((1, 1), 3)) is None
+
+
+def test_again_and_again_is_the_end() -> None:
+    watch, alarm = Watch(Guard(loss=Rule("roll back", 2.0, times=2))), Alarm("loss", 9.0, 4.0)
+    assert [watch.decide(alarm) for _ in range(3)] == ["roll back", "roll back", "stop"]
+    watch.came_further()
+    assert watch.decide(alarm) == "roll back"
+    note = Watch(Guard(loss=Rule("note", 2.0, times=1)))
+    assert [note.decide(alarm) for _ in range(3)] == ["note", "", ""]
+    assert Watch(Guard(loss=Rule("roll back", 2.0, times=0))).decide(alarm) == "stop"
+
+
+def test_a_floor_freezes_the_ranks_for_good(data: ImageData) -> None:
+    run = train(data, guard=Guard(floor=Rule("freeze", 8)), ranks=Budget(0.8), adapt_every=4, epochs=3)
+    assert did(run) == [("floor", "freeze")]
+    assert "features" in run.events[0]["said"]
+    after = [row["rank"] for row in run.ranks if row["epoch"] == run.events[0]["epoch"]]
+    assert [row["rank"] for row in run.ranks if row["epoch"] == 3] == after
+    assert run.epochs[-1]["conv_compression"] < 0.8
+
+
+def test_in_a_loop_of_your_own() -> None:
+    torch.manual_seed(0)
+    model = network(Tolerance(0.1))
+    optimizer = TuckerSGD(model, lr=0.05)
+    watch, good = Watch(Guard()), Snapshot.of(model, optimizer).copied()
+    x, y = torch.randn(32, 1, 8, 8), torch.randint(10, (32,))
+    actions = []
+    for step in range(20):
+        if step == 10:
+            with torch.no_grad():
+                next(iter(model.parameters())).fill_(math.nan)
+        loss = cross_entropy(model(x), y)
+        if alarm := watch.after_step(loss.item()):
+            actions.append(watch.decide(alarm))
+            good.put_back(model, optimizer)
+            continue
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert actions == ["skip"]
+    assert loss.isfinite()
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"loss": Rule("explode", 2.0)}, "loss: action 'explode': allowed are note, freeze, grow back, roll back, stop"),
+    ({"finite": Rule("note")}, "finite: action 'note': allowed are skip, roll back, stop"),
+    ({"loss": Rule("stop", 0.5)}, "loss: limit 0.5: allowed are numbers from 1"),
+    ({"cut": Rule("stop", 60)}, "cut: limit 60: allowed are numbers from 0 to 1"),
+    ({"accuracy": Rule("stop", math.nan)}, "accuracy: limit nan: allowed are numbers from 0 to 1"),
+    ({"floor": Rule("stop", 0)}, "floor: limit 0: allowed are numbers from 1"),
+    ({"floor": Rule("stop", 1, times=-1)}, "floor: times -1: allowed are whole numbers from 0"),
+    ({"cut": 0.5}, 'cut 0.5: allowed are None and a rule, such as Rule("stop", 1)'),
+    ({"reference": 97.0}, "reference 97.0: allowed are fractions above 0 and up to 1"),
+    ({"slower": 1.0}, "slower 1.0: allowed are fractions above 0 and below 1"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), WRONG)
+def test_a_table_that_makes_no_sense(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(TuckerlabError) as caught:
+        Guard(**settings)
+    assert str(caught.value) == message
+
+
+def test_every_rule_of_the_table_is_a_field_and_its_default_is_allowed() -> None:
+    assert all(getattr(Guard(), rule).action in actions for rule, actions in ACTIONS.items())
+    assert replace(Guard(), **dict.fromkeys(ACTIONS)).loss is None

@@ -1,0 +1,113 @@
+"""A training that goes wrong on purpose, with the safety valve and without.
+
+>>> from tuckerlab import load_data
+>>> found = mishap(load_data("digits").subset(train=640, test=64), lr=100.0, epochs=2, width=0.25)
+>>> found.said[0][:22], len(found.guarded.losses) > len(found.alone.losses)  # what was undone was taken again
+('Step 8: the loss rose ', True)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tuckerlab.budget import Budget
+from tuckerlab.contender import Tucker
+from tuckerlab.datasets import ImageData
+from tuckerlab.errors import DivergedError
+from tuckerlab.figure import INK, PALETTE, TEXT, Picture, styled
+from tuckerlab.guard import Guard
+from tuckerlab.run import Callback, Run
+from tuckerlab.texts import text
+from tuckerlab.train import fit
+
+BLUE, RED = PALETTE[0], PALETTE[1]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of the two: the loss of each step that was taken, those that were undone too; what was said, and when.
+
+    accuracy: on the test split at the end, a fraction of 1; NaN where the training broke off.
+    """
+
+    losses: tuple[float, ...]
+    alarms: tuple[tuple[int, str], ...]
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """The same training twice, at a learning rate that is far too high."""
+
+    lr: float
+    alone: Attempt
+    guarded: Attempt
+
+    @property
+    def said(self) -> list[str]:
+        """What the valve did, in words."""
+        return [said for _, said in self.guarded.alarms]
+
+    @property
+    def picture(self) -> Picture:
+        """The losses of both, and where the valve acted."""
+        figure = Picture(figsize=(9.5, 4.2))
+        axes = styled(figure.subplots(), x=text("mishap.axis.step"), y=text("mishap.axis.loss"))
+        for attempt, colour, key in ((self.alone, RED, "alone"), (self.guarded, BLUE, "guarded")):
+            label = text(f"mishap.{key}", accuracy=100 * attempt.accuracy)
+            if math.isnan(attempt.accuracy):
+                label = text(f"mishap.{key}.broke_off")
+            axes.plot(range(1, len(attempt.losses) + 1), attempt.losses, color=colour, linewidth=1.8, label=label)
+        steps = [step for step, _ in self.guarded.alarms]
+        heights = [self.guarded.losses[step - 1] for step in steps]
+        label = text("mishap.acted", count=len(steps))
+        axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)
+        axes.set_yscale("log")
+        figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+        figure.headline(text("mishap.headline", lr=self.lr, **_accuracies(self)))
+        return figure
+
+
+def mishap(data: ImageData, *, lr: float, epochs: int = 6, width: float = 0.5, guard: Guard | None = None) -> Mishap:
+    """Trains a small network in Tucker format at a learning rate, without a guard and with one.
+
+    >>> from tuckerlab import load_data
+    >>> found = mishap(load_data("digits").subset(train=128, test=32), lr=0.05, epochs=1, width=0.25)
+    >>> found.said  # nothing to do
+    []
+
+    The usual guard holds a tenth of the training images out, to look at.
+    """
+    spec = {"name": "vgg_small", "num_classes": data.num_classes, "in_channels": data.channels}
+    contender = Tucker(Budget(0.9))
+
+    def attempt(guard: Guard | None) -> Attempt:
+        model = contender.network(spec | {"image_size": data.image_size, "width": width}, seed=0)
+        trace = _Trace()
+        try:
+            run = fit(model, data, epochs=epochs, lr=lr, batch_size=64, ranks=contender.ranks, guard=guard,
+                      callbacks=[trace], progress=False)  # fmt: skip
+        except DivergedError:
+            return Attempt(tuple(trace.losses), tuple(trace.alarms), math.nan)
+        return Attempt(tuple(trace.losses), tuple(trace.alarms), run.test_accuracy)
+
+    with torch.random.fork_rng(devices=[]):
+        return Mishap(lr, attempt(None), attempt(guard or Guard()))
+
+
+class _Trace(Callback):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.alarms: list[tuple[int, str]] = []
+
+    def on_step(self, run: Run) -> None:
+        self.losses.append(run.loss)
+        self.alarms += [(len(self.losses), event["said"]) for event in run.events[len(self.alarms) :]]
+
+
+def _accuracies(found: Mishap) -> dict[str, Any]:
+    shown: Callable[[float], str] = lambda a: text("mishap.nothing") if math.isnan(a) else f"{100 * a:.0f} %"  # noqa: E731
+    return {"alone": shown(found.alone.accuracy), "guarded": shown(found.guarded.accuracy)}
