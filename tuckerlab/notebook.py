@@ -62,6 +62,24 @@ def keep(**numbers: float) -> Numbers:
     return Numbers({name: float(value) for name, value in numbers.items()})
 
 
+def framed(path: str | os.PathLike[str], height: int = 900) -> Any:
+    """A page of HTML that holds all of itself, in a frame of its own: it stays when the notebook is mailed.
+
+    >>> print(framed("no_such.html"))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: no_such.html: there is no such file
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise TuckerlabError(f"{path}: there is no such file")
+    from IPython.display import HTML
+
+    page, style = escape(file.read_text(encoding="utf-8"), quote=True), "width:100%;border:1px solid #d0d0d0"
+    frame = f'<iframe title="{escape(file.name)}" style="{style}" height="{height}" srcdoc="{page}"></iframe>'
+    return HTML(f"<div>{frame}</div>")  # type: ignore[no-untyped-call]
+
+
 def listing(path: str | os.PathLike[str]) -> Any:
     """A file of Python to read and to copy, folded under its name and the first line of its docstring.
 

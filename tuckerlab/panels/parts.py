@@ -148,12 +148,21 @@ def image_html(png: bytes, description: str) -> str:
     return f'<img src="data:image/png;base64,{data}" alt="{escape(description, quote=True)}" style="max-width:100%">'
 
 
+def folded(title: str, html: str) -> str:
+    """HTML that is folded away under a title.
+
+    >>> folded("<b>", "<p>1</p>")
+    '<details><summary>&lt;b&gt;</summary><p>1</p></details>'
+    """
+    return f"<details><summary>{escape(title)}</summary>{html}</details>"
+
+
 def _line(html: str) -> str:
     return f'<div role="status" aria-live="polite" style="line-height:1.5;color:{INK}">{html}</div>' if html else ""
 
 
 def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
-    if isinstance(widget, ipywidgets.Box):
+    if isinstance(widget, ipywidgets.Box) and not isinstance(widget, ipywidgets.Accordion):
         if widget.layout.display != "none":
             for child in widget.children:
                 yield from _leaves(child)
@@ -164,4 +173,7 @@ def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
 def _static(widget: ipywidgets.Widget) -> str:
     if isinstance(widget, ipywidgets.Image):
         return image_html(widget.value, widget.tooltip or "") if widget.value != BLANK else ""
+    if isinstance(widget, ipywidgets.Accordion):
+        inside = ["".join(map(_static, _leaves(child))) for child in widget.children]
+        return "".join(folded(title, html) for title, html in zip(widget.titles, inside, strict=True) if html)
     return f"<div>{widget.value}</div>" if isinstance(widget, ipywidgets.HTML) and widget.value else ""

@@ -1,0 +1,250 @@
+"""The decision panel: what is moved is seen at once, what cannot be is one line, and the brief comes out of it."""
+
+import html
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from made_up import dense, tucker
+
+from tuckerlab.brief import document
+from tuckerlab.brief.assumptions import Assumptions
+from tuckerlab.brief.basis import Basis
+from tuckerlab.brief.evidence import Evidence
+from tuckerlab.brief.kinds import KINDS
+from tuckerlab.brief.money import money
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.panels import DecidePanel
+from tuckerlab.panels.decide import view
+from tuckerlab.panels.decide.model import DecideModel
+from tuckerlab.panels.decide.picture import png
+
+STEEL = "compare-folder-neu_steel"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[DecidePanel]:
+    """One panel, which draws a mark of the case in the place of a picture: drawing takes longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view, "png", lambda money: f"{money.worth}".encode())
+        yield DecidePanel(STEEL)
+
+
+@pytest.fixture
+def panel(shared: DecidePanel) -> DecidePanel:
+    """The panel as it opens."""
+    shared.model.run, shared.model.assumptions = STEEL, Assumptions()
+    shared.model.network = "Tucker 95 %"
+    shared.model.problem = ""
+    return shared
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The folder of a run, made up: one start, without times."""
+    (dense(checkpoint_bytes=4e6) + tucker(label="Tucker 90 %", checkpoint_bytes=4e5)).save(tmp_path / "own")
+    return tmp_path / "own"
+
+
+def said(markup: str) -> str:
+    return html.unescape(re.sub("<.*?>", " ", markup)).strip()
+
+
+def test_it_opens_with_an_answer(panel: DecidePanel) -> None:
+    assert panel.model.problem == ""
+    assert said(panel.verdict.value).startswith("It does not pay back: within 3 years")
+    assert "Recommendation: " in said(panel.answer.value)
+    assert panel.network.value == "Tucker 95 %"
+    assert "dense" not in panel.network.options
+
+
+def test_the_picture_is_one_and_follows_the_case() -> None:
+    case = money(Assumptions(), Basis())
+    first, second = png(case), png(money(Assumptions().entered(people_days=100), Basis()))
+    assert first[:4] == second[:4] == b"\x89PNG"
+    assert first != second
+    assert png(case) == first
+
+
+def test_each_number_says_where_it_comes_from(panel: DecidePanel) -> None:
+    origins = {key: label.value for key, label in panel.origins.items()}
+    assert origins.keys() == KINDS.keys()
+    assert origins["ms_1"] == "ms · measured in compare-folder-neu_steel-vgg_small"
+    assert "default: " in origins["day_rate"]
+    panel.fields["day_rate"].value = "700"
+    assert panel.origins["day_rate"].value.endswith("entered by you")
+
+
+def test_a_slider_moves_all_at_once(panel: DecidePanel) -> None:
+    before = bytes(panel.picture.value), panel.numbers.value, panel.account.value
+    panel.sliders["answers_a_day"].value = 1e10
+    found = panel.model.money.assumptions["answers_a_day"]
+    assert (found.likely, found.origin) == (1e10, "entered")
+    assert found.low == pytest.approx(1e10 / 4)
+    assert panel.fields["answers_a_day"].value == "2,500,000,000 / 10,000,000,000 / 15,000,000,000"
+    assert all(
+        old != new
+        for old, new in zip(before, (bytes(panel.picture.value), panel.numbers.value, panel.account.value), strict=True)
+    )
+
+
+def test_the_panel_and_the_functions_agree(panel: DecidePanel) -> None:
+    panel.fields["server_hour"].value = "1 / 2 / 3"
+    found = panel.model.money
+    again = money(Assumptions().entered(server_hour=(1, 2, 3)), found.basis)
+    assert (again.worth, again.pays) == (found.worth, found.pays)
+
+
+@pytest.mark.parametrize("typed", ["", "-1", "3 / 2 / 1", "nan"])
+def test_what_cannot_be_is_one_line_and_the_last_good_picture_stays(panel: DecidePanel, typed: str) -> None:
+    panel.fields["server_hour"].value = "0.3"
+    good = bytes(panel.picture.value), panel.model.outcome
+    panel.fields["server_hour"].value = typed
+    assert "(server_hour)" in panel.model.problem
+    assert "\n" not in panel.model.problem
+    assert html.escape(panel.model.problem) in panel.children[-1].value
+    assert (bytes(panel.picture.value), panel.model.outcome) == good
+    assert panel.fields["server_hour"].value == "0.3"
+    panel.fields["server_hour"].value = "0.4"
+    assert panel.model.problem == ""
+
+
+@pytest.mark.parametrize("run", ["no such run", "compare", ""])
+def test_a_run_that_is_not_there(panel: DecidePanel, run: str) -> None:
+    good = panel.model.outcome
+    panel.run.value = run
+    assert panel.model.problem
+    assert (panel.model.outcome, panel.model.run, panel.run.value) == (good, STEEL, STEEL)
+    with pytest.raises(DataError):
+        DecideModel(run)
+
+
+def test_another_network_is_another_case(panel: DecidePanel) -> None:
+    before = panel.model.money.basis.file
+    panel.network.value = "Tucker 90 %"
+    assert panel.model.money.basis.file != before
+    assert "Tucker 90 %" in panel.plan.value
+
+
+def test_a_network_that_is_not_there() -> None:
+    with pytest.raises(DataError, match="Tucker 12 %"):
+        DecideModel(STEEL, "Tucker 12 %")
+
+
+def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, own: Path) -> None:
+    panel.run.value = str(own)
+    assert panel.model.problem == ""
+    notes = said(panel.notes.value)
+    assert "Servers, images in batches: not counted." in notes
+    assert "Accuracy was measured with one start." in notes
+    assert panel.network.value == "Tucker 90 %"
+    assert "measured in own" in panel.origins["file_mb"].value
+    assert "default: " in panel.origins["ms_1"].value
+    assert "not counted; not measured" in panel.account.value
+
+
+def test_a_broken_run_folder(panel: DecidePanel, tmp_path: Path) -> None:
+    (tmp_path / "runs.parquet").write_bytes(b"no table")
+    good = panel.model.outcome
+    panel.run.value = str(tmp_path)
+    assert panel.model.problem
+    assert panel.model.outcome is good
+
+
+def test_currency_and_years(panel: DecidePanel) -> None:
+    panel.currency.value = "¥"
+    assert "¥" in panel.numbers.value
+    assert "$" not in panel.numbers.value
+    assert panel.sliders["day_rate"].value == pytest.approx(80_000)
+    panel.years.value = 7
+    assert "within 7 years" in said(panel.verdict.value)
+    panel.currency.value = "seashells"
+    assert "currency 'seashells'" in panel.model.problem
+    assert panel.currency.value == "¥"
+
+
+def test_no_devices_are_no_error(panel: DecidePanel) -> None:
+    panel.fields["devices"].value = "0"
+    assert panel.model.problem == ""
+    assert panel.model.money.assumptions["devices"].likely == 0
+    assert panel.fields["devices"].value == "0"
+
+
+def test_saved_loaded_and_reset(panel: DecidePanel, tmp_path: Path) -> None:
+    panel.file.value = str(tmp_path / "mine.toml")
+    panel.fields["day_rate"].value = "650"
+    panel.model.save(panel.file.value)
+    panel.model.reset()
+    assert panel.model.money.assumptions["day_rate"].origin == "default"
+    panel.model.load(panel.file.value)
+    assert panel.model.money.assumptions["day_rate"].range == (650, 650, 650)
+    panel.model.load("no such file")
+    assert panel.model.problem == "no such file: there is no such file of assumptions"
+    assert panel.fields["day_rate"].value == "650"
+
+
+def test_the_brief_gets_what_the_panel_shows(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def written(runs: Any, out: str, **told: Any) -> SimpleNamespace:
+        given.update(told, runs=runs)
+        told["report"]("reading")
+        return SimpleNamespace(paths=(Path(out),))
+
+    monkeypatch.setattr(document, "write_brief", written)
+    panel.model.slide("answers_a_day", 5e9)
+    panel.out.value = "some folder/mine.html"
+    panel.write.click()
+    panel.model.wait()
+    assert panel.model.problem == ""
+    assert "Written: some folder/mine.html" in said(panel.progress.value)
+    assert given["assumptions"] == panel.model.money.assumptions
+    assert given["network"] == "Tucker 95 %"
+    assert [Path(run).name for run in given["runs"]] == ["compare-folder-neu_steel-vgg_small"]
+    again = money(given["assumptions"], Evidence.of(given["runs"], given["network"], audit=False).basis)
+    assert again.worth == panel.model.money.worth  # the brief counts as the panel does
+
+
+def test_a_brief_that_cannot_be_written(panel: DecidePanel, tmp_path: Path) -> None:
+    panel.out.value = str(tmp_path / "brief.docx")
+    panel.write.click()
+    panel.model.wait()
+    assert "brief.docx" in panel.model.problem
+    assert not panel.model.written
+    assert not panel.write.disabled
+
+
+def test_one_brief_at_a_time(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, calls = threading.Event(), []
+
+    def slow(*_: Any, report: Callable[[str], None], **__: Any) -> Any:
+        calls.append(1)
+        report("reading")
+        go.wait(20)
+        raise TuckerlabError("enough")
+
+    monkeypatch.setattr(document, "write_brief", slow)
+    panel.write.click()
+    panel.model.write()
+    assert panel.model.writing
+    assert panel.write.disabled
+    go.set()
+    panel.model.wait()
+    assert (len(calls), panel.model.problem, panel.model.writing, panel.write.disabled) == (1, "enough", False, False)
+
+
+def test_what_is_left_without_a_kernel(panel: DecidePanel) -> None:
+    left = panel._repr_mimebundle_()
+    static = (left[0] if isinstance(left, tuple) else left)["text/html"]
+    for part in (
+        "data:image/png",
+        "It does not pay back",
+        "<details><summary>The plan",
+        "<details><summary>All assumptions",
+    ):
+        assert part in static
+    assert "measured in compare-folder" in static

@@ -1,0 +1,87 @@
+"""What the outcome hangs on: each assumption moved alone, and where the case turns.
+
+>>> from tuckerlab.brief.measured import Measured
+>>> from tuckerlab.brief.money import Basis, money
+>>> half = Measured("time", 0.5, 0.5, 0.6, "run A")
+>>> case = money(Assumptions(), Basis(time_1=half, time_128=half))
+>>> tornado(case)[0].key
+'server_hour'
+>>> [turn.pays_above for turn in turns(case, ["server_hour", "day_rate"])]
+[True, False]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuckerlab.brief.assumptions import Assumptions
+from tuckerlab.brief.kinds import KINDS
+from tuckerlab.brief.money import FEW, Array, Money, account, drawn, ranges
+
+TURNING = ("answers_a_day", "ms_1", "server_hour", "devices", "people_days", "day_rate", "wrong_answer")
+"""The assumptions that a turning point can be told of: the account is a straight line in each of them."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The worth of the case with one assumption at its low and at its high end, and the others as is likely."""
+
+    key: str
+    low: float
+    high: float
+    worth_low: float
+    worth_high: float
+    middle: float
+
+    @property
+    def swing(self) -> float:
+        """How far the outcome moves."""
+        worths = self.worth_low, self.worth_high, self.middle
+        return max(worths) - min(worths)
+
+
+def tornado(money: Money) -> tuple[Bar, ...]:
+    """A bar for all that moves the outcome, measured shares too; the longest first."""
+    told, years = ranges(money.assumptions, money.basis), money.assumptions.years
+    likely = {key: value.likely for key, value in told.items()}
+    middle = float(account(likely).cash(years))
+
+    def worth(key: str, end: float) -> float:
+        return float(account(likely | {key: end}).cash(years)) if end != likely[key] else middle
+
+    bars = [Bar(k, v.low, v.high, worth(k, v.low), worth(k, v.high), middle) for k, v in told.items()]
+    return tuple(sorted((bar for bar in bars if bar.swing > 0), key=lambda bar: -bar.swing))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where the case turns: the `value` of an assumption, or None where there is none within its limits."""
+
+    key: str
+    value: float | None
+    pays_above: bool
+
+
+def turns(money: Money, keys: Sequence[str] = TURNING) -> tuple[Turn, ...]:
+    """The values of some of TURNING, nearest to the likely ones, from which half of the draws pay back, or do not.
+
+    Each draw is a straight line in the assumption, so the value at which it turns is known, and they are only counted.
+    """
+    few = {key: values[:FEW] for key, values in drawn(money.assumptions, money.basis).items()}
+    return tuple(_turn(money.assumptions, few, key) for key in keys)
+
+
+def _turn(assumptions: Assumptions, few: Mapping[str, Array], key: str) -> Turn:
+    nothing = account({**few, key: np.zeros(1)}).cash(assumptions.years)
+    slope = account({**few, key: np.ones(1)}).cash(assumptions.years) - nothing
+    moves = slope != 0
+    at, step = -nothing[moves] / slope[moves], np.sign(slope[moves])
+    order = np.argsort(at)
+    first = (step < 0).sum() + (nothing[~moves] >= 0).sum()  # draws that pay below all of these values
+    paying = 2 * np.append(first, first + np.cumsum(step[order])) >= len(slope)
+    crossings = at[order][paying[1:] != paying[:-1]]
+    kind, likely = KINDS[key], assumptions[key].likely
+    within = crossings[(crossings >= kind.least) & (crossings <= kind.most)]
+    value = min(within, key=lambda found: abs(found - likely), default=None)
+    return Turn(key, None if value is None else float(value), bool(np.median(slope) > 0))

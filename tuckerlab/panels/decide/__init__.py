@@ -1,0 +1,1 @@
+"""The panel where a manager decides: a run, your numbers, and whether it pays."""
