@@ -14,9 +14,11 @@ from tuckerlab.errors import MissingExtraError
 _HOMES = {
     "BringYourOwn": "own",
     "CyclePanel": "cycle",
+    "DecidePanel": "decide",
     "FolderInspector": "folder",
     "GeometryPanel": "geometry",
     "InstantSlider": "instant",
+    "RollOutPanel": "rollout",
     "TradeOff": "tradeoff",
     "TrainingPanel": "training",
     "TuckerExplorer": "explorer",
@@ -25,9 +27,11 @@ _HOMES = {
 __all__ = [
     "BringYourOwn",
     "CyclePanel",
+    "DecidePanel",
     "FolderInspector",
     "GeometryPanel",
     "InstantSlider",
+    "RollOutPanel",
     "TradeOff",
     "TrainingPanel",
     "TuckerExplorer",

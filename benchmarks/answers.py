@@ -1,0 +1,41 @@
+"""What the networks of a run answer to the test pictures, as a committed record for the simulated roll-outs.
+
+    tuckerlab poc --dataset digits --model vgg_small --out runs && python benchmarks/answers.py runs/poc-digits-… digits
+    python benchmarks/answers.py runs/headline-… cifar10
+
+The record goes to data/results/answers/NAME.parquet.
+"""
+
+import argparse
+from pathlib import Path
+
+import script
+from tqdm.auto import tqdm
+
+from tuckerlab.audit.answers import Answers
+from tuckerlab.provenance import provenance
+from tuckerlab.rollout.answers import PLACE, write
+from tuckerlab.runfolder import RunFolder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a folder that tuckerlab poc has left")
+    parser.add_argument("name", help="what the record is to be called")
+    parser.add_argument("--results", type=Path, default=PLACE)
+    options = parser.parse_args()
+    folder = RunFolder.open(options.run)
+    data, networks = folder.data(), {label: folder.network(label) for label in folder.labels}
+    dense = networks[folder.dense or folder.labels[0]]
+    answers, labels = {}, []
+    for label, network in tqdm(networks.items(), desc="answers"):
+        both = Answers.of({"dense": dense, "compressed": network}, data, data.test_images)
+        answers[label], labels = both.compressed.argmax(1).tolist(), both.labels.tolist()
+    row = folder.rows(folder.labels[0]).iloc[0]
+    origin = {key: row[key] for key in ("dataset", "model", "epochs", "seed")} | provenance("cpu")
+    write(options.results / f"{options.name}.parquet", labels, answers, data.num_classes, origin)
+    print(f"record: {options.results / options.name}.parquet")
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,593 @@
+"""The roll-out: counts of answers, the state machine, its errors over all stages, and the figures."""
+
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies
+from scipy.stats import binom, binomtest
+
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.figure import DPI, Picture
+from tuckerlab.rollout import (
+    Recorded,
+    RollOut,
+    Rule,
+    Tally,
+    Traffic,
+    answers as answers_file,
+    apart,
+    compare_ways,
+    paired,
+    recorded_answers,
+    requests_to_catch,
+    simulate,
+    timeline,
+)
+from tuckerlab.rollout.answers import write
+from tuckerlab.rollout.catching import chance_interval
+from tuckerlab.rollout.evidence import bounds, harm, no_harm
+from tuckerlab.rollout.pictures import kept_promises, requests_needed, rollout_timeline
+from tuckerlab.rollout.simulate import ENDED, course
+from tuckerlab.rollout.tally import Arm, Pair
+from tuckerlab.rollout.traffic import Truth
+
+EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
+"""Two networks that differ in 3 % of their answers, and are right equally often."""
+
+
+# --- the rule --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"harm": 0.0}, "harm 0.0"),
+        ({"harm": 100}, "harm 100"),
+        ({"harm": math.nan}, "harm nan"),
+        ({"harm": True}, "harm True"),
+        ({"tolerated": 1.0}, "tolerated 1.0"),
+        ({"tolerated": -0.1}, "tolerated -0.1"),
+        ({"false_alarm": 0.0}, "false_alarm 0.0"),
+        ({"miss": 0.6}, "miss 0.6"),
+        ({"most": 0}, "most 0"),
+        ({"most": 10.5}, "most 10.5"),
+        ({"stages": (0.1, 0.1, 1.0)}, "rise"),
+        ({"stages": (0.5, 0.1, 1.0)}, "rise"),
+        ({"stages": (0.0, 1.0)}, "rise"),
+        ({"stages": (0.1, 0.5)}, "rise"),
+        ({"stages": (1, 10, 100)}, "rise"),
+        ({"stages": ()}, "tuple"),
+        ({"stages": [0.1, 1.0]}, "tuple"),
+        ({"stages": ("1 %", 1.0)}, "tuple"),
+        ({"paired": False, "random_labels": False}, "shadow"),
+        ({"paired": False, "stages": (1.0,)}, "nothing to compare"),
+    ],
+)
+def test_a_rule_out_of_range(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said) as caught:
+        Rule(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_shadow_the_last_stage_has_nothing_to_compare_with() -> None:
+    assert Rule(paired=False).tested == (0.01, 0.1, 0.5)
+    assert Rule().tested == (0.01, 0.1, 0.5, 1.0)
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+CLASS = strategies.integers(0, 2)
+REQUESTS = strategies.lists(strategies.tuples(CLASS, CLASS, strategies.none() | CLASS), max_size=30)
+
+
+@given(REQUESTS)
+def test_each_request_is_counted_in_its_cell(requests: list[tuple[int, int, int | None]]) -> None:
+    cells = dict.fromkeys(Pair, 0)
+    for old, new, label in requests:
+        if old == new:
+            cells[Pair.alike if label is None else Pair.alike_known] += 1
+        elif label is None:
+            cells[Pair.differing] += 1
+        else:
+            cells[Pair.lost if old == label else Pair.gained if new == label else Pair.both_wrong] += 1
+    columns = [list(column) for column in zip(*requests, strict=True)] or [[], [], []]
+    assert paired(*columns, classes=3).cells == tuple(cells.values())  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "labels", "classes", "said"),
+    [
+        ([1, 2], [1], None, 3, "2 old and 1 new answers"),
+        ([1], [1], [1, 2], 3, "2 labels for 1 requests"),
+        ([3], [1], None, 3, "old answers: 3 is not a class"),
+        ([-1], [1], None, 3, "old answers: -1 is not a class"),
+        ([1], [1], [3], 3, "labels: 3 is not a class"),
+        ([1], [1], [-2], 3, "labels: -2 is not a class"),
+        ([0.9], [1], None, 3, "whole numbers"),
+        ([1], [[1]], None, 3, "one list"),
+        (["1"], [1], None, 3, "whole numbers"),
+        ([1], [1], None, 1, "classes 1"),
+    ],
+)
+def test_answers_that_are_none(old: Any, new: Any, labels: Any, classes: int, said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        paired(old, new, labels, classes)
+
+
+# --- the state machine -----------------------------------------------------------------------------------------------
+
+
+def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
+    rng = np.random.default_rng(0)
+    old, new, labels = rng.integers(0, 4, (3, 60))
+    known = np.where(rng.random(60) < 0.6, labels, -1)
+    rule = Rule(miss=1e-9, false_alarm=1e-9)  # nothing is decided meanwhile
+    late = RollOut(rule).add(paired(old, new, None, 4)).add_late(paired(old, new, known, 4), stage=0)
+    assert late == RollOut(rule).add(paired(old, new, known, 4))
+    drips = RollOut(rule).add(paired(old, new, None, 4))
+    for i in rng.permutation(60):
+        drips = drips.add_late(paired(old[i : i + 1], new[i : i + 1], known[i : i + 1], 4), stage=0)
+    assert drips == late
+
+
+def test_late_labels_of_networks_apart() -> None:
+    rule = Rule(paired=False)
+    rollout = RollOut(rule).add(apart([1, 2], None, [0, 0, 1], None, classes=3))
+    rollout = rollout.add_late(apart([1], [1], [0, 1], [0, 0], classes=3), stage=0)
+    assert rollout.counts[0] == (1, 1, 0, 1, 1, 1)
+
+
+def test_a_loss_is_rolled_back_and_stays_so() -> None:
+    rollout = RollOut().add(Tally((0, 900, 0, 60, 5, 10)))
+    assert rollout.decision.action == "roll back"
+    assert rollout.decision.low > 0
+    assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
+    with pytest.raises(TuckerlabError, match="has ended"):
+        rollout.add(Tally((1, 0, 0, 0, 0, 0)))
+    assert rollout.overrule  # and nobody can wake it up
+    with pytest.raises(TuckerlabError, match="under way"):
+        rollout.overrule("go on")
+
+
+def test_through_all_stages() -> None:
+    rollout, actions = RollOut(), []
+    assert rollout.decision.action == "hold"
+    assert rollout.decision.reason == "No requests have come yet."
+    while not rollout.ended:
+        rollout = rollout.add(Tally((0, 700, 0, 0, 1, 0)))
+        actions.append((rollout.decision.action, rollout.decision.share))
+    assert actions == [("go on", 0.1), ("go on", 0.5), ("go on", 1.0), ("done", 1.0)]
+    assert "below the limit of 1" in rollout.decision.reason
+    assert "a person" not in rollout.decision.reason
+
+
+def test_a_stage_has_to_show_it_anew() -> None:
+    """What the first stage has shown does not count in the second."""
+    rollout = RollOut().add(Tally((0, 100_000, 0, 0, 1, 0)))
+    assert rollout.stage == 1
+    assert rollout.add(Tally((0, 20, 0, 0, 0, 0))).stage == 1
+
+
+def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
+    rollout = RollOut().add(Tally((20_000, 0, 40, 0, 0, 0)))  # so few differ that this is good enough
+    assert rollout.stage == 1
+    rollout = rollout.add_late(Tally((0, 19_000, 0, 40, 0, 0)), stage=0)
+    assert rollout.decision.action == "roll back"
+
+
+def test_a_fault_that_begins_late_does_not_drown() -> None:
+    """In 20,000 good requests before it; their wealth alone would be small for long."""
+    good, bad = [0, 19_800, 0, 100, 100, 0], [0, 300, 0, 20, 1, 0]
+    counts = np.array([good, bad, [0] * 6, [0] * 6])
+    rule = Rule()
+    assert harm(counts, rule) >= np.log(1 / rule.false_alarm)
+    assert harm(counts.sum(0)[None], replace(rule, stages=(1.0,))) < np.log(1 / rule.false_alarm)
+
+
+def test_after_so_many_requests_a_human_decides() -> None:
+    rule = Rule(most=1000)
+    rollout = RollOut(rule).add(Tally((900, 0, 100, 0, 0, 0)))
+    decision = rollout.decision
+    assert decision.action == "ask"
+    assert "100 requests (10.0 %) were answered differently and have no true answer" in decision.reason
+    on, back = rollout.overrule("go on"), rollout.overrule("roll back")
+    assert (on.stage, on.decision.action, on.by_hand) == (1, "go on", (0,))
+    assert "a person has sent it on" in on.decision.reason
+    assert back.decision.action == "roll back"
+    assert "a person has decided so" in back.decision.reason
+    with pytest.raises(TuckerlabError, match="go on or to roll back"):
+        rollout.overrule("stop")  # type: ignore[arg-type]
+
+
+def test_a_human_who_sends_it_through_is_named() -> None:
+    rollout = RollOut()
+    for _ in rollout.rule.stages:
+        rollout = rollout.overrule("go on")
+    assert rollout.ended == "rolled out"
+    assert "a person" in rollout.decision.reason
+
+
+@pytest.mark.parametrize(
+    ("tally", "stage", "said"),
+    [
+        (Tally((0, 0, 0, 3, 0, 0)), 0, "3 labels for requests that were counted as differing: there are 2"),
+        (Tally((0, 9, 0, 0, 0, 0)), 0, "counted as alike"),
+        (Tally((0, 1, 0, 0, 0, 0)), 1, "stage 1"),
+        (Tally((0, 1, 0, 0, 0, 0)), -1, "stage -1"),
+        (Tally((0, 0, 0, 0, 0, 0), paired=False), 0, "asks for tallies of paired"),
+    ],
+)
+def test_labels_that_cannot_be(tally: Tally, stage: int, said: str) -> None:
+    rollout = RollOut().add(Tally((8, 0, 2, 0, 0, 0)))
+    with pytest.raises(TuckerlabError, match=said.replace("(", r"\(")):
+        rollout.add_late(tally, stage)
+
+
+def test_the_kind_of_tally_has_to_be_that_of_the_rule() -> None:
+    with pytest.raises(TuckerlabError, match="asks for tallies of apart"):
+        RollOut(Rule(paired=False)).add(Tally((1, 0, 0, 0, 0, 0)))
+
+
+def test_complaints_are_no_random_labels() -> None:
+    """Only those who were given a wrong answer complain: all known labels speak against the new network."""
+    complaints = Tally((9_700, 0, 260, 40, 0, 0))
+    assert RollOut(Rule()).add(complaints).decision.action == "roll back"
+    assert RollOut(Rule(random_labels=False)).add(complaints).decision.action == "hold"
+
+
+def test_labels_where_answers_differ_are_enough() -> None:
+    """No label where the answers are alike, all where they differ: as good as all labels, and nothing is assumed."""
+    rule = Rule(random_labels=False)
+    some, every = Tally((900, 0, 0, 30, 5, 3)), Tally((0, 900, 0, 30, 5, 3))
+    assert RollOut(rule).add(some).decision == RollOut(rule).add(every).decision
+    assert RollOut(rule).add(some).decision.action == "roll back"
+
+
+# --- the bounds and the decisions are one --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [Rule(), Rule(random_labels=False), Rule(tolerated=0.5), Rule(paired=False)])
+def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
+    traffic = replace(EVEN, labelled=0.5 if rule.random_labels else 1.0).with_loss(0.8)
+    counts = np.concatenate([b.counts.copy() for b in course(rule, traffic, 40, 3)])
+    counts = counts[:: len(counts) // 150]
+    stage = (counts.sum(-1) > 0).cumsum(-1).argmax(-1)
+    low, high = bounds(counts, stage, rule)
+    shown = harm(counts, rule) >= np.log(1 / rule.false_alarm)
+    good = no_harm(counts[np.arange(len(counts)), stage], stage, rule) >= np.log(1 / rule.miss)
+    near = 1e-4
+    assert ((low > rule.tolerated - near) >= shown).all()
+    assert ((low < rule.tolerated + near) >= ~shown).all()
+    assert ((high < rule.harm + near) >= good).all()
+    assert ((high > rule.harm - near) >= ~good).all()
+    assert shown.any()
+    assert not shown.all()
+
+
+@pytest.mark.parametrize("loss", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("rule", [Rule(), Rule(paired=False, stages=(0.1, 0.5, 1.0))])
+def test_simulated_roll_outs_are_those_of_the_machine(rule: Rule, loss: float) -> None:
+    for seed in range(2):
+        machine, stage = RollOut(rule), 0
+        before = np.zeros((len(rule.tested), 6), dtype=np.int64)
+        for batch in course(rule, replace(EVEN, labelled=0.7).with_loss(loss), 1, seed):
+            new = batch.counts[0] - before
+            before = batch.counts[0].copy()
+            if new.any():
+                machine = machine.add(Tally(tuple(new[stage].tolist()), rule.paired))
+            stage = int(batch.stage[0])
+            ended = ENDED[batch.ended[0]]
+            assert machine.counts == tuple(map(tuple, before.tolist()))
+            assert machine.ended == (ended if ended.startswith("rolled") else "")
+            assert machine.ended or machine.stage == stage
+        assert ended != "under way"
+        assert (ended == "asked") == (machine.decision.action == "ask")
+
+
+# --- the wealth of a whole roll-out is a fair game, exactly: every course of six requests in two stages --------------
+
+
+def expected_wealth(rule: Rule, chances: list[list[float]], tested: str) -> float:
+    """The mean of exp(harm), or of exp(no_harm) of the first stage, where requests have these chances of the cells."""
+    kinds = [[cell for cell, chance in enumerate(stage) if chance] for stage in chances]
+    courses = np.array(list(itertools.product(*(kinds[0],) * 3, *(kinds[1],) * 3)))
+    counts = np.stack([(part[..., None] == range(6)).sum(1) for part in (courses[:, :3], courses[:, 3:])], 1)
+    likely = np.prod([np.array(chances[i // 3])[courses[:, i]] for i in range(6)], 0)
+    wealth = harm(counts, rule) if tested == "harm" else no_harm(counts[:, 0], 0, rule)
+    return float(likely @ np.exp(wealth))
+
+
+def pairs(lost: float, gained: float, labelled: float = 1.0) -> list[float]:
+    """The chances of the cells of `Pair` where labels come at random."""
+    alike, differ = 1 - lost - gained, lost + gained
+    found = [alike * (1 - labelled), alike * labelled, differ * (1 - labelled), lost * labelled, gained * labelled, 0.0]
+    return [round(chance, 12) for chance in found]
+
+
+def arms(share: float, new_wrong: float, old_wrong: float) -> list[float]:
+    """The chances of the cells of `Arm`, all labelled, in a stage of this share."""
+    new, old = [0.0, 1 - new_wrong, new_wrong], [0.0, 1 - old_wrong, old_wrong]
+    return [share * chance for chance in new] + [(1 - share) * chance for chance in old]
+
+
+TWO = (0.3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "chances"),
+    [
+        (Rule(stages=TWO), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
+        (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
+        (Rule(stages=TWO, random_labels=False), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
+        (Rule(stages=(0.3, 0.5, 1.0), paired=False), [arms(0.3, 0.2, 0.2), arms(0.5, 0.4, 0.4)]),
+    ],
+)
+def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same(
+    rule: Rule, chances: list[list[float]]
+) -> None:
+    assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "chances", "fair"),
+    [
+        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1), True),
+        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1, labelled=0.5), False),  # what differs is taken for lost
+        (Rule(harm=10, stages=TWO, random_labels=False), pairs(0.2, 0.1, labelled=0.5), False),
+        (Rule(harm=10, stages=TWO, random_labels=False), pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
+        (Rule(harm=10, stages=(0.3, 0.5, 1.0), paired=False), arms(0.3, 0.3, 0.2), True),
+    ],
+)
+def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm(
+    rule: Rule, chances: list[float], fair: bool
+) -> None:
+    expected = expected_wealth(rule, [chances, chances], "no_harm")
+    assert expected == pytest.approx(1) if fair else expected < 0.999
+
+
+# --- what is promised, over all stages and looks ---------------------------------------------------------------------
+
+REPEATS = 400
+LABELS = replace(EVEN, labelled=0.5)
+
+
+def within(share: float, promised: float) -> bool:
+    return share * REPEATS <= binom.ppf(0.999, REPEATS, promised)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(harm=3.0, false_alarm=0.2, most=4000),
+        Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=False),
+        Rule(harm=3.0, false_alarm=0.2, most=4000, paired=False, stages=(0.1, 0.5, 1.0)),
+    ],
+)
+def test_it_does_not_cry_wolf_more_often_than_promised(rule: Rule) -> None:
+    traffic = LABELS if rule.random_labels else EVEN
+    found = simulate(rule, traffic, REPEATS)
+    cried = (found["ended"] == "rolled back").mean()
+    assert within(cried, rule.false_alarm)
+    assert cried > 0.01  # it is no rule that never rolls back
+
+
+@pytest.mark.parametrize("since", [0, 2])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(miss=0.2, false_alarm=1e-6, most=4000),
+        Rule(miss=0.2, false_alarm=1e-6, most=4000, paired=False, stages=(0.1, 0.3, 0.5, 1.0)),
+    ],
+)
+def test_it_does_not_let_harm_through_more_often_than_promised(rule: Rule, since: int) -> None:
+    """Whenever the harm begins: only the first harmful stage has to be passed by mistake, so no error adds up."""
+    fine = Traffic((0.98, 0.01, 0.005, 0.005, 0), classes=10)
+    each = [fine.with_loss(rule.harm) if i >= since else fine for i in range(len(rule.tested))]
+    found = simulate(rule, each, REPEATS)
+    wrongly = (found["stage"] > rule.tested[since]) | (found["ended"] == "rolled out")
+    assert within(wrongly.mean(), rule.miss)
+    assert wrongly.mean() > 0.005
+
+
+def test_unlabelled_requests_bound_the_loss_if_answers_hardly_differ() -> None:
+    rarely = Traffic((0.98, 0.018, 0.001, 0.001, 0), classes=10, labelled=0.0)
+    assert (simulate(Rule(), rarely, 50)["ended"] == "rolled out").all()
+    often = replace(EVEN, labelled=0.0)
+    assert (simulate(Rule(most=5000), often, 50)["ended"] == "asked").all()
+    harmful = rarely.balanced().with_loss(1.0)  # all that differs is lost: the bound must hold then
+    assert within((simulate(Rule(), harmful, REPEATS)["ended"] == "rolled out").mean(), 0.05)
+
+
+def test_without_a_shadow_the_mean_is_the_loss_too() -> None:
+    rule = Rule(paired=False, stages=(0.1, 0.5, 1.0), miss=1e-9, false_alarm=1e-9)
+    last = list(course(rule, EVEN.with_loss(2), 1, 0))[-1].counts[0, 0]
+    shown = last[Arm.new_wrong] / 0.1 - last[Arm.old_wrong] / 0.9
+    assert 100 * shown / last.sum() == pytest.approx(2, abs=1)
+    assert last[Arm.new_open] == last[Arm.old_open] == 0
+    low, high = bounds(np.stack([last, 0 * last]), 0, rule)
+    assert low < 2 < high
+
+
+def test_late_labels_only_delay() -> None:
+    soon, late = (simulate(Rule(), replace(EVEN, delay=days).with_loss(2), 100) for days in (0, 3))
+    assert (late["ended"] == "rolled back").mean() > 0.97
+    assert late["requests"].median() > soon["requests"].median()
+    assert late["days"].median() > soon["days"].median() + 1
+    waiting = simulate(Rule(most=100), replace(EVEN, delay=30), 20)
+    for batch in course(Rule(most=100), replace(EVEN, delay=30), 20, 0):
+        last = batch
+    assert (waiting["ended"] == "asked").mean() > 0.9
+    asked = last.counts[last.ended == 3, 0]
+    assert (asked[:, [Pair.alike, Pair.differing]] == 0).all()  # all labels have come before a human is asked
+
+
+# --- requests from real answers ------------------------------------------------------------------------------------
+
+
+def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
+    rng = np.random.default_rng(1)
+    count, classes, points = 40_000, 4, 5.0
+    labels = rng.integers(0, classes, count)
+    old, new = (np.where(rng.random(count) < right, labels, rng.integers(0, classes, count)) for right in (0.7, 0.6))
+    traffic = Traffic.of(old, new, labels, classes)
+    right = np.flatnonzero(new == labels)
+    hit = rng.choice(right, round(points / 100 * count), replace=False)
+    faulty = new.copy()
+    faulty[hit] = (labels[hit] + rng.integers(1, classes, len(hit))) % classes
+    expected = Traffic.of(old, faulty, labels, classes)
+    made = traffic.with_loss(points)
+    assert made.chances == pytest.approx(expected.chances, abs=0.005)
+    assert made.loss == pytest.approx(traffic.loss + points)
+    assert sum(made.chances) == pytest.approx(1)
+
+
+def test_balanced_networks_differ_as_often() -> None:
+    traffic = Traffic((0.9, 0.05, 0.04, 0.0, 0.01), classes=3)
+    assert traffic.balanced().loss == 0
+    assert traffic.balanced().differing == pytest.approx(traffic.differing)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labelled": 1.1}, "labelled 1.1"),
+        ({"labelled": math.nan}, "labelled nan"),
+        ({"delay": -1}, "delay -1"),
+        ({"requests_a_day": 0}, "requests_a_day 0"),
+    ],
+)
+def test_traffic_out_of_range(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        replace(EVEN, **change)
+
+
+def test_what_cannot_be_simulated() -> None:
+    with pytest.raises(TuckerlabError, match="a loss of 99"):
+        EVEN.with_loss(99)
+    with pytest.raises(TuckerlabError, match="a loss of -1"):
+        EVEN.with_loss(-1)
+    with pytest.raises(TuckerlabError, match="a label for each"):
+        Traffic.of([1], [1], [-1], 2)
+    with pytest.raises(TuckerlabError, match="a label for each"):
+        Traffic.of([], [], [], 2)
+    with pytest.raises(TuckerlabError, match="repeats 0"):
+        simulate(Rule(), EVEN, 0)
+    with pytest.raises(TuckerlabError, match="3 kinds of traffic"):
+        simulate(Rule(), [EVEN] * 3, 1)
+
+
+@pytest.mark.parametrize("name", recorded_answers())
+def test_recorded_answers(name: str) -> None:
+    answers = Recorded.open(name)
+    assert answers.networks[0] == "dense"
+    assert {"dataset", "model", "seed", "device", "commit", "date"} <= answers.origin.keys()
+    table = answers.table
+    for network in answers.networks[1:]:
+        traffic, column = answers.traffic(network), table[f"answer of {network}"]
+        assert traffic.differing == pytest.approx(100 * (column != table["answer of dense"]).mean())
+        accuracies = [100 * (table[f"answer of {one}"] == table["label"]).mean() for one in ("dense", network)]
+        assert traffic.loss == pytest.approx(accuracies[0] - accuracies[1])
+        assert sum(traffic.chances) == pytest.approx(1)
+
+
+def test_recorded_answers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers_file, "PLACE", tmp_path)
+    write(tmp_path / "mine.parquet", [0, 1], {"dense": [0, 1], "small": [0, 0]}, 2, {"dataset": "made up"})
+    assert Recorded.open("mine").traffic("small").loss == 50
+    with pytest.raises(DataError, match="there are mine"):
+        Recorded.open("../mine")
+    with pytest.raises(DataError, match="there are dense, small"):
+        Recorded.open("mine").traffic("large")
+    (tmp_path / "mine.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="mine: no recorded answers"):
+        Recorded.open("mine")
+
+
+# --- what it takes to catch a loss, and the figures ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Any]:
+    return compare_ways(EVEN, losses=[0.0, 1.0, 2.0, 5.0], ways=[(True, 1.0), (True, 0.0), (False, 1.0)], repeats=60,
+                        origin="made up", progress=False)  # fmt: skip
+
+
+def test_larger_losses_are_caught_sooner(found: list[Any]) -> None:
+    with_shadow = found[:4]
+    assert math.isnan(with_shadow[0].median)
+    assert with_shadow[1].median > with_shadow[2].median > with_shadow[3].median
+    for one in with_shadow[1:]:
+        assert one.low <= one.median <= one.high
+        assert one.loss == pytest.approx(one.traffic.loss)
+        assert sum(one.stages.values()) == pytest.approx(one.rolled_back)
+    assert all(math.isnan(one.median) and one.rolled_back == 0 for one in found[4:8])  # no labels, nothing shown
+    assert {one.origin for one in found} == {"made up"}
+    assert all(one.rolled_back + one.rolled_out + one.asked == pytest.approx(1) for one in found)
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    one, again, other = (requests_to_catch(5.0, EVEN, repeats=30, seed=seed) for seed in (0, 0, 1))
+    assert one == again != other
+
+
+@pytest.mark.parametrize(("share", "repeats"), [(0.0, 300), (0.05, 300), (0.5, 20), (1.0, 7)])
+def test_the_interval_of_a_share(share: float, repeats: int) -> None:
+    expected = binomtest(round(share * repeats), repeats).proportion_ci(0.95, method="wilson")
+    assert chance_interval(share, repeats) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def whole(figure: Picture) -> None:
+    figure.set_dpi(DPI)  # letters are a little wider at others
+    figure._repr_png_()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0) >= -0.01
+    assert drawn.x1 <= width + 0.01
+    assert drawn.y1 <= height + 0.01
+
+
+def test_the_picture_of_what_is_needed(found: list[Any]) -> None:
+    figure = requests_needed([one for one in found if one.loss])
+    left, right = figure.axes
+    medians = [one.median for one in found[1:4]]
+    assert list(left.lines[0].get_ydata()) == medians
+    assert np.isnan(left.lines[1].get_ydata()).all()
+    assert list(right.lines[2].get_ydata()) == [one.labels for one in found[9:]]
+    assert f"A 2-point loss is caught after {found[2].median:,.0f} requests" in figure.get_suptitle()
+    whole(figure)
+    assert "None of these losses" in requests_needed(found[5:8]).get_suptitle()
+
+
+def test_the_picture_of_the_promises(found: list[Any]) -> None:
+    figure = kept_promises([one for one in found if one.loss in (0.0, 1.0)])
+    assert "at most 5 % were promised" in figure.get_suptitle()
+    left = figure.axes[0]
+    assert [round(bar.get_width()) for bar in left.containers[2]] == [
+        round(100 * one.rolled_out) for one in found if one.loss == 0
+    ]
+    whole(figure)
+    broken = [replace(one, rolled_back=0.4) for one in found if one.loss in (0.0, 1.0)]
+    assert "The promise is not kept: 40.0 %" in kept_promises(broken).get_suptitle()
+
+
+@pytest.mark.parametrize(("loss", "labelled", "ended"), [(0, 1, "rolled out"), (5, 1, "rolled back"), (0, 0, "asked")])
+def test_the_picture_of_one_roll_out(loss: float, labelled: float, ended: str) -> None:
+    story = timeline(Rule(most=6000), replace(EVEN, labelled=labelled, delay=1.0).with_loss(loss))
+    assert story.ended == ended
+    figure = rollout_timeline(story)
+    upper = figure.axes[0].lines[0]
+    assert list(upper.get_ydata()) == story.points["high"].tolist()
+    assert f"{story.requests:,.0f}" in figure.get_suptitle()
+    assert story.points["requests"].is_monotonic_increasing
+    assert (story.unlabelled == story.differing > 0) == (labelled == 0)
+    whole(figure)
+
+
+def test_the_wrong_answers_are_counted_in_truth() -> None:
+    story = timeline(Rule(), replace(EVEN, labelled=0.0).with_loss(2.0))
+    expected = EVEN.with_loss(2.0).chances[Truth.lost] * story.requests
+    assert story.wrong == pytest.approx(expected, rel=0.3)

@@ -1,0 +1,85 @@
+"""The rule of a roll-out: which loss is too much, how often it may err, and through which stages it goes.
+
+>>> Rule().stages
+(0.01, 0.1, 0.5, 1.0)
+>>> Rule(harm=0.5, tolerated=0.5)
+Traceback (most recent call last):
+    ...
+tuckerlab.errors.TuckerlabError: tolerated 0.5: a loss that is tolerated lies from 0 to below harm, which is 0.5 points
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+from tuckerlab.errors import TuckerlabError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to go on, to hold and to roll back. A loss is how much less often the new network is right, in points.
+
+    - `harm`: a loss of this size or more must not go through. A stage is left once its loss is shown to be below.
+    - `tolerated`: a loss up to this is no reason to go back. The roll-out is rolled back once more is shown.
+    - `false_alarm`: the chance of rolling back although the loss is tolerated, over all stages and all looks.
+    - `miss`: the chance of going on although the loss of the stage is harm, over all stages and all looks.
+    - `stages`: the shares of the requests that the new network answers, rising to 1.
+    - `most`: after so many of its answers in a stage a human decides, if nothing is shown by then.
+    - `paired`: whether the old network answers the same requests in the shadow of the new one.
+    - `random_labels`: whether the chance that a label arrives has nothing to do with the answers. If not (complaints;
+      labels that are asked for where answers differ), an answer without a label counts against every decision.
+
+    Raises TuckerlabError for what is out of range.
+    """
+
+    harm: float = 1.0
+    tolerated: float = 0.0
+    false_alarm: float = 0.05
+    miss: float = 0.05
+    stages: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
+    most: int = 20_000
+    paired: bool = True
+    random_labels: bool = True
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.harm) or not 0 < self.harm < 100:
+            raise TuckerlabError(f"harm {self.harm!r}: a loss that is too much lies above 0 and below 100 points")
+        if not _is_number(self.tolerated) or not 0 <= self.tolerated < self.harm:
+            raise TuckerlabError(
+                f"tolerated {self.tolerated!r}: a loss that is tolerated lies from 0 to below harm, which is "
+                f"{self.harm:g} points"
+            )
+        for name in ("false_alarm", "miss"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value <= 0.5:
+                raise TuckerlabError(f"{name} {value!r}: the chance of an error lies above 0 and up to 0.5")
+        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 1:
+            raise TuckerlabError(f"most {self.most!r}: the requests of a stage are a whole number from 1")
+        _check_stages(self.stages)
+        if not self.paired and not self.random_labels:
+            raise TuckerlabError(
+                "random_labels False: without the old network's answers to the same requests nothing can be said of "
+                "requests without a label; let it answer in the shadow (paired=True), or label requests at random"
+            )
+        if not self.paired and len(self.stages) == 1:
+            raise TuckerlabError(
+                f"stages {self.stages!r}: without a shadow there is nothing to compare with where all requests go to "
+                "the new network; begin with a share below 1"
+            )
+
+    @property
+    def tested(self) -> tuple[float, ...]:
+        """The stages that have something to compare with: without a shadow, the last has not."""
+        return self.stages if self.paired else self.stages[:-1]
+
+
+def _check_stages(stages: tuple[float, ...]) -> None:
+    if not isinstance(stages, tuple) or not stages or not all(_is_number(share) for share in stages):
+        raise TuckerlabError(f"stages {stages!r}: give a tuple of shares that ends with 1.0, such as (0.01, 0.1, 1.0)")
+    rising = all(low < high for low, high in itertools.pairwise(stages))
+    if not rising or stages[0] <= 0 or stages[-1] != 1:
+        raise TuckerlabError(f"stages {stages!r}: shares of the requests rise from above 0 to 1.0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
