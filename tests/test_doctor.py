@@ -1,5 +1,6 @@
 """What doctor finds, on made-up machines: each thing that can be wrong, and what mends it."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,14 @@ def test_the_app_and_the_browser_for_tests_are_notes_at_most() -> None:
     assert (missing.state, "[notebooks]" in missing.mend) == ("note", True)
     assert doctor.browser({"google-chrome": "/a/chrome"}.get).found == "/a/chrome"
     assert doctor.browser({}.get).state == "note"
+
+
+def test_the_extras_of_the_project_are_those_that_doctor_tells_of() -> None:
+    project = tomllib.loads((doctor.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {"deploy", "brief"} <= extras.keys()
+    requirements = [f'{asked}; extra == "{extra}"' for extra, names in extras.items() for asked in names]
+    found = {finding.what: finding for finding in doctor.packages(requirements, {}.get)}
+    assert found.keys() == {f"extra {extra}" for extra in extras}
+    assert found["extra deploy"].found == "onnx, onnxruntime, onnxscript missing"
+    assert "[brief]" in found["extra brief"].mend

@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
     {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
-    {"budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "convert"},
+    {"align", "budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "convert"}
+    | {"chain", "fold", "merge"},
     {
         "atomic",
         "augment",
@@ -25,7 +26,9 @@ FLOORS = [
         "provenance",
         "recipe",
     }
-    | {"recipe", "record", "run", "schema", "summarize", "texts", "timing", "train", "undisturbed", "vit"},
+    | {"recipe", "record", "run", "schema", "summarize", "texts", "timing", "train", "undisturbed", "vit"}
+    | {"guard", "snapshot", "trainer", "valve"}
+    | {"export"},
     {
         "adamw",
         "arena",
@@ -35,9 +38,13 @@ FLOORS = [
         "contender",
         "contest",
         "cycle",
+        "deployment",
         "descent",
         "figure",
+        "fonts",
         "finding",
+        "handover",
+        "trained",
         "fullbatch",
         "geometry_plots",
         "moving",
@@ -46,12 +53,14 @@ FLOORS = [
         "headline",
         "looks",
         "methods",
+        "mishap",
         "sweep",
         "plots",
         "proof",
         "results",
         "retruncation",
         "rivals",
+        "rollout",
         "runfolder",
         "standings",
         "tradeoff",

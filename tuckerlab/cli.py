@@ -1,4 +1,4 @@
-"""The command line: `tuckerlab poc`, `headline`, `sweep`, `compare`, `doctor`, `lab`, `app`, `course`, `version`.
+"""The command line: `tuckerlab poc`, `headline`, `sweep`, `compare`, `export`, `check`, `doctor`, `lab` and others.
 
 Heavy imports happen inside the commands, so `tuckerlab --help` answers at once. A mistake of the user ends
 with one line and exit code 2; a traceback is a defect of ours.
@@ -10,7 +10,10 @@ import sys
 import typer
 
 from tuckerlab import serve
+from tuckerlab.commands.brief import brief
+from tuckerlab.commands.check import check
 from tuckerlab.commands.compare import compare
+from tuckerlab.commands.export import export
 from tuckerlab.commands.headline import headline
 from tuckerlab.commands.poc import poc
 from tuckerlab.commands.sweep import sweep
@@ -27,7 +30,7 @@ app = typer.Typer(
 )
 
 
-for command in (poc, headline, sweep, compare):
+for command in (poc, headline, sweep, compare, export, check, brief):
     app.command()(command)
 
 

@@ -15,13 +15,14 @@ from fnmatch import fnmatchcase
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tuckerlab.chain import forms, ordinary
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layers import TuckerConv, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
-from tuckerlab.tensor import feasible_ranks, left_singular, mode_product, unfold
-from tuckerlab.weight import CHANNELS, TuckerLayer, factorized_modes
+from tuckerlab.tensor import feasible_ranks, left_singular, unfold
+from tuckerlab.weight import TuckerLayer, factorized_modes
 
 Dense = nn.modules.conv._ConvNd | nn.Linear
 CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
@@ -75,7 +76,7 @@ def tuckerize(
     if ranks is None:
         found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
     for (_, layer), layer_ranks in zip(chosen, found, strict=True):
-        module = _replaced(module, layer, _factorized(layer, layer_ranks, modes))
+        module = replaced(module, layer, _factorized(layer, layer_ranks, modes))
     return module
 
 
@@ -114,7 +115,7 @@ def to_dense(module: nn.Module) -> nn.Module:
       (0): Linear(in_features=8, out_features=6, bias=True)
     )
     """
-    return _converted(module, _dense)
+    return _converted(module, lambda layer: ordinary(layer, ()))
 
 
 def to_plain(module: nn.Module) -> nn.Module:
@@ -131,7 +132,7 @@ def to_plain(module: nn.Module) -> nn.Module:
     into the core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes, and a layer with
     it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart.
     """
-    plain = _converted(module, _plain)
+    plain = _converted(module, lambda layer: ordinary(layer, forms(layer)[0]))
     vars(plain).pop("spec", None)  # it would rebuild another network
     return plain
 
@@ -139,7 +140,7 @@ def to_plain(module: nn.Module) -> nn.Module:
 def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:
     module = copy.deepcopy(module)
     for layer in [m for m in module.modules() if isinstance(m, TuckerLayer)]:
-        module = _replaced(module, layer, convert(layer))
+        module = replaced(module, layer, convert(layer))
     return module
 
 
@@ -193,8 +194,13 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
 
 
-def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """The module with `old` replaced by `new` wherever it occurs; `new` itself if the module is `old`."""
+def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
+
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> replaced(network, network[1], nn.Tanh())[1]
+    Tanh()
+    """
     new.train(old.training)
     for parent in module.modules():
         for name, child in parent._modules.items():
@@ -203,7 +209,7 @@ def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     return new if module is old else module
 
 
-# --- dense layer → Tucker layer → dense or plain layers -------------------------------------------------------------
+# --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
 
 
 def _spectrum(layer: Dense, modes: str, policy: RankPolicy) -> Spectrum:
@@ -237,61 +243,3 @@ def _factorized(layer: Dense, ranks: tuple[int, ...], modes: str) -> TuckerLayer
         dense = layer.bias if name == "bias" else layer.weight
         parameter.requires_grad_(dense is not None and dense.requires_grad)
     return new
-
-
-def _dense(layer: TuckerLayer) -> nn.Module:
-    return _layer_like(layer, layer.dense_weight().detach(), last=True)
-
-
-def _plain(layer: TuckerLayer) -> nn.Module:
-    """One to three ordinary layers: into the core, the core, out of it."""
-    core, ends = layer.core.detach(), dict[int, Tensor]()
-    for factor, mode in zip(layer.factors, layer.modes, strict=True):
-        merged = mode_product(core, factor.detach(), mode)
-        if mode not in CHANNELS or merged.numel() <= core.numel() + factor.numel():
-            core = merged
-        else:
-            ends[mode] = factor.detach()
-    parts = []
-    if isinstance(layer, TuckerConv) and layer.only_picks_pixels and 1 in ends:
-        # as in the layer itself: the first matrix has the stride, where there are still many channels
-        parts.append(_pointwise(layer, ends[1].mT, last=False, stride=layer.stride))
-        parts.append(_pointwise(layer, core, last=0 not in ends))
-    else:
-        if 1 in ends:
-            parts.append(_pointwise(layer, ends[1].mT, last=False))
-        parts.append(_layer_like(layer, core, last=0 not in ends))
-    if 0 in ends:
-        parts.append(_pointwise(layer, ends[0], last=True))
-    return nn.Sequential(*parts) if len(parts) > 1 else parts[0]
-
-
-def _layer_like(layer: TuckerLayer, weight: Tensor, *, last: bool) -> nn.Module:
-    """The dense layer with this weight (out × in × kernel); the bias belongs to the last layer of a chain."""
-    bias = layer.bias is not None and last
-    if isinstance(layer, TuckerConv):
-        dense: nn.Module = layer.dense_class(
-            weight.shape[1], weight.shape[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation,
-            bias=bias, padding_mode=layer.padding_mode, device="meta",
-        )  # fmt: skip
-    else:
-        dense = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, device="meta")
-    return _filled(dense, weight, layer.bias if bias else None)
-
-
-def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool, stride: int | tuple[int, ...] = 1) -> nn.Module:
-    """A matrix as a linear layer, or as a convolution with a kernel of size 1."""
-    bias = layer.bias is not None and last
-    if isinstance(layer, TuckerConv):
-        dense: nn.Module = layer.dense_class(matrix.shape[1], matrix.shape[0], 1, stride, bias=bias, device="meta")
-        matrix = matrix.reshape(*matrix.shape[:2], *[1] * len(layer.kernel_size))
-    else:
-        dense = nn.Linear(matrix.shape[1], matrix.shape[0], bias=bias, device="meta")
-    return _filled(dense, matrix, layer.bias if bias else None)
-
-
-def _filled(dense: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    dense.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
-    if bias is not None:
-        dense.bias = nn.Parameter(bias.detach().clone())
-    return dense

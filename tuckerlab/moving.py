@@ -14,6 +14,7 @@ pictures have few colours, those of the first one.
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -27,7 +28,7 @@ COLOURS = 255
 
 
 class MovingPicture:
-    """A figure, and the artists in it that move; the others are drawn when it is made, and after `settle`."""
+    """A figure, and the artists in it that move; the others are drawn for the first picture, and after `settle`."""
 
     def __init__(self, figure: Picture, moving: Sequence[Artist], *, dpi: float = SCREEN_DPI) -> None:
         self.figure, self.moving = figure, list(moving)
@@ -36,16 +37,23 @@ class MovingPicture:
             artist.set_animated(True)
         self.canvas = FigureCanvasAgg(figure)
         self.settle()
-        figure.set_layout_engine("none")  # nothing shifts later, and the layout is what takes longest
+        if figure.get_constrained_layout():  # labels get their room now
+            self._draw_background()
 
     def settle(self) -> None:
-        """Draws what does not move again: after a change of an axis. There is as much room for labels as at first."""
-        self.canvas.draw()  # type: ignore[no-untyped-call]
+        """Draws what does not move anew, with the next picture: after a change of an axis. Labels keep their room."""
         self.palette: Image.Image | None = None
+        self.background: Any = None
+
+    def _draw_background(self) -> None:
+        self.canvas.draw()  # type: ignore[no-untyped-call]
         self.background = self.canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[no-untyped-call]
+        self.figure.set_layout_engine("none")  # nothing shifts later, and the layout is what takes longest
 
     def png(self, *, exact: bool = False) -> bytes:
         """The picture as it is now; `exact` in true colours, for one that is to stay."""
+        if self.background is None:
+            self._draw_background()
         self.canvas.restore_region(self.background)  # type: ignore[no-untyped-call]
         renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]
         for artist in self.moving:

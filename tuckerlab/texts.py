@@ -4,12 +4,15 @@
 '−1.2 points'
 
 A message is named by a key and never written in the code; `locale/LANGUAGE/LC_MESSAGES/tuckerlab.po` holds the
-messages, as templates of `str.format`. The variable TUCKERLAB_LANG chooses the language; what a catalogue lacks is
-shown in English.
+messages, as templates of `str.format`. The variable TUCKERLAB_LANG chooses the language, `speaking` that of a block of
+code; what a catalogue lacks is shown in English.
 """
 
 import gettext
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +22,7 @@ from tuckerlab.errors import TuckerlabError
 
 FOLDER = Path(__file__).parent / "locale"
 ENGLISH = "en"
+_spoken: ContextVar[str] = ContextVar("language of a block, of one thread or task alone")
 
 
 def text(key: str, /, **values: Any) -> str:
@@ -30,7 +34,7 @@ def text(key: str, /, **values: Any) -> str:
     Minus signs are typographic. Raises KeyError for a key that the English catalogue does not have, TuckerlabError for
     an unknown language.
     """
-    catalogue = _catalogue(os.environ.get("TUCKERLAB_LANG") or ENGLISH)
+    catalogue = _catalogue(language())
     message = catalogue.ngettext(key, key, values["count"]) if "count" in values else catalogue.gettext(key)
     if message == key:
         raise KeyError(key)
@@ -44,6 +48,46 @@ def has_text(key: str) -> bool:
     (True, False)
     """
     return _catalogue(ENGLISH).gettext(key) != key
+
+
+def language() -> str:
+    """The language that `text` speaks here. TuckerlabError where TUCKERLAB_LANG names one that there is not.
+
+    >>> language()
+    'en'
+    """
+    if spoken := _spoken.get(""):
+        return spoken
+    named = os.environ.get("TUCKERLAB_LANG") or ENGLISH
+    return named if named == ENGLISH else checked(named, "TUCKERLAB_LANG")
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Another language for a block of code, in this thread alone. TuckerlabError for one that there is not.
+
+    >>> with speaking("ja"):
+    ...     text("method.dense")
+    '元のネットワーク'
+    """
+    token = _spoken.set(checked(language))
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def checked(language: str, given_in: str = "language") -> str:
+    """The language, if there are texts in it.
+
+    >>> checked("xx")
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: language 'xx': there are texts in en, ja
+    """
+    if language not in (known := languages()):
+        raise TuckerlabError(f"{given_in} {language!r}: there are texts in {', '.join(known)}")
+    return language
 
 
 def languages() -> list[str]:
@@ -65,8 +109,6 @@ class _Number(float):
 
 @lru_cache
 def _catalogue(language: str) -> gettext.NullTranslations:
-    if language not in languages():
-        raise TuckerlabError(f"TUCKERLAB_LANG {language!r}: there are texts in {', '.join(languages())}")
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 

@@ -65,11 +65,16 @@ class Timing:
 
 
 def interleave(
-    functions: Mapping[str, Callable[[], object]], *, repeats: int = 20, warmup: int = 3
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 20,
+    warmup: int = 3,
+    before: Callable[[str], object] | None = None,
 ) -> dict[str, Timing]:
     """Time several functions in turn, so that a machine that slows down slows all of them.
 
-    The order changes from round to round: whoever comes after a large one finds the caches full.
+    The order changes from round to round: whoever comes after a large one finds the caches full. before: is called with
+    the name of a function right before each of its timed calls, and is not timed itself.
 
     >>> times = interleave({"dense": lambda: sum(range(9000)), "small": lambda: sum(range(90))})
     >>> times["small"].ratio(times["dense"]) < 1
@@ -85,6 +90,8 @@ def interleave(
     for _ in range(repeats):
         chance.shuffle(order)
         for name in order:
+            if before is not None:
+                before(name)
             samples[name].append(_milliseconds(functions[name]))
     return {name: Timing(tuple(times)) for name, times in samples.items()}
 

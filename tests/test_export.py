@@ -1,0 +1,441 @@
+"""What is exported answers as the network does, where there is no tuckerlab; and nothing is written that does not."""
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+import safetensors
+import torch
+from exports import IMAGES, calibrated, network
+from test_merge import LAYERS
+from torch import Tensor, nn
+
+from tuckerlab import TuckerConv2d, TuckerlabError, export_onnx, export_plain, export_program, to_plain
+from tuckerlab.chain import forms, ordinary
+from tuckerlab.convert import tuckerize
+from tuckerlab.datasets import load_data
+from tuckerlab.export import FromPixels, parity, prepared
+from tuckerlab.export.sessions import answers, chain_model, onnxruntime_timer, open_session, torch_timer
+from tuckerlab.export.source import KNOWN, Source, construction
+from tuckerlab.models import MODELS
+
+INF = float("inf")  # a margin at which nothing is timed
+PAIRS = [(name, tucker) for name in MODELS for tucker in (True, False)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_registry() -> Iterator[None]:
+    """Each export of torch reads the source of 500 functions of onnxscript anew: a third of the time of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = "onnxscript._framework_apis.torch_2_5"
+        with contextlib.suppress(ImportError, AttributeError):  # another version: slower, but right
+            patch.setattr(f"{home}.get_torchlib_ops", functools.cache(importlib.import_module(home).get_torchlib_ops))
+        yield
+
+
+def outputs(model: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        answer: Tensor = model.eval()(images)
+    return answer
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def assert_varied(model: nn.Module) -> None:
+    """A test on outputs that are all alike would see nothing."""
+    logits = outputs(model, IMAGES)
+    assert logits.std(0).min() > 1e-2 * logits.abs().max()
+
+
+# --- onnx -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "tucker"), PAIRS)
+def test_onnx_answers_as_torch_does(name: str, tucker: bool, tmp_path: Path) -> None:
+    if not tucker and os.environ.get("TUCKERLAB_EXPORTS") != "all":
+        pytest.skip("the layers are those of the Tucker network; TUCKERLAB_EXPORTS=all tests both")
+    model = network(name, tucker=tucker)
+    assert_varied(model)
+    ready = prepared(model, IMAGES[:1], margin=INF)
+    done = export_onnx(ready.module, tmp_path / "model.onnx", IMAGES[:1])
+    session = open_session(tmp_path / "model.onnx")
+    for batch in (1, 7, 32):
+        assert relative(answers(session, IMAGES[:batch]), outputs(model, IMAGES[:batch])) < 1e-4
+    assert done.difference < 1e-4
+    assert done.size_bytes == (tmp_path / "model.onnx").stat().st_size
+    numbers = sum(parameter.numel() for parameter in ready.module.parameters())
+    assert 4 * numbers < done.size_bytes < 4 * numbers + 150_000
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.fixture
+def small() -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), TuckerConv2d(8, 8, 3, ranks=(2, 2)), nn.Flatten())
+    return model.eval()
+
+
+SMALL = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(2))
+
+
+def test_a_tucker_model_and_its_plain_copy_are_written_alike_and_in_silence(
+    small: nn.Module, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small.train()
+    export_onnx(small, tmp_path / "tucker.onnx", SMALL, opset=18, metadata={"classes": '["a", "ü"]', "input": "pixels"})
+    assert small.training
+    assert capfd.readouterr() == ("", "")
+    written = onnx.load(tmp_path / "tucker.onnx")
+    assert {entry.key: entry.value for entry in written.metadata_props} == {"classes": '["a", "ü"]', "input": "pixels"}
+    assert [node.op_type for node in written.graph.node].count("Conv") == 4
+    assert [entry.version for entry in written.opset_import] == [18]
+    assert str(Path.cwd()).encode() not in (tmp_path / "tucker.onnx").read_bytes()  # no paths of this machine
+    found = answers(open_session(tmp_path / "tucker.onnx"), SMALL)
+    torch.testing.assert_close(found, outputs(to_plain(small), SMALL), rtol=1e-4, atol=1e-5)
+
+
+def test_an_opset_that_cannot_hold_the_model_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"the old one")
+    with pytest.raises(TuckerlabError, match=r"opset 9 cannot hold this model.* 18 "):
+        export_onnx(nn.LayerNorm(4), tmp_path / "model.onnx", torch.randn(2, 4), opset=9)
+    assert (tmp_path / "model.onnx").read_bytes() == b"the old one"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("opset", [0, -1, 99, 20.0, True, "20"])
+def test_opsets_that_do_not_exist_are_refused_with_what_is_allowed(opset: object, tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match="knows 1 to "):
+        export_onnx(nn.Linear(2, 2), tmp_path / "model.onnx", torch.zeros(1, 2), opset=opset)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_too_many_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuckerlab.export.onnx.LARGEST", 0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))  # onnx keeps weights below 1 KB in the model
+    done = export_onnx(model, tmp_path / "model.onnx", SMALL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+    assert done.size_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+    found = answers(open_session(tmp_path / "model.onnx"), SMALL)
+    torch.testing.assert_close(found, outputs(model, SMALL), rtol=1e-4, atol=1e-5)
+
+
+class Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class TwoAnswers(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+@pytest.mark.parametrize(
+    ("export", "model", "word"),
+    [
+        (export_onnx, TwoAnswers(), "tuple"),
+        (export_program, TwoAnswers(), "tuple"),
+        (export_plain, TwoAnswers(), "tuple"),
+        (export_program, Branches(), "cannot trace"),  # and so onnx, which traces the same way
+        (export_plain, Branches(), "cannot be traced"),
+    ],
+)
+def test_networks_that_cannot_be_exported_leave_nothing_behind(
+    export: object, model: nn.Module, word: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TuckerlabError, match=word) as caught:
+        export(model, tmp_path / "model", torch.randn(2, 3))  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("export", [export_program, export_plain])
+def test_answers_that_differ_are_refused(export: object, tmp_path: Path, small: nn.Module) -> None:
+    with pytest.raises(TuckerlabError, match="answers differently"):
+        export(small, tmp_path / "model", SMALL, tolerance=-1.0)  # type: ignore[operator]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("example", [torch.zeros(3), torch.zeros(0, 3), [[1.0]], None])
+@pytest.mark.parametrize("export", [export_onnx, export_program, export_plain])
+def test_an_example_must_be_a_batch(export: object, example: object, tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match="example: "):
+        export(nn.Identity(), tmp_path / "model", example)  # type: ignore[operator]
+
+
+# --- parity ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_difference_is_relative_to_the_largest_output() -> None:
+    images = 5 * torch.ones(3, 4)  # noise goes on top of what varies
+    batches = [parity.like(images, batch) for batch in parity.BATCHES]
+    expected = max(0.01 / float(batch.abs().max()) for batch in batches)
+    assert parity.difference(lambda x: x + 0.01, lambda x: x, images) == pytest.approx(expected, rel=1e-3)
+    assert parity.difference(lambda x: 1.001 * x, lambda x: x, 1e6 * images) == pytest.approx(1e-3, rel=1e-2)
+    with pytest.raises(TuckerlabError, match="not finite"):
+        parity.difference(lambda x: x, lambda x: x / 0, images)
+    with pytest.raises(TuckerlabError, match="answers differently"):
+        parity.checked(lambda x: x * float("nan"), lambda x: x, images, "it")
+
+
+def test_an_error_at_one_batch_size_alone_is_seen() -> None:
+    model = nn.Linear(4, 2)
+    for batch in parity.BATCHES:
+        wrong = lambda x, at=batch: model(x) + (len(x) == at)  # noqa: E731
+        assert parity.difference(wrong, model, torch.randn(1, 4)) > 0.1
+
+
+def test_an_example_of_zeros_is_no_test_on_zeros() -> None:
+    assert parity.like(torch.zeros(1, 3, 4, 4), 5).std() > 0.5
+    assert parity.like(torch.tensor([[1, 2]]), 3).tolist() == [[1, 2]] * 3
+
+
+# --- torch.export ---------------------------------------------------------------------------------------------------
+
+
+def test_an_exported_program_runs_at_any_batch_and_knows_what_it_is(small: nn.Module, tmp_path: Path) -> None:
+    done = export_program(small, tmp_path / "model.pt2", SMALL, metadata={"classes": "ä, b"})
+    about = {"about.json": ""}
+    loaded = torch.export.load(tmp_path / "model.pt2", extra_files=about).module()
+    images = torch.randn(5, 3, 6, 6)
+    torch.testing.assert_close(loaded(images), outputs(small, images))
+    assert json.loads(about["about.json"]) == {"classes": "ä, b"}
+    assert (done.path, done.size_bytes) == (tmp_path / "model.pt2", (tmp_path / "model.pt2").stat().st_size)
+
+
+# --- plain torch ----------------------------------------------------------------------------------------------------
+
+ALONE = """
+import importlib.util, sys
+from pathlib import Path
+
+class Barrier:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tuckerlab", "safetensors"):
+            raise ImportError(f"{name} is not installed here")
+
+sys.meta_path.insert(0, Barrier())
+try:
+    import tuckerlab
+except ImportError:
+    pass
+else:
+    sys.exit("tuckerlab is there")
+import torch
+
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    spec = importlib.util.spec_from_file_location(folder.name.replace("-", "_"), folder / "model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with torch.inference_mode():
+        torch.save(module.load()(torch.load(sys.argv[2])), folder / "answer.pt")
+"""
+
+
+def test_plain_torch_runs_every_network_without_us(tmp_path: Path) -> None:
+    models, folder = {}, tmp_path / "networks"
+    for name, tucker in [(name, tucker) for name, tucker in PAIRS if tucker or name in ("lenet5", "resnet18")]:
+        model = models[f"{name}-{tucker}"] = network(name, tucker=tucker)
+        ready = prepared(model, IMAGES[:1], margin=INF) if tucker else None  # dense: with its batch norms
+        export_plain(ready.module if ready else model, folder / f"{name}-{tucker}", IMAGES[:1])
+    torch.save(IMAGES, tmp_path / "images.pt")
+    command = [sys.executable, "-c", ALONE, str(folder), str(tmp_path / "images.pt")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for label, model in models.items():
+        assert_varied(model)
+        assert relative(torch.load(folder / label / "answer.pt"), outputs(model, IMAGES)) < 1e-5
+
+
+def test_the_self_test_of_the_source_sees_a_wrong_weight(
+    small: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = export_plain(small, tmp_path, SMALL, metadata={"run": 'x""" \\ \n'})
+
+    def run() -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(tmp_path / "model.py"), run_name="__main__")
+        return ended.value.code, capsys.readouterr().out[:5]
+
+    assert run() == (False, "ok: w")
+    weights = tmp_path / "model.safetensors"
+    assert done.size_bytes == weights.stat().st_size + (tmp_path / "model.py").stat().st_size
+    with safetensors.safe_open(weights, "pt") as file:
+        assert file.metadata() == {"run": 'x""" \\ \n'}
+    content = bytearray(weights.read_bytes())
+    content[-400:] = bytes(400)
+    weights.write_bytes(content)
+    assert run() == (True, "WRONG")
+
+
+def test_the_source_is_what_a_person_would_write(small: nn.Module) -> None:
+    assert (
+        Source.of(to_plain(small)).code
+        == """class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer_0 = nn.Conv2d(3, 8, kernel_size=(3, 3))
+        self.layer_1 = nn.ReLU()
+        self.layer_2_0 = nn.Conv2d(8, 2, kernel_size=(1, 1), bias=False)
+        self.layer_2_1 = nn.Conv2d(2, 2, kernel_size=(3, 3), bias=False)
+        self.layer_2_2 = nn.Conv2d(2, 8, kernel_size=(1, 1))
+        self.layer_3 = nn.Flatten()
+
+    def forward(self, input):
+        x = self.layer_0(input)
+        x = self.layer_1(x)
+        x = self.layer_2_0(x)
+        x = self.layer_2_1(x)
+        x = self.layer_2_2(x)
+        x = self.layer_3(x)
+        return x
+"""
+    )
+
+
+MADE = [
+    nn.Conv1d(2, 4, 3, padding="same", padding_mode="circular"), nn.Conv3d(2, 4, (1, 2, 3), groups=2, bias=False),
+    nn.ConvTranspose1d(2, 4, 3, output_padding=1, stride=2), nn.ConvTranspose2d(2, 4, 3, dilation=2),
+    nn.ConvTranspose3d(2, 4, 3), nn.Linear(3, 4, bias=False), nn.BatchNorm1d(3, eps=0.1),
+    nn.BatchNorm2d(3, momentum=None), nn.BatchNorm3d(3, affine=False), nn.LayerNorm((3, 4), elementwise_affine=False),
+    nn.LayerNorm(3, bias=False), nn.GroupNorm(2, 4, affine=False), nn.ReLU6(), nn.LeakyReLU(0.3, inplace=True),
+    nn.ELU(2.0), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(2, 10), nn.Hardswish(),
+    nn.Hardsigmoid(), nn.Softmax(1), nn.LogSoftmax(-1), nn.MaxPool1d(2), nn.MaxPool2d((2, 3), 1, ceil_mode=True),
+    nn.MaxPool3d(2, padding=1), nn.AvgPool1d(2), nn.AvgPool2d(2, count_include_pad=False, divisor_override=3),
+    nn.AvgPool3d(2, stride=(1, 2, 1)), nn.AdaptiveAvgPool1d(2), nn.AdaptiveAvgPool2d((2, None)),
+    nn.AdaptiveAvgPool3d(1), nn.AdaptiveMaxPool1d(1), nn.AdaptiveMaxPool2d(1), nn.AdaptiveMaxPool3d(2),
+    nn.Flatten(2), nn.Conv2d(3, 4, 1), nn.ReLU(True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", MADE, ids=str)
+def test_a_layer_is_constructed_as_it_was(module: nn.Module) -> None:
+    again = eval(construction(module))
+    assert repr(again) == repr(module)
+    assert {n: v.shape for n, v in again.state_dict().items()} == {n: v.shape for n, v in module.state_dict().items()}
+    same = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str | tuple)}
+    assert {name: vars(again)[name] for name in same} == same
+
+
+def test_all_layers_that_are_known_were_tried() -> None:
+    assert {type(module) for module in MADE} == {*KNOWN}
+
+
+def test_values_that_are_read_twice_keep_their_names() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.randn(4))
+            self.register_buffer("a_b", torch.randn(4))
+            self.a = nn.ModuleDict({"b": nn.Linear(4, 4), "1-é": nn.Linear(4, 4)})  # a_b is a name already
+
+        def forward(self, x: Tensor, gain: float = 2.0) -> Tensor:
+            first = self.a["1-é"](x) + self.scale
+            second = self.a["b"](first).mul(gain) * self.a_b
+            x = torch.cat([first, second, x], dim=1)
+            return nn.functional.gelu(x).clamp(max=float("inf")) + first.mean(1, keepdim=True)
+
+    odd, images = Odd().eval(), torch.randn(3, 4)
+    source = Source.of(odd)
+    space = {"torch": torch, "nn": nn, "F": nn.functional}
+    exec("\n".join([*source.imports, source.code]), space)
+    again = space["Network"]()  # type: ignore[operator]
+    again.load_state_dict(source.tensors)
+    torch.testing.assert_close(again(images), odd(images))
+    assert "torch._C" not in source.code
+
+
+class Custom(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return our_own(x)
+
+
+@torch.fx.wrap
+def our_own(x: Tensor) -> Tensor:
+    return x + 1
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [(nn.Sequential(nn.Bilinear(2, 2, 2)), "Bilinear"), (Custom(), "our_own"), (nn.LSTM(2, 2), "")],
+    ids=["layer", "function", "lstm"],
+)
+def test_what_the_plain_format_cannot_write_is_named(model: nn.Module, word: str) -> None:
+    with pytest.raises(TuckerlabError, match=f"{word}.*use onnx or torch|use onnx or torch.*{word}"):
+        Source.of(model)
+
+
+# --- before it is written -------------------------------------------------------------------------------------------
+
+
+def test_pixels_are_normalised_as_the_data_are() -> None:
+    data = load_data("digits")
+    model = nn.Identity()
+    pixels = FromPixels(model, data.mean, data.std)(data.test_images[:16].float())
+    torch.testing.assert_close(pixels, data.normalize(data.test_images[:16]))
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_what_is_timed_in_onnxruntime_is_the_layer(case: str) -> None:
+    make, shape = LAYERS[case]
+    layer, images = make(), torch.randn(shape)
+    for apart in forms(layer):
+        session = open_session(chain_model(ordinary(layer, apart), images).SerializeToString())
+        torch.testing.assert_close(answers(session, images), layer(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("timer", [torch_timer(repeats=2), onnxruntime_timer(repeats=2)], ids=["torch", "onnxruntime"])
+def test_timers_time_every_form(timer: object) -> None:
+    layer = TuckerConv2d(16, 16, 3, ranks=(4, 4))
+    built = {str(apart): ordinary(layer, apart) for apart in forms(layer)}
+    times = timer(built, torch.randn(1, 16, 8, 8))  # type: ignore[operator]
+    assert list(times) == list(built)
+    assert min(times.values()) > 0
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_a_prepared_network_is_plain_folded_and_the_same(runtime: object) -> None:
+    model = network("resnet18", tucker=True).train()
+    ready = prepared(model, IMAGES[:1], runtime=runtime, repeats=1)  # type: ignore[arg-type]
+    assert model.training
+    assert all(
+        type(part).__module__.startswith("torch.nn") for part in ready.module.modules() if not [*part.children()]
+    )
+    assert (ready.folded, ready.kept) == (6, {})
+    assert len(ready.decisions) == len(ready.rows) == 5
+    assert all(decision.times_ms and decision.stored <= decision.dense for decision in ready.decisions)
+    assert relative(outputs(ready.module, IMAGES), outputs(model, IMAGES)) < 1e-5
+    said = "\n".join(ready.words)
+    assert "6 batch norms folded" in said
+    assert f"of 5 Tucker layers merged back, measured in {runtime}" in said or "5 Tucker layers stay" in said
+
+
+def test_norms_that_stay_are_said_and_bad_runtimes_refused() -> None:
+    model = calibrated(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4)), IMAGES)
+    assert prepared(model, IMAGES).words[-1].startswith("batch norm 2 stays: ")
+    with pytest.raises(TuckerlabError, match="runtime 'tensorrt'"):
+        prepared(model, IMAGES, runtime="tensorrt")  # type: ignore[arg-type]
+
+
+def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(TuckerlabError, match=r"bad\.onnx: onnxruntime cannot load it"):
+        open_session(tmp_path / "bad.onnx")
+    session = open_session(chain_model(nn.Linear(4, 2), torch.zeros(1, 4)).SerializeToString())
+    with pytest.raises(TuckerlabError, match="cannot answer a batch"):
+        answers(session, torch.zeros(1, 5))
+
+
+def test_a_frozen_or_compressed_model_goes_through_tuckerize_and_back() -> None:
+    model = tuckerize(nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 4)), ranks=0.2)
+    ready = prepared(model.requires_grad_(False), torch.randn(1, 32), margin=INF)
+    assert ready.decisions[0].form == "32 → 6 → 32"

@@ -1,0 +1,145 @@
+"""`tuckerlab export`: from a run to a file that the receiver can only use rightly, or one line that says why not."""
+
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from safetensors import safe_open
+
+from tuckerlab import cli
+from tuckerlab.checkpoint import save
+from tuckerlab.errors import DataError
+from tuckerlab.export.sessions import answers, open_session
+from tuckerlab.handover import run_export
+from tuckerlab.models import build
+from tuckerlab.proof import run_poc
+from tuckerlab.runfolder import RunFolder
+from tuckerlab.trained import Trained
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_poc(epochs=1, width=0.25, quiet=True, out=tmp_path_factory.mktemp("runs"), device="cpu").folder
+
+
+def reference(run: Path, label: str) -> torch.Tensor:
+    folder = RunFolder.open(run)
+    data = folder.data()
+    with torch.no_grad():
+        logits: torch.Tensor = folder.network(label)(data.normalize(data.test_images[:16]))
+    return logits
+
+
+def pixels(run: Path) -> torch.Tensor:
+    return RunFolder.open(run).data().test_images[:16].float()
+
+
+def test_the_file_takes_pixels_and_knows_where_it_comes_from(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.onnx"
+    assert cli.main(["export", str(run), "--to", "onnx", "--out", str(path)]) == 0
+    found, expected = answers(open_session(path), pixels(run)), reference(run, "Tucker 90 %")
+    assert float((found - expected).abs().max() / expected.abs().max()) < 1e-4
+    about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert about["input"] == "float32, N × 1 × 8 × 8, pixels from 0 to 255"
+    assert json.loads(about["classes"]) == [str(digit) for digit in range(10)]
+    row = RunFolder.open(run).rows("Tucker 90 %").iloc[0]
+    assert (about["network"], about["run"], about["commit"]) == ("Tucker 90 %", run.name, row["commit"])
+    assert about["torch"] == torch.__version__
+    said = capsys.readouterr().out
+    for words in (
+        "Tucker layers",
+        "6 batch norms folded",
+        f"written: {path}",
+        "times as much",
+        "for 1 and for 32 images",
+    ):
+        assert words in said
+    assert f'onnxruntime.InferenceSession("{path}")' in said
+    assert f"{path.stat().st_size / 1e6:.3g} MB" in said
+
+
+def test_plain_and_program_lie_in_the_run_and_one_checkpoint_is_enough(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    plain = run_export(tmp_path / "run", to="plain", network="dense", margin=float("inf"), quiet=True)
+    assert plain.exported.path == tmp_path / "run" / "export" / "dense"
+    with safe_open(plain.exported.path / "model.safetensors", "pt") as file:
+        assert file.metadata()["network"] == "dense"
+    assert plain.exported.size_bytes > 0.95 * plain.dense_bytes
+    network = runpy.run_path(str(plain.exported.path / "model.py"))["load"]()
+    torch.testing.assert_close(network(pixels(run)), reference(run, "dense"), rtol=1e-4, atol=1e-5)
+    program = run_export(tmp_path / "run" / "tucker-90.safetensors", to="torch", margin=float("inf"), quiet=True)
+    assert program.exported.path == tmp_path / "run" / "export" / "tucker-90.pt2"
+    assert program.metadata["network"] == "Tucker 90 %"
+    found = torch.export.load(program.exported.path).module()(pixels(run))
+    torch.testing.assert_close(found, reference(run, "Tucker 90 %"), rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_without_its_run_takes_normalised_images_and_says_so(tmp_path: Path) -> None:
+    save(tmp_path / "mine.safetensors", build("vgg_small", num_classes=3, in_channels=1, image_size=8, width=0.25))
+    done = run_export(tmp_path / "mine.safetensors", to="plain", quiet=True)
+    assert done.metadata["input"] == "float32, N × 1 × 8 × 8, normalised as in training"
+    assert json.loads(done.metadata["classes"]) is None
+    assert "shift" not in (done.exported.path / "model.py").read_text(encoding="utf-8")
+    with pytest.raises(DataError, match="one network already"):
+        Trained.find(tmp_path / "mine.safetensors", "dense")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("export", "'run'"),
+        ("export {run}", "--to"),
+        ("export no/such/run --to onnx", "no/such/run"),
+        ("export {empty} --to onnx", "empty"),
+        ("export {run} --to pickle", "onnx, torch, plain"),
+        ("export {run} --to onnx --network small", "dense, Tucker 90 %"),
+        ("export {run} --to onnx --seed 7", "seed 7"),
+        ("export {run} --to onnx --opset 0", "opset 0"),
+        ("export {run} --to onnx --opset 99", "opset 99"),
+        ("export {run} --to onnx --opset many", "many"),
+        ("export {run} --to plain --opset 20", "opset 20"),
+        ("export {run} --to plain --margin -1", "margin -1"),
+        ("export {run} --to plain --out {file}", "a file"),
+        ("export {run} --to torch --margin inf --out {file}/deep/model.pt2", "a file"),
+        ("export {file} --to plain", "not a safetensors file"),
+        ("export {run}/runs.parquet --to plain", "runs.parquet"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    line: str, word: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, empty = tmp_path / "a file", tmp_path / "empty"
+    file.write_text("hello")
+    empty.mkdir()
+    given = [part.format(run=run, file=file, empty=empty) for part in line.split()]
+    assert cli.main(given) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert word in error
+    assert file.read_text() == "hello"
+    assert not (run / "export").exists()
+
+
+def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "seed0").mkdir()
+    shutil.copy(run / "dense.safetensors", tmp_path / "seed0" / "dense-1.training.safetensors")
+    with pytest.raises(DataError, match="cut off"):
+        run_export(tmp_path, to="plain")
+
+
+def test_records_without_networks_are_refused(run: Path, tmp_path: Path) -> None:
+    for table in run.glob("*.parquet"):
+        shutil.copy(table, tmp_path)
+    with pytest.raises(DataError, match=r"tucker-90\.safetensors"):
+        run_export(tmp_path, to="plain")
+
+
+def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
+    done = run_export(run, to="torch", out=tmp_path, margin=float("inf"), quiet=True)
+    assert done.exported.path == tmp_path / "tucker-90.pt2"

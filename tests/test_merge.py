@@ -1,0 +1,216 @@
+"""The forms of a Tucker layer are the same function, and a form is chosen by the rule that the docstring states."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+from torch import Tensor, nn
+
+from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerlabError, TuckerLayer, TuckerLinear, to_plain
+from tuckerlab.chain import forms, numbers, ordinary, widths
+from tuckerlab.merge import Timer, merge, worth
+
+LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "3x3": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4), padding=1), (2, 16, 7, 7)),
+    "stride": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4), stride=(2, 1), bias=False), (2, 16, 7, 7)),
+    "border": (
+        lambda: TuckerConv2d(16, 8, 3, ranks=(3, 4), padding=2, dilation=2, padding_mode="circular"),
+        (2, 16, 7, 7),
+    ),
+    "same": (lambda: TuckerConv1d(16, 24, 4, ranks=(6, 4), padding="same", padding_mode="reflect"), (2, 16, 9)),
+    "1x1": (lambda: TuckerConv2d(16, 24, 1, ranks=(4, 4)), (2, 16, 3, 3)),
+    "shortcut": (lambda: TuckerConv2d(16, 24, 1, ranks=(4, 4), stride=2), (2, 16, 5, 5)),
+    "all modes": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4, 2, 2), modes="all"), (2, 16, 5, 5)),
+    "one mode": (lambda: TuckerConv2d(16, 24, 3, ranks=(4,), modes=(1,)), (2, 16, 5, 5)),
+    "space only": (lambda: TuckerConv2d(16, 24, 3, ranks=(2, 2), modes=(2, 3)), (2, 16, 5, 5)),
+    "full": (lambda: TuckerConv2d(16, 16, 3, ranks=(16, 16)), (2, 16, 5, 5)),
+    "3d": (lambda: TuckerConv3d(8, 6, 2, ranks=(2, 3)), (2, 8, 3, 3, 3)),
+    "linear": (lambda: TuckerLinear(20, 12, ranks=3), (4, 20)),
+    "tokens": (lambda: TuckerLinear(20, 12, ranks=3, bias=False), (4, 5, 20)),
+    "linear, full": (lambda: TuckerLinear(12, 12, ranks=12), (4, 12)),
+}
+
+
+def stored(module: nn.Module) -> int:
+    return sum(parameter.numel() for name, parameter in module.named_parameters() if name.endswith("weight"))
+
+
+def times(**milliseconds: float) -> Timer:
+    """One time for chains ("long"), cores with one factor ("half") and dense layers ("dense")."""
+    names = {4: "long", 3: "half", 2: "dense"}
+    return lambda built, images: {form: milliseconds[names[len(form.split(" → "))]] for form in built}
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_all_forms_are_the_same_function_and_as_large_as_they_say(case: str) -> None:
+    make, shape = LAYERS[case]
+    layer: TuckerLayer = make().double()
+    images = torch.randn(shape, dtype=torch.float64)
+    possible = forms(layer)
+    assert possible[-1] == ()
+    for apart in possible:
+        built = ordinary(layer, apart)
+        assert stored(built) == numbers(layer, apart) <= layer.dense_numel
+        torch.testing.assert_close(built(images), layer(images), rtol=1e-10, atol=1e-12)
+        assert len(list(built.children()) or [built]) == len(apart) + 1
+    sizes = [numbers(layer, apart) for apart in possible]
+    assert sizes == sorted(sizes)
+    assert len({widths(layer, apart) for apart in possible}) == len(possible)
+    assert stored(to_plain(nn.Sequential(layer))) == sizes[0]
+
+
+@given(st.integers(2, 9), st.integers(2, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))
+def test_the_smallest_form_is_the_smallest_of_all_combinations(
+    out: int, into: int, a: int, b: int, kernel: int
+) -> None:
+    ranks = min(a, out, into * kernel**2), min(b, into, out * kernel**2)
+    ranks = min(ranks[0], ranks[1] * kernel**2), min(ranks[1], ranks[0] * kernel**2)
+    layer = TuckerConv2d(into, out, kernel, ranks=ranks)
+    smallest = min(numbers(layer, apart) for apart in [(), (0,), (1,), (0, 1)])
+    assert numbers(layer, forms(layer)[0]) == smallest
+    assert all(numbers(layer, apart) <= layer.dense_numel for apart in forms(layer))
+
+
+def test_a_strided_matrix_reads_its_input_with_the_stride() -> None:
+    """Otherwise a strided 1×1 convolution of few channels comes out, which oneDNN does wrong."""
+    layer = TuckerConv2d(16, 24, 1, ranks=(4, 4), stride=2)
+    for apart in forms(layer):
+        first = next(module for module in ordinary(layer, apart).modules() if isinstance(module, nn.Conv2d))
+        assert (first.in_channels, first.stride) == (16, (2, 2))
+
+
+CHAIN = {"long": 13_312, "half": 20_480, "dense": 36_864}  # numbers of 64 → 32 → 32 → 64, 3×3
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "form", "reason"),
+    [
+        ({"long": 1.0, "half": 1.0, "dense": 1.0}, "64 → 32 → 32 → 64", "smallest"),
+        ({"long": 1.0, "half": 0.9, "dense": 0.85}, "64 → 32 → 32 → 64", "smallest"),  # noise
+        ({"long": 1.0, "half": 0.8, "dense": 0.8}, "64 → 32 → 64", "slower"),
+        ({"long": 1.0, "half": 0.8, "dense": 0.5}, "64 → 64", "slower"),
+        ({"long": 1.0, "half": 2.0, "dense": 0.5}, "64 → 64", "slower"),
+        (
+            {"long": 1.0, "half": 2.0, "dense": 0.78},
+            "64 → 32 → 32 → 64",
+            "smallest",
+        ),  # 2.8 times the numbers: below 0.76
+    ],
+)
+def test_a_larger_form_is_taken_only_for_its_speed(milliseconds: dict[str, float], form: str, reason: str) -> None:
+    model = nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(32, 32)))
+    plain, (decision,) = merge(model, torch.zeros(1, 64, 8, 8), times(**milliseconds), margin=0.2)
+    assert (decision.layer, decision.form, decision.reason) == ("0", form, reason)
+    assert decision.stored == stored(plain) == CHAIN[{4: "long", 3: "half", 2: "dense"}[len(form.split(" → "))]]
+    assert (decision.smallest, decision.dense) == (13_312, 36_864)
+    assert set(decision.times_ms) == {"64 → 32 → 32 → 64", "64 → 32 → 64", "64 → 64"}
+    assert not any(isinstance(module, TuckerLayer) for module in plain.modules())
+
+
+def test_the_rule() -> None:
+    assert worth(1.0, 1.2, 0.2)
+    assert not worth(1.0, 1.19, 0.2)  # noise, even where the form is no larger
+    assert worth(4.0, 1.45, 0.2)
+    assert not worth(4.0, 1.43, 0.2)  # two doublings: 1.2² = 1.44
+    assert worth(100.0, 1.0, 0.0)
+    assert not worth(1.1, 1e9, math.inf)
+
+
+def test_a_file_does_not_grow_for_a_little_speed() -> None:
+    """A far smaller chain stays although the dense layer is half as fast again."""
+    model = nn.Sequential(TuckerConv2d(256, 256, 3, ranks=(16, 16)))
+    _, (decision,) = merge(model, torch.zeros(1, 256, 4, 4), times(long=1.0, half=1.0, dense=0.66))
+    assert decision.reason == "smallest"
+    assert decision.dense > 50 * decision.stored
+    assert "dense 589,824" in str(decision)
+
+
+def test_layers_whose_chain_would_be_larger_are_not_timed() -> None:
+    def fails(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
+        pytest.fail("there is nothing to compare")
+
+    model = nn.Sequential(TuckerConv2d(8, 8, 3, ranks=(8, 8)))
+    plain, (decision,) = merge(model, torch.zeros(1, 8, 4, 4), fails)
+    assert isinstance(plain[0], nn.Conv2d)
+    assert (decision.reason, decision.form, decision.times_ms) == ("larger", "8 → 8", {})
+    assert "larger" in str(decision)
+
+
+def test_each_layer_is_timed_on_the_input_that_it_gets() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def timer(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
+        seen.append(tuple(images.shape))
+        for form in built.values():
+            assert not form.training
+            form(images)
+        return dict.fromkeys(built, 1.0)
+
+    model = nn.Sequential(
+        TuckerConv2d(16, 16, 3, ranks=(4, 4), padding=1), nn.MaxPool2d(2), TuckerConv2d(16, 32, 3, ranks=(4, 4)),
+        nn.Flatten(), TuckerLinear(32 * 4, 16, ranks=2),
+    )  # fmt: skip
+    merge(model, torch.zeros(3, 16, 8, 8), timer)
+    assert seen == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 128)]
+
+
+@pytest.mark.parametrize("fastest", ["long", "half", "dense"])
+def test_the_network_stays_the_same_function(fastest: str) -> None:
+    first = TuckerConv2d(8, 16, 3, ranks=(4, 4), padding=1)
+    model = nn.Sequential(first, nn.BatchNorm2d(16), nn.ReLU(), TuckerConv2d(16, 16, 3, ranks=(4, 4))).double()
+    images = torch.randn(2, 8, 6, 6, dtype=torch.float64)
+    before = model.train()(images)
+    model.eval()
+    plain, decisions = merge(model.train(), images, times(**{"long": 1.0, "half": 1.0, "dense": 1.0, fastest: 0.01}))
+    assert model.training
+    assert not plain.training
+    torch.testing.assert_close(plain(images), model.eval()(images), rtol=1e-10, atol=1e-12)
+    assert isinstance(model[0], TuckerConv2d)
+    assert before.shape == (2, 16, 4, 4)
+    assert {decision.reason for decision in decisions} == {"smallest" if fastest == "long" else "slower"}
+
+
+def test_layers_that_are_never_called_or_twice_or_the_whole_model() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused, self.twice = TuckerLinear(16, 16, ranks=2), TuckerLinear(16, 16, ranks=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            answer: Tensor = self.twice(self.twice(x))
+            return answer
+
+    model, images = Odd(), torch.randn(2, 16)
+    timed: list[str] = []
+
+    def timer(built: Mapping[str, nn.Module], given: Tensor) -> dict[str, float]:
+        timed.extend(built)
+        return {form: float(len(form)) for form in built}
+
+    plain, decisions = merge(model, images, timer)
+    assert [decision.layer for decision in decisions] == ["unused", "twice"]
+    assert [len(decision.times_ms) for decision in decisions] == [0, 2]
+    torch.testing.assert_close(plain(images), model(images), rtol=1e-4, atol=1e-6)
+    whole, (decision,) = merge(TuckerLinear(16, 16, ranks=2), images, timer)
+    assert (decision.layer, type(whole)) == ("", nn.Linear if decision.reason == "slower" else nn.Sequential)
+    assert "the layer: " in str(decision)
+
+
+def test_with_an_infinite_margin_nothing_is_timed() -> None:
+    model = nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(32, 32)))
+
+    def fails(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
+        pytest.fail("it is timed")
+
+    plain, (decision,) = merge(model, torch.zeros(1, 64, 3, 3), fails, margin=math.inf)
+    assert decision.reason == "smallest"
+    assert stored(plain) == stored(to_plain(model))
+
+
+@pytest.mark.parametrize("margin", [-0.1, math.nan, -math.inf])
+def test_a_margin_below_zero_is_refused(margin: float) -> None:
+    with pytest.raises(TuckerlabError, match="from 0 on"):
+        merge(nn.Linear(2, 2), torch.zeros(1, 2), times(), margin=margin)

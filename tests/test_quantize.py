@@ -1,0 +1,182 @@
+"""int8 in ONNX: whole numbers in the file, nearly the same answers, on any processor, and clear refusals."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.export.quantize import quantize_onnx
+from tuckerlab.export.sessions import answers, open_session
+
+onnx = pytest.importorskip("onnx")
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+GRAPH = """network (float[N, 3, 8, 8] images) => (float[N, 5] logits) {
+    a = Conv <kernel_shape = [3, 3]> (images, w1)
+    b = BatchNormalization (a, scale, shift, mean, variance)
+    c = Relu (b)
+    d = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (c, w2)
+    e = BatchNormalization (d, scale, shift, mean, variance)
+    f = Add (c, e)
+    g = Relu (f)
+    h = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (g)
+    i = Flatten (h)
+    logits = Gemm (i, w3, bias)
+}"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with all that int8 must get past: batch norm, pooling, a shortcut, a linear layer."""
+    chance = np.random.default_rng(0)
+    shapes = {"w1": (24, 3, 3, 3), "w2": (24, 24, 3, 3), "w3": (24 * 9, 5), "bias": (5,), "shift": (24,), "mean": (24,)}
+    values = {
+        name: chance.normal(0, shape[-1] / np.prod(shape[1:] or (1,)) ** 0.5, shape) for name, shape in shapes.items()
+    }
+    values |= {"scale": chance.uniform(0.5, 2, 24), "variance": chance.uniform(0.5, 2, 24)}
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 20]> {GRAPH}')
+    tensors = [onnx.numpy_helper.from_array(value.astype("float32"), name) for name, value in values.items()]
+    model.graph.initializer.extend(tensors)
+    model.graph.node[-1].name = "last"
+    onnx.helper.set_model_props(model, {"run": "there"})
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def quantized(source: Path, images: Tensor) -> Path:
+    return quantize_onnx(source, source.with_name("int8.onnx"), images)
+
+
+def weights(path: Path) -> dict[str, np.ndarray]:
+    model = onnx.load(path)
+    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    return {name: value for name, value in tensors.items() if value.ndim >= 2}
+
+
+def test_weights_are_whole_numbers_of_seven_bits(quantized: Path) -> None:
+    found = weights(quantized)
+    assert len(found) == 3
+    assert all(value.dtype == np.int8 and 32 < np.abs(value).max() <= 64 for value in found.values())
+
+
+def test_each_channel_has_its_scale(quantized: Path) -> None:
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(quantized).graph.initializer}
+    scales = [
+        tensors[node.input[1]] for node in onnx.load(quantized).graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights(quantized)
+    ]  # fmt: skip
+    assert sorted(scale.size for scale in scales) == [5, 24, 24]
+    assert all(len(set(scale.tolist())) == scale.size for scale in scales)
+
+
+def test_nearly_the_same_answers(source: Path, quantized: Path, images: Tensor) -> None:
+    expected, found = answers(open_session(source), images), answers(open_session(quantized), images)
+    assert 0 < (found - expected).norm() < 0.03 * expected.norm()
+    for batch in (1, 5):
+        torch.testing.assert_close(answers(open_session(quantized), images[:batch]), found[:batch])
+
+
+def test_the_runtime_computes_what_the_file_says(quantized: Path, images: Tensor) -> None:
+    """With weights of 8 bits, sums of products overflow on processors without VNNI, and answers are far off."""
+    from onnx.reference import ReferenceEvaluator
+
+    told = ReferenceEvaluator(str(quantized)).run(None, {"images": images[:8].numpy()})[0]
+    found = answers(open_session(quantized), images[:8]).numpy()
+    assert np.abs(told - found).max() < 0.02 * np.abs(told).max()
+
+
+def test_notes_stay(quantized: Path) -> None:
+    assert {note.key: note.value for note in onnx.load(quantized).metadata_props} == {
+        "run": "there",
+        "precision": "int8",
+    }
+
+
+def test_what_is_to_be_kept_stays_float(source: Path, images: Tensor, tmp_path: Path) -> None:
+    for keep in ("Gemm", "last"):  # by kind, and by name
+        found = weights(quantize_onnx(source, tmp_path / "int8.onnx", images, keep=[keep])).values()
+        assert sorted(str(value.dtype) for value in found) == ["float32", "int8", "int8"]
+
+
+def test_it_says_nothing_and_leaves_nothing(
+    source: Path, images: Tensor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = source.read_bytes()
+    quantize_onnx(source, tmp_path / "new" / "int8.onnx", images)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["int8.onnx"]
+    assert source.read_bytes() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def saved(text: str) -> Callable[[Path], object]:
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
+    return lambda path: onnx.save(model, path)
+
+
+def test_in_a_transformer_products_alone_become_int8(tmp_path: Path) -> None:
+    text = """g (float[N, 4, 3] x) => (float[N, 4, 3] z)
+        <float[3] one = {1, 1, 1}, float[3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 10}>
+        {n = LayerNormalization(x, one, one) y = MatMul(n, w) z = Add(x, y)}"""
+    saved(text)(tmp_path / "model.onnx")
+    made = onnx.load(quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", torch.randn(40, 4, 3)))
+    after = {output: node.op_type for node in made.graph.node for output in node.output}
+    read = {node.op_type: [after.get(name, "") for name in node.input] for node in made.graph.node}
+    assert read["MatMul"] == ["DequantizeLinear", "DequantizeLinear"]
+    assert read["LayerNormalization"] == ["", "", ""]
+    assert read["Add"][0] == ""
+
+
+MISTAKES: list[tuple[str, Callable[[Path], object], str]] = [
+    ("no such file", lambda path: None, "no such file"),
+    ("a folder", lambda path: path.mkdir(), "no such file"),
+    ("text", lambda path: path.write_text("not a model"), "not an ONNX model"),
+    ("nothing", lambda path: path.write_bytes(b""), "not an ONNX model"),
+    ("two inputs", saved("g (float[N, 2] a, float[N, 2] b) => (float[N, 2] c) {c = Add(a, b)}"), "its inputs are a, b"),
+    ("int8", saved("g (uint8[N] x, float s) => (float[N] y) {y = DequantizeLinear(x, s)}"), "its inputs are"),
+]
+
+
+@pytest.mark.parametrize(("write", "said"), [pytest.param(*rest, id=name) for name, *rest in MISTAKES])
+def test_what_is_not_a_model(write: Callable[[Path], object], said: str, images: Tensor, tmp_path: Path) -> None:
+    write(tmp_path / "model.onnx")
+    (tmp_path / "int8.onnx").write_text("the old file")
+    with pytest.raises(TuckerlabError, match=said) as caught:
+        quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", images)
+    assert "model.onnx" in str(caught.value)
+    assert (tmp_path / "int8.onnx").read_text() == "the old file"
+
+
+def test_a_file_that_is_cut_off(source: Path, images: Tensor, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(TuckerlabError, match="not an ONNX model, or cut off"):
+        quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", images)
+
+
+def test_int8_is_not_quantized_again(quantized: Path, images: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match="int8 already"):
+        quantize_onnx(quantized, tmp_path / "int8.onnx", images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((0, 3, 8, 8), "no images"),
+        ((64, 1, 8, 8), "takes N × 3 × 8 × 8; these images are 64 × 1 × 8 × 8"),
+        ((64, 3, 8), "takes N × 3 × 8 × 8"),
+        ((), "no images"),
+    ],
+)
+def test_images_that_do_not_fit(shape: tuple[int, ...], said: str, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        quantize_onnx(source, tmp_path / "int8.onnx", torch.zeros(shape))

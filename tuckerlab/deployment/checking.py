@@ -1,0 +1,122 @@
+"""What `tuckerlab check` does: the table of a run, or the check of one file.
+
+>>> check(Path("no/such/file"))
+Traceback (most recent call last):
+    ...
+tuckerlab.errors.TuckerlabError: no/such/file: there is no such file or folder; give a run, an exported file or a ...
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from tuckerlab.datasets import ImageData, load_data
+from tuckerlab.deployment import Deployment, measure_deployment, tables
+from tuckerlab.deployment.file import in_inference, open_model, origin
+from tuckerlab.deployment.single import check_model
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.runfolder import RunFolder
+from tuckerlab.texts import text
+
+
+def check(
+    path: Path,
+    *,
+    data: str | None = None,
+    image_size: int | None = None,
+    network: str | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> None:
+    """Measures a run folder or a file, and prints what came out.
+
+    data, image_size: for a file, the images to answer. network, fresh: for a run, as `check_run` takes them. settings:
+    batches, rounds and memory as `measure_deployment` takes them.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if path.is_dir() and not (path / "model.py").is_file():
+        if data is not None or image_size is not None:
+            raise TuckerlabError(f"{path}: a run knows its images; leave --data and --image-size out")
+        show(*check_run(path, network=network, fresh=fresh, quiet=quiet, **settings), path)
+        return
+    if network is not None or fresh:
+        raise TuckerlabError(f"{path}: --network and --fresh are for the folder of a run; this is a file")
+    model = open_model(path, threads)
+    settings.pop("memory", None)
+    source = origin(model)
+    images = _images(model.shape, data, image_size)
+    if source is not None and images is None:
+        images = source.data
+    answer = None if source is None else in_inference(source.network)
+    found = check_model(model, images, answer, quiet=quiet, **settings)
+    console = Console()
+    console.print(found.rich_table())
+    for line in found.sentences:
+        console.print(line, highlight=False)
+
+
+def check_run(
+    run: Path, *, network: str | None = None, fresh: bool = False, quiet: bool = False, **settings: Any
+) -> tuple[Deployment, bool]:
+    """The table of the full network of a run and of one in Tucker format, and whether it was there already.
+
+    >>> check_run(Path("no/such/folder"))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.DataError: no/such/folder: there is no such folder; give one that tuckerlab poc has left
+
+    network: a label of the record; the smallest Tucker network if None. It is measured with `settings` as
+    `measure_deployment` takes them and written to `deployment.parquet` and `deployment.png` in the folder. A table that
+    is there is returned, unless `fresh`, or it is of other networks or of other runs of them.
+
+    Raises DataError for an incomplete folder, an unknown label, images that are gone.
+    """
+    folder = RunFolder.open(run)
+    chosen = network or folder.small or folder.dense
+    if chosen is None:
+        raise DataError(f"{run}: there is no full network and none in Tucker format; give --network with a label")
+    labels = [label for label in dict.fromkeys((folder.dense, chosen)) if label is not None]
+    runs = {label: str(folder.rows(label)["run"].iloc[0]) for label in labels}
+    if not fresh:
+        with suppress(DataError):
+            found = Deployment.load(folder.path)
+            if "run" in found.rows and dict(zip(found.rows["network"], found.rows["run"], strict=True)) == runs:
+                return found, True
+    networks = {label: folder.network(label) for label in labels}  # of the first seed
+    made = measure_deployment(networks, folder.data(), progress=not quiet, **settings)
+    made = Deployment(made.rows.assign(run=made.rows["network"].map(runs)))
+    made.save(folder.path)
+    return made, False
+
+
+def show(made: Deployment, found: bool, run: Path) -> None:
+    """Prints the tables, the result in one line, what was measured on what, and where it lies."""
+    console = Console()
+    for table in tables.rich_tables(made.rows):
+        console.print(table)
+    if made.finding:
+        console.print(f"[bold]{made.finding}[/bold]", highlight=False)
+    for line in (text("deployment.explained"), tables.layouts(made.rows), tables.circumstances(made.rows)):
+        console.print(line, highlight=False)
+    where = text("deployment.found" if found else "deployment.written", folder=str(run))
+    console.print(where, highlight=False, soft_wrap=True)
+
+
+def _images(shape: tuple[int, ...], data: str | None, image_size: int | None) -> ImageData | None:
+    """The data set, in the shape that a model takes; DataError if it cannot be had in it."""
+    if data is None:
+        if image_size is not None:
+            raise TuckerlabError(f"--image-size {image_size} without --data: give the images too")
+        return None
+    found = load_data(data, image_size=image_size)
+    given = tuple(found.test_images.shape[1:])
+    if given != shape:
+        shapes = [" × ".join(map(str, sizes)) for sizes in (given, shape)]
+        raise DataError(f"{data}: images of {shapes[0]}, the model takes {shapes[1]}; --image-size {shape[-1]} resizes")
+    return found

@@ -1,0 +1,79 @@
+"""Memory that a network takes: how much the peak of a process grows from its imports to its first answer.
+
+>>> footprint.__name__
+'footprint'
+
+Each is measured in a process of its own, which runs this file as a script and imports its runtime alone: what the
+runtime itself takes is left out, and so is tuckerlab.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+PEAK = "VmHWM:"  # the largest resident set since the process began, or since it was set back
+SET_BACK = "5"  # written to clear_refs: the peak becomes the present size
+
+
+def footprint(runtime: str, file: str | os.PathLike[str], shape: Sequence[int], threads: int) -> int | None:
+    """Bytes by which the peak of resident memory grows to load a file and answer one batch of this shape.
+
+    >>> footprint("onnxruntime", "no such file", (1, 3, 8, 8), threads=1) is None
+    True
+
+    runtime: "torch" for a folder that `tuckerlab export --to plain` writes, "onnxruntime" for an ONNX file. Linux tells
+    the peak of a process by itself (VmHWM); where a system does not, or the process fails, the answer is None. (What
+    Unix calls ru_maxrss will not do: a process inherits it from the one that started it.)
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    command = [sys.executable, "-P", __file__, runtime, os.fspath(file), str(threads), *map(str, shape)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def _onnxruntime(threads: int) -> Callable[[str, list[int]], object]:
+    import numpy as np
+    import onnxruntime  # type: ignore[import-untyped]
+
+    def answer(file: str, shape: list[int]) -> object:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        return session.run(None, {session.get_inputs()[0].name: np.zeros(shape, dtype=np.float32)})
+
+    return answer
+
+
+def _torch(threads: int) -> Callable[[str, list[int]], object]:
+    import importlib.util
+
+    import torch
+
+    def answer(file: str, shape: list[int]) -> object:
+        spec: Any = importlib.util.spec_from_file_location("model", Path(file) / "model.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        with torch.inference_mode():
+            return module.load()(torch.zeros(shape))
+
+    torch.set_num_threads(threads)
+    return answer
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith(PEAK))
+    return 1024 * int(line.split()[1])
+
+
+if __name__ == "__main__":
+    runtime, file, threads, *shape = sys.argv[1:]
+    answer = {"torch": _torch, "onnxruntime": _onnxruntime}[runtime](int(threads))
+    Path("/proc/self/clear_refs").write_text(SET_BACK, encoding="ascii")
+    before = _peak()
+    answer(file, [int(size) for size in shape])
+    print(_peak() - before)

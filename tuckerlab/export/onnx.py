@@ -1,0 +1,165 @@
+"""ONNX: one file that onnxruntime and most other runtimes read.
+
+>>> export_onnx(nn.Linear(8, 4), "model.onnx", torch.zeros(1, 8), opset=0)
+Traceback (most recent call last):
+    ...
+tuckerlab.errors.TuckerlabError: opset 0: onnxruntime here knows 1 to ...; leave it out for the usual one
+"""
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.atomic import atomic_path
+from tuckerlab.convert import to_plain
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.export.parity import TOLERANCE, Exported, answer, checked, checked_example, like
+from tuckerlab.export.sessions import answers, in_short, open_session
+
+if TYPE_CHECKING:
+    import onnx
+
+LARGEST = 2**31 - 1  # bytes of a protobuf message; beyond it the weights need a file of their own
+INPUT, OUTPUT = "images", "logits"
+
+
+def export_onnx(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    example: Tensor,
+    *,
+    opset: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Exported:
+    """Writes a network, Tucker or plain, as ONNX with a batch of any size, atomically, after it was run and compared.
+
+    example: a batch of inputs, which fixes all sizes but the batch. opset: the version of the operators; None for the
+    one that torch prefers. metadata: text by name, kept in the file (metadata_props).
+
+    A Tucker network is written as `to_plain` makes it; give `prepared(model, example).module` for the fastest form.
+    The file is checked by onnx and run by onnxruntime on a batch of 1 and of 32: the outputs must be within `tolerance`
+    of torch, relative to the largest output. Above 2 GB the weights lie in a second file, `path` + ".data".
+
+    Raises TuckerlabError, and writes nothing, for an opset that does not exist, that cannot hold the model or that
+    onnxruntime does not know, for a network that cannot be traced, and for one whose answers change.
+    """
+    import onnx
+    import onnxscript  # noqa: F401 (what torch writes ONNX with; missing, it is named as it should be)
+
+    example, path = checked_example(example), Path(path)
+    check_opset(opset)
+    plain = to_plain(model).cpu().eval()
+    program = _translated(plain, example, opset)
+    proto = program.model_proto
+    found = {entry.domain: entry.version for entry in proto.opset_import}[""]
+    if opset is not None and found != opset:
+        can = f"leave opset out or give {found} to {_newest()}"
+        raise TuckerlabError(f"opset {opset} cannot hold this model, torch writes opset {found} in its place: {can}")
+    _forget(proto)
+    for key, value in (metadata or {}).items():
+        proto.metadata_props.add(key=key, value=str(value))
+    with atomic_path(path) as temporary, _weights_beside(path, proto) as beside:
+        onnx.save(proto, temporary, save_as_external_data=bool(beside), location=beside.name if beside else None)
+        try:
+            onnx.checker.check_model(str(temporary), full_check=True)
+        except onnx.checker.ValidationError as error:
+            raise TuckerlabError(f"onnx finds a mistake in what torch has written: {in_short(error)}") from error
+        session = open_session(temporary)
+        far = checked(lambda images: answers(session, images), plain, example, "the ONNX file", tolerance)
+        size = temporary.stat().st_size + (beside.stat().st_size if beside else 0)
+    return Exported(path, size, far)
+
+
+def _translated(plain: nn.Module, example: Tensor, opset: int | None) -> Any:
+    images = like(example, 2)  # a batch of 1 would be taken for a constant
+    answer(plain, images)  # what cannot be compared afterwards is not worth the seconds that follow
+    with _silence():
+        try:
+            program = torch.onnx.export(
+                plain, (images,), input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+            )  # fmt: skip
+        except Exception as error:  # whatever the network's forward raises when it is traced
+            raise TuckerlabError(f"the network cannot be written as ONNX: {in_short(error)}") from error
+    if program is None:
+        raise TuckerlabError("the network cannot be written as ONNX: torch gave nothing back")
+    return program
+
+
+def _forget(proto: "onnx.ModelProto") -> None:
+    """Takes out the notes of the exporter: as long as the small networks themselves, with paths of this machine."""
+    graph = proto.graph
+    del proto.metadata_props[:], graph.metadata_props[:]
+    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+@contextlib.contextmanager
+def _weights_beside(path: Path, proto: "onnx.ModelProto") -> Iterator[Path | None]:
+    """The file for weights that are too many for one; it is taken away again if the block raises."""
+    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) <= LARGEST:
+        yield None
+        return
+    beside = path.with_name(f"{path.name}.data")
+    beside.unlink(missing_ok=True)  # onnx would append
+    try:
+        yield beside
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def check_opset(opset: int | None) -> None:
+    """TuckerlabError for an opset that onnxruntime does not know; None is the one of torch.
+
+    >>> check_opset(20)
+    """
+    if opset is None:
+        return
+    newest = _newest()
+    if isinstance(opset, bool) or not isinstance(opset, int) or not 1 <= opset <= newest:
+        raise TuckerlabError(f"opset {opset!r}: onnxruntime here knows 1 to {newest}; leave it out for the usual one")
+
+
+def _newest() -> int:
+    """The newest opset that both the onnx package and onnxruntime know: tried, since neither says it of the other."""
+    import onnx
+    from onnx import helper
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])], "identity",
+        [value("x", onnx.TensorProto.FLOAT, [1])], [value("y", onnx.TensorProto.FLOAT, [1])],
+    )  # fmt: skip
+    for opset in range(onnx.defs.onnx_opset_version(), 1, -1):
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+        with contextlib.suppress(TuckerlabError):
+            open_session(model.SerializeToString())
+            return opset
+    raise AssertionError("onnxruntime loads no model at all")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Without what the exporter prints, logs and warns of: it is about its own inside, and a failure raises."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,120 @@
+"""Does the exported network give the answers of the network that it came from?
+
+>>> difference(lambda x: x + 1e-6, lambda x: x, torch.ones(2, 3)) < 1e-5
+True
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tuckerlab.errors import TuckerlabError
+
+BATCHES = (1, 32)
+TOLERANCE = 1e-4
+
+Function = Callable[[Tensor], Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written and checked: its path (of several: their folder), bytes, and distance from the network.
+
+    `difference` is the largest between any two outputs, relative to the largest output: see `difference`.
+
+    >>> print(Exported(Path("model.onnx"), 2_400_000, 3e-7))
+    model.onnx: 2.4 MB, outputs within 3e-07 of torch
+    """
+
+    path: Path
+    size_bytes: int
+    difference: float
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.size_bytes / 1e6:.3g} MB, outputs within {self.difference:.0e} of torch"
+
+
+def difference(exported: Function, reference: Function, example: Tensor) -> float:
+    """The largest |exported − reference| over the outputs of a batch of 1 and one of 32, relative to max |reference|.
+
+    >>> difference(lambda x: 2 * x, lambda x: x, torch.ones(4, 3))
+    1.0
+
+    The batches are the example, repeated, with noise of its own spread on top (a number type without fractions: without
+    noise). Raises TuckerlabError if the reference gives anything but one tensor, or numbers that are not finite.
+    """
+    differences: list[Tensor] = []
+    for batch in BATCHES:
+        images = like(example, batch)
+        expected = answer(reference, images)
+        with torch.no_grad():
+            found = exported(images)
+        if found.shape != expected.shape:
+            shapes = f"{tuple(found.shape)} instead of {tuple(expected.shape)}"
+            raise TuckerlabError(f"outputs of shape {shapes} for a batch of {batch}")
+        scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+        differences.append((found.to(expected) - expected).abs().max() / scale)
+    return float(torch.stack(differences).max())  # unlike max(), this does not lose a NaN
+
+
+def answer(network: Function, images: Tensor) -> Tensor:
+    """What a network answers; TuckerlabError if that is not one tensor of finite numbers.
+
+    >>> answer(lambda x: (x, x), torch.ones(1))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: the network returns tuple: only networks that return one tensor can be exported
+    """
+    with torch.no_grad():
+        found = network(images)
+    if not isinstance(found, Tensor):
+        kind = type(found).__name__
+        raise TuckerlabError(f"the network returns {kind}: only networks that return one tensor can be exported")
+    if not found.isfinite().all():
+        raise TuckerlabError("the network returns numbers that are not finite: train it anew before it is exported")
+    return found
+
+
+def like(example: Tensor, batch: int) -> Tensor:
+    """A batch of another size in the manner of the example; the same each time.
+
+    >>> like(torch.zeros(1, 3, 8, 8), 32).shape
+    torch.Size([32, 3, 8, 8])
+    """
+    images = example[torch.arange(batch) % len(example)]
+    if not example.is_floating_point():
+        return images
+    spread = example.std(correction=0) or torch.ones(())
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return images + (spread * noise).to(images)
+
+
+def checked(exported: Function, reference: Function, example: Tensor, what: str, tolerance: float = TOLERANCE) -> float:
+    """`difference`, or TuckerlabError if it is above the tolerance.
+
+    >>> checked(lambda x: x, lambda x: x, torch.ones(1, 2), "the copy")
+    0.0
+    """
+    found = difference(exported, reference, example)
+    if not found <= tolerance:
+        raise TuckerlabError(
+            f"{what} answers differently from the network: by {found:.1g} of its largest output, allowed are "
+            f"{tolerance:g}; nothing was written"
+        )
+    return found
+
+
+def checked_example(example: object) -> Tensor:
+    """The example, if it is a batch of at least one; TuckerlabError otherwise.
+
+    >>> checked_example(torch.zeros(1, 3)).shape
+    torch.Size([1, 3])
+    """
+    if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
+        given = f"a tensor of shape {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
+        raise TuckerlabError(f"example: {given}; give a batch of inputs, such as torch.zeros(1, 3, 32, 32)")
+    return example.detach().cpu()
