@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from browser import PATIENCE, a_page, a_server, find_browser, number
@@ -16,15 +15,15 @@ def _browser() -> None:
     find_browser()
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
-    with a_server("lab", tmp_path) as address:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with a_server("lab", tmp_path_factory.mktemp("lab")) as address:
         yield address
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[str]:
-    with a_server("app", tmp_path) as address:
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with a_server("app", tmp_path_factory.mktemp("app")) as address:
         yield address
 
 
@@ -36,8 +35,8 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
 
 
 def notebook(address: str, name: str) -> str:
-    """The address of a notebook in JupyterLab."""
-    return re.sub(r"/lab\S*\?", f"/lab/tree/{name}.ipynb?", address)
+    """The address of a notebook in JupyterLab, in a workspace where no other is open."""
+    return re.sub(r"/lab\S*\?", f"/lab/workspaces/{name}/tree/{name}.ipynb?", address)
 
 
 def menu(page: Page, name: str, entry: str) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from PIL import Image
 
-from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, contest, training
+from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, contest, load_data, training
 from tuckerlab.compare import Comparison, chosen, run_compare, show
 from tuckerlab.comparison import BELOW, accuracy_vs_costs
 from tuckerlab.contender import Dense, Tucker
@@ -21,15 +22,40 @@ from tuckerlab.record import Records
 from tuckerlab.results import recorded
 from tuckerlab.rivals.factors import Factors
 
-SMALL: dict[str, Any] = {"width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu", "quiet": True}
+SMALL: dict[str, Any] = {
+    "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",
+    "quiet": True,
+}  # fmt: skip
 METHODS_HERE = ["tucker", "tucker-adamw", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
 
 
-@pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
+@pytest.fixture(scope="module", autouse=True)
+def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Few digits, as a folder of pictures that workers find too; no times, and of pictures in files only the place."""
+    digits, root = load_data("digits"), tmp_path_factory.mktemp("data") / "digits"
+    for split, count in (("train", 256), ("test", 64)):
+        images, labels = getattr(digits, f"{split}_images"), getattr(digits, f"{split}_labels").tolist()
+        for i in range(count):
+            path = root / split / str(labels[i]) / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[i, 0].numpy()).save(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contest, "interleave", lambda steps, **_: dict.fromkeys(steps, Timing((1.0, 2.0))))
-        yield run_compare(**SMALL, methods=METHODS_HERE, seeds=2, out=tmp_path_factory.mktemp("runs"))
+        patch.setitem(SMALL, "dataset", f"folder:{root}")
+        for name in ("interleave", "latencies"):
+            patch.setattr(contest, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
+        patch.setattr(contest, "save_figures", lambda records, folder: (folder / "pictures").touch())
+        yield
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return run_compare(**SMALL, methods=METHODS_HERE, seeds=2, out=tmp_path_factory.mktemp("runs"))
+
+
+def test_there_are_pictures_of_each_seed_and_of_all(comparison: Comparison) -> None:
+    drawn = sorted(path.parent.name for path in comparison.folder.rglob("pictures"))
+    assert drawn == sorted([comparison.folder.name, "seed0", "seed1"])
+    assert (comparison.folder / "accuracy_vs_costs.png").exists()
 
 
 def test_every_method_is_there_for_every_seed(comparison: Comparison) -> None:
@@ -38,7 +64,6 @@ def test_every_method_is_there_for_every_seed(comparison: Comparison) -> None:
     assert (runs.groupby("label")["seed"].nunique() == 2).all()
     smaller = runs[~runs["method"].isin(["dense", "int8"])]
     assert (smaller["conv_compression"] >= 0.799).all()
-    assert (comparison.folder / "accuracy_vs_costs.png").exists()
 
 
 def test_all_get_the_same_number_of_gradient_evaluations(comparison: Comparison) -> None:

@@ -34,11 +34,13 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick() -> Iterator[None]:
-    """Few digits, and no latencies: how long something takes is not the matter here."""
+    """Few digits, no times and no pictures in files: they are the matter of the tests of a proof and a comparison."""
     digits = load_data("digits").subset(train=256, test=64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headline, "load_data", lambda name: digits)
-        patch.setattr(contest, "latencies", lambda models, images, **_: dict.fromkeys(models, Timing((1.0, 2.0))))
+        for name in ("interleave", "latencies"):
+            patch.setattr(contest, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
+        patch.setattr(contest, "save_figures", lambda records, folder: None)
         yield
 
 

@@ -5,6 +5,7 @@ import itertools
 import re
 import string
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from babel.messages.pofile import read_po
 
 from tuckerlab import texts
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.texts import has_text, languages, text
+from tuckerlab.texts import has_text, language, languages, speaking, text
 
 PACKAGE = Path(texts.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -139,8 +140,8 @@ def test_an_unknown_key() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """English, and a made-up language with two messages."""
-    for language, catalogue in {"en": (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").read_text(), "xx": XX}.items():
-        path = tmp_path / language / "LC_MESSAGES" / "tuckerlab.po"
+    for lang, catalogue in {"en": (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").read_text(), "xx": XX}.items():
+        path = tmp_path / lang / "LC_MESSAGES" / "tuckerlab.po"
         path.parent.mkdir(parents=True)
         path.write_text(catalogue)
     monkeypatch.setattr(texts, "FOLDER", tmp_path)
@@ -191,6 +192,29 @@ def test_an_unknown_language(folder: Path, monkeypatch: pytest.MonkeyPatch, lang
 def test_an_empty_variable_is_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUCKERLAB_LANG", "")
     assert text("training.train") == "Train"
+
+
+def test_another_language_for_a_block(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUCKERLAB_LANG", "xx")
+    with speaking("en"):
+        assert (language(), text("unit.points", points=-1)) == ("en", "−1.0 points")
+        with speaking("xx"):
+            assert text("unit.points", points=-1) == "−1.0 pünkte"
+        assert text("unit.points", points=-1) == "−1.0 points"
+        with pytest.raises(TuckerlabError, match="language 'yy': there are texts in en, xx"), speaking("yy"):
+            pytest.fail("there is no yy")
+        assert language() == "en"
+    assert language() == "xx"
+
+
+def test_a_block_speaks_in_its_own_thread(folder: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with speaking("xx"):
+            assert pool.submit(language).result() == "en"
+            assert language() == "xx"
+        with pytest.raises(RuntimeError), speaking("xx"):
+            raise RuntimeError
+    assert language() == "en"
 
 
 # --- no words in the code of panels ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,13 @@ from tuckerlab.texts import text
 # --- the runs that are kept -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def three(tmp_path: Path) -> TrainingPanel:
-    """A panel after three runs, two of them of one name."""
-    panel = TrainingPanel(**SETTINGS | {"out": str(tmp_path / "runs")})
+NAMES = ("Tucker 90 %", "dense", "Tucker 90 % (2)")
+
+
+@cache
+def trained_panel() -> TrainingPanel:
+    """A panel after three runs, two of them of one name; it is only looked at."""
+    panel = TrainingPanel(**SETTINGS)
     for dense, seed in ((True, 0), (False, 1)):
         panel.dense.value, panel.seed.value = dense, seed
         panel.train.click()
@@ -51,14 +55,28 @@ def three(tmp_path: Path) -> TrainingPanel:
     return panel
 
 
-class TestKept:
-    NAMES = ("Tucker 90 %", "dense", "Tucker 90 % (2)")
+@pytest.fixture
+def three(tmp_path: Path) -> TrainingPanel:
+    """A panel with the same runs, to be played with."""
+    panel = TrainingPanel(**SETTINGS | {"out": str(tmp_path / "runs")})
+    panel.model.kept = trained_panel().model.kept
+    panel.model.shown = NAMES
+    return panel
 
-    def test_names_are_unique(self, three: TrainingPanel) -> None:
-        assert tuple(run.name for run in three.model.kept) == three.model.shown == self.NAMES
-        assert tuple(three.model.records.runs["label"]) == self.NAMES
-        assert three.model.records.runs["run"].is_unique
-        assert set(three.model.records.epochs["run"]) == set(three.model.records.runs["run"])
+
+class TestKept:
+    def test_names_are_unique(self) -> None:
+        panel = trained_panel()
+        assert tuple(run.name for run in panel.model.kept) == panel.model.shown == NAMES
+        assert tuple(panel.model.records.runs["label"]) == NAMES
+        assert panel.model.records.runs["run"].is_unique
+        assert set(panel.model.records.epochs["run"]) == set(panel.model.records.runs["run"])
+
+    def test_runs_that_are_given_look_like_those_of_the_panel(self, three: TrainingPanel) -> None:
+        panel = trained_panel()
+        assert np.array_equal(pixels(three.picture.value), pixels(panel.picture.value))
+        assert (three.numbers.value, three.finding.value) == (panel.numbers.value, panel.finding.value)
+        assert [box.description for box in three.boxes] == [box.description for box in panel.boxes]
 
     def test_the_same_run_twice(self) -> None:
         model = trained()
@@ -76,15 +94,15 @@ class TestKept:
     def test_boxes_choose_what_is_shown(self, three: TrainingPanel) -> None:
         picture = three.picture.value
         three.boxes[0].value = False
-        assert three.model.shown == self.NAMES[1:]
-        assert list(three.model.traces) == list(self.NAMES[1:])
+        assert three.model.shown == NAMES[1:]
+        assert list(three.model.traces) == list(NAMES[1:])
         assert three.picture.value != picture
         assert "Tucker 90 % (2)" in said(three.numbers)
         three.boxes[1].value = three.boxes[2].value = False
         assert (three.model.shown, three.picture.layout.display, three.numbers.value) == ((), "none", "")
         for i in (2, 0, 1):
             three.boxes[i].value = True
-        assert three.model.shown == self.NAMES  # in the order of the runs
+        assert three.model.shown == NAMES  # in the order of the runs
         assert three.picture.value == picture
 
     def test_boxes_follow_the_model(self, three: TrainingPanel) -> None:
@@ -92,9 +110,9 @@ class TestKept:
         assert [box.value for box in three.boxes] == [False, True, False]
         three.model.shown = ()
         assert [box.value for box in three.boxes] == [False] * 3
-        three.model.shown = self.NAMES
+        three.model.shown = NAMES
         assert [box.value for box in three.boxes] == [True] * 3
-        assert three.model.shown == self.NAMES
+        assert three.model.shown == NAMES
 
     def test_save(self, three: TrainingPanel) -> None:
         three.boxes[2].value = False

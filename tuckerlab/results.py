@@ -9,6 +9,7 @@ They lie in `data/results` of the checkout; each row says on what hardware, with
 was measured (`recorded(name).records.runs`).
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,23 @@ def recorded(name: str) -> "Proof":
 
     folder = found_folder(name)
     return Proof(Records.load(folder), folder)
+
+
+def run_folder(run: str | os.PathLike[str]) -> Path:
+    """The folder that a run is: a path, or the name of a recorded result.
+
+    >>> run_folder("headline").name
+    'headline-cpu'
+    """
+    path = Path(run)
+    if path.is_dir():
+        return path
+    try:
+        return found_folder(str(run))
+    except DataError:
+        raise DataError(
+            f"{run}: there is no such folder, and no recorded result of that name; recorded are {', '.join(names())}"
+        ) from None
 
 
 def found_folder(name: str) -> Path:

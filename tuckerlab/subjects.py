@@ -18,10 +18,10 @@ from math import prod
 import numpy as np
 import torch
 from PIL import Image
-from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from tuckerlab.checkpoint import load
+from tuckerlab.datasets.bundled import bundled
 from tuckerlab.errors import DataError
 from tuckerlab.results import found_folder
 from tuckerlab.tensor import check_ranks, feasible_ranks, hosvd, multi_mode_product, tolerance_ranks
@@ -164,7 +164,7 @@ def subject(name: str) -> Subject:
 
 def _photo(file: str) -> Tensor:
     """A photograph as height × width × colour, from 0 (dark) to 1 (bright)."""
-    small = Image.fromarray(load_sample_image(file)).resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
+    small = Image.open(bundled(f"images/{file}")).resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(small, dtype=np.float32) / 255)
 
 

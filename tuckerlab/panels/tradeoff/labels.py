@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from tuckerlab.figure import INK, TEXT
+from tuckerlab.figure import INK, TEXT, Picture
 
 MARK = 7
 """Half the size of a point, in points of 1/72 inch."""
@@ -45,6 +45,7 @@ def write_names(
         for right, up in PLACES:
             label = axes.annotate(
                 name, (x, y), (9 * right, 6 * up), textcoords="offset points", fontsize=TEXT, color=INK,
+                family=list(figure.fonts) if isinstance(figure, Picture) else None,  # as measured, so drawn
                 ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # a line may run below
             )  # fmt: skip

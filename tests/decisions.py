@@ -1,0 +1,75 @@
+"""Runs to decide on: records of pairs that have settled, and a folder with networks, none of which was trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from made_up import facts
+
+from tuckerlab import Budget, build
+from tuckerlab.checkpoint import save
+from tuckerlab.record import Records
+from tuckerlab.retruncation import cut
+
+SPEC: dict[str, Any] = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "num_classes": 10, "width": 0.25}
+SETTINGS = json.dumps({"spec": SPEC})
+TIMES = {
+    "latency_1_ms": 2.0,
+    "latency_1_iqr_ms": 0.2,
+    "latency_128_ms": 40.0,
+    "latency_128_iqr_ms": 4.0,
+    "step_ms": 9.0,
+}
+
+
+Row = dict[str, Any]
+DENSE = {"label": "dense", "method": "dense", "conv_parameters": 10_000, "parameters": 10_500, "conv_compression": 0.0}
+
+
+def run(method: str, seed: int, accuracy: float, **changes: Any) -> Row:
+    """The row of a full or a small network."""
+    dense = method == "dense"
+    told = {name: value if dense else value / 2 for name, value in TIMES.items()}
+    told |= {"checkpoint_bytes": 1e5 if dense else 1e4, "settings": SETTINGS, "compression": 0.0} | (
+        DENSE if dense else {}
+    )
+    label = changes.get("label", method)
+    return facts(f"{label}{seed}", **{**told, "seed": seed, "test_accuracy": accuracy, "model": "vgg_small", **changes})
+
+
+def pairs(accuracies: list[tuple[float, float]], **changes: Any) -> list[Row]:
+    """A full and a small network of each seed; of the small ones something is changed."""
+    both = [(run("dense", i, full), run("tucker", i, small, **changes)) for i, (full, small) in enumerate(accuracies)]
+    return [row for pair in both for row in pair]
+
+
+def records(rows: list[Row], rise: float = 0.0, epochs: int = 10) -> Records:
+    """Their record, with a course that has settled at their accuracy, or that rises by so much an epoch to its end."""
+    course = [
+        {
+            "run": row["run"],
+            "epoch": i + 1,
+            "step": i + 1,
+            "test_accuracy": row["test_accuracy"] - rise * (epochs - 1 - i),
+        }
+        for row in rows
+        for i in range(epochs)
+    ]
+    return Records(pd.DataFrame(rows), pd.DataFrame(course))
+
+
+GOOD = [(0.98, 0.978), (0.975, 0.977), (0.98, 0.979)]
+
+
+def with_networks(folder: Path, rows: list[Row]) -> Path:
+    """A folder in which the first pair of networks is there, with random weights; digits are what they answer."""
+    torch.manual_seed(0)
+    full = build(**SPEC)
+    place = folder if len(rows) == 2 else folder / "seed0"
+    place.mkdir(parents=True)
+    save(place / "dense.safetensors", full)
+    save(place / "tucker.safetensors", cut(full, Budget(0.5)))
+    records(rows).save(folder)
+    return folder

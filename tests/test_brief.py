@@ -1,0 +1,375 @@
+"""The brief as a document: two pages that need nothing else, in both languages, and nothing made up in them."""
+
+import base64
+import dataclasses
+import io
+import re
+import stat
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from babel.messages.pofile import read_po
+from browser import find_browser
+from decisions import GOOD, pairs, records, with_networks
+from fontTools.ttLib import TTFont
+from playwright.sync_api import Page, sync_playwright
+
+from tuckerlab import fonts, texts
+from tuckerlab.brief import document, page as pages, pdf
+from tuckerlab.brief.assumptions import Assumptions
+from tuckerlab.brief.document import write_brief
+from tuckerlab.brief.evidence import Evidence
+from tuckerlab.brief.gaps import Gap
+from tuckerlab.brief.money import money
+from tuckerlab.brief.others import Other
+from tuckerlab.brief.pictures import embedded, picture
+from tuckerlab.brief.plan import plan
+from tuckerlab.brief.verdict import judge, recommend
+from tuckerlab.cli import main
+from tuckerlab.errors import DataError, MissingExtraError, TuckerlabError
+from tuckerlab.results import found_folder
+from tuckerlab.texts import speaking, text
+
+HOSTILE = '<script>alert("1")</script>&lt;'
+
+
+class Reader(HTMLParser):
+    """What a page shows, and what its elements refer to."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.shown, self.tags, self.addresses = "", set(), []
+        self.inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        self.shown += " ".join(f" {value} " for name, value in attrs if name in ("alt", "title"))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside != "style":
+            self.shown += data
+
+
+def full_evidence(folder: Path) -> Evidence:
+    """As much as a brief can ever show: gaps, long names, other networks, an audit with wrong answers."""
+    steel = Evidence.of([found_folder("compare-folder-neu_steel")])
+    looked = Evidence.of([with_networks(folder, pairs(GOOD))]).closer
+    other = steel.others[0]
+    network = dataclasses.replace(other.network, name="cut and tuned 95 %" + 4 * " 8888", method="mine")
+    return dataclasses.replace(
+        steel,
+        dataset="folder:/somewhere/" + 20 * "8888 ",
+        closer=looked,
+        others=tuple(Other(name, network, other.ours) for name in ("accuracy", "file", "time_1", "time_128")),
+        gaps=(Gap("hardware"), Gap("one_seed", {"count": 2})),
+    )
+
+
+def made(evidence: Evidence, lang: str) -> str:
+    with speaking(lang):
+        case = money(Assumptions(currency="¥").entered(answers_a_day=(1e6, 2e6, 9e6)), evidence.basis)
+        criteria = judge(evidence, case)
+        steps = plan(case.assumptions, evidence.basis, network="Tucker 95 %", requests=123_456)
+        names = {"title": "題名 " + 80 * "8", "company": 30 * "会社"}
+        return pages.page(evidence, criteria, recommend(criteria), case, steps, years=3, **names)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The longest brief, in both languages."""
+    evidence = full_evidence(tmp_path_factory.mktemp("full") / "run")
+    return {lang: made(evidence, lang) for lang in ("en", "ja")}
+
+
+@pytest.fixture
+def _words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fonts and pictures take a second each."""
+    monkeypatch.setattr(pages, "font_faces", lambda characters, language: "")
+    nothing = {name: dict.fromkeys(("title", "source", "note"), "") for name in ("size", "cost", "money")}
+    monkeypatch.setattr(pages, "drawn", lambda evidence, money: nothing)
+
+
+def both_languages() -> Any:
+    return pytest.mark.parametrize("lang", ["en", "ja"])
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+@both_languages()
+def test_it_needs_nothing_else(full: dict[str, str], lang: str) -> None:
+    read = Reader(full[lang])
+    assert all(address.startswith("data:") for address in read.addresses)
+    assert len([address for address in read.addresses if address.startswith("data:image/svg")]) == 3
+    assert not read.tags & {"script", "iframe", "object", "embed", "form", "base"}
+    assert set(re.findall(r"url\(([a-z]+:|.)", full[lang])) == {"data:"}
+    assert "@import" not in full[lang]
+    assert "default-src 'none'" in full[lang]
+    plain = re.sub(r"base64,[\w+/=]+", "", full[lang])
+    assert not re.search(r"https?:|//\w", plain)
+
+
+@both_languages()
+def test_every_character_is_in_the_embedded_fonts(full: dict[str, str], lang: str) -> None:
+    faces = re.findall(r"font/woff2;base64,([\w+/=]+)", full[lang])
+    covered: set[int] = set()
+    for face in faces:
+        with TTFont(io.BytesIO(base64.b64decode(face))) as font:
+            covered |= set(font.getBestCmap())
+    shown = {letter for letter in Reader(full[lang]).shown if letter.isprintable() and letter != "\u2060"}
+    assert len(shown) > (200 if lang == "ja" else 60)
+    assert {letter for letter in shown if ord(letter) not in covered} == set()
+
+
+def test_pictures_have_japanese_letters(recwarn: pytest.WarningsRecorder) -> None:
+    with speaking("ja"):
+        drawn = picture((60, 40))
+    drawn.subplots().set_title("正解率（%）")
+    drawn.axes[0].set_yticks([0, 1], ["小", "大"])
+    assert embedded(drawn).startswith("data:image/svg+xml")
+    assert [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)] == []
+
+
+def test_japanese_has_no_english_words(full: dict[str, str]) -> None:
+    names = (
+        r"neu_steel|Tucker|AdamW|int8|ONNX|onnxruntime|torch|tuckerlab \w+|--\w+|vgg_small|AMD EPYC|Linux x86_64|PoC"
+    )
+    names += r"|compare-\S+|\d{4} \w+|コミット\w+|\bms\b|\bkB\b|MB|cut and tuned|cpu"
+    left = re.findall(r"[A-Za-z]{2,}", re.sub(names, "", Reader(full["ja"]).shown))
+    assert left == []
+
+
+@pytest.mark.usefixtures("_words_alone")
+def test_what_a_user_typed_is_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>run"
+    records([row | {"dataset": f"folder:{HOSTILE}"} for row in pairs(GOOD)]).save(folder)
+    out = tmp_path / "brief.html"
+    write_brief([folder], out, title=f"{HOSTILE}title", company=f"{HOSTILE}company")
+    read = Reader(out.read_text(encoding="utf-8"))
+    assert "script" not in read.tags
+    assert "b" in read.tags  # our own
+    for said in (f"{HOSTILE}title", f"{HOSTILE}company", "<b>run"):
+        assert said in read.shown
+
+
+# --- what is not known -----------------------------------------------------------------------------------------------
+
+
+@both_languages()
+def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "font_faces", lambda characters, language: "")
+    records([row for row in pairs(GOOD) if row["method"] == "tucker"]).save(tmp_path / "run")
+    brief = write_brief([tmp_path / "run"], tmp_path / "brief.html", lang=lang)
+    assert (str(brief.answer), brief.money) == ("undecided", None)
+    with speaking(lang):
+        read = Reader((tmp_path / "brief.html").read_text(encoding="utf-8"))
+        for key in ("why.nothing", "gap.picture", "money.none", "say.nothing", "tile.size.missing"):
+            assert text(f"brief.{key}") in read.shown
+        assert Gap("no_dense").said.replace("`", "") in read.shown
+    assert [address for address in read.addresses if "svg" in address] == []
+    assert not re.search(r"[+−]\d+\.\d points", read.shown)
+
+
+@pytest.mark.usefixtures("_words_alone")
+def test_defaults_are_said_to_be_defaults(tmp_path: Path) -> None:
+    records(pairs(GOOD)).save(tmp_path / "run")
+    out = tmp_path / "brief.html"
+    write_brief([tmp_path / "run"], out)
+    shown = Reader(out.read_text(encoding="utf-8")).shown
+    assert text("brief.lack.payback.default", name=text("money.name.people_days")) in shown
+    assert text("brief.say.unknown_class") in shown  # without the networks nobody knows what they answer
+    assert "¥" not in shown
+    mine = Assumptions().entered(**{one.key: one.range for one in Assumptions()})
+    brief = write_brief([tmp_path / "run"], out, lang="ja", assumptions=mine)
+    assert str(brief.answer) == "no_go"
+    assert "$" in Reader(out.read_text(encoding="utf-8")).shown
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lang": "fr"}, "language 'fr': there are texts in en, ja"),
+        ({"out": "brief.txt"}, "written as .html or .pdf"),
+        ({"out": "."}, "written as .html or .pdf"),
+        ({"network": "tiny"}, "network 'tiny': there is none of that label; there are Tucker"),
+        ({"runs": []}, "no runs were given"),
+        ({"runs": ["no/such"]}, "no such folder"),
+    ],
+)
+def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    records(pairs(GOOD)).save(tmp_path / "run")
+    given = {"runs": ["run"], "out": "brief.html"} | options
+    with pytest.raises(TuckerlabError, match=re.escape(message)):
+        write_brief(given.pop("runs"), given.pop("out"), **given)
+    assert not (tmp_path / "brief.html").exists()
+
+
+@pytest.mark.usefixtures("_words_alone")
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    records(pairs(GOOD)).save(tmp_path / "run")
+    (tmp_path / "mine.toml").write_text("devices = 10\n")
+    assert main(["brief", "run", "--out", "brief.html", "--assumptions", "mine.toml", "--company", "[us]"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["Cannot be decided yet", "brief.html"]
+    assert "[us]" in (tmp_path / "brief.html").read_text(encoding="utf-8")
+    for wrong in (
+        ["run"],
+        ["no/such", "--out", "a.html"],
+        ["mine.toml", "--out", "a.html"],
+        ["run", "--out", "mine.toml/a.html"],
+        ["run", "--out", "a.html", "--assumptions", "none.toml"],
+        ["run", "--out", "a.html", "--lang", "../en"],
+    ):
+        assert main(["brief", *wrong]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["brief.html", "mine.toml", "run"]
+
+
+def test_a_recorded_result_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def write(runs: list[Path], out: Path, **options: object) -> SimpleNamespace:
+        asked.extend(runs)
+        return SimpleNamespace(answer="go", paths=())
+
+    monkeypatch.setattr(document, "write_brief", write)
+    assert main(["brief", "compare-folder-neu_steel", "--out", "a.html"]) == 0
+    assert asked == [found_folder("compare-folder-neu_steel")]
+
+
+def test_the_old_brief_stays_where_the_new_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records(pairs(GOOD)).save(tmp_path / "run")
+    out = tmp_path / "brief.html"
+    out.write_text("old")
+
+    def fails(*given: object, **options: object) -> None:
+        raise DataError("fails")
+
+    monkeypatch.setattr(document, "page", fails)
+    with pytest.raises(DataError):
+        write_brief([tmp_path / "run"], out)
+    assert out.read_text() == "old"
+
+
+def test_without_the_font_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"matplotlib-fontja.*tuckerlab\[brief\]"):
+        fonts.japanese()
+
+
+# --- on paper --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 900, "height": 1200})
+        browser.close()
+
+
+ROOM = """() => [...document.querySelectorAll('.sheet')].map(sheet => {
+  const box = sheet.getBoundingClientRect(), foot = sheet.querySelector('footer').getBoundingClientRect();
+  const all = [...sheet.querySelectorAll('*')].filter(one => !one.closest('footer') && one.tagName != 'BR');
+  const sides = all.map(one => one.getBoundingClientRect());
+  return [foot.top - Math.max(...sides.map(s => s.bottom)), box.right - Math.max(...sides.map(s => s.right))];
+})"""
+SMALLEST = """() => Math.min(...[...document.querySelectorAll('body *')].filter(one => one.innerText)
+  .map(one => parseFloat(getComputedStyle(one).fontSize) * 0.75))"""
+
+
+@both_languages()
+def test_the_longest_brief_has_room_on_two_pages(full: dict[str, str], lang: str, window: Page) -> None:
+    window.set_content(full[lang])
+    window.evaluate("document.fonts.ready")
+    room = window.evaluate(ROOM)
+    assert len(room) == 2
+    assert all(below > 0 and beside > 50 for below, beside in room), room
+    assert window.evaluate(SMALLEST) >= 8.49  # points, which browsers round
+    printed = window.pdf(prefer_css_page_size=True)
+    assert pdf.pages(printed) == 2
+    for width, height in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed):
+        assert (float(width), float(height)) == pytest.approx((595.3, 841.9), abs=1)  # A4
+
+
+def test_a_browser_prints_two_pages(full: dict[str, str], tmp_path: Path) -> None:
+    pdf.print_pdf(full["ja"], tmp_path / "brief.pdf", find_browser())
+    assert pdf.pages((tmp_path / "brief.pdf").read_bytes()) == 2
+
+
+@pytest.mark.usefixtures("_words_alone")
+@pytest.mark.parametrize(("out", "written"), [("a.html", ["a.html", "a.pdf"]), ("a.pdf", ["a.pdf"])])
+def test_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, written: list[str]) -> None:
+    copies = 'for one; do case $one in --print-to-pdf=*) echo printed > "${one#*=}";; esac; done'
+    monkeypatch.setenv("TUCKERLAB_BROWSER", a_browser(tmp_path, copies))
+    records(pairs(GOOD)).save(tmp_path / "run")
+    brief = write_brief([tmp_path / "run"], tmp_path / "new" / out, pdf_too=True)
+    assert [path.name for path in brief.paths] == written
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == written
+    assert (tmp_path / "new" / "a.pdf").read_text() == "printed\n"
+
+
+def a_browser(folder: Path, script: str) -> str:
+    path = folder / "browser"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_a_browser_that_prints_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "brief.pdf"
+    with pytest.raises(TuckerlabError, match=r"printed nothing .no display"):
+        pdf.print_pdf("<p>", out, a_browser(tmp_path, "echo no display >&2; exit 3"))
+    with pytest.raises(TuckerlabError, match="printed nothing"):
+        pdf.print_pdf("<p>", out, str(tmp_path / "none"))
+    assert not out.exists()
+
+
+def test_the_browser_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUCKERLAB_BROWSER", path := a_browser(tmp_path, "exit"))
+    assert pdf.find_browser() == path
+    monkeypatch.setenv("TUCKERLAB_BROWSER", str(tmp_path / "none"))
+    with pytest.raises(MissingExtraError, match=r"there is no such browser.*as .html.*two pages of A4"):
+        pdf.find_browser()
+    monkeypatch.delenv("TUCKERLAB_BROWSER")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(MissingExtraError, match="found no Chromium, Chrome or Edge"):
+        write_brief(["run"], tmp_path / "brief.pdf")  # before anything is read
+
+
+# --- the words -------------------------------------------------------------------------------------------------------
+
+
+def catalogue(lang: str) -> dict[str, list[str]]:
+    with (texts.FOLDER / lang / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
+        read = [message for message in read_po(file, locale=lang) if message.id]
+    return {
+        m.id if isinstance(m.id, str) else m.id[0]: [m.string] if isinstance(m.string, str) else list(m.string)
+        for m in read
+    }
+
+
+def test_japanese_has_all_words_of_the_brief() -> None:
+    english, japanese = catalogue("en"), catalogue("ja")
+    wanted = {key for key in english if key.partition(".")[0] in ("brief", "plan", "money", "method")}
+    assert {key for key in wanted if not all(japanese.get(key, [""]))} == set()
+    assert japanese.keys() - english.keys() == set()
+    for key, said in japanese.items():
+        names = [set(re.findall(r"\{(\w+)", form)) for form in (*english[key], *said)]
+        assert set.union(*names[len(english[key]) :]) == set.union(*names[: len(english[key])]), key

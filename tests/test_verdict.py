@@ -1,0 +1,189 @@
+"""The recommendation: what follows from the criteria, and how the criteria come out."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from decisions import GOOD, pairs, records
+from hypothesis import given, strategies as st
+
+from tuckerlab.audit.verdict import Criterion as Audited
+from tuckerlab.brief.assumptions import Assumptions
+from tuckerlab.brief.closer import Look
+from tuckerlab.brief.evidence import Evidence
+from tuckerlab.brief.gaps import Gap
+from tuckerlab.brief.measured import Measured
+from tuckerlab.brief.money import Money, money
+from tuckerlab.brief.verdict import Answer, Criterion, Kind, Limits, Outcome, at_most, judge, recommend
+
+criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
+WORSE = {Outcome.HELD: Outcome.IN_PART, Outcome.IN_PART: Outcome.FAILED}
+
+
+# --- what follows ----------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(criterion))
+def test_only_what_all_criteria_hold_for_is_a_go(criteria: list[Criterion]) -> None:
+    assert (recommend(criteria) is Answer.GO) == (bool(criteria) and all(c.outcome is Outcome.HELD for c in criteria))
+
+
+@given(st.lists(criterion))
+def test_nothing_is_recommended_on_missing_evidence(criteria: list[Criterion]) -> None:
+    decides = (Kind.VALID, Kind.DECISIVE)
+    if any(c.outcome is Outcome.MISSING and c.kind in decides for c in criteria):
+        assert recommend(criteria) in (Answer.UNDECIDED, Answer.NO_GO)
+    if any(c.outcome in (Outcome.MISSING, Outcome.FAILED) and c.kind is Kind.VALID for c in criteria):
+        assert recommend(criteria) is Answer.UNDECIDED
+
+
+@given(st.lists(criterion, min_size=1), st.data())
+def test_a_worse_outcome_never_makes_a_better_answer(criteria: list[Criterion], data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(criteria) - 1))
+    if (worse := WORSE.get(criteria[place].outcome)) is None:
+        return
+    before = recommend(criteria)
+    criteria[place] = dataclasses.replace(criteria[place], outcome=worse)
+    towards = [Answer.GO, Answer.CONDITIONS, Answer.NO_GO, Answer.UNDECIDED]
+    assert towards.index(recommend(criteria)) >= min(towards.index(before), 2)
+
+
+def made(**outcomes: Outcome) -> list[Criterion]:
+    return [Criterion(kind, outcome, Kind(kind.rstrip("2"))) for kind, outcome in outcomes.items()]
+
+
+HELD, IN_PART, FAILED, MISSING = Outcome
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "answer"),
+    [
+        ({"valid": HELD, "decisive": HELD, "gain": HELD, "care": HELD}, Answer.GO),
+        ({"valid": HELD, "decisive": IN_PART, "gain": HELD}, Answer.CONDITIONS),
+        ({"valid": HELD, "decisive": HELD, "care": MISSING}, Answer.CONDITIONS),
+        ({"valid": HELD, "decisive": HELD, "gain": FAILED, "gain2": HELD}, Answer.CONDITIONS),
+        ({"valid": HELD, "decisive": HELD, "gain": FAILED, "gain2": FAILED}, Answer.NO_GO),
+        ({"valid": HELD, "decisive": FAILED, "decisive2": MISSING}, Answer.NO_GO),
+        ({"valid": HELD, "decisive": HELD, "decisive2": MISSING}, Answer.UNDECIDED),
+        ({"valid": MISSING, "decisive": FAILED}, Answer.UNDECIDED),
+        ({}, Answer.UNDECIDED),
+    ],
+)
+def test_the_answer(outcomes: dict[str, Outcome], answer: Answer) -> None:
+    for order in itertools.permutations(made(**outcomes)):
+        assert recommend(order) is answer
+
+
+@pytest.mark.parametrize(
+    ("middle", "worst", "outcome"),
+    [(0.5, 1.0, HELD), (1.0, 1.0, HELD), (0.5, 1.01, IN_PART), (1.01, 1.2, FAILED), (-2.0, -1.0, HELD)],
+)
+def test_the_whole_spread_must_hold(middle: float, worst: float, outcome: Outcome) -> None:
+    found = at_most("time_1", Measured("time_1", middle, middle - 1, worst, "[1]"), 1.0, Kind.GAIN)
+    assert (found.outcome, found.limit) == (outcome, 1.0)
+    assert at_most("time_1", None, 1.0, Kind.GAIN).outcome is MISSING
+
+
+# --- how they come out -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """Three good pairs, with an audit in which all holds."""
+    folder = tmp_path_factory.mktemp("good")
+    records(pairs(GOOD)).save(folder)
+    return dataclasses.replace(Evidence.of([folder]), closer=look(99.0, 2.0), gaps=())
+
+
+def look(agreement: float, class_loss: float) -> Look:
+    found = (Audited("agreement", agreement, 95.0), Audited("class_loss", class_loss, 5.0, "3", -1.0, 12.0))
+    return Look(SimpleNamespace(criteria=found), 0, "[1]")  # type: ignore[arg-type]
+
+
+def case(pays: float, entered: bool = True) -> Money:
+    assumptions = Assumptions().entered(**{one.key: one.range for one in Assumptions()}) if entered else Assumptions()
+    return dataclasses.replace(money(assumptions, Evidence.basis.fget(GAP_FREE)), pays=pays)  # type: ignore[attr-defined]
+
+
+GAP_FREE: Any = SimpleNamespace(
+    shares=dict.fromkeys(("time_1", "time_128", "file", "parameters", "step")), dense=None, change=None
+)
+
+
+def outcomes(
+    evidence: Evidence, pays: float = 0.9, entered: bool = True, limits: Limits | None = None
+) -> dict[str, str]:
+    return {c.key: c.outcome for c in judge(evidence, case(pays, entered), limits)}
+
+
+def test_all_is_well(good: Evidence) -> None:
+    assert set(outcomes(good).values()) == {HELD}
+    assert recommend(judge(good, case(0.9))) is Answer.GO
+
+
+def test_accuracy_is_judged_by_its_worst_seed(good: Evidence) -> None:
+    assert outcomes(good, limits=Limits(accuracy_loss=0.2))["accuracy_loss"] == HELD
+    assert outcomes(good, limits=Limits(accuracy_loss=0.15))["accuracy_loss"] == IN_PART
+    assert outcomes(good, limits=Limits(accuracy_loss=0.01))["accuracy_loss"] == FAILED
+    [loss] = [c for c in judge(good, None) if c.key == "accuracy_loss"]
+    assert loss.measured is not None
+    assert (loss.measured.low, loss.measured.high) == pytest.approx((-0.2, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("agreement", "class_loss", "answer"),
+    [(95.0, 5.0, Answer.GO), (94.9, 0.0, Answer.NO_GO), (99.0, 5.1, Answer.NO_GO)],
+)
+def test_the_audit_decides(good: Evidence, agreement: float, class_loss: float, answer: Answer) -> None:
+    found = dataclasses.replace(good, closer=look(agreement, class_loss))
+    assert recommend(judge(found, case(0.9))) is answer
+
+
+def test_without_an_audit_nothing_is_decided(good: Evidence) -> None:
+    found = dataclasses.replace(good, closer=None)
+    assert outcomes(found)["agreement"] == outcomes(found)["class_loss"] == MISSING
+    assert recommend(judge(found, case(1.0))) is Answer.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("pays", "entered", "outcome", "answer"),
+    [
+        (0.8, True, HELD, Answer.GO),
+        (0.6, True, IN_PART, Answer.CONDITIONS),
+        (0.4, True, FAILED, Answer.NO_GO),
+        (1.0, False, IN_PART, Answer.CONDITIONS),  # defaults are no evidence
+        (0.0, False, MISSING, Answer.UNDECIDED),
+    ],
+)
+def test_the_money_decides(good: Evidence, pays: float, entered: bool, outcome: Outcome, answer: Answer) -> None:
+    assert outcomes(good, pays, entered)["payback"] == outcome
+    assert recommend(judge(good, case(pays, entered))) is answer
+    assert recommend(judge(good, None)) is Answer.UNDECIDED
+
+
+def test_few_repeats_are_a_condition(good: Evidence) -> None:
+    assert good.small is not None
+    found = dataclasses.replace(good, small=dataclasses.replace(good.small, seeds=1))
+    assert outcomes(found)["repeats"] == IN_PART
+    assert recommend(judge(found, case(0.9))) is Answer.CONDITIONS
+
+
+def test_what_is_neither_smaller_nor_quicker_is_a_no_go(good: Evidence) -> None:
+    slow = {name: Measured(name, 1.2, 1.2, 1.2, "[1]") for name in good.shares}
+    assert recommend(judge(dataclasses.replace(good, shares=slow), case(0.9))) is Answer.NO_GO
+
+
+@pytest.mark.parametrize("gap", ["no_dense", "unsettled", "guess", "unfinished"])
+def test_what_is_no_comparison_is_not_decided(good: Evidence, gap: str) -> None:
+    found = dataclasses.replace(good, gaps=(Gap(gap, {}),))
+    assert recommend(judge(found, case(1.0))) is Answer.UNDECIDED
+
+
+def test_a_run_without_a_full_network(tmp_path: Path) -> None:
+    records([row for row in pairs(GOOD) if row["method"] == "tucker"]).save(tmp_path)
+    criteria = judge(Evidence.of([tmp_path]), None)
+    assert recommend(criteria) is Answer.UNDECIDED
+    assert {c.outcome for c in criteria} == {MISSING}

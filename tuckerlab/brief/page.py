@@ -1,0 +1,96 @@
+"""The page of the brief: everything in words and pictures, put into the template.
+
+>>> _commands("`tuckerlab poc` trains <both>, 90 %")
+Markup('<code>tuckerlab poc</code> trains &lt;both&gt;, 90\xa0%')
+
+`page` is what `tuckerlab.brief.document` writes.
+"""
+
+import datetime
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from tuckerlab import __version__
+from tuckerlab.brief import parts
+from tuckerlab.brief.evidence import Evidence
+from tuckerlab.brief.money import Money
+from tuckerlab.brief.pictures import drawn
+from tuckerlab.brief.plan import Plan
+from tuckerlab.brief.sentences import meeting_lines, other_lines
+from tuckerlab.brief.table import rows
+from tuckerlab.brief.verdict import Answer, Criterion
+from tuckerlab.brief.words import dataset_name, short
+from tuckerlab.fonts import PAGE, font_faces
+from tuckerlab.texts import language, text
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def page(
+    evidence: Evidence,
+    criteria: Sequence[Criterion],
+    answer: Answer,
+    money: Money | None,
+    plan: Plan,
+    *,
+    years: int,
+    title: str = "",
+    company: str = "",
+) -> str:
+    """The HTML, in the language that is spoken here, with all that it shows inside."""
+    values: dict[str, Any] = {
+        "language": language(),
+        "title": short(title, 58) or text("brief.title", dataset=dataset_name(evidence.dataset)),
+        "company": short(company, 40),
+        "made": text("brief.made", date=parts.date(datetime.date.today().isoformat())),
+        "answer": str(answer),
+        "answer_said": text(f"brief.answer.{answer}"),
+        "small": parts.small_name(evidence),
+        "why": parts.why(evidence, criteria, answer),
+        "reasons": parts.reasons(evidence, criteria, answer),
+        "tiles": parts.tiles(evidence, money),
+        "pictures": drawn(evidence, money),
+        "rows": rows(evidence, criteria, years),
+        "differs": parts.differs(evidence),
+        "others": other_lines(evidence),
+        "meeting": meeting_lines(evidence, criteria, answer, money, plan),
+        "money": parts.money_line(money),
+        "plan": parts.plan_rows(plan, answer),
+        "gaps": parts.gap_lines(evidence, money),
+        "sources": parts.source_names(evidence),
+        "provenance": parts.provenance(evidence),
+    }
+    plain = _render(values, fonts="")
+    return _render(values, fonts=font_faces(set(plain), language()))
+
+
+def _render(values: dict[str, Any], fonts: str) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_unbroken,
+    )
+    environment.filters["commands"] = _commands
+    fixed = {"text": text, "version": __version__, "page_fonts": Markup(PAGE), "fonts": Markup(fonts)}
+    return environment.get_template("brief/page.html.j2").render(**fixed, **values)
+
+
+def _unbroken(value: Any) -> Any:
+    """No line ends between a number and its sign, and Japanese has no space after a full stop."""
+    if type(value) is not str:
+        return value
+    value = value.replace("。 ", "。").replace("−$", "−\u2060$").replace("−¥", "−\u2060¥")
+    return value.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
+
+
+def _commands(line: str) -> Markup:
+    """What stands in backticks is something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(_unbroken(line)))))
