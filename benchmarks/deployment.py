@@ -9,6 +9,8 @@ steps on a quarter of the images, about five minutes on two CPU cores. The accur
 import argparse
 from pathlib import Path
 
+import script
+
 from tuckerlab import Budget, load_data
 from tuckerlab.arena import Arena
 from tuckerlab.contender import Dense, Tucker
@@ -19,10 +21,10 @@ from tuckerlab.runfolder import RunFolder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/deployment-cifar10-vgg16"))
-    parser.add_argument("--train", type=int, default=12_800, help="training images")
-    parser.add_argument("--test", type=int, default=2_000, help="test images")
+    parser.add_argument("--train", type=script.positive, default=12_800, help="training images")
+    parser.add_argument("--test", type=script.positive, default=2_000, help="test images")
     given = parser.parse_args()
     data = load_data("cifar10").subset(train=given.train, test=given.test)
     contenders = [Dense(), Tucker(Budget(0.95))]
@@ -36,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -1,0 +1,40 @@
+"""How many requests it takes a roll-out to catch a loss, and how often it errs, by simulation with recorded answers.
+
+    python benchmarks/rollout.py --repeats 500
+
+About two minutes on one core. The record goes to data/results/rollout.parquet.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import script
+
+from tuckerlab.atomic import atomic_path
+from tuckerlab.provenance import provenance
+from tuckerlab.rollout import Recorded, caught_table, compare_ways, recorded_answers
+
+WAYS = [(shadow, labels) for shadow in (True, False) for labels in (1.0, 0.1)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=script.positive, default=500)
+    parser.add_argument("--results", type=Path, default=Path("data/results"))
+    options = parser.parse_args()
+    found = []
+    for name in recorded_answers():
+        traffic = Recorded.open(name).traffic("Tucker 90 %")
+        found += compare_ways(traffic, losses=(0.0, 1.0, 2.0, 5.0), ways=WAYS, repeats=options.repeats, origin=name)
+    table = caught_table(found).assign(**provenance("cpu"))
+    with atomic_path(options.results / "rollout.parquet") as temporary:
+        table.to_parquet(temporary, engine="pyarrow", index=False)
+    shares, requests = ["rolled_back", "rolled_out", "asked"], ["low", "median", "high", "labels"]
+    columns = ["origin", "loss", "shadow", "labelled", *shares, *requests]
+    with pd.option_context("display.width", 160):
+        print(table[columns].to_string(index=False))
+
+
+if __name__ == "__main__":
+    script.run(main)
