@@ -319,7 +319,7 @@ MADE = [
 
 @pytest.mark.parametrize("module", MADE, ids=str)
 def test_a_layer_is_constructed_as_it_was(module: nn.Module) -> None:
-    again = eval(construction(module))
+    again = eval(construction(module))  # as Python will read it in the generated file; the text is our own
     assert repr(again) == repr(module)
     assert {n: v.shape for n, v in again.state_dict().items()} == {n: v.shape for n, v in module.state_dict().items()}
     same = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str | tuple)}

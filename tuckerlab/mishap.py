@@ -7,9 +7,7 @@
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -36,6 +34,11 @@ class Attempt:
     losses: tuple[float, ...]
     alarms: tuple[tuple[int, str], ...]
     accuracy: float
+
+    @property
+    def end(self) -> str:
+        """How it ended, as people say it."""
+        return text("mishap.nothing") if math.isnan(self.accuracy) else f"{100 * self.accuracy:.0f} %"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Mishap:
         axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)
         axes.set_yscale("log")
         figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
-        figure.headline(text("mishap.headline", lr=self.lr, **_accuracies(self)))
+        ends = {"alone": self.alone.end, "guarded": self.guarded.end}
+        figure.headline(text("mishap.headline", lr=self.lr, **ends))
         return figure
 
 
@@ -106,8 +110,3 @@ class _Trace(Callback):
     def on_step(self, run: Run) -> None:
         self.losses.append(run.loss)
         self.alarms += [(len(self.losses), event["said"]) for event in run.events[len(self.alarms) :]]
-
-
-def _accuracies(found: Mishap) -> dict[str, Any]:
-    shown: Callable[[float], str] = lambda a: text("mishap.nothing") if math.isnan(a) else f"{100 * a:.0f} %"  # noqa: E731
-    return {"alone": shown(found.alone.accuracy), "guarded": shown(found.guarded.accuracy)}

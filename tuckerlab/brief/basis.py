@@ -16,9 +16,8 @@ class Basis:
     """The small network beside the full one: shares of the full one's, None where they were not measured.
 
     `accuracy` is no share but the change in points; `time_1` and `time_128` are of an image alone and in a batch of
-    128, `file` of the checkpoint, `memory` of the weights, `training` of the time that a training takes. `full` is what
-    was measured of the full network itself, by the assumptions whose defaults it replaces: ms_1, ms_128, file_mb,
-    memory_mb, training_hours (see `full_network`).
+    128, `file` of the checkpoint, `memory` of the weights, `training` of the time that a training step takes. `full` is
+    what was measured of the full network itself, by the assumptions whose defaults it replaces: see `full_network`.
     """
 
     accuracy: Measured | None = None

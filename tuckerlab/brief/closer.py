@@ -6,6 +6,7 @@
 'no_networks'
 """
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tuckerlab.audit import Audit, run_audit
 from tuckerlab.brief.gaps import Gap
 from tuckerlab.brief.sources import Source
 from tuckerlab.errors import CheckpointError, DataError
+from tuckerlab.rollout import Rule, Traffic, requests_to_catch
 
 AUDIT_GAPS = ("no_networks", "no_images", "broken_networks", "no_package")
 NOISE = (16.0,)
@@ -27,6 +29,22 @@ class Look:
     audit: Audit
     seed: int
     origin: str
+
+    @property
+    def traffic(self) -> Traffic:
+        """Requests on which the networks are alike, lose and gain as often as on the test pictures."""
+        row = self.audit.overall.iloc[0]
+        right, alike = (
+            round(row["count"] * row["dense"] / 100) - row["lost"],
+            round(row["count"] * row["agreement"] / 100),
+        )
+        counts = right, alike - right, row["lost"], row["gained"], row["both_wrong_differently"]
+        return Traffic(tuple(float(count) / row["count"] for count in counts), self.audit.data.num_classes)
+
+    def requests_to_catch(self, loss: float) -> float | None:
+        """The labelled requests, in the median, until a roll-out notices a loss of so many points; None: it may not."""
+        found = requests_to_catch(loss, self.traffic, Rule(harm=loss)).median
+        return found if math.isfinite(found) else None
 
 
 def look_closer(sources: Sequence[Source], dense: str, small: str) -> Look | Gap:

@@ -80,7 +80,8 @@ def write_brief(
         case = money(told, evidence.basis) if evidence.is_valid else None
         criteria = judge(evidence, case)
         answer = recommend(criteria)
-        steps = plan(told, evidence.basis, network=small_name(evidence))
+        requests = evidence.closer.requests_to_catch(evidence.allowed) if evidence.closer else None
+        steps = plan(told, evidence.basis, network=small_name(evidence), requests=requests)
         html = page(evidence, criteria, answer, case, steps, years=told.years, title=title, company=company)
         written = []
         if path.suffix.lower() == ".html":

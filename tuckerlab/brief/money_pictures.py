@@ -133,5 +133,5 @@ def _name(key: str, assumptions: Assumptions) -> str:
 
 def _end(key: str, value: float) -> str:
     if key in KINDS:
-        return text("money.picture.million", value=value / 1e6) if value >= 1e6 else plain(value)
+        return text("money.picture.million", value=float(f"{value / 1e6:.3g}")) if value >= 1e6 else plain(value)
     return text("money.picture.change" if key == "accuracy" else "money.picture.share", value=value)

@@ -39,8 +39,8 @@ def check(
     """Measure a network where it is deployed: time, throughput, file, memory, accuracy, and equal answers.
 
     Of a run, the full and the compressed network in torch and onnxruntime, as fp32 and int8, in turn on this machine;
-    the table and its picture stay in the folder. Of one file, its answers against the network that it came from. Let
-    nothing else run beside it.
+    the table and its picture stay in the folder. Of one file, its answers against the network that it came from: open
+    only what comes from people you trust, since exported programs are programs. Let nothing else run beside it.
     """
     given = asked({"batches": tuple(batch or ()) or None, "rounds": rounds, "memory": False if no_memory else None})
     from tuckerlab.deployment import checking

@@ -46,7 +46,7 @@ def measured(
     memory: bool = True,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """A row for each network, runtime, precision and batch: see `tuckerlab.deployment.COLUMNS`.
+    """A row for each network, runtime, precision and batch: see `Deployment`.
 
     >>> from tuckerlab import load_data
     >>> measured({}, load_data("digits"))

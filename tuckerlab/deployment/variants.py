@@ -68,8 +68,8 @@ def variants(label: str, network: nn.Module, data: ImageData, folder: Path, thre
     tuckerlab.errors.TuckerlabError: dense: does not answer images of 1 × 8 × 8 with numbers for 10 classes; ...
 
     All are made of one prepared network: chains merged where that is faster in onnxruntime for one image, batch norm
-    folded, ranks rounded up to what its kernels take at once. Ranges of int8 come from 256
-    training images. Int8 in torch is left out where its build has no kernels for it.
+    folded, ranks rounded up to what its kernels take at once. Ranges of int8 come from 256 training images. Int8 in
+    torch is left out where its build has no kernels for it.
 
     Raises TuckerlabError for a network that does not fit the data or cannot be exported.
     """

@@ -27,7 +27,7 @@ from tuckerlab.brief.sensitivity import TURNING, Turn, turns
 from tuckerlab.brief.verdict import Answer, judge, recommend
 from tuckerlab.errors import DataError
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.results import found_folder, names
+from tuckerlab.results import names, run_folder
 from tuckerlab.texts import language, text
 
 
@@ -157,8 +157,7 @@ class DecideModel(PanelModel):
         with self.reporting(), self._together():
             run = str(proposal["value"]).strip()
             found = _evidence(run, self._wanted)
-            labels = tuple(network.name for network in found.networks)
-            self.networks = tuple(label for label in labels if found.dense is None or label != found.dense.label)
+            self.networks = tuple(one.name for one in found.networks if not one.method.startswith("dense"))
             self.network, self._wanted = found.small.label if found.small else "", None
             self._show(run)
             runs.append(run)
@@ -200,10 +199,9 @@ def basis_of(evidence: Evidence, run: str) -> Basis:
 
 
 def _folder(run: str) -> Path:
-    """A run folder, or a recorded result; DataError, which names those that there are, for neither."""
-    if not run:
+    if not run:  # which would be the present folder
         raise DataError(text("decide.no_run"))
-    return Path(run) if Path(run).is_dir() else found_folder(run)
+    return run_folder(run)
 
 
 def _evidence(run: str, network: str | None) -> Evidence:
