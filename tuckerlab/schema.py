@@ -10,6 +10,7 @@ Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, 
 seconds, `multiply_adds` those of one image, `conv_parameters` and `parameters` the numbers stored.
 """
 
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -117,9 +118,16 @@ def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"{name}: unknown column {', '.join(unknown)}; the columns are {', '.join(schema)}")
     if missing := [column for column, kind in schema.items() if column not in frame and kind[-1] != "?"]:
         raise DataError(f"{name}: missing column {', '.join(missing)}")
+    if frame.empty:
+        return _empty(name).copy()
     if _is_in_order(schema, frame):
         return frame[list(schema)]
     return pd.DataFrame({column: _column(name, column, kind, frame) for column, kind in schema.items()})
+
+
+@cache
+def _empty(name: str) -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype=_DTYPES[kind.rstrip("?")]) for column, kind in SCHEMA[name].items()})
 
 
 def _is_in_order(schema: dict[str, str], frame: pd.DataFrame) -> bool:
