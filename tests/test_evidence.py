@@ -292,6 +292,18 @@ def test_networks_that_are_there_are_audited(poc: Path) -> None:
     assert Evidence.of([poc], audit=False).closer is None
 
 
+def test_a_rollout_is_planned_for_requests_like_the_test_pictures(poc: Path) -> None:
+    closer = Evidence.of([poc]).closer
+    assert isinstance(closer, Look)
+    row, traffic = closer.audit.overall.iloc[0], closer.traffic
+    assert traffic.differing == pytest.approx(100 - row["agreement"])
+    _, _, lost, gained, _ = traffic.chances
+    assert 100 * (lost - gained) == pytest.approx(row["dense"] - row["compressed"])
+    few, many = closer.requests_to_catch(10.0), closer.requests_to_catch(3.0)
+    assert few is not None
+    assert many is None or few < many
+
+
 def test_images_that_are_gone_are_a_gap(poc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(folder: RunFolder) -> None:
         raise DataError("gone")

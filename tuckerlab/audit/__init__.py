@@ -39,6 +39,7 @@ BLUR = (0.4, 0.7, 1.0)
 class Audit:
     """What an audit found. Accuracies in the tables are in per cent, changes in points, with 95 % intervals.
 
+    - `answers`: what both networks say to the pictures as they are.
     - `overall`: one row; `lost` answers went from right to wrong, `gained` ones from wrong to right.
     - `per_class`: the same for each class, the largest loss first.
     - `calibration`: expected calibration error, mean confidence and accuracy of both.
@@ -49,6 +50,7 @@ class Audit:
 
     data: ImageData
     thresholds: Thresholds
+    answers: Answers
     overall: pd.DataFrame
     per_class: pd.DataFrame
     calibration: pd.DataFrame
@@ -157,6 +159,7 @@ def audit(
     return Audit(
         data=data,
         thresholds=thresholds or Thresholds(),
+        answers=answers,
         overall=tables.overall(answers),
         per_class=tables.per_class(answers, data.classes),
         calibration=tables.calibration(answers),

@@ -33,13 +33,8 @@ class Look:
     @property
     def traffic(self) -> Traffic:
         """Requests on which the networks are alike, lose and gain as often as on the test pictures."""
-        row = self.audit.overall.iloc[0]
-        right, alike = (
-            round(row["count"] * row["dense"] / 100) - row["lost"],
-            round(row["count"] * row["agreement"] / 100),
-        )
-        counts = right, alike - right, row["lost"], row["gained"], row["both_wrong_differently"]
-        return Traffic(tuple(float(count) / row["count"] for count in counts), self.audit.data.num_classes)
+        said = self.audit.answers
+        return Traffic.of(said.dense.argmax(1), said.compressed.argmax(1), said.labels, self.audit.data.num_classes)
 
     def requests_to_catch(self, loss: float) -> float | None:
         """The labelled requests, in the median, until a roll-out notices a loss of so many points; None: it may not."""
