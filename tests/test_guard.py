@@ -192,6 +192,24 @@ def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> 
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("action", ["note", "stop"])
+def test_a_run_in_which_nothing_was_learned_says_so(data: ImageData, action: str) -> None:
+    guard = Guard(learning=Rule(action, 0.9))
+    model = network()
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    model.classifier[-1].bias.requires_grad_(True)  # all that it can learn is how frequent the classes are
+    if action == "stop":
+        with pytest.raises(DivergedError, match=r"nothing was learned: .* ended with the network of step 0"):
+            train(data, model, guard=guard)
+        return
+    run = train(data, model, guard=guard)
+    assert (run.state, did(run)) == ("finished", [("learning", "note")])
+    assert run.events[0]["step"] == run.step
+    assert run.events[0]["measured"] > 0.9 * math.log(10)
+    assert did(train(data, network(), guard=guard)) == []
+
+
 # --- ordinary runs ----------------------------------------------------------------------------------------------------
 
 ORDINARY: list[dict[str, Any]] = [
@@ -399,6 +417,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"accuracy": Rule("stop", math.nan)}, "accuracy: limit nan: allowed are numbers from 0 to 1"),
     ({"floor": Rule("stop", 0)}, "floor: limit 0: allowed are numbers from 1"),
     ({"floor": Rule("stop", 1, times=-1)}, "floor: times -1: allowed are whole numbers from 0"),
+    ({"learning": Rule("roll back", 0.9)}, "learning: action 'roll back': allowed are note, stop"),
     ({"cut": 0.5}, 'cut 0.5: allowed are None and a rule, such as Rule("stop", 1)'),
     ({"reference": 97.0}, "reference 97.0: allowed are fractions above 0 and up to 1"),
     ({"slower": 1.0}, "slower 1.0: allowed are fractions above 0 and below 1"),

@@ -43,6 +43,7 @@ ACTIONS = {
     "accuracy": ("note", "freeze", "grow back", "roll back", "stop"),
     "cut": ("note", "freeze", "grow back", "roll back", "stop"),
     "floor": ("note", "freeze", "grow back", "roll back", "stop"),
+    "learning": ("note", "stop"),
 }
 """What may be done where a rule is broken.
 
@@ -83,6 +84,7 @@ class Guard:
     cut: the share of the numbers in Tucker layers that goes in one adaptation is at most `limit`; a schedule that is
     over in fewer than 20 cycles may cut more.
     floor: all ranks are above `limit`.
+    learning: by the end of the run the median loss has come below `limit` times that of an untrained network.
 
     reference: accuracy of the dense network, a fraction of 1. slower: what a roll-back multiplies the learning rate
     by. A guard with an accuracy rule holds a tenth of the training images out; without it, a run in which no rule is
@@ -94,11 +96,15 @@ class Guard:
     accuracy: Rule | None = Rule("roll back", 0.05)
     cut: Rule | None = Rule("grow back", 0.6)
     floor: Rule | None = Rule("note", 1)
+    learning: Rule | None = Rule("note", LEARNED)
     reference: float | None = None
     slower: float = 0.2
 
     def __post_init__(self) -> None:
-        limits = {"finite": (0, 0), "loss": (1, math.inf), "accuracy": (0, 1), "cut": (0, 1), "floor": (1, math.inf)}
+        limits = {
+            "finite": (0, 0), "loss": (1, math.inf), "accuracy": (0, 1), "cut": (0, 1), "floor": (1, math.inf),
+            "learning": (0, 1),
+        }  # fmt: skip
         for name, (least, most) in limits.items():
             rule = getattr(self, name)
             if rule is None:
@@ -158,8 +164,6 @@ class Watch:
         """Of a training loss."""
         if not math.isfinite(loss):
             return None if self.guard.finite is None else Alarm("finite", loss, math.inf)
-        if self.guard.loss is None:
-            return None
         if self.lowest == math.inf:  # the first: no step has been taken yet
             self.untrained = loss if self.untrained is None else self.untrained
             self.lowest = max(loss, self.untrained)
@@ -168,7 +172,7 @@ class Watch:
             return None
         now, allowed = median(self.recent), self.allowed_loss
         self.lowest = min(self.lowest, now)
-        return Alarm("loss", now, allowed) if now > allowed else None
+        return Alarm("loss", now, allowed) if self.guard.loss is not None and now > allowed else None
 
     @property
     def allowed_loss(self) -> float:
@@ -212,6 +216,19 @@ class Watch:
             self.has_reached = True
         was_low, self.was_low = self.was_low, accuracy < allowed
         return Alarm("accuracy", accuracy, allowed) if self.was_low and (was_low or progress >= 1) else None
+
+    def after_run(self) -> Alarm | None:
+        """Of all losses: whether anything was learned.
+
+        >>> watch = Watch(Guard(), untrained=2.3)
+        >>> _ = [watch.after_step(2.3) for _ in range(WINDOW)]
+        >>> watch.after_run().rule
+        'learning'
+        """
+        if self.guard.learning is None or self.untrained is None or len(self.recent) < WINDOW:
+            return None
+        allowed = self.guard.learning.limit * self.untrained
+        return Alarm("learning", self.lowest, allowed) if self.lowest > allowed else None
 
     def is_calm(self) -> bool:
         """Whether this moment is worth returning to."""

@@ -102,6 +102,8 @@ class GuardedTrainer(Trainer):
             alarm = self.watch.after_epoch(self.held_out_accuracy(), images, progress)
             if alarm is not None and not self._act(alarm, self.good):
                 return False
+        if run.state == "finished" and (alarm := self.watch.after_run()) and not self._act(alarm, self.good):
+            return False
         if self.watch.is_calm():
             self.good = self._now()
             if run.step > self.farthest:
