@@ -15,8 +15,6 @@ from tuckerlab.atomic import atomic_path
 from tuckerlab.provenance import provenance
 from tuckerlab.rollout import Recorded, caught_table, compare_ways, recorded_answers
 
-WAYS = [(shadow, labels) for shadow in (True, False) for labels in (1.0, 0.1)]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -26,7 +24,7 @@ def main() -> None:
     found = []
     for name in recorded_answers():
         traffic = Recorded.open(name).traffic("Tucker 90 %")
-        found += compare_ways(traffic, losses=(0.0, 1.0, 2.0, 5.0), ways=WAYS, repeats=options.repeats, origin=name)
+        found += compare_ways(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats, origin=name)
     table = caught_table(found).assign(**provenance("cpu"))
     with atomic_path(options.results / "rollout.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)

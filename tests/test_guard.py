@@ -35,6 +35,7 @@ from tuckerlab.record import Records
 from tuckerlab.results import FOLDER
 from tuckerlab.run import GUARDED, Callback, Run
 from tuckerlab.snapshot import Snapshot
+from tuckerlab.valve import GuardedTrainer
 
 SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
 STEPS = 12  # an epoch
@@ -384,6 +385,16 @@ def test_a_floor_freezes_the_ranks_for_good(data: ImageData) -> None:
     after = [row["rank"] for row in run.ranks if row["epoch"] == run.events[0]["epoch"]]
     assert [row["rank"] for row in run.ranks if row["epoch"] == 3] == after
     assert run.epochs[-1]["conv_compression"] < 0.8
+
+
+def test_a_policy_whose_cut_is_merely_noted_is_in_force(data: ImageData) -> None:
+    trainer = GuardedTrainer(Guard(cut=Rule("note", 0.1)), network(Tolerance(0.1)), data, RECIPE, torch.device("cpu"))
+    optimizer = trainer.run.optimizer
+    optimizer.ranks = steep = Tolerance(0.9, steps=0)
+    while not trainer.run.events:
+        trainer.step()
+    assert did(trainer.run) == [("cut", "note")]
+    assert trainer.policy == optimizer.ranks == steep
 
 
 def test_in_a_loop_of_your_own() -> None:

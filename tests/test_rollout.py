@@ -65,7 +65,7 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
         ({"stages": [0.1, 1.0]}, "tuple"),
         ({"stages": ("1 %", 1.0)}, "tuple"),
         ({"paired": False, "random_labels": False}, "shadow"),
-        ({"paired": False, "stages": (1.0,)}, "nothing to compare"),
+        ({"paired": False, "random_labels": True, "stages": (1.0,)}, "nothing to compare"),
     ],
 )
 def test_a_rule_out_of_range(given: dict[str, Any], said: str) -> None:
@@ -75,7 +75,7 @@ def test_a_rule_out_of_range(given: dict[str, Any], said: str) -> None:
 
 
 def test_without_a_shadow_the_last_stage_has_nothing_to_compare_with() -> None:
-    assert Rule(paired=False).tested == (0.01, 0.1, 0.5)
+    assert Rule(paired=False, random_labels=True).tested == (0.01, 0.1, 0.5)
     assert Rule().tested == (0.01, 0.1, 0.5, 1.0)
 
 
@@ -136,7 +136,7 @@ def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
 
 
 def test_late_labels_of_networks_apart() -> None:
-    rule = Rule(paired=False)
+    rule = Rule(paired=False, random_labels=True)
     rollout = RollOut(rule).add(apart([1, 2], None, [0, 0, 1], None, classes=3))
     rollout = rollout.add_late(apart([1], [1], [0, 1], [0, 0], classes=3), stage=0)
     assert rollout.counts[0] == (1, 1, 0, 1, 1, 1)
@@ -149,7 +149,6 @@ def test_a_loss_is_rolled_back_and_stays_so() -> None:
     assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
     with pytest.raises(TuckerlabError, match="has ended"):
         rollout.add(Tally((1, 0, 0, 0, 0, 0)))
-    assert rollout.overrule  # and nobody can wake it up
     with pytest.raises(TuckerlabError, match="under way"):
         rollout.overrule("go on")
 
@@ -178,6 +177,7 @@ def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
     assert rollout.stage == 1
     rollout = rollout.add_late(Tally((0, 19_000, 0, 40, 0, 0)), stage=0)
     assert rollout.decision.action == "roll back"
+    assert "after 20,040 requests" in rollout.decision.reason
 
 
 def test_a_fault_that_begins_late_does_not_drown() -> None:
@@ -230,28 +230,72 @@ def test_labels_that_cannot_be(tally: Tally, stage: int, said: str) -> None:
 
 def test_the_kind_of_tally_has_to_be_that_of_the_rule() -> None:
     with pytest.raises(TuckerlabError, match="asks for tallies of apart"):
-        RollOut(Rule(paired=False)).add(Tally((1, 0, 0, 0, 0, 0)))
+        RollOut(Rule(paired=False, random_labels=True)).add(Tally((1, 0, 0, 0, 0, 0)))
 
 
 def test_complaints_are_no_random_labels() -> None:
     """Only those who were given a wrong answer complain: all known labels speak against the new network."""
     complaints = Tally((9_700, 0, 260, 40, 0, 0))
-    assert RollOut(Rule()).add(complaints).decision.action == "roll back"
-    assert RollOut(Rule(random_labels=False)).add(complaints).decision.action == "hold"
+    assert RollOut(Rule(random_labels=True)).add(complaints).decision.action == "roll back"
+    assert RollOut().add(complaints).decision.action == "hold"
 
 
 def test_labels_where_answers_differ_are_enough() -> None:
     """No label where the answers are alike, all where they differ: as good as all labels, and nothing is assumed."""
-    rule = Rule(random_labels=False)
     some, every = Tally((900, 0, 0, 30, 5, 3)), Tally((0, 900, 0, 30, 5, 3))
-    assert RollOut(rule).add(some).decision == RollOut(rule).add(every).decision
-    assert RollOut(rule).add(some).decision.action == "roll back"
+    assert RollOut().add(some).decision == RollOut().add(every).decision
+    assert RollOut().add(some).decision.action == "roll back"
+
+
+@pytest.mark.parametrize("rule", [Rule(harm=5.0, tolerated=0.5), Rule(harm=5.0, tolerated=0.5, random_labels=True)])
+def test_who_follows_the_advice_keeps_what_is_promised(rule: Rule) -> None:
+    """Held, it asks for the true answers where the networks differ, and those alone: they are no fair sample."""
+    chances, rng, wolf = (0.9, 0.04, 0.025, 0.02, 0.015), np.random.default_rng(0), 0
+    for _ in range(40):
+        right, wrong, *differ = rng.multinomial(16_000, chances)
+        rollout = RollOut(rule).add(Tally((right + wrong, 0, sum(differ), 0, 0, 0)))
+        asked = "look up the true answers of these requests" in rollout.decision.reason
+        assert asked != rule.random_labels
+        wolf += rollout.add_late(Tally((0, 0, 0, *differ)), stage=0).ended == "rolled back"
+    assert (wolf <= binom.ppf(0.999, 40, rule.false_alarm)) != rule.random_labels
+
+
+def test_labels_at_random_are_asked_for_at_random() -> None:
+    held = RollOut(Rule(random_labels=True)).add(Tally((900, 0, 100, 0, 0, 0))).decision
+    assert "of requests taken at random" in held.reason
+    assert "look up" not in held.reason
+
+
+def test_a_roll_out_is_kept_as_json(tmp_path: Path) -> None:
+    rule = Rule(stages=(0.2, 1.0), harm=2.0)
+    rollout = RollOut(rule).add(Tally((0, 400, 0, 1, 1, 0))).overrule("go on").add(Tally((10, 0, 1, 0, 0, 0)))
+    (tmp_path / "rollout.json").write_text(rollout.to_json(), encoding="utf-8")
+    again = RollOut.from_json((tmp_path / "rollout.json").read_text(encoding="utf-8"))
+    assert again == rollout
+    assert again.decision == rollout.decision
+
+
+@pytest.mark.parametrize("given", ["", "[]", "7", '{"rule": {"harm": 1, "stages": [1.0], "colour": 1}}'])
+def test_json_that_is_no_roll_out(given: str) -> None:
+    with pytest.raises(TuckerlabError, match="no roll-out"):
+        RollOut.from_json(given)
+
+
+def test_a_state_that_does_not_fit_its_rule() -> None:
+    found = RollOut(Rule(stages=(0.2, 1.0))).to_json()
+    for was, now in (("[0.2, 1.0]", "[0.2, 0.5, 1.0]"), ('"stage": 0', '"stage": 2'), ("[0, 0, 0, 0, 0, 0], ", "")):
+        assert was in found
+        with pytest.raises(TuckerlabError, match="a rule with"):
+            RollOut.from_json(found.replace(was, now))
 
 
 # --- the bounds and the decisions are one --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [Rule(), Rule(random_labels=False), Rule(tolerated=0.5), Rule(paired=False)])
+@pytest.mark.parametrize(
+    "rule",
+    [Rule(), Rule(random_labels=True), Rule(random_labels=True, tolerated=0.5), Rule(paired=False, random_labels=True)],
+)
 def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
     traffic = replace(EVEN, labelled=0.5 if rule.random_labels else 1.0).with_loss(0.8)
     counts = np.concatenate([b.counts.copy() for b in course(rule, traffic, 40, 3)])
@@ -270,7 +314,9 @@ def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, 4.0])
-@pytest.mark.parametrize("rule", [Rule(), Rule(paired=False, stages=(0.1, 0.5, 1.0))])
+@pytest.mark.parametrize(
+    "rule", [Rule(), Rule(random_labels=True), Rule(paired=False, random_labels=True, stages=(0.1, 0.5, 1.0))]
+)
 def test_simulated_roll_outs_are_those_of_the_machine(rule: Rule, loss: float) -> None:
     for seed in range(2):
         machine, stage = RollOut(rule), 0
@@ -323,8 +369,8 @@ TWO = (0.3, 1.0)
     [
         (Rule(stages=TWO), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
         (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
-        (Rule(stages=TWO, random_labels=False), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
-        (Rule(stages=(0.3, 0.5, 1.0), paired=False), [arms(0.3, 0.2, 0.2), arms(0.5, 0.4, 0.4)]),
+        (Rule(stages=TWO, random_labels=True), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
+        (Rule(stages=(0.3, 0.5, 1.0), paired=False, random_labels=True), [arms(0.3, 0.2, 0.2), arms(0.5, 0.4, 0.4)]),
     ],
 )
 def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same(
@@ -337,10 +383,14 @@ def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same(
     ("rule", "chances", "fair"),
     [
         (Rule(harm=10, stages=TWO), pairs(0.2, 0.1), True),
-        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1, labelled=0.5), False),  # what differs is taken for lost
-        (Rule(harm=10, stages=TWO, random_labels=False), pairs(0.2, 0.1, labelled=0.5), False),
-        (Rule(harm=10, stages=TWO, random_labels=False), pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
-        (Rule(harm=10, stages=(0.3, 0.5, 1.0), paired=False), arms(0.3, 0.3, 0.2), True),
+        (
+            Rule(harm=10, stages=TWO, random_labels=True),
+            pairs(0.2, 0.1, labelled=0.5),
+            False,
+        ),  # what differs is taken for lost
+        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1, labelled=0.5), False),
+        (Rule(harm=10, stages=TWO), pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
+        (Rule(harm=10, stages=(0.3, 0.5, 1.0), paired=False, random_labels=True), arms(0.3, 0.3, 0.2), True),
     ],
 )
 def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm(
@@ -364,8 +414,8 @@ def within(share: float, promised: float) -> bool:
     "rule",
     [
         Rule(harm=3.0, false_alarm=0.2, most=4000),
-        Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=False),
-        Rule(harm=3.0, false_alarm=0.2, most=4000, paired=False, stages=(0.1, 0.5, 1.0)),
+        Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=True),
+        Rule(harm=3.0, false_alarm=0.2, most=4000, paired=False, random_labels=True, stages=(0.1, 0.5, 1.0)),
     ],
 )
 def test_it_does_not_cry_wolf_more_often_than_promised(rule: Rule) -> None:
@@ -381,7 +431,7 @@ def test_it_does_not_cry_wolf_more_often_than_promised(rule: Rule) -> None:
     "rule",
     [
         Rule(miss=0.2, false_alarm=1e-6, most=4000),
-        Rule(miss=0.2, false_alarm=1e-6, most=4000, paired=False, stages=(0.1, 0.3, 0.5, 1.0)),
+        Rule(miss=0.2, false_alarm=1e-6, most=4000, paired=False, random_labels=True, stages=(0.1, 0.3, 0.5, 1.0)),
     ],
 )
 def test_it_does_not_let_harm_through_more_often_than_promised(rule: Rule, since: int) -> None:
@@ -404,7 +454,7 @@ def test_unlabelled_requests_bound_the_loss_if_answers_hardly_differ() -> None:
 
 
 def test_without_a_shadow_the_mean_is_the_loss_too() -> None:
-    rule = Rule(paired=False, stages=(0.1, 0.5, 1.0), miss=1e-9, false_alarm=1e-9)
+    rule = Rule(paired=False, random_labels=True, stages=(0.1, 0.5, 1.0), miss=1e-9, false_alarm=1e-9)
     last = list(course(rule, EVEN.with_loss(2), 1, 0))[-1].counts[0, 0]
     shown = last[Arm.new_wrong] / 0.1 - last[Arm.old_wrong] / 0.9
     assert 100 * shown / last.sum() == pytest.approx(2, abs=1)

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
-from tuckerlab.rollout.sequential import BETS, crossing, log_mean, log_wealth, upper_bound
+from tuckerlab.rollout.sequential import BETS, crossing, log_mean, log_wealth
 
 LOSSES = (1.0, -1.0, 0.0)
 
@@ -89,6 +89,11 @@ def test_it_comes_close_to_what_it_may_err() -> None:
     assert errors > 0.005
 
 
+def upper_bound(values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """What the mean lies below, with 95 % probability at all looks together."""
+    return crossing(lambda mean: log_mean(log_wealth(values, counts, mean)), np.log(20), np.min(values), np.max(values))
+
+
 @pytest.mark.parametrize(
     # upper and lower ends at α = 0.05 a side: mixture of Beta priors, and hedged bets (ville 0.1.0, BSD-3-Clause)
     ("n", "ones", "mixture", "bets"),
@@ -102,7 +107,7 @@ def test_it_comes_close_to_what_it_may_err() -> None:
 def test_the_ends_are_those_of_another_library(
     n: int, ones: int, mixture: tuple[float, float], bets: tuple[float, float]
 ) -> None:
-    upper, lower = upper_bound((0, 1), (n - ones, ones), 0.05), -upper_bound((0, -1), (n - ones, ones), 0.05)
+    upper, lower = upper_bound((0, 1), (n - ones, ones)), -upper_bound((0, -1), (n - ones, ones))
     for ours, one, other in ((lower, mixture[0], bets[0]), (upper, mixture[1], bets[1])):
         nearest, farthest = sorted((abs(one - ones / n), abs(other - ones / n)))
         assert 0.9 * nearest < abs(ours - ones / n) < 1.1 * farthest
@@ -112,7 +117,7 @@ def test_the_ends_are_those_of_another_library(
 
 def test_a_bound_is_where_the_wealth_crosses() -> None:
     counts = np.array([[30, 10, 960], [0, 0, 100], [5, 0, 95], [0, 0, 0]])
-    ends = upper_bound(LOSSES, counts, 0.05)
+    ends = np.array([upper_bound(LOSSES, row) for row in counts])
     for row, end in zip(counts, ends, strict=True):
         assert log_mean(log_wealth(LOSSES, row, end - 1e-6)) < np.log(20)
         assert end == 1 or log_mean(log_wealth(LOSSES, row, end + 1e-6)) >= np.log(20)

@@ -83,9 +83,10 @@ class GuardedTrainer(Trainer):
         if alarm is None and adapts and run.step < run.total_steps:  # the last one drops what was on trial
             after = _sizes(run.model)
             alarm = self.watch.after_adaptation(sizes, after, steep=self._is_steep())
-            if alarm is not None:
-                return self._act(alarm, before, ", ".join(at_floor(sizes, after, alarm.allowed)))
+            if alarm is not None and not self._act(alarm, before, ", ".join(at_floor(sizes, after, alarm.allowed))):
+                return False
             self.policy = optimizer.ranks
+            return True
         return alarm is None or self._act(alarm, self.good)
 
     def end_epoch(self) -> bool:

@@ -42,6 +42,7 @@ class Caught:
     rule: Rule
     traffic: Traffic
     repeats: int
+    seed: int
     rolled_back: float
     rolled_out: float
     asked: float
@@ -80,7 +81,7 @@ def requests_to_catch(
     )
     ended = {how: float((found["ended"] == how).mean()) for how in ENDED}
     return Caught(
-        loss=loss, rule=rule, traffic=faulty, repeats=repeats, low=low, median=median, high=high,
+        loss=loss, rule=rule, traffic=faulty, repeats=repeats, seed=seed, low=low, median=median, high=high,
         rolled_back=ended["rolled back"], rolled_out=ended["rolled out"], asked=ended["asked"],
         labels=float(found["labels"].median()), days=float(found["days"].median()),
         wrong=float(found["wrong"].median()),
@@ -102,11 +103,20 @@ def compare_ways(
     asked = [(loss, *way) for way in ways for loss in losses]
     return [
         requests_to_catch(
-            loss, replace(traffic, labelled=labelled), replace(rule or Rule(), paired=paired),
+            loss, replace(traffic, labelled=labelled), watching(rule or Rule(), paired, labelled),
             repeats=repeats, origin=origin,
         )
         for loss, paired, labelled in tqdm(asked, desc="roll-outs", disable=not progress)
     ]  # fmt: skip
+
+
+def watching(rule: Rule, paired: bool, labelled: float) -> Rule:
+    """The rule where this share of labels arrives, at random: something has to be assumed only where some do not.
+
+    >>> watching(Rule(), paired=True, labelled=0.1).random_labels, watching(Rule(), True, 1.0).random_labels
+    (True, False)
+    """
+    return replace(rule, paired=paired, random_labels=not paired or labelled < 1)
 
 
 def caught_table(found: list[Caught]) -> pd.DataFrame:
@@ -118,7 +128,11 @@ def caught_table(found: list[Caught]) -> pd.DataFrame:
     rows = []
     for one in found:
         numbers = {name: value for name, value in vars(one).items() if name not in ("rule", "traffic", "stages")}
-        rows.append({"shadow": one.rule.paired, "labelled": one.traffic.labelled} | numbers)
+        asked = {name: value for name, value in vars(one.rule).items() if name not in ("paired", "stages")}
+        stages = ", ".join(f"{share:g}" for share in one.rule.stages)
+        rows.append(
+            {"shadow": one.rule.paired, "labelled": one.traffic.labelled} | numbers | asked | {"stages": stages}
+        )
     return pd.DataFrame(rows)
 
 

@@ -8,10 +8,14 @@
 >>> print(rollout.decision.reason)
 Rolled back in the 1 % stage after 1,000 requests: the new network is right less often, by at least 0.24 points.
 
-It never changes: each step returns the next state, so that a service can keep it as JSON beside its log.
+It never changes: each step returns the next state, so that a service can keep it as JSON beside its log:
+
+>>> RollOut.from_json(rollout.to_json()) == rollout
+True
 """
 
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -56,6 +60,12 @@ class RollOut:
     def __post_init__(self) -> None:
         if not self.counts:
             object.__setattr__(self, "counts", ((0,) * len(Pair),) * len(self.rule.tested))
+        stages = len(self.rule.tested)
+        if [len(row) for row in self.counts] != [len(Pair)] * stages or self.stage not in range(stages):
+            raise TuckerlabError(
+                f"stage {self.stage!r} and counts of {len(self.counts)} stages: a rule with {stages} stages has "
+                f"the stages 0 to {stages - 1}, and {len(Pair)} counts of each"
+            )
 
     def add(self, tally: Tally) -> "RollOut":
         """The state after these requests, made in the present stage; TuckerlabError where the roll-out has ended."""
@@ -90,6 +100,30 @@ class RollOut:
         by_hand = replace(self, by_hand=(*self.by_hand, self.stage))
         return by_hand._next() if action == "go on" else replace(by_hand, ended="rolled back")
 
+    def to_json(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, given: str) -> "RollOut":
+        """The roll-out that was written with `to_json`; TuckerlabError for what is none.
+
+        >>> RollOut.from_json("{}")
+        Traceback (most recent call last):
+            ...
+        tuckerlab.errors.TuckerlabError: no roll-out (KeyError: 'rule'): give what to_json() has returned
+        """
+        try:
+            found = json.loads(given)
+            rule = found["rule"]
+            return cls(
+                Rule(**{**rule, "stages": tuple(rule["stages"])}), found["stage"], tuple(map(tuple, found["counts"])),
+                found["ended"], tuple(found["by_hand"]),
+            )  # fmt: skip
+        except (ValueError, TypeError, LookupError) as error:
+            told = f"{type(error).__name__}: {error}"
+            raise TuckerlabError(f"no roll-out ({told}): give what to_json() has returned") from None
+
     @property
     def decision(self) -> Decision:
         """What to do now."""
@@ -100,6 +134,7 @@ class RollOut:
             high = float(bounds(np.array(self.counts), self.stage - 1, self.rule)[1])
         share = self.rule.stages[-1] if self.ended == "rolled out" else self.rule.stages[self.stage]
         told = {"share": 100 * share, "requests": int(requests[self.stage]), "low": low, "high": high}
+        told["all"] = int(requests.sum())
         said = [text(f"rollout.reason.{reason}", **told, harm=self.rule.harm)]
         if action in ("hold", "ask"):
             said += self._too_loose(int(requests[self.stage]))
@@ -121,7 +156,8 @@ class RollOut:
         differing = self.counts[self.stage][Pair.differing] if self.rule.paired else 0
         if differing < max(1, self.rule.harm / 100 * requests):
             return []
-        return [text("rollout.reason.too_loose", differing=differing, share=100 * differing / requests)]
+        key = "too_few_labels" if self.rule.random_labels else "too_loose"
+        return [text(f"rollout.reason.{key}", differing=differing, share=100 * differing / requests)]
 
     def _cells(self, tally: Tally) -> tuple[int, ...]:
         if tally.paired != self.rule.paired:

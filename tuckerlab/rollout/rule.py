@@ -26,8 +26,9 @@ class Rule:
     - `stages`: the shares of the requests that the new network answers, rising to 1.
     - `most`: after so many of its answers in a stage a human decides, if nothing is shown by then.
     - `paired`: whether the old network answers the same requests in the shadow of the new one.
-    - `random_labels`: whether the chance that a label arrives has nothing to do with the answers. If not (complaints;
-      labels that are asked for where answers differ), an answer without a label counts against every decision.
+    - `random_labels`: whether the chance that a label arrives has nothing to do with the answers, so that the labels
+      are a fair sample. If not (complaints; true answers looked up where answers differ), an answer that differs and
+      has no label counts against every decision, and one that does not differ needs none.
 
     Raises TuckerlabError for what is out of range.
     """
@@ -39,7 +40,7 @@ class Rule:
     stages: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
     most: int = 20_000
     paired: bool = True
-    random_labels: bool = True
+    random_labels: bool = False
 
     def __post_init__(self) -> None:
         if not _is_number(self.harm) or not 0 < self.harm < 100:
@@ -58,8 +59,9 @@ class Rule:
         _check_stages(self.stages)
         if not self.paired and not self.random_labels:
             raise TuckerlabError(
-                "random_labels False: without the old network's answers to the same requests nothing can be said of "
-                "requests without a label; let it answer in the shadow (paired=True), or label requests at random"
+                "paired False with random_labels False: without the old network's answers to the same requests nothing "
+                "can be said of requests without a label; let it answer in the shadow (paired=True), or label all "
+                "requests or some at random, and say so (random_labels=True)"
             )
         if not self.paired and len(self.stages) == 1:
             raise TuckerlabError(

@@ -67,15 +67,3 @@ def crossing(rises: Callable[[Floats], Floats], level: float, low: ArrayLike, hi
         reached = rises(middle) >= level
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
     return np.asarray(high)
-
-
-def upper_bound(values: ArrayLike, counts: ArrayLike, error: float) -> Floats:
-    """What the mean lies below, with probability 1 − `error` at all looks together.
-
-    >>> bool(0.03 < upper_bound((1, 0), (20, 980), 0.05) < 0.05)
-    True
-    """
-    values = np.asarray(values, dtype=float)
-    return crossing(
-        lambda mean: log_mean(log_wealth(values, counts, mean)), np.log(1 / error), values.min(-1), values.max(-1)
-    )

@@ -18,13 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.rollout.evidence import answered, harm, no_harm
+from tuckerlab.rollout.evidence import Integers, answered, harm, no_harm
 from tuckerlab.rollout.rule import Rule
+from tuckerlab.rollout.sequential import Floats
 from tuckerlab.rollout.tally import BECOMES, Arm, Pair
 from tuckerlab.rollout.traffic import Traffic, Truth
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 LOOK, GROWTH = 20, 0.06
 """Requests between two looks: at least so many, and this part of those that the stage has had."""

@@ -19,6 +19,7 @@ import traitlets
 from tuckerlab.errors import DataError
 from tuckerlab.panels.model import PanelModel
 from tuckerlab.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
+from tuckerlab.rollout.catching import watching
 from tuckerlab.rollout.simulate import ENDED
 from tuckerlab.texts import text
 
@@ -88,7 +89,7 @@ class RollOutModel(PanelModel):
                 _traffic(self.source), labelled=self.labelled, delay=self.delay, requests_a_day=self.requests_a_day
             )
             faulty = traffic.with_loss(self.fault)
-            rule = Rule(harm=self.harm, paired=self.shadow)
+            rule = watching(Rule(harm=self.harm), self.shadow, self.labelled)
             self.state = _rolled(rule, traffic, faulty, self.since, self.seed, self.repeats)
 
 

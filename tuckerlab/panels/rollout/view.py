@@ -17,8 +17,8 @@ from tuckerlab.panels.parts import (
     tiles,
 )
 from tuckerlab.panels.rollout.model import DELAYS, FAULTS, LABELLED, REQUESTS, STAGES, RollOutModel, State
-from tuckerlab.panels.rollout.picture import png
 from tuckerlab.rollout import Timeline
+from tuckerlab.rollout.pictures import rollout_timeline
 from tuckerlab.rollout.traffic import Truth
 from tuckerlab.texts import has_text, text
 
@@ -68,7 +68,7 @@ class RollOutPanel(Panel):
 
     def _show(self, _: object = None) -> None:
         state = self.model.state
-        self.picture.value = png(state.story) if state else BLANK
+        self.picture.value = rollout_timeline(state.story)._repr_png_() if state else BLANK
         set_line(self.sentence, f"<b>{escape(story_said(state.story))}</b>" if state else "")
         set_line(self.chances, escape(_chances_said(state, self.model.repeats)) if state else "")
         set_line(self.origin, escape(_origin_said(state, self.model.fault)) if state else "")
