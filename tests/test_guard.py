@@ -428,6 +428,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"accuracy": Rule("stop", math.nan)}, "accuracy: limit nan: allowed are numbers from 0 to 1"),
     ({"floor": Rule("stop", 0)}, "floor: limit 0: allowed are numbers from 1"),
     ({"floor": Rule("stop", 1, times=-1)}, "floor: times -1: allowed are whole numbers from 0"),
+    ({"finite": Rule("skip", 1)}, "finite: limit 1: allowed are 0 alone, as there is nothing to be counted"),
     ({"learning": Rule("roll back", 0.9)}, "learning: action 'roll back': allowed are note, stop"),
     ({"cut": 0.5}, 'cut 0.5: allowed are None and a rule, such as Rule("stop", 1)'),
     ({"reference": 97.0}, "reference 97.0: allowed are fractions above 0 and up to 1"),
@@ -440,6 +441,12 @@ def test_a_table_that_makes_no_sense(settings: dict[str, Any], message: str) -> 
     with pytest.raises(TuckerlabError) as caught:
         Guard(**settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("guard", [True, "yes", 5])
+def test_what_is_no_guard(data: ImageData, guard: Any) -> None:
+    with pytest.raises(TuckerlabError, match=r"allowed are None and a Guard; Guard\(\) has the usual rules"):
+        train(data, guard=guard)
 
 
 def test_every_rule_of_the_table_is_a_field_and_its_default_is_allowed() -> None:

@@ -65,6 +65,8 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
         ({"stages": [0.1, 1.0]}, "tuple"),
         ({"stages": ("1 %", 1.0)}, "tuple"),
         ({"paired": False, "random_labels": False}, "shadow"),
+        ({"random_labels": "no"}, "True and False"),
+        ({"paired": None}, "True and False"),
         ({"paired": False, "random_labels": True, "stages": (1.0,)}, "nothing to compare"),
     ],
 )
@@ -226,6 +228,13 @@ def test_labels_that_cannot_be(tally: Tally, stage: int, said: str) -> None:
     rollout = RollOut().add(Tally((8, 0, 2, 0, 0, 0)))
     with pytest.raises(TuckerlabError, match=said.replace("(", r"\(")):
         rollout.add_late(tally, stage)
+
+
+def test_what_is_no_rule_and_no_tally() -> None:
+    with pytest.raises(TuckerlabError, match="give a Rule"):
+        RollOut(5)  # type: ignore[arg-type]
+    with pytest.raises(TuckerlabError, match="5 is no tally"):
+        RollOut().add(5)  # type: ignore[arg-type]
 
 
 def test_the_kind_of_tally_has_to_be_that_of_the_rule() -> None:

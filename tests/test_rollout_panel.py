@@ -92,7 +92,7 @@ def test_without_labels_a_person_is_asked_and_told_what_to_do(shared: RollOutPan
     shared.shadow.value = False
     assert "Look up" not in said(shared.sentence.value)
     assert state_of(shared.model).at_once is None
-    assert "same test" not in said(shared.numbers.value)
+    assert "without the shadow there is nothing to compare with" in said(shared.numbers.value)
 
 
 def test_late_answers_are_what_stages_save(model: RollOutModel) -> None:

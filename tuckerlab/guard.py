@@ -115,6 +115,7 @@ class Guard:
                 raise TuckerlabError(f"{name}: action {rule.action!r}: allowed are {', '.join(ACTIONS[name])}")
             if not _is_number(rule.limit) or not least <= rule.limit <= most:
                 allowed = f"numbers from {least}" if most == math.inf else f"numbers from {least} to {most}"
+                allowed = allowed if most > least else f"{least} alone, as there is nothing to be counted"
                 raise TuckerlabError(f"{name}: limit {rule.limit!r}: allowed are {allowed}")
             if isinstance(rule.times, bool) or not isinstance(rule.times, int) or rule.times < 0:
                 raise TuckerlabError(f"{name}: times {rule.times!r}: allowed are whole numbers from 0")

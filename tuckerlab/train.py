@@ -73,6 +73,8 @@ def fit(
     known = [field.name for field in fields(Recipe)]
     if unknown := [name for name in changes if name not in known]:
         raise TuckerlabError(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+    if guard is not None and not isinstance(guard, Guard):
+        raise TuckerlabError(f"guard {guard!r}: allowed are None and a Guard; Guard() has the usual rules")
     recipe = replace(recipe or Recipe(), **changes)
     place = None if checkpoint is None else Path(checkpoint)
     settings = model, data, recipe, resolve_device(device), place, after, make_optimizer

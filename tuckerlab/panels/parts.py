@@ -124,7 +124,7 @@ def problem_html(problem: str, details: str) -> str:
 def labelled(kind: type[ipywidgets.Widget], key: str, **options: Any) -> Any:
     """A widget whose label and hint are the messages `key` and, where there is one, `key.hint`."""
     hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
-    return kind(description=text(key), style=LABELLED, **hint, **options)
+    return kind(description=text(key), **{"style": LABELLED, **hint, **options})
 
 
 def button(key: str, action: Callable[[], object] | None = None, **options: Any) -> ipywidgets.Button:

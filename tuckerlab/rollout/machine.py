@@ -58,6 +58,8 @@ class RollOut:
     by_hand: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rule, Rule):
+            raise TuckerlabError(f"rule {self.rule!r}: give a Rule, such as Rule(harm=1.0)")
         if not self.counts:
             object.__setattr__(self, "counts", ((0,) * len(Pair),) * len(self.rule.tested))
         stages = len(self.rule.tested)
@@ -160,6 +162,8 @@ class RollOut:
         return [text(f"rollout.reason.{key}", differing=differing, share=100 * differing / requests)]
 
     def _cells(self, tally: Tally) -> tuple[int, ...]:
+        if not isinstance(tally, Tally):
+            raise TuckerlabError(f"{tally!r} is no tally: give what paired() or apart() counts")
         if tally.paired != self.rule.paired:
             ask, given = ("paired()", "apart()") if self.rule.paired else ("apart()", "paired()")
             raise TuckerlabError(f"the rule asks for tallies of {ask}, this one is of {given}: change one of the two")

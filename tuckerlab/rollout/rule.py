@@ -56,6 +56,9 @@ class Rule:
                 raise TuckerlabError(f"{name} {value!r}: the chance of an error lies above 0 and up to 0.5")
         if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 1:
             raise TuckerlabError(f"most {self.most!r}: the requests of a stage are a whole number from 1")
+        for name in ("paired", "random_labels"):
+            if not isinstance(getattr(self, name), bool):
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are True and False")
         _check_stages(self.stages)
         if not self.paired and not self.random_labels:
             raise TuckerlabError(

@@ -23,6 +23,7 @@ from tuckerlab.rollout.traffic import Truth
 from tuckerlab.texts import has_text, text
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
+NAMED = {"description_width": "17rem"}  # sliders begin below each other
 ROW = {"flex_flow": "row wrap"}
 WIDE = {"width": "auto", "min_width": "22rem"}
 
@@ -35,12 +36,12 @@ class RollOutPanel(Panel):
     def __init__(self, source: str = "digits", model: RollOutModel | None = None) -> None:
         self.model = model or RollOutModel(source)
         self.source = labelled(
-            ipywidgets.Dropdown, "canary.source", layout=WIDE,
+            ipywidgets.Dropdown, "canary.source", layout=WIDE, style=NAMED,
             options=[(source_name(name), name) for name in self.model.sources],
         )  # fmt: skip
         self.harm = labelled(
             ipywidgets.FloatSlider, "canary.harm", min=0.2, max=5, step=0.1, continuous_update=False, layout=SLIDER,
-            readout_format=".1f",
+            readout_format=".1f", style=NAMED,
         )  # fmt: skip
         self.fault = _choice("canary.fault", [(text("canary.points", points=fault), fault) for fault in FAULTS])
         self.since = _choice("canary.since", [(text("rollout.stage", share=100 * share), share) for share in STAGES])
@@ -60,8 +61,7 @@ class RollOutPanel(Panel):
         self.model.observe(self._show, "state")
         self._show()
         super().__init__([
-            self.source, self.harm, self.fault, self.since,
-            ipywidgets.HBox([self.labelled, self.delay, self.requests_a_day], layout=ROW),
+            self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day,
             ipywidgets.HBox([self.shadow, self.again], layout=ROW),
             self.sentence, self.picture, self.numbers, self.chances, self.origin, problem_widget(self.model),
         ])  # fmt: skip
@@ -76,7 +76,9 @@ class RollOutPanel(Panel):
 
 
 def _choice(key: str, options: list[tuple[str, float]]) -> ipywidgets.SelectionSlider:
-    return labelled(ipywidgets.SelectionSlider, key, options=options, continuous_update=False, layout=SLIDER)
+    return labelled(
+        ipywidgets.SelectionSlider, key, options=options, continuous_update=False, layout=SLIDER, style=NAMED
+    )
 
 
 def source_name(source: str) -> str:
@@ -109,25 +111,19 @@ def story_said(story: Timeline) -> str:
 
 def _numbers(state: State) -> list[tuple[str, str, str]]:
     """What it has cost: in stages, at once with the same test, and at once with none."""
-    story, once = state.story, state.at_once
-    cells = [
-        (text("canary.tile.stages"), text("unit.count", count_=story.wrong), _until(story.ended, story.days)),
-    ]
-    if once is not None:
-        cells.append(
-            (
-                text("canary.tile.at_once"),
-                text("unit.count", count_=int(once["wrong"])),
-                _until(once["ended"], once["days"]),
-            )
-        )
+    story, once, unwatched = state.story, state.at_once, "canary.tile.unwatched"
     a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
-    cells.append((text("canary.tile.unwatched"), text("unit.count", count_=a_day), text("canary.tile.unwatched.until")))
-    cells.append((
-        text("canary.tile.differing"), text("unit.percent", value=state.faulty.differing),
-        text("canary.tile.differing.meaning", points=-state.faulty.loss),
-    ))  # fmt: skip
-    return cells
+    at_once = "–", text("canary.tile.at_once.none")
+    if once is not None:
+        at_once = text("unit.count", count_=int(once["wrong"])), _until(once["ended"], once["days"])
+    until = text(f"{unwatched}.until" if state.faulty.loss > 0 else f"{unwatched}.a_day")
+    differing = text("canary.tile.differing.meaning", points=-state.faulty.loss)
+    return [
+        (text("canary.tile.stages"), text("unit.count", count_=story.wrong), _until(story.ended, story.days)),
+        (text("canary.tile.at_once"), *at_once),
+        (text(unwatched), text("unit.count", count_=a_day), until),
+        (text("canary.tile.differing"), text("unit.percent", value=state.faulty.differing), differing),
+    ]
 
 
 def _until(ended: str, days: float) -> str:
