@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tuckerlab import build, to_plain, tuckerize
 from tuckerlab.align import aligned
@@ -38,6 +38,74 @@ def test_a_network() -> None:
     )
     with torch.no_grad():
         torch.testing.assert_close(made(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+class Chain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = chain(17, 17, 17)
+
+
+class IndexedFromOutside(Chain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f[0](x) + self.f(x)
+
+
+class ReadsBetween(Chain):
+    def forward(self, x: Tensor) -> Tensor:
+        between = self.f[0](x)
+        return self.f[1](between) + between
+
+
+class CalledTwice(Chain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(self.f(x))
+
+
+class TheSameLayerTwice(Chain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.Sequential(self.f[0], self.f[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x)
+
+
+class SharesTheWeight(Chain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.Conv2d(17, 17, 3, padding=1)
+        self.other.weight = self.f[1].weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.other(self.f(x).relu())
+
+
+class ReadsTheWeight(Chain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x) * self.f[0].weight.mean()
+
+
+class LooksAtNumbers(Chain):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x) if x.sum() > -1e9 else x
+
+
+class Hooked(Chain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f[0].register_forward_hook(lambda module, given, answer: answer.roll(1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x)
+
+
+@pytest.mark.parametrize("kind", Chain.__subclasses__())
+def test_what_others_use_too_stays(kind: type[Chain]) -> None:
+    network, images = kind(), torch.randn(2, 17, 5, 5)
+    made = aligned(network)
+    assert all(layer.weight.shape == (17, 17, 3, 3) for layer in made.modules() if isinstance(layer, nn.Conv2d))
+    torch.testing.assert_close(made(images), network(images))
 
 
 @pytest.mark.parametrize(

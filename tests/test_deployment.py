@@ -248,8 +248,22 @@ def test_check_of_a_run_prints_tables_that_fit(printed: str, untouched: Path) ->
     assert (untouched / "deployment.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    made = made_up()
+    made.rows["network"] = made.rows["network"].str.replace("small", "[old]")
+    made.rows["layout"] = "channels_last"
+    checking.show(made, found=False, run=Path("runs/[new]/x"))
+    printed = capsys.readouterr().out
+    assert printed.count("[old]") >= 6 + 3 + 1 + 3  # both tables, the finding, the layouts
+    assert "runs/[new]/x" in printed
+
+
 def test_a_table_is_found_again(
-    deployed: Deployment, untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployment,
+    untouched: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[list[str]] = []
 
@@ -259,8 +273,16 @@ def test_a_table_is_found_again(
 
     monkeypatch.setattr(checking, "measure_deployment", measure)
     monkeypatch.setattr(Deployment, "save", lambda made, folder: None)  # the picture takes its time
+    settings: dict[str, Any] = {"batches": (4, 1), "rounds": 2, "threads": torch.get_num_threads(), "memory": False}
     assert checking.check_run(untouched)[1]
-    assert asked == []
+    assert checking.check_run(untouched, **settings)[1]
+    assert (asked, capsys.readouterr().out) == ([], "")
+    others = {"batches": (64,), "rounds": 7, "threads": torch.get_num_threads() + 1, "memory": True, "seconds": 1.0}
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    for name, value in others.items():
+        assert not checking.check_run(untouched, **settings | {name: value})[1]
+        assert f"other settings ({name}): it is measured again" in capsys.readouterr().out
+        assert asked.pop() == ["dense", "Tucker"]
     shutil.copytree(untouched, tmp_path / "run")
     assert not checking.check_run(tmp_path / "run", fresh=True)[1]
     assert not checking.check_run(tmp_path / "run", network="dense")[1]
@@ -316,10 +338,12 @@ def test_check_of_a_file_that_takes_pixels(untouched: Path, capsys: pytest.Captu
 def test_check_of_a_file_far_from_its_run(
     name: str, said: str, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    there = files / name
-    shutil.copytree(there, tmp_path / name) if there.is_dir() else shutil.copy(there, tmp_path / name)
-    assert cli.main(["check", str(tmp_path / name), *QUICK]) == 0
-    assert said in " ".join(capsys.readouterr().out.split())
+    there, here = files / name, tmp_path / f"[old]-{name}"  # no markup
+    shutil.copytree(there, here) if there.is_dir() else shutil.copy(there, here)
+    assert cli.main(["check", str(here), *QUICK]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert said in printed
+    assert here.name in printed
 
 
 def test_a_file_that_answers_something_else_is_told(

@@ -5,15 +5,18 @@ import functools
 import importlib
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 import safetensors
+import safetensors.torch
 import torch
 from exports import IMAGES, calibrated, network
 from test_merge import LAYERS
@@ -119,14 +122,52 @@ def test_opsets_that_do_not_exist_are_refused_with_what_is_allowed(opset: object
     assert not list(tmp_path.iterdir())
 
 
+SAVE_ONNX, SAVE_PROGRAM, SAVE_TENSORS = onnx.save, torch.export.save, safetensors.torch.save_file
+
+
+def wrong_onnx(proto: onnx.ModelProto, *settings: Any, **more: Any) -> None:
+    weight = next(tensor for tensor in proto.graph.initializer if len(tensor.dims) > 1)
+    weight.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(weight), weight.name))
+    SAVE_ONNX(proto, *settings, **more)
+
+
+def wrong_program(program: torch.export.ExportedProgram, *settings: Any, **more: Any) -> None:
+    weight = next(iter(program.state_dict.values())).data
+    weight.neg_()
+    SAVE_PROGRAM(program, *settings, **more)
+    weight.neg_()  # it is the network's too
+
+
+def wrong_tensors(tensors: dict[str, Tensor], *settings: Any, **more: Any) -> None:
+    SAVE_TENSORS({name: -value for name, value in tensors.items()}, *settings, **more)
+
+
 def test_weights_that_are_too_many_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuckerlab.export.onnx.LARGEST", 0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))  # onnx keeps weights below 1 KB in the model
     done = export_onnx(model, tmp_path / "model.onnx", SMALL)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+    name, weights = sorted(path.name for path in tmp_path.iterdir())
+    assert name == "model.onnx"
+    assert re.fullmatch(r"model\.onnx\.\w+\.data", weights)
     assert done.size_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
-    found = answers(open_session(tmp_path / "model.onnx"), SMALL)
-    torch.testing.assert_close(found, outputs(model, SMALL), rtol=1e-4, atol=1e-5)
+
+    def assert_is_there() -> None:
+        found = answers(open_session(tmp_path / "model.onnx"), SMALL)
+        torch.testing.assert_close(found, outputs(model, SMALL), rtol=1e-4, atol=1e-5)
+
+    assert_is_there()
+    other = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))
+    monkeypatch.setattr(onnx, "save", wrong_onnx)
+    with pytest.raises(TuckerlabError, match="answers differently"):
+        export_onnx(other, tmp_path / "model.onnx", SMALL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, weights]
+    assert_is_there()  # the old one, whole
+    monkeypatch.setattr(onnx, "save", SAVE_ONNX)
+    export_onnx(other, tmp_path / "model.onnx", SMALL)
+    model = other
+    assert_is_there()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not (tmp_path / weights).exists()
 
 
 class Branches(nn.Module):
@@ -158,11 +199,23 @@ def test_networks_that_cannot_be_exported_leave_nothing_behind(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("export", [export_program, export_plain])
-def test_answers_that_differ_are_refused(export: object, tmp_path: Path, small: nn.Module) -> None:
+@pytest.mark.parametrize(
+    ("export", "name", "wrong"),
+    [
+        (export_onnx, "onnx.save", wrong_onnx),
+        (export_program, "torch.export.save", wrong_program),
+        (export_plain, "safetensors.torch.save_file", wrong_tensors),
+    ],
+)
+def test_what_was_written_wrong_is_refused(
+    export: Any, name: str, wrong: object, tmp_path: Path, small: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(name, wrong)
     with pytest.raises(TuckerlabError, match="answers differently"):
-        export(small, tmp_path / "model", SMALL, tolerance=-1.0)  # type: ignore[operator]
+        export(small, tmp_path / "model", SMALL)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    monkeypatch.undo()
+    assert export(small, tmp_path / "model", SMALL).difference < 1e-4
 
 
 @pytest.mark.parametrize("example", [torch.zeros(3), torch.zeros(0, 3), [[1.0]], None])
@@ -405,13 +458,13 @@ def test_timers_time_every_form(timer: object) -> None:
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
 def test_a_prepared_network_is_plain_folded_and_the_same(runtime: object) -> None:
     model = network("resnet18", tucker=True).train()
-    ready = prepared(model, IMAGES[:1], runtime=runtime, repeats=1)  # type: ignore[arg-type]
+    ready = prepared(model, IMAGES[:1], runtime=runtime)  # type: ignore[arg-type]
     assert model.training
     assert all(
         type(part).__module__.startswith("torch.nn") for part in ready.module.modules() if not [*part.children()]
     )
     assert (ready.folded, ready.kept) == (6, {})
-    assert len(ready.decisions) == len(ready.rows) == 5
+    assert len(ready.decisions) == 5
     assert all(decision.times_ms and decision.stored <= decision.dense for decision in ready.decisions)
     assert relative(outputs(ready.module, IMAGES), outputs(model, IMAGES)) < 1e-5
     said = "\n".join(ready.words)

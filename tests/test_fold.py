@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tuckerlab import to_plain
+from tuckerlab.export import prepared
 from tuckerlab.fold import fold_batch_norm, kept_norms
 from tuckerlab.models import MODELS
 
@@ -21,7 +22,7 @@ def assert_same(model: nn.Module, images: Tensor) -> nn.Module:
     """The folded model, in double precision as exact as its numbers; the model is as it was."""
     model = calibrated(model.double(), images.double())
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    folded = fold_batch_norm(model)
+    folded = fold_batch_norm(model, images.double())
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
@@ -52,6 +53,15 @@ def test_every_norm_of_our_networks_is_folded(name: str, tucker: bool) -> None:
 )
 def test_all_kinds_of_layers(layers: list[nn.Module], shape: tuple[int, ...]) -> None:
     assert norms(assert_same(nn.Sequential(*layers), torch.randn(shape))) == 0
+
+
+@pytest.mark.parametrize("tokens", [5, 6], ids=["other axis", "as long"])
+def test_after_a_linear_layer_a_norm_of_tokens_stays(tokens: int) -> None:
+    """On N × C × L it acts on C, and the layer on L: folded, it would be wrong where both are as long."""
+    model, images = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(tokens)), torch.randn(8, tokens, 4)
+    assert "is not N × features" in kept_norms(assert_same(model, images))["1"]
+    assert "no example shows it" in kept_norms(fold_batch_norm(model))["1"]
+    assert prepared(model.float(), images).kept.keys() == {"1"}
 
 
 def test_a_norm_without_a_scale_of_its_own() -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import onnx
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -17,6 +18,7 @@ from tuckerlab.export.sessions import answers, open_session
 from tuckerlab.handover import run_export
 from tuckerlab.models import build
 from tuckerlab.proof import run_poc
+from tuckerlab.record import Records
 from tuckerlab.runfolder import RunFolder
 from tuckerlab.trained import Trained
 
@@ -140,6 +142,31 @@ def test_records_without_networks_are_refused(run: Path, tmp_path: Path) -> None
         run_export(tmp_path, to="plain")
 
 
-def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
-    done = run_export(run, to="torch", out=tmp_path, margin=float("inf"), quiet=True)
-    assert done.exported.path == tmp_path / "tucker-90.pt2"
+def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "[old]"  # no markup
+    folder.mkdir()
+    done = run_export(run, to="torch", out=folder, margin=float("inf"))
+    assert done.exported.path == folder / "tucker-90.pt2"
+    assert f"writing {folder / 'tucker-90.pt2'}," in capsys.readouterr().out
+
+
+def test_the_checkpoint_of_one_seed_of_several_knows_its_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, places = Records.load(run), [tmp_path / f"seed{seed}" for seed in range(3)]
+    for place in (tmp_path, *places):
+        place.mkdir(exist_ok=True)
+        shutil.copy(run / "tucker-90.safetensors", place)
+    rows = [records.runs.assign(seed=seed, run=records.runs["run"] + str(seed)) for seed in range(2)]
+    Records(pd.concat(rows, ignore_index=True)).save(tmp_path)
+    found = Trained.find(places[1] / "tucker-90.safetensors")
+    assert (found.label, found.seed, found.slug) == ("Tucker 90 %", 1, "tucker-90-seed1")
+    assert found.folder == tmp_path
+    assert found.metadata["input"].endswith("pixels from 0 to 255")
+    assert found.metadata["dataset"] == "digits"
+    monkeypatch.chdir(places[1])
+    assert Trained.find("tucker-90.safetensors").seed == 1
+    for stray in (places[2], tmp_path):  # what the record does not know is not taken for another one
+        assert Trained.find(stray / "tucker-90.safetensors").data is None

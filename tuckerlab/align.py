@@ -10,39 +10,54 @@ for 4 % more numbers.
 """
 
 import copy
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from tuckerlab.fold import calls, used_elsewhere
 
 MULTIPLE = 4
 LEAST = 16
 """Ranks below it stay: there the zeros are many and the time is little."""
 
 
-def aligned(network: nn.Module, *, multiple: int = MULTIPLE, least: int = LEAST) -> nn.Module:
-    """A copy of the same function whose chains of convolutions pass on a multiple of so many channels.
+def aligned(network: nn.Module) -> nn.Module:
+    """A copy of the same function in which convolutions pass on a multiple of 4 channels right to the next one.
 
-    >>> chain = nn.Sequential(nn.Conv2d(64, 15, 1), nn.Conv2d(15, 64, 1))
-    >>> aligned(chain)[0].out_channels, aligned(chain, least=1)[0].out_channels
-    (15, 16)
+    >>> [aligned(nn.Sequential(nn.Conv2d(64, n, 1), nn.Conv2d(n, 64, 1)))[0].out_channels for n in (15, 17)]
+    [15, 20]
 
-    A chain is an nn.Sequential of nothing but ordinary convolutions, as `to_plain` makes it. The channels that are
-    added carry zeros, so the outputs are the same up to the order of additions.
+    The channels that are added carry zeros, so the outputs are the same up to the order of additions. A pair is widened
+    where nothing but the second convolution sees what the first one gives, and both are called once; that is read off a
+    trace (torch.fx), and in a network that cannot be traced everything stays.
     """
     network = copy.deepcopy(network)
-    for chain in [module for module in network.modules() if type(module) is nn.Sequential]:
-        if all(type(layer) is nn.Conv2d and layer.groups == 1 for layer in chain):
-            for before, after in pairwise(chain):
-                assert isinstance(before, nn.Conv2d)
-                assert isinstance(after, nn.Conv2d)
-                _widen(before, after, multiple, least)
+    try:
+        called = calls(network)
+    except Exception:  # the forward of the caller's network, which may raise anything at a symbolic input
+        return network
+    for node, after in called.items():
+        source = node.all_input_nodes[0]
+        before = called.get(source)
+        if (
+            isinstance(before, nn.Conv2d)
+            and isinstance(after, nn.Conv2d)
+            and all(_is_ordinary(layer) for layer in (before, after))
+            and len(source.users) == 1
+            and not used_elsewhere(network, (before, after), called)
+        ):
+            _widen(before, after)
     return network
 
 
-def _widen(before: nn.Conv2d, after: nn.Conv2d, multiple: int, least: int) -> None:
-    extra = -before.out_channels % multiple
-    if before.out_channels < least or not extra or before.weight.is_meta:
+def _is_ordinary(layer: nn.Conv2d) -> bool:
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return type(layer) is nn.Conv2d and layer.groups == 1 and not layer.weight.is_meta and not hooks
+
+
+def _widen(before: nn.Conv2d, after: nn.Conv2d) -> None:
+    extra = -before.out_channels % MULTIPLE
+    if before.out_channels < LEAST or not extra:
         return
     before.weight = nn.Parameter(_longer(before.weight, 0, extra))
     if before.bias is not None:

@@ -86,7 +86,7 @@ def run_export(
     runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
     ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin, quiet=quiet)
     if not quiet:
-        Console().print(f"writing {path}, and comparing its answers", highlight=False, soft_wrap=True)
+        Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
     module, example = ready.module, source.images
     if source.data is not None:
         module, example = FromPixels(module, source.data.mean, source.data.std), source.data.test_images[:8].float()

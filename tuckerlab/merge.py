@@ -54,19 +54,6 @@ class Decision:
     times_ms: Mapping[str, float]
     reason: Reason
 
-    @property
-    def row(self) -> dict[str, object]:
-        """One row of a table; the times as text, in ms.
-
-        >>> Decision("0", "64 → 64", 4096, 512, 4096, {"64 → 8 → 64": 0.5, "64 → 64": 0.25}, "slower").row["ms"]
-        '64 → 8 → 64: 0.5, 64 → 64: 0.25'
-        """
-        times = ", ".join(f"{form}: {time:.3g}" for form, time in self.times_ms.items())
-        return {
-            "layer": self.layer, "form": self.form, "numbers": self.stored, "smallest": self.smallest,
-            "dense": self.dense, "ms": times, "reason": self.reason,
-        }  # fmt: skip
-
     def __str__(self) -> str:
         what = f"{self.layer or 'the layer'}: {self.form}, {self.stored:,} numbers"
         if self.reason == "smallest":

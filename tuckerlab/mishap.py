@@ -7,6 +7,8 @@
 """
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -67,7 +69,7 @@ class Mishap:
                 label = text(f"mishap.{key}.broke_off")
             axes.plot(range(1, len(attempt.losses) + 1), attempt.losses, color=colour, linewidth=1.8, label=label)
         steps = [step for step, _ in self.guarded.alarms]
-        heights = [self.guarded.losses[step - 1] for step in steps]
+        heights = [_last_number(self.guarded.losses[:step]) for step in steps]
         label = text("mishap.acted", count=len(steps))
         axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)
         axes.set_yscale("log")
@@ -92,23 +94,40 @@ def mishap(data: ImageData, *, lr: float, epochs: int = 4, guard: Guard | None =
 
     def attempt(guard: Guard | None) -> Attempt:
         model = contender.network(spec | {"image_size": data.image_size}, seed=0)
-        trace = _Trace()
-        try:
-            run = fit(model, data, epochs=epochs, lr=lr, batch_size=64, ranks=contender.ranks, guard=guard,
-                      callbacks=[trace], progress=False)  # fmt: skip
-        except DivergedError:
-            return Attempt(tuple(trace.losses), tuple(trace.alarms), math.nan)
-        return Attempt(tuple(trace.losses), tuple(trace.alarms), run.test_accuracy)
+        trace, accuracy = _Trace(), math.nan
+        with suppress(DivergedError):
+            accuracy = fit(model, data, epochs=epochs, lr=lr, batch_size=64, ranks=contender.ranks, guard=guard,
+                           callbacks=[trace], progress=False).test_accuracy  # fmt: skip
+        return Attempt(tuple(trace.losses), trace.alarms, accuracy)
 
     with torch.random.fork_rng(devices=[]):
         return Mishap(lr, attempt(None), attempt(guard or Guard()))
 
 
+def _last_number(losses: Sequence[float]) -> float:
+    """The last loss that can be drawn: the step of an alarm may have had none."""
+    return next((loss for loss in reversed(losses) if math.isfinite(loss)), math.nan)
+
+
 class _Trace(Callback):
     def __init__(self) -> None:
         self.losses: list[float] = []
-        self.alarms: list[tuple[int, str]] = []
+        self.steps: list[int] = []  # of the alarms that were raised so far
+        self.at = 0  # the step of the run that has ended last
+
+    def on_start(self, run: Run) -> None:
+        self.run = run
 
     def on_step(self, run: Run) -> None:
         self.losses.append(run.loss)
-        self.alarms += [(len(self.losses), event["said"]) for event in run.events[len(self.alarms) :]]
+        for event in run.events[len(self.steps) :]:
+            is_late = event["step"] == self.at  # raised at the end of the epoch that the step before has completed
+            self.steps.append(len(self.losses) - is_late)
+        self.at = run.step
+
+    @property
+    def alarms(self) -> tuple[tuple[int, str], ...]:
+        """When and what; after the last step an epoch may have ended with one, or the training broken off."""
+        said = [event["said"] for event in self.run.events]
+        late = [len(self.losses)] * (len(said) - len(self.steps))
+        return tuple(zip([*self.steps, *late], said, strict=True))

@@ -8,6 +8,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,15 @@ class Trained:
     def _of_file(cls, path: Path, label: str | None, seed: int | None) -> "Trained":
         if label is not None or seed is not None:
             raise DataError(f"{path}: is one network already; give its folder to choose a network or a seed")
-        if (path.parent / "runs.parquet").exists():
-            folder = RunFolder.open(path.parent)
+        place, number = path.parent, None
+        here = path.absolute().parent  # a relative path may begin in the folder itself
+        if not (place / "runs.parquet").exists() and (of_seed := re.fullmatch(r"seed(\d+)", here.name)):
+            place, number = here.parent, int(of_seed[1])
+        if (place / "runs.parquet").exists():
+            folder = RunFolder.open(place)
             for known in folder.labels:
-                if in_file_names(known) == path.stem:
-                    return cls._of_run(folder, known, None)
+                if in_file_names(known) == path.stem and _is_there(folder, known, number, path):
+                    return cls._of_run(folder, known, number)
         return cls(load(path).model.eval(), path.stem, path.parent)
 
     @classmethod
@@ -124,3 +129,11 @@ class Trained:
             "torch": str(here["torch"]),
             "date": str(here["date"]),
         }
+
+
+def _is_there(folder: RunFolder, label: str, seed: int | None, path: Path) -> bool:
+    """Whether the record means this file by a label and a seed: not one that another training has left beside it."""
+    try:
+        return folder.checkpoint(label, seed).samefile(path)
+    except DataError:
+        return False

@@ -33,7 +33,7 @@ def check(
         int | None, typer.Option(min=1, metavar="<int>", help="Of torch and onnxruntime. [default: as torch has]")
     ] = None,
     no_memory: Annotated[bool, typer.Option("--no-memory", help="Leave the memory of processes out.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure a run again even if its table is there.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure a run again even if its table would do.")] = False,
     quiet: Quiet = None,
 ) -> None:
     """Measure a network where it is deployed: time, throughput, file, memory, accuracy, and equal answers.

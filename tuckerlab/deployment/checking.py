@@ -6,10 +6,12 @@ Traceback (most recent call last):
 tuckerlab.errors.TuckerlabError: no/such/file: there is no such file or folder; give a run, an exported file or a ...
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from rich.console import Console
 
@@ -38,15 +40,15 @@ def check(
     data, image_size: for a file, the images to answer. network, fresh: for a run, as `check_run` takes them. settings:
     batches, rounds and memory as `measure_deployment` takes them.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     if path.is_dir() and not (path / "model.py").is_file():
         if data is not None or image_size is not None:
             raise TuckerlabError(f"{path}: a run knows its images; leave --data and --image-size out")
-        show(*check_run(path, network=network, fresh=fresh, quiet=quiet, **settings), path)
+        show(*check_run(path, network=network, threads=threads, fresh=fresh, quiet=quiet, **settings), path)
         return
     if network is not None or fresh:
         raise TuckerlabError(f"{path}: --network and --fresh are for the folder of a run; this is a file")
+    if threads is not None:
+        torch.set_num_threads(threads)
     model = open_model(path, threads)
     settings.pop("memory", None)
     source = origin(model)
@@ -58,11 +60,17 @@ def check(
     console = Console()
     console.print(found.rich_table())
     for line in found.sentences:
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
 
 
 def check_run(
-    run: Path, *, network: str | None = None, fresh: bool = False, quiet: bool = False, **settings: Any
+    run: Path,
+    *,
+    network: str | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    **settings: Any,
 ) -> tuple[Deployment, bool]:
     """The table of the full network of a run and of one in Tucker format, and whether it was there already.
 
@@ -71,9 +79,10 @@ def check_run(
         ...
     tuckerlab.errors.DataError: no/such/folder: there is no such folder; give one that tuckerlab poc has left
 
-    network: a label of the record; the smallest Tucker network if None. It is measured with `settings` as
-    `measure_deployment` takes them and written to `deployment.parquet` and `deployment.png` in the folder. A table that
-    is there is returned, unless `fresh`, or it is of other networks or of other runs of them.
+    network: a label of the record; the smallest Tucker network if None. threads: of both runtimes; those of torch if
+    None. It is measured with `settings` as `measure_deployment` takes them and written to `deployment.parquet` and
+    `deployment.png` in the folder. A table that is there is returned, unless `fresh`, or it is of other networks or of
+    other runs of them, or settings were given that it was not measured with: it is measured again, and a line says so.
 
     Raises DataError for an incomplete folder, an unknown label, images that are gone.
     """
@@ -82,17 +91,44 @@ def check_run(
     if chosen is None:
         raise DataError(f"{run}: there is no full network and none in Tucker format; give --network with a label")
     labels = [label for label in dict.fromkeys((folder.dense, chosen)) if label is not None]
-    runs = {label: str(folder.rows(label)["run"].iloc[0]) for label in labels}
     if not fresh:
         with suppress(DataError):
             found = Deployment.load(folder.path)
-            if "run" in found.rows and dict(zip(found.rows["network"], found.rows["run"], strict=True)) == runs:
-                return found, True
+            if set(found.networks) == set(labels) and is_of(found, folder, labels):
+                if not (others := _differing(found.rows, {**settings, "threads": threads})):
+                    return found, True
+                if not quiet:
+                    said = text("deployment.again", folder=str(run), settings=", ".join(others))
+                    Console().print(said, highlight=False, markup=False, soft_wrap=True)
+    if threads is not None:
+        torch.set_num_threads(threads)
     networks = {label: folder.network(label) for label in labels}  # of the first seed
     made = measure_deployment(networks, folder.data(), progress=not quiet, **settings)
-    made = Deployment(made.rows.assign(run=made.rows["network"].map(runs)))
+    made = Deployment(made.rows.assign(run=made.rows["network"].map(lambda label: _first_run(folder, label))))
     made.save(folder.path)
     return made, False
+
+
+def is_of(found: Deployment, folder: RunFolder, labels: Sequence[str]) -> bool:
+    """Whether a table tells of these networks as a run folder has them now, and of no other runs of them.
+
+    >>> from tuckerlab.results import found_folder
+    >>> folder = RunFolder.open(found_folder("accuracy-digits-vgg_small"))
+    >>> runs = [folder.rows(label)["run"].iloc[0] for label in folder.labels]
+    >>> table = Deployment(pd.DataFrame({"network": folder.labels, "run": runs}))
+    >>> is_of(table, folder, folder.labels), is_of(Deployment(table.rows.assign(run="other")), folder, folder.labels)
+    (True, False)
+    """
+    if "run" not in found.rows or not set(labels) <= set(folder.labels):
+        return False
+    rows = found.rows[found.rows["network"].isin(labels)]
+    wanted = {(label, _first_run(folder, label)) for label in labels}
+    return set(zip(rows["network"], rows["run"], strict=True)) == wanted
+
+
+def _first_run(folder: RunFolder, label: str) -> str:
+    """The run whose network is measured: that of the first seed."""
+    return str(folder.rows(label)["run"].iloc[0])
 
 
 def show(made: Deployment, found: bool, run: Path) -> None:
@@ -101,11 +137,24 @@ def show(made: Deployment, found: bool, run: Path) -> None:
     for table in tables.rich_tables(made.rows):
         console.print(table)
     if made.finding:
-        console.print(f"[bold]{made.finding}[/bold]", highlight=False)
+        console.print(made.finding, style="bold", highlight=False, markup=False)
     for line in (text("deployment.explained"), tables.layouts(made.rows), tables.circumstances(made.rows)):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     where = text("deployment.found" if found else "deployment.written", folder=str(run))
-    console.print(where, highlight=False, soft_wrap=True)
+    console.print(where, highlight=False, markup=False, soft_wrap=True)
+
+
+def _differing(rows: pd.DataFrame, asked: Mapping[str, Any]) -> list[str]:
+    """The settings that were asked for, and that a table was not measured with or does not tell.
+
+    Rounds are those that were made: a network too slow for as many is measured again. Without memory goes as with it.
+    """
+    has = {"batches": rows["batch"], "rounds": rows.get("rounds", ()), "threads": rows["threads"]}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    if not wanted.get("memory", True) or rows["peak_bytes"].notna().any():
+        wanted.pop("memory", None)
+    values = {name: set(value) if name == "batches" else {value} for name, value in wanted.items()}
+    return [name for name, value in values.items() if set(has.get(name, ())) != value]
 
 
 def _images(shape: tuple[int, ...], data: str | None, image_size: int | None) -> ImageData | None:

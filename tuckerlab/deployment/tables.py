@@ -72,6 +72,7 @@ def rich_tables(rows: pd.DataFrame) -> list["Table"]:
 def _rich(cells: pd.DataFrame, columns: list[str]) -> "Table":
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
@@ -79,7 +80,7 @@ def _rich(cells: pd.DataFrame, columns: list[str]) -> "Table":
     last = len(cells) - 1
     groups = list(zip(cells["network"], cells["batch"], strict=True))
     for place, row in enumerate(cells[columns].itertuples(index=False)):
-        shown.add_row(*row, end_section=place < last and groups[place] != groups[place + 1])
+        shown.add_row(*map(Text, row), end_section=place < last and groups[place] != groups[place + 1])
     return shown
 
 

@@ -10,6 +10,8 @@ import contextlib
 import io
 import logging
 import os
+import re
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from tuckerlab.atomic import atomic_path
 from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.parity import TOLERANCE, Exported, answer, checked, checked_example, like
+from tuckerlab.export.parity import Exported, answer, checked, checked_example, like
 from tuckerlab.export.sessions import answers, in_short, open_session
 
 if TYPE_CHECKING:
@@ -38,7 +40,6 @@ def export_onnx(
     *,
     opset: int | None = None,
     metadata: Mapping[str, str] | None = None,
-    tolerance: float = TOLERANCE,
 ) -> Exported:
     """Writes a network, Tucker or plain, as ONNX with a batch of any size, atomically, after it was run and compared.
 
@@ -46,8 +47,8 @@ def export_onnx(
     one that torch prefers. metadata: text by name, kept in the file (metadata_props).
 
     A Tucker network is written as `to_plain` makes it; give `prepared(model, example).module` for the fastest form.
-    The file is checked by onnx and run by onnxruntime on a batch of 1 and of 32: the outputs must be within `tolerance`
-    of torch, relative to the largest output. Above 2 GB the weights lie in a second file, `path` + ".data".
+    The file is checked by onnx and run by onnxruntime on a batch of 1 and of 32: the outputs must be within 1e-4 of
+    torch, relative to the largest output. Above 2 GB the weights lie in a second file, which must stay beside it.
 
     Raises TuckerlabError, and writes nothing, for an opset that does not exist, that cannot hold the model or that
     onnxruntime does not know, for a network that cannot be traced, and for one whose answers change.
@@ -67,14 +68,17 @@ def export_onnx(
     _forget(proto)
     for key, value in (metadata or {}).items():
         proto.metadata_props.add(key=key, value=str(value))
-    with atomic_path(path) as temporary, _weights_beside(path, proto) as beside:
+    with _weights_beside(path, proto) as beside, atomic_path(path) as temporary:
         onnx.save(proto, temporary, save_as_external_data=bool(beside), location=beside.name if beside else None)
         try:
             onnx.checker.check_model(str(temporary), full_check=True)
         except onnx.checker.ValidationError as error:
             raise TuckerlabError(f"onnx finds a mistake in what torch has written: {in_short(error)}") from error
+        if beside:  # on the disk before the model that names it
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
         session = open_session(temporary)
-        far = checked(lambda images: answers(session, images), plain, example, "the ONNX file", tolerance)
+        far = checked(lambda images: answers(session, images), plain, example, "the ONNX file")
         size = temporary.stat().st_size + (beside.stat().st_size if beside else 0)
     return Exported(path, size, far)
 
@@ -106,17 +110,35 @@ def _forget(proto: "onnx.ModelProto") -> None:
 
 @contextlib.contextmanager
 def _weights_beside(path: Path, proto: "onnx.ModelProto") -> Iterator[Path | None]:
-    """The file for weights that are too many for one; it is taken away again if the block raises."""
-    if sum(len(tensor.raw_data) for tensor in proto.graph.initializer) <= LARGEST:
-        yield None
-        return
-    beside = path.with_name(f"{path.name}.data")
-    beside.unlink(missing_ok=True)  # onnx would append
+    """The file for weights that are too many for one: of the new model where the block ends well, else of the old one.
+
+    Its name is new each time, so that the old model has its weights as long as it is there.
+    """
+    is_large = sum(len(tensor.raw_data) for tensor in proto.graph.initializer) > LARGEST
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.data") if is_large else None
+    old = _weights_of(path)
     try:
         yield beside
     except BaseException:
-        beside.unlink(missing_ok=True)
+        if beside:
+            beside.unlink(missing_ok=True)
         raise
+    for weights in old:
+        with contextlib.suppress(OSError):  # gone, or Windows keeps what somebody reads
+            weights.unlink()
+
+
+def _weights_of(path: Path) -> set[Path]:
+    """The files that the model of this path keeps its weights in, as far as `export_onnx` has written them."""
+    import onnx
+
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except Exception:  # there is none, or no model: of protobuf's, which has no types, onnx's and the system's
+        return set()
+    names = {entry.value for t in proto.graph.initializer for entry in t.external_data if entry.key == "location"}
+    ours = re.compile(rf"{re.escape(path.name)}(\.[0-9a-f]{{8}})?\.data")
+    return {path.with_name(name) for name in names if ours.fullmatch(name)}
 
 
 def check_opset(opset: int | None) -> None:

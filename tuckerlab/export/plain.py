@@ -37,7 +37,6 @@ def export_plain(
     example: Tensor,
     *,
     metadata: Mapping[str, str] | None = None,
-    tolerance: float = TOLERANCE,
 ) -> Exported:
     """Writes `model.py` and `model.safetensors` into a folder; they need torch, and neither tuckerlab nor safetensors.
 
@@ -47,7 +46,7 @@ def export_plain(
     give `prepared(model, example, runtime="torch").module` for the fastest form.
 
     Raises TuckerlabError, and writes nothing, for a network that torch.fx cannot trace, a layer that is not a plain one
-    of torch.nn, or answers that differ by more than `tolerance` of the largest output.
+    of torch.nn, or answers that differ by more than 1e-5 of the largest output.
     """
     example, folder = checked_example(example), Path(folder)
     plain = to_plain(model).cpu().eval()
@@ -59,7 +58,7 @@ def export_plain(
         safetensors.torch.save_file(tensors, weights, metadata=header)
         file.write_text(code, encoding="utf-8")
         written = runpy.run_path(str(file))["load"](weights)
-        far = checked(written, plain, example, "the network in model.py", tolerance)
+        far = checked(written, plain, example, "the network in model.py", TOLERANCE)
         size = weights.stat().st_size + file.stat().st_size
     return Exported(folder, size, far)
 

@@ -52,11 +52,6 @@ class Prepared:
         return tuple(decision for decision in self.decisions if decision.reason != "smallest")
 
     @property
-    def rows(self) -> list[dict[str, object]]:
-        """A table of the decisions: layer, form, numbers, ms, reason."""
-        return [decision.row for decision in self.decisions]
-
-    @property
     def words(self) -> list[str]:
         """What was done, a sentence a line."""
         said = []
@@ -80,7 +75,6 @@ def prepared(
     *,
     runtime: Runtime = "onnxruntime",
     margin: float = MARGIN,
-    repeats: int = 20,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Prepared:
@@ -93,27 +87,23 @@ def prepared(
     )
 
     example: inputs as the network will get them; its batch is the one that is timed (take one image for single
-    answers). runtime: where the forms of each Tucker layer are timed, "onnxruntime" or "torch", `repeats` calls each on
-    `threads` threads (None: as many as torch uses). margin: how much faster a larger form must be; see
-    `tuckerlab.merge.merge`; with inf nothing is timed and every layer stores as little as it can. For onnxruntime,
-    ranks are rounded up to what its kernels take at once (`tuckerlab.align`).
+    answers). runtime: where the forms of each Tucker layer are timed, "onnxruntime" on `threads` threads (None: as many
+    as torch uses), or "torch". margin: how much faster a larger form must be; see `tuckerlab.merge.merge`; with inf
+    nothing is timed and every layer stores as little as it can. For onnxruntime, ranks are rounded up to what its
+    kernels take at once (`tuckerlab.align`).
 
-    Raises TuckerlabError for a runtime that is unknown, an example that the network does not take, or a network whose
-    answers change by more than a rounding error.
+    Raises TuckerlabError for a runtime that is unknown, an example that is no batch, or a network whose answers change
+    by more than a rounding error.
     """
     example = checked_example(example)
     if runtime not in ("onnxruntime", "torch"):
         raise TuckerlabError(f"runtime {runtime!r}: allowed are 'onnxruntime' and 'torch'")
     source = copy.deepcopy(model).cpu().eval()
-    timer = (
-        onnxruntime_timer(repeats=repeats, threads=threads)
-        if runtime == "onnxruntime"
-        else torch_timer(repeats=repeats)
-    )
+    timer = onnxruntime_timer(threads=threads) if runtime == "onnxruntime" else torch_timer()
     layers = sum(isinstance(module, TuckerLayer) for module in source.modules())
     with tqdm(total=layers, desc="timing the layers", disable=quiet or margin == float("inf"), leave=False) as bar:
         plain, decisions = merge(source, example, _counted(timer, bar), margin=margin)
-    folded = fold_batch_norm(plain)
+    folded = fold_batch_norm(plain, example)
     if runtime == "onnxruntime":
         folded = aligned(folded)
     kept = kept_norms(folded)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tuckerlab.atomic import atomic_path
 from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.parity import TOLERANCE, Exported, checked, checked_example, like
+from tuckerlab.export.parity import Exported, checked, checked_example, like
 from tuckerlab.export.sessions import in_short
 
 ABOUT = "about.json"
@@ -29,7 +29,6 @@ def export_program(
     example: Tensor,
     *,
     metadata: Mapping[str, str] | None = None,
-    tolerance: float = TOLERANCE,
 ) -> Exported:
     """Writes a network, Tucker or plain, as an exported program with a batch of any size, atomically, after a check.
 
@@ -53,6 +52,6 @@ def export_program(
             torch.export.save(program, file, extra_files={ABOUT: about})
         with temporary.open("rb") as file:
             written = torch.export.load(file).module()
-        far = checked(written, plain, example, "the exported program", tolerance)
+        far = checked(written, plain, example, "the exported program")
         size = temporary.stat().st_size
     return Exported(path, size, far)

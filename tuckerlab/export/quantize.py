@@ -18,7 +18,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,6 @@ def quantize_onnx(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     images: Tensor,
-    *,
-    keep: Sequence[str] = (),
 ) -> Path:
     """Writes an int8 version of an ONNX model, atomically; returns its path.
 
@@ -55,8 +53,7 @@ def quantize_onnx(
         ...
     tuckerlab.errors.TuckerlabError: model.txt: there is no such file; give an ONNX model (tuckerlab export writes one)
 
-    images: some hundred training images as the network sees them, N × the shape of its input. keep: names of nodes, or
-    kinds of nodes such as "Softmax", that stay float.
+    images: some hundred training images as the network sees them, N × the shape of its input.
 
     What was found on trained networks (vgg_small on digits and on steel defects, dense and with 90 % of the convolution
     weights removed; a processor without VNNI) and is built in:
@@ -66,7 +63,7 @@ def quantize_onnx(
       and 4 % to 9 %, and less than a point. Unsigned weights are exact too, but no faster than fp32 here.
     - Ranges as min and max, by entropy or as percentiles made no difference above noise: min and max it is.
     - The first or last layer in float halved the error of the outputs at best and did not change the accuracy: all
-      layers become int8. `keep` is for networks where that is different.
+      layers become int8.
     - In a transformer the products of matrices alone become int8: with everything, agreement with fp32 fell from 90 %
       to 81 % (a vit_small with Tucker layers, hardly trained). It gets smaller that way, but not faster.
 
@@ -99,13 +96,11 @@ def quantize_onnx(
     with tempfile.TemporaryDirectory() as folder, atomic_path(target) as made, _silent():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(os.fspath(source), prepared, skip_symbolic_shape=True)  # batch norm into convolutions
-        nodes = read_onnx(prepared).graph.node
-        is_transformer = any(node.op_type == "LayerNormalization" for node in nodes)
+        is_transformer = any(node.op_type == "LayerNormalization" for node in read_onnx(prepared).graph.node)
         quantize_static(
             prepared, made, Images(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=PRODUCTS if is_transformer else None,
-            nodes_to_exclude=[node.name for node in nodes if node.name in keep or node.op_type in keep],
         )  # fmt: skip
         _annotate(made, model)
     return Path(target)
