@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from babel.messages.pofile import read_po
 from browser import find_browser
-from decisions import GOOD, pairs, records, with_networks
+from decisions import GOOD, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Page, sync_playwright
 
@@ -29,11 +29,13 @@ from tuckerlab.brief.others import Other
 from tuckerlab.brief.pictures import embedded, picture
 from tuckerlab.brief.plan import plan
 from tuckerlab.brief.verdict import judge, recommend
+from tuckerlab.brief.words import short
 from tuckerlab.cli import main
 from tuckerlab.errors import DataError, MissingExtraError, TuckerlabError
 from tuckerlab.results import found_folder
 from tuckerlab.texts import speaking, text
 
+MACHINE = 8 * "8888 "
 HOSTILE = '<script>alert("1")</script>&lt;'
 
 
@@ -61,15 +63,19 @@ class Reader(HTMLParser):
 
 
 def full_evidence(folder: Path) -> Evidence:
-    """As much as a brief can ever show: gaps, long names, other networks, an audit with wrong answers."""
+    """As much as a brief can ever show: gaps, long names, other networks, an audit, times of exported files."""
     steel = Evidence.of([found_folder("compare-folder-neu_steel")])
-    looked = Evidence.of([with_networks(folder, pairs(GOOD))]).closer
+    rows = pairs(GOOD)
+    with_networks(folder, rows)
+    tables(rows, device=MACHINE, threads=16).to_parquet(folder / "deployment.parquet")
+    looked = Evidence.of([folder])
     other = steel.others[0]
     network = dataclasses.replace(other.network, name="cut and tuned 95 %" + 4 * " 8888", method="mine")
     return dataclasses.replace(
         steel,
         dataset="folder:/somewhere/" + 20 * "8888 ",
-        closer=looked,
+        closer=looked.closer,
+        deployed=looked.deployed,
         others=tuple(Other(name, network, other.ours) for name in ("accuracy", "file", "time_1", "time_128")),
         gaps=(Gap("hardware"), Gap("one_seed", {"count": 2})),
     )
@@ -147,6 +153,20 @@ def test_japanese_has_no_english_words(full: dict[str, str]) -> None:
     names += r"|compare-\S+|\d{4} \w+|コミット\w+|\bms\b|\bkB\b|MB|cut and tuned|cpu"
     left = re.findall(r"[A-Za-z]{2,}", re.sub(names, "", Reader(full["ja"]).shown))
     assert left == []
+
+
+@both_languages()
+def test_times_of_exported_files_are_told_with_their_machine(full: dict[str, str], lang: str) -> None:
+    shown = Reader(full[lang]).shown
+    machine = short(MACHINE)
+    with speaking(lang):
+        told = {"device": machine, "threads": text("brief.threads", count=16)}
+        assert text("brief.picture.cost.deployed", **told) in shown
+        assert text("brief.provenance.deployed", **told | {"device": short(MACHINE, 20)}) in shown
+        parts = [text("brief.others.int8", time=25.0, file=10.0, points=-2.0, device=machine)]
+        parts.append(text("brief.say.time", one="0", batch="0", device=machine).rpartition("0")[2])
+    for part in parts:
+        assert part.replace(" %", "\u00a0%") in shown
 
 
 @pytest.mark.usefixtures("_words_alone")
@@ -332,13 +352,29 @@ def a_browser(folder: Path, script: str) -> str:
     return str(path)
 
 
-def test_a_browser_that_prints_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "brief.pdf"
-    with pytest.raises(TuckerlabError, match=r"printed nothing .no display"):
-        pdf.print_pdf("<p>", out, a_browser(tmp_path, "echo no display >&2; exit 3"))
-    with pytest.raises(TuckerlabError, match="printed nothing"):
-        pdf.print_pdf("<p>", out, str(tmp_path / "none"))
-    assert not out.exists()
+HALF = 'for one; do case $one in --print-to-pdf=*) echo %PDF-half > "${one#*=}";; esac; done'
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo no display >&2; exit 3", "no display"),
+        ("exit 0", "it wrote no file"),
+        (f"{HALF}; exit 7", "exit code 7"),
+        (f"{HALF}; exec sleep 60", "it took more than 0.5 seconds"),
+        ("", "No such file or directory"),
+    ],
+)
+def test_a_browser_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
+    monkeypatch.setattr(pdf, "SECONDS", 0.5 if "sleep" in script else 60)
+    out = tmp_path / "new" / "brief.pdf"
+    out.parent.mkdir()
+    out.write_text("old")
+    browser = a_browser(tmp_path, script) if script else str(tmp_path / "none")
+    with pytest.raises(TuckerlabError, match=rf"did not print it \({said}\)"):
+        pdf.print_pdf("<p>", out, browser)
+    assert [path.name for path in out.parent.iterdir()] == ["brief.pdf"]
+    assert out.read_text() == "old"
 
 
 def test_the_browser_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

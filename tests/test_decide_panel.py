@@ -1,6 +1,7 @@
 """The decision panel: what is moved is seen at once, what cannot be is one line, and the brief comes out of it."""
 
 import html
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from decisions import GOOD, pairs, records, tables
 from made_up import dense, tucker
 
 from tuckerlab.brief import document
@@ -22,6 +24,7 @@ from tuckerlab.panels import DecidePanel
 from tuckerlab.panels.decide import view
 from tuckerlab.panels.decide.model import DecideModel
 from tuckerlab.panels.decide.picture import png
+from tuckerlab.texts import speaking
 
 STEEL = "compare-folder-neu_steel"
 
@@ -127,17 +130,35 @@ def test_another_network_is_another_case(panel: DecidePanel) -> None:
     before = panel.model.money.basis.file
     panel.network.value = "Tucker 90 %"
     assert panel.model.money.basis.file != before
+    assert (panel.model.network, panel.network.value) == ("Tucker 90 %", "Tucker 90 %")
     assert "Tucker 90 %" in panel.plan.value
 
 
-def test_a_network_that_is_not_there() -> None:
+def test_a_network_that_is_not_there(panel: DecidePanel) -> None:
     with pytest.raises(DataError, match="Tucker 12 %"):
         DecideModel(STEEL, "Tucker 12 %")
+    good = panel.model.outcome
+    panel.model.network = "nonsense"
+    assert "'nonsense'" in panel.model.problem
+    assert (panel.model.network, panel.network.value, panel.model.outcome) == ("Tucker 95 %", "Tucker 95 %", good)
+
+
+def test_times_that_were_measured_since_are_read(tmp_path: Path) -> None:
+    rows = pairs(GOOD)
+    records(rows).save(tmp_path)
+    model = DecideModel(tmp_path)
+    before, table = model.money.basis.time_1, tmp_path / "deployment.parquet"
+    for faster in (4.0, 8.0):
+        tables(rows, faster=faster).to_parquet(table)
+        os.utime(table, ns=(0, int(faster)))  # a clock may be too coarse to tell the two apart
+        model.set(years=int(faster))
+        assert model.money.basis.time_1 != before
+        assert model.money.basis.time_1.value == pytest.approx(1 / faster)
 
 
 def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, own: Path) -> None:
     panel.run.value = str(own)
-    assert panel.model.problem == ""
+    assert (panel.model.problem, panel.run.value) == ("", str(own))
     notes = said(panel.notes.value)
     assert "Servers, images in batches: not counted." in notes
     assert "Accuracy was measured with one start." in notes
@@ -198,9 +219,14 @@ def test_the_brief_gets_what_the_panel_shows(panel: DecidePanel, monkeypatch: py
     monkeypatch.setattr(document, "write_brief", written)
     panel.model.slide("answers_a_day", 5e9)
     panel.out.value = "some folder/mine.html"
+    with speaking("ja"):
+        panel.write.click()
+        panel.model.wait()
+    assert panel.model.problem == ""
+    assert given["lang"] == "ja"
     panel.write.click()
     panel.model.wait()
-    assert panel.model.problem == ""
+    assert given["lang"] == "en"
     assert "Written: some folder/mine.html" in said(panel.progress.value)
     assert given["assumptions"] == panel.model.money.assumptions
     assert given["network"] == "Tucker 95 %"

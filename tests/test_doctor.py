@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuckerlab import doctor
+from tuckerlab.brief import pdf
 
 REQUIREMENTS = [
     "torch>=2.11",
@@ -85,6 +86,8 @@ def test_the_app_and_the_browser_for_tests_are_notes_at_most() -> None:
     assert (missing.state, "[notebooks]" in missing.mend) == ("note", True)
     assert doctor.browser({"google-chrome": "/a/chrome"}.get).found == "/a/chrome"
     assert doctor.browser({}.get).state == "note"
+    for name in (*pdf.NAMES, *pdf.PLACES):  # whatever prints a brief is found
+        assert doctor.browser({name: name}.get) == doctor.Finding("browser", name)
 
 
 def test_the_extras_of_the_project_are_those_that_doctor_tells_of() -> None:

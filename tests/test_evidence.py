@@ -1,5 +1,6 @@
 """What the brief takes from run folders: which networks, their numbers, what is better, and what is not known."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from decisions import GOOD, Row, pairs, records, run, with_networks
+from decisions import GOOD, Row, pairs, records, run, tables, with_networks
+from hypothesis import given, strategies as st
 
 from tuckerlab import load_data
+from tuckerlab.brief.assumptions import Assumptions
+from tuckerlab.brief.basis import full_network
 from tuckerlab.brief.closer import Look
 from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.gaps import INVALID, Gap
 from tuckerlab.brief.measured import Measured
-from tuckerlab.brief.numbers import QUANTITIES
+from tuckerlab.brief.numbers import QUANTITIES, measured
 from tuckerlab.brief.others import better, called
 from tuckerlab.errors import DataError
 from tuckerlab.record import Records
@@ -70,6 +74,29 @@ def test_a_time_of_one_seed_has_the_spread_of_its_timing(evidence: Callable[...,
     assert found.shares["parameters"] is not None
     assert not found.shares["parameters"].has_spread
     assert keys(found) == {"one_seed"}
+
+
+@given(st.integers(1, 10**9), st.integers(1, 9), st.floats(1e-6, 1e6))
+def test_the_spread_holds_the_middle(size: int, seeds: int, time: float) -> None:
+    timed = {"latency_1_ms": time, "latency_1_iqr_ms": 0.0, "checkpoint_bytes": size}
+    rows = pd.DataFrame([run("dense", seed, 0.98, **timed) for seed in range(seeds)])
+    found = {name: measured(rows, name, "[1]") for name in ("file", "time_1", "accuracy")}
+    assert all(one is not None and one.low <= one.value <= one.high for one in found.values())
+    assert Assumptions().measured(full_network(found))["file_mb"].said_origin == "measured in [1]"
+
+
+def test_an_end_that_is_not_a_number_stays_so() -> None:
+    found = Measured("any", 1.0, math.nan, math.nan, "[1]")
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert Measured("any", math.nan, 1.0, 2.0, "[1]").low == 1.0
+
+
+def test_pairs_are_the_seeds_in_common(evidence: Callable[..., Evidence]) -> None:
+    rows = [run("dense", seed, 0.98) for seed in (0, 1, 2)] + [run("tucker", seed, 0.97) for seed in (2, 3, 4)]
+    found = evidence(rows)
+    [gap] = [gap for gap in found.gaps if gap.key == "one_seed"]
+    assert (found.pairs, gap.values["count"]) == (1, 1)
 
 
 def test_no_time_is_below_nothing(evidence: Callable[..., Evidence]) -> None:
@@ -226,35 +253,8 @@ def test_gaps_say_what_to_do() -> None:
 
 def test_times_of_exported_files_come_first(evidence: Callable[..., Evidence], tmp_path: Path) -> None:
     parts = pairs([(0.98, 0.97)] * 3)
-    evidence(parts)
-    form = {
-        "median_ms": 4.0,
-        "p95_ms": 5.0,
-        "iqr_ms": 0.4,
-        "images_per_second": 1.0,
-        "file_bytes": 1e6,
-        "accuracy": 0.98,
-    }
-    form |= {"variant": "", "peak_bytes": 0.0, "agreement": 1.0, "difference": 0.0, "smaller": 1.0, "faster": 1.0}
-    form |= {
-        "layout": "",
-        "rounds": 9,
-        "threads": 1,
-        "device": "x",
-        "onnxruntime": "1",
-        "torch": "2",
-        "date": "",
-        "note": "",
-    }
-    form |= {"dataset": "", "test_images": 9, "cores": 1, "platform": "", "python": "", "commit": "", "dirty": 0}
-    form |= {"tuckerlab": ""}
-    rows = [
-        form | {"network": network, "runtime": runtime, "precision": precision, "batch": batch}
-        | ({"median_ms": 1.0, "faster": 4.5, "file_bytes": 1e5, "accuracy": 0.96} if network == "Tucker" else {})
-        for network in ("dense", "Tucker") for runtime in ("torch", "onnxruntime")
-        for precision in ("fp32", "int8") for batch in (1, 128)
-    ]  # fmt: skip
-    pd.DataFrame(rows).to_parquet(tmp_path / "run" / "deployment.parquet")
+    assert evidence(parts).timed_on == (parts[0]["device"], parts[0]["threads"])
+    tables(parts).to_parquet(tmp_path / "run" / "deployment.parquet")
     found = evidence(parts)
     share = found.shares["time_1"]
     assert share is not None
@@ -262,13 +262,40 @@ def test_times_of_exported_files_come_first(evidence: Callable[..., Evidence], t
     assert share.low <= share.value <= share.high
     assert share.origin == "[1] ONNX"
     assert found.dense is not None
-    assert found.dense["time_1"] == Measured("time_1", 4.0, pytest.approx(3.81, abs=0.01), 4.2, "[1] ONNX")
+    time = found.dense["time_1"]
+    assert time is not None
+    assert (time.value, time.low, time.high, time.origin) == (4.0, pytest.approx(16 / 4.2), 4.2, "[1] ONNX")
     assert found.deployed is not None
     assert found.deployed.int8 == pytest.approx((0.25, 0.1, -2.0))
+    assert found.timed_on == ("another machine", 1)
     assert found.shares["step"] is not None
     assert found.shares["step"].origin == "[1]"
     (tmp_path / "run" / "deployment.parquet").write_bytes(b"broken")
     assert evidence(parts).deployed is None
+
+
+def other_run(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(run=table["run"].where(table["network"] == "dense", "another run of it"))
+
+
+def without_runs(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop(columns="run")
+
+
+def one_batch(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["batch"] == 1]
+
+
+@pytest.mark.parametrize("change", [other_run, without_runs, one_batch])
+def test_times_of_something_else_are_not_shown(
+    evidence: Callable[..., Evidence], tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    parts = pairs([(0.98, 0.97)] * 3)
+    evidence(parts)
+    change(tables(parts)).to_parquet(tmp_path / "run" / "deployment.parquet")
+    found = evidence(parts)
+    assert found.deployed is None
+    assert [found.shares[name].origin for name in ("time_1", "time_128") if found.shares[name]] == ["[1]", "[1]"]
 
 
 # --- the audit -------------------------------------------------------------------------------------------------------

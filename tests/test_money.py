@@ -17,7 +17,7 @@ from tuckerlab.brief.kinds import KINDS, LEADING
 from tuckerlab.brief.lines import LINES, ONCE, YEARLY
 from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.money import DRAWS, Money, account, drawn, money, ranges, triangular
-from tuckerlab.brief.money_pictures import fan_picture, money_picture, tornado_picture
+from tuckerlab.brief.money_pictures import money_picture
 from tuckerlab.brief.money_words import chance, gap_lines, notes, outcome_line, rows, table, turn_line, verdict_line
 from tuckerlab.brief.sensitivity import TURNING, tornado, turns
 from tuckerlab.brief.stages import Range
@@ -425,9 +425,8 @@ def test_the_table_is_escaped_and_says_where_numbers_come_from() -> None:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("draw", [money_picture, fan_picture, tornado_picture])
-def test_pictures_cut_nothing_off(usual: Money, draw: Any) -> None:
-    figure = draw(usual)
+def test_the_picture_cuts_nothing_off(usual: Money) -> None:
+    figure = money_picture(usual)
     figure.draw_without_rendering()
     drawn_box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert min(drawn_box.x0, drawn_box.y0) >= -0.01
@@ -450,7 +449,7 @@ def test_the_pictures_have_the_numbers(usual: Money) -> None:
 def test_the_payback_is_marked_where_there_is_one() -> None:
     pays = money(Assumptions().entered(answers_a_day=1e9), basis(time_1=0.2, time_128=0.2))
     never = money(Assumptions(), Basis())
-    marks = [[line for line in fan_picture(case).axes[0].lines if line.get_marker() == "o"] for case in (pays, never)]
+    marks = [[line for line in money_picture(case).axes[0].lines if line.get_marker() == "o"] for case in (pays, never)]
     assert [len(found) for found in marks] == [1, 0]
     assert marks[0][0].get_xdata()[0] == pays.payback.median
 

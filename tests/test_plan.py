@@ -14,6 +14,7 @@ from tuckerlab.brief.plan import COLUMNS, plan, said
 from tuckerlab.brief.plan_picture import plan_picture
 from tuckerlab.brief.stages import SPREAD, STAGES, Range, total_days, total_weeks
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.texts import speaking
 
 
 @pytest.mark.parametrize("days", [None, 10, (5, 20, 90), 0])
@@ -49,14 +50,20 @@ def test_the_criteria_hold_the_numbers_of_the_runs_and_of_the_audit() -> None:
     basis = Basis(
         accuracy=Measured("accuracy", 0.1, -0.56, 0.83, "run A"), time_1=Measured("t", 0.88, 0.85, 0.92, "run A")
     )
-    thresholds = Thresholds(agreement=91, accuracy_loss=0.7, class_loss=4, calibration_gap=2, robustness_loss=6)
-    first, audit, shadow, canary, _ = plan(Assumptions(), basis, network="Tucker 95 %", thresholds=thresholds).steps
-    assert "Tucker 95 % loses at most 0.7 points" in first.exit
+    asked = Thresholds()
+    first, audit, shadow, canary, _ = plan(Assumptions(), basis, network="Tucker 95 %").steps
+    assert f"Tucker 95 % loses at most {asked.accuracy_loss:.1f} points" in first.exit
     assert "+0.10 (−0.56 to +0.83), run A" in first.exit
-    for number in ("91 %", "4 points", "2 points", "6 points"):
+    points = (asked.class_loss, asked.calibration_gap, asked.robustness_loss)
+    for number in (f"{asked.agreement:g} %", *(f"{loss:g} points" for loss in points)):
         assert number in audit.exit
     assert "88 % (85 to 92 %), run A" in shadow.exit
-    assert "0.7 points" in canary.exit
+    assert f"{asked.accuracy_loss:.1f} points" in canary.exit
+
+
+def test_roles_stand_beside_each_other_as_their_language_has_it() -> None:
+    with speaking("ja"):
+        assert plan(Assumptions()).steps[0].who == "エンジニア8人日、製品の専門家2人日"
 
 
 def test_what_was_not_measured_is_said() -> None:

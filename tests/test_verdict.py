@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from decisions import GOOD, pairs, records
+from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
 
 from tuckerlab.audit.verdict import Criterion as Audited
@@ -17,7 +17,7 @@ from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.gaps import Gap
 from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.money import Money, money
-from tuckerlab.brief.verdict import Answer, Criterion, Kind, Limits, Outcome, at_most, judge, recommend
+from tuckerlab.brief.verdict import Answer, Criterion, Kind, Outcome, at_most, judge, recommend
 
 criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
 WORSE = {Outcome.HELD: Outcome.IN_PART, Outcome.IN_PART: Outcome.FAILED}
@@ -113,10 +113,8 @@ GAP_FREE: Any = SimpleNamespace(
 )
 
 
-def outcomes(
-    evidence: Evidence, pays: float = 0.9, entered: bool = True, limits: Limits | None = None
-) -> dict[str, str]:
-    return {c.key: c.outcome for c in judge(evidence, case(pays, entered), limits)}
+def outcomes(evidence: Evidence, pays: float = 0.9, entered: bool = True) -> dict[str, str]:
+    return {c.key: c.outcome for c in judge(evidence, case(pays, entered))}
 
 
 def test_all_is_well(good: Evidence) -> None:
@@ -125,9 +123,8 @@ def test_all_is_well(good: Evidence) -> None:
 
 
 def test_accuracy_is_judged_by_its_worst_seed(good: Evidence) -> None:
-    assert outcomes(good, limits=Limits(accuracy_loss=0.2))["accuracy_loss"] == HELD
-    assert outcomes(good, limits=Limits(accuracy_loss=0.15))["accuracy_loss"] == IN_PART
-    assert outcomes(good, limits=Limits(accuracy_loss=0.01))["accuracy_loss"] == FAILED
+    for allowed, outcome in ((0.2, HELD), (0.15, IN_PART), (0.01, FAILED)):
+        assert outcomes(dataclasses.replace(good, allowed=allowed))["accuracy_loss"] == outcome
     [loss] = [c for c in judge(good, None) if c.key == "accuracy_loss"]
     assert loss.measured is not None
     assert (loss.measured.low, loss.measured.high) == pytest.approx((-0.2, 0.2))
@@ -164,9 +161,10 @@ def test_the_money_decides(good: Evidence, pays: float, entered: bool, outcome: 
     assert recommend(judge(good, None)) is Answer.UNDECIDED
 
 
-def test_few_repeats_are_a_condition(good: Evidence) -> None:
-    assert good.small is not None
-    found = dataclasses.replace(good, small=dataclasses.replace(good.small, seeds=1))
+def test_few_repeats_are_a_condition(good: Evidence, tmp_path: Path) -> None:
+    seeds = {"dense": (0, 1, 2), "tucker": (2, 3, 4)}  # three of each, one pair
+    records([run(method, seed, 0.98) for method, found in seeds.items() for seed in found]).save(tmp_path)
+    found = dataclasses.replace(Evidence.of([tmp_path]), closer=good.closer)
     assert outcomes(found)["repeats"] == IN_PART
     assert recommend(judge(found, case(0.9))) is Answer.CONDITIONS
 

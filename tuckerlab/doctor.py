@@ -19,7 +19,6 @@ from typing import Literal
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON = (3, 11)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 Lookup = Callable[[str], str | None]
 """From the name of a package (a program) to the version that is installed (its path), or None."""
@@ -183,14 +182,17 @@ def app(version_of: Lookup) -> Finding:
 
 
 def browser(which: Lookup) -> Finding:
-    """Where the browser is that our tests drive; nothing else needs it.
+    """Where the browser is that prints a brief as PDF, and that our tests drive; nothing else needs it.
 
     >>> browser({"chromium": "/usr/bin/chromium"}.get).found
     '/usr/bin/chromium'
     """
-    if found := next(filter(None, map(which, BROWSERS)), None):
-        return Finding("browser for tests", found)
-    return Finding("browser for tests", "no Chromium or Chrome; tests that need one are skipped", "note")
+    from tuckerlab.brief.pdf import installed_browser
+
+    if found := installed_browser(which):
+        return Finding("browser", found)
+    without = "no Chromium, Chrome or Edge; a brief is written as .html alone, and tests that need one are skipped"
+    return Finding("browser", without, "note")
 
 
 def pip_command(extra: str = "") -> str:

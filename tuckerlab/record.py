@@ -145,8 +145,6 @@ class Records:
 
     def _cells(self) -> pd.DataFrame:
         runs = self.runs
-        parts = ["weights", "gradients", "optimizer", "activations"]
-        memory = runs[[f"memory_{part}_bytes" for part in parts]].sum(axis=1, skipna=False)
         columns = {
             "label": runs["label"],
             "dataset": runs["dataset"] if runs["dataset"].nunique() > 1 else _blank(runs),
@@ -161,7 +159,7 @@ class Records:
             "latency_128_ms": _spread(runs["latency_128_ms"], runs["latency_128_iqr_ms"]),
             "step_ms": _spread(runs["step_ms"], runs["step_iqr_ms"]),
             "train_seconds": _rounded(runs["train_seconds"], ",.1f"),
-            "memory_bytes": _rounded(memory / 1e6, ",.1f"),
+            "memory_bytes": _rounded(memory_bytes(runs) / 1e6, ",.1f"),
             "memory_peak_bytes": _rounded(runs["memory_peak_bytes"] / 1e6, ",.1f"),
             "checkpoint_bytes": _rounded(runs["checkpoint_bytes"] / 1e3, ",.0f"),
             "state": runs["state"].where(runs["state"] != "finished", ""),
@@ -193,6 +191,19 @@ class Records:
 
     def _repr_html_(self) -> str:
         return self.table().to_html(index=False, border=0)
+
+
+def memory_bytes(runs: pd.DataFrame) -> pd.Series:
+    """What the training of each run takes in memory, all parts of it; NaN where one was not measured.
+
+    >>> parts = {f"memory_{part}_bytes": [1.0, 2.0] for part in PARTS_OF_MEMORY}
+    >>> memory_bytes(pd.DataFrame(parts | {"memory_gradients_bytes": [5.0, float("nan")]})).tolist()
+    [8.0, nan]
+    """
+    return runs[[f"memory_{part}_bytes" for part in PARTS_OF_MEMORY]].sum(axis=1, skipna=False)
+
+
+PARTS_OF_MEMORY = ("weights", "gradients", "optimizer", "activations")
 
 
 def _head(column: str) -> str:

@@ -26,50 +26,57 @@ class Deployed:
     """Times of both networks in onnxruntime, in fp32, by the names of the brief; `shares` are the small one's.
 
     `int8` is the small network in int8 against the full one in fp32: the share of the time of one answer, that of the
-    file, and the change in accuracy in points; None where it was not measured.
+    file, and the change in accuracy in points; None where it was not measured. All of it was timed on `device`.
     """
 
     dense: Mapping[str, Measured]
     small: Mapping[str, Measured]
     shares: Mapping[str, Measured]
     int8: tuple[float, float, float] | None
+    device: str
     threads: int
 
 
 def deployed(sources: Sequence[Source], dense: str, small: str) -> Deployed | None:
-    """Of the first folder that has both networks measured; a table that cannot be read counts as none."""
+    """Of the first folder that has both networks timed, as they lie there now, in both batches of the brief.
+
+    A table that cannot be read counts as none, and so does one of other runs of them.
+    """
     from tuckerlab.deployment import Deployment
+    from tuckerlab.deployment.checking import is_of
 
     for source in sources:
         try:
-            table = Deployment.load(source.folder.path).rows
+            found = Deployment.load(source.folder.path)
         except DataError:
             continue
-        table = table[table["runtime"] == RUNTIME]
-        if {dense, small} <= set(table["network"]):
-            return _read(table, dense, small, f"{source.mark} ONNX")
+        if is_of(found, source.folder, (dense, small)):
+            read = _read(found.rows[found.rows["runtime"] == RUNTIME], dense, small, f"{source.mark} ONNX")
+            if read:
+                return read
     return None
 
 
-def _read(table: pd.DataFrame, dense: str, small: str, origin: str) -> Deployed:
+def _read(table: pd.DataFrame, dense: str, small: str, origin: str) -> Deployed | None:
     forms = {key: row.iloc[0] for key, row in table.groupby(["network", "precision", "batch"], sort=False)}
-    times: dict[str, dict[str, Measured]] = {dense: {}, small: {}}
+    if not {(network, "fp32", batch) for network in (dense, small) for batch in BATCHES.values()} <= forms.keys():
+        return None  # one time of the record beside one of these would be of two machines
+    full, cut = (
+        {name: _time(name, forms[network, "fp32", batch], origin) for name, batch in BATCHES.items()}
+        for network in (dense, small)
+    )
     shares = {}
     for name, batch in BATCHES.items():
-        rows = {network: forms.get((network, "fp32", batch)) for network in (dense, small)}
-        if (full := rows[dense]) is None or (cut := rows[small]) is None:
-            continue
-        for network, row in ((dense, full), (small, cut)):
-            times[network][name] = _time(name, row, origin)
-        mine, reference, value = times[small][name], times[dense][name], 1 / float(cut["faster"])
-        ends = mine.low / reference.high, mine.high / reference.low
-        shares[name] = Measured(name, value, min(ends[0], value), max(ends[1], value), origin)
-    full, cut = forms.get((dense, "fp32", 1)), forms.get((small, "int8", 1))
+        value = 1 / float(forms[small, "fp32", batch]["faster"])
+        ends = cut[name].low / full[name].high, cut[name].high / full[name].low
+        shares[name] = Measured(name, value, *ends, origin)
     int8 = None
-    if full is not None and cut is not None:
-        time, file = (float(cut[column] / full[column]) for column in ("median_ms", "file_bytes"))
-        int8 = time, file, 100 * float(cut["accuracy"] - full["accuracy"])
-    return Deployed(times[dense], times[small], shares, int8, int(table["threads"].iloc[0]))
+    if (quantized := forms.get((small, "int8", 1))) is not None:
+        plain = forms[dense, "fp32", 1]
+        time, file = (float(quantized[column] / plain[column]) for column in ("median_ms", "file_bytes"))
+        int8 = time, file, 100 * float(quantized["accuracy"] - plain["accuracy"])
+    first = table.iloc[0]
+    return Deployed(full, cut, shares, int8, str(first["device"]), int(first["threads"]))
 
 
 def _time(name: str, row: pd.Series, origin: str) -> Measured:

@@ -45,6 +45,7 @@ class Subject:
 class Evidence:
     """All that the brief knows of runs.
 
+    - `pairs`: how many seeds both networks were trained with.
     - `change`: in accuracy, points, the small network against the full one of the same seed.
     - `shares`: of the small network in the full one's, by the names of `QUANTITIES`.
     - `compression`, `conv_compression`: the part of the numbers that is saved, of all and of the convolutions.
@@ -62,6 +63,7 @@ class Evidence:
     dense: Subject | None
     small: Subject | None
     origin: str
+    pairs: int
     change: Measured | None
     shares: Mapping[str, Measured | None]
     networks: tuple[Network, ...]
@@ -93,7 +95,8 @@ class Evidence:
         small_label = chosen(records, network, allowed)
         dense_label = reference(records, small_label)
         small, dense = table[table["label"] == small_label], table[table["label"] == dense_label]
-        gaps = list(gaps_of_runs(records, dense, small))
+        pairs = len(set(dense["seed"]) & set(small["seed"]))
+        gaps = list(gaps_of_runs(records, dense, small, pairs))
         closer = exported = None
         if small_label and dense_label:
             exported = deployed(sources, dense_label, small_label)
@@ -114,6 +117,7 @@ class Evidence:
             dense=_subject(dense, shown, marks, exported.dense if exported else {}),
             small=_subject(small, shown, marks, exported.small if exported else {}),
             origin=marks,
+            pairs=pairs,
             change=change(small, dense, marks),
             shares=shares | dict(exported.shares if exported else {}),
             networks=tuple(networks_by(records, counts)),
@@ -131,9 +135,11 @@ class Evidence:
         return not any(gap.key in INVALID for gap in self.gaps)
 
     @property
-    def pairs(self) -> int:
-        """How many trainings of each there are to compare."""
-        return min(self.dense.seeds, self.small.seeds) if self.dense and self.small else 0
+    def timed_on(self) -> tuple[str, int]:
+        """The device that the answers were timed on, and its threads: that of the exported files, or of the record."""
+        if self.deployed:
+            return self.deployed.device, self.deployed.threads
+        return str(self.provenance["device"][0]), int(self.provenance["threads"][0])
 
     @property
     def basis(self) -> Basis:

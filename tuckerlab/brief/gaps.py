@@ -37,8 +37,8 @@ class Gap:
         return text(f"brief.gap.{self.key}", **self.values)
 
 
-def gaps_of_runs(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> Iterator[Gap]:
-    """What is missing in the rows of the full network and of the small one."""
+def gaps_of_runs(records: Records, dense: pd.DataFrame, small: pd.DataFrame, pairs: int) -> Iterator[Gap]:
+    """What is missing in the rows of the full network and of the small one, of which so many seeds are the same."""
     if dense.empty or small.empty:
         yield Gap("no_dense" if dense.empty else "no_small")
         return
@@ -54,7 +54,6 @@ def gaps_of_runs(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> 
         yield Gap("guess", {"accuracy": 100 * float(dense["test_accuracy"].mean()), "guess": 100 * guess})
     elif (rise := max(_rise(records, rows) for rows in (dense, small))) > SETTLED:
         yield Gap("unsettled", {"points": rise})
-    pairs = len(set(dense["seed"]) & set(small["seed"]))
     if not pairs:
         yield Gap("no_pairs")
     elif pairs < ENOUGH_SEEDS:

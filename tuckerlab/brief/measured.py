@@ -13,13 +13,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured: `value` in the middle, `low` to `high` the spread (of seeds, or the interval of a timing)."""
+    """What was measured: `value` in the middle, `low` to `high` the spread (of seeds, or the interval of a timing).
+
+    >>> Measured("file", 100.0, 100.1, 100.1, "run A").low
+    100.0
+    """
 
     name: str
     value: float
     low: float
     high: float
     origin: str
+
+    def __post_init__(self) -> None:
+        """The mean of equal numbers may be rounded to just above them: the spread always holds the middle."""
+        object.__setattr__(self, "low", min(self.low, self.value))  # these keep an end that is not a number
+        object.__setattr__(self, "high", max(self.high, self.value))
 
     @classmethod
     def over(cls, name: str, values: Iterable[float], origin: str) -> "Measured | None":

@@ -37,22 +37,6 @@ def money_picture(money: Money) -> Picture:
     return figure
 
 
-def fan_picture(money: Money) -> Picture:
-    """The fan alone."""
-    figure = Picture(figsize=(6, 4))
-    draw_fan(figure.subplots(), money)
-    figure.headline(verdict_line(money))
-    return figure
-
-
-def tornado_picture(money: Money) -> Picture:
-    """The tornado alone."""
-    figure = Picture(figsize=(6.4, 4))
-    draw_tornado(figure.subplots(), tornado(money), money.assumptions)
-    figure.headline(verdict_line(money))
-    return figure
-
-
 def draw_fan(axes: Axes, money: Money) -> None:
     """Cash from the first day on: the middle of the draws, the ranges of 50 % and 90 % of them, and the payback."""
     assumptions = money.assumptions

@@ -18,8 +18,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tuckerlab.brief.measured import Measured
-
-PARTS_OF_MEMORY = ("weights", "gradients", "optimizer", "activations")
+from tuckerlab.record import memory_bytes
 
 
 class Quantity(NamedTuple):
@@ -42,10 +41,6 @@ def _time(name: str) -> Quantity:
     return Quantity(lambda rows: rows[f"{name}_ms"], lambda rows: rows[f"{name}_iqr_ms"].fillna(0) / 2)
 
 
-def _memory(rows: pd.DataFrame) -> pd.Series:
-    return rows[[f"memory_{part}_bytes" for part in PARTS_OF_MEMORY]].sum(axis=1, skipna=False) / 1e6
-
-
 QUANTITIES = {
     "accuracy": _column("test_accuracy", 100),
     "parameters": _column("parameters"),
@@ -54,7 +49,7 @@ QUANTITIES = {
     "time_1": _time("latency_1"),
     "time_128": _time("latency_128"),
     "step": _time("step"),
-    "memory": Quantity(_memory),
+    "memory": Quantity(lambda rows: memory_bytes(rows) / 1e6),
 }
 """Per cent, numbers stored, kilobytes, milliseconds (an answer alone, 128 answers, a training step), megabytes."""
 

@@ -18,7 +18,7 @@ from tuckerlab.brief.gaps import INVALID, Gap
 from tuckerlab.brief.money import Money
 from tuckerlab.brief.money_words import chance, outcome_line, verdict_line
 from tuckerlab.brief.others import called
-from tuckerlab.brief.plan import Plan, Step, said
+from tuckerlab.brief.plan import Plan, said
 from tuckerlab.brief.sentences import lacks
 from tuckerlab.brief.verdict import Answer, Criterion, Kind, Outcome, leading_default
 from tuckerlab.brief.words import dataset_name, joined, number, percent, short, some, times
@@ -136,7 +136,7 @@ def plan_rows(plan: Plan, answer: Answer) -> dict[str, Any]:
     steps = [
         {
             "name": step.stage.name,
-            "when": text("brief.plan.weeks", weeks=said(step.weeks), who=who(step)),
+            "when": text("brief.plan.weeks", weeks=said(step.weeks), who=step.who),
             "exit": step.exit,
             "risk": step.risk,
             "valve": step.valve,
@@ -145,12 +145,6 @@ def plan_rows(plan: Plan, answer: Answer) -> dict[str, Any]:
     ]
     title = text("brief.section.plan.no_go" if answer is Answer.NO_GO else "brief.section.plan")
     return {"title": title, "headline": plan.headline, "steps": steps}
-
-
-def who(step: Step) -> str:
-    """The roles of a stage with their likely days."""
-    days = {text(f"plan.role.{role}"): days.likely for role, days in step.days.items()}
-    return text("brief.comma").join(text("plan.who", role=role, count=round(n)) for role, n in days.items())
 
 
 def gap_lines(evidence: Evidence, money: Money | None) -> list[str]:
@@ -187,6 +181,10 @@ def provenance(evidence: Evidence) -> str:
         "epochs": told["epochs"][0],
     }
     said = [text("brief.provenance", **values)]
+    if evidence.deployed:
+        device, threads = evidence.timed_on
+        named = {"device": short(device, 20), "threads": text("brief.threads", count=threads)}
+        said.append(text("brief.provenance.deployed", **named))
     if any(told["dirty"]):
         said.append(text("brief.provenance.dirty"))
     return joined([*said, *(short(note, 90) for note in told["note"][:1] if note)])

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tuckerlab.atomic import atomic_path
@@ -43,7 +44,7 @@ def find_browser() -> str:
     Raises MissingExtraError where there is none; the page prints from any other browser too.
     """
     named = os.environ.get(NAMED, "")
-    found = shutil.which(named) if named else next(filter(None, map(shutil.which, (*NAMES, *PLACES))), None)
+    found = shutil.which(named) if named else installed_browser(shutil.which)
     if found is None:
         missing = f"{NAMED} {named}: there is no such browser" if named else "found no Chromium, Chrome or Edge"
         raise MissingExtraError(
@@ -51,6 +52,15 @@ def find_browser() -> str:
             f"any browser; or name a Chromium in {NAMED}"
         )
     return found
+
+
+def installed_browser(which: Callable[[str], str | None]) -> str | None:
+    """The first browser that `which` finds by its name or in its usual place; None without any.
+
+    >>> installed_browser({"microsoft-edge": "/usr/bin/microsoft-edge"}.get)
+    '/usr/bin/microsoft-edge'
+    """
+    return next(filter(None, map(which, (*NAMES, *PLACES))), None)
 
 
 def print_pdf(html: str, out: Path, browser: str) -> None:
@@ -63,23 +73,25 @@ def print_pdf(html: str, out: Path, browser: str) -> None:
             command = [browser, *QUIETLY, f"--user-data-dir={profile}", f"--print-to-pdf={printed}"]
             if sys.platform != "win32" and os.geteuid() == 0:
                 command.append("--no-sandbox")  # the sandbox does not work for root
-            said = _run([*command, page.as_uri()])
-            if not printed.is_file():
+            fault = _fault([*command, page.as_uri()])
+            if fault or not printed.is_file():
                 raise TuckerlabError(
-                    f"{out}: the browser {browser} printed nothing ({said}). Write the brief as .html, and print it "
-                    "from any browser"
+                    f"{out}: the browser {browser} did not print it ({fault or 'it wrote no file'}). Write the brief "
+                    "as .html, and print it from any browser"
                 )
             shutil.copyfile(printed, temporary)
 
 
-def _run(command: list[str]) -> str:
-    """The last line of what the browser says."""
+def _fault(command: list[str]) -> str:
+    """What went wrong, in the last words of the browser; nothing where it ended well."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return f"it took more than {SECONDS} seconds"
     except OSError as error:
         return error.strerror or str(error)
+    if done.returncode == 0:
+        return ""
     return next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
 
 

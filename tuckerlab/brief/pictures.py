@@ -55,11 +55,9 @@ def drawn(evidence: Evidence, money: Money | None) -> dict[str, dict[str, str]]:
             found["cost"] = _figure("cost", cost_picture(evidence), **told)
         else:
             found["cost"] = _figure("no_times", cost_picture(evidence))
-        device, threads = (evidence.provenance[name][0] for name in ("device", "threads"))
-        said = {"device": short(str(device)), "threads": text("brief.threads", count=threads)}
-        kind = "note"
-        if evidence.deployed and evidence.deployed.shares:
-            kind, said["threads"] = "deployed", text("brief.threads", count=evidence.deployed.threads)
+        device, threads = evidence.timed_on
+        kind = "deployed" if evidence.deployed else "note"
+        said = {"device": short(device), "threads": text("brief.threads", count=threads)}
         found["cost"]["note"] = text(f"brief.picture.cost.{kind}", **said)
     if money is not None:
         found["money"]["source"] = embedded(money_picture(money))

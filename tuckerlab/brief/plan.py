@@ -45,8 +45,8 @@ class Step:
     @property
     def who(self) -> str:
         """The roles with their likely days."""
-        named = {text(f"plan.role.{role}"): days.likely for role, days in self.days.items()}
-        return ", ".join(text("plan.who", role=role, count=round(days)) for role, days in named.items())
+        named = [(text(f"plan.role.{role}"), round(days.likely)) for role, days in self.days.items()]
+        return text("brief.comma").join(text("plan.who", role=role, count=count) for role, count in named)
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,16 @@ def plan(
     basis: Basis | None = None,
     *,
     network: str = "",
-    thresholds: Thresholds | None = None,
     requests: float | None = None,
 ) -> Plan:
-    """The plan for a small network, by its label, with what was measured of it and what the audit asks for.
+    """The plan for a small network, by its label, with what was measured of it and what an audit asks for.
 
     requests: how many labelled requests a step of the canary takes to catch a loss beyond the threshold, as the
     roll-out computes it; without it the plan says that the number is missing.
     """
     if requests is not None and not 0 < requests < float("inf"):
         raise TuckerlabError(f"requests {requests!r}: allowed are numbers above 0")
-    asked = thresholds or Thresholds()
+    asked = Thresholds()
     known = {
         "reproduce": _measured(basis, "accuracy"),
         "shadow": _measured(basis, "time_1"),

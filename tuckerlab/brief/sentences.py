@@ -54,7 +54,8 @@ def other_lines(evidence: Evidence) -> list[str]:
     lines = [_other(other) for other in evidence.others]
     if evidence.deployed and evidence.deployed.int8:
         time, file, points = evidence.deployed.int8
-        lines.insert(0, text("brief.others.int8", time=100 * time, file=100 * file, points=points))
+        told = {"time": 100 * time, "file": 100 * file, "device": short(evidence.deployed.device)}
+        lines.insert(0, text("brief.others.int8", points=points, **told))
     if not rest:
         return [text("brief.others.none"), *lines]
     methods = len({network.method for network in rest})
@@ -93,7 +94,7 @@ def _said(evidence: Evidence) -> Iterator[str]:
         ends = {"low": number(change.low, 1, signed=True), "high": number(change.high, 1, signed=True)}
         yield text("brief.say.spread", **ends, allowed=evidence.allowed, seeds=evidence.pairs)
     if (one := of["time_1"]) and (batch := of["time_128"]):
-        device = short(str(evidence.provenance["device"][0]))
+        device = short(evidence.timed_on[0])
         yield text("brief.say.time", one=percent(one.value), batch=percent(batch.value), device=device)
     if evidence.closer is None:
         yield text("brief.say.unknown_class")

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuckerlab.audit import Thresholds
 from tuckerlab.brief.assumptions import DEFAULT
 from tuckerlab.brief.closer import Look
 from tuckerlab.brief.evidence import Evidence
@@ -64,15 +63,6 @@ class Limits:
     may_pay: float = 0.5
     repeats: float = ENOUGH_SEEDS
 
-    @classmethod
-    def of(cls, thresholds: Thresholds) -> "Limits":
-        """Those of an audit, and our own.
-
-        >>> Limits.of(Thresholds(agreement=99)).agreement
-        99
-        """
-        return cls(thresholds.accuracy_loss, thresholds.class_loss, thresholds.agreement)
-
 
 @dataclass(frozen=True)
 class Criterion:
@@ -110,10 +100,9 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
     return Answer.GO if all(c.outcome is Outcome.HELD for c in criteria) else Answer.CONDITIONS
 
 
-def judge(evidence: Evidence, money: Money | None, limits: Limits | None = None) -> tuple[Criterion, ...]:
+def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     """All criteria, those that decide first; a criterion that nothing was measured for is among them as missing."""
-    limits = limits or Limits(accuracy_loss=evidence.allowed)
-    return tuple(_judged(evidence, money, limits))
+    return tuple(_judged(evidence, money, Limits(accuracy_loss=evidence.allowed)))
 
 
 def _judged(evidence: Evidence, money: Money | None, limits: Limits) -> Iterator[Criterion]:

@@ -8,6 +8,7 @@
 """
 
 import contextlib
+import contextvars
 import dataclasses
 import os
 import threading
@@ -25,6 +26,7 @@ from tuckerlab.brief.money import Money, money
 from tuckerlab.brief.plan import Plan, plan
 from tuckerlab.brief.sensitivity import TURNING, Turn, turns
 from tuckerlab.brief.verdict import Answer, judge, recommend
+from tuckerlab.deployment import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.panels.model import PanelModel
 from tuckerlab.results import names, run_folder
@@ -119,7 +121,8 @@ class DecideModel(PanelModel):
         if self.writing:
             return
         self.problem, self.details, self.written, self.step, self.writing = "", "", "", "", True
-        self._thread = threading.Thread(target=self._write, name="tuckerlab brief", daemon=True)
+        here = contextvars.copy_context()  # a thread does not inherit the language that is spoken
+        self._thread = threading.Thread(target=here.run, args=(self._write,), name="tuckerlab brief", daemon=True)
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -157,29 +160,25 @@ class DecideModel(PanelModel):
         with self.reporting(), self._together():
             run = str(proposal["value"]).strip()
             found = _evidence(run, self._wanted)
+            network = found.small.label if found.small else ""
+            outcome = _counted(run, network, self.assumptions)
             self.networks = tuple(one.name for one in found.networks if not one.method.startswith("dense"))
-            self.network, self._wanted = found.small.label if found.small else "", None
-            self._show(run)
+            self.network, self._wanted = network, None
+            self.outcome = outcome
             runs.append(run)
         return runs[-1]
 
-    @traitlets.observe("network", "assumptions")
-    def _changed(self, change: object) -> None:
-        if self.run and not self._quiet:
-            with self.reporting():
-                self._show(self.run)
-
-    def _show(self, run: str) -> None:
-        found = _evidence(run, self.network or None)
-        case = money(self.assumptions, basis_of(found, _folder(run).name))
-        criteria = judge(found, case)
-        self.outcome = Outcome(
-            case,
-            turns(case, TURNING),
-            plan(case.assumptions, case.basis, network=self.network),
-            recommend(criteria),
-            tuple(criterion.key for criterion in criteria if criterion.outcome != "held"),
-        )
+    @traitlets.validate("network", "assumptions")
+    def _change(self, proposal: dict[str, Any]) -> Any:
+        """Another network or other numbers; what cannot be counted is a problem, and what was before stays."""
+        name, value = proposal["trait"].name, proposal["value"]
+        values = {"network": self.network, "assumptions": self.assumptions}
+        if not self.run or self._quiet or value == values[name]:
+            return value
+        with self.reporting():
+            self.outcome = _counted(self.run, **(values | {name: value}))
+            values[name] = value
+        return values[name]
 
     @contextlib.contextmanager
     def _together(self) -> Iterator[None]:
@@ -189,6 +188,19 @@ class DecideModel(PanelModel):
             yield
         finally:
             self._quiet = False
+
+
+def _counted(run: str, network: str, assumptions: Assumptions) -> Outcome:
+    found = _evidence(run, network or None)
+    case = money(assumptions, basis_of(found, _folder(run).name))
+    criteria = judge(found, case)
+    return Outcome(
+        case,
+        turns(case, TURNING),
+        plan(case.assumptions, case.basis, network=network),
+        recommend(criteria),
+        tuple(criterion.key for criterion in criteria if criterion.outcome != "held"),
+    )
 
 
 def basis_of(evidence: Evidence, run: str) -> Basis:
@@ -206,10 +218,10 @@ def _folder(run: str) -> Path:
 
 def _evidence(run: str, network: str | None) -> Evidence:
     folder = _folder(run)
-    changed = (folder / "runs.parquet").stat().st_mtime if (folder / "runs.parquet").exists() else 0.0
-    return _read(folder, network, changed)
+    tables = (folder / name for name in ("runs.parquet", FILE))
+    return _read(folder, network, tuple(table.stat().st_mtime_ns if table.exists() else 0 for table in tables))
 
 
 @lru_cache(maxsize=16)
-def _read(folder: Path, network: str | None, changed: float) -> Evidence:
+def _read(folder: Path, network: str | None, changed: tuple[int, ...]) -> Evidence:
     return Evidence.of([folder], network, audit=False)  # an audit takes minutes: the brief has it

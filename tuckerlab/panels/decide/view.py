@@ -85,7 +85,7 @@ class DecidePanel(Panel):
             widget.observe(lambda change, name=name: self._chosen(name, change.new), "value")
         for name, widget in {"years": self.years, "currency": self.currency}.items():
             widget.observe(lambda change, name=name: self._set(**{name: change.new}), "value")
-        self.model.observe(self._show, ["outcome", "problem"])
+        self.model.observe(self._show, ["outcome", "problem", "run", "network"])
         self.model.observe(self._show_writing, ["writing", "written", "step"])
         self._drawn: Outcome | None = None
         self._show()
