@@ -33,7 +33,7 @@ def test_what_is_said_when_the_training_breaks_off_is_there(monkeypatch: pytest.
     monkeypatch.setattr(GuardedTrainer, "step", fails)
     data = load_data("digits", image_size=16).subset(train=128, test=32)
     found = mishap(data, lr=0.05, epochs=1)
-    assert (found.said, found.guarded.losses) == (["at once"], ())
+    assert (found.said, found.guarded.losses) == (["1. at once"], ())
     assert found.guarded.end == "breaks off"
     assert "v" in [line.get_marker() for line in found.picture.axes[0].lines]  # an alarm before the first step
 

@@ -103,16 +103,15 @@ def run_export(
 def show(done: Handover) -> None:
     """Prints what became of the network, how large the file is, how near its answers are, and how it is used."""
     size, full = done.exported.size_bytes / 1e6, done.dense_bytes / 1e6
-    lines = [
+    print(
         *done.prepared.words,
         f"written: {done.exported.path}",
         f"size: {size:.3g} MB; the weights of the full network take {full:.3g} MB, {full / size:.1f} times as much",
         f"check: answers within {done.difference:.0e} of the largest output, for 1 and for 32 images",
         "to use it:",
         *(f"  {line}" for line in done.use.splitlines()),
-    ]
-    for line in lines:
-        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+        sep="\n",
+    )
 
 
 def _place(source: Trained, to: str, out: str | os.PathLike[str] | None) -> Path:

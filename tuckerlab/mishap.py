@@ -55,8 +55,8 @@ class Mishap:
 
     @property
     def said(self) -> list[str]:
-        """What the valve did, in words."""
-        return [said for _, said in self.guarded.alarms]
+        """What the valve did, in words, with the numbers that the picture has."""
+        return [f"{number}. {said}" for number, (_, said) in enumerate(self.guarded.alarms, start=1)]
 
     @property
     def picture(self) -> Picture:
@@ -72,6 +72,8 @@ class Mishap:
         heights = [_last_number(self.guarded.losses[:step]) for step in steps]
         label = text("mishap.acted", count=len(steps))
         axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)
+        for number, at in enumerate(zip(steps, heights, strict=True), start=1):
+            axes.annotate(f"{number}", at, (9, 3), textcoords="offset points", fontsize=TEXT, color=INK, weight="bold")
         axes.set_yscale("log")
         figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
         ends = {"alone": self.alone.end, "guarded": self.guarded.end}

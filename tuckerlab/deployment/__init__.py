@@ -107,7 +107,7 @@ class Deployment:
     def _repr_html_(self) -> str:
         said = f"<p><b>{escape(self.finding)}</b></p>" if self.finding else ""
         where = f"<p>{escape(tables.circumstances(self.rows))}</p>"
-        return said + self.table().to_html(index=False, border=0) + where
+        return said + tables.html_tables(self.rows) + where
 
 
 def measure_deployment(

@@ -69,6 +69,18 @@ def rich_tables(rows: pd.DataFrame) -> list["Table"]:
     ]
 
 
+def html_tables(rows: pd.DataFrame) -> str:
+    """The same two for a notebook, numbers and their units unbroken.
+
+    >>> html_tables(pd.DataFrame(columns=list(NEEDED))).count("<table")
+    2
+    """
+    cells = _cells(rows).map(lambda cell: cell.replace(" ", "\N{NO-BREAK SPACE}"))
+    parts = cells[TIMES], cells[~rows.duplicated(FORM)][FILES]
+    named = [part.rename(columns=lambda column: text(f"deployment.short.{column}")) for part in parts]
+    return "".join(part.to_html(index=False, border=0) for part in named)
+
+
 def _rich(cells: pd.DataFrame, columns: list[str]) -> "Table":
     from rich import box
     from rich.table import Table
