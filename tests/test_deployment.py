@@ -251,10 +251,10 @@ def test_check_of_a_run_prints_tables_that_fit(printed: str, untouched: Path) ->
 def test_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     made = made_up()
     made.rows["network"] = made.rows["network"].str.replace("small", "[old]")
-    made.rows["layout"] = "channels_last"
-    checking.show(made, found=False, run=Path("runs/[new]/x"))
+    made.rows["layout"] = ["channels_last"] * (len(made.rows) - 1) + ["contiguous"]
+    checking.show(made, "written", Path("runs/[new]/x"))
     printed = capsys.readouterr().out
-    assert printed.count("[old]") >= 6 + 3 + 1 + 3  # both tables, the finding, the layouts
+    assert printed.count("[old]") == 6 + 3 + 1 + 1  # both tables, the finding, the layouts
     assert "runs/[new]/x" in printed
 
 
@@ -272,7 +272,8 @@ def test_a_table_is_found_again(
         return deployed
 
     monkeypatch.setattr(checking, "measure_deployment", measure)
-    monkeypatch.setattr(Deployment, "save", lambda made, folder: None)  # the picture takes its time
+    saved: list[Deployment] = []
+    monkeypatch.setattr(Deployment, "save", lambda made, folder: saved.append(made))  # the picture takes its time
     settings: dict[str, Any] = {"batches": (4, 1), "rounds": 2, "threads": torch.get_num_threads(), "memory": False}
     assert checking.check_run(untouched)[1]
     assert checking.check_run(untouched, **settings)[1]
@@ -283,18 +284,92 @@ def test_a_table_is_found_again(
         assert not checking.check_run(untouched, **settings | {name: value})[1]
         assert f"other settings ({name}): it is measured again" in capsys.readouterr().out
         assert asked.pop() == ["dense", "Tucker"]
+    assert not saved
     shutil.copytree(untouched, tmp_path / "run")
-    assert not checking.check_run(tmp_path / "run", fresh=True)[1]
     assert not checking.check_run(tmp_path / "run", network="dense")[1]
+    assert not saved
+    assert not checking.check_run(tmp_path / "run", fresh=True)[1]
+    assert len(saved) == 1
+    usual = {
+        "batches": (128, 1),
+        "rounds": 100,
+        "memory": True,
+        "threads": torch.get_num_threads(),
+        "network": "Tucker",
+    }
+    assert not checking.check_run(tmp_path / "run", **usual)[1]
+    assert len(saved) == 2  # of what was measured first with other settings; the usual ones take its place
+    asked.remove(["dense", "Tucker"])
     records = Records.load(tmp_path / "run")
     records.runs["run"] = records.runs["run"].replace("t", "trained anew")
     records.save(tmp_path / "run")
     shutil.copy(untouched / "deployment.parquet", tmp_path / "run")
     assert not checking.check_run(tmp_path / "run")[1]
-    assert asked == [["dense", "Tucker"], ["dense"], ["dense", "Tucker"]]
+    assert asked == [["dense"], ["dense", "Tucker"], ["dense", "Tucker"]]
     deployed.rows.drop(columns="run").to_parquet(tmp_path / "run" / "deployment.parquet")  # of a script, not of a run
     assert not checking.check_run(tmp_path / "run")[1]
     assert len(asked) == 4
+    assert len(saved) == 4  # of other runs, or of none that is known: replaced
+
+
+def test_the_table_of_the_run_stays_beside_others(
+    deployed: Deployment,
+    untouched: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = deployed.rows.drop(columns="run")
+
+    def measure(networks: dict[str, nn.Module], data: object, **settings: object) -> Deployment:
+        return Deployment(rows[rows["network"].isin(networks)])
+
+    monkeypatch.setattr(checking, "measure_deployment", measure)
+    shutil.copytree(untouched, tmp_path / "run")
+    file = tmp_path / "run" / "deployment.parquet"
+    file.unlink()
+
+    def kept(line: str) -> tuple[bool, str]:
+        """Whether the table in the folder is as it was, and the last line of what is printed."""
+        before = file.read_bytes() if file.exists() else b""
+        assert cli.main(["check", str(tmp_path / "run"), "--quiet", *line.split()]) == 0
+        return before == file.read_bytes(), capsys.readouterr().out.splitlines()[-1]
+
+    stays = (
+        True,
+        f"the table of the run stays: deployment.parquet in {tmp_path / 'run'}; --fresh replaces it by this one",
+    )
+    assert not kept("--network dense")[0]  # the first
+    assert kept("--rounds 3") == stays
+    assert Deployment.load(tmp_path / "run").networks == ["dense"]
+    assert not kept("")[0]  # all networks, usual settings
+    assert kept("--network dense") == stays
+    assert kept("--rounds 3 --batch 4 --no-memory") == stays
+    assert Deployment.load(tmp_path / "run").networks == ["dense", "Tucker"]
+    assert kept("")[1].startswith("found in ")
+    assert not kept("--network dense --fresh")[0]
+
+
+@pytest.mark.parametrize(("length", "said"), [(None, "is not there"), (5000, "cut off")])
+def test_a_table_whose_network_is_gone_says_so(
+    length: int | None,
+    said: str,
+    deployed: Deployment,
+    untouched: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(untouched, tmp_path / "run")
+    file = tmp_path / "run" / "dense.safetensors"
+    content = file.read_bytes()
+    file.unlink()
+    if length is not None:
+        file.write_bytes(content[:length])
+    assert cli.main(["check", str(tmp_path / "run"), "--quiet"]) == 0
+    found, lost = capsys.readouterr().out.splitlines()[-2:]
+    assert found.startswith("found in ")
+    assert lost.startswith("dense cannot be loaded any more, the table is from before: ")
+    assert said in lost
 
 
 @pytest.fixture(scope="module")
@@ -433,6 +508,8 @@ def test_another_kind_of_onnx_file(name: str, tmp_path: Path, capsys: pytest.Cap
         ("{files}/dense.onnx --network dense", "--network"),
         ("{files}/dense.onnx --data digits --image-size 8", "the model takes 1 × 16 × 16"),
         ("{files}/dense.onnx --image-size 8", "without --data"),
+        ("{files}/dense.onnx --threads 100000", "threads 100000: this machine has"),
+        ("{run} --threads 100000", "allowed are whole numbers from 1 to"),
         ("{files}/dense.onnx --data nothing", "nothing"),
     ],
 )

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import json
+import logging
 import os
 import re
 import runpy
@@ -22,8 +23,9 @@ from exports import IMAGES, calibrated, network
 from test_merge import LAYERS
 from torch import Tensor, nn
 
-from tuckerlab import TuckerConv2d, TuckerlabError, export_onnx, export_plain, export_program, to_plain
+from tuckerlab import TuckerConv2d, TuckerlabError, __version__, export_onnx, export_plain, export_program, to_plain
 from tuckerlab.chain import forms, ordinary
+from tuckerlab.checkpoint import save
 from tuckerlab.convert import tuckerize
 from tuckerlab.datasets import load_data
 from tuckerlab.export import FromPixels, parity, prepared
@@ -99,7 +101,8 @@ def test_a_tucker_model_and_its_plain_copy_are_written_alike_and_in_silence(
     assert small.training
     assert capfd.readouterr() == ("", "")
     written = onnx.load(tmp_path / "tucker.onnx")
-    assert {entry.key: entry.value for entry in written.metadata_props} == {"classes": '["a", "ü"]', "input": "pixels"}
+    notes = {"classes": '["a", "ü"]', "input": "pixels", "tuckerlab": __version__}
+    assert {entry.key: entry.value for entry in written.metadata_props} == notes
     assert [node.op_type for node in written.graph.node].count("Conv") == 4
     assert [entry.version for entry in written.opset_import] == [18]
     assert str(Path.cwd()).encode() not in (tmp_path / "tucker.onnx").read_bytes()  # no paths of this machine
@@ -108,16 +111,16 @@ def test_a_tucker_model_and_its_plain_copy_are_written_alike_and_in_silence(
 
 
 def test_an_opset_that_cannot_hold_the_model_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"the old one")
-    with pytest.raises(TuckerlabError, match=r"opset 9 cannot hold this model.* 18 "):
-        export_onnx(nn.LayerNorm(4), tmp_path / "model.onnx", torch.randn(2, 4), opset=9)
-    assert (tmp_path / "model.onnx").read_bytes() == b"the old one"
+    old = export_onnx(nn.Linear(4, 4), tmp_path / "model.onnx", torch.randn(2, 4), opset=13).path.read_bytes()
+    with pytest.raises(TuckerlabError, match=r"opset 13 cannot hold this model.* 18 "):
+        export_onnx(nn.LayerNorm(4), tmp_path / "model.onnx", torch.randn(2, 4), opset=13)
+    assert (tmp_path / "model.onnx").read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("opset", [0, -1, 99, 20.0, True, "20"])
-def test_opsets_that_do_not_exist_are_refused_with_what_is_allowed(opset: object, tmp_path: Path) -> None:
-    with pytest.raises(TuckerlabError, match="knows 1 to "):
+@pytest.mark.parametrize("opset", [0, -1, 3, 12, 99, 20.0, True, "20"])
+def test_opsets_that_cannot_be_had_are_refused_with_what_is_allowed(opset: object, tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match="allowed here are 13 to "):
         export_onnx(nn.Linear(2, 2), tmp_path / "model.onnx", torch.zeros(1, 2), opset=opset)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
@@ -186,17 +189,83 @@ class TwoAnswers(nn.Module):
         (export_onnx, TwoAnswers(), "tuple"),
         (export_program, TwoAnswers(), "tuple"),
         (export_plain, TwoAnswers(), "tuple"),
-        (export_program, Branches(), "cannot trace"),  # and so onnx, which traces the same way
-        (export_plain, Branches(), "cannot be traced"),
+        (export_onnx, Branches(), "as ONNX: what its forward does depends on the numbers"),
+        (export_program, Branches(), "as an exported program: what its forward does depends on the numbers"),
+        (export_plain, Branches(), "cannot be traced.*depends on what is in a tensor"),
     ],
 )
 def test_networks_that_cannot_be_exported_leave_nothing_behind(
-    export: object, model: nn.Module, word: str, tmp_path: Path
+    export: object, model: nn.Module, word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    before = levels()
     with pytest.raises(TuckerlabError, match=word) as caught:
         export(model, tmp_path / "model", torch.randn(2, 3))  # type: ignore[operator]
     assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert capfd.readouterr() == ("", "")
+    assert {name: level for name, level in levels().items() if name in before} == before
+
+
+def levels() -> dict[str, int]:
+    loggers = {name: logging.getLogger(name) for name in logging.root.manager.loggerDict}
+    return {name: logger.level for name, logger in loggers.items() if name.startswith("torch")}
+
+
+class Fails(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("boom")
+
+
+EXPORTS = [export_onnx, export_program, export_plain]
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        (5, "model: int; give a network"),
+        (nn.Linear(4, 4), r"does not answer a batch of shape \(2, 3\).*give an example of the shape"),
+        (Fails(), "does not answer a batch.*RuntimeError: boom"),
+    ],
+    ids=["number", "shape", "raises"],
+)
+@pytest.mark.parametrize("export", [*EXPORTS, lambda model, path, example: prepared(model, example)])
+def test_what_does_not_answer_the_example_is_refused(
+    export: Any, model: Any, word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TuckerlabError, match=word):
+        export(model, tmp_path / "model", torch.randn(2, 3))
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_export_is_written_over_by_the_next_and_over_nothing_else(tmp_path: Path) -> None:
+    first, second = nn.Linear(3, 2), nn.Linear(3, 2)
+    names = {export_onnx: "model.onnx", export_program: "model.pt2", export_plain: ""}
+    for export, name in names.items():
+        for model in (first, second):
+            export(model, tmp_path / name, torch.randn(2, 3))
+    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert any(torch.equal(value, second.weight) for value in weights.values())
+    (tmp_path / "theirs").mkdir()
+    others: dict[str, Any] = {
+        "model.onnx": lambda path: onnx.save(chain_model(first, torch.zeros(1, 3)), path),
+        "model.pt2": lambda path: torch.export.save(torch.export.export(first, (torch.zeros(1, 3),)), path),
+        "model.py": lambda path: path.write_text('ABOUT = {"author": "me"}\n'),
+        "model.safetensors": lambda path: save(path, first),  # of ours, but a network of its own
+        "cut.onnx": lambda path: path.write_bytes((tmp_path / "model.onnx").read_bytes()[:99]),
+        "notes.pt2": lambda path: path.write_text("notes"),
+    }
+    for name, write in others.items():
+        path = tmp_path / "theirs" / name
+        write(path)
+        content = path.read_bytes()
+        export = {".onnx": export_onnx, ".pt2": export_program}.get(path.suffix, export_plain)
+        with pytest.raises(TuckerlabError, match=rf"{name}: is there already, and no export of tuckerlab"):
+            export(first, path if export is not export_plain else path.parent, torch.randn(2, 3))
+        assert path.read_bytes() == content
+        path.unlink()
+    assert not list((tmp_path / "theirs").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -261,7 +330,7 @@ def test_an_exported_program_runs_at_any_batch_and_knows_what_it_is(small: nn.Mo
     loaded = torch.export.load(tmp_path / "model.pt2", extra_files=about).module()
     images = torch.randn(5, 3, 6, 6)
     torch.testing.assert_close(loaded(images), outputs(small, images))
-    assert json.loads(about["about.json"]) == {"classes": "ä, b"}
+    assert json.loads(about["about.json"]) == {"classes": "ä, b", "tuckerlab": __version__}
     assert (done.path, done.size_bytes) == (tmp_path / "model.pt2", (tmp_path / "model.pt2").stat().st_size)
 
 
@@ -323,7 +392,7 @@ def test_the_self_test_of_the_source_sees_a_wrong_weight(
     weights = tmp_path / "model.safetensors"
     assert done.size_bytes == weights.stat().st_size + (tmp_path / "model.py").stat().st_size
     with safetensors.safe_open(weights, "pt") as file:
-        assert file.metadata() == {"run": 'x""" \\ \n'}
+        assert file.metadata() == {"run": 'x""" \\ \n', "tuckerlab": __version__}
     content = bytearray(weights.read_bytes())
     content[-400:] = bytes(400)
     weights.write_bytes(content)

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tuckerlab import cli
+from tuckerlab import cli, handover
 from tuckerlab.checkpoint import save
-from tuckerlab.errors import DataError
+from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.export.sessions import answers, open_session
 from tuckerlab.handover import run_export
 from tuckerlab.models import build
@@ -104,9 +105,20 @@ def test_a_checkpoint_without_its_run_takes_normalised_images_and_says_so(tmp_pa
         ("export {run} --to onnx --seed 7", "seed 7"),
         ("export {run} --to onnx --opset 0", "opset 0"),
         ("export {run} --to onnx --opset 99", "opset 99"),
+        ("export {run} --to onnx --opset 3", "opset 3: allowed here are 13 to"),
         ("export {run} --to onnx --opset many", "many"),
         ("export {run} --to plain --opset 20", "opset 20"),
         ("export {run} --to plain --margin -1", "margin -1"),
+        ("export {run} --to plain --margin nan", "margin nan"),
+        ("export {run} --to onnx --out ''", '--out "": give the path of a file'),
+        ("export {run} --to plain --out ''", '--out "": give the path of a folder'),
+        ("export {run} --to onnx --out {empty}/model.pt2", "a file for onnx ends in .onnx"),
+        ("export {run} --to torch --out {empty}/model", "a file for torch ends in .pt2"),
+        ("export {run} --to plain --out {empty}/model.onnx", "plain makes a folder"),
+        ("export {run} --to onnx --out {run}/tucker-90.safetensors", "a file for onnx ends in .onnx"),
+        ("export {run} --to onnx --out {taken}/tucker-90.onnx", "no export of tuckerlab"),
+        ("export {run} --to onnx --out {taken}", "no export of tuckerlab"),
+        ("export {run} --to plain --out {taken}", "no export of tuckerlab"),
         ("export {run} --to plain --out {file}", "a file"),
         ("export {run} --to torch --margin inf --out {file}/deep/model.pt2", "a file"),
         ("export {file} --to plain", "not a safetensors file"),
@@ -114,18 +126,32 @@ def test_a_checkpoint_without_its_run_takes_normalised_images_and_says_so(tmp_pa
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
-    line: str, word: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: str, word: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, empty = tmp_path / "a file", tmp_path / "empty"
-    file.write_text("hello")
+    file, empty, taken = tmp_path / "a file", tmp_path / "empty", tmp_path / "taken"
     empty.mkdir()
-    given = [part.format(run=run, file=file, empty=empty) for part in line.split()]
+    taken.mkdir()
+    for mine in (file, taken / "tucker-90.onnx", taken / "model.py"):
+        mine.write_text("hello")
+    before = contents(run) | contents(tmp_path)
+    monkeypatch.setattr(handover, "prepared", None)  # said before any layer is timed
+    given = [part.format(run=run, file=file, empty=empty, taken=taken) for part in shlex.split(line)]
     assert cli.main(given) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert word in error
-    assert file.read_text() == "hello"
-    assert not (run / "export").exists()
+    assert contents(run) | contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that nobody can write to")
+@pytest.mark.parametrize("form", ["onnx", "torch", "plain"])
+def test_a_place_that_cannot_be_written_is_said_before_the_network_is_read(form: str) -> None:
+    with pytest.raises(TuckerlabError, match="/proc: nothing can be written there"):
+        run_export("no/such/run", to=form, out=f"/proc/x/y{handover.FORMATS[form]}")
 
 
 def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:

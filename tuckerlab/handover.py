@@ -15,11 +15,14 @@ from rich.console import Console
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.export import Exported, FromPixels, Prepared, export_onnx, export_plain, export_program, prepared
 from tuckerlab.export.onnx import check_opset
+from tuckerlab.export.place import check_folder, check_free
+from tuckerlab.export.plain import check_plain
 from tuckerlab.export.prepare import Runtime
 from tuckerlab.merge import MARGIN
 from tuckerlab.trained import Trained
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "plain": ""}  # what the names of the files end with
+FILES = (".onnx", ".pt2", ".pt", ".pth", ".py", ".safetensors")  # what the name of a folder would not end with
 
 USE = {
     "onnx": (
@@ -71,7 +74,8 @@ def run_export(
     run: a run folder, or one checkpoint in it. network: its label, and "dense" for the full one; None for the smallest
     in Tucker format. seed: None for the first. out: None for RUN/export/. margin: as `merge` takes it. The file takes
     pixels from 0 to 255, as they are: the normalisation of the data is in it. A checkpoint that lies in no run folder
-    does not know its data; its file takes normalised images, and says so.
+    does not know its data; its file takes normalised images, and says so. An earlier export is written over, any other
+    file is not.
 
     Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had, before anything is done.
     """
@@ -81,8 +85,17 @@ def run_export(
         raise TuckerlabError(f"--opset {opset} with --to {to}: only onnx has an opset; leave it out")
     if to == "onnx":
         check_opset(opset)
+    if not margin >= 0:
+        raise TuckerlabError(f"--margin {margin}: allowed are numbers from 0 on, and inf for the smallest form")
+    if out is not None:
+        _check_out(to, out)
     source = Trained.find(run, network, seed)
     path = _place(source, to, out)
+    if to == "plain":
+        check_plain(path)
+    else:
+        check_free(path, FORMATS[to])
+    check_folder(path if to == "plain" else path.parent)
     runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
     ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin, quiet=quiet)
     if not quiet:
@@ -112,6 +125,20 @@ def show(done: Handover) -> None:
         *(f"  {line}" for line in done.use.splitlines()),
         sep="\n",
     )
+
+
+def _check_out(to: str, out: str | os.PathLike[str]) -> None:
+    """TuckerlabError for a path that a file of this format, or a folder for it, cannot have."""
+    path, ending = Path(out), FORMATS[to]
+    if not os.fspath(out):
+        raise TuckerlabError(f'--out "": give the path of a {"file" if ending else "folder"}, or leave it out')
+    if path.is_dir():
+        return
+    if ending and path.suffix != ending:
+        raise TuckerlabError(f"--out {path}: a file for {to} ends in {ending}; give such a name, or a folder there is")
+    if not ending and path.suffix in FILES and not path.exists():
+        raise TuckerlabError(f"--out {path}: plain makes a folder, not a {path.suffix} file; give the path of a folder")
+    check_folder(path.parent)
 
 
 def _place(source: Trained, to: str, out: str | os.PathLike[str] | None) -> Path:

@@ -19,7 +19,10 @@ def export(
         str | None, typer.Option(help='Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]')
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the network. [default: the first]")] = None,
-    out: Annotated[Path | None, typer.Option(help="The file (plain: the folder). [default: in RUN/export]")] = None,
+    out: Annotated[
+        str | None,  # as a Path, "" would be the folder that one is in
+        typer.Option(metavar="<path>", help="The file (plain: the folder). [default: in RUN/export]"),
+    ] = None,
     opset: Annotated[int | None, typer.Option(help="Version of the ONNX operators. [default: that of torch]")] = None,
     margin: Annotated[
         float | None,

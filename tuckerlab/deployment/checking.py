@@ -6,10 +6,11 @@ Traceback (most recent call last):
 tuckerlab.errors.TuckerlabError: no/such/file: there is no such file or folder; give a run, an exported file or a ...
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -18,10 +19,14 @@ from rich.console import Console
 from tuckerlab.datasets import ImageData, load_data
 from tuckerlab.deployment import Deployment, measure_deployment, tables
 from tuckerlab.deployment.file import in_inference, open_model, origin
+from tuckerlab.deployment.measuring import BATCHES, ROUNDS, SECONDS
 from tuckerlab.deployment.single import check_model
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.runfolder import RunFolder
 from tuckerlab.texts import text
+
+Where = Literal["found", "written", "stays"]
+"""What became of a table: it was there, it has been written, or it is shown alone and the one of the run stays."""
 
 
 def check(
@@ -43,8 +48,9 @@ def check(
     if path.is_dir() and not (path / "model.py").is_file():
         if data is not None or image_size is not None:
             raise TuckerlabError(f"{path}: a run knows its images; leave --data and --image-size out")
-        show(*check_run(path, network=network, threads=threads, fresh=fresh, quiet=quiet, **settings), path)
+        show(*_table(path, network=network, threads=threads, fresh=fresh, quiet=quiet, **settings), path)
         return
+    check_threads(threads)
     if network is not None or fresh:
         raise TuckerlabError(f"{path}: --network and --fresh are for the folder of a run; this is a file")
     if threads is not None:
@@ -84,19 +90,49 @@ def check_run(
     `deployment.png` in the folder. A table that is there is returned, unless `fresh`, or it is of other networks or of
     other runs of them, or settings were given that it was not measured with: it is measured again, and a line says so.
 
+    The table in the folder is that of the run, which its brief tells of: the first that was measured, until one of the
+    usual networks with the usual settings is, or any other with `fresh`. What is measured beside it is returned alone.
+
     Raises DataError for an incomplete folder, an unknown label, images that are gone.
     """
+    made, where = _table(run, network=network, threads=threads, fresh=fresh, quiet=quiet, **settings)
+    return made, where == "found"
+
+
+def check_threads(threads: int | None) -> None:
+    """TuckerlabError for more threads than this machine could use; None is as many as torch uses.
+
+    >>> check_threads(100_000)
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: threads 100000: this machine has ... cores; allowed are whole numbers from 1 to ...
+    """
+    cores = os.cpu_count() or 1
+    if threads is None or (isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= 2 * cores):
+        return
+    can = f"allowed are whole numbers from 1 to {2 * cores}"
+    raise TuckerlabError(f"threads {threads!r}: this machine has {cores} cores; {can}")
+
+
+def _table(
+    run: Path, *, network: str | None, threads: int | None, fresh: bool, quiet: bool, **settings: Any
+) -> tuple[Deployment, Where]:
+    """As `check_run`, and what became of the table."""
+    check_threads(threads)
     folder = RunFolder.open(run)
     chosen = network or folder.small or folder.dense
     if chosen is None:
         raise DataError(f"{run}: there is no full network and none in Tucker format; give --network with a label")
     labels = [label for label in dict.fromkeys((folder.dense, chosen)) if label is not None]
+    asked, stays = {**settings, "threads": threads}, False
     if not fresh:
         with suppress(DataError):
             found = Deployment.load(folder.path)
-            if set(found.networks) == set(labels) and is_of(found, folder, labels):
-                if not (others := _differing(found.rows, {**settings, "threads": threads})):
-                    return found, True
+            there = is_of(found, folder, found.networks)
+            stays = there and not (chosen == (folder.small or folder.dense) and _is_usual(asked))
+            if there and set(found.networks) == set(labels):
+                if not (others := _differing(found.rows, asked)):
+                    return found, "found"
                 if not quiet:
                     said = text("deployment.again", folder=str(run), settings=", ".join(others))
                     Console().print(said, highlight=False, markup=False, soft_wrap=True)
@@ -105,8 +141,10 @@ def check_run(
     networks = {label: folder.network(label) for label in labels}  # of the first seed
     made = measure_deployment(networks, folder.data(), progress=not quiet, **settings)
     made = Deployment(made.rows.assign(run=made.rows["network"].map(lambda label: _first_run(folder, label))))
+    if stays:
+        return made, "stays"
     made.save(folder.path)
-    return made, False
+    return made, "written"
 
 
 def is_of(found: Deployment, folder: RunFolder, labels: Sequence[str]) -> bool:
@@ -131,8 +169,11 @@ def _first_run(folder: RunFolder, label: str) -> str:
     return str(folder.rows(label)["run"].iloc[0])
 
 
-def show(made: Deployment, found: bool, run: Path) -> None:
-    """Prints the tables, the result in one line, what was measured on what, and where it lies."""
+def show(made: Deployment, where: Where, run: Path) -> None:
+    """Prints the tables, the result in one line, what was measured on what, and what became of the table.
+
+    Of one that was there, it says which of the networks are no longer: nothing else would, as none is loaded.
+    """
     console = Console()
     for table in tables.rich_tables(made.rows):
         console.print(table)
@@ -140,8 +181,26 @@ def show(made: Deployment, found: bool, run: Path) -> None:
         console.print(made.finding, style="bold", highlight=False, markup=False)
     for line in (text("deployment.explained"), tables.layouts(made.rows), tables.circumstances(made.rows)):
         console.print(line, highlight=False, markup=False)
-    where = text("deployment.found" if found else "deployment.written", folder=str(run))
-    console.print(where, highlight=False, markup=False, soft_wrap=True)
+    for line in (text(f"deployment.{where}", folder=str(run)), *(_lost(made, run) if where == "found" else ())):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lost(made: Deployment, run: Path) -> Iterator[str]:
+    """A sentence for each network of a table whose checkpoint cannot be loaded any more."""
+    folder = RunFolder.open(run)
+    for label in made.networks:
+        try:
+            folder.network(label)
+        except TuckerlabError as error:
+            yield text("deployment.lost", network=label, said=str(error))
+
+
+def _is_usual(asked: Mapping[str, Any]) -> bool:
+    """Whether settings are those that a table is measured with if none are given."""
+    usual = {"batches": set(BATCHES), "rounds": ROUNDS, "seconds": SECONDS, "memory": True}
+    usual["threads"] = torch.get_num_threads()
+    given = {name: set(value) if name == "batches" else value for name, value in asked.items() if value is not None}
+    return all(name not in given or given[name] == value for name, value in usual.items())
 
 
 def _differing(rows: pd.DataFrame, asked: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tuckerlab.checkpoint import load
 from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.program import ABOUT
+from tuckerlab.export.place import ABOUT
 from tuckerlab.export.quantize import inputs_of, read_onnx
 from tuckerlab.export.sessions import answers, in_short, open_session
 from tuckerlab.trained import Trained

@@ -97,17 +97,23 @@ def _rich(cells: pd.DataFrame, columns: list[str]) -> "Table":
 
 
 def layouts(rows: pd.DataFrame) -> str:
-    """Which layout torch was timed in: the one that is faster for a network, precision and batch.
+    """Which layout torch was timed in, the faster one: the most frequent, and the networks in which it is another.
 
-    >>> layouts(pd.DataFrame({"network": ["dense"], "layout": ["channels_last"], "precision": ["fp32"], "batch": [1]}))
-    'In torch, the faster layout of images and weights: dense fp32 1: channels last'
+    >>> rows = pd.DataFrame({"network": ["dense"] * 3, "precision": "fp32", "batch": [1, 2, 128]})
+    >>> layouts(rows.assign(layout="channels_last"))
+    'In torch, the faster layout of images and weights: channels last'
+    >>> layouts(rows.assign(layout=["channels_last", "channels_last", "contiguous"]))
+    'In torch, the faster layout of images and weights: channels last (dense fp32 128: contiguous)'
     """
     torch = rows[rows["layout"] != ""]
+    if torch.empty:
+        return text("deployment.layouts", layouts="–")
+    usual = torch["layout"].mode()[0]
     named = [
         f"{row['network']} {row['precision']} {row['batch']}: {row['layout'].replace('_', ' ')}"
-        for _, row in torch.iterrows()
+        for _, row in torch[torch["layout"] != usual].iterrows()
     ]
-    return text("deployment.layouts", layouts=", ".join(named))
+    return text("deployment.layouts", layouts=usual.replace("_", " ") + (f" ({', '.join(named)})" if named else ""))
 
 
 def circumstances(rows: pd.DataFrame) -> str:

@@ -3,16 +3,13 @@
 >>> export_onnx(nn.Linear(8, 4), "model.onnx", torch.zeros(1, 8), opset=0)
 Traceback (most recent call last):
     ...
-tuckerlab.errors.TuckerlabError: opset 0: onnxruntime here knows 1 to ...; leave it out for the usual one
+tuckerlab.errors.TuckerlabError: opset 0: allowed here are 13 to ..., which torch can write and onnxruntime can run; ...
 """
 
 import contextlib
-import io
-import logging
 import os
 import re
 import secrets
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.parity import Exported, answer, checked, checked_example, like
+from tuckerlab.export.parity import Exported, checked, like, on_cpu
+from tuckerlab.export.place import check_free, marked
 from tuckerlab.export.sessions import answers, in_short, open_session
+from tuckerlab.export.tracing import following
 
 if TYPE_CHECKING:
     import onnx
 
 LARGEST = 2**31 - 1  # bytes of a protobuf message; beyond it the weights need a file of their own
+NATIVE = 18  # the opset that torch writes in before it is translated
 INPUT, OUTPUT = "images", "logits"
 
 
@@ -44,21 +43,23 @@ def export_onnx(
     """Writes a network, Tucker or plain, as ONNX with a batch of any size, atomically, after it was run and compared.
 
     example: a batch of inputs, which fixes all sizes but the batch. opset: the version of the operators; None for the
-    one that torch prefers. metadata: text by name, kept in the file (metadata_props).
+    one that torch prefers. metadata: text by name, kept in the file (metadata_props) with the version of tuckerlab.
 
     A Tucker network is written as `to_plain` makes it; give `prepared(model, example).module` for the fastest form.
     The file is checked by onnx and run by onnxruntime on a batch of 1 and of 32: the outputs must be within 1e-4 of
     torch, relative to the largest output. Above 2 GB the weights lie in a second file, which must stay beside it.
 
     Raises TuckerlabError, and writes nothing, for an opset that does not exist, that cannot hold the model or that
-    onnxruntime does not know, for a network that cannot be traced, and for one whose answers change.
+    onnxruntime does not know, for a network that cannot be traced, for one whose answers change, and where a file lies
+    that is no earlier export.
     """
     import onnx
     import onnxscript  # noqa: F401 (what torch writes ONNX with; missing, it is named as it should be)
 
-    example, path = checked_example(example), Path(path)
+    path = Path(path)
     check_opset(opset)
-    plain = to_plain(model).cpu().eval()
+    check_free(path, ".onnx")
+    plain, example = on_cpu(model, example)
     program = _translated(plain, example, opset)
     proto = program.model_proto
     found = {entry.domain: entry.version for entry in proto.opset_import}[""]
@@ -66,8 +67,8 @@ def export_onnx(
         can = f"leave opset out or give {found} to {_newest()}"
         raise TuckerlabError(f"opset {opset} cannot hold this model, torch writes opset {found} in its place: {can}")
     _forget(proto)
-    for key, value in (metadata or {}).items():
-        proto.metadata_props.add(key=key, value=str(value))
+    for key, value in marked(metadata).items():
+        proto.metadata_props.add(key=key, value=value)
     with _weights_beside(path, proto) as beside, atomic_path(path) as temporary:
         onnx.save(proto, temporary, save_as_external_data=bool(beside), location=beside.name if beside else None)
         try:
@@ -85,17 +86,13 @@ def export_onnx(
 
 def _translated(plain: nn.Module, example: Tensor, opset: int | None) -> Any:
     images = like(example, 2)  # a batch of 1 would be taken for a constant
-    answer(plain, images)  # what cannot be compared afterwards is not worth the seconds that follow
-    with _silence():
-        try:
-            program = torch.onnx.export(
-                plain, (images,), input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-            )  # fmt: skip
-        except Exception as error:  # whatever the network's forward raises when it is traced
-            raise TuckerlabError(f"the network cannot be written as ONNX: {in_short(error)}") from error
+    with following("as ONNX"):
+        program = torch.onnx.export(
+            plain, (images,), input_names=[INPUT], output_names=[OUTPUT], opset_version=opset, dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+        )  # fmt: skip
     if program is None:
-        raise TuckerlabError("the network cannot be written as ONNX: torch gave nothing back")
+        raise TuckerlabError("this network cannot be written as ONNX: torch gave nothing back")
     return program
 
 
@@ -142,46 +139,47 @@ def _weights_of(path: Path) -> set[Path]:
 
 
 def check_opset(opset: int | None) -> None:
-    """TuckerlabError for an opset that onnxruntime does not know; None is the one of torch.
+    """TuckerlabError for an opset that onnxruntime does not know or no network can be had in; None is that of torch.
 
     >>> check_opset(20)
     """
     if opset is None:
         return
-    newest = _newest()
-    if isinstance(opset, bool) or not isinstance(opset, int) or not 1 <= opset <= newest:
-        raise TuckerlabError(f"opset {opset!r}: onnxruntime here knows 1 to {newest}; leave it out for the usual one")
+    oldest, newest = _oldest(), _newest()
+    if isinstance(opset, bool) or not isinstance(opset, int) or not oldest <= opset <= newest:
+        can = f"allowed here are {oldest} to {newest}, which torch can write and onnxruntime can run"
+        raise TuckerlabError(f"opset {opset!r}: {can}; leave it out for the usual one")
 
 
 def _newest() -> int:
     """The newest opset that both the onnx package and onnxruntime know: tried, since neither says it of the other."""
     import onnx
-    from onnx import helper
 
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])], "identity",
-        [value("x", onnx.TensorProto.FLOAT, [1])], [value("y", onnx.TensorProto.FLOAT, [1])],
-    )  # fmt: skip
     for opset in range(onnx.defs.onnx_opset_version(), 1, -1):
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
         with contextlib.suppress(TuckerlabError):
-            open_session(model.SerializeToString())
+            open_session(_product(opset).SerializeToString())
             return opset
     raise AssertionError("onnxruntime loads no model at all")
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Without what the exporter prints, logs and warns of: it is about its own inside, and a failure raises."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+def _oldest() -> int:
+    """The oldest opset that what torch writes can be translated to, tried with the layer that every network has."""
+    import onnx.version_converter
+
+    opset = NATIVE
+    while opset > 1:
         try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            onnx.version_converter.convert_version(_product(NATIVE), opset - 1)
+        except Exception:  # of its own, or of C++
+            break
+        opset -= 1
+    return opset
+
+
+def _product(opset: int) -> "onnx.ModelProto":
+    import onnx
+    from onnx import helper
+
+    a, b, c = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1]) for name in "abc")
+    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product", [a, b], [c])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
 
 BATCHES = (1, 32)
@@ -62,15 +63,21 @@ def difference(exported: Function, reference: Function, example: Tensor) -> floa
 
 
 def answer(network: Function, images: Tensor) -> Tensor:
-    """What a network answers; TuckerlabError if that is not one tensor of finite numbers.
+    """What a network answers; TuckerlabError if it raises, or that is not one tensor of finite numbers.
 
     >>> answer(lambda x: (x, x), torch.ones(1))
     Traceback (most recent call last):
         ...
     tuckerlab.errors.TuckerlabError: the network returns tuple: only networks that return one tensor can be exported
     """
-    with torch.no_grad():
-        found = network(images)
+    try:
+        with torch.no_grad():
+            found = network(images)
+    except Exception as error:  # the forward of the caller's network, which may raise anything
+        shape, said = tuple(images.shape), f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TuckerlabError(
+            f"the network does not answer a batch of shape {shape} ({said}); give an example of the shape that it takes"
+        ) from error
     if not isinstance(found, Tensor):
         kind = type(found).__name__
         raise TuckerlabError(f"the network returns {kind}: only networks that return one tensor can be exported")
@@ -108,12 +115,24 @@ def checked(exported: Function, reference: Function, example: Tensor, what: str,
     return found
 
 
-def checked_example(example: object) -> Tensor:
-    """The example, if it is a batch of at least one; TuckerlabError otherwise.
+def on_cpu(
+    model: object, example: object, copied: Callable[[nn.Module], nn.Module] = to_plain
+) -> tuple[nn.Module, Tensor]:
+    """A copy of a network in eval mode, and the example that it has answered; TuckerlabError for what is neither.
 
-    >>> checked_example(torch.zeros(1, 3)).shape
-    torch.Size([1, 3])
+    >>> on_cpu(5, torch.zeros(1, 3))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: model: int; give a network of torch (nn.Module)
     """
+    if not isinstance(model, nn.Module):
+        raise TuckerlabError(f"model: {type(model).__name__}; give a network of torch (nn.Module)")
+    images, network = _batch(example), copied(model).cpu().eval()
+    answer(network, images)  # what cannot be compared afterwards is not worth the seconds that follow
+    return network, images
+
+
+def _batch(example: object) -> Tensor:
     if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
         given = f"a tensor of shape {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
         raise TuckerlabError(f"example: {given}; give a batch of inputs, such as torch.zeros(1, 3, 32, 32)")

@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.convert import to_plain
-from tuckerlab.export.parity import Exported, answer, checked, checked_example
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.export.parity import Exported, answer, checked, on_cpu
+from tuckerlab.export.place import check_free, marked
 from tuckerlab.export.source import Source
 
 TOLERANCE = 1e-5  # the same kernels of torch on both sides
-WEIGHTS = "model.safetensors"
+SOURCE, WEIGHTS = "model.py", "model.safetensors"
 KEPT = 8  # outputs in the file, for its self test
 
 TEMPLATE = Template((Path(__file__).parents[1] / "templates" / "plain" / "model.py.txt").read_text(encoding="utf-8"))
@@ -42,20 +43,20 @@ def export_plain(
 
     The source has the layers and the forward pass in plain words of torch, and `load()`, which reads the weights
     (nothing is unpickled); `python model.py` tests itself on the numbers that the network gave here. metadata: text by
-    name, in the source as `ABOUT` and in the header of the weights. A Tucker network is written as `to_plain` makes it;
-    give `prepared(model, example, runtime="torch").module` for the fastest form.
+    name, in the source as `ABOUT` and in the header of the weights, with the version of tuckerlab. A Tucker network is
+    written as `to_plain` makes it; give `prepared(model, example, runtime="torch").module` for the fastest form.
 
     Raises TuckerlabError, and writes nothing, for a network that torch.fx cannot trace, a layer that is not a plain one
-    of torch.nn, or answers that differ by more than 1e-5 of the largest output.
+    of torch.nn, answers that differ by more than 1e-5 of the largest output, or a file that is no earlier export.
     """
-    example, folder = checked_example(example), Path(folder)
-    plain = to_plain(model).cpu().eval()
+    folder, notes = Path(folder), marked(metadata)
+    check_plain(folder)
+    plain, example = on_cpu(model, example)
     source = Source.of(plain)
-    code = _code(plain, source, example, metadata or {})
+    code = _code(plain, source, example, notes)
     tensors = {name: value.detach().contiguous().clone() for name, value in source.tensors.items()}
-    header = {key: str(value) for key, value in (metadata or {}).items()}
-    with atomic_path(folder / WEIGHTS) as weights, atomic_path(folder / "model.py") as file:
-        safetensors.torch.save_file(tensors, weights, metadata=header)
+    with atomic_path(folder / WEIGHTS) as weights, atomic_path(folder / SOURCE) as file:
+        safetensors.torch.save_file(tensors, weights, metadata=notes)
         file.write_text(code, encoding="utf-8")
         written = runpy.run_path(str(file))["load"](weights)
         far = checked(written, plain, example, "the network in model.py", TOLERANCE)
@@ -63,7 +64,21 @@ def export_plain(
     return Exported(folder, size, far)
 
 
-def _code(plain: nn.Module, source: Source, example: Tensor, metadata: Mapping[str, str]) -> str:
+def check_plain(folder: Path) -> None:
+    """TuckerlabError where a folder cannot take the files of an export, or has some of other origin.
+
+    >>> check_plain(Path(__file__))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: ...plain.py: is a file; give a folder
+    """
+    if folder.exists() and not folder.is_dir():
+        raise TuckerlabError(f"{folder}: is a file; give a folder")
+    for name in (SOURCE, WEIGHTS):
+        check_free(folder / name, Path(name).suffix)
+
+
+def _code(plain: nn.Module, source: Source, example: Tensor, notes: dict[str, str]) -> str:
     low, high = float(example.min()), float(example.max())
     low, high = (low, high) if low < high else (-1.0, 1.0)
     shape = (1, *example.shape[1:])
@@ -73,7 +88,7 @@ def _code(plain: nn.Module, source: Source, example: Tensor, metadata: Mapping[s
         zeros=", ".join(map(str, shape)),
         range=f"{example.dtype}, here with numbers from {low:g} to {high:g}",
         imports="".join(f"{line}\n" for line in source.imports),
-        about=pprint.pformat({key: str(value) for key, value in metadata.items()}, width=118, sort_dicts=False),
+        about=pprint.pformat(notes, width=118, sort_dicts=False),
         network=source.code,
         shape=shape,
         low=low,

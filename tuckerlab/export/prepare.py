@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from tuckerlab.align import aligned
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.parity import checked, checked_example
+from tuckerlab.export.parity import checked, on_cpu
 from tuckerlab.export.sessions import onnxruntime_timer, torch_timer
 from tuckerlab.fold import fold_batch_norm, kept_norms
 from tuckerlab.merge import MARGIN, Decision, Timer, merge
@@ -95,10 +95,9 @@ def prepared(
     Raises TuckerlabError for a runtime that is unknown, an example that is no batch, or a network whose answers change
     by more than a rounding error.
     """
-    example = checked_example(example)
     if runtime not in ("onnxruntime", "torch"):
         raise TuckerlabError(f"runtime {runtime!r}: allowed are 'onnxruntime' and 'torch'")
-    source = copy.deepcopy(model).cpu().eval()
+    source, example = on_cpu(model, example, copy.deepcopy)
     timer = onnxruntime_timer(threads=threads) if runtime == "onnxruntime" else torch_timer()
     layers = sum(isinstance(module, TuckerLayer) for module in source.modules())
     with tqdm(total=layers, desc="timing the layers", disable=quiet or margin == float("inf"), leave=False) as bar:

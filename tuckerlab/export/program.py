@@ -15,12 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.convert import to_plain
-from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.parity import Exported, checked, checked_example, like
-from tuckerlab.export.sessions import in_short
-
-ABOUT = "about.json"
+from tuckerlab.export.parity import Exported, checked, like, on_cpu
+from tuckerlab.export.place import ABOUT, check_free, marked
+from tuckerlab.export.tracing import following
 
 
 def export_program(
@@ -33,20 +30,19 @@ def export_program(
     """Writes a network, Tucker or plain, as an exported program with a batch of any size, atomically, after a check.
 
     The file is loaded again and run on a batch of 1 and of 32. metadata: text by name, in the file as JSON
-    (extra_files, "about.json"). A Tucker network is written as `to_plain` makes it; give
+    (extra_files, "about.json"), with the version of tuckerlab. A Tucker network is written as `to_plain` makes it; give
     `prepared(model, example, runtime="torch").module` for the fastest form.
 
-    Raises TuckerlabError, and writes nothing, for a network that cannot be traced, and for one whose answers change.
+    Raises TuckerlabError, and writes nothing, for a network that cannot be traced, for one whose answers change, and
+    where a file lies that is no earlier export.
     """
-    example, path = checked_example(example), Path(path)
-    plain = to_plain(model).cpu().eval()
-    try:
-        program = torch.export.export(
-            plain, (like(example, 2),), dynamic_shapes=({0: torch.export.Dim("batch")},)
-        )  # a batch of 1 would be taken for a constant
-    except Exception as error:  # whatever the network's forward raises when it is traced
-        raise TuckerlabError(f"torch.export cannot trace the network: {in_short(error)}") from error
-    about = json.dumps({key: str(value) for key, value in (metadata or {}).items()})
+    path = Path(path)
+    check_free(path, ".pt2")
+    plain, example = on_cpu(model, example)
+    images = like(example, 2)  # a batch of 1 would be taken for a constant
+    with following("as an exported program"):
+        program = torch.export.export(plain, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    about = json.dumps(marked(metadata))
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             torch.export.save(program, file, extra_files={ABOUT: about})

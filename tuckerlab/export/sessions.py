@@ -8,6 +8,7 @@ True
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -135,9 +136,9 @@ def chain_model(chain: nn.Module, images: Tensor) -> "onnx.ModelProto":
 
 
 def in_short(error: Exception) -> str:
-    """What an error of another package says, on one line.
+    """What an error of another package says, on one line and without colours.
 
     >>> in_short(ValueError("no\\n  such"))
     'no such'
     """
-    return " ".join(str(error).split())[:300]
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]

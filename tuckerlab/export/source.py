@@ -46,6 +46,7 @@ KNOWN = (
     nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d, nn.Flatten,
 )  # fmt: skip
 OTHERS = "use onnx or torch"
+UNDECIDED = "what its forward does depends on what is in a tensor, or how large it is (such as an `if` on it)"
 IMPORTS = {"inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device"}
 
 
@@ -72,7 +73,7 @@ class Source:
         try:
             graph = fx.Tracer().trace(network.eval())
         except Exception as error:  # whatever the network's forward raises at a symbolic input
-            said = " ".join(str(error).split())
+            said = UNDECIDED if isinstance(error, fx.proxy.TraceError) else " ".join(str(error).split())
             raise TuckerlabError(f"the network cannot be traced, {OTHERS}: {said}") from error
         parts, flat = _flatten(network, graph)
         written = graph.python_code("self")
