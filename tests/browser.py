@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from tuckerlab.brief.pdf import installed_browser
+
 ROOT = Path(__file__).parent.parent
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 1000  # milliseconds, as playwright counts
 PATIENCE = 120 * SECONDS  # a kernel that starts beside other tests takes its time
 
@@ -22,10 +23,10 @@ PATIENCE = 120 * SECONDS  # a kernel that starts beside other tests takes its ti
 def find_browser() -> str:
     """The browser of this system. Where there is none the test is skipped, unless TUCKERLAB_BROWSER says there is."""
     named = os.environ.get("TUCKERLAB_BROWSER", "")
-    found = next(filter(None, map(shutil.which, [named, *NAMES])), None)
+    found = (shutil.which(named) if named else None) or installed_browser(shutil.which)
     if found is None:
         assert not named, f"TUCKERLAB_BROWSER {named}: there is no such browser"
-        pytest.skip("needs Chromium or Chrome")
+        pytest.skip("needs Chromium, Chrome or Edge")
     return found
 
 

@@ -78,6 +78,7 @@ def full_evidence(folder: Path) -> Evidence:
         deployed=looked.deployed,
         others=tuple(Other(name, network, other.ours) for name in ("accuracy", "file", "time_1", "time_128")),
         gaps=(Gap("hardware"), Gap("one_seed", {"count": 2})),
+        provenance=steel.provenance | {"dirty": (1,), "note": (20 * "8888 ",), "device": (MACHINE, MACHINE[::-1])},
     )
 
 
@@ -261,12 +262,42 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert sorted(path.name for path in tmp_path.iterdir()) == ["brief.html", "mine.toml", "run"]
 
 
+@pytest.mark.usefixtures("_words_alone")
+def test_half_a_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = with_networks(tmp_path / "run", pairs(GOOD)), tmp_path / "brief.html"
+    file = run / "seed0" / "dense.safetensors"
+    for word, spoil in (("damaged", lambda: file.write_bytes(file.read_bytes()[:5000])), ("missing", file.unlink)):
+        spoil()
+        assert main(["brief", str(run), "--out", str(out)]) == 0
+        assert f"the file seed0/dense.safetensors of [1] is {word}" in capsys.readouterr().err
+        assert f"the file seed0/dense.safetensors of [1] is {word}" in Reader(out.read_text(encoding="utf-8")).shown
+
+
+@pytest.mark.usefixtures("_words_alone")
+def test_money_that_no_number_changes_is_a_no_go(tmp_path: Path) -> None:
+    records(pairs(GOOD)).save(tmp_path / "run")
+    few = Assumptions().entered(answers_a_day=10)
+    brief = write_brief([tmp_path / "run"], tmp_path / "brief.html", assumptions=few)
+    assert str(brief.answer) == "no_go"
+    shown = Reader((tmp_path / "brief.html").read_text(encoding="utf-8")).shown.replace("\u00a0", " ")
+    assert "even with any one of our defaults 100 times larger or smaller" in shown
+    assert "--assumptions" not in shown
+
+
+def test_the_sizes_are_those_of_the_heading() -> None:
+    evidence = Evidence.of([found_folder("compare-folder-neu_steel")])
+    size = evidence.shares["parameters"]
+    found = {network.name: network.size for network in evidence.networks}
+    assert size is not None
+    assert found["Tucker 95 %"] / found["dense"] == pytest.approx(size.value, rel=0.01)
+
+
 def test_a_recorded_result_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
     def write(runs: list[Path], out: Path, **options: object) -> SimpleNamespace:
         asked.extend(runs)
-        return SimpleNamespace(answer="go", paths=())
+        return SimpleNamespace(answer="go", paths=(), evidence=SimpleNamespace(gaps=()))
 
     monkeypatch.setattr(document, "write_brief", write)
     assert main(["brief", "compare-folder-neu_steel", "--out", "a.html"]) == 0

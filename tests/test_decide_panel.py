@@ -54,7 +54,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def said(markup: str) -> str:
-    return html.unescape(re.sub("<.*?>", " ", markup)).strip()
+    return html.unescape(re.sub("<.*?>", " ", markup)).replace("\u00a0", " ").replace("\u2060", "").strip()
 
 
 def test_it_opens_with_an_answer(panel: DecidePanel) -> None:
@@ -74,12 +74,12 @@ def test_the_picture_is_one_and_follows_the_case() -> None:
 
 
 def test_each_number_says_where_it_comes_from(panel: DecidePanel) -> None:
-    origins = {key: label.value for key, label in panel.origins.items()}
+    origins = {key: said(label.value) for key, label in panel.origins.items()}
     assert origins.keys() == KINDS.keys()
     assert origins["ms_1"] == "ms · measured in compare-folder-neu_steel-vgg_small"
     assert "default: " in origins["day_rate"]
     panel.fields["day_rate"].value = "700"
-    assert panel.origins["day_rate"].value.endswith("entered by you")
+    assert said(panel.origins["day_rate"].value).endswith("entered by you")
 
 
 def test_a_slider_moves_all_at_once(panel: DecidePanel) -> None:
@@ -102,18 +102,20 @@ def test_the_panel_and_the_functions_agree(panel: DecidePanel) -> None:
     assert (again.worth, again.pays) == (found.worth, found.pays)
 
 
-@pytest.mark.parametrize("typed", ["", "-1", "3 / 2 / 1", "nan"])
+@pytest.mark.parametrize("typed", ["", "-1", "3 / 2 / 1", "nan", "0,5"])
 def test_what_cannot_be_is_one_line_and_the_last_good_picture_stays(panel: DecidePanel, typed: str) -> None:
     panel.fields["server_hour"].value = "0.3"
     good = bytes(panel.picture.value), panel.model.outcome
     panel.fields["server_hour"].value = typed
     assert "(server_hour)" in panel.model.problem
     assert "\n" not in panel.model.problem
-    assert html.escape(panel.model.problem) in panel.children[-1].value
+    assert panel.model.problem in said(panel.children[0].value)  # in sight, and beside the field
+    assert panel.model.problem in said(panel.origins["server_hour"].value)
     assert (bytes(panel.picture.value), panel.model.outcome) == good
     assert panel.fields["server_hour"].value == "0.3"
     panel.fields["server_hour"].value = "0.4"
-    assert panel.model.problem == ""
+    assert panel.model.problem == panel.children[0].value == ""
+    assert said(panel.origins["server_hour"].value).endswith("entered by you")
 
 
 @pytest.mark.parametrize("run", ["no such run", "compare", ""])
@@ -131,7 +133,34 @@ def test_another_network_is_another_case(panel: DecidePanel) -> None:
     panel.network.value = "Tucker 90 %"
     assert panel.model.money.basis.file != before
     assert (panel.model.network, panel.network.value) == ("Tucker 90 %", "Tucker 90 %")
-    assert "Tucker 90 %" in panel.plan.value
+    assert "Tucker 90 %" in said(panel.plan.value)
+
+
+def test_another_run_and_back(panel: DecidePanel) -> None:
+    before = panel.model.money.worth
+    for run, is_same in (("headline-cpu", False), (STEEL, True)):
+        panel.run.value = run
+        assert (panel.run.value, panel.model.run) == (run, run)
+        assert (panel.model.money.worth == before) is is_same
+    assert panel.network.value == "Tucker 95 %"
+
+
+def test_costs_are_told_with_one_sign(panel: DecidePanel) -> None:
+    found, told = panel.model.money, said(panel.numbers.value)
+    assert found.once.median < 0
+    assert found.yearly.median < 0
+    for name, spread in (("Spent once", -found.once), ("A year costs more, net", -found.yearly)):
+        amount = found.assumptions.amount(spread.median)
+        assert re.search(rf"{name}\s+{re.escape(amount)}\s", told)
+        assert amount in said(panel.verdict.value)
+    assert "−\u2060$" in panel.numbers.value
+    assert "−$" not in panel.numbers.value
+
+
+def test_an_answer_that_no_number_changes_is_told_in_the_words_of_the_brief(panel: DecidePanel) -> None:
+    assert said(panel.answer.value).startswith("Recommendation: no-go.")
+    assert "the money" in said(panel.answer.value)
+    assert "with numbers of yours" not in said(panel.answer.value)
 
 
 def test_a_network_that_is_not_there(panel: DecidePanel) -> None:
@@ -183,9 +212,10 @@ def test_currency_and_years(panel: DecidePanel) -> None:
     assert panel.sliders["day_rate"].value == pytest.approx(80_000)
     panel.years.value = 7
     assert "within 7 years" in said(panel.verdict.value)
-    panel.currency.value = "seashells"
-    assert "currency 'seashells'" in panel.model.problem
-    assert panel.currency.value == "¥"
+    for wrong in ("seashells", "9", "-5"):
+        panel.currency.value = wrong
+        assert f"currency {wrong!r}" in panel.model.problem
+        assert panel.currency.value == "¥"
 
 
 def test_no_devices_are_no_error(panel: DecidePanel) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 from tuckerlab import load_data
 from tuckerlab.brief.assumptions import Assumptions
 from tuckerlab.brief.basis import full_network
-from tuckerlab.brief.closer import Look
+from tuckerlab.brief.closer import DAMAGED, Look
 from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.gaps import INVALID, Gap
 from tuckerlab.brief.measured import Measured
@@ -138,8 +138,11 @@ def test_the_one_that_is_asked_for(evidence: Callable[..., Evidence]) -> None:
     found = evidence(parts, "tiny")
     assert found.small is not None
     assert found.small.label == "tiny"
-    for wrong in ("huge", "dense"):
-        with pytest.raises(DataError, match=f"network '{wrong}': .* there are middle, tiny"):
+    for wrong, said in (
+        ("huge", "none of that label; there are"),
+        ("dense", "which is compared with; name a small one of"),
+    ):
+        with pytest.raises(DataError, match=f"network '{wrong}': .*{said} middle, tiny"):
             evidence(parts, wrong)
 
 
@@ -354,6 +357,13 @@ def test_networks_that_are_broken_or_gone_are_a_gap(poc: Path, tmp_path: Path) -
     [gap] = [gap for gap in Evidence.of([tmp_path]).gaps if gap.key == "no_networks"]
     assert gap.values["command"] == "tuckerlab poc --dataset digits --model vgg_small"
     (tmp_path / "seed0").mkdir()
-    for name in ("dense", "tucker"):
-        (tmp_path / "seed0" / f"{name}.safetensors").write_bytes(b"broken")
-    assert "broken_networks" in keys(Evidence.of([tmp_path]))
+    whole = {name: (poc / "seed0" / f"{name}.safetensors").read_bytes() for name in ("dense", "tucker")}
+    for name, other in (("dense", "tucker"), ("tucker", "dense")):
+        file, beside = (tmp_path / "seed0" / f"{one}.safetensors" for one in (name, other))
+        beside.write_bytes(whole[other])
+        file.unlink(missing_ok=True)
+        for key, said in (("missing_network", "is missing"), ("broken_network", "is damaged")):
+            [gap] = [gap for gap in Evidence.of([tmp_path]).gaps if gap.key in DAMAGED]
+            assert gap.key == key
+            assert f"the file seed0/{name}.safetensors of [1] {said}" in gap.said
+            file.write_bytes(whole[name][:500])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,10 @@ from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.money import DRAWS, Money, account, drawn, money, ranges, triangular
 from tuckerlab.brief.money_pictures import money_picture
 from tuckerlab.brief.money_words import chance, gap_lines, notes, outcome_line, rows, table, turn_line, verdict_line
-from tuckerlab.brief.sensitivity import TURNING, tornado, turns
+from tuckerlab.brief.sensitivity import TURNING, settled, tornado, turns
 from tuckerlab.brief.stages import Range
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.texts import speaking
 
 
 def exactly(name: str, value: float) -> Measured:
@@ -258,11 +260,34 @@ def test_the_tornado_against_moving_each_by_hand(usual: Money) -> None:
     bars = tornado(usual)
     swings = [bar.swing for bar in bars]
     assert swings == sorted(swings, reverse=True)
-    likely = {key: value.likely for key, value in ranges(usual.assumptions, usual.basis).items()}
-    for bar in bars[:3]:
-        assert bar.worth_low == float(account(likely | {bar.key: bar.low}).cash(3))
-        assert bar.worth_high == float(account(likely | {bar.key: bar.high}).cash(3))
+    for bar in [bar for bar in bars if bar.key in KINDS][:3]:
+        for end, worth in ((bar.low, bar.worth_low), (bar.high, bar.worth_high)):
+            again = money(Assumptions().entered(**{bar.key: end}), usual.basis)
+            assert worth == pytest.approx(again.worth.median, abs=0.03 * (usual.worth.high - usual.worth.low))
     assert "watts" not in {bar.key for bar in bars}  # at nothing, with no range, it moves nothing
+
+
+def test_the_tornado_stands_where_the_fan_ends(usual: Money) -> None:
+    end = usual.case.fan(np.array([float(usual.assumptions.years)]), [0.5])[0, 0]
+    for bar in tornado(usual):
+        assert bar.middle == pytest.approx(end, rel=1e-9)
+        assert min(bar.worth_low, bar.worth_high) <= bar.middle <= max(bar.worth_low, bar.worth_high)
+
+
+def test_what_no_number_changes_is_settled() -> None:
+    nothing_measured, steel = money(Assumptions(), Basis()), basis(**ALL | {"accuracy": -0.25})
+    assert settled(nothing_measured)  # nothing is saved, whatever is paid for it
+    assert not settled(money(Assumptions(), steel))  # some cases pay
+    little = money(Assumptions().entered(answers_a_day=10), basis(time_1=0.5, time_128=0.5))
+    assert little.pays == 0
+    assert settled(little)
+    # with the answers a default, a hundred times as many pay
+    some = money(dataclasses.replace(Assumptions(), given={"answers_a_day": UNSURE}), basis(time_1=0.5, time_128=0.5))
+    assert some.pays < 0.01
+    assert not settled(some)
+
+
+UNSURE = Assumption("answers_a_day", 1e6, 1e6, 1e6, origin="default")
 
 
 @pytest.mark.parametrize("key", TURNING)
@@ -326,10 +351,33 @@ def test_a_misspelt_name_is_told_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"years": 0}, {"years": 2.5}, {"years": 99}, {"years": True}, {"currency": ""},
-                                      {"currency": "dollars"}, {"currency": 3}])  # fmt: skip
+                                      {"currency": "dollars"}, {"currency": 3}, {"currency": "9"},
+                                      {"currency": "-5"}, {"currency": " $"}, {"currency": "$\n"}, {"currency": "<b>"},
+                                      {"currency": "+"}, {"currency": "$5"}])  # fmt: skip
 def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
     with pytest.raises(TuckerlabError, match="allowed"):
         Assumptions(**settings)
+
+
+@pytest.mark.parametrize("currency", ["$", "€", "¥", "£", "CHF", "kr.", "zł", "US$", "円", "₹"])
+def test_currencies(currency: str) -> None:
+    assert Assumptions(currency=currency).amount(-5) == f"−{currency}5.00"[: None if currency != "¥" else -3]
+
+
+@pytest.mark.parametrize(
+    ("said", "write"),
+    [("1,5", "1.5"), ("0,5", "0.5"), ("0,500", "0.500"), ("-1,25", "-1.25"), ("1.234,5", "1234.5"), (",5", ".5"),
+     ("1,23,456", "a point"), ("1234,567", "1234.567"), ("1,234,5", "a point"), ("1 / 1,5 / 2", "1.5"),
+     ("1,", "a point")],
+)  # fmt: skip
+def test_a_decimal_comma_is_no_thousand(said: str, write: str) -> None:
+    with pytest.raises(TuckerlabError, match=rf"\(day_rate\): .* was given; write {re.escape(write)}.*: a comma only"):
+        parsed("day_rate", said)
+
+
+@pytest.mark.parametrize(("said", "value"), [("1,234", 1234), ("12,345.5", 12345.5), ("1,234,567", 1234567)])
+def test_thousands(said: str, value: float) -> None:
+    assert parsed("day_rate", said).likely == value
 
 
 @pytest.mark.parametrize("said", ["", "abc", "1 / 2", "1/2/3/4", "1//2", "one", "$5"])
@@ -414,10 +462,9 @@ def test_chances_are_never_sure() -> None:
 
 
 def test_the_table_is_escaped_and_says_where_numbers_come_from() -> None:
-    found = money(Assumptions(currency="<b>"), Basis(time_1=Measured("t", 0.5, 0.4, 0.6, "<script>")))
+    found = money(Assumptions(), Basis(time_1=Measured("t", 0.5, 0.4, 0.6, "<script>")))
     html = table(found)
     assert "<script>" not in html
-    assert "<b>" not in html
     assert "50 % (40 to 60 %), &lt;script&gt;" in html
     assert html.count("not counted; not measured") == len(found.gaps)
 
@@ -432,6 +479,22 @@ def test_the_picture_cuts_nothing_off(usual: Money) -> None:
     assert min(drawn_box.x0, drawn_box.y0) >= -0.01
     assert drawn_box.x1 <= width + 0.01
     assert drawn_box.y1 <= height + 0.01
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("answers", [None, 1e9])
+def test_the_numbers_beside_the_bars_are_whole(answers: float | None, lang: str) -> None:
+    loses = Measured("accuracy", -0.01, -0.6, 0.8, "A")
+    basis = Basis(accuracy=loses, time_1=Measured("t", 1.0, 0.98, 1.02, "A"))
+    mine = Assumptions() if answers is None else Assumptions().entered(answers_a_day=(answers / 4, answers, answers))
+    with speaking(lang):
+        figure = money_picture(money(mine, basis))
+        figure.draw_without_rendering()
+        storm = figure.axes[1]
+        place = storm.get_window_extent()
+        labels = [label.get_window_extent() for label in storm.texts]
+    assert len(labels) >= 4
+    assert all(place.x0 <= label.x0 and label.x1 <= place.x1 + 1 for label in labels)
 
 
 def test_the_pictures_have_the_numbers(usual: Money) -> None:

@@ -151,8 +151,9 @@ def test_without_an_audit_nothing_is_decided(good: Evidence) -> None:
         (0.8, True, HELD, Answer.GO),
         (0.6, True, IN_PART, Answer.CONDITIONS),
         (0.4, True, FAILED, Answer.NO_GO),
-        (1.0, False, IN_PART, Answer.CONDITIONS),  # defaults are no evidence
-        (0.0, False, MISSING, Answer.UNDECIDED),
+        (0.99, False, IN_PART, Answer.CONDITIONS),  # defaults are no evidence
+        (0.01, False, MISSING, Answer.UNDECIDED),
+        (0.0, False, FAILED, Answer.NO_GO),  # none of them can change it: nothing is saved
     ],
 )
 def test_the_money_decides(good: Evidence, pays: float, entered: bool, outcome: Outcome, answer: Answer) -> None:

@@ -46,17 +46,21 @@ class Numbers(dict[str, float]):
     """Named numbers that print as text and travel in the notebook's file as JSON."""
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}: {value:.4g}" for name, value in self.items())
+        return "\n".join(f"{name}: {_written(value)}" for name, value in self.items())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": repr(self), NUMBERS: dict(self)}
 
 
+def _written(value: float) -> str:
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
 def keep(**numbers: float) -> Numbers:
     """Shows numbers and keeps them in the executed notebook, where the tests compare them with a baseline.
 
-    >>> keep(parameters=1200, accuracy=0.5)
-    parameters: 1200
+    >>> keep(parameters=12_345, accuracy=0.5)
+    parameters: 12,345
     accuracy: 0.5
     """
     return Numbers({name: float(value) for name, value in numbers.items()})

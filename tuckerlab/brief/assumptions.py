@@ -20,6 +20,7 @@ import difflib
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from tuckerlab.texts import text
 
 DEFAULT, ENTERED = "default", "entered"
 MOST_YEARS = 20
+CURRENCY = re.compile(r"(?:[^\W\d_]|[$\u00a2-\u00a5\u20a0-\u20cf]){1,3}\.?")  # letters and signs of currencies
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ class Assumptions:
         years = self.years
         if not isinstance(years, int) or isinstance(years, bool) or not 1 <= years <= MOST_YEARS:
             raise TuckerlabError(f"years {years!r}: allowed are whole numbers from 1 to {MOST_YEARS}")
-        if not isinstance(self.currency, str) or not 1 <= len(self.currency.strip()) <= 4:
+        if not isinstance(self.currency, str) or not CURRENCY.fullmatch(self.currency):
             raise TuckerlabError(
-                f"currency {self.currency!r}: allowed is a symbol of one to four characters, as $ or ¥"
+                f"currency {self.currency!r}: allowed are one to three letters or currency signs, as $, ¥ or CHF"
             )
 
     def __getitem__(self, key: str) -> Assumption:
@@ -200,18 +203,34 @@ def scaled(assumption: Assumption, likely: float) -> Assumption:
 
 
 def parsed(key: str, said: str) -> Assumption:
-    """An assumption as people type it: one number, or low / likely / high.
+    """An assumption as people type it: one number, or low / likely / high. A comma only parts thousands.
 
     >>> parsed("devices", "1,000 / 2e3 / 5000").range
     Range(low=1000.0, likely=2000.0, high=5000.0)
+    >>> parsed("server_hour", "0,5")
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: Price of a server hour (server_hour): '0,5' was given; write 0.5: a comma only
+    parts thousands, as in 1,500
     """
+    parts = [part.strip() for part in said.split("/")]
+    for part in parts:
+        if "," in part and not THOUSANDS.fullmatch(part):
+            raise TuckerlabError(f"{called(key)}: {part!r} was given; {_point(part)}")
     try:
-        values = [float(part.replace(",", "").strip()) for part in said.split("/")]
+        values = [float(part.replace(",", "")) for part in parts]
     except ValueError:
         values = []
     if len(values) not in (1, 3):
         raise TuckerlabError(f"{called(key)}: {said!r} was given; allowed is one number, or three: low / likely / high")
     return _assumption(key, values if len(values) == 3 else values[0])
+
+
+def _point(part: str) -> str:
+    """What to write in the place of a decimal comma, where that can be told."""
+    decimal = re.fullmatch(r"([+-]?\d*),(\d+)", part) or re.fullmatch(r"([+-]?\d+(?:\.\d{3})+),(\d+)", part)
+    write = f"{decimal[1].replace('.', '')}.{decimal[2]}" if decimal else "a point before decimals"
+    return f"write {write}: a comma only parts thousands, as in 1,500"
 
 
 def called(key: str) -> str:

@@ -6,18 +6,22 @@
 'no_networks'
 """
 
+import contextlib
 import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tuckerlab.audit import Audit, run_audit
 from tuckerlab.brief.gaps import Gap
 from tuckerlab.brief.sources import Source
+from tuckerlab.contender import in_file_names
 from tuckerlab.errors import CheckpointError, DataError
 from tuckerlab.rollout import Rule, Traffic, requests_to_catch
 
-AUDIT_GAPS = ("no_networks", "no_images", "broken_networks", "no_package")
+DAMAGED = ("missing_network", "broken_network")
+AUDIT_GAPS = ("no_networks", "no_images", "no_package", *DAMAGED)
 NOISE = (16.0,)
 """One strength, in pixel values: a brief tells of it, it does not study it."""
 
@@ -46,33 +50,56 @@ def look_closer(sources: Sequence[Source], dense: str, small: str) -> Look | Gap
     """Audits the first pair of networks that is there; where there is none, the gap that says what to run."""
     pair = next((found for source in sources if (found := _pair(source, dense, small))), None)
     if pair is None:
-        return Gap("no_networks", {"command": command(sources[0])})
+        halves = (half for source in sources if (half := _half(source, dense, small)))
+        return next(halves, Gap("no_networks", {"command": command(sources[0])}))
     source, seed = pair
     try:
         data = source.folder.data()
     except DataError:  # its message speaks of one machine, the brief is read on others
         return Gap("no_images", {"dataset": str(source.folder.records.runs["dataset"].iloc[0])})
+    networks = []
+    for label in (dense, small):
+        try:
+            networks.append(source.folder.network(label, seed))
+        except CheckpointError:
+            file = source.folder.checkpoint(label, seed).relative_to(source.folder.path)
+            return Gap("broken_network", {"file": file, "run": source.mark})
+    full, cut = networks
     try:
-        full, cut = (source.folder.network(label, seed) for label in (dense, small))
         return Look(run_audit(full, cut, data, noise=NOISE, blur=()), seed, source.mark)
-    except CheckpointError:
-        return Gap("broken_networks", {"run": source.mark})
     except ModuleNotFoundError as error:
         return Gap("no_package", {"package": (error.name or "").partition(".")[0]})
 
 
 def _pair(source: Source, dense: str, small: str) -> tuple[Source, int] | None:
     """The first seed whose two networks lie in the folder."""
-    folder = source.folder
-    if not {dense, small} <= set(folder.labels):
-        return None
-    for seed in sorted(set(folder.rows(dense)["seed"]) & set(folder.rows(small)["seed"])):
-        try:
-            folder.checkpoint(dense, seed), folder.checkpoint(small, seed)
-        except DataError:
-            continue
-        return source, int(seed)
+    found = _files(source, dense, small)
+    return next(((source, seed) for seed, files in found.items() if len(files) == 2), None)
+
+
+def _half(source: Source, dense: str, small: str) -> Gap | None:
+    """The gap of the first seed that one network of the two is there for, and the other is gone."""
+    for files in _files(source, dense, small).values():
+        if len(files) == 1:
+            [(there, file)] = files.items()
+            gone = file.with_name(f"{in_file_names(small if there == dense else dense)}.safetensors")
+            told = {"file": gone.relative_to(source.folder.path), "run": source.mark, "command": command(source)}
+            return Gap("missing_network", told)
     return None
+
+
+def _files(source: Source, dense: str, small: str) -> dict[int, dict[str, Path]]:
+    """The files that are there, for each seed that the record has of both networks."""
+    folder = source.folder
+    found: dict[int, dict[str, Path]] = {}
+    if not {dense, small} <= set(folder.labels):
+        return {}
+    for seed in sorted(set(folder.rows(dense)["seed"]) & set(folder.rows(small)["seed"])):
+        found[int(seed)] = files = {}
+        for label in (dense, small):
+            with contextlib.suppress(DataError):
+                files[label] = folder.checkpoint(label, seed)
+    return found
 
 
 def command(source: Source) -> str:

@@ -5,7 +5,7 @@
 >>> out = Path(tempfile.mkdtemp()) / "brief.html"
 >>> brief = write_brief([found_folder("accuracy-digits-vgg_small")], out, company="Parts & Co")
 >>> str(brief.answer), "Parts &amp; Co" in out.read_text(encoding="utf-8")
-('undecided', True)
+('no_go', True)
 
 The page holds everything that it shows: pictures, letters, and a policy that forbids the browser to load or run
 anything. Printed from any browser it is two pages of A4.

@@ -25,7 +25,7 @@ from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.numbers import QUANTITIES, change, measured, share
 from tuckerlab.brief.others import Other, better
 from tuckerlab.brief.sources import Source, chosen, open_sources, origin, reference, together
-from tuckerlab.finding import TOLERATED, Network, counts_convolutions, networks_by
+from tuckerlab.finding import TOLERATED, Network, networks_by
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class Evidence:
     change: Measured | None
     shares: Mapping[str, Measured | None]
     networks: tuple[Network, ...]
-    counts: str
     others: tuple[Other, ...]
     closer: Look | None
     deployed: Deployed | None
@@ -108,7 +107,6 @@ class Evidence:
         no_times = any(gap.key == "hardware" for gap in gaps)
         shown = [name for name, quantity in QUANTITIES.items() if not (no_times and quantity.is_time)]
         shares = {name: share(small, dense, name, marks) if name in shown else None for name in QUANTITIES}
-        counts = "conv_parameters" if counts_convolutions(table) else "parameters"
         return cls(
             sources=sources,
             dataset=str(table["dataset"].iloc[0]),
@@ -120,8 +118,7 @@ class Evidence:
             pairs=pairs,
             change=change(small, dense, marks),
             shares=shares | dict(exported.shares if exported else {}),
-            networks=tuple(networks_by(records, counts)),
-            counts=counts,
+            networks=tuple(networks_by(records, "parameters")),
             others=better(records, small_label, dense_label, allowed) if small_label else (),
             closer=closer,
             deployed=exported,

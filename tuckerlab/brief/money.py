@@ -26,7 +26,7 @@ from tuckerlab.brief.lines import ONCE, YEARLY
 from tuckerlab.brief.stages import Range
 
 DRAWS = 20_000
-FEW = 4_000  # where many quantiles are asked for, or what is told in two digits
+FEW = 2_000  # where many quantiles are asked for, or what is told in two digits
 WEEKS = 365.25 / 7  # of a year
 Array = NDArray[np.float64]
 
@@ -101,6 +101,9 @@ class Spread:
         low, median, high = np.quantile(values, (0.05, 0.5, 0.95), method="closest_observation")
         return cls(float(median), float(low), float(high), float(values.mean()))
 
+    def __neg__(self) -> "Spread":
+        return Spread(-self.median, -self.high, -self.low, -self.mean)
+
 
 @dataclass(frozen=True, eq=False)
 class Money:
@@ -153,9 +156,9 @@ def ranges(assumptions: Assumptions, basis: Basis) -> dict[str, Range]:
     return told | {key: Range(found.low, found.value, found.high) for key, found in basis.measured.items()}
 
 
-def drawn(assumptions: Assumptions, basis: Basis) -> dict[str, Array]:
-    """Each of them drawn once, from a triangular distribution."""
-    return {key: triangular(value, _shares()[key]) for key, value in ranges(assumptions, basis).items()}
+def drawn(assumptions: Assumptions, basis: Basis, draws: int = DRAWS) -> dict[str, Array]:
+    """Each of them drawn once, from a triangular distribution; of fewer draws the first."""
+    return {key: triangular(value, _shares()[key][:draws]) for key, value in ranges(assumptions, basis).items()}
 
 
 @lru_cache

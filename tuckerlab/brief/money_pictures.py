@@ -7,10 +7,11 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.brief.assumptions import Assumptions, plain
@@ -18,13 +19,16 @@ from tuckerlab.brief.kinds import KINDS
 from tuckerlab.brief.money import Money
 from tuckerlab.brief.money_words import ratio_name, verdict_line
 from tuckerlab.brief.sensitivity import Bar, tornado
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+from tuckerlab.figure import INK, PALETTE, TEXT, Picture, styled
 from tuckerlab.texts import text
 
 BLUE, ORANGE, GREEN = PALETTE[:3]
 TIMES = 25
 LINE, INSIDE = 0.2, 0.72  # inches of a line of a legend; the part of a picture's height inside its axes
+OVER_NAMES = -0.6  # where the title of a tornado begins, in widths of its axes
+APART, ROUNDS = 7, 30  # points between a bar, its number and the edge; steps until all numbers have room
 LONGEST, LEAST = 7, 0.02  # so many bars of a tornado, none so short beside the longest
+FEWEST = 4  # bars that there is room for, however few there are
 
 
 def money_picture(money: Money) -> Picture:
@@ -34,6 +38,7 @@ def money_picture(money: Money) -> Picture:
     draw_fan(left, money)
     draw_tornado(right, tornado(money), money.assumptions)
     figure.headline(verdict_line(money))
+    make_room(right)
     return figure
 
 
@@ -66,14 +71,17 @@ def draw_fan(axes: Axes, money: Money) -> None:
 
 
 def draw_tornado(axes: Axes, bars: Sequence[Bar], assumptions: Assumptions) -> None:
-    """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them."""
+    """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them.
+
+    When the axes have their place, `make_room` finds how much the numbers at the ends need.
+    """
     shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
     styled(
         axes,
         x=text("money.picture.worth", years=assumptions.years, currency=assumptions.currency),
         y="",
-        title=text("money.picture.tornado"),
     )
+    axes.set_title(text("money.picture.tornado"), fontsize=TEXT, color=INK, loc="left", x=OVER_NAMES, y=1.0)
     for i, bar in enumerate(shown):
         for end, worth, colour in ((bar.low, bar.worth_low, ORANGE), (bar.high, bar.worth_high, BLUE)):
             axes.barh(i, worth - bar.middle, left=bar.middle, color=colour, height=0.55)
@@ -85,18 +93,40 @@ def draw_tornado(axes: Axes, bars: Sequence[Bar], assumptions: Assumptions) -> N
                 ha="left" if side > 0 else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
     axes.set_yticks(range(len(shown)), [textwrap.fill(_name(bar.key, assumptions), 26) for bar in shown])
+    axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
     axes.grid(visible=False, axis="y")
     for label, colour in ((text("money.picture.lower"), ORANGE), (text("money.picture.upper"), BLUE)):
         axes.barh([0], [0], color=colour, label=label)
     if shown:
-        axes.axvline(shown[0].middle, color=QUIET, linewidth=1, linestyle=":")
-    axes.margins(x=0.35)
+        label = text("money.picture.middle")
+        axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
-    (lowest, highest), ends = axes.get_xlim(), [worth for bar in shown[:2] for worth in (bar.worth_low, bar.worth_high)]
-    is_left = bool(ends) and min(ends) - lowest > highest - max(ends)
-    corner: Literal["lower left", "lower right"] = "lower left" if is_left else "lower right"
-    axes.legend(fontsize=TEXT - 0.5, frameon=False, loc=corner, handlelength=1.0)  # short bars are there
+    axes.legend(
+        fontsize=TEXT - 0.5, frameon=False, handlelength=0.9, columnspacing=0.9, handletextpad=0.5, ncols=3,
+        loc="lower right", bbox_to_anchor=(1.03, 0.985), borderaxespad=0,
+    )  # fmt: skip
+
+
+def make_room(axes: Axes) -> None:
+    """Limits in which the numbers beside the bars have room, whatever their length; for axes that have their place."""
+    figure, (least, most) = axes.get_figure(root=True), axes.dataLim.intervalx
+    labels = [label for label in axes.texts if isinstance(label, Annotation)]
+    if not isinstance(figure, Picture) or not labels or least == most:
+        return
+    for label in labels:
+        label.set_fontfamily(list(figure.fonts))
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+    place = axes.get_window_extent().width
+    apart = APART * figure.dpi / 72
+    wide = [(label.get_window_extent().width + apart, label.xy[0], label.get_horizontalalignment()) for label in labels]
+    left = right = 0.0
+    for _ in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
+        pixel = (most - least + left + right) / place
+        left = max([0.0, *(width * pixel - (at - least) for width, at, side in wide if side == "right")])
+        right = max([0.0, *(width * pixel - (most - at) for width, at, side in wide if side == "left")])
+    axes.set_xlim(least - left, most + right)
 
 
 def _height(axes: Axes) -> float:

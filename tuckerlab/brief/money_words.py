@@ -29,7 +29,7 @@ def outcome_line(money: Money) -> str:
     """What a year saves, what is spent once, and what both come to."""
     amount = money.assumptions.amount
     key = "saves" if money.yearly.median >= 0 else "costs"
-    yearly = _spread(money, money.yearly) if key == "saves" else _spread(money, _negative(money.yearly))
+    yearly = _spread(money, money.yearly) if key == "saves" else _spread(money, -money.yearly)
     return text(
         f"money.outcome.{key}",
         yearly=yearly,
@@ -167,10 +167,6 @@ def _sum(money: Money, name: str, spread: Spread, rests_on: str = "") -> Row:
     return Row(
         name, amount(spread.mean), text("money.span", low=amount(spread.low), high=amount(spread.high)), rests_on
     )
-
-
-def _negative(spread: Spread) -> Spread:
-    return Spread(-spread.median, -spread.high, -spread.low, -spread.mean)
 
 
 def _spread(money: Money, spread: Spread) -> str:

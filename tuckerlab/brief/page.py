@@ -24,7 +24,7 @@ from tuckerlab.brief.plan import Plan
 from tuckerlab.brief.sentences import meeting_lines, other_lines
 from tuckerlab.brief.table import rows
 from tuckerlab.brief.verdict import Answer, Criterion
-from tuckerlab.brief.words import dataset_name, short
+from tuckerlab.brief.words import dataset_name, short, unbroken
 from tuckerlab.fonts import PAGE, font_faces
 from tuckerlab.texts import language, text
 
@@ -84,11 +84,8 @@ def _render(values: dict[str, Any], fonts: str) -> str:
 
 
 def _unbroken(value: Any) -> Any:
-    """No line ends between a number and its sign, and Japanese has no space after a full stop."""
-    if type(value) is not str:
-        return value
-    value = value.replace("。 ", "。").replace("−$", "−\u2060$").replace("−¥", "−\u2060¥")
-    return value.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
+    """Japanese has no space after a full stop; and see `unbroken`."""
+    return unbroken(value.replace("。 ", "。")) if type(value) is str else value
 
 
 def _commands(line: str) -> Markup:

@@ -19,7 +19,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.money import Money
-from tuckerlab.brief.money_pictures import draw_fan, draw_tornado
+from tuckerlab.brief.money_pictures import draw_fan, draw_tornado, make_room
 from tuckerlab.brief.others import called
 from tuckerlab.brief.sensitivity import tornado
 from tuckerlab.brief.words import joined, number, percent, short, times
@@ -87,7 +87,7 @@ def embedded(made: Picture) -> str:
 def size_picture(evidence: Evidence) -> Picture:
     """Accuracy against size, bars from the worst seed to the best: both networks by name, all others in grey."""
     made = picture(HALF)
-    axes = styled(made.subplots(), x=text(f"brief.axis.{evidence.counts}"), y=text("brief.axis.accuracy"))
+    axes = styled(made.subplots(), x=text("brief.axis.parameters"), y=text("brief.axis.accuracy"))
     named = {subject.label for subject in (evidence.dense, evidence.small) if subject}
     best = {other.network.name for other in evidence.others if other.quantity == "accuracy"}
     dense = next((n for n in evidence.networks if evidence.dense and n.name == evidence.dense.label), None)
@@ -120,6 +120,7 @@ def size_picture(evidence: Evidence) -> Picture:
 
 
 _QUIET: dict[str, Any] = {"color": OTHERS, "marker": "o", "markerfacecolor": "white", "markeredgewidth": 1.2}
+NEAR = 0.55  # of the picture of costs: what ends further right has its number near the dotted line
 COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
 
 
@@ -128,6 +129,7 @@ def cost_picture(evidence: Evidence) -> Picture:
     made = picture(HALF)
     axes = styled(made.subplots(), x=text("brief.axis.share"), y="")
     shares = {name: evidence.shares[name] for name in COSTS}
+    limit = 1.25 * max(100.0, *(100 * found.high for found in shares.values() if found))
     for place, found in enumerate(shares.values()):
         if found is None:
             axes.text(2, place, text("brief.not_measured"), va="center", fontsize=TEXT, color=QUIET)
@@ -137,14 +139,16 @@ def cost_picture(evidence: Evidence) -> Picture:
         axes.barh(place, value, color=colour, height=0.6)
         if found.has_spread:
             axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, capsize=3, elinewidth=1.2)
+        beside = max(high, value)
+        beside = 100 if NEAR * limit < beside < 100 else beside  # a number would stand on the dotted line
         axes.annotate(
-            text("unit.share", share=value), (max(high, value), place), (6, 0), textcoords="offset points",
+            text("unit.share", share=value), (beside, place), (6, 0), textcoords="offset points",
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(shares)), [text(f"brief.cost.{name}") for name in shares])
     axes.set_ylim(len(shares) - 0.5, -0.5)
-    axes.set_xlim(0, 1.18 * max(100.0, *(100 * found.high for found in shares.values() if found)))
+    axes.set_xlim(0, limit)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -161,10 +165,7 @@ def money_picture(money: Money) -> Picture:
     left.set_ylim(bottom, top + 0.15 * (top - bottom))  # so flat a picture needs more of it for the legend
     names = [" ".join(label.get_text().replace("’", "'").split("\n")) for label in right.get_yticklabels()]
     right.set_yticks(right.get_yticks(), [textwrap.fill(name, 32) for name in names], linespacing=0.95)
-    least, most = right.get_xlim()
-    right.set_xlim(least - 0.06 * (most - least), most)  # numbers stand beside the bars
     right.set_title(right.get_title(loc="left"), loc="left", x=-0.72, fontsize=TEXT)  # over the names of the bars
-    corner = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.96), "ncols": 2}
-    right.legend(fontsize=TEXT - 0.5, frameon=False, handlelength=1.0, **corner)
     right.xaxis.set_major_locator(MaxNLocator(3))
+    make_room(right)
     return made

@@ -4,7 +4,7 @@
 >>> found.weeks.likely, found.days.likely, found.steps[0].who
 (12.0, 40.0, 'engineer 8 days, expert of the product 2 days')
 >>> found.steps[3].exit.partition("1 % of your traffic")[2]
-' that many come in 1.2 hours.'
+' the requests come in 1.2 hours. What takes the weeks is finding the true answers.'
 
 Weeks and days are the assumptions of the same names, shared out over the stages: the plan and the money cannot differ.
 """

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from tuckerlab.brief.assumptions import ENTERED
 from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.money import Money
-from tuckerlab.brief.money_words import verdict_line
+from tuckerlab.brief.money_words import chance, verdict_line
 from tuckerlab.brief.others import Other, called
 from tuckerlab.brief.plan import Plan
+from tuckerlab.brief.sensitivity import REACH
 from tuckerlab.brief.verdict import Answer, Criterion, Outcome
 from tuckerlab.brief.words import number, percent, short, some, spread, times
 from tuckerlab.texts import text
@@ -32,8 +33,8 @@ def lacks(criteria: Sequence[Criterion], answer: Answer) -> list[str]:
 
 def _lack(criterion: Criterion) -> str:
     key, measured = f"brief.lack.{criterion.key}", criterion.measured
-    if criterion.key == "payback" and criterion.detail:
-        return text("brief.lack.payback.default", name=text(f"money.name.{criterion.detail}"))
+    if criterion.key == "payback" and measured is not None:
+        return _lack_of_money(criterion, measured.value)
     if criterion.key == "repeats":
         return text("brief.lack.repeats", limit=criterion.limit, count=int(measured.value) if measured else 0)
     if measured is None:
@@ -45,6 +46,14 @@ def _lack(criterion: Criterion) -> str:
     else:
         told = {"measured": spread(measured, 0, scale=100), "limit": f"{100 * criterion.limit:.0f}"}
     return text(key, **told, name=short(criterion.detail, 20))
+
+
+def _lack_of_money(criterion: Criterion, pays: float) -> str:
+    if not criterion.detail:
+        return text("brief.lack.payback", chance=chance(pays), limit=f"{100 * criterion.limit:.0f}")
+    if criterion.outcome is Outcome.FAILED:
+        return text("brief.lack.payback.settled", chance=chance(pays), reach=REACH)
+    return text("brief.lack.payback.default", name=text(f"money.name.{criterion.detail}"))
 
 
 def other_lines(evidence: Evidence) -> list[str]:

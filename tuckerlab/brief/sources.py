@@ -69,6 +69,11 @@ def chosen(records: Records, network: str | None, allowed: float) -> str | None:
     small = runs[~runs["method"].str.startswith("dense")]
     if network is not None:
         there = list(dict.fromkeys(small["label"]))
+        if network not in there and network in set(runs["label"]):
+            raise DataError(
+                f"network {network!r}: that is the full network, which is compared with; name a small one of "
+                f"{', '.join(there) or 'none'}"
+            )
         if network not in there:
             raise DataError(f"network {network!r}: there is none of that label; there are {', '.join(there) or 'none'}")
         return network

@@ -18,7 +18,7 @@ from tuckerlab.brief.gaps import ENOUGH_SEEDS
 from tuckerlab.brief.kinds import KINDS
 from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.money import Money
-from tuckerlab.brief.sensitivity import tornado
+from tuckerlab.brief.sensitivity import settled, tornado
 from tuckerlab.finding import ROUNDING
 
 
@@ -160,14 +160,17 @@ AUDITED = ("class_loss", "agreement")
 
 
 def _payback(money: Money | None, limits: Limits) -> Criterion:
-    """The chance that it pays back; where it hangs on a default it is at best held in part, and never failed."""
+    """The chance that it pays back; where it hangs on a default it is at best held in part, and never failed.
+
+    Unless that is settled whatever the defaults are: then the answer does not wait for numbers of the user's.
+    """
     if money is None:
         return Criterion("payback", Outcome.MISSING, Kind.DECISIVE, None, limits.pays)
     outcome = _outcome(-money.pays, -money.pays, -limits.pays)
     if outcome is Outcome.FAILED and money.pays >= limits.may_pay - ROUNDING:
         outcome = Outcome.IN_PART
     default = leading_default(money)
-    if default:
+    if default and not settled(money):
         outcome = Outcome.MISSING if outcome is Outcome.FAILED else Outcome.IN_PART
     chance = Measured("payback", money.pays, money.pays, money.pays, "")
     return Criterion("payback", outcome, Kind.DECISIVE, chance, limits.pays, default)

@@ -6,6 +6,7 @@
 '98.2 (97.8–98.6)'
 """
 
+import re
 from collections.abc import Iterable
 from functools import reduce
 from unicodedata import east_asian_width
@@ -73,6 +74,16 @@ def some(lines: list[str], most: int) -> list[str]:
     ['one', 'and 2 more']
     """
     return lines if len(lines) <= most else [*lines[: most - 1], text("brief.more", count=len(lines) - most + 1)]
+
+
+def unbroken(said: str) -> str:
+    """No line ends between a number and its sign, or its unit.
+
+    >>> unbroken("−$5 in 1 %").replace("\\u2060", "|").replace("\\u00a0", "_")
+    '−|$5 in 1_%'
+    """
+    said = re.sub(r"−(?=[^\d\s\u2060])", "−\u2060", said)
+    return said.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
 
 
 def short(name: str, most: int = LONGEST_NAME) -> str:

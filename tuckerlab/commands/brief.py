@@ -38,6 +38,7 @@ def brief(
     from rich.console import Console
 
     from tuckerlab.brief.assumptions import Assumptions
+    from tuckerlab.brief.closer import DAMAGED
     from tuckerlab.brief.document import write_brief
     from tuckerlab.results import run_folder
     from tuckerlab.texts import text
@@ -49,6 +50,9 @@ def brief(
             folders, out, lang=lang, assumptions=told, network=network, title=title, company=company, pdf_too=pdf,
             report=status.update,
         )  # fmt: skip
+    for gap in written.evidence.gaps:
+        if gap.key in DAMAGED:
+            Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console = Console()
     console.print(text(f"brief.answer.{written.answer}"), style="bold", highlight=False)
     for path in written.paths:

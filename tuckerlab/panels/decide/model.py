@@ -25,7 +25,7 @@ from tuckerlab.brief.evidence import Evidence
 from tuckerlab.brief.money import Money, money
 from tuckerlab.brief.plan import Plan, plan
 from tuckerlab.brief.sensitivity import TURNING, Turn, turns
-from tuckerlab.brief.verdict import Answer, judge, recommend
+from tuckerlab.brief.verdict import Answer, Criterion, judge, recommend
 from tuckerlab.deployment import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.panels.model import PanelModel
@@ -199,8 +199,13 @@ def _counted(run: str, network: str, assumptions: Assumptions) -> Outcome:
         turns(case, TURNING),
         plan(case.assumptions, case.basis, network=network),
         recommend(criteria),
-        tuple(criterion.key for criterion in criteria if criterion.outcome != "held"),
+        tuple(_named(criterion) for criterion in criteria if criterion.outcome != "held"),
     )
+
+
+def _named(criterion: Criterion) -> str:
+    is_sure = criterion.key == "payback" and criterion.outcome == "failed"
+    return "payback.failed" if is_sure else criterion.key  # no numbers of the user's are asked for
 
 
 def basis_of(evidence: Evidence, run: str) -> Basis:

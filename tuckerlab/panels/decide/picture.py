@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from tuckerlab.brief.money import Money
-from tuckerlab.brief.money_pictures import draw_fan, draw_tornado
+from tuckerlab.brief.money_pictures import draw_fan, draw_tornado, make_room
 from tuckerlab.brief.sensitivity import tornado
 from tuckerlab.figure import Picture
 from tuckerlab.moving import SCREEN_DPI
@@ -25,7 +25,9 @@ def png(money: Money) -> bytes:
     figure.set_dpi(SCREEN_DPI)
     canvas = FigureCanvasAgg(figure)
     draw_fan(figure.add_axes((0.115, 0.14, 0.34, 0.77)), money)
-    draw_tornado(figure.add_axes((0.665, 0.14, 0.32, 0.77)), tornado(money), money.assumptions)
+    right = figure.add_axes((0.665, 0.14, 0.32, 0.77))
+    draw_tornado(right, tornado(money), money.assumptions)
+    make_room(right)
     canvas.draw()  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]

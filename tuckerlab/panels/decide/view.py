@@ -20,6 +20,7 @@ from tuckerlab.brief.money_words import (
     turn_line,
     verdict_line,
 )
+from tuckerlab.brief.words import unbroken
 from tuckerlab.panels.decide.model import DecideModel, Outcome
 from tuckerlab.panels.decide.picture import png
 from tuckerlab.panels.parts import (
@@ -30,6 +31,7 @@ from tuckerlab.panels.parts import (
     labelled,
     line_widget,
     picture_widget,
+    problem_html,
     problem_widget,
     set_line,
     tiles,
@@ -39,6 +41,8 @@ from tuckerlab.texts import text
 ROW = {"flex_flow": "row wrap"}
 SLIDER = {"width": "100%", "max_width": "46rem"}
 FIELD = {"width": "34rem", "max_width": "100%"}
+RANGE = {"width": "38rem", "max_width": "100%"}  # three numbers of eleven digits
+ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many lines as it takes
 REACH = 3.0  # powers of ten that a slider goes to both sides of the default
 STEP = 0.05
 FILE = "assumptions.toml"
@@ -70,7 +74,7 @@ class DecidePanel(Panel):
         self.numbers, self.account, self.plan = (ipywidgets.HTML() for _ in range(3))
         self.picture = picture_widget(b"", text("decide.alt"))
         self.fields = {key: self._field(key) for key in KINDS}
-        self.origins = {key: ipywidgets.Label() for key in KINDS}
+        self.origins = {key: ipywidgets.HTML(layout=ORIGIN) for key in KINDS}
         self.years = labelled(ipywidgets.IntSlider, "decide.years", min=1, max=MOST_YEARS, continuous_update=False)
         self.currency = labelled(
             ipywidgets.Combobox, "decide.currency", options=["$", "¥", "€", "£"], continuous_update=False
@@ -90,9 +94,9 @@ class DecidePanel(Panel):
         self._drawn: Outcome | None = None
         self._show()
         super().__init__([
-            ipywidgets.HBox([self.run, self.network], layout=ROW), *self.sliders.values(), self.verdict, self.numbers,
-            self.picture, self.turns, self.notes, self.answer, self.folds,
-            ipywidgets.HBox([self.out, self.write], layout=ROW), self.progress, problem_widget(self.model),
+            problem_widget(self.model), ipywidgets.HBox([self.run, self.network], layout=ROW),
+            *self.sliders.values(), self.verdict, self.numbers, self.picture, self.turns, self.notes, self.answer,
+            self.folds, ipywidgets.HBox([self.out, self.write], layout=ROW), self.progress,
         ])  # fmt: skip
 
     def static(self) -> str:
@@ -111,10 +115,10 @@ class DecidePanel(Panel):
 
     def _field(self, key: str) -> ipywidgets.Text:
         field = ipywidgets.Text(
-            description=text(f"money.name.{key}"), style={"description_width": "22rem"}, layout=FIELD,
+            description=text(f"money.name.{key}"), style={"description_width": "18rem"}, layout=RANGE,
             continuous_update=False,
         )  # fmt: skip
-        field.observe(lambda change: self._typed(self.model.edit, key, change.new), "value")
+        field.observe(lambda change: self._entered(key, change.new), "value")
         return field
 
     def _folds(self) -> ipywidgets.Accordion:
@@ -142,6 +146,13 @@ class DecidePanel(Panel):
         if not self._filling:
             change(key, value)
 
+    def _entered(self, key: str, said: str) -> None:
+        """What cannot be is told beside the field too: the line over the panel may be out of sight."""
+        if not self._filling:
+            self.model.edit(key, said)
+            if self.model.problem:
+                self.origins[key].value = problem_html(self.model.problem, "")
+
     def _set(self, **settings: Any) -> None:
         if not self._filling:
             self.model.set(**settings)
@@ -154,13 +165,13 @@ class DecidePanel(Panel):
         if outcome is self._drawn:
             return
         self._drawn, money = outcome, outcome.money
-        set_line(self.verdict, f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}")
-        self.numbers.value = tiles(_numbers(outcome))
+        set_line(self.verdict, unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
+        self.numbers.value = unbroken(tiles(_numbers(outcome)))
         self.picture.value = png(money)
-        set_line(self.turns, _turns(outcome))
-        set_line(self.notes, "<br>".join(escape(line) for line in (*gap_lines(money), *notes(money))))
+        set_line(self.turns, unbroken(_turns(outcome)))
+        set_line(self.notes, unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
         set_line(self.answer, escape(_answer(outcome)))
-        self.account.value, self.plan.value = table(money), outcome.plan._repr_html_()
+        self.account.value, self.plan.value = unbroken(table(money)), unbroken(outcome.plan._repr_html_())
 
     def _fill(self) -> None:
         """Puts all fields where the model is."""
@@ -172,7 +183,7 @@ class DecidePanel(Panel):
             self.network.value = model.network if model.network in model.networks else None
             self.years.value, self.currency.value = assumptions.years, assumptions.currency
             for key, field in self.fields.items():
-                field.value, self.origins[key].value = assumptions[key].said, self._origin(key)
+                field.value, self.origins[key].value = assumptions[key].said, _beside(self._origin(key))
             for key, slider in self.sliders.items():
                 middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
                 slider.min, slider.max = min(slider.min, middle - REACH), max(slider.max, middle + REACH)
@@ -192,6 +203,10 @@ class DecidePanel(Panel):
         set_line(self.progress, escape(text("decide.writing", step=model.step) if model.writing else done))
 
 
+def _beside(said: str) -> str:
+    return f'<div style="line-height:1.35;padding:.3rem 0">{escape(said)}</div>'
+
+
 def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
     money = outcome.money
     amount, years = money.assumptions.amount, money.assumptions.years
@@ -199,7 +214,8 @@ def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
     def span(spread: Any) -> str:
         return text("decide.tile.range", low=amount(spread.low), high=amount(spread.high))
 
-    after = money.payback.median
+    after, saves = money.payback.median, money.yearly.median >= 0
+    yearly = money.yearly if saves else -money.yearly
     key = "value" if math.isfinite(after) else "never"
     return [
         (text("decide.tile.chance", years=years), chance(money.pays), text("decide.tile.chance.means")),
@@ -208,8 +224,8 @@ def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
             text(f"decide.tile.payback.{key}", years=after),
             text("decide.tile.payback.means"),
         ),
-        (text("decide.tile.yearly"), amount(money.yearly.median), span(money.yearly)),
-        (text("decide.tile.once"), amount(money.once.median), span(money.once)),
+        (text("decide.tile.yearly" if saves else "decide.tile.costs"), amount(yearly.median), span(yearly)),
+        (text("decide.tile.once"), amount(-money.once.median), span(-money.once)),
         (text("decide.tile.worth", years=years), amount(money.worth.median), span(money.worth)),
     ]
 
