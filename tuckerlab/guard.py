@@ -32,6 +32,7 @@ from tuckerlab.errors import TuckerlabError
 
 WINDOW = 8  # losses whose median is compared: one bad batch is not a rise
 RISE = 0.75  # of an untrained network's loss: by that much a loss may rise; close to 0, twice the best is little
+TRIED = 50  # losses after which something is to have been learned; a shorter run is a trial
 LEARNED = 0.9  # of an untrained network's loss: above it nothing has been learned
 EASE = 0.75  # more that the accuracy may fall at the beginning of a run, less and less up to its end
 SPREAD = 3  # standard errors of an accuracy that are chance
@@ -84,7 +85,8 @@ class Guard:
     cut: the share of the numbers in Tucker layers that goes in one adaptation is at most `limit`; a schedule that is
     over in fewer than 20 cycles may cut more.
     floor: all ranks are above `limit`.
-    learning: by the end of the run the median loss has come below `limit` times that of an untrained network.
+    learning: by the end of the run the median loss has come below `limit` times that of an untrained network,
+    where it has had 50 steps or more.
 
     reference: accuracy of the dense network, a fraction of 1. slower: what a roll-back multiplies the learning rate
     by. A guard with an accuracy rule holds a tenth of the training images out; without it, a run in which no rule is
@@ -155,6 +157,7 @@ class Watch:
     untrained: float | None = None  # loss of a network that knows nothing; None: the first one is that
     lowest: float = math.inf  # median of the loss
     recent: list[float] = field(default_factory=list)
+    seen: int = 0  # losses
     best: float = 0.0  # accuracy
     was_low: bool = False
     has_reached: bool = False  # the reference
@@ -168,7 +171,7 @@ class Watch:
         if self.lowest == math.inf:  # the first: no step has been taken yet
             self.untrained = loss if self.untrained is None else self.untrained
             self.lowest = max(loss, self.untrained)
-        self.recent = [*self.recent, loss][-WINDOW:]
+        self.recent, self.seen = [*self.recent, loss][-WINDOW:], self.seen + 1
         if len(self.recent) < WINDOW:
             return None
         now, allowed = median(self.recent), self.allowed_loss
@@ -222,11 +225,11 @@ class Watch:
         """Of all losses: whether anything was learned.
 
         >>> watch = Watch(Guard(), untrained=2.3)
-        >>> _ = [watch.after_step(2.3) for _ in range(WINDOW)]
+        >>> _ = [watch.after_step(2.3) for _ in range(TRIED)]
         >>> watch.after_run().rule
         'learning'
         """
-        if self.guard.learning is None or self.untrained is None or len(self.recent) < WINDOW:
+        if self.guard.learning is None or self.untrained is None or self.seen < TRIED:
             return None
         allowed = self.guard.learning.limit * self.untrained
         return Alarm("learning", self.lowest, allowed) if self.lowest > allowed else None
