@@ -69,10 +69,6 @@ class Deployment:
         """`deployment`: time, throughput and file of all networks in each form."""
         return {"deployment": deployment_picture(self.rows)}
 
-    def table(self) -> pd.DataFrame:
-        """For people: rounded, with units."""
-        return tables.table(self.rows)
-
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Writes `deployment.parquet` and the picture into a folder, each atomically; returns the path of the first."""
         with atomic_path(Path(folder) / PICTURE) as temporary:

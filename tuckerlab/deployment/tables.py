@@ -23,16 +23,6 @@ TIMES = [*FORM, "batch", "median_ms", "p95_ms", "images_per_second", "faster", "
 FILES = [*FORM, "file_bytes", "smaller", "accuracy", "agreement", "difference"]
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """All of it, a line for each row.
-
-    >>> table(pd.DataFrame(columns=list(NEEDED))).columns[0]
-    'network'
-    """
-    columns = [*FORM, "batch", "layout", *TIMES[4:], *FILES[3:]]
-    return _cells(rows)[columns].rename(columns=lambda column: text(f"deployment.column.{column}"))
-
-
 def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     """Every number as text; what was not measured is a dash."""
     shown = {
@@ -40,7 +30,6 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
         "runtime": rows["runtime"],
         "precision": rows["precision"],
         "batch": rows["batch"].astype(str),
-        "layout": rows["layout"].str.replace("_", " "),
         "median_ms": rows["median_ms"].map(digits),
         "p95_ms": rows["p95_ms"].map(digits),
         "images_per_second": rows["images_per_second"].map("{:,.0f}".format),
