@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import textwrap
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 
 import tuckerlab
 from tuckerlab import (
@@ -70,6 +71,10 @@ def kinds(module: nn.Module) -> dict[str, str]:
 
 def reasons(module: nn.Module) -> dict[str, str]:
     return {name: m.dense_because for name, m in module.named_modules() if hasattr(m, "dense_because")}
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float(((found - expected).norm() / expected.norm()).detach())
 
 
 def parameters(module: nn.Module) -> int:
@@ -166,6 +171,20 @@ def hooked(register: str) -> nn.Linear:
     return layer
 
 
+def weight_hooked(register: str) -> nn.Linear:
+    layer = nn.Linear(8, 8)
+    getattr(layer.weight, register)(lambda gradient: None)
+    return layer
+
+
+def patched(layer: nn.Module) -> nn.Module:
+    """With a forward of its own, as monkey patches have it."""
+    known = layer.forward
+    layer.forward = lambda x: known(x) + 1.0
+    return layer
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -176,6 +195,16 @@ def hooked(register: str) -> nn.Linear:
         (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d is not a plain convolution or linear layer"),
         (lambda: Special(8, 8), "Special is not a plain convolution or linear layer"),
         (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "ParametrizedLinear is not a plain"),
+        (
+            lambda: nn.utils.weight_norm(nn.Linear(8, 8)),
+            "its weight or bias is computed anew at each call",
+        ),
+        (lambda: nn.utils.spectral_norm(nn.Linear(8, 8)), "its weight or bias is computed anew"),
+        (lambda: prune.random_unstructured(nn.Linear(8, 8), "weight", 0.5), "its weight or bias is computed anew"),
+        (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "its weight or bias is computed anew"),
+        (lambda: patched(nn.Linear(8, 8)), "its forward was exchanged for another on this instance"),
+        (lambda: weight_hooked("register_hook"), "it carries hooks"),
+        (lambda: weight_hooked("register_post_accumulate_grad_hook"), "it carries hooks"),
         (lambda: hooked("register_forward_hook"), "it carries hooks, which a replacement would lose"),
         (lambda: hooked("register_forward_pre_hook"), "it carries hooks"),
         (lambda: hooked("register_full_backward_hook"), "it carries hooks"),
@@ -188,6 +217,85 @@ def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Mod
     assert model[1] is layer
     assert reasons(model)["1"].startswith(reason)
     assert kinds(model)["0"] == kinds(model)["2"] == "TuckerLinear"
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("include", ["*", None])
+def test_the_hook_based_norms_of_torch_keep_their_answers(include: str | None) -> None:
+    for norm in (nn.utils.weight_norm, nn.utils.spectral_norm):
+        model = nn.Sequential(nn.Linear(8, 8), norm(nn.Linear(8, 8)), nn.Linear(8, 8), nn.Linear(8, 8)).eval()
+        x = torch.randn(5, 8)
+        before = model(x)
+        assert relative(tuckerize(model, include=include, ranks=1.0)(x), before) < 1e-6
+
+
+class Listed(nn.Module):
+    """A layer that is registered, and called through something of Python that torch does not know."""
+
+    def __init__(self, hold: Callable[[nn.Module], Any]) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (nn.Linear(8, 8) for _ in range(3))
+        self.again = hold(self.second)
+
+
+HELD: dict[str, Callable[[nn.Module], Any]] = {
+    "list": lambda layer: [layer],
+    "dict": lambda layer: {"second": (layer,)},
+    "set": lambda layer: {layer},
+    "deque": lambda layer: deque([[layer]]),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_a_layer_that_is_also_held_in_a_list_is_an_error_before_anything_changes(kind: str) -> None:
+    model = nn.Sequential(Listed(HELD[kind]))
+    before = list(model.modules())
+    with pytest.raises(TuckerlabError, match=rf"0's `again`, a {kind}, holds the layer '0.second' as well"):
+        tuckerize(model)
+    assert all(a is b for a, b in zip(model.modules(), before, strict=True))
+    assert not reasons(model)
+    held = tuckerize(Listed(lambda layer: nn.ModuleList([layer])), ranks=0.5)
+    assert held.again[0] is held.second
+    assert isinstance(held.second, TuckerLinear)
+
+
+def test_tucker_layers_in_a_list_are_not_converted_behind_its_back() -> None:
+    model = Listed(lambda layer: None)
+    tuckerize(model, ranks=0.5)
+    model.again = [model.second]
+    for convert in (to_plain, to_dense):
+        with pytest.raises(TuckerlabError, match="the network's `again`, a list, holds the layer 'second' as well"):
+            convert(model)
+
+
+def test_a_lazy_layer_is_named_with_what_to_do() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.LazyLinear(8), nn.Linear(8, 2))
+    with pytest.raises(TuckerlabError, match="1: a lazy layer without weights yet: send one batch through the network"):
+        tuckerize(model)
+    model(torch.zeros(1, 8))
+    assert kinds(tuckerize(model, ranks=0.5))["1"] == "TuckerLinear"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("policy", [0.5, Tolerance(0.1), Budget(0.2)])
+def test_a_weight_that_is_not_finite_is_named_before_anything_changes(value: float, policy: Any) -> None:
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    with torch.no_grad():
+        model[2].weight[3, 4] = value
+    with pytest.raises(TuckerlabError, match=r"2: its weight holds numbers that are not finite \(NaN or infinity\)"):
+        tuckerize(model, ranks=policy)
+    assert set(kinds(model).values()) == {"Linear"}
+
+
+def test_a_name_with_brackets_is_a_name() -> None:
+    model = nn.Sequential(OrderedDict([("conv[1]", nn.Linear(8, 8)), ("conv1", nn.Linear(8, 8))]))
+    assert kinds(tuckerize(model, include="conv[1]", ranks=0.5)) == {"conv[1]": "TuckerLinear", "conv1": "TuckerLinear"}
+
+
+def test_a_pattern_that_matches_a_tucker_layer_says_how_its_ranks_go_on() -> None:
+    model = tuckerize(cnn())
+    with pytest.raises(TuckerlabError, match="'4', which is in Tucker format already: its ranks are lowered by"):
+        tuckerize(model, include="4", ranks=0.2)
 
 
 def test_tied_weights_stay_tied() -> None:
@@ -526,6 +634,65 @@ def test_by_default_nothing_stores_more_than_it_did() -> None:
     model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
     for layer in tuckerize(model):
         assert not isinstance(layer, TuckerLinear) or 0.85 * layer.dense_numel < layer.stored_numel <= layer.dense_numel
+
+
+@pytest.mark.parametrize("convert", [to_plain, to_dense])
+def test_hooks_go_along_and_what_was_frozen_stays_frozen(convert: Callable[[nn.Module], nn.Module]) -> None:
+    model = tuckerize(cnn(), ranks=0.5)
+    model[4].register_forward_hook(lambda layer, given, out: 2 * out)
+    model[1].block[0].register_forward_pre_hook(lambda layer, given: (given[0] + 1.0,))
+    model[4].register_forward_hook(lambda layer, given, options, out: out + len(options), with_kwargs=True)
+    model[1].down["conv"].requires_grad_(False)
+    x = torch.randn(3, 3, 12, 12)
+    converted = convert(model.eval())
+    assert relative(converted(x), model(x)) < 1e-6
+    frozen = [name for name, parameter in converted.named_parameters() if not parameter.requires_grad]
+    assert frozen
+    assert all(name.startswith("1.down.conv") for name in frozen)
+
+
+@pytest.mark.parametrize("convert", [to_plain, to_dense])
+def test_a_tucker_layer_with_a_forward_of_its_own_is_not_converted(convert: Callable[[nn.Module], nn.Module]) -> None:
+    model = tuckerize(cnn(), ranks=0.5)
+    patched(model[4])
+    with pytest.raises(TuckerlabError, match="4: its forward was exchanged for another on this instance: undo that"):
+        convert(model)
+
+
+def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
+    with torch.device("meta"):
+        model = Tied()
+        model.norm = nn.BatchNorm1d(4)
+    model.norm.running_mean = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    model.hidden.bias = nn.Parameter(torch.arange(8.0), requires_grad=False)
+    materialize(model)
+    assert model.head.weight is model.embedding.weight
+    assert (
+        0.5 < float(model.head.weight.detach().std()) < 1.5
+    )  # the embedding's own initialisation, not that of a linear layer
+    assert model.norm.running_mean.tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert model.norm.running_var.tolist() == [1.0] * 4
+    assert int(model.norm.num_batches_tracked) == 0
+    assert torch.equal(model.hidden.bias, torch.arange(8.0))
+    assert not model.hidden.bias.requires_grad
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+class Forgetful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3))
+        self.register_buffer("mask", torch.ones(3))
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+
+
+def test_a_buffer_that_nothing_initialises_is_no_number_by_chance() -> None:
+    with torch.device("meta"):
+        model = Forgetful()
+    with pytest.raises(TuckerlabError, match=r"reset_parameters\(\) of Forgetful gives no values to mask: build"):
+        materialize(model)
 
 
 def test_materialize_leaves_alone_what_has_weights() -> None:

@@ -287,6 +287,56 @@ def test_what_was_written_wrong_is_refused(
     assert export(small, tmp_path / "model", SMALL).difference < 1e-4
 
 
+EXPORTS = [export_onnx, export_program, export_plain]
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_a_hook_is_in_the_answers_that_an_export_is_compared_with(
+    export: Any, small: nn.Module, tmp_path: Path
+) -> None:
+    small[2].register_forward_hook(lambda layer, given, out: 1.5 * out + 0.5)
+    path = export(small, tmp_path / "model.pt2", SMALL).path
+    loaded: dict[Any, Any] = {
+        export_onnx: lambda: functools.partial(answers, open_session(path)),
+        export_program: lambda: torch.export.load(path).module(),
+        export_plain: lambda: runpy.run_path(str(path / "model.py"))["load"](path / "model.safetensors"),
+    }
+    assert relative(loaded[export]()(SMALL).detach(), outputs(small, SMALL)) < 1e-5
+
+
+def test_a_hook_that_the_plain_source_cannot_hold_is_refused(small: nn.Module, tmp_path: Path) -> None:
+    small[0].register_forward_hook(lambda layer, given, out: 1.5 * out + 0.5)
+    with pytest.raises(TuckerlabError, match=r"the network in model.py answers differently from the network"):
+        export_plain(small, tmp_path / "model", SMALL)
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_a_copy_that_answers_otherwise_is_refused(export: Any, small: nn.Module, tmp_path: Path) -> None:
+    class Counting(nn.Module):
+        """Remembers what it has answered, outside of its buffers."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.calls = small, 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.inner(x)
+            return out if type(self.inner[2]) is TuckerConv2d else out + 1
+
+    with pytest.raises(TuckerlabError, match="the copy that is to be written answers differently from the network"):
+        export(Counting(), tmp_path / "model", SMALL)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_export_leaves_the_network_as_it_was(small: nn.Module, tmp_path: Path) -> None:
+    small.train()
+    small.append(nn.BatchNorm1d(32))
+    before = {name: value.clone() for name, value in small.state_dict().items()}
+    export_program(small, tmp_path / "model.pt2", SMALL)
+    assert all(module.training for module in small.modules())
+    assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
+
+
 @pytest.mark.parametrize("example", [torch.zeros(3), torch.zeros(0, 3), [[1.0]], None])
 @pytest.mark.parametrize("export", [export_onnx, export_program, export_plain])
 def test_an_example_must_be_a_batch(export: object, example: object, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
     {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
-    {"align", "budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "convert"}
-    | {"chain", "fold", "merge"},
+    {"align", "budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "muon", "meta"}
+    | {"chain", "convert", "distributed", "fold", "merge"},
     {
         "atomic",
         "augment",

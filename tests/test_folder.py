@@ -1,5 +1,7 @@
 """Folders of pictures: layouts, splits, file formats, and every way in which a folder will not do."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
 from PIL import Image
 
+from tuckerlab import DataError
 from tuckerlab.datasets import load_data
 
 
@@ -137,6 +140,45 @@ def test_sixteen_bits_are_reduced_not_cut(nowhere: Path) -> None:
     for suffix in (".png", ".tif"):
         [picture] = folder_of(nowhere, [Image.fromarray(values)], suffix=suffix)[-1:]
         assert np.array_equal(picture[0].numpy(), values >> 8)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_files_of_sixteen_bits_are_scaled_by_what_they_hold(bits: int, nowhere: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (8, 8)).astype(np.uint16)
+    values[0, 0] = 2**bits - 1
+    [bright, dark] = folder_of(nowhere, [Image.fromarray(values), Image.fromarray(values // 2)])
+    assert np.array_equal(bright[0].numpy(), values >> (bits - 8))
+    assert np.array_equal(dark[0].numpy(), values // 2 >> (bits - 8))  # all alike, not each by its own brightest
+    assert f"files of 16 bits, whose pixels hold {bits}, are scaled to 8 bits" in load_data("folder:set").note
+
+
+def sixteen_bit_png(values: np.ndarray[Any, Any]) -> bytes:
+    """A PNG of 16 bits a channel, which pillow cannot write."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_colour_of_sixteen_bits_is_read_or_refused_and_never_black(channels: int, bits: int, nowhere: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**bits, (8, 8, channels))
+    values[0, 0], values[..., 3:] = 2**bits - 1, 2**16 - 1
+    for name in ("a/1.png", "b/1.png", "a/2.png", "b/2.png"):
+        (nowhere / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (nowhere / "set" / name).write_bytes(sixteen_bit_png(values))
+    if bits < 16:
+        with pytest.raises(DataError, match=r"png: colour of 16 bits, of whose values none reaches .* nearly black"):
+            load_data("folder:set")
+    elif channels > 2:
+        data = load_data("folder:set")
+        assert np.array_equal(data.train_images[0].numpy(), values[..., :3].transpose(2, 0, 1) >> 8)
 
 
 def test_transparent_pixels_become_white(nowhere: Path) -> None:

@@ -1,16 +1,19 @@
-"""Both optimizers are torch optimizers: groups, schedules, closures, scalers, states; and weights that are replaced."""
+"""All optimizers are torch optimizers: groups, schedules, closures, scalers, states; and weights that are replaced."""
 
 import copy
 import io
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tuckerlab import (
     Budget,
@@ -23,7 +26,9 @@ from tuckerlab import (
     TuckerlabError,
     TuckerLayer,
     TuckerLinear,
+    TuckerMuon,
     TuckerSGD,
+    materialize,
 )
 from tuckerlab.adaptation import truncated
 from tuckerlab.optimizer import TuckerOptimizer
@@ -31,6 +36,7 @@ from tuckerlab.optimizer import TuckerOptimizer
 MAKERS: dict[str, Callable[..., TuckerOptimizer]] = {
     "TuckerSGD": lambda model, **k: TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),
     "TuckerAdamW": lambda model, **k: TuckerAdamW(model, **{"lr": 1e-2, **k}),
+    "TuckerMuon": lambda model, **k: TuckerMuon(model, **{"lr": 0.05, **k}),
 }
 makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
@@ -491,12 +497,120 @@ def test_the_state_of_a_new_optimizer_loads_into_a_new_one() -> None:
 
 
 @makers
-@pytest.mark.parametrize("given", ["parameters", "named_parameters"])
-def test_parameters_in_place_of_the_model_are_refused_with_the_way_out(make: Any, given: str) -> None:
-    with pytest.raises(TuckerlabError, match=r"parameters\(\)"):
-        make(getattr(network(), given)())
-    with pytest.raises(TuckerlabError, match=r"given 14 tensors.*give it the model, or param groups with modules"):
-        make(list(network().parameters()))
+def test_tensors_in_place_of_the_model_are_understood(make: Any) -> None:
+    model, given = network(), network()
+    train(model, make(model, ranks=Budget(0.7, steps=0), adapt_every=2), 4)
+    optimizer = make(given.parameters(), ranks=Budget(0.7, steps=0), adapt_every=2)
+    train(given, optimizer, 4)
+    assert ranks_of(given) == ranks_of(model)
+    assert all(torch.equal(a, b) for a, b in zip(given.parameters(), model.parameters(), strict=True))
+
+
+def test_names_beside_the_parameters_are_refused() -> None:
+    with pytest.raises(TuckerlabError, match=r"named_parameters\(\)\?\): allowed are modules and parameters"):
+        TuckerSGD(network().named_parameters())
+
+
+def assigned(model: nn.Module) -> nn.Module:
+    model.load_state_dict({name: value.clone() for name, value in model.state_dict().items()}, assign=True)
+    return model
+
+
+def materialized(model: nn.Module) -> nn.Module:
+    return materialize(model.to("meta"))
+
+
+def pickled(model: nn.Module) -> nn.Module:
+    copied: nn.Module = pickle.loads(pickle.dumps(model))
+    return copied
+
+
+COPIES = {"fresh": nn.Module.train, "deepcopy": copy.deepcopy, "double": nn.Module.double, "pickle": pickled}
+COPIES |= {"assign": assigned, "materialize": materialized}
+
+
+@makers
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_decay_split_by_tensors_keeps_layers_together_whatever_became_of_the_model(make: Any, copied: Any) -> None:
+    model = copied(network())
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    rest = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = make(groups, ranks=Budget(0.7, steps=0), adapt_every=2)
+    losses = []
+    for step in range(4):
+        x, y = data(step)
+        losses.append(F.cross_entropy(model(x.to(next(model.parameters()).dtype)), y))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert ranks_of(model) != ranks_of(network())
+    for layer in layers_of(model):
+        for U in layer.factors:
+            assert (U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max() < 1e-5
+
+
+@makers
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_core_without_its_factors_is_refused_whatever_became_of_the_model(make: Any, copied: Any) -> None:
+    model = copied(network())
+    cores = [parameter for parameter in model.parameters() if parameter.dim() == 4]
+    with pytest.raises(TuckerlabError, match=r"only part of TuckerConv2d\(8, 10.*belong in one group, together"):
+        make([{"params": cores}])
+
+
+@pytest.mark.parametrize("by", ["module", "tensors", "split"])
+def test_a_budget_holds_however_the_dense_kernels_are_given(by: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 5), TuckerConv2d(16, 16, 3, ranks=16), nn.Conv2d(16, 16, 1, groups=16))
+    dense = [model[0].weight, model[0].bias, *model[2].parameters()]
+    given: dict[str, Any] = {
+        "module": model,
+        "tensors": model.parameters(),
+        "split": [{"params": model[1]}, {"params": dense}],
+    }
+    optimizer = TuckerSGD(given[by], ranks=Budget(0.3, steps=0))
+    optimizer.adapt()
+    kernels = 3 * 16 * 25 + 16 * 16 * 9 + 16
+    stored = model[1].stored_numel + model[0].weight.numel() + model[2].weight.numel()
+    assert 0.69 * kernels < stored <= 0.7 * kernels
+
+
+def test_numpy_s_whole_numbers_are_whole_numbers() -> None:
+    optimizer = TuckerSGD(
+        network(ranks=np.int64(3)), adapt_every=np.int64(5), ranks=Tolerance(0.1, min_rank=np.int32(2))
+    )
+    assert optimizer.adapt_every == 5
+    with pytest.raises(TuckerlabError, match="adapt_every True: allowed are whole numbers from 1"):
+        TuckerSGD(network(), adapt_every=True)
+
+
+# --- several processes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one_process(tmp_path: Path) -> Iterator[None]:
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("one_process")
+@pytest.mark.parametrize("by", ["wrapper", "module"])
+def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again(by: str) -> None:
+    model = network()
+    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
+    optimizer = TuckerSGD(wrapped if by == "wrapper" else model, ranks=Tolerance(0.3, steps=0), adapt_every=2)
+    with pytest.raises(TuckerlabError, match="the ranks have changed since DistributedDataParallel was made"):
+        train(wrapped, optimizer, 4)
+    assert optimizer.steps == 2
+    train(DistributedDataParallel(model, find_unused_parameters=True), optimizer, 2)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_wrapper_is_called_on_where_ranks_stay() -> None:
+    model = network()
+    train(DistributedDataParallel(model), TuckerSGD(model, ranks=Fixed(), adapt_every=1), 3)
 
 
 @makers
@@ -532,13 +646,6 @@ def test_a_weight_that_is_not_finite_is_named() -> None:
         DivergedError, match=r"the weight of TuckerLinear\(5, 4.* is not finite: lower the learning rate"
     ):
         optimizer.adapt()
-
-
-def test_a_core_or_a_factor_is_not_taken_for_a_dense_parameter() -> None:
-    model = network()
-    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    with pytest.raises(TuckerlabError, match="holds the core or a factor of a Tucker layer as a tensor"):
-        TuckerSGD([{"params": decayed}])
 
 
 def test_biases_may_have_a_group_of_their_own() -> None:

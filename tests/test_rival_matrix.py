@@ -15,9 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tuckerlab import Budget, Tolerance, TuckerConv2d, TuckerSGD, checkpoint
 from tuckerlab.arena import on_meta
 from tuckerlab.contender import Tucker
-from tuckerlab.convert import materialize
 from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
 from tuckerlab.measure import checkpoint_bytes, multiply_adds
+from tuckerlab.meta import materialize
 from tuckerlab.models import build
 from tuckerlab.rivals.matrix import Matrix, MatrixConv2d, as_matrix, merged
 from tuckerlab.training import Training

@@ -3,12 +3,21 @@
 import io
 
 import pytest
+import torch
 from rich.console import Console
 from torch import nn
 
 from tuckerlab import TuckerLinear, build, summary, tuckerize
 from tuckerlab.measure import count_parameters
 from tuckerlab.models import MODELS
+
+
+class LinearOfAnotherLibrary(nn.Module):
+    """As transformers' Conv1D: a matrix, but in × out."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.zeros(inputs, outputs)), nn.Parameter(torch.zeros(outputs))
 
 
 def odd_network() -> nn.Module:
@@ -25,7 +34,8 @@ def odd_network() -> nn.Module:
     parts = {
         "first": nn.Conv2d(3, 8, 3), "grouped": nn.Conv2d(8, 8, 3, groups=4), "single": nn.Conv2d(8, 1, 3),
         "shared": shared, "twin": twin, "hooked": hooked, "mine": Mine(8, 8, 3), "unwanted": nn.Conv2d(8, 8, 3),
-        "good": nn.Conv2d(8, 8, 3), "attention": nn.MultiheadAttention(8, 2), "last": nn.Linear(8, 4),
+        "good": nn.Conv2d(8, 8, 3), "other": LinearOfAnotherLibrary(8, 6),
+        "attention": nn.MultiheadAttention(8, 2), "last": nn.Linear(8, 4),
     }  # fmt: skip
     return nn.ModuleDict(parts)
 
@@ -35,6 +45,8 @@ def test_the_reasons_are_listed() -> None:
     notes = {row.layer: row.note for row in report.rows}
     expected = {
         "first": "first layer", "grouped": "4 groups", "single": "mode of size 1", "shared": "shared",
+        "other": "LinearOfAnotherLibrary is not a convolution or linear layer",
+        "attention": "MultiheadAttention is not a convolution",
         "twin": "shared", "hooked": "hooks", "mine": "not a plain convolution", "unwanted": "excluded",
         "attention.out_proj": "MultiheadAttention", "last": "last layer",
     }  # fmt: skip

@@ -109,9 +109,9 @@ def test_left_singular_is_an_svd(shape: tuple[int, int], dtype: torch.dtype, dev
     matrix = random(*shape, dtype=dtype, device=device)
     vectors, values = left_singular(matrix)
     assert vectors.dtype == values.dtype == dtype
-    assert vectors.shape == (shape[0], shape[0])
-    expected = torch.zeros(shape[0], dtype=torch.float64)
-    expected[: min(shape)] = torch.linalg.svdvals(matrix.double().cpu())
+    assert vectors.shape == (shape[0], min(shape))
+    torch.testing.assert_close(vectors.mT @ vectors, torch.eye(min(shape), dtype=dtype, device=device))
+    expected = torch.linalg.svdvals(matrix.double().cpu())
     torch.testing.assert_close(values.double().cpu(), expected, atol=3e-7 * float(expected[0]), rtol=1e-5)
     rotated = (vectors.mT @ matrix).norm(dim=1)  # each vector carries its own singular value
     torch.testing.assert_close(rotated, values, atol=1e-5 * float(expected[0]), rtol=1e-5)
@@ -135,7 +135,7 @@ def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtyp
     small = TOLERANCE[dtype]
     assert error(tensor, core, factors, modes) < 10 * small
     for mode, factor, value in zip(modes, factors, values, strict=True):
-        eye = torch.eye(shape[mode], dtype=dtype, device=device)
+        eye = torch.eye(factor.shape[1], dtype=dtype, device=device)
         assert (factor.mT @ factor - eye).abs().max() < small
         # all-orthogonality: the rows of the core's unfoldings are orthogonal, with the singular values as norms
         rows = unfold(core, mode)

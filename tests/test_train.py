@@ -507,6 +507,41 @@ def test_a_wrong_setting_is_refused_before_anything_moves(settings: dict[str, An
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+class TwoAnswers(nn.Module):
+    """As networks that give auxiliary outputs while they train."""
+
+    def __init__(self, network: nn.Module, always: bool) -> None:
+        super().__init__()
+        self.network, self.always = network, always
+
+    def forward(self, x: torch.Tensor) -> Any:
+        out = self.network(x)
+        return (out, out) if self.always or self.training else out
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: build("vgg_small", in_channels=1, image_size=8, num_classes=7),
+         r"the network gives 7 numbers for each image and the data have 10 classes: build it with num_classes=10"),
+        (lambda: build("vgg_small", in_channels=3, image_size=8),
+         r"the network cannot take images of 1 × 8 × 8 \(.*\): build it for 1 channels and this size"),
+        (lambda: TwoAnswers(build("vgg_small", in_channels=1, image_size=8), always=True),
+         r"the network returns tuple, expected is a tensor of images × classes: wrap it in a module"),
+        (lambda: TwoAnswers(build("vgg_small", in_channels=1, image_size=8), always=False),
+         r"the network returns tuple, expected is a tensor"),
+        (lambda: nn.Conv2d(1, 10, 3), r"a tensor of shape \(2, 10, 6, 6\) for 2 images, expected is images × classes"),
+    ],
+)  # fmt: skip
+def test_a_network_that_does_not_suit_the_data_is_one_line(make: Callable[[], nn.Module], message: str) -> None:
+    model = make()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    with pytest.raises(TuckerlabError, match=message) as caught:
+        fit(model, load_data("digits").subset(train=128, test=64), epochs=1, progress=False)
+    assert "\n" not in str(caught.value)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+
+
 def test_a_recipe_is_changed_by_name_and_told_in_plain_values() -> None:
     recipe = Recipe(epochs=2, ranks=Tolerance(0.2))
     settings = json.loads(json.dumps(recipe.settings()))

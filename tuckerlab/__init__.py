@@ -24,14 +24,16 @@ _MODULES = {
     "audit": "Thresholds run_audit",
     "budget": "Budget",
     "checkpoint": "load save",
-    "convert": "materialize to_dense to_plain tuckerize",
+    "convert": "to_dense to_plain tuckerize",
     "datasets": "load_data",
     "headline": "run_headline",
     "export": "export_onnx export_plain export_program",
     "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
     "guard": "Guard Rule",
     "layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
+    "meta": "materialize",
     "models": "build",
+    "muon": "TuckerMuon",
     "optim": "TuckerAdamW TuckerSGD",
     "proof": "run_poc",
     "ranks": "Fixed Tolerance",
@@ -49,12 +51,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.audit import Thresholds as Thresholds, run_audit as run_audit
     from tuckerlab.budget import Budget as Budget
     from tuckerlab.checkpoint import load as load, save as save
-    from tuckerlab.convert import (
-        materialize as materialize,
-        to_dense as to_dense,
-        to_plain as to_plain,
-        tuckerize as tuckerize,
-    )
+    from tuckerlab.convert import to_dense as to_dense, to_plain as to_plain, tuckerize as tuckerize
     from tuckerlab.datasets import load_data as load_data
     from tuckerlab.errors import (
         CheckpointError as CheckpointError,
@@ -77,7 +74,9 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
         TuckerConv3d as TuckerConv3d,
         TuckerLinear as TuckerLinear,
     )
+    from tuckerlab.meta import materialize as materialize
     from tuckerlab.models import build as build
+    from tuckerlab.muon import TuckerMuon as TuckerMuon
     from tuckerlab.optim import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
     from tuckerlab.proof import run_poc as run_poc
     from tuckerlab.ranks import Fixed as Fixed, Tolerance as Tolerance

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tuckerlab.datasets import ImageData
-from tuckerlab.errors import DataError
+from tuckerlab.errors import DataError, is_whole
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def batches(
     count = len(images) if order is None else len(order)
     if len(images) != len(labels):
         raise DataError(f"{len(images)} pictures but {len(labels)} labels; each picture needs one")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if not is_whole(batch_size) or batch_size < 1:
         raise DataError(f"batch_size {batch_size!r}: it must be a whole number, 1 or more")
     if count == 0:
         raise DataError("no pictures to make batches of; give at least one")
@@ -133,6 +133,6 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     It depends on (n, seed, epoch) alone, so a run that is resumed meets it again.
     """
     for what, value in (("n", n), ("seed", seed), ("epoch", epoch)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if not is_whole(value) or value < 0:
             raise DataError(f"{what} {value!r}: it must be a whole number, 0 or more")
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))

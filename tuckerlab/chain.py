@@ -116,7 +116,7 @@ def _layer_like(layer: TuckerLayer, weight: Tensor, *, last: bool) -> nn.Module:
         )  # fmt: skip
     else:
         dense = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, device="meta")
-    return _filled(dense, weight, layer.bias if bias else None)
+    return _filled(dense, weight, layer, bias)
 
 
 def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool, stride: int | tuple[int, ...] = 1) -> nn.Module:
@@ -127,11 +127,12 @@ def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool, stride: int | 
         matrix = matrix.reshape(*matrix.shape[:2], *[1] * len(layer.kernel_size))
     else:
         dense = nn.Linear(matrix.shape[1], matrix.shape[0], bias=bias, device="meta")
-    return _filled(dense, matrix, layer.bias if bias else None)
+    return _filled(dense, matrix, layer, bias)
 
 
-def _filled(dense: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    dense.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
-    if bias is not None:
-        dense.bias = nn.Parameter(bias.detach().clone())
+def _filled(dense: nn.Module, weight: Tensor, layer: TuckerLayer, bias: bool) -> nn.Module:
+    """The dense layer with its numbers; what was frozen stays frozen."""
+    dense.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format), layer.core.requires_grad)
+    if layer.bias is not None and bias:
+        dense.bias = nn.Parameter(layer.bias.detach().clone(), layer.bias.requires_grad)
     return dense

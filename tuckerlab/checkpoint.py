@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.convert import materialize, tuckerize
+from tuckerlab.convert import tuckerize
 from tuckerlab.errors import CheckpointError
+from tuckerlab.meta import materialize
 from tuckerlab.models import build
 from tuckerlab.ranks import Fixed
 from tuckerlab.snapshot import Snapshot

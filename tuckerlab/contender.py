@@ -15,8 +15,9 @@ from torch import nn
 
 from tuckerlab.arena import Arena, on_meta
 from tuckerlab.budget import Budget
-from tuckerlab.convert import materialize, to_plain
+from tuckerlab.convert import to_plain
 from tuckerlab.measure import Counts, checkpoint_bytes
+from tuckerlab.meta import materialize
 from tuckerlab.models import build
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy, Tolerance

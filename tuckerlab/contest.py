@@ -27,7 +27,7 @@ from tuckerlab import checkpoint as checkpoints
 from tuckerlab.arena import Arena, digest
 from tuckerlab.contender import Contender
 from tuckerlab.convert import to_plain
-from tuckerlab.errors import DivergedError, TuckerlabError
+from tuckerlab.errors import DivergedError, TuckerlabError, is_whole
 from tuckerlab.measure import interleave, latencies, multiply_adds, training_memory
 from tuckerlab.plots import save_figures
 from tuckerlab.record import Records
@@ -119,7 +119,7 @@ def check_seeds(seeds: int) -> int:
     >>> check_seeds(3)
     3
     """
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+    if not is_whole(seeds) or seeds < 1:
         raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
     return seeds
 

@@ -10,12 +10,14 @@ What cannot or should not be factorized stays as it is, and carries the reason a
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from tuckerlab.chain import forms, ordinary
 from tuckerlab.errors import TuckerlabError
@@ -30,6 +32,9 @@ CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
     nn.Conv2d: TuckerConv2d,
     nn.Conv3d: TuckerConv3d,
 }
+OF_MODULES = vars(nn.Module()).keys()
+# what a module does before and after its calls, in forward and backward passes
+HOOKS = tuple(name for name in OF_MODULES if "forward" in name or "backward" in name)
 # modules that read the weights of their children directly, so that these must stay dense
 READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
@@ -63,47 +68,19 @@ def tuckerize(
     """
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(0.7 if ranks is None else ranks)
     reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
-    chosen = []
-    other = 0
-    for name, layer in _weighted(module):
-        if reasons[name] is None:
-            chosen.append((name, layer))
-        else:
-            setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
-            other += layer.weight.numel() if isinstance(layer, nn.modules.conv._ConvNd) else 0
+    chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
+    dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]
+    other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
+    _check_finite(chosen)
+    check_replaceable(module, dict(chosen))
     spectra = [_spectrum(layer, modes, policy) for _, layer in chosen]
     found = policy.choose(spectra, other=other)
     if ranks is None:
         found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
+    for name, layer in dense:
+        setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
     for (_, layer), layer_ranks in zip(chosen, found, strict=True):
         module = replaced(module, layer, _factorized(layer, layer_ranks, modes))
-    return module
-
-
-def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
-    """Gives memory and random initial weights to a module that was built on the "meta" device; returns it.
-
-    >>> with torch.device("meta"):
-    ...     model = nn.Sequential(nn.Linear(8, 2**20), nn.Linear(2**20, 2**20), nn.Linear(2**20, 2))  # 4 TiB, if it had
-    >>> model = materialize(tuckerize(model, include="1", ranks=Fixed(1e-6)))
-    >>> model[1].ranks
-    (1, 1)
-
-    With `tuckerize` in between, the full weights never exist. What has weights already keeps them. Raises
-    TuckerlabError if a module has parameters or buffers of its own but no `reset_parameters` to initialise them.
-    """
-    for part in module.modules():
-        own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
-        if not any(tensor.is_meta for tensor in own):
-            continue
-        part.to_empty(device=device, recurse=False)
-        reset = getattr(part, "reset_parameters", None)
-        if callable(reset):
-            reset()
-        else:
-            raise TuckerlabError(
-                f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
-            )
     return module
 
 
@@ -130,7 +107,8 @@ def to_plain(module: nn.Module) -> nn.Module:
 
     A Tucker convolution becomes three ordinary ones, a linear layer two. Where multiplying a factor of a channel mode
     into the core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes, and a layer with
-    it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart.
+    it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart. Hooks go along, and what
+    was frozen stays frozen.
     """
     plain = _converted(module, lambda layer: ordinary(layer, forms(layer)[0]))
     vars(plain).pop("spec", None)  # it would rebuild another network
@@ -139,7 +117,9 @@ def to_plain(module: nn.Module) -> nn.Module:
 
 def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:
     module = copy.deepcopy(module)
-    for layer in [m for m in module.modules() if isinstance(m, TuckerLayer)]:
+    layers = {name: m for name, m in module.named_modules() if isinstance(m, TuckerLayer)}
+    check_replaceable(module, layers)
+    for layer in layers.values():
         module = replaced(module, layer, convert(layer))
     return module
 
@@ -151,6 +131,10 @@ def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
     return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
 
 
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
+
+
 def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
     return [given] if isinstance(given, str) else None if given is None else list(given)
 
@@ -158,10 +142,20 @@ def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
 def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -> dict[str, str | None]:
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
+    tucker = [name for name, m in module.named_modules() if isinstance(m, TuckerLayer)]
     for pattern in [*(include or []), *exclude]:
-        if not any(fnmatchcase(name, pattern) for name, _ in layers):
-            known = ", ".join(name for name, _ in layers) or "none"
-            raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+        if any(_matches(name, pattern) for name, _ in layers):
+            continue
+        if found := [name for name in tucker if _matches(name, pattern)]:
+            raise TuckerlabError(
+                f"pattern {pattern!r} matches {found[0]!r}, which is in Tucker format already: its ranks are lowered "
+                "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
+            )
+        known = ", ".join(name for name, _ in layers) or "none"
+        raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+    for name, layer in layers:
+        if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
+            raise TuckerlabError(f"{name}: a lazy layer without weights yet: send one batch through the network first")
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
     users: dict[int, int] = {}
     for m in module.modules():
@@ -169,9 +163,9 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             users[id(parameter)] = users.get(id(parameter), 0) + 1
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
-        if any(fnmatchcase(name, pattern) for pattern in exclude):
+        if any(_matches(name, pattern) for pattern in exclude):
             return "excluded"
-        if include is not None and not any(fnmatchcase(name, pattern) for pattern in include):
+        if include is not None and not any(_matches(name, pattern) for pattern in include):
             return "not included"
         if include is None and len(layers) > 1 and position == 0:
             return "the first layer stays dense unless include names it"
@@ -181,27 +175,78 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             return f"its owner {type(owners[layer]).__name__} reads the weight directly"
         if type(layer) not in (*CONVOLUTIONS, nn.Linear):
             return f"{type(layer).__name__} is not a plain convolution or linear layer"
+        if {*layer._parameters, *layer._buffers} != {"weight", "bias"}:
+            return "its weight or bias is computed anew at each call (weight norm, spectral norm, pruning)"
         if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups != 1:
             return f"a convolution in {layer.groups} groups cannot be factorized"
         if min(layer.weight.shape[:2]) == 1:
             return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
         if users[id(layer.weight)] > 1:
             return "its weight is shared with another module"
-        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+        if "forward" in vars(layer):
+            return "its forward was exchanged for another on this instance, which a replacement would lose"
+        if any(vars(layer)[name] for name in HOOKS) or any(map(_has_hooks, layer.parameters())):
             return "it carries hooks, which a replacement would lose"
         return None
 
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
 
 
+def check_replaceable(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """TuckerlabError for a layer that is called in a way that a replacement would not change.
+
+    >>> network = nn.Sequential(nn.Linear(2, 2))
+    >>> network.again = [network[0]]
+    >>> check_replaceable(network, {"0": network[0]})
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: the network's `again`, a list, holds the layer '0' as well, and would ...
+    """
+    names = {layer: name for name, layer in layers.items()}
+    for name, layer in layers.items():
+        if isinstance(layer, TuckerLayer) and "forward" in vars(layer):
+            raise TuckerlabError(f"{name}: its forward was exchanged for another on this instance: undo that first")
+    for owner, part in module.named_modules():
+        for attribute in vars(part).keys() - OF_MODULES:
+            for held in _modules_in(vars(part)[attribute]):
+                if held in names:
+                    kind = type(vars(part)[attribute]).__name__
+                    raise TuckerlabError(
+                        f"{owner or 'the network'}'s `{attribute}`, a {kind}, holds the layer {names[held]!r} as well, "
+                        "and would go on using it as it is: use nn.ModuleList or nn.ModuleDict, or exclude the layer"
+                    )
+
+
+def _modules_in(value: object) -> Iterator[nn.Module]:
+    if isinstance(value, nn.Module):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (module for item in value.values() for module in _modules_in(item))
+    elif isinstance(value, list | tuple | set | frozenset | deque):
+        yield from (module for item in value for module in _modules_in(item))
+
+
+def _has_hooks(parameter: Tensor) -> bool:
+    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+def _check_finite(layers: Sequence[tuple[str, Dense]]) -> None:
+    for name, layer in layers:
+        if not layer.weight.is_meta and not layer.weight.isfinite().all():
+            raise TuckerlabError(f"{name}: its weight holds numbers that are not finite (NaN or infinity)")
+
+
 def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
+
+    Hooks on the calls of `old` go along.
 
     >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     >>> replaced(network, network[1], nn.Tanh())[1]
     Tanh()
     """
     new.train(old.training)
+    vars(new).update((name, vars(old)[name]) for name in HOOKS)
     for parent in module.modules():
         for name, child in parent._modules.items():
             if child is old:

@@ -9,6 +9,27 @@ Whoever faces the user (the command line, a panel) catches `TuckerlabError` and 
 every other exception is a defect of ours and keeps its traceback.
 """
 
+from numbers import Integral, Real
+from typing import TypeGuard
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a setting is a whole number: numpy's are, True and False are not.
+
+    >>> is_whole(5), is_whole(True), is_whole(5.0)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a setting is a number, whole or not.
+
+    >>> is_number(5), is_number("5")
+    (True, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
 
 class TuckerlabError(ValueError):
     """A mistake in what was asked for or given: its message is a full sentence for the user."""

@@ -1,56 +1,60 @@
-"""What an optimizer on the manifold can be given: a module, or param groups of modules and dense parameters.
+"""What an optimizer on the manifold can be given: a module, or param groups of modules and parameters.
 
 >>> from tuckerlab import TuckerLinear
->>> check_entries([TuckerLinear(8, 6, ranks=2), nn.Linear(2, 3).bias])
->>> check_entries([TuckerLinear(8, 6, ranks=2).core])
+>>> layer = TuckerLinear(8, 6, ranks=2)
+>>> [type(module).__name__ for module in modules_of([*layer.parameters(), nn.Linear(2, 3)])]
+['TuckerLinear', 'Linear']
+>>> modules_of([layer.core])
 Traceback (most recent call last):
     ...
-tuckerlab.errors.TuckerlabError: a param group holds the core or a factor of a Tucker layer as a tensor: give the ...
+tuckerlab.errors.TuckerlabError: a param group has only part of TuckerLinear(8, 6, ranks=(2, 2), ...): its core and ...
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch as torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.weight import is_tucker
+from tuckerlab.weight import owners
 
 Entry = nn.Module | nn.Parameter
 Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
 
 
-def check_model(groups: Sequence[Any], optimizer: str) -> None:
-    """TuckerlabError for `model.parameters()`: which tensors form one weight, only a module can say.
+def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
+    """All modules that a param group speaks of, each once: those given, and the Tucker layers of tensors given.
 
-    >>> check_model(list(nn.Linear(2, 3).parameters()), "TuckerSGD")
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: TuckerSGD was given 2 tensors (model.parameters()?): give it the model, or ...
-    """
-    if groups and all(isinstance(entry, Tensor) for entry in groups):
-        raise TuckerlabError(
-            f"{optimizer} was given {len(groups)} tensors (model.parameters()?): give it the model, "
-            "or param groups with modules, so that it knows which parameters form one Tucker weight"
-        )
-
-
-def check_entries(entries: Sequence[Any]) -> None:
-    """TuckerlabError for what is neither a module nor a dense parameter.
-
-    >>> check_entries([("bias", nn.Linear(2, 3).bias)])
+    >>> modules_of([("bias", nn.Linear(2, 3).bias)])
     Traceback (most recent call last):
         ...
     tuckerlab.errors.TuckerlabError: a param group with a tuple in its params (named_parameters()?): allowed are ...
+
+    Raises TuckerlabError for what is neither a module nor a parameter, and for a core or a factor without the rest of
+    its layer: they move together.
     """
     for entry in entries:
         if not isinstance(entry, nn.Module | Tensor):
             raise TuckerlabError(
                 f"a param group with a {type(entry).__name__} in its params (named_parameters()?): allowed are "
-                "modules and dense parameters"
+                "modules and parameters"
             )
-    if any(isinstance(entry, Tensor) and is_tucker(entry) for entry in entries):
-        raise TuckerlabError(
-            "a param group holds the core or a factor of a Tucker layer as a tensor: give the layer, or a module "
-            "around it, so that its parameters move together"
-        )
+    tensors = [entry for entry in entries if isinstance(entry, Tensor)]
+    found, known = dict.fromkeys(m for e in entries if isinstance(e, nn.Module) for m in e.modules()), owners()
+    for layer in dict.fromkeys(known[tensor] for tensor in tensors if tensor in known):
+        if not {layer.core, *layer.factors} <= set(tensors):
+            raise TuckerlabError(
+                f"a param group has only part of {layer}: its core and its factors belong in one group, together"
+            )
+        found[layer] = None
+    return list(found)
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether a tensor that comes without its module is the kernel of a convolution, by its shape.
+
+    >>> [is_kernel(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 1, 1), (1, 64, 8))]
+    [True, False, False, False]
+    """
+    return parameter.dim() > 2 and parameter.shape[0] > 1 and parameter[0].numel() > 1

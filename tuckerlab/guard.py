@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, fields
 from statistics import median
 from typing import Any, NamedTuple
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
 
 WINDOW = 8  # losses whose median is compared: one bad batch is not a rise
 RISE = 0.75  # of an untrained network's loss: by that much a loss may rise; close to 0, twice the best is little
@@ -119,7 +119,7 @@ class Guard:
                 allowed = f"numbers from {least}" if most == math.inf else f"numbers from {least} to {most}"
                 allowed = allowed if most > least else f"{least} alone, as there is nothing to be counted"
                 raise TuckerlabError(f"{name}: limit {rule.limit!r}: allowed are {allowed}")
-            if isinstance(rule.times, bool) or not isinstance(rule.times, int) or rule.times < 0:
+            if not is_whole(rule.times) or rule.times < 0:
                 raise TuckerlabError(f"{name}: times {rule.times!r}: allowed are whole numbers from 0")
         if self.reference is not None and not (_is_number(self.reference) and 0 < self.reference <= 1):
             raise TuckerlabError(f"reference {self.reference!r}: allowed are fractions above 0 and up to 1")
@@ -279,4 +279,4 @@ def at_floor(before: Mapping[str, Size], after: Mapping[str, Size], floor: float
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return is_number(value) and not math.isnan(value)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.chain import Apart, forms, numbers, ordinary, widths
-from tuckerlab.convert import replaced
+from tuckerlab.convert import check_replaceable, replaced
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layers import TuckerConv2d as TuckerConv2d, TuckerLinear as TuckerLinear
 from tuckerlab.weight import CHANNELS, TuckerLayer
@@ -91,6 +91,7 @@ def merge(
         raise TuckerlabError(f"margin {margin}: allowed are numbers from 0 on, and inf for the smallest form")
     plain = copy.deepcopy(model).eval()
     layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, TuckerLayer)}
+    check_replaceable(plain, layers)
     inputs = {} if margin == math.inf else _inputs(plain, list(layers.values()), example)
     decisions = []
     for name, layer in layers.items():

@@ -18,7 +18,7 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.vit import Block, MeanOfTokens, PatchEmbedding
 
 
@@ -75,9 +75,9 @@ def build(
         raise TuckerlabError(f"unknown model {name!r}: known are {', '.join(MODELS)}")
     counts = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     for what, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value) or value < 1:
             raise TuckerlabError(f"{what} {value!r}: it must be a whole number, 1 or more")
-    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= 100:
+    if not is_number(width) or not 0 < width <= 100:
         raise TuckerlabError(f"width {width!r}: it must be a number above 0 and up to 100 (1 is the published width)")
     architecture = MODELS[name]
     if image_size < architecture.smallest:

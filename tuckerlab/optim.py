@@ -9,6 +9,7 @@
 Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `step.py`.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -49,9 +50,9 @@ class TuckerSGD(TuckerOptimizer):
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
-        _check_range("lr", lr, 0.0)
-        _check_range("momentum", momentum, 0.0, 1.0)
-        _check_range("weight_decay", weight_decay, 0.0)
+        check_range("lr", lr, 0.0)
+        check_range("momentum", momentum, 0.0, 1.0)
+        check_range("weight_decay", weight_decay, 0.0)
         if nesterov and momentum == 0:
             raise TuckerlabError("nesterov=True with momentum 0: give a momentum above 0")
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
@@ -72,16 +73,7 @@ class TuckerSGD(TuckerOptimizer):
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
     ) -> tuple[Tangent, State]:
         core = gradient.core.add(point.core, alpha=group["weight_decay"])
-        parts = (core, *gradient.factors)
-        velocity = state["momentum_buffer"]
-        buffers = [
-            part.add(buffer, alpha=group["momentum"])
-            for part, buffer in zip(parts, (velocity.core, *velocity.factors), strict=True)
-        ]
-        moved = buffers
-        if group["nesterov"]:
-            moved = [part.add(buffer, alpha=group["momentum"]) for part, buffer in zip(parts, buffers, strict=True)]
-        return Tangent(moved[0], tuple(moved[1:])), {"momentum_buffer": Tangent(buffers[0], tuple(buffers[1:]))}
+        return heavy_ball(gradient._replace(core=core), state, group)
 
 
 class TuckerAdamW(TuckerOptimizer):
@@ -112,28 +104,18 @@ class TuckerAdamW(TuckerOptimizer):
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
-        _check_range("lr", lr, 0.0)
-        _check_range("betas[0]", betas[0], 0.0, 1.0)
-        _check_range("betas[1]", betas[1], 0.0, 1.0)
-        _check_range("eps", eps, 0.0)
-        _check_range("weight_decay", weight_decay, 0.0)
+        check_range("lr", lr, 0.0)
+        check_range("betas[0]", betas[0], 0.0, 1.0)
+        check_range("betas[1]", betas[1], 0.0, 1.0)
+        check_range("eps", eps, 0.0)
+        check_range("weight_decay", weight_decay, 0.0)
         super().__init__(
             model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every
         )
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
-        states = [self.state[p] for p in parameters]
-        for parameter, state in zip(parameters, states, strict=True):
-            if not state:
-                state["step"] = torch.zeros(())
-                state["exp_avg"] = torch.zeros_like(parameter)
-                state["exp_avg_sq"] = torch.zeros_like(parameter)
-        adamw(
-            list(parameters), [cast(Tensor, p.grad) for p in parameters],
-            [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states], [], [s["step"] for s in states],
-            amsgrad=False, beta1=group["betas"][0], beta2=group["betas"][1], lr=group["lr"],
-            weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
-        )  # fmt: skip
+        names = ("lr", "betas", "eps", "weight_decay")
+        adamw_step(parameters, [self.state[p] for p in parameters], **{name: group[name] for name in names})
 
     def _direction(
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
@@ -155,6 +137,33 @@ class TuckerAdamW(TuckerOptimizer):
         return direction, new
 
 
-def _check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+def heavy_ball(gradient: Tangent, state: State, group: dict[str, Any]) -> tuple[Tangent, State]:
+    """The direction of heavy-ball or Nesterov momentum, and the state after it."""
+    parts, buffer = (gradient.core, *gradient.factors), state["momentum_buffer"]
+    buffers = [p.add(b, alpha=group["momentum"]) for p, b in zip(parts, (buffer.core, *buffer.factors), strict=True)]
+    moved = buffers
+    if group["nesterov"]:
+        moved = [p.add(b, alpha=group["momentum"]) for p, b in zip(parts, buffers, strict=True)]
+    return Tangent(moved[0], tuple(moved[1:])), {"momentum_buffer": Tangent(buffers[0], tuple(buffers[1:]))}
+
+
+def adamw_step(
+    parameters: Parameters, states: Sequence[dict[str, Any]], lr: float, betas: tuple[float, float], eps: float,
+    weight_decay: float,
+) -> None:  # fmt: skip
+    """torch's AdamW step for dense parameters."""
+    for parameter, state in zip(parameters, states, strict=True):
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+    adamw(
+        list(parameters), [cast(Tensor, p.grad) for p in parameters],
+        [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states], [], [s["step"] for s in states],
+        amsgrad=False, beta1=betas[0], beta2=betas[1], lr=lr, weight_decay=weight_decay, eps=eps, maximize=False,
+    )  # fmt: skip
+
+
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
     if not low <= value < high:
         raise TuckerlabError(f"{name} {value}: allowed are numbers from {low:g} up to, not including, {high:g}")

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
-from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
-from tuckerlab.groups import Entry, Model, check_entries, check_model
+from tuckerlab.distributed import outdate
+from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
+from tuckerlab.groups import Entry, Model, is_kernel, modules_of
 from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
@@ -35,13 +36,13 @@ Parameters = Sequence[nn.Parameter]
 
 
 class TuckerOptimizer(Optimizer):
-    """What TuckerSGD and TuckerAdamW share: the step, the adaptation cycle, and the replacement of parameters.
+    """What the optimizers share: the step, the adaptation cycle, and the replacement of parameters.
 
-    `model` is a module, or a list of param groups whose "params" are modules or dense parameters: which parameters
-    form one Tucker weight only a module can say. Every `adapt_every` steps the weights are truncated to what `ranks`
-    chooses and grown again where it says so; `ranks` may be exchanged at any time. A rank change replaces parameters,
-    in the module and in the param groups: what holds parameters by itself (DistributedDataParallel, a moving average)
-    must be made anew after one, or be given `Fixed()` ranks.
+    `model` is a module, or a list of param groups whose "params" are modules or parameters; the core and the factors
+    of a Tucker layer, which move together, belong in one group. Every `adapt_every` steps the weights are truncated to
+    what `ranks` chooses and grown again where it says so; `ranks` may be exchanged at any time. A rank change replaces
+    parameters, in the module and in the param groups: what holds parameters by itself (DistributedDataParallel, a
+    moving average) must be made anew after one, or be given `Fixed()` ranks.
     """
 
     # names of the state that is a tangent vector (the first drives growth), and of entrywise second moments
@@ -57,13 +58,12 @@ class TuckerOptimizer(Optimizer):
         adapt_every: int,
     ) -> None:
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
-        check_model(groups, type(self).__name__)
-        if isinstance(adapt_every, bool) or not isinstance(adapt_every, int) or adapt_every < 1:
+        if not is_whole(adapt_every) or adapt_every < 1:
             raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
         if not isinstance(ranks, RankPolicy | None):
             raise TuckerlabError(f"ranks {ranks!r}: allowed are Tolerance(tau), Budget(compression) and Fixed()")
         self.ranks: RankPolicy = ranks or Fixed()
-        self.adapt_every = adapt_every
+        self.adapt_every = int(adapt_every)
         self.steps = 0
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
@@ -74,12 +74,11 @@ class TuckerOptimizer(Optimizer):
         self.ranks.choose(_flat_spectra(trained), other=other)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group whose "params" are a module, a dense parameter, or a list of them."""
+        """Adds a group whose "params" are a module, a parameter, or a list of them."""
         entries: Any = param_group["params"]
         entries = [entries] if isinstance(entries, Entry) else list(entries)
-        check_entries(entries)
-        modules = [module for entry in entries if isinstance(entry, nn.Module) for module in entry.modules()]
-        layers = [m for m in dict.fromkeys(modules) if isinstance(m, TuckerLayer) and m not in self._held]
+        modules = modules_of(entries)
+        layers = [m for m in modules if isinstance(m, TuckerLayer) and m not in self._held]
         taken = {p for group in self.param_groups for p in group["params"]}  # a module adds what is left of it
         inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
         parameters = [*inside, *(e for e in entries if isinstance(e, Tensor))]
@@ -90,7 +89,9 @@ class TuckerOptimizer(Optimizer):
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
+        tucker = {p for layer in self._held for p in self._held[layer]}
         dense = [module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd)]
+        dense += [e for e in entries if isinstance(e, Tensor) and e not in tucker and is_kernel(e)]
         self._dense_convolutions.update(cast(list[nn.Parameter], dense))
 
     @torch.no_grad()
@@ -138,6 +139,7 @@ class TuckerOptimizer(Optimizer):
                 for (layer, _), basis in zip(pairs, bases, strict=True)
             ]
             chosen = self.ranks.choose(spectra, step=step, other=other)
+            before = {layer: layer.ranks for layer, _ in pairs}
             for (layer, group), basis, ranks in zip(pairs, bases, chosen, strict=True):
                 if ranks != layer.ranks:
                     self._move(layer, group, truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
@@ -145,6 +147,7 @@ class TuckerOptimizer(Optimizer):
                 if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
                     velocity = cast(Tangent, self._state(layer, self.vectors[0]))
                     self._move(layer, group, grown(layer.point, velocity, larger))
+        outdate([layer for layer, ranks in before.items() if layer.ranks != ranks])
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""

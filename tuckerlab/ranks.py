@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from torch import Tensor
 
-from tuckerlab.errors import RankError
+from tuckerlab.errors import RankError, is_number, is_whole
 from tuckerlab.tensor import check_fraction, feasible_ranks, tolerance_ranks
 
 RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
@@ -73,7 +73,7 @@ class RankPolicy:
             raise RankError(f"growth {self.growth}: allowed are fractions from 0 (off) to 1 (ranks may double)")
         top = self.max_rank
         for name, value in (("min_rank", self.min_rank), ("max_rank", top), ("multiple", self.multiple)):
-            if not isinstance(value, int) and not (name == "max_rank" and value is None):
+            if not is_whole(value) and not (name == "max_rank" and value is None):
                 raise RankError(f"{name} {value!r}: allowed are whole numbers from 1")
         if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
             raise RankError(
@@ -143,9 +143,7 @@ class Fixed(RankPolicy):
         super().__post_init__()
         if self.growth:
             raise RankError(f"Fixed(growth={self.growth}): fixed ranks do not grow; take Tolerance or Budget")
-        if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float | None):
-            raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
-        if self.fraction is not None and not 0 < self.fraction <= 1:
+        if self.fraction is not None and not (is_number(self.fraction) and 0 < self.fraction <= 1):
             raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:

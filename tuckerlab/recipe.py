@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.optim import TuckerAdamW, TuckerSGD
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
@@ -62,13 +62,12 @@ class Recipe:
             value = getattr(self, name)
             if value is None and name in ("adapt_every", "patience"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+            if not is_whole(value) or not least <= value < 2**31:
                 raise TuckerlabError(f"{name} {value!r}: allowed are whole numbers from {least}")
         tops = {"lr": math.inf, "momentum": 1, "weight_decay": math.inf, "label_smoothing": 1}
         for name, top in tops.items():
             number: Any = getattr(self, name)
-            is_number = isinstance(number, int | float) and not isinstance(number, bool)
-            if not is_number or not 0 <= number < top or (name == "lr" and number == 0):
+            if not is_number(number) or not 0 <= number < top or (name == "lr" and number == 0):
                 bottom = "above 0" if name == "lr" else "from 0"
                 limit = "" if top == math.inf else f" up to, not including, {top}"
                 raise TuckerlabError(f"{name} {number!r}: allowed are numbers {bottom}{limit}")

@@ -65,6 +65,8 @@ class WeightStep:
             point, project(point, gradient[0], gradient[1:], roots), tangents, self.group, count
         )
         new = retract(point, direction, float(self.group["lr"]), roots)
+        if self.group["weight_decay"] is None:  # nothing else holds the norm, so it is kept
+            new = new._replace(core=new.core * (point.core.norm() / new.core.norm().clamp(min=1e-30)))
         tangents |= {name: carried(tangents[name], new) for name in self.vectors}
         return [[new.core, *new.factors], *([tangents[name].core, *tangents[name].factors] for name in state)]
 

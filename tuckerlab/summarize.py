@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
 
 from tuckerlab.measure import Counts, count_parameters
 from tuckerlab.weight import TuckerLayer
@@ -82,7 +82,7 @@ class Summary:
 
 
 def summary(model: nn.Module) -> Summary:
-    """Every layer with a weight: its ranks, the numbers it stores, and why it is dense where `tuckerize` left it so.
+    """Every layer with a weight matrix: its ranks, the numbers it stores, and why it is dense where that is known.
 
     >>> print(len(summary(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).rows))
     1
@@ -94,6 +94,10 @@ def summary(model: nn.Module) -> Summary:
         elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
             count = module.weight.numel()
             sizes = tuple(module.weight.shape), "", count, count, getattr(module, "dense_because", "")
+        elif matrices := [p for p in module.parameters(recurse=False) if p.dim() > 1]:
+            count = sum(p.numel() for p in matrices)
+            why = f"{type(module).__name__} is not a convolution or linear layer of torch.nn"
+            sizes = tuple(max(matrices, key=Tensor.numel).shape), "", count, count, why
         else:
             continue
         shape, ranks, stored, dense, note = sizes

@@ -16,7 +16,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from tuckerlab.errors import RankError
+from tuckerlab.errors import RankError, is_number, is_whole
 
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
@@ -70,18 +70,23 @@ def multi_mode_product(
 
 
 def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Left singular vectors (n × n, by falling singular value) and singular values (n) of an n × m matrix.
+    """Left singular vectors (n × min(n, m), by falling singular value) and singular values of an n × m matrix.
 
     >>> vectors, values = left_singular(torch.diag(torch.tensor([3.0, 4.0])))
     >>> values
     tensor([4., 3.])
 
-    They come from the eigenvectors of the n × n Gram matrix in double precision: for float32 that is as accurate as
-    an SVD of the matrix (the square root of the double rounding unit is below the single one), several times faster
-    on the wide unfoldings of kernels, and short on a GPU. In float64, values below 1e-8 of the largest are noise.
+    They come from the eigenvectors of the Gram matrix of the short side in double precision: for float32 that is as
+    accurate as an SVD of the matrix (the square root of the double rounding unit is below the single one), several
+    times faster on the wide unfoldings of kernels, and short on a GPU. In float64, values below 1e-8 of the largest are
+    noise.
     """
     double = matrix.double()
+    if matrix.shape[0] > matrix.shape[1]:  # an orthonormal basis of the columns first
+        basis, double = torch.linalg.qr(double)
     squares, vectors = torch.linalg.eigh(double @ double.mT)
+    if matrix.shape[0] > matrix.shape[1]:
+        vectors = basis @ vectors
     values = squares.clamp(min=0).sqrt()
     return vectors.flip(-1).to(matrix.dtype), values.flip(-1).to(matrix.dtype)
 
@@ -94,9 +99,9 @@ def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], l
     >>> bool((multi_mode_product(core, factors, (0, 1)) - tensor).norm() < 1e-5)
     True
 
-    Nothing is cut: factor i is n_i × n_i, and cutting all factors to their first r_i columns gives the truncated
-    HOSVD, whose squared error is at most the sum over modes of the squared discarded values (De Lathauwer, De Moor
-    and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, property 10).
+    Nothing is cut: factor i has n_i columns (or as many as its unfolding, if those are fewer), and cutting all factors
+    to their first r_i columns gives the truncated HOSVD, whose squared error is at most the sum over modes of the
+    squared discarded values (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, property 10).
     """
     pairs = [left_singular(unfold(tensor, mode)) for mode in modes]
     factors = [vectors for vectors, _ in pairs]
@@ -174,7 +179,7 @@ def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]
             f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} factorized modes {tuple(modes)}: give one each"
         )
     for mode, rank in zip(modes, ranks, strict=True):
-        if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= shape[mode]:
+        if not is_whole(rank) or not 1 <= rank <= shape[mode]:
             raise RankError(
                 f"rank {rank!r} in mode {mode} of a weight of shape {tuple(shape)}: allowed are 1 to {shape[mode]}"
             )
@@ -188,5 +193,5 @@ def check_fraction(name: str, value: float) -> None:
         ...
     tuckerlab.errors.RankError: tolerance 1.5: allowed are numbers from 0 up to, but not including, 1
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise RankError(f"{name} {value!r}: allowed are numbers from 0 up to, but not including, 1")

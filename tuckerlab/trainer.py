@@ -28,7 +28,7 @@ from tuckerlab import checkpoint as checkpoints
 from tuckerlab.augment import default_augmentation, epoch_order
 from tuckerlab.datasets import ImageData
 from tuckerlab.errors import CheckpointError, DivergedError
-from tuckerlab.evaluate import evaluate
+from tuckerlab.evaluate import check_logits, check_network, evaluate
 from tuckerlab.measure import count_parameters
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.provenance import provenance
@@ -63,6 +63,7 @@ class Trainer:
         self.data, self.recipe, self.device, self.checkpoint = data.to(device), recipe, device, checkpoint
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         model.to(device)
+        check_network(model, self.data)
         self.images = len(data.train_images)
         self.batch = min(recipe.batch_size, self.images)
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
@@ -90,6 +91,7 @@ class Trainer:
         def evaluate_gradient() -> tuple[Tensor, Tensor]:
             with self.recipe.autocast(self.device):
                 logits = run.model(inputs)
+            check_logits(logits, len(labels), len(self.data.classes))
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
             run.optimizer.zero_grad()
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +39,19 @@ def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
     return numbers
 
 
-def is_tucker(parameter: Tensor) -> bool:
-    """Whether a tensor is the core or a factor of a Tucker layer, which an optimizer must not step alone.
+_ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
+
+
+def owners() -> dict[Tensor, "TuckerLayer"]:
+    """Of each core and factor that there is, the layer: an optimizer must not step one of them alone.
 
     >>> layer = TuckerLayer((8, 6), ranks=2)
-    >>> is_tucker(layer.core), is_tucker(layer.bias)
+    >>> owners()[layer.core] is layer, layer.bias in owners()
     (True, False)
+
+    The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
     """
-    return "is_tucker" in vars(parameter)
+    return {p: layer for layer in _ALIVE for p in (layer.core, *layer.factors)}
 
 
 class TuckerLayer(nn.Module):
@@ -86,7 +92,7 @@ class TuckerLayer(nn.Module):
         self.core = nn.Parameter(torch.empty(core_shape, **options))
         for i, (mode, rank) in enumerate(zip(self.modes, ranks, strict=True)):
             setattr(self, f"factor{i}", nn.Parameter(torch.empty(self.shape[mode], rank, **options)))
-        self._mark()
+        _ALIVE.add(self)
         self.register_parameter("bias", nn.Parameter(torch.empty(self.shape[0], **options)) if bias else None)
         self.reset_parameters()
 
@@ -145,11 +151,11 @@ class TuckerLayer(nn.Module):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
-        self._mark()
 
-    def _mark(self) -> None:
-        for parameter in (self.core, *self.factors):
-            vars(parameter)["is_tucker"] = True
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Copies and pickles are made without __init__."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _ALIVE.add(self)
 
     def dense_weight(self) -> Tensor:
         """The full weight W: for conversion and tests; neither training nor inference forms it.

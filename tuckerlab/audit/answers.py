@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tuckerlab.augment import batches
 from tuckerlab.datasets import ImageData
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.evaluate import BATCH
 from tuckerlab.undisturbed import undisturbed
 
@@ -147,6 +147,6 @@ def check_strengths(noise: Sequence[float], blur: Sequence[float], data: ImageDa
         ("blur", "pixels", blur, data.image_size),
     ):
         for value in values:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = is_number(value)
             if not number or not 0 < value <= most:
                 raise TuckerlabError(f"{name} {value!r}: a strength lies above 0 and up to {most} {unit}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.finding import ROUNDING
 from tuckerlab.texts import text
 
@@ -39,7 +39,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = is_number(value)
             if not number or not math.isfinite(value) or not 0 <= value <= 100:
                 unit = "per cent" if field.name == "agreement" else "points"
                 raise TuckerlabError(f"{field.name} {value!r}: a threshold lies between 0 and 100 {unit}")

@@ -31,7 +31,7 @@ from tuckerlab.atomic import atomic_path
 from tuckerlab.brief.kinds import KINDS
 from tuckerlab.brief.measured import Measured
 from tuckerlab.brief.stages import Range
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.texts import text
 
 DEFAULT, ENTERED = "default", "entered"
@@ -53,7 +53,7 @@ class Assumption:
     def __post_init__(self) -> None:
         kind = KINDS[self.key]
         for value in self.range:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = is_number(value)
             if not number or not math.isfinite(value) or not kind.least <= value <= kind.most:
                 allowed = f"allowed are numbers from {kind.least:g} to {kind.most:,g}"
                 raise TuckerlabError(f"{called(self.key)}: {value!r} was given; {allowed}")
@@ -100,7 +100,7 @@ class Assumptions:
 
     def __post_init__(self) -> None:
         years = self.years
-        if not isinstance(years, int) or isinstance(years, bool) or not 1 <= years <= MOST_YEARS:
+        if not is_whole(years) or not 1 <= years <= MOST_YEARS:
             raise TuckerlabError(f"years {years!r}: allowed are whole numbers from 1 to {MOST_YEARS}")
         if not isinstance(self.currency, str) or not CURRENCY.fullmatch(self.currency):
             raise TuckerlabError(

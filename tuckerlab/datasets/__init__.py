@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from tuckerlab.datasets.images import ImageData
-from tuckerlab.errors import DataError
+from tuckerlab.errors import DataError, is_whole
 
 __all__ = ["KNOWN", "ImageData", "data_roots", "load_data"]
 
@@ -77,4 +77,4 @@ def data_roots() -> tuple[Path, ...]:
 
 
 def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
+    return is_whole(value) and SMALLEST <= value <= LARGEST

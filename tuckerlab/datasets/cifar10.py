@@ -89,7 +89,7 @@ def _read(stamps: tuple[Stamp, ...], size: int, grey: bool | None) -> Split:
     if size == _SIDE and not grey:
         images = torch.from_numpy(pixels)
     else:
-        images = stack(list(pixels.transpose(0, 2, 3, 1)), "picture {}".format, size=size, grey=bool(grey))
+        images = stack(list(pixels.transpose(0, 2, 3, 1)), "picture {}".format, size=size, grey=bool(grey)).images
     return images, torch.from_numpy(labels), ""
 
 
@@ -164,7 +164,7 @@ def _read_parquet(files: Sequence[Path], size: int, grey: bool | None) -> Split:
         names += [f"row {row} of {file}" for row in range(len(table))]
     if not encoded:
         raise _broken(files[0], "it has no rows")
-    images = stack(encoded, names.__getitem__, size=size, grey=False if grey is None else grey)
+    images = stack(encoded, names.__getitem__, size=size, grey=False if grey is None else grey).images
     jpeg = any(picture.startswith(b"\xff\xd8") for picture in encoded)
     note = "this copy of CIFAR-10 is JPEG re-encoded: accuracy is a little below that on the original pixels"
     return images, torch.from_numpy(np.concatenate(labels)), note if jpeg else ""

@@ -15,11 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from tuckerlab.datasets.images import ImageData
 from tuckerlab.datasets.layout import SECOND_SPLITS, Layout, find_folder
-from tuckerlab.datasets.pictures import Stamp, common_side, stack
+from tuckerlab.datasets.pictures import Stack, Stamp, common_side, stack
 from tuckerlab.errors import DataError
 
 DEFAULT_SIZE = 64  # pixels a side, where the pictures have no common size up to it
@@ -36,7 +35,7 @@ def load_folder(
     layout = Layout.of(find_folder(text, roots))
     for mistake in layout.mistakes():
         raise DataError(mistake.said)
-    images = _read(tuple(Stamp.of(file) for file, _ in layout.files), layout.path, image_size, grey)
+    images, bits = _read(tuple(Stamp.of(file) for file, _ in layout.files), layout.path, image_size, grey)
     labels = torch.tensor([layout.classes.index(label) for _, label in layout.files])
     train_part, test_part = layout.parts()
     return ImageData(
@@ -46,11 +45,11 @@ def load_folder(
         test_images=images[test_part],
         test_labels=labels[test_part],
         classes=layout.classes,
-        note="; ".join(_notes(layout)),
+        note="; ".join(_notes(layout, bits)),
     )
 
 
-def _notes(layout: Layout) -> list[str]:
+def _notes(layout: Layout, bits: int | None) -> list[str]:
     """What must be said beside figures."""
     notes = []
     if layout.test_folder is not None:
@@ -65,11 +64,13 @@ def _notes(layout: Layout) -> list[str]:
         notes.append(f"{count} {'entry' if count == 1 else 'entries'} left out: not pictures")
     if layout.is_drawn:
         notes.append("a fifth of each class, drawn by us, is the test split")
+    if bits is not None:
+        notes.append(f"files of 16 bits, whose pixels hold {bits}, are scaled to 8 bits")
     return notes
 
 
 @lru_cache(maxsize=2)
-def _read(stamps: tuple[Stamp, ...], path: Path, image_size: int | None, grey: bool | None) -> Tensor:
+def _read(stamps: tuple[Stamp, ...], path: Path, image_size: int | None, grey: bool | None) -> Stack:
     files = [stamp.path for stamp in stamps]
     size = image_size
     if size is None:

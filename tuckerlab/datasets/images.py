@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuckerlab.errors import DataError
+from tuckerlab.errors import DataError, is_whole
 
 Counts = NDArray[np.int64]  # pictures of each class
 
@@ -188,12 +188,12 @@ def stratified(labels: Tensor, size: int, seed: int, *, leave: int = 0) -> tuple
     if (least > most).any():
         few = int(counts[counts > 0].min())
         raise DataError(f"a class has {few} picture only; each needs {1 + leave} or more to be in both splits")
-    if isinstance(size, bool) or not isinstance(size, int) or not least.sum() <= size <= most.sum():
+    if not is_whole(size) or not least.sum() <= size <= most.sum():
         raise DataError(
             f"cannot draw {size!r} of {len(classes)} pictures: with the share of each class kept, "
             f"from {least.sum()} to {most.sum()} can be drawn"
         )
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise DataError(f"seed {seed!r}: it must be a whole number, 0 or more")
     take = _shares(counts, size, least, most)
     # Sorted by class, and by chance within each; uniform numbers of PCG64 are the same on every machine.

@@ -31,7 +31,7 @@ from PIL import Image
 from tuckerlab.datasets import data_roots
 from tuckerlab.datasets.folder import DEFAULT_SIZE
 from tuckerlab.datasets.layout import SECOND_SPLITS, Layout, Value, find_folder
-from tuckerlab.datasets.pictures import FORMATS, opened, reason
+from tuckerlab.datasets.pictures import FORMATS, bits_of, eight_bits, opened, reason
 
 FEW = 20  # training pictures of a class, below which its accuracy is a matter of luck
 SKEW = 10  # times as many pictures of the largest class as of the smallest
@@ -178,6 +178,8 @@ class _Look(NamedTuple):
         except Exception as error:  # whatever a decoder meets in a broken file
             return cls(reason(error))
         pixels = np.asarray(picture)
+        if picture.mode == "I":
+            pixels = eight_bits(pixels, bits_of(pixels))
         colour = pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
         digest = hashlib.blake2b(content, digest_size=16).digest()
         return cls("", digest, size, colour, pixels if sample else None)

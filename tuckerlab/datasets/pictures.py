@@ -1,7 +1,7 @@
 """From picture files to tensors, by pillow: upright, square, eight bits, grey or colour.
 
 >>> import numpy as np
->>> stack([np.full((20, 10, 3), 7, dtype=np.uint8)], "picture {}".format, size=4, grey=None).shape
+>>> stack([np.full((20, 10, 3), 7, dtype=np.uint8)], "picture {}".format, size=4, grey=None).images.shape
 torch.Size([1, 1, 4, 4])
 
 All files are read before complaints are made, so one error names what is wrong with a folder as a whole.
@@ -24,9 +24,17 @@ from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
+DEEP = "upper byte"  # in the info of a picture
 _STRIP = 2**18  # pixels
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
+
+
+class Stack(NamedTuple):
+    """Pictures as uint8 N × C × size × size, and the bits that pixels of more than eight bits turned out to hold."""
+
+    images: Tensor
+    bits: int | None = None
 
 
 class Stamp(NamedTuple):
@@ -43,16 +51,19 @@ class Stamp(NamedTuple):
         return cls(path, status.st_mtime_ns, status.st_size)
 
 
-def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Tensor:
+def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Stack:
     """All pictures as uint8 N × C × size × size; C is 1 if `grey`, or if it is None and there is no colour.
 
-    Pictures that are not square are stretched: nothing at their margins is lost. `name` names the i-th in
+    Pictures that are not square are stretched: nothing at their margins is lost. Files of 16 bits often hold fewer
+    (cameras give 10 to 14): all are scaled alike, by the bits that the largest value needs. `name` names the i-th in
     messages. Raises `DataError` with the number of pictures that cannot be read and the names of the first
     three.
     """
     Image.init()  # not safe in threads
     pixels = np.empty((len(sources), size, size, 1 if grey else 3), dtype=np.uint8)
     problems: dict[int, str] = {}
+    wide: dict[int, NDArray[np.int32]] = {}  # pixels of more than eight bits, until all are known
+    deep: dict[int, int] = {}  # the largest of the upper bytes of colours of 16 bits, which is all that pillow reads
     length = max(1, _STRIP // size**2)
 
     def read(start: int) -> bool:
@@ -63,9 +74,14 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         for index, source in enumerate(part):
             try:
                 picture = opened(source, size)
+                if DEEP in picture.info:
+                    deep[start + index] = picture.info[DEEP]
                 if picture.size != (size, size):
                     picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-                strip.paste(picture, (0, size * index))
+                if picture.mode == "I":
+                    wide[start + index] = np.asarray(picture)
+                else:
+                    strip.paste(picture, (0, size * index))
             except MemoryError:
                 raise
             except Exception as error:  # whatever a decoder meets in a broken file
@@ -82,9 +98,19 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         colour = any(list(pool.map(read, starts)))
     if problems:
         raise DataError(_complaint(problems, len(sources), name))
+    if deep and max(deep.values()) < 128:
+        top = 256 * (max(deep.values()) + 1)
+        raise DataError(
+            f"{name(min(deep))}: colour of 16 bits, of whose values none reaches {top}, would be read as nearly black: "
+            "save these pictures with 8 bits, or with values up to 65535"
+        )
+    bits = max(map(bits_of, wide.values())) if wide else None
+    for index, values in wide.items():
+        pixels[index] = eight_bits(values, bits or 8)[..., None]
     if grey is None and not colour:
         pixels = pixels[..., :1]
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    return Stack(images, bits)
 
 
 def common_side(paths: Sequence[Path]) -> int | None:
@@ -105,32 +131,57 @@ def common_side(paths: Sequence[Path]) -> int | None:
 
 
 def opened(source: Source, size: int) -> Image.Image:
-    """A picture in mode L or RGB: its first frame, upright, transparent pixels white, eight bits deep."""
+    """A picture in mode L, RGB or, if it has up to 16 bits, I: its first frame, upright, transparent pixels white."""
     if isinstance(source, np.ndarray):
         return Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
         picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
+        deep = picture.mode[0] != "I" and any(";16" in str(tile[3]) for tile in picture.tile)
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        if picture.mode in ("L", "RGB"):
-            return picture
-        if picture.mode.startswith("I"):
-            return _eight_bits(np.asarray(picture))
-        if picture.mode == "F":
-            raise ValueError("its pixels are fractions without an agreed range; save it with 8 or 16 bits")
-        if picture.has_transparency_data:
-            coloured = picture.convert("RGBA")
-            white = Image.new("RGBA", coloured.size, "white")
-            return Image.alpha_composite(white, coloured).convert("RGB")
-        return picture.convert("L" if picture.mode == "1" else "RGB")
+        found = _plain(picture)
+        if deep:
+            found.info[DEEP] = max(high for _, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist())
+        return found
 
 
-def _eight_bits(values: NDArray[np.generic]) -> Image.Image:
-    """From 16 bits; pillow alone would turn all values above 255 white."""
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > 0xFFFF:
+def _plain(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("L", "RGB"):
+        return picture
+    if picture.mode.startswith("I"):
+        return _sixteen_bits(picture)
+    if picture.mode == "F":
+        raise ValueError("its pixels are fractions without an agreed range; save it with 8 or 16 bits")
+    if picture.has_transparency_data:
+        coloured = picture.convert("RGBA")
+        white = Image.new("RGBA", coloured.size, "white")
+        return Image.alpha_composite(white, coloured).convert("RGB")
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _sixteen_bits(picture: Image.Image) -> Image.Image:
+    low, high = np.ravel(picture.getextrema())
+    if low < 0 or high > 0xFFFF:
         raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
-    return Image.fromarray((wide >> 8).astype(np.uint8))
+    return picture.convert("I")
+
+
+def bits_of(values: NDArray[np.int32]) -> int:
+    """The bits that pixels need, from 8.
+
+    >>> bits_of(np.array([0, 4095])), bits_of(np.array([17]))
+    (12, 8)
+    """
+    return max(8, int(values.max()).bit_length())
+
+
+def eight_bits(values: NDArray[np.int32], bits: int) -> NDArray[np.uint8]:
+    """The upper eight of so many bits.
+
+    >>> eight_bits(np.array([0, 4095]), 12)
+    array([  0, 255], dtype=uint8)
+    """
+    return (values >> (bits - 8)).astype(np.uint8)
 
 
 def reason(error: Exception) -> str:

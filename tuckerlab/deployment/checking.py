@@ -21,7 +21,7 @@ from tuckerlab.deployment import Deployment, measure_deployment, tables
 from tuckerlab.deployment.file import in_inference, open_model, origin
 from tuckerlab.deployment.measuring import BATCHES, ROUNDS, SECONDS
 from tuckerlab.deployment.single import check_model
-from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.errors import DataError, TuckerlabError, is_whole
 from tuckerlab.runfolder import RunFolder
 from tuckerlab.texts import text
 
@@ -108,7 +108,7 @@ def check_threads(threads: int | None) -> None:
     tuckerlab.errors.TuckerlabError: threads 100000: this machine has ... cores; allowed are whole numbers from 1 to ...
     """
     cores = os.cpu_count() or 1
-    if threads is None or (isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= 2 * cores):
+    if threads is None or (is_whole(threads) and 1 <= threads <= 2 * cores):
         return
     can = f"allowed are whole numbers from 1 to {2 * cores}"
     raise TuckerlabError(f"threads {threads!r}: this machine has {cores} cores; {can}")

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from tuckerlab.datasets import ImageData
 from tuckerlab.deployment.footprint import footprint
 from tuckerlab.deployment.variants import Variant, variants
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.openmp import release_workers
 from tuckerlab.provenance import provenance
 from tuckerlab.timing import Timing, interleave
@@ -60,7 +60,7 @@ def measured(
     if not networks:
         raise TuckerlabError("no networks: give one or more; the others are compared with the first")
     for what, value in (("rounds", rounds), *(("batch", batch) for batch in batches)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_whole(value) or value < 1:
             raise TuckerlabError(f"{what} {value!r}: allowed are whole numbers from 1")
     threads, data = torch.get_num_threads(), data.to("cpu")
     with tempfile.TemporaryDirectory() as place:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.atomic import atomic_path
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.export.parity import Exported, checked, like, on_cpu
 from tuckerlab.export.place import check_free, marked
 from tuckerlab.export.sessions import answers, in_short, open_session
@@ -146,7 +146,7 @@ def check_opset(opset: int | None) -> None:
     if opset is None:
         return
     oldest, newest = _oldest(), _newest()
-    if isinstance(opset, bool) or not isinstance(opset, int) or not oldest <= opset <= newest:
+    if not is_whole(opset) or not oldest <= opset <= newest:
         can = f"allowed here are {oldest} to {newest}, which torch can write and onnxruntime can run"
         raise TuckerlabError(f"opset {opset!r}: {can}; leave it out for the usual one")
 

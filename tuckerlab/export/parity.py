@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.undisturbed import undisturbed
 
 BATCHES = (1, 32)
 TOLERANCE = 1e-4
@@ -118,17 +119,28 @@ def checked(exported: Function, reference: Function, example: Tensor, what: str,
 def on_cpu(
     model: object, example: object, copied: Callable[[nn.Module], nn.Module] = to_plain
 ) -> tuple[nn.Module, Tensor]:
-    """A copy of a network in eval mode, and the example that it has answered; TuckerlabError for what is neither.
+    """A copy of a network in eval mode that answers as the network itself does, and the example.
 
     >>> on_cpu(5, torch.zeros(1, 3))
     Traceback (most recent call last):
         ...
     tuckerlab.errors.TuckerlabError: model: int; give a network of torch (nn.Module)
+
+    Raises TuckerlabError for what is neither, and where the copy answers differently: it would lack something that the
+    network does.
     """
     if not isinstance(model, nn.Module):
         raise TuckerlabError(f"model: {type(model).__name__}; give a network of torch (nn.Module)")
     images, network = _batch(example), copied(model).cpu().eval()
-    answer(network, images)  # what cannot be compared afterwards is not worth the seconds that follow
+    place = next((t.device for t in (*model.parameters(), *model.buffers())), images.device)
+
+    def itself(given: Tensor) -> Any:
+        found = model(given.to(place))
+        return found.cpu() if isinstance(found, Tensor) else found
+
+    with undisturbed(model, training=False):
+        answer(itself, images)  # what cannot be compared afterwards is not worth the seconds that follow
+        checked(network, itself, images, "the copy that is to be written")
     return network, images
 
 

@@ -17,9 +17,10 @@ from torch import nn
 from tuckerlab.adamw import ADAMW
 from tuckerlab.arena import Arena, on_meta
 from tuckerlab.contender import Contender, Tucker, setting
-from tuckerlab.convert import materialize, to_plain
+from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.manifold import Point
+from tuckerlab.meta import materialize
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.recipe import Recipe

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from tuckerlab.arena import Arena, on_meta
 from tuckerlab.contender import Contender, setting
-from tuckerlab.convert import materialize, to_plain
+from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layers import TuckerConv2d
 from tuckerlab.measure import Counts
+from tuckerlab.meta import materialize
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.rivals.swapped import swapped
 from tuckerlab.run import Run

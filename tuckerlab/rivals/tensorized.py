@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from tuckerlab.arena import Arena, on_meta
 from tuckerlab.contender import Contender
-from tuckerlab.convert import materialize
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.layers import TuckerConv
+from tuckerlab.meta import materialize
 from tuckerlab.rivals.swapped import swapped
 from tuckerlab.run import Run
 from tuckerlab.tensor import check_fraction

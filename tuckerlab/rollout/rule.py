@@ -12,7 +12,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rule:
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value <= 0.5:
                 raise TuckerlabError(f"{name} {value!r}: the chance of an error lies above 0 and up to 0.5")
-        if not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 1:
+        if not is_whole(self.most) or self.most < 1:
             raise TuckerlabError(f"most {self.most!r}: the requests of a stage are a whole number from 1")
         for name in ("paired", "random_labels"):
             if not isinstance(getattr(self, name), bool):
@@ -87,4 +87,4 @@ def _check_stages(stages: tuple[float, ...]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)

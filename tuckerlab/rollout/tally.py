@@ -14,7 +14,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_whole
 
 Answers = Sequence[int] | NDArray[np.integer]
 Labels = Sequence[int | None] | NDArray[np.integer] | None
@@ -95,7 +95,7 @@ def _labels(labels: Labels, count: int, classes: int) -> NDArray[np.int64]:
 
 
 def _checked(name: str, given: Answers, classes: int, least: int = 0) -> NDArray[np.int64]:
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
+    if not is_whole(classes) or classes < 2:
         raise TuckerlabError(f"classes {classes!r}: a whole number from 2")
     found = np.asarray(given)
     if found.ndim != 1 or (found.size and not np.issubdtype(found.dtype, np.integer)):

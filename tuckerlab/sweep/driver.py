@@ -26,7 +26,7 @@ from rich.live import Live
 from tuckerlab.arena import Arena, digest, in_file_names
 from tuckerlab.contest import check_seeds
 from tuckerlab.device import resolve_device
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.proof import default_model
 from tuckerlab.sweep.cluster import Cluster
 from tuckerlab.sweep.crew import Crew, Processes, Thread
@@ -97,7 +97,7 @@ def run_sweep(
     methods, workers = ("dense", "tucker") if methods is None else methods, 1 if workers is None else workers
     seeds = check_seeds(3 if seeds is None else seeds)
     for name, number in (("workers", workers), ("trials", trials)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_whole(number) or number < 1:
             raise TuckerlabError(f"{name} {number!r}: allowed are whole numbers from 1")
     taus, rates = values("tolerances", tolerances), values("compressions", compressions)
     if not taus and not rates:
