@@ -20,11 +20,10 @@ import script
 import torch
 from torch import Tensor, nn
 
-from tuckerlab import Budget, build, fit, load_data, materialize, tuckerize
+from tuckerlab import Budget, load_data
 from tuckerlab.budget import energies, removal_order
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.manifold import Tangent
-from tuckerlab.measure import count_parameters
 from tuckerlab.optim import TuckerSGD
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.ranks import Spectrum
@@ -97,9 +96,9 @@ class TriedRecipe(Recipe):
             return ordinary
         own = {id(p) for layer in layers for p in (layer.core, *layer.factors)}
         rest = [p for p in model.parameters() if id(p) not in own]
-        groups: Any = [{"params": rest}, {"params": layers, "weight_decay": self.core_decay * self.weight_decay}]
+        groups: Any = [{"params": rest}, {"params": layers, "weight_decay": self.core_decay * (self.decay or 0.0)}]
         options = {"ranks": ordinary.ranks, "adapt_every": ordinary.adapt_every}
-        optimizer = TuckerSGD(groups, self.lr, self.momentum, self.weight_decay, True, **options)
+        optimizer = TuckerSGD(groups, self.rate, self.momentum, self.decay or 0.0, True, **options)
         ordinary.ranks.trained[:] = [optimizer]
         return optimizer
 
@@ -130,34 +129,20 @@ VARIANTS: dict[str, dict[str, Any]] = {  # what differs from the first Tucker ne
 }
 
 
-def run(name: str, seed: int, out: Path, threads: int) -> None:
+def run(name: str, seed: int, out: Path) -> None:
     """Trains one variant, and leaves its record in a folder of its own."""
     folder = out / f"{name.replace(' ', '-').replace('%', 'p').replace(',', '')}-seed{seed}"
-    if (folder / "runs.parquet").exists():
-        return
-    torch.set_num_threads(threads)
     data = load_data("cifar10").subset(train=IMAGES)
     variant = dict(VARIANTS[name])
     start, core_decay, epochs = variant.pop("start", 0.7), variant.pop("core_decay", 1.0), variant.pop("epochs", EPOCHS)
-    recipe = TriedRecipe(epochs=epochs, batch_size=128, lr=0.1, label_smoothing=0.1, core_decay=core_decay, seed=seed)
-    torch.manual_seed(seed)
-    with torch.device("meta"):
-        model: nn.Module = build("vgg16", width=WIDTH)
-        if name != "dense":
-            model = tuckerize(model, ranks=start)
-            recipe = replace(recipe, ranks=Tried(compression=RATE, **variant))
-    trained = fit(materialize(model), data, recipe, progress=f"{name} {seed}", checkpoint=folder / "run.safetensors")
-    counts = count_parameters(trained.model)
-    facts = {
-        "run": folder.name, "label": name, "method": "dense" if name == "dense" else "tucker", "dataset": data.name,
-        "model": "vgg16", "width": WIDTH, "seed": seed, "epochs": epochs, "batch_size": recipe.batch_size,
-        "lr": recipe.lr, "ranks_policy": f"start {start}, core decay x {core_decay}, {recipe.ranks}",
-        "test_accuracy": trained.test_accuracy, "conv_parameters": counts.conv_stored,
-        "parameters": counts.total_stored, "conv_compression": counts.conv_compression,
-        "compression": counts.compression, "train_seconds": trained.seconds, "state": trained.state, "note": data.note,
-    }  # fmt: skip
-    Records.single(facts | trained.origin, trained.epochs, trained.ranks).save(folder)
-    (folder / "run.safetensors").unlink(missing_ok=True)
+    ranks = None if name == "dense" else Tried(compression=RATE, **variant)
+    recipe = TriedRecipe(
+        epochs=epochs, batch_size=128, label_smoothing=0.1, core_decay=core_decay, seed=seed, ranks=ranks
+    )
+    script.train(
+        name, folder, data, "vgg16", WIDTH, recipe, start=None if name == "dense" else start,
+        policy=f"start {start}, core decay x {core_decay}, {ranks}",
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -169,14 +154,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--results", type=Path, default=Path("data/results/recipe"))
     options = parser.parse_args()
-    part, _, parts = options.part.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
-        raise TuckerlabError(f"part {options.part!r}: allowed is i/n with i from 0 to n - 1, such as 0/2")
     if unknown := [name for name in options.only or () if name not in VARIANTS]:
         raise TuckerlabError(f"variant {unknown[0]!r}: known are {'; '.join(VARIANTS)}")
     plan = [(name, seed) for seed in options.seeds for name in (options.only or VARIANTS)]
-    for name, seed in plan[int(part) :: int(parts)]:
-        run(name, seed, options.out, options.threads)
+    torch.set_num_threads(options.threads)
+    for name, seed in script.part(plan, options.part):
+        run(name, seed, options.out)
     records = Records.load(options.out)
     records.save(options.results)
     keys = ("test_accuracy", "seeds", "range", "against_dense", "train_seconds")

@@ -139,7 +139,7 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     if model not in MODELS:
         raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
     if MODELS[model].optimizer == "adamw":
-        recipe = replace(recipe, optimizer="adamw", lr=1e-3, weight_decay=0.05)
+        recipe = replace(recipe, optimizer="adamw", lr=None, weight_decay=None)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -155,7 +155,7 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
         "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
         "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
-        "lr": recipe.lr, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+        "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
         "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
         "test_accuracy": run.test_accuracy, **counts.row, "multiply_adds": multiply_adds(to_plain(run.network), shape),
         "checkpoint_bytes": contender.file_bytes(run.network, arena),

@@ -3,7 +3,7 @@
 >>> from tuckerlab import TuckerLinear
 >>> layer = TuckerLinear(8, 6, ranks=2)
 >>> [type(module).__name__ for module in modules_of([*layer.parameters(), nn.Linear(2, 3)])]
-['TuckerLinear', 'Linear']
+['Linear', 'TuckerLinear']
 >>> modules_of([layer.core])
 Traceback (most recent call last):
     ...
@@ -51,10 +51,10 @@ def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
     return list(found)
 
 
-def is_kernel(parameter: Tensor) -> bool:
-    """Whether a tensor that comes without its module is the kernel of a convolution, by its shape.
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a tensor that comes without its module is a matrix or the kernel of a convolution, by its shape.
 
-    >>> [is_kernel(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 1, 1), (1, 64, 8))]
-    [True, False, False, False]
+    >>> [is_matrix(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 1, 1), (1, 64, 8))]
+    [True, True, False, False]
     """
-    return parameter.dim() > 2 and parameter.shape[0] > 1 and parameter[0].numel() > 1
+    return parameter.dim() > 1 and parameter.shape[0] > 1 and parameter[0].numel() > 1

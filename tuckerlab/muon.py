@@ -9,23 +9,41 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuckerlab.groups import Model
 from tuckerlab.manifold import Point, Tangent
-from tuckerlab.optim import adamw_step, check_range, heavy_ball
+from tuckerlab.optim import check_range, heavy_ball, sgd_step
 from tuckerlab.optimizer import Parameters, TuckerOptimizer
 from tuckerlab.ranks import RankPolicy
 from tuckerlab.stack import Stack
 from tuckerlab.step import State, WeightStep
 from tuckerlab.tensor import fold, unfold
 
-A, B, C = 3.4445, -4.7750, 2.0315  # K. Jordan's quintic: the steepest at zero that stays near one
+COEFFICIENTS = 3.4445, -4.7750, 2.0315  # K. Jordan's quintic: the steepest at zero of those that stay near one
 ITERATIONS = 5
 
 
 class TuckerMuon(TuckerOptimizer):
-    """Muon on the manifold: each step turns all directions of a weight by as much, however steep the loss is there."""
+    """Muon on the manifold: a step turns all directions of a weight by about as much, however steep the loss in each.
+
+    >>> from tuckerlab import Budget, TuckerLinear
+    >>> optimizer = TuckerMuon(TuckerLinear(20, 10, ranks=4), ranks=Budget(0.6))
+
+    The momentum is that of `TuckerSGD`. Of its orthonormal coordinates each block, Ċ (unfolded along mode 0) and every
+    K̇_i, is replaced by its polar factor: all singular values become one. So the small sides alone are worked on, r × r.
+
+    weight_decay: None keeps the norm ‖W‖ of each weight, and `lr` is the length of a step relative to it: for layers
+    that a norm follows (batch norm, layer norm), where the scale of the weight has no effect. With a number, for layers
+    without, the norm is free, the polar factors are stepped as they are (a step changes W by about `lr` in the spectral
+    norm) and the decay is decoupled, as in torch.optim.Muon.
+
+    Dense kernels and matrices between the first and the last layer of the model take the same step, as weights of full
+    rank. The first and the last layer, biases, norms and embeddings take a step of SGD with Nesterov momentum, whose
+    learning rate is `sgd_scale` · lr: it follows the same schedule.
+
+    Source: Muon (K. Jordan and others, 2024), here in the tangent space of a Tucker tensor.
+    """
 
     vectors = ("momentum_buffer",)
 
@@ -37,39 +55,26 @@ class TuckerMuon(TuckerOptimizer):
         weight_decay: float | None = None,
         nesterov: bool = True,
         *,
-        adamw_scale: float = 0.1,
+        sgd_scale: float = 3.3,
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
         check_range("lr", lr, 0.0)
         check_range("momentum", momentum, 0.0, 1.0)
-        if weight_decay is not None:
-            check_range("weight_decay", weight_decay, 0.0)
-        check_range("adamw_scale", adamw_scale, 0.0)
-        defaults = {
-            "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov,
-            "adamw_scale": adamw_scale,
-        }  # fmt: skip
-        super().__init__(model, defaults, ranks, adapt_every)
+        check_range("weight_decay", weight_decay or 0.0, 0.0)
+        check_range("sgd_scale", sgd_scale, 0.0)
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        super().__init__(model, {**defaults, "sgd_scale": sgd_scale}, ranks, adapt_every)
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
-        hidden = self._hidden()
+        between = {weight for weight in list(self._weights)[1:-1] if isinstance(weight, nn.Parameter)}
         step = WeightStep(self._direction, self.vectors, (), (), group)
-        for p in parameters:
-            if p in hidden:
-                step(Stack([[p.shape]], p.device), [[p]], [[self.state[p]]])
-        others = [p for p in parameters if p not in hidden]
-        adamw_step(
-            others, [self.state[p] for p in others], lr=group["adamw_scale"] * group["lr"],
-            betas=(0.9, 0.95), eps=1e-8, weight_decay=group["weight_decay"] or 0.0,
-        )  # fmt: skip
-
-    def _hidden(self) -> set[Tensor]:
-        """The dense matrices and kernels, but for the first and the last weight of the model."""
-        weights = [p for group in self.param_groups for p in group["params"] if p.dim() > 1]
-        factors = {p for layer in self._held for p in layer.factors}
-        weights = [p for p in weights if p not in factors]
-        return set(weights[1:-1]) - {layer.core for layer in self._held}
+        for parameter in parameters:
+            if parameter in between:
+                step(Stack([[parameter.shape]], parameter.device), [[parameter]], [[self.state[parameter]]])
+        others = [parameter for parameter in parameters if parameter not in between]
+        settings = {**group, "lr": group["sgd_scale"] * group["lr"], "weight_decay": group["weight_decay"] or DECAY}
+        sgd_step(others, [self.state[p] for p in others], settings)
 
     def _direction(
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
@@ -78,28 +83,37 @@ class TuckerMuon(TuckerOptimizer):
         core = fold(polar(unfold(moved.core, 0)), 0, moved.core.shape)
         direction = Tangent(core, tuple(polar(factor) for factor in moved.factors))
         if group["weight_decay"] is None:
-            scale = point.core.flatten().norm() / direction.norm().clamp(min=torch.finfo(core.dtype).tiny)
-            return Tangent(scale * direction.core, tuple(scale * factor for factor in direction.factors)), state
-        return direction._replace(core=direction.core.add(point.core, alpha=group["weight_decay"])), state
+            scale = point.core.norm() / direction.norm().clamp(min=torch.finfo(core.dtype).tiny)
+            return Tangent(scale * core, tuple(scale * factor for factor in direction.factors)), state
+        return direction._replace(core=core.add(point.core, alpha=group["weight_decay"])), state
+
+
+DECAY = 5e-4
+"""Of what takes a step of SGD, where no decay is given."""
 
 
 def polar(matrix: Tensor) -> Tensor:
-    """The polar factor U Vᵀ of a matrix U Σ Vᵀ, to within a third in each singular value, by five Newton-Schulz steps.
+    """The polar factor U Vᵀ of a matrix U Σ Vᵀ, each singular value to within a third, by five Newton-Schulz steps.
 
     >>> U, V = torch.linalg.qr(torch.randn(6, 3))[0], torch.linalg.qr(torch.randn(3, 3))[0]
-    >>> values = torch.linalg.svdvals(polar(U @ torch.diag(torch.tensor([1.0, 0.1, 0.02])) @ V))
+    >>> values = torch.linalg.svdvals(polar(U @ torch.diag(torch.tensor([1.0, 0.1, 0.01])) @ V))
     >>> bool((values - 1).abs().max() < 0.34)
     True
+
+    The iteration X ← p(X Xᵀ) X runs on the Gram matrix of the short side: with G = X Xᵀ the next one is p(G) G p(G),
+    and the matrix itself is only multiplied by the product of all p(G) at the end.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return polar(matrix.mT).mT
+    a, b, c = COEFFICIENTS
     gram = matrix @ matrix.mT
     square = gram.diagonal().sum().clamp(min=torch.finfo(gram.dtype).tiny)
     gram = gram / square
-    result = torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
-    for _ in range(ITERATIONS):
-        factor = B * gram + C * gram @ gram
-        factor.diagonal().add_(A)
-        result = factor @ result
+    product = a * torch.eye(len(gram), dtype=gram.dtype, device=gram.device) + b * gram + c * gram @ gram
+    factor = product
+    for _ in range(ITERATIONS - 1):
         gram = factor @ gram @ factor
-    return result @ matrix / square.sqrt()
+        factor = b * gram + c * gram @ gram
+        factor.diagonal().add_(a)
+        product = factor @ product
+    return product @ matrix / square.sqrt()

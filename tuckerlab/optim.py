@@ -59,15 +59,7 @@ class TuckerSGD(TuckerOptimizer):
         super().__init__(model, defaults, ranks, adapt_every)
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
-        buffers: list[Tensor | None] = [self.state[p].get("momentum_buffer") for p in parameters]
-        sgd(
-            list(parameters), [cast(Tensor, p.grad) for p in parameters], buffers,
-            has_sparse_grad=False, foreach=None, lr=group["lr"], momentum=group["momentum"], dampening=0.0,
-            weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=False,
-        )  # fmt: skip
-        if group["momentum"] != 0:
-            for parameter, buffer in zip(parameters, buffers, strict=True):
-                self.state[parameter]["momentum_buffer"] = buffer
+        sgd_step(parameters, [self.state[p] for p in parameters], group)
 
     def _direction(
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
@@ -114,8 +106,18 @@ class TuckerAdamW(TuckerOptimizer):
         )
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
-        names = ("lr", "betas", "eps", "weight_decay")
-        adamw_step(parameters, [self.state[p] for p in parameters], **{name: group[name] for name in names})
+        states = [self.state[p] for p in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        adamw(
+            list(parameters), [cast(Tensor, p.grad) for p in parameters],
+            [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states], [], [s["step"] for s in states],
+            amsgrad=False, beta1=group["betas"][0], beta2=group["betas"][1], lr=group["lr"],
+            weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+        )  # fmt: skip
 
     def _direction(
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
@@ -147,21 +149,17 @@ def heavy_ball(gradient: Tangent, state: State, group: dict[str, Any]) -> tuple[
     return Tangent(moved[0], tuple(moved[1:])), {"momentum_buffer": Tangent(buffers[0], tuple(buffers[1:]))}
 
 
-def adamw_step(
-    parameters: Parameters, states: Sequence[dict[str, Any]], lr: float, betas: tuple[float, float], eps: float,
-    weight_decay: float,
-) -> None:  # fmt: skip
-    """torch's AdamW step for dense parameters."""
-    for parameter, state in zip(parameters, states, strict=True):
-        if not state:
-            state["step"] = torch.zeros(())
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-    adamw(
-        list(parameters), [cast(Tensor, p.grad) for p in parameters],
-        [s["exp_avg"] for s in states], [s["exp_avg_sq"] for s in states], [], [s["step"] for s in states],
-        amsgrad=False, beta1=betas[0], beta2=betas[1], lr=lr, weight_decay=weight_decay, eps=eps, maximize=False,
+def sgd_step(parameters: Parameters, states: Sequence[dict[str, Any]], group: dict[str, Any]) -> None:
+    """torch's SGD step for dense parameters."""
+    buffers: list[Tensor | None] = [state.get("momentum_buffer") for state in states]
+    sgd(
+        list(parameters), [cast(Tensor, p.grad) for p in parameters], buffers,
+        has_sparse_grad=False, foreach=None, lr=group["lr"], momentum=group["momentum"], dampening=0.0,
+        weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=False,
     )  # fmt: skip
+    if group["momentum"] != 0:
+        for state, buffer in zip(states, buffers, strict=True):
+            state["momentum_buffer"] = buffer
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

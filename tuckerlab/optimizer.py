@@ -23,7 +23,7 @@ from torch.optim.optimizer import Optimizer
 from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.distributed import outdate
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.groups import Entry, Model, is_kernel, modules_of
+from tuckerlab.groups import Entry, Model, is_matrix, modules_of
 from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
@@ -68,7 +68,7 @@ class TuckerOptimizer(Optimizer):
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
-        self._dense_convolutions: set[nn.Parameter] = set()
+        self._weights: dict[TuckerLayer | nn.Parameter, None] = {}  # kernels and matrices, in the order of the model
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
         self.ranks.choose(_flat_spectra(trained), other=other)
@@ -89,10 +89,15 @@ class TuckerOptimizer(Optimizer):
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
-        tucker = {p for layer in self._held for p in self._held[layer]}
-        dense = [module.weight for module in modules if isinstance(module, nn.modules.conv._ConvNd)]
-        dense += [e for e in entries if isinstance(e, Tensor) and e not in tucker and is_kernel(e)]
-        self._dense_convolutions.update(cast(list[nn.Parameter], dense))
+        owner = {p: layer for layer, own in self._held.items() for p in own}
+        parts: list[Any] = [p for e in entries for p in (e.modules() if isinstance(e, nn.Module) else [e])]
+        for part in parts:
+            if isinstance(part, TuckerLayer) or part in owner:
+                self._weights[owner.get(part, part)] = None
+            elif isinstance(part, nn.modules.conv._ConvNd | nn.Linear):
+                self._weights[cast(nn.Parameter, part.weight)] = None
+            elif isinstance(part, Tensor) and is_matrix(part):
+                self._weights[cast(nn.Parameter, part)] = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -171,7 +176,7 @@ class TuckerOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
-        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_dense_convolutions")
+        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_weights")
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}, "_plans": {}}
 
     # --- what the two optimizers differ in ---------------------------------------------------------------------------
@@ -230,7 +235,7 @@ class TuckerOptimizer(Optimizer):
         """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
         pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
         frozen = sum(layer.stored_numel for layer, _ in pairs if not layer.core.requires_grad)
-        dense = sum(weight.numel() for weight in self._dense_convolutions)
+        dense = sum(weight.numel() for weight in self._weights if isinstance(weight, Tensor) and weight.dim() > 2)
         return [(layer, group) for layer, group in pairs if layer.core.requires_grad], dense + frozen
 
     # --- parameters that have been replaced --------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from tuckerlab.errors import RankError, is_number, is_whole
 
+PERMUTED = 48  # the size of a mode from which a product permutes, as measured on a CPU
+
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
     """The mode-`mode` unfolding Mat_mode(tensor): the matrix n_mode × (product of the other sizes).
@@ -47,11 +49,16 @@ def mode_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     tensor([[6.],
             [6.]])
     """
+    size, lead, rest = tensor.shape[mode], tensor.shape[:mode], tensor.shape[mode + 1 :]
     if mode == 0:  # one matrix product, no copy
-        return (matrix @ tensor.reshape(tensor.shape[0], -1)).reshape(-1, *tensor.shape[1:])
-    # a batch of matrix products over the modes in front; again nothing is permuted
-    lead, rest = tensor.shape[:mode], tensor.shape[mode + 1 :]
-    return (matrix @ tensor.reshape(prod(lead), tensor.shape[mode], -1)).reshape(*lead, -1, *rest)
+        return (matrix @ tensor.reshape(size, -1)).reshape(-1, *rest)
+    if not rest:
+        return (tensor.reshape(-1, size) @ matrix.mT).reshape(*lead, -1)
+    if size >= PERMUTED:  # one large product is worth two copies; small batches of matrix products are not
+        moved = tensor.movedim(mode, -1)
+        return (moved.reshape(-1, size) @ matrix.mT).reshape(*moved.shape[:-1], -1).movedim(-1, mode)
+    # a batch of matrix products over the modes in front; nothing is permuted
+    return (matrix @ tensor.reshape(prod(lead), size, -1)).reshape(*lead, -1, *rest)
 
 
 def multi_mode_product(
@@ -122,15 +129,30 @@ def truncate(
     """
     if (ranks is None) == (tolerance is None):
         raise RankError("give either ranks or a tolerance (one of them, not both)")
+    if ranks is not None:
+        check_ranks(tensor.shape, modes, ranks)
+    if tensor.dim() == 2 and sorted(modes) == [0, 1]:
+        return _truncated_matrix(tensor, modes, ranks, tolerance)
     core, factors, values = hosvd(tensor, modes)
-    if tolerance is not None:
-        ranks = tolerance_ranks(values, tolerance)
-    assert ranks is not None
-    check_ranks(tensor.shape, modes, ranks)
-    ranks = feasible_ranks(core.shape, modes, ranks)
+    ranks = feasible_ranks(core.shape, modes, tolerance_ranks(values, tolerance or 0.0) if ranks is None else ranks)
     for mode, rank in zip(modes, ranks, strict=True):
         core = core.narrow(mode, 0, rank)
     return core.contiguous(), [f[:, :rank].contiguous() for f, rank in zip(factors, ranks, strict=True)]
+
+
+def _truncated_matrix(
+    matrix: Tensor, modes: Sequence[int], ranks: Sequence[int] | None, tolerance: float | None
+) -> tuple[Tensor, list[Tensor]]:
+    """A matrix has the same singular values in both modes, and the vectors of its short side give the others."""
+    short, long = (0, 1) if matrix.shape[0] <= matrix.shape[1] else (1, 0)
+    vectors, values = left_singular(unfold(matrix, short))
+    rank = min(tolerance_ranks([values] * 2, tolerance or 0.0) if ranks is None else ranks)
+    first = vectors[:, :rank]
+    second = unfold(matrix, long).double() @ first.double()  # orthogonal columns, as far as they are no rounding errors
+    exact = bool(values[rank - 1] > 1e-3 * values[0])
+    second = (second / second.norm(dim=0) if exact else torch.linalg.qr(second)[0]).to(matrix.dtype)
+    factors = [first.contiguous() if mode == short else second for mode in modes]
+    return multi_mode_product(matrix, [factor.mT for factor in factors], modes), factors
 
 
 def tolerance_ranks(values: Sequence[Tensor], tolerance: float) -> tuple[int, ...]:

@@ -243,7 +243,7 @@ class Trainer:
         at = min(run.step + 1, run.total_steps)
         raise DivergedError(
             f"training diverged at step {at} of {run.total_steps}: {what}; {kept}; try a learning rate of "
-            f"{self.recipe.lr / 3:.2g}, or more warm-up"
+            f"{self.recipe.rate / 3:.2g}, or more warm-up"
         )
 
 

@@ -147,4 +147,4 @@ class TwoGradients(Contender):
 
     def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
         ranks = None if recipe.ranks is None else recipe.ranks.over(total_steps)
-        return TwoGradient(model, recipe.lr, recipe.momentum, recipe.weight_decay, recipe.momentum > 0, ranks=ranks)
+        return TwoGradient(model, recipe.rate, recipe.momentum, recipe.decay or 0.0, recipe.momentum > 0, ranks=ranks)
