@@ -20,6 +20,7 @@ from tuckerlab import (
     TuckerConv2d,
     TuckerLayer,
     TuckerLinear,
+    TuckerMuon,
     TuckerSGD,
     build,
     load,
@@ -132,7 +133,7 @@ def test_shared_weights(tmp_path: Path) -> None:
     assert_same(state(load(tmp_path / "m.safetensors", other).model), state(model))
 
 
-@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW])
+@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW, TuckerMuon])
 def test_an_optimizer_goes_on_as_if_nothing_had_been(kind: type[TuckerOptimizer], tmp_path: Path) -> None:
     def network(seed: int, ranks: float) -> tuple[nn.Module, TuckerOptimizer]:
         torch.manual_seed(seed)

@@ -1,5 +1,6 @@
-"""The steps of TuckerSGD and TuckerAdamW: exact against dense torch, orthonormal for long, stable where it is stiff."""
+"""The steps of the optimizers: exact against dense torch, orthonormal for long, stable where it is stiff."""
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,9 +20,11 @@ from tuckerlab import (
     TuckerlabError,
     TuckerLayer,
     TuckerLinear,
+    TuckerMuon,
     TuckerSGD,
 )
 from tuckerlab.manifold import Point, Tangent, embed, mode_roots
+from tuckerlab.muon import polar
 from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate
 
@@ -228,7 +231,7 @@ def test_adamw_is_torch_s_where_the_basis_is() -> None:
     assert (layer.dense_weight() - weight).norm() < 1e-8
 
 
-@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW])
+@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW, TuckerMuon])
 def test_weight_decay_alone_shrinks_the_whole_weight(make: type[TuckerOptimizer]) -> None:
     layer = TuckerConv2d(6, 8, 3, ranks=(4, 3), bias=False, dtype=torch.float64)
     before = layer.dense_weight().detach()
@@ -239,10 +242,114 @@ def test_weight_decay_alone_shrinks_the_whole_weight(make: type[TuckerOptimizer]
     torch.testing.assert_close(layer.dense_weight().detach(), before * (1 - 0.1 * 0.5))
 
 
+# --- Muon -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 2.0), st.sampled_from([torch.float32, torch.float64]))
+def test_the_polar_factor_keeps_the_singular_vectors_and_makes_the_values_one(
+    rows: int, columns: int, decades: float, dtype: torch.dtype
+) -> None:
+    size = min(rows, columns)
+    U, V = (torch.linalg.qr(torch.randn(n, size, dtype=dtype))[0] for n in (rows, columns))
+    values = 3 * torch.logspace(0, -decades, size, dtype=dtype)
+    found = U.mT @ polar(U * values @ V.mT) @ V
+    assert (found - found.diagonal().diag()).abs().max() < 1e-3
+    assert (found.diagonal() - 1).abs().max() < 0.34
+    assert torch.equal(polar(torch.zeros(rows, columns, dtype=dtype)), torch.zeros(rows, columns, dtype=dtype))
+
+
+def chain(hidden: nn.Module) -> nn.Sequential:
+    """With a layer before and behind, so that the one between is hidden."""
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), hidden, nn.Tanh(), nn.Linear(8, 3)).double()
+
+
+def run_of(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 5) -> None:
+    for step in range(steps):
+        x = torch.randn(16, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        loss_of(model(x)).backward()
+        optimizer.step()
+
+
+def newton_schulz(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """torch's own iteration, but not in bfloat16."""
+    a, b, c = coefficients
+    X = matrix / matrix.norm()
+    for _ in range(steps):
+        gram = X @ X.mT
+        X = a * X + (b * gram + c * gram @ gram) @ X
+    return X
+
+
+def test_a_dense_matrix_takes_the_step_of_torch_s_muon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", newton_schulz)
+    dense = nn.Linear(8, 8, bias=False)
+    ours, theirs = chain(copy.deepcopy(dense)), chain(copy.deepcopy(dense))
+    before = dense.weight.detach().double()
+    run_of(ours, TuckerMuon(ours, lr=0.02, momentum=0.95, weight_decay=0.1))
+    rest = [p for p in theirs.parameters() if p is not theirs[2].weight]
+    muon = torch.optim.Muon([theirs[2].weight], lr=0.02, momentum=0.95, weight_decay=0.1)
+    sgd = torch.optim.SGD(rest, lr=0.02 * 3.3, momentum=0.95, weight_decay=0.1, nesterov=True)
+
+    class Both(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            muon.step()
+            return sgd.step()
+
+    run_of(theirs, Both(theirs.parameters()))
+    assert (theirs[2].weight - before).norm() > 0.1
+    torch.testing.assert_close(ours[2].weight, theirs[2].weight, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_a_tucker_weight_of_full_rank_takes_the_step_of_the_dense_one(decay: float | None) -> None:
+    dense = nn.Linear(8, 8, dtype=torch.float64)
+    plain, tucker = chain(copy.deepcopy(dense)), chain(TuckerLinear.from_dense(dense, ranks=8))
+    for model in (plain, tucker):
+        run_of(model, TuckerMuon(model, lr=0.02, weight_decay=decay))
+    torch.testing.assert_close(tucker[2].dense_weight(), plain[2].weight, rtol=0, atol=1e-8)
+
+
+def test_the_first_and_the_last_layer_norms_and_biases_take_torch_s_sgd_steps() -> None:
+    _dense_parameters_agree(
+        lambda model: TuckerMuon(model, lr=0.1, sgd_scale=2.0),
+        lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9, weight_decay=5e-4, nesterov=True),
+    )
+
+
+@given(layers())
+def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerLayer) -> None:
+    before, lr = layer.dense_weight().detach(), 1e-4
+    input, _ = batch(layer)
+    optimizer = TuckerMuon(layer, lr=lr)
+    loss_of(layer(input)).backward()
+    optimizer.step()
+    after = layer.dense_weight().detach()
+    assert abs(float(after.norm() / before.norm()) - 1) < 1e-9
+    assert float((after - before).norm() / before.norm()) < 1.01 * lr
+    step = (after - before) / lr  # across the weight: along it the norm is kept
+    direction = optimizer.state[layer.core]["momentum_buffer"]
+    assert direction.shape == layer.core.shape
+    assert float((step * before).sum().abs()) < 1e-3 * before.square().sum()
+
+
+def test_a_zero_weight_and_a_zero_gradient_are_no_danger() -> None:
+    model = nn.Sequential(TuckerLinear(6, 5, ranks=3), TuckerLinear(5, 4, ranks=2))
+    with torch.no_grad():
+        model[0].core.zero_()
+    optimizer = TuckerMuon(model, lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.zeros(2, 6)).square().mean().backward()
+        optimizer.step()
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+
+
 # --- long runs ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW])
+@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW, TuckerMuon])
 def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[TuckerOptimizer]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -404,17 +511,18 @@ def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: fl
     assert losses[-1] < 1e-8 * losses[0]
 
 
-# --- what SGD trains, AdamW trains ----------------------------------------------------------------------------------
+# --- what SGD trains, the others train ------------------------------------------------------------------------------
 
 OPTIMIZERS = {
     "TuckerSGD": lambda model: TuckerSGD(model, lr=0.1, momentum=0.9),
     "TuckerAdamW": lambda model: TuckerAdamW(model, lr=5e-3, weight_decay=0.0),
+    "TuckerMuon": lambda model: TuckerMuon(model, lr=0.02, weight_decay=0.0),
 }
 optimizers = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 @optimizers
-def test_both_train_a_regression(name: str) -> None:
+def test_all_train_a_regression(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(TuckerLinear(12, 32, ranks=8), nn.Tanh(), TuckerLinear(32, 4, ranks=4))
     x = torch.randn(128, 12)
@@ -431,7 +539,7 @@ def test_both_train_a_regression(name: str) -> None:
 
 
 @optimizers
-def test_both_train_a_classifier_of_digits(name: str) -> None:
+def test_all_train_a_classifier_of_digits(name: str) -> None:
     torch.manual_seed(0)
     images, labels = load_digits(return_X_y=True)
     x, y = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16, torch.tensor(labels)
@@ -470,6 +578,10 @@ def test_both_train_a_classifier_of_digits(name: str) -> None:
         (lambda m: TuckerSGD(m, weight_decay=-1), "weight_decay -1"),
         (lambda m: TuckerSGD(m, nesterov=True), "nesterov=True with momentum 0: give a momentum above 0"),
         (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are whole numbers from 1"),
+        (lambda m: TuckerMuon(m, lr=-1), "lr -1"),
+        (lambda m: TuckerMuon(m, momentum=1.0), "momentum 1.0"),
+        (lambda m: TuckerMuon(m, weight_decay=-1), "weight_decay -1"),
+        (lambda m: TuckerMuon(m, sgd_scale=-1), "sgd_scale -1"),
         (lambda m: TuckerAdamW(m, lr=-1), "lr -1"),
         (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), "betas[0] 1.0"),
         (lambda m: TuckerAdamW(m, betas=(0.9, -0.1)), "betas[1] -0.1"),

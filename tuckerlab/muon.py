@@ -80,8 +80,9 @@ class TuckerMuon(TuckerOptimizer):
         self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
     ) -> tuple[Tangent, State]:
         moved, state = heavy_ball(gradient, state, group)
-        core = fold(polar(unfold(moved.core, 0)), 0, moved.core.shape)
-        direction = Tangent(core, tuple(polar(factor) for factor in moved.factors))
+        least = NOISE * moved.norm()
+        core = fold(polar(unfold(moved.core, 0), least), 0, moved.core.shape)
+        direction = Tangent(core, tuple(polar(factor, least) for factor in moved.factors))
         if group["weight_decay"] is None:
             scale = point.core.norm() / direction.norm().clamp(min=torch.finfo(core.dtype).tiny)
             return Tangent(scale * core, tuple(scale * factor for factor in direction.factors)), state
@@ -92,7 +93,12 @@ DECAY = 5e-4
 """Of what takes a step of SGD, where no decay is given."""
 
 
-def polar(matrix: Tensor) -> Tensor:
+NOISE = 0.1
+"""A block this much smaller than the whole gradient is not brought to full length: where nothing lies outside of a
+factor's span, it is a rounding error."""
+
+
+def polar(matrix: Tensor, least: Tensor | None = None) -> Tensor:
     """The polar factor U Vᵀ of a matrix U Σ Vᵀ, each singular value to within a third, by five Newton-Schulz steps.
 
     >>> U, V = torch.linalg.qr(torch.randn(6, 3))[0], torch.linalg.qr(torch.randn(3, 3))[0]
@@ -101,13 +107,16 @@ def polar(matrix: Tensor) -> Tensor:
     True
 
     The iteration X ← p(X Xᵀ) X runs on the Gram matrix of the short side: with G = X Xᵀ the next one is p(G) G p(G),
-    and the matrix itself is only multiplied by the product of all p(G) at the end.
+    and the matrix itself is only multiplied by the product of all p(G) at the end. It starts with the matrix divided by
+    its norm, or by `least` if that is larger.
     """
     if matrix.shape[0] > matrix.shape[1]:
-        return polar(matrix.mT).mT
+        return polar(matrix.mT, least).mT
     a, b, c = COEFFICIENTS
     gram = matrix @ matrix.mT
     square = gram.diagonal().sum().clamp(min=torch.finfo(gram.dtype).tiny)
+    if least is not None:
+        square = torch.maximum(square, least**2)
     gram = gram / square
     product = a * torch.eye(len(gram), dtype=gram.dtype, device=gram.device) + b * gram + c * gram @ gram
     factor = product
