@@ -157,6 +157,25 @@ def test_each_layer_is_timed_on_the_input_that_it_gets() -> None:
     assert seen == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 128)]
 
 
+def test_layers_that_are_alike_are_timed_once_and_the_largest_first_while_there_is_time() -> None:
+    model = nn.Sequential(
+        *(TuckerLinear(16, 16, ranks=2) for _ in range(3)), TuckerLinear(16, 64, ranks=2), TuckerLinear(64, 64, ranks=2)
+    )
+    timed: list[list[str]] = []
+
+    def timer(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
+        timed.append(list(built))
+        return {form: float(len(form)) for form in built}
+
+    _, decisions = merge(model, torch.zeros(1, 16), timer)
+    assert [forms[0] for forms in timed] == ["64 → 2 → 64", "16 → 2 → 64", "16 → 2 → 16"]
+    assert all(len(decision.times_ms) == 2 for decision in decisions)
+    plain, decisions = merge(model, torch.zeros(1, 16), timer, seconds=0.0)
+    assert len(timed) == 3
+    assert {decision.reason for decision in decisions} == {"smallest"}
+    torch.testing.assert_close(plain(torch.ones(1, 16)), model(torch.ones(1, 16)))
+
+
 @pytest.mark.parametrize("fastest", ["long", "half", "dense"])
 def test_the_network_stays_the_same_function(fastest: str) -> None:
     first = TuckerConv2d(8, 16, 3, ranks=(4, 4), padding=1)

@@ -15,6 +15,7 @@ on shapes, machine and runtime, so it is timed where the network will run, on th
 
 import copy
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -65,7 +66,7 @@ class Decision:
 
 
 def merge(
-    model: nn.Module, example: Tensor, timer: Timer, *, margin: float = MARGIN
+    model: nn.Module, example: Tensor, timer: Timer, *, margin: float = MARGIN, seconds: float = math.inf
 ) -> tuple[nn.Module, list[Decision]]:
     """A copy with torch.nn modules only, in eval mode, each Tucker layer in the form that pays; and the decisions.
 
@@ -84,8 +85,9 @@ def merge(
     sixteen times the numbers 2.07 times. So noise does not decide, and a file does not grow for a little speed. With
     margin=inf nothing is timed and the smallest form stays, as in `to_plain`.
 
-    example: a batch as the network will get it; one image, if the time of single answers is what counts.
-    Raises TuckerlabError for a margin below 0.
+    example: a batch as the network will get it; one image, if the time of single answers is what counts. seconds: after
+    so many nothing more is timed, and the layers that are left, those with the least to compute, keep their smallest
+    form. Raises TuckerlabError for a margin below 0.
     """
     if not margin >= 0:
         raise TuckerlabError(f"margin {margin}: allowed are numbers from 0 on, and inf for the smallest form")
@@ -93,20 +95,36 @@ def merge(
     layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, TuckerLayer)}
     check_replaceable(plain, layers)
     inputs = {} if margin == math.inf else _inputs(plain, list(layers.values()), example)
+    times = _times({name: layer for name, layer in layers.items() if layer in inputs}, inputs, timer, seconds)
     decisions = []
     for name, layer in layers.items():
-        possible = forms(layer)
-        built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in possible}
-        times = timer(built, inputs[layer]) if len(possible) > 1 and layer in inputs else {}
+        possible, own = forms(layer), times.get(name, {})
         chosen = possible[0]
-        for apart in possible[1:] if times else []:
+        for apart in possible[1:] if own else []:
             growth = numbers(layer, apart) / numbers(layer, chosen)
-            speedup = times[widths(layer, chosen)] / times[widths(layer, apart)]
+            speedup = own[widths(layer, chosen)] / own[widths(layer, apart)]
             chosen = apart if worth(growth, speedup, margin) else chosen
-        decisions.append(_decision(name, layer, possible, chosen, times))
-        plain = replaced(plain, layer, built[widths(layer, chosen)])
+        decisions.append(_decision(name, layer, possible, chosen, own))
+        plain = replaced(plain, layer, ordinary(layer, chosen).eval())
     vars(plain).pop("spec", None)  # it would rebuild another network
     return plain, decisions
+
+
+def _times(
+    layers: Mapping[str, TuckerLayer], inputs: Mapping[nn.Module, Tensor], timer: Timer, seconds: float
+) -> dict[str, Mapping[str, float]]:
+    """The times of each layer's forms, while there is time: most to compute first, and layers that are alike once."""
+    began = time.perf_counter()
+    known: dict[object, Mapping[str, float]] = {}
+    found = {}
+    for name, layer in sorted(layers.items(), key=lambda pair: -pair[1].dense_numel * inputs[pair[1]].numel()):
+        kind = type(layer), layer.extra_repr(), layer.bias is None, inputs[layer].shape
+        if kind not in known and len(forms(layer)) > 1 and time.perf_counter() - began < seconds:
+            built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in forms(layer)}
+            known[kind] = timer(built, inputs[layer])
+        if kind in known:
+            found[name] = known[kind]
+    return found
 
 
 def worth(growth: float, speedup: float, margin: float = MARGIN) -> bool:

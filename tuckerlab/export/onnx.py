@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +57,13 @@ def export_onnx(
     import onnx
     import onnxscript  # noqa: F401 (what torch writes ONNX with; missing, it is named as it should be)
 
-    path = Path(path)
+    path, began = Path(path), time.perf_counter()
     check_opset(opset)
     check_free(path, ".onnx")
     plain, example = on_cpu(model, example)
+    ready = time.perf_counter()
     program = _translated(plain, example, opset)
+    torch_seconds = time.perf_counter() - ready
     proto = program.model_proto
     found = {entry.domain: entry.version for entry in proto.opset_import}[""]
     if opset is not None and found != opset:
@@ -81,7 +84,7 @@ def export_onnx(
         session = open_session(temporary)
         far = checked(lambda images: answers(session, images), plain, example, "the ONNX file")
         size = temporary.stat().st_size + (beside.stat().st_size if beside else 0)
-    return Exported(path, size, far)
+    return Exported(path, size, far, time.perf_counter() - began, torch_seconds)
 
 
 def _translated(plain: nn.Module, example: Tensor, opset: int | None) -> Any:

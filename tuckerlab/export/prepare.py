@@ -26,6 +26,7 @@ from tuckerlab.merge import MARGIN, Decision, Timer, merge
 from tuckerlab.weight import TuckerLayer
 
 Runtime = Literal["onnxruntime", "torch"]
+SECONDS = 3.0  # for timing the layers
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def prepared(
     )
 
     example: inputs as the network will get them; its batch is the one that is timed (take one image for single
-    answers). runtime: where the forms of each Tucker layer are timed, "onnxruntime" on `threads` threads (None: as many
-    as torch uses), or "torch". margin: how much faster a larger form must be; see `tuckerlab.merge.merge`; with inf
-    nothing is timed and every layer stores as little as it can. For onnxruntime, ranks are rounded up to what its
-    kernels take at once (`tuckerlab.align`).
+    answers). runtime: where the forms of each Tucker layer are timed, for three seconds in all: "onnxruntime" on
+    `threads` threads (None: as many as torch uses), or "torch". margin: how much faster a larger form must be; see
+    `tuckerlab.merge.merge`; with inf nothing is timed and every layer stores as little as it can. For onnxruntime, ranks
+    are rounded up to what its kernels take at once (`tuckerlab.align`).
 
     Raises TuckerlabError for a runtime that is unknown, an example that is no batch, or a network whose answers change
     by more than a rounding error.
@@ -101,7 +102,7 @@ def prepared(
     timer = onnxruntime_timer(threads=threads) if runtime == "onnxruntime" else torch_timer()
     layers = sum(isinstance(module, TuckerLayer) for module in source.modules())
     with tqdm(total=layers, desc="timing the layers", disable=quiet or margin == float("inf"), leave=False) as bar:
-        plain, decisions = merge(source, example, _counted(timer, bar), margin=margin)
+        plain, decisions = merge(source, example, _counted(timer, bar), margin=margin, seconds=SECONDS)
     folded = fold_batch_norm(plain, example)
     if runtime == "onnxruntime":
         folded = aligned(folded)
