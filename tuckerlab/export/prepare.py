@@ -90,8 +90,8 @@ def prepared(
     example: inputs as the network will get them; its batch is the one that is timed (take one image for single
     answers). runtime: where the forms of each Tucker layer are timed, for three seconds in all: "onnxruntime" on
     `threads` threads (None: as many as torch uses), or "torch". margin: how much faster a larger form must be; see
-    `tuckerlab.merge.merge`; with inf nothing is timed and every layer stores as little as it can. For onnxruntime, ranks
-    are rounded up to what its kernels take at once (`tuckerlab.align`).
+    `tuckerlab.merge.merge`; with inf nothing is timed and every layer stores as little as it can. For onnxruntime,
+    ranks are rounded up to what its kernels take at once (`tuckerlab.align`).
 
     Raises TuckerlabError for a runtime that is unknown, an example that is no batch, or a network whose answers change
     by more than a rounding error.
