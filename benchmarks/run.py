@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from tuckerlab import Fixed, Tolerance, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
+from tuckerlab import Fixed, Tolerance, TuckerMuon, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.atomic import atomic_path
 from tuckerlab.device import resolve_device
 from tuckerlab.measure import Timing, count_parameters, interleave, latencies, training_memory
@@ -32,6 +32,7 @@ from tuckerlab.rivals.two_gradient import TwoGradient
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline
 DENSE, PLAIN, TUCKER, TWO = "dense", "factorized, plain SGD", "Tucker", "Tucker, two gradients"
+MUON, DENSE_MUON = "Tucker, Muon", "dense, Muon"
 FRACTION = 0.13  # of each mode: 95 % of the convolution weights of VGG16 are gone
 
 
@@ -82,7 +83,8 @@ def networks(width: float, device: torch.device) -> dict[str, nn.Module]:
     factorized = small(width, device)
     dense = build("vgg16", width=width).to(device)
     models = {DENSE: dense, PLAIN: factorized, TUCKER: copy.deepcopy(factorized)}
-    models[TWO] = copy.deepcopy(factorized)
+    models |= {name: copy.deepcopy(factorized) for name in (TWO, MUON)}
+    models[DENSE_MUON] = copy.deepcopy(dense)
     return {name: model.train() for name, model in models.items()}
 
 
@@ -90,6 +92,8 @@ def optimizer_of(name: str, model: nn.Module) -> torch.optim.Optimizer:
     """SGD with the same settings for all, on the manifold for the Tucker network."""
     if name == TUCKER:
         return TuckerSGD(model, 1e-3, 0.9, 5e-4, ranks=Fixed())
+    if name in (MUON, DENSE_MUON):
+        return TuckerMuon(model, 1e-3, ranks=Fixed())
     if name == TWO:
         return TwoGradient(model, 1e-3, 0.9, 5e-4, ranks=Fixed())
     return torch.optim.SGD(model.parameters(), 1e-3, 0.9, weight_decay=5e-4)
@@ -144,6 +148,9 @@ def bench_steps(report: Report, batch: int, repeats: int, width: float) -> None:
     report.time(f"batch {batch}: rank adaptation (once in {ADAPT_EVERY} steps)", adaptation)
     report.add(f"batch {batch}: Tucker step / dense", whole.ratio(times[DENSE]), "x", limit=0.30)
     report.add(f"batch {batch}: Tucker step / factorized, plain SGD", whole.ratio(times[PLAIN]), "x", limit=1.10)
+    muon = Timing(tuple(sample + amortised for sample in times[MUON].samples_ms))
+    report.add(f"batch {batch}: Tucker Muon step / factorized, plain SGD", muon.ratio(times[PLAIN]), "x", limit=1.10)
+    report.add(f"batch {batch}: Tucker Muon step / dense Muon step", muon.ratio(times[DENSE_MUON]), "x", limit=0.30)
     report.add(f"batch {batch}: Tucker step / two gradients", whole.ratio(times[TWO]), "x", limit=0.45)
     share = 1 - times["Tucker, gradients alone"].ratio(whole)
     report.add(f"batch {batch}: integrator's share of the Tucker step", 100 * share, "%", limit=15)

@@ -124,7 +124,7 @@ def project(point: Point, core: Tensor, factors: Sequence[Tensor], roots: Sequen
     return Tangent(
         core,
         tuple(
-            torch.linalg.solve_triangular(R.mT, outside(U, g), upper=True, left=False)
+            torch.linalg.solve_triangular(R, outside(U, g).mT, upper=False).mT  # from the left: from the right is slow
             for U, g, R in zip(point.factors, factors, roots, strict=True)
         ),
     )
@@ -185,7 +185,8 @@ def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
     gram = matrix.mT @ matrix
     gram.diagonal().add_(gram.diagonal() == 0)  # zero columns are the padding of a `stack` and remain zero
     L = torch.linalg.cholesky_ex(gram).L
-    return torch.linalg.solve_triangular(L.mT, matrix, upper=True, left=False), L
+    identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    return matrix @ torch.linalg.solve_triangular(L, identity, upper=False).mT, L  # L is near the identity: see retract
 
 
 def carried(tangent: Tangent, new: Point) -> Tangent:
