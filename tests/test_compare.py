@@ -153,7 +153,6 @@ class TestMethods:
         ({"methods": ["cut-tuned"], "epochs": 1}, "epochs 1: what trains twice"),
         ({"methods": ["channels"], "epochs": 1}, "epochs 1: what trains twice"),
         ({"methods": ["two-gradients"], "epochs": 5}, "give an even number"),
-        ({"methods": ["factors-sgd"], "model": "vit_small"}, "not with adamw"),
         ({"seeds": 0}, "seeds 0"),
         ({"device": "tpu"}, "tpu"),
         ({"dataset": "folder:nowhere"}, "nowhere"),

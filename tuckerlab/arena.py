@@ -129,17 +129,15 @@ class Arena:
 
 
 def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
-    """The recipe with the optimizer that a network, by name, learns with; and with what was given (not None) changed.
+    """The recipe for a network, by name, with what was given (not None) changed.
 
-    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).optimizer
-    'adamw'
+    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).epochs
+    3
 
     Raises TuckerlabError for an unknown network.
     """
     if model not in MODELS:
         raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
-    if MODELS[model].optimizer == "adamw":
-        recipe = replace(recipe, optimizer="adamw", lr=None, weight_decay=None)
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -59,6 +59,7 @@ def run_compare(
     seeds: int = 3,
     epochs: int | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     workers: int = 1,
     out: str | os.PathLike[str] = "runs",
@@ -80,7 +81,7 @@ def run_compare(
     compression = values("compression", compression)
     contenders = chosen(list(METHODS) if methods is None else methods, compression)
     name = default_model(dataset) if model == "auto" else model
-    recipe = suited(recipe_for(dataset), name, epochs=epochs, batch_size=batch_size, lr=lr)
+    recipe = suited(recipe_for(dataset), name, epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr)
     data = load_data(dataset, image_size=image_size)
     if methods is None:
         arena = Arena.of([Dense()], data, name, width, recipe, device)
@@ -103,8 +104,8 @@ def run_compare(
 
         run_sweep(
             dataset=dataset, image_size=image_size, model=name, width=width, compressions=compression, seeds=seeds,
-            methods=[*dict.fromkeys(["dense", *methods])], epochs=epochs, batch_size=batch_size, lr=lr, pruning=False,
-            workers=workers, study=trained.name, out=folder, device=device, quiet=quiet,
+            methods=[*dict.fromkeys(["dense", *methods])], epochs=epochs, batch_size=batch_size,
+            optimizer=optimizer, lr=lr, pruning=False, workers=workers, study=trained.name, out=folder, device=device, quiet=quiet,
         )  # fmt: skip
     there = trained if trained.exists() else None
     comparison = Comparison(over_seeds(contenders, arena, seeds, folder, quiet=quiet, trained=there), folder)

@@ -39,8 +39,8 @@ from tuckerlab.rivals.magnitude import Pruned
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.
 RECIPES = {
-    "cuda": Recipe(epochs=40, batch_size=512, lr=0.4, label_smoothing=0.1),
-    "cpu": Recipe(epochs=12, batch_size=128, lr=0.1, label_smoothing=0.1),
+    "cuda": Recipe(epochs=40, batch_size=512, optimizer="muon", label_smoothing=0.1),
+    "cpu": Recipe(epochs=12, batch_size=128, optimizer="muon", label_smoothing=0.1),
 }
 SPARE = 0.1  # of the time limit, for measuring, pictures and what a machine does beside
 TESTED = 1024  # test images that are timed
@@ -57,6 +57,7 @@ def run_headline(
     epochs: int | None = None,
     minutes: float | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     out: str | os.PathLike[str] = "runs",
     device: str = "auto",
@@ -68,7 +69,7 @@ def run_headline(
     compression: the shares of the convolution weights that the Tucker networks do without. pruning: those at which the
     dense network is pruned beside them (unstructured, by magnitude, in the same number of steps). epochs: 40 on CUDA
     and 12 elsewhere; minutes: fewer, if need be, so that everything ends within so many minutes on this machine.
-    batch_size, lr: those of `RECIPES` for the device.
+    batch_size, optimizer, lr: those of `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
@@ -80,7 +81,8 @@ def run_headline(
     contenders = [Dense(), *(Tucker(Budget(rate)) for rate in compression)]
     contenders += [Pruned(rate) for rate in pruning]
     kind = resolve_device(device).type
-    recipe = suited(RECIPES.get(kind, RECIPES["cpu"]), model, epochs=epochs, batch_size=batch_size, lr=lr)
+    given = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr}
+    recipe = suited(RECIPES.get(kind, RECIPES["cpu"]), model, **given)
     arena = Arena.of(contenders, load_data(dataset), model, width, recipe, device)
     asked = {**arena.plan, "contenders": repr(contenders)}
     if minutes is not None:

@@ -37,6 +37,7 @@ LOOKS = {
     "two-gradients": Look(TUCKER, "o"),
     "factors-sgd": Look(TUCKER, "v"),
     "factors-adamw": Look(TUCKER, "^"),
+    "factors-muon": Look(TUCKER, "D"),
     "cut-tuned": Look(TUCKER, "X"),
     "cut": Look(TUCKER, "P", hollow=True),
     "matrix": Look(FORMATS, "o"),

@@ -56,6 +56,7 @@ METHODS: dict[str, Method] = {
     "cut-tuned": Method(_rival("posthoc", "CutAndTuned")),
     "factors-sgd": Method(_rival("factors", "Factors", "sgd")),
     "factors-adamw": Method(_rival("factors", "Factors", "adamw")),
+    "factors-muon": Method(_rival("factors", "Factors", "muon")),
     "two-gradients": Method(_rival("two_gradient", "TwoGradients")),
     "matrix": Method(_rival("matrix", "Matrix")),
     "cp": Method(_share("tensorized", "Tensorized", "cp"), (Budget,)),

@@ -50,14 +50,13 @@ class Network(nn.Module):
 class Architecture:
     """A constructor, the smallest image it can take (pixels a side), and one line for people who choose.
 
-    `include` names the layers that are factorized, as `tuckerize` takes it; `optimizer` is the one it learns with.
+    `include` names the layers that are factorized, as `tuckerize` takes it.
     """
 
     construct: Callable[[Spec], Network]
     smallest: int
     description: str
     include: str | None = None
-    optimizer: str = "sgd"
 
 
 def build(
@@ -219,6 +218,6 @@ MODELS: dict[str, Architecture] = {
     "alexnet": Architecture(_alexnet, 16, "five 3×3 convolutions, the first with stride 2, and one linear layer"),
     "resnet18": Architecture(_resnet18, 8, "seventeen 3×3 convolutions, shortcuts around pairs of them"),
     "vit_small": Architecture(
-        _vit_small, 8, "a vision transformer: six blocks of attention on 64 patches", "features.*", "adamw"
+        _vit_small, 8, "a vision transformer: six blocks of attention on 64 patches", "features.*"
     ),
 }

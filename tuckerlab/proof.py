@@ -33,9 +33,9 @@ from tuckerlab.standings import rich_standings, standings
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
-    "digits": Recipe(epochs=30, batch_size=64, lr=0.1),
-    "folder": Recipe(epochs=20, batch_size=64, lr=0.05, label_smoothing=0.1),
-    "cifar10": Recipe(epochs=12, batch_size=128, lr=0.1),
+    "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
+    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1),
+    "cifar10": Recipe(epochs=12, batch_size=128, optimizer="muon"),
 }
 
 
@@ -76,6 +76,7 @@ def run_poc(
     tolerance: "Rates" = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     seed: int = 0,
     out: str | os.PathLike[str] = "runs",
@@ -93,7 +94,8 @@ def run_poc(
     dataset: "digits", "cifar10" or "folder:PATH" (with `image_size`, pixels a side). model: a name from
     `tuckerlab.models.MODELS`, or "auto" for vgg_small (vgg16 on CIFAR-10). compression: the share of the convolution
     weights to remove, 0.9 if neither it nor a `tolerance` is given; of several, each trains a network. resume=False
-    begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed and order of
+    begins anew even if the folder holds a run of these settings. optimizer: "muon" (the default), "sgd" or "adamw"; lr
+    is then what is usual for it. All networks get the same recipe, seed and order of
     images; a Tucker network starts small and never holds its full weights.
 
     The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
@@ -102,7 +104,7 @@ def run_poc(
     contenders = [Dense(), *map(Tucker, _policies(compression, tolerance))]
     name = default_model(dataset) if model == "auto" else model
     resolve_device(device)  # before the images are read
-    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr, "seed": seed}
     recipe = suited(recipe_for(dataset), name, **given)
     arena = Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
     facts = {"ranks": repr([contender.ranks for contender in contenders[1:]])}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuckerlab.commands.options import Device, Out, Quiet, Resume, Seeds, Width, asked
+from tuckerlab.commands.options import Device, LearningRate, Optimizer, Out, Quiet, Resume, Seeds, Width, asked
 from tuckerlab.errors import RankError
 
 
@@ -40,7 +40,8 @@ def headline(
     batch_size: Annotated[
         int | None, typer.Option(min=1, metavar="<int>", help="Images a training step. [default: 512 on CUDA, 128]")
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 0.4 on CUDA, 0.1 on a CPU]")] = None,
+    optimizer: Optimizer = None,
+    lr: LearningRate = None,
     out: Out = None,
     device: Device = None,
     resume: Resume = None,

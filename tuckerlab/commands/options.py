@@ -25,7 +25,11 @@ Width = Annotated[float | None, typer.Option(help="Make every layer this many ti
 Seeds = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Train every network so often. [default: 3]")]
 Epochs = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="How often to go through all images.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Images a training step.")]
-LearningRate = Annotated[float | None, typer.Option(help="Learning rate: the length of the first steps.")]
+Optimizer = Annotated[str | None, typer.Option(help="What trains all networks: muon, sgd or adamw. [default: muon]")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Learning rate: the length of the longest steps. [default: 0.03 muon, 0.1 sgd, 0.001 adamw]"),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, metavar="<int>", help="Networks trained at once on this machine. [default: 1]")
 ]

@@ -16,6 +16,7 @@ from tuckerlab.commands.options import (
     ImageSize,
     LearningRate,
     Model,
+    Optimizer,
     Out,
     Quiet,
     Resume,
@@ -51,6 +52,7 @@ def sweep(
     ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
     lr: LearningRate = None,
     workers: Workers = None,
     scheduler: Annotated[

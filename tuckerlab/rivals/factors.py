@@ -18,7 +18,6 @@ from tuckerlab.adamw import ADAMW
 from tuckerlab.arena import Arena, on_meta
 from tuckerlab.contender import Contender, Tucker, setting
 from tuckerlab.convert import to_plain
-from tuckerlab.errors import TuckerlabError
 from tuckerlab.manifold import Point
 from tuckerlab.meta import materialize
 from tuckerlab.optimizer import TuckerOptimizer
@@ -28,16 +27,18 @@ from tuckerlab.run import Run
 from tuckerlab.training import Training
 from tuckerlab.weight import TuckerLayer
 
+SGD: dict[str, Any] = {"optimizer": "sgd", "lr": None, "weight_decay": None}
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sgd": ("SGD", {"optimizer": "sgd"}),
+    "sgd": ("SGD", SGD),
     "adamw": ("AdamW", ADAMW),
+    "muon": ("Muon", {"optimizer": "muon", "lr": None, "weight_decay": None}),
 }
 """The name for people, and what differs from the recipe that all share."""
 
 
 @dataclass(frozen=True)
 class Factors(Contender):
-    """Core and factors, each stepped as if it were a weight of its own, by torch's SGD or AdamW.
+    """Core and factors, each stepped as if it were a weight of its own, by torch's SGD, AdamW or Muon.
 
     >>> from tuckerlab import Budget, load_data
     >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
@@ -59,7 +60,6 @@ class Factors(Contender):
 
     def check(self, arena: Arena) -> None:
         arena.check(self.policy)
-        check_sgd(self.label, arena.recipe)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **OPTIMIZERS[self.optimizer_name][1])
@@ -74,15 +74,6 @@ class Factors(Contender):
         network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
         changes = OPTIMIZERS[self.optimizer_name][1]
         return training.fit(network, self.slug, counts=training.arena.counts, **changes)
-
-
-def check_sgd(label: str, recipe: Recipe) -> None:
-    """TuckerlabError where the recipe is not one of SGD, which this rival is made for.
-
-    >>> check_sgd("factors SGD 90 %", Recipe())
-    """
-    if recipe.optimizer != "sgd":
-        raise TuckerlabError(f"{label}: is for networks that learn with SGD, not with {recipe.optimizer}; leave it out")
 
 
 def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:

@@ -20,7 +20,7 @@ it is, 97.5 % at 10 times), and are no better.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -36,7 +36,7 @@ from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.factors import check_sgd
+from tuckerlab.rivals.factors import SGD
 from tuckerlab.run import Run
 from tuckerlab.tensor import left_singular, multi_mode_product, unfold
 from tuckerlab.training import Training
@@ -132,7 +132,6 @@ class TwoGradients(Contender):
 
     def check(self, arena: Arena) -> None:
         super().check(arena)
-        check_sgd(self.label, arena.recipe)
         if arena.recipe.epochs % TwoGradient.evaluations:
             raise TuckerlabError(
                 f"{self.label}: two gradients a step take twice as long for an epoch, so the budget of "
@@ -142,8 +141,12 @@ class TwoGradients(Contender):
     def train(self, training: Training) -> Run:
         half, _ = training.split(1 / TwoGradient.evaluations)
         return half.fit(
-            self.network(training.spec, training.seed), self.slug, ranks=self.policy, make_optimizer=self.optimizer
-        )
+            self.network(training.spec, training.seed), self.slug, ranks=self.policy, make_optimizer=self.optimizer,
+            **SGD,
+        )  # fmt: skip
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, **SGD)
 
     def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
         ranks = None if recipe.ranks is None else recipe.ranks.over(total_steps)

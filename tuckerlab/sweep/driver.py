@@ -60,6 +60,7 @@ def run_sweep(
     trials: int = 40,
     epochs: int | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -106,7 +107,8 @@ def run_sweep(
     if per_layer and (rates or bounds is None or not 0 < bounds[0] < bounds[1] < 1):
         raise TuckerlabError("a search layer by layer needs two or more tolerances between 0 and 1, no compressions")
     plan = Plan(
-        "", "", "", dataset=dataset, image_size=image_size, width=width, epochs=epochs, batch_size=batch_size, lr=lr,
+        "", "", "", dataset=dataset, image_size=image_size, width=width, epochs=epochs, batch_size=batch_size,
+        optimizer=optimizer, lr=lr,
         model=default_model(dataset) if model == "auto" else model, device=resolve_device(device).type, bounds=bounds,
         margin=margin if pruning else None, heartbeat=heartbeat, driver=secrets.token_hex(4),
     )  # fmt: skip

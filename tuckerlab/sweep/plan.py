@@ -39,6 +39,7 @@ class Plan:
     width: float = 1.0
     epochs: int | None = None
     batch_size: int | None = None
+    optimizer: str | None = None
     lr: float | None = None
     device: str = "cpu"
     margin: float | None = 0.15
@@ -54,7 +55,7 @@ class Plan:
 
     def arena(self) -> Arena:
         """What all networks share; TuckerlabError for what cannot be asked for."""
-        given = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "optimizer": self.optimizer, "lr": self.lr}
         recipe = suited(recipe_for(self.dataset), self.model, **given)
         data = load_data(self.dataset, image_size=self.image_size)
         return Arena.of([], data, self.model, self.width, recipe, self.device)
