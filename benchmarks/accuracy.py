@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("--model", default="auto")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--epochs", type=script.positive)
+    parser.add_argument("--optimizer", help="muon, sgd or adamw; the records there are were trained with sgd")
+    parser.add_argument("--lr", type=float)
     parser.add_argument("--compression", type=float, nargs="+", default=[0.9])
     parser.add_argument("--seeds", type=script.positive, default=3)
     parser.add_argument("--threads", type=script.positive, help="CPU threads; the default is torch's")
@@ -37,7 +39,8 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     options.results.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now
-    given = {key: getattr(options, key) for key in ("dataset", "image_size", "model", "width", "epochs", "out")}
+    names = ("dataset", "image_size", "model", "width", "epochs", "optimizer", "lr", "out")
+    given = {name: getattr(options, name) for name in names}
     proofs = [run_poc(**given, compression=options.compression, seed=seed, quiet=True) for seed in range(options.seeds)]
     records = Records.concat([proof.records for proof in proofs])
     first = records.runs.iloc[0]

@@ -103,6 +103,10 @@ def main() -> None:
     for given, known in ((options.only, SETTINGS), (options.optimizers, OPTIMIZERS)):
         if unknown := [name for name in given if name not in known]:
             raise TuckerlabError(f"{unknown[0]!r}: known are {', '.join(known)}")
+    known_rates = {0.0, *(rate for place in options.only for rate in SETTINGS[place].rates)}
+    if unknown_rates := set(options.rates or ()) - known_rates:
+        there_are = ", ".join(f"{rate:g}" for rate in sorted(known_rates))
+        raise TuckerlabError(f"rate {min(unknown_rates):g}: known are {there_are}")
     plan = [
         (place, optimizer, rate, seed)
         for seed in options.seeds
@@ -115,7 +119,10 @@ def main() -> None:
     for settings in script.part(plan, options.part):
         run(*settings, options.out)
     records = Records.load(options.out)
-    records.save(options.results)
+    if options.part != "0/1":
+        print(f"a part of the plan: {options.results} is written by a call without --part")
+    else:
+        records.save(options.results)
     print(table(records).to_string())
 
 

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: a mistake of the user is one line, and numbers are checked when read."""
+"""What the scripts of this folder share: one network trained and recorded; a mistake of the user told in one line."""
 
 import argparse
 import sys

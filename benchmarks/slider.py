@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--model", default="vgg_small")
     parser.add_argument("--epochs", type=script.positive)
+    parser.add_argument("--optimizer", help="muon, sgd or adamw; the records there are were trained with sgd")
+    parser.add_argument("--lr", type=float)
     parser.add_argument("--networks", type=Path, help="a folder with trained networks (*.safetensors)")
     parser.add_argument("--record", type=Path, help="the record of these networks")
     parser.add_argument("--out", type=Path, default=Path("runs"))
@@ -46,7 +48,8 @@ def main() -> None:
     contenders += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
-        recipe = suited(recipe_for(options.dataset), options.model, epochs=options.epochs)
+        given = {name: getattr(options, name) for name in ("epochs", "optimizer", "lr")}
+        recipe = suited(recipe_for(options.dataset), options.model, **given)
         arena = Arena.of(contenders, data, options.model, 1.0, recipe, "cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
         records = contest(contenders, arena, folder)

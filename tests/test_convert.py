@@ -695,6 +695,32 @@ def test_a_buffer_that_nothing_initialises_is_no_number_by_chance() -> None:
         materialize(model)
 
 
+class Masked(nn.Linear):
+    """With a mask of 0 and 1 that only some initialise."""
+
+    def __init__(self, written: bool) -> None:
+        super().__init__(3, 3)
+        self.written = written
+        self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if getattr(self, "written", False):
+            self.mask.copy_(torch.ones(3, 3).tril())
+
+
+def test_a_mask_is_written_or_refused() -> None:
+    with torch.device("meta"):
+        good, bad = Masked(True), Masked(False)
+    assert int(materialize(good).mask.sum()) == 6
+    with pytest.raises(TuckerlabError, match="gives no values to mask"):
+        materialize(bad)
+    with torch.device("meta"):
+        lazy = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(TuckerlabError, match="0: a lazy layer, whose size nobody knows yet"):
+        materialize(lazy)
+
+
 def test_materialize_leaves_alone_what_has_weights() -> None:
     with torch.device("meta"):
         empty = nn.Linear(4, 3)

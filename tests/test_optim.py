@@ -290,11 +290,13 @@ def test_a_dense_matrix_takes_the_step_of_torch_s_muon(monkeypatch: pytest.Monke
     run_of(ours, TuckerMuon(ours, lr=0.02, momentum=0.95, weight_decay=0.1))
     rest = [p for p in theirs.parameters() if p is not theirs[2].weight]
     muon = torch.optim.Muon([theirs[2].weight], lr=0.02, momentum=0.95, weight_decay=0.1)
-    sgd = torch.optim.SGD(rest, lr=0.02 * 3.3, momentum=0.95, weight_decay=0.1, nesterov=True)
+    sgd = torch.optim.SGD(rest, lr=0.02 * 3.3, momentum=0.95, nesterov=True)
 
     class Both(torch.optim.SGD):
         def step(self, closure: Any = None) -> Any:
             muon.step()
+            with torch.no_grad():
+                torch._foreach_mul_(rest, 1 - 0.02 * 0.1)  # decoupled there too
             return sgd.step()
 
     run_of(theirs, Both(theirs.parameters()))
@@ -334,16 +336,55 @@ def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerL
     assert float((step * before).sum().abs()) < 1e-3 * before.square().sum()
 
 
-def test_a_zero_weight_and_a_zero_gradient_are_no_danger() -> None:
-    model = nn.Sequential(TuckerLinear(6, 5, ranks=3), TuckerLinear(5, 4, ranks=2))
+@pytest.mark.parametrize("decay", [None, 0.0, 0.1])
+def test_zero_gradients_move_no_direction_however_large_the_weight(decay: float | None) -> None:
+    model = nn.Sequential(nn.Linear(9, 9), TuckerLinear(9, 8, ranks=3), nn.Linear(8, 8), nn.Linear(8, 4))
     with torch.no_grad():
-        model[0].core.zero_()
+        for parameter in (model[1].core, model[2].weight):
+            parameter.mul_(1e4)
+
+    def weights() -> list[Tensor]:
+        found = (model[1].dense_weight(), model[2].weight, model[3].weight)
+        return [weight.detach().clone() for weight in found]
+
+    before = weights()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    TuckerMuon(model, lr=0.1, weight_decay=decay).step()
+    after = weights()
+    for a, b in zip(after[:2], before[:2], strict=True):
+        torch.testing.assert_close(a, b * (1 - 0.1 * (decay or 0.0)), rtol=1e-5, atol=1e-3)
+    last = 1 - 0.33 * 5e-4 * 1.9 if decay is None else 1 - 0.1 * decay  # Nesterov: 1 + 0.9
+    torch.testing.assert_close(after[2], before[2] * last)
+
+
+def test_a_weight_of_zeros_learns() -> None:
+    model = nn.Sequential(nn.Linear(6, 5), TuckerLinear(5, 5, ranks=3), nn.Linear(5, 5), nn.Linear(5, 4))
+    with torch.no_grad():
+        model[1].core.zero_()
+        model[2].weight.zero_()
     optimizer = TuckerMuon(model, lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
-        model(torch.zeros(2, 6)).square().mean().backward()
+        model(torch.randn(8, 6)).square().mean().backward()
         optimizer.step()
-    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+    assert 0.05 < float(model[2].weight.detach().norm()) < 0.15
+    assert 0.05 < float(model[1].core.detach().norm()) < 0.15
+
+
+def test_a_group_may_do_without_muon() -> None:
+    torch.manual_seed(0)
+    first = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6))
+    second = copy.deepcopy(first)
+    theirs = torch.optim.SGD(second.parameters(), lr=0.33, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    ours = TuckerMuon([{"params": first, "muon": False}], lr=0.1)
+    for model, optimizer in ((first, ours), (second, theirs)):
+        for step in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(4, 6, generator=torch.Generator().manual_seed(step))).square().mean().backward()
+            optimizer.step()
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 # --- long runs ------------------------------------------------------------------------------------------------------
@@ -565,6 +606,12 @@ def test_all_train_a_classifier_of_digits(name: str) -> None:
     assert accuracy > 0.85
 
 
+def shared_with(layer: TuckerLinear) -> TuckerLinear:
+    other = TuckerLinear(4, 4, ranks=2)
+    other.core = layer.core
+    return other
+
+
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
@@ -578,6 +625,9 @@ def test_all_train_a_classifier_of_digits(name: str) -> None:
         (lambda m: TuckerSGD(m, weight_decay=-1), "weight_decay -1"),
         (lambda m: TuckerSGD(m, nesterov=True), "nesterov=True with momentum 0: give a momentum above 0"),
         (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are whole numbers from 1"),
+        (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
+        (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None: allowed are numbers from 0"),
+        (lambda m: TuckerSGD(nn.ModuleList([m, shared_with(m)])), "two Tucker layers share a core or a factor"),
         (lambda m: TuckerMuon(m, lr=-1), "lr -1"),
         (lambda m: TuckerMuon(m, momentum=1.0), "momentum 1.0"),
         (lambda m: TuckerMuon(m, weight_decay=-1), "weight_decay -1"),

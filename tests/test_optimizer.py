@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parametrizations
 
 from tuckerlab import (
     Budget,
@@ -576,6 +577,24 @@ def test_a_budget_holds_however_the_dense_kernels_are_given(by: str) -> None:
     assert 0.69 * kernels < stored <= 0.7 * kernels
 
 
+def test_matrices_are_the_same_weights_however_they_are_given() -> None:
+    """Attention keeps a matrix of its own, embeddings are none."""
+    torch.manual_seed(0)
+    parts = {"head": nn.Linear(8, 8), "attention": nn.MultiheadAttention(8, 2), "tail": nn.Linear(8, 3)}
+    model = nn.ModuleDict({"table": nn.Embedding(9, 8), **parts})
+    by_module, by_parts = TuckerMuon(model), TuckerMuon([p for part in parts.values() for p in part.parameters()])
+    assert list(by_module._weights) == list(by_parts._weights)
+    assert model["attention"].in_proj_weight in by_module._weights
+
+
+def test_a_computed_weight_is_no_hindrance_to_copies() -> None:
+    model = nn.Sequential(
+        parametrizations.weight_norm(nn.Linear(4, 4)), nn.Conv2d(1, 2, 3), TuckerLinear(4, 4, ranks=2)
+    )
+    model, optimizer = copy.deepcopy((model, TuckerMuon(model)))
+    assert sum(kernel.numel() for kernel in optimizer._kernels) == 18
+
+
 def test_numpy_s_whole_numbers_are_whole_numbers() -> None:
     optimizer = TuckerSGD(
         network(ranks=np.int64(3)), adapt_every=np.int64(5), ranks=Tolerance(0.1, min_rank=np.int32(2))
@@ -605,6 +624,17 @@ def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again(by: str) -
         train(wrapped, optimizer, 4)
     assert optimizer.steps == 2
     train(DistributedDataParallel(model, find_unused_parameters=True), optimizer, 2)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_wrapper_is_not_called_again_after_a_checkpoint_of_other_ranks() -> None:
+    model = network()
+    wrapped = DistributedDataParallel(model)
+    optimizer = TuckerSGD(model)
+    model.load_state_dict(network(ranks=2).state_dict())
+    train(model, optimizer, 1)  # not through the wrapper
+    with pytest.raises(TuckerlabError, match="the ranks have changed since"):
+        wrapped(data()[0])
 
 
 @pytest.mark.usefixtures("one_process")

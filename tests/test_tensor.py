@@ -144,6 +144,18 @@ def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtyp
         torch.testing.assert_close(value[: len(expected)], expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("decades", [1, 3, 7, 12])
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50)])
+def test_the_factors_of_a_matrix_are_orthonormal_however_steep_its_values(shape: tuple[int, int], decades: int) -> None:
+    size = min(shape)
+    U, V = (torch.linalg.qr(random(n, size, seed=n))[0] for n in shape)
+    matrix = (U * torch.logspace(0, -decades, size, dtype=torch.float64) @ V.mT).float()
+    core, factors = truncate(matrix, (0, 1), ranks=(size - 2, size - 2))
+    for factor in factors:
+        assert (factor.mT @ factor - torch.eye(size - 2)).norm(2) < 2e-6
+    assert error(matrix, core, factors, (0, 1)) < 2 * 10 ** (-decades * (size - 2) / (size - 1)) + 1e-6
+
+
 @given(seeds, st.integers(1, 5), st.integers(1, 4))
 def test_truncation_is_quasi_optimal(seed: int, first: int, second: int) -> None:
     tensor, modes = random(6, 5, 3, seed=seed), (0, 1)

@@ -39,6 +39,7 @@ class Budget(RankPolicy):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fraction("budget", self.compression)
+        object.__setattr__(self, "compression", float(self.compression))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """The largest ranks that meet this step's target; RankError where none can."""

@@ -105,7 +105,8 @@ def run_compare(
         run_sweep(
             dataset=dataset, image_size=image_size, model=name, width=width, compressions=compression, seeds=seeds,
             methods=[*dict.fromkeys(["dense", *methods])], epochs=epochs, batch_size=batch_size,
-            optimizer=optimizer, lr=lr, pruning=False, workers=workers, study=trained.name, out=folder, device=device, quiet=quiet,
+            optimizer=optimizer, lr=lr, pruning=False, workers=workers, study=trained.name, out=folder, device=device,
+            quiet=quiet,
         )  # fmt: skip
     there = trained if trained.exists() else None
     comparison = Comparison(over_seeds(contenders, arena, seeds, folder, quiet=quiet, trained=there), folder)

@@ -17,7 +17,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedParameter
 
 from tuckerlab.chain import forms, ordinary
 from tuckerlab.errors import TuckerlabError
@@ -154,7 +154,7 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
         known = ", ".join(name for name, _ in layers) or "none"
         raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
     for name, layer in layers:
-        if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
+        if isinstance(layer.weight, UninitializedParameter):
             raise TuckerlabError(f"{name}: a lazy layer without weights yet: send one batch through the network first")
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
     users: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """DistributedDataParallel and changing ranks: a wrapper that holds replaced parameters is not called again.
 
->>> outdate([])  # without a process group there is no wrapper
+>>> forbid_stale([])  # without a process group there is no wrapper
 """
 
 import gc
@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tuckerlab.errors import TuckerlabError
 
 
-def outdate(changed: Collection[nn.Module]) -> None:
+def forbid_stale(changed: Collection[nn.Module]) -> None:
     """Any DistributedDataParallel around one of these layers, whose parameters were replaced, raises when it is called.
 
     It goes on averaging the gradients of the old parameters, those of the new ones differ from process to process, and

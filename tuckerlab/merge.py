@@ -117,14 +117,19 @@ def _times(
     began = time.perf_counter()
     known: dict[object, Mapping[str, float]] = {}
     found = {}
-    for name, layer in sorted(layers.items(), key=lambda pair: -pair[1].dense_numel * inputs[pair[1]].numel()):
-        kind = type(layer), layer.extra_repr(), layer.bias is None, inputs[layer].shape
+    for name, layer in sorted(layers.items(), key=lambda pair: -_arithmetic(pair[1], inputs)):
+        kind = type(layer), layer.extra_repr(), layer.modes, layer.bias is None, layer.core.dtype, inputs[layer].shape
         if kind not in known and len(forms(layer)) > 1 and time.perf_counter() - began < seconds:
             built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in forms(layer)}
             known[kind] = timer(built, inputs[layer])
         if kind in known:
             found[name] = known[kind]
     return found
+
+
+def _arithmetic(layer: TuckerLayer, inputs: Mapping[nn.Module, Tensor]) -> float:
+    """Multiplications of the dense layer, for a stride of one."""
+    return layer.dense_numel * inputs[layer].numel() / layer.shape[1]
 
 
 def worth(growth: float, speedup: float, margin: float = MARGIN) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from tuckerlab.errors import TuckerlabError
 
@@ -28,6 +29,9 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
     stays shared. Raises TuckerlabError if a module has parameters or buffers of its own that it has no
     `reset_parameters` for.
     """
+    for name, part in module.named_modules():
+        if any(isinstance(parameter, UninitializedParameter) for parameter in part.parameters(recurse=False)):
+            raise TuckerlabError(f"{name}: a lazy layer, whose size nobody knows yet: build it with its size")
     made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
     for part in module.modules():
         stores: list[tuple[dict[str, Any], str]] = [
@@ -51,8 +55,9 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
             raise TuckerlabError(
                 f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
             )
+        versions = {name: getattr(part, name)._version for name in fresh}
         reset()
-        if left := [name for name in fresh if _is_blank(getattr(part, name))]:
+        if left := [name for name in fresh if _is_blank(getattr(part, name), versions[name])]:
             raise TuckerlabError(
                 f"reset_parameters() of {type(part).__name__} gives no values to {', '.join(left)}: build it off the "
                 "meta device"
@@ -73,7 +78,9 @@ def _blank(tensor: Tensor, device: torch.device | str) -> Tensor:
     return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
 
 
-def _is_blank(tensor: Tensor) -> bool:
+def _is_blank(tensor: Tensor, version: int) -> bool:
     if tensor.is_floating_point() or tensor.is_complex():
         return bool(tensor.isnan().any())
-    return tensor.dtype not in (torch.bool, torch.uint8) and bool((tensor == torch.iinfo(tensor.dtype).min).any())
+    if tensor.dtype in (torch.bool, torch.uint8):  # has no number to spare for "blank"
+        return tensor._version == version
+    return bool((tensor == torch.iinfo(tensor.dtype).min).any())

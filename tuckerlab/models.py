@@ -89,9 +89,9 @@ def build(
     return architecture.construct(
         {
             "name": name,
-            "num_classes": num_classes,
-            "in_channels": in_channels,
-            "image_size": image_size,
+            "num_classes": int(num_classes),
+            "in_channels": int(in_channels),
+            "image_size": int(image_size),
             "width": float(width),
         }
     )

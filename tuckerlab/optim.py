@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.groups import Model
 from tuckerlab.manifold import Point, Tangent
 from tuckerlab.optimizer import Parameters, TuckerOptimizer
@@ -50,13 +50,15 @@ class TuckerSGD(TuckerOptimizer):
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
-        check_range("lr", lr, 0.0)
-        check_range("momentum", momentum, 0.0, 1.0)
-        check_range("weight_decay", weight_decay, 0.0)
-        if nesterov and momentum == 0:
-            raise TuckerlabError("nesterov=True with momentum 0: give a momentum above 0")
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
         super().__init__(model, defaults, ranks, adapt_every)
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        check_range("lr", group["lr"], 0.0)
+        check_range("momentum", group["momentum"], 0.0, 1.0)
+        check_range("weight_decay", group["weight_decay"], 0.0)
+        if group["nesterov"] and group["momentum"] == 0:
+            raise TuckerlabError("nesterov=True with momentum 0: give a momentum above 0")
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         sgd_step(parameters, [self.state[p] for p in parameters], group)
@@ -96,14 +98,15 @@ class TuckerAdamW(TuckerOptimizer):
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
-        check_range("lr", lr, 0.0)
-        check_range("betas[0]", betas[0], 0.0, 1.0)
-        check_range("betas[1]", betas[1], 0.0, 1.0)
-        check_range("eps", eps, 0.0)
-        check_range("weight_decay", weight_decay, 0.0)
         super().__init__(
             model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every
         )
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "eps", "weight_decay"):
+            check_range(name, group[name], 0.0)
+        for i, beta in enumerate(group["betas"]):
+            check_range(f"betas[{i}]", beta, 0.0, 1.0)
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         states = [self.state[p] for p in parameters]
@@ -162,6 +165,7 @@ def sgd_step(parameters: Parameters, states: Sequence[dict[str, Any]], group: di
             state["momentum_buffer"] = buffer
 
 
-def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    if not low <= value < high:
+def check_range(name: str, value: object, low: float, high: float = float("inf")) -> None:
+    number: Any = value.item() if isinstance(value, Tensor) else value  # schedules may keep a rate as a tensor
+    if not is_number(number) or not low <= number < high:
         raise TuckerlabError(f"{name} {value}: allowed are numbers from {low:g} up to, not including, {high:g}")

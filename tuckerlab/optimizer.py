@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
-from tuckerlab.distributed import outdate
+from tuckerlab.distributed import forbid_stale
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
 from tuckerlab.groups import Entry, Model, is_matrix, modules_of
 from tuckerlab.manifold import Point, Tangent, mode_roots
@@ -68,7 +68,8 @@ class TuckerOptimizer(Optimizer):
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
-        self._weights: dict[TuckerLayer | nn.Parameter, None] = {}  # kernels and matrices, in the order of the model
+        self._weights: dict[TuckerLayer | nn.Parameter, None] = {}  # kernels and matrices, in the order given
+        self._kernels: set[nn.Parameter] = set()  # of dense convolutions
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
         self.ranks.choose(_flat_spectra(trained), other=other)
@@ -79,6 +80,11 @@ class TuckerOptimizer(Optimizer):
         entries = [entries] if isinstance(entries, Entry) else list(entries)
         modules = modules_of(entries)
         layers = [m for m in modules if isinstance(m, TuckerLayer) and m not in self._held]
+        held = [p for layer in (*self._held, *layers) for p in _parameters(layer)]
+        if len(set(held)) < len(held):
+            raise TuckerlabError(
+                "two Tucker layers share a core or a factor: give each its own, or use one module twice"
+            )
         taken = {p for group in self.param_groups for p in group["params"]}  # a module adds what is left of it
         inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
         parameters = [*inside, *(e for e in entries if isinstance(e, Tensor))]
@@ -86,6 +92,7 @@ class TuckerOptimizer(Optimizer):
             raise TuckerlabError(
                 "nothing is left for a param group: its parameters are in more than one parameter group"
             )
+        self._check_group({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
@@ -94,10 +101,12 @@ class TuckerOptimizer(Optimizer):
         for part in parts:
             if isinstance(part, TuckerLayer) or part in owner:
                 self._weights[owner.get(part, part)] = None
-            elif isinstance(part, nn.modules.conv._ConvNd | nn.Linear):
-                self._weights[cast(nn.Parameter, part.weight)] = None
-            elif isinstance(part, Tensor) and is_matrix(part):
-                self._weights[cast(nn.Parameter, part)] = None
+            elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
+                own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
+                matrices = [p for p in own if is_matrix(p)]
+                self._weights.update(dict.fromkeys(matrices))
+                if isinstance(part, nn.modules.conv._ConvNd | Tensor):
+                    self._kernels.update(p for p in (matrices if isinstance(part, Tensor) else own) if p.dim() > 2)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -152,7 +161,7 @@ class TuckerOptimizer(Optimizer):
                 if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
                     velocity = cast(Tangent, self._state(layer, self.vectors[0]))
                     self._move(layer, group, grown(layer.point, velocity, larger))
-        outdate([layer for layer, ranks in before.items() if layer.ranks != ranks])
+        forbid_stale([layer for layer, ranks in before.items() if layer.ranks != ranks])
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
@@ -176,10 +185,13 @@ class TuckerOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
-        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_weights")
+        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_weights", "_kernels")
         return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}, "_plans": {}}
 
-    # --- what the two optimizers differ in ---------------------------------------------------------------------------
+    # --- what the optimizers differ in -------------------------------------------------------------------------------
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        """TuckerlabError for a setting out of range."""
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -235,17 +247,20 @@ class TuckerOptimizer(Optimizer):
         """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
         pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
         frozen = sum(layer.stored_numel for layer, _ in pairs if not layer.core.requires_grad)
-        dense = sum(weight.numel() for weight in self._weights if isinstance(weight, Tensor) and weight.dim() > 2)
+        dense = sum(kernel.numel() for kernel in self._kernels)
         return [(layer, group) for layer, group in pairs if layer.core.requires_grad], dense + frozen
 
     # --- parameters that have been replaced --------------------------------------------------------------------------
 
     def _notice_replaced(self) -> None:
         """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
+        changed = []
         for group, layers in zip(self.param_groups, self._layers, strict=True):
             for layer in layers:
                 if any(a is not b for a, b in zip(self._held[layer], _parameters(layer), strict=True)):
                     self._replace(layer, group)
+                    changed.append(layer)
+        forbid_stale(changed)
 
     def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
         new = dict(zip(self._held[layer], _parameters(layer), strict=True))

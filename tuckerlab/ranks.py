@@ -75,6 +75,7 @@ class RankPolicy:
         for name, value in (("min_rank", self.min_rank), ("max_rank", top), ("multiple", self.multiple)):
             if not is_whole(value) and not (name == "max_rank" and value is None):
                 raise RankError(f"{name} {value!r}: allowed are whole numbers from 1")
+            object.__setattr__(self, name, None if value is None else int(value))  # numpy's too
         if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
             raise RankError(
                 f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "
@@ -174,6 +175,7 @@ class Tolerance(RankPolicy):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fraction("tolerance", self.tau)
+        object.__setattr__(self, "tau", float(self.tau))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """The smallest ranks within the tolerance of this step."""

@@ -20,13 +20,13 @@ from tuckerlab.ranks import RankPolicy
 
 ADAPTATIONS = 100  # rank adaptations in a run, where adapt_every is not given …
 LEAST_EVERY = 10  # … but not more often: an adaptation costs about two steps, and new directions need time
+# Learning rate and weight decay where none are given; Muon's keeps the norm of each weight.
+USUAL: dict[str, tuple[float, float | None]] = {"sgd": (0.1, 5e-4), "adamw": (1e-3, 0.05), "muon": (0.03, None)}
 CHOICES = {
-    "optimizer": ("sgd", "adamw", "muon"),
+    "optimizer": tuple(USUAL),
     "schedule": ("onecycle", "cosine", "constant"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
-# Learning rate and weight decay where none are given; Muon's keeps the norm of each weight.
-USUAL: dict[str, tuple[float, float | None]] = {"sgd": (0.1, 5e-4), "adamw": (1e-3, 0.05), "muon": (0.03, None)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,8 @@ class Recipe:
             number: Any = getattr(self, name)
             if number is None and name in ("lr", "weight_decay"):
                 continue
+            if is_number(number):
+                object.__setattr__(self, name, float(number))
             if not is_number(number) or not 0 <= number < top or (name == "lr" and number == 0):
                 bottom = "above 0" if name == "lr" else "from 0"
                 limit = "" if top == math.inf else f" up to, not including, {top}"
@@ -101,7 +103,7 @@ class Recipe:
         return self.adapt_every or max(LEAST_EVERY, total_steps // ADAPTATIONS)
 
     def make_optimizer(self, model: torch.nn.Module, total_steps: int) -> TuckerOptimizer:
-        """The optimizer for a run of so many steps; a dense network takes the steps of torch.optim in it."""
+        """The optimizer for a run of so many steps; dense weights take its steps too."""
         every = self.every(total_steps)
         ranks = None if self.ranks is None else self.ranks.over(total_steps)
         options: dict[str, Any] = {"weight_decay": self.decay, "ranks": ranks, "adapt_every": every}

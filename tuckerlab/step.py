@@ -20,6 +20,7 @@ from tuckerlab.weight import TuckerLayer
 
 Batch = tuple[Stack, list[TuckerLayer]]
 State = dict[str, Tangent]  # of one weight: its momentum or moments, by name
+TINY = 1e-30  # what norms are divided by at least
 Direction = Callable[[Point, Tangent, State, dict[str, Any], float], tuple[Tangent, State]]
 
 
@@ -66,7 +67,8 @@ class WeightStep:
         )
         new = retract(point, direction, float(self.group["lr"]), roots)
         if self.group["weight_decay"] is None:  # nothing else holds the norm, so it is kept
-            new = new._replace(core=new.core * (point.core.norm() / new.core.norm().clamp(min=1e-30)))
+            norm, found = point.core.norm(), new.core.norm()
+            new = new._replace(core=new.core * torch.where(norm > 0, norm / found.clamp(min=TINY), 1.0))
         tangents |= {name: carried(tangents[name], new) for name in self.vectors}
         return [[new.core, *new.factors], *([tangents[name].core, *tangents[name].factors] for name in state)]
 

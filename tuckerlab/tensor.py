@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tuckerlab.errors import RankError, is_number, is_whole
 
-PERMUTED = 48  # the size of a mode from which a product permutes, as measured on a CPU
+PERMUTE_FROM = 48  # the size of a mode from which a product permutes, as measured on a CPU
 
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
@@ -54,7 +54,7 @@ def mode_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
         return (matrix @ tensor.reshape(size, -1)).reshape(-1, *rest)
     if not rest:
         return (tensor.reshape(-1, size) @ matrix.mT).reshape(*lead, -1)
-    if size >= PERMUTED:  # one large product is worth two copies; small batches of matrix products are not
+    if size >= PERMUTE_FROM:  # one large product is worth two copies; small batches of matrix products are not
         moved = tensor.movedim(mode, -1)
         return (moved.reshape(-1, size) @ matrix.mT).reshape(*moved.shape[:-1], -1).movedim(-1, mode)
     # a batch of matrix products over the modes in front; nothing is permuted
@@ -88,14 +88,17 @@ def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     times faster on the wide unfoldings of kernels, and short on a GPU. In float64, values below 1e-8 of the largest are
     noise.
     """
-    double = matrix.double()
-    if matrix.shape[0] > matrix.shape[1]:  # an orthonormal basis of the columns first
+    vectors, values = _left_singular(matrix.double())
+    return vectors.to(matrix.dtype), values.to(matrix.dtype)
+
+
+def _left_singular(double: Tensor) -> tuple[Tensor, Tensor]:
+    is_tall = double.shape[0] > double.shape[1]
+    if is_tall:  # an orthonormal basis of the columns first
         basis, double = torch.linalg.qr(double)
     squares, vectors = torch.linalg.eigh(double @ double.mT)
-    if matrix.shape[0] > matrix.shape[1]:
-        vectors = basis @ vectors
-    values = squares.clamp(min=0).sqrt()
-    return vectors.flip(-1).to(matrix.dtype), values.flip(-1).to(matrix.dtype)
+    vectors, values = vectors.flip(-1), squares.clamp(min=0).sqrt().flip(-1)
+    return (basis @ vectors if is_tall else vectors), values
 
 
 def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -145,13 +148,13 @@ def _truncated_matrix(
 ) -> tuple[Tensor, list[Tensor]]:
     """A matrix has the same singular values in both modes, and the vectors of its short side give the others."""
     short, long = (0, 1) if matrix.shape[0] <= matrix.shape[1] else (1, 0)
-    vectors, values = left_singular(unfold(matrix, short))
+    vectors, values = _left_singular(unfold(matrix, short).double())
     rank = min(tolerance_ranks([values] * 2, tolerance or 0.0) if ranks is None else ranks)
     first = vectors[:, :rank]
-    second = unfold(matrix, long).double() @ first.double()  # orthogonal columns, as far as they are no rounding errors
-    exact = bool(values[rank - 1] > 1e-3 * values[0])
-    second = (second / second.norm(dim=0) if exact else torch.linalg.qr(second)[0]).to(matrix.dtype)
-    factors = [first.contiguous() if mode == short else second for mode in modes]
+    second = unfold(matrix, long).double() @ first  # orthogonal columns, as far as they are no rounding errors
+    exact = bool(values[rank - 1] > 1e-5 * values[0])
+    second = second / second.norm(dim=0) if exact else torch.linalg.qr(second)[0]
+    factors = [(first if mode == short else second).to(matrix.dtype).contiguous() for mode in modes]
     return multi_mode_product(matrix, [factor.mT for factor in factors], modes), factors
 
 

@@ -31,7 +31,7 @@ from PIL import Image
 from tuckerlab.datasets import data_roots
 from tuckerlab.datasets.folder import DEFAULT_SIZE
 from tuckerlab.datasets.layout import SECOND_SPLITS, Layout, Value, find_folder
-from tuckerlab.datasets.pictures import FORMATS, bits_of, eight_bits, opened, reason
+from tuckerlab.datasets.pictures import BRIGHT, FORMATS, HIGH_BYTE, TOO_DARK, bits_of, eight_bits, opened, reason
 
 FEW = 20  # training pictures of a class, below which its accuracy is a matter of luck
 SKEW = 10  # times as many pictures of the largest class as of the smallest
@@ -129,6 +129,8 @@ def inspect_folder(
             if on_progress is not None:
                 on_progress(len(looks), len(files))
 
+    if max((look.high_byte for look in looks if look.high_byte is not None), default=BRIGHT) < BRIGHT:
+        looks = [look if look.high_byte is None else look._replace(problem=TOO_DARK, pixels=None) for look in looks]
     counts = {label: Count(0, 0) for label in (*layout.train, *layout.test)}
     for place, part in enumerate((train, test)):
         for label, number in Counter(files[index][1] for index in part).items():
@@ -162,6 +164,7 @@ class _Look(NamedTuple):
     size: tuple[int, int] = (0, 0)
     colour: bool = False
     pixels: NDArray[np.uint8] | None = None
+    high_byte: int | None = None  # the largest, of colours of 16 bits
 
     @classmethod
     def at(cls, file: Path, sample: bool) -> "_Look":
@@ -171,6 +174,7 @@ class _Look(NamedTuple):
             with Image.open(io.BytesIO(content), formats=FORMATS) as header:
                 size = header.size
             picture = opened(content, DEFAULT_SIZE)
+            high = picture.info.get(HIGH_BYTE)
             if picture.size != (DEFAULT_SIZE, DEFAULT_SIZE):
                 picture = picture.resize((DEFAULT_SIZE, DEFAULT_SIZE), Image.Resampling.BILINEAR)
         except MemoryError:
@@ -182,7 +186,7 @@ class _Look(NamedTuple):
             pixels = eight_bits(pixels, bits_of(pixels))
         colour = pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        return cls("", digest, size, colour, pixels if sample else None)
+        return cls("", digest, size, colour, pixels if sample else None, high)
 
 
 def _splits(layout: Layout) -> tuple[list[int], list[int]]:

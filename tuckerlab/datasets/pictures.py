@@ -24,7 +24,9 @@ from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
-DEEP = "upper byte"  # in the info of a picture
+HIGH_BYTE = "high byte"  # in the info of a picture of 16-bit colours: the largest of those that pillow reads
+BRIGHT = 128  # the least that it must be: colours of 12 bits in 16 would be read as nearly black
+TOO_DARK = "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
 _STRIP = 2**18  # pixels
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
@@ -63,7 +65,7 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
     pixels = np.empty((len(sources), size, size, 1 if grey else 3), dtype=np.uint8)
     problems: dict[int, str] = {}
     wide: dict[int, NDArray[np.int32]] = {}  # pixels of more than eight bits, until all are known
-    deep: dict[int, int] = {}  # the largest of the upper bytes of colours of 16 bits, which is all that pillow reads
+    high_bytes: dict[int, int] = {}  # of colours of 16 bits
     length = max(1, _STRIP // size**2)
 
     def read(start: int) -> bool:
@@ -74,8 +76,8 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         for index, source in enumerate(part):
             try:
                 picture = opened(source, size)
-                if DEEP in picture.info:
-                    deep[start + index] = picture.info[DEEP]
+                if HIGH_BYTE in picture.info:
+                    high_bytes[start + index] = picture.info[HIGH_BYTE]
                 if picture.size != (size, size):
                     picture = picture.resize((size, size), Image.Resampling.BILINEAR)
                 if picture.mode == "I":
@@ -98,12 +100,8 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         colour = any(list(pool.map(read, starts)))
     if problems:
         raise DataError(_complaint(problems, len(sources), name))
-    if deep and max(deep.values()) < 128:
-        top = 256 * (max(deep.values()) + 1)
-        raise DataError(
-            f"{name(min(deep))}: colour of 16 bits, of whose values none reaches {top}, would be read as nearly black: "
-            "save these pictures with 8 bits, or with values up to 65535"
-        )
+    if high_bytes and max(high_bytes.values()) < BRIGHT:
+        raise DataError(f"{name(min(high_bytes))}: {TOO_DARK}")
     bits = max(map(bits_of, wide.values())) if wide else None
     for index, values in wide.items():
         pixels[index] = eight_bits(values, bits or 8)[..., None]
@@ -141,7 +139,7 @@ def opened(source: Source, size: int) -> Image.Image:
         ImageOps.exif_transpose(picture, in_place=True)
         found = _plain(picture)
         if deep:
-            found.info[DEEP] = max(high for _, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist())
+            found.info[HIGH_BYTE] = max(high for _, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist())
         return found
 
 
@@ -160,10 +158,10 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(picture: Image.Image) -> Image.Image:
-    low, high = np.ravel(picture.getextrema())
-    if low < 0 or high > 0xFFFF:
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
         raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
-    return picture.convert("I")
+    return Image.fromarray(values.astype(np.int32))
 
 
 def bits_of(values: NDArray[np.int32]) -> int:

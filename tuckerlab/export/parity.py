@@ -4,6 +4,7 @@
 True
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +138,9 @@ def on_cpu(
     if not isinstance(model, nn.Module):
         raise TuckerlabError(f"model: {type(model).__name__}; give a network of torch (nn.Module)")
     images, network = _batch(example), copied(model).cpu().eval()
-    place = next((t.device for t in (*model.parameters(), *model.buffers())), images.device)
-
-    def itself(given: Tensor) -> Any:
-        found = model(given.to(place))
-        return found.cpu() if isinstance(found, Tensor) else found
-
-    with undisturbed(model, training=False):
+    is_here = all(t.device.type == "cpu" for t in (*model.parameters(), *model.buffers()))
+    itself = model if is_here else copy.deepcopy(model).cpu()  # the arithmetic of a GPU is another
+    with undisturbed(itself, training=False):
         answer(itself, images)  # what cannot be compared afterwards is not worth the seconds that follow
         checked(network, itself, images, "the copy that is to be written")
     return network, images

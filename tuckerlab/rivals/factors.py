@@ -27,18 +27,23 @@ from tuckerlab.run import Run
 from tuckerlab.training import Training
 from tuckerlab.weight import TuckerLayer
 
-SGD: dict[str, Any] = {"optimizer": "sgd", "lr": None, "weight_decay": None}
-OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "sgd": ("SGD", SGD),
-    "adamw": ("AdamW", ADAMW),
-    "muon": ("Muon", {"optimizer": "muon", "lr": None, "weight_decay": None}),
-}
-"""The name for people, and what differs from the recipe that all share."""
+NAMES = {"sgd": "SGD", "adamw": "AdamW", "muon": "Muon"}
+
+
+def changes(optimizer: str, recipe: Recipe) -> dict[str, Any]:
+    """What differs from the recipe that all share, for a network that is to learn with this optimizer.
+
+    >>> changes("sgd", Recipe(optimizer="sgd", lr=0.05)), changes("sgd", Recipe(optimizer="muon", lr=0.05))["lr"]
+    ({}, None)
+    """
+    if optimizer == "adamw":
+        return ADAMW
+    return {} if recipe.optimizer == optimizer else {"optimizer": optimizer, "lr": None, "weight_decay": None}
 
 
 @dataclass(frozen=True)
 class Factors(Contender):
-    """Core and factors, each stepped as if it were a weight of its own, by torch's SGD, AdamW or Muon.
+    """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon.
 
     >>> from tuckerlab import Budget, load_data
     >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
@@ -56,13 +61,13 @@ class Factors(Contender):
 
     @property
     def label(self) -> str:
-        return f"factors {OPTIMIZERS[self.optimizer_name][0]} {setting(self.policy)}"
+        return f"factors {NAMES[self.optimizer_name]} {setting(self.policy)}"
 
     def check(self, arena: Arena) -> None:
         arena.check(self.policy)
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, **OPTIMIZERS[self.optimizer_name][1])
+        return replace(recipe, **changes(self.optimizer_name, recipe))
 
     def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
         return replace(recipe, optimizer=self.optimizer_name).make_optimizer(model, total_steps)
@@ -72,8 +77,8 @@ class Factors(Contender):
         if not found.is_over:
             return found
         network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
-        changes = OPTIMIZERS[self.optimizer_name][1]
-        return training.fit(network, self.slug, counts=training.arena.counts, **changes)
+        settings = changes(self.optimizer_name, training.recipe)
+        return training.fit(network, self.slug, counts=training.arena.counts, **settings)
 
 
 def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:

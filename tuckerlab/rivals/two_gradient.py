@@ -36,7 +36,7 @@ from tuckerlab.optimizer import TuckerOptimizer
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
 from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.factors import SGD
+from tuckerlab.rivals.factors import changes
 from tuckerlab.run import Run
 from tuckerlab.tensor import left_singular, multi_mode_product, unfold
 from tuckerlab.training import Training
@@ -142,11 +142,11 @@ class TwoGradients(Contender):
         half, _ = training.split(1 / TwoGradient.evaluations)
         return half.fit(
             self.network(training.spec, training.seed), self.slug, ranks=self.policy, make_optimizer=self.optimizer,
-            **SGD,
+            **changes("sgd", training.recipe),
         )  # fmt: skip
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, **SGD)
+        return replace(recipe, **changes("sgd", recipe))
 
     def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
         ranks = None if recipe.ranks is None else recipe.ranks.over(total_steps)
