@@ -609,7 +609,7 @@ def test_numpy_s_whole_numbers_are_whole_numbers() -> None:
 
 @pytest.fixture
 def one_process(tmp_path: Path) -> Iterator[None]:
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    distributed.init_process_group("gloo", init_method=(tmp_path / "group").as_uri(), rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
 
