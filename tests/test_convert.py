@@ -7,11 +7,14 @@ import sys
 import textwrap
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
@@ -177,6 +180,12 @@ def weight_hooked(register: str) -> nn.Linear:
     return layer
 
 
+def with_buffer() -> nn.Module:
+    layer = nn.Linear(8, 8)
+    layer.register_buffer("mask", torch.ones(8, 8))
+    return layer
+
+
 def patched(layer: nn.Module) -> nn.Module:
     """With a forward of its own, as monkey patches have it."""
     known = layer.forward
@@ -202,9 +211,11 @@ def patched(layer: nn.Module) -> nn.Module:
         (lambda: nn.utils.spectral_norm(nn.Linear(8, 8)), "its weight or bias is computed anew"),
         (lambda: prune.random_unstructured(nn.Linear(8, 8), "weight", 0.5), "its weight or bias is computed anew"),
         (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "its weight or bias is computed anew"),
+        (with_buffer, "it has mask beside its weight and bias, which a replacement would lose"),
         (lambda: patched(nn.Linear(8, 8)), "its forward was exchanged for another on this instance"),
         (lambda: weight_hooked("register_hook"), "it carries hooks"),
         (lambda: weight_hooked("register_post_accumulate_grad_hook"), "it carries hooks"),
+        (lambda: hooked("register_state_dict_pre_hook"), "it carries hooks"),
         (lambda: hooked("register_forward_hook"), "it carries hooks, which a replacement would lose"),
         (lambda: hooked("register_forward_pre_hook"), "it carries hooks"),
         (lambda: hooked("register_full_backward_hook"), "it carries hooks"),
@@ -238,11 +249,23 @@ class Listed(nn.Module):
         self.again = hold(self.second)
 
 
+class Hidden:
+    """An object of Python that holds modules."""
+
+    def __init__(self, held: Any) -> None:
+        self.held, self.itself = held, self
+
+
 HELD: dict[str, Callable[[nn.Module], Any]] = {
     "list": lambda layer: [layer],
     "dict": lambda layer: {"second": (layer,)},
     "set": lambda layer: {layer},
     "deque": lambda layer: deque([[layer]]),
+    "Hidden": lambda layer: Hidden([nn.Sequential(nn.ReLU(), layer)]),
+    "SimpleNamespace": lambda layer: SimpleNamespace(it={layer: 1}),
+    "method": lambda layer: layer.forward,
+    "function": lambda layer: lambda x: layer(x),
+    "partial": lambda layer: partial(F.relu, layer),
 }
 
 
@@ -289,7 +312,31 @@ def test_a_weight_that_is_not_finite_is_named_before_anything_changes(value: flo
 
 def test_a_name_with_brackets_is_a_name() -> None:
     model = nn.Sequential(OrderedDict([("conv[1]", nn.Linear(8, 8)), ("conv1", nn.Linear(8, 8))]))
-    assert kinds(tuckerize(model, include="conv[1]", ranks=0.5)) == {"conv[1]": "TuckerLinear", "conv1": "TuckerLinear"}
+    assert kinds(tuckerize(model, include="conv[1]", ranks=0.5)) == {"conv[1]": "TuckerLinear", "conv1": "Linear"}
+
+
+class ReadsWeight(nn.Module):
+    """As some networks of libraries do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.inner.weight)
+
+
+def test_who_reads_a_weight_of_full_size_is_told_what_to_do() -> None:
+    model = tuckerize(nn.Sequential(nn.Linear(8, 8), ReadsWeight(), nn.Linear(8, 8)), ranks=0.5)
+    with pytest.raises(AttributeError, match=r"TuckerLinear has no weight of full size: .* leave this layer dense"):
+        model(torch.zeros(1, 8))
+
+
+@pytest.mark.parametrize("function", [tuckerize, to_plain, to_dense])
+@pytest.mark.parametrize("given", [None, torch.zeros(3)])
+def test_what_is_no_network_is_refused(function: Any, given: Any) -> None:
+    with pytest.raises(TuckerlabError, match=r"give a network of torch \(nn.Module\)"):
+        function(given)
 
 
 def test_a_pattern_that_matches_a_tucker_layer_says_how_its_ranks_go_on() -> None:
@@ -676,6 +723,19 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     assert torch.equal(model.hidden.bias, torch.arange(8.0))
     assert not model.hidden.bias.requires_grad
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+def test_what_cannot_be_made_is_left_as_it_was() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(8, 2), Forgetful())
+    for message in ("MultiheadAttention has weights but no reset_parameters", "MultiheadAttention has weights"):
+        with pytest.raises(TuckerlabError, match=message):
+            materialize(model)
+    del model[1]
+    for _ in range(2):
+        with pytest.raises(TuckerlabError, match="gives no values to mask"):
+            materialize(model)
+    assert model[0].weight.is_meta
 
 
 class Forgetful(nn.Module):

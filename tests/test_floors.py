@@ -9,9 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tuckerlab"
 
 FLOORS = [
-    {"errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
+    {"distributed", "errors", "tensor", "manifold", "adaptation", "stack", "weight", "layers"},
     {"align", "budget", "groups", "layerwise", "precision", "ranks", "step", "optimizer", "optim", "muon", "meta"}
-    | {"chain", "convert", "distributed", "fold", "merge"},
+    | {"chain", "convert", "replace", "fold", "merge"},
     {
         "atomic",
         "augment",

@@ -152,6 +152,17 @@ def test_files_of_sixteen_bits_are_scaled_by_what_they_hold(bits: int, nowhere: 
     assert f"files of 16 bits, whose pixels hold {bits}, are scaled to 8 bits" in load_data("folder:set").note
 
 
+@pytest.mark.parametrize("bright", ["a file", "a pixel"])
+def test_one_scale_that_makes_most_pictures_black_is_refused(bright: str, nowhere: Path) -> None:
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 4096, (8, 8)).astype(np.uint16) for _ in range(8)]
+    if bright == "a file":
+        pictures[3] = pictures[3] * 16
+    pictures[3][0, 0] = 65535
+    with pytest.raises(DataError, match=r"3\.png: its pixels need 16 bits, many others at most 13: .*nearly black"):
+        folder_of(nowhere, [Image.fromarray(values) for values in pictures])
+
+
 def sixteen_bit_png(values: np.ndarray[Any, Any]) -> bytes:
     """A PNG of 16 bits a channel, which pillow cannot write."""
     height, width, channels = values.shape

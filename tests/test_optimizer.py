@@ -30,6 +30,7 @@ from tuckerlab import (
     TuckerMuon,
     TuckerSGD,
     materialize,
+    tuckerize,
 )
 from tuckerlab.adaptation import truncated
 from tuckerlab.optimizer import TuckerOptimizer
@@ -592,7 +593,31 @@ def test_a_computed_weight_is_no_hindrance_to_copies() -> None:
         parametrizations.weight_norm(nn.Linear(4, 4)), nn.Conv2d(1, 2, 3), TuckerLinear(4, 4, ranks=2)
     )
     model, optimizer = copy.deepcopy((model, TuckerMuon(model)))
-    assert sum(kernel.numel() for kernel in optimizer._kernels) == 18
+    assert sum(optimizer._kernels.values()) == 18
+
+
+@pytest.mark.parametrize("by", ["module", "tensors"])
+def test_a_budget_counts_a_kernel_that_is_computed_and_no_stack_of_matrices(by: str) -> None:
+    computed = parametrizations.weight_norm(nn.Conv2d(8, 8, 3))
+    model = nn.Sequential(computed, nn.Conv2d(8, 8, 3))
+    model.register_parameter("experts", nn.Parameter(torch.zeros(4, 32, 32)))
+    optimizer = TuckerSGD(model if by == "module" else model.parameters())
+    assert 2 * 576 <= sum(optimizer._kernels.values()) <= 2 * 576 + 8
+
+
+def test_parameters_of_two_layers_are_refused() -> None:
+    first = TuckerLinear(8, 6, ranks=3)
+    second = copy.deepcopy(first)
+    second.load_state_dict(first.state_dict(keep_vars=True), assign=True)
+    with pytest.raises(TuckerlabError, match=r"parameters that 2 layers such as TuckerLinear.* share"):
+        TuckerSGD(list(second.parameters()))
+
+
+def test_what_has_no_parameters_is_named() -> None:
+    with pytest.raises(TuckerlabError, match="nothing is left for a param group: it has no parameters"):
+        TuckerSGD(nn.ReLU())
+    with pytest.raises(TuckerlabError, match=r"TuckerSGD\(None\): give it a network, param groups, or parameters"):
+        TuckerSGD(None)
 
 
 def test_numpy_s_whole_numbers_are_whole_numbers() -> None:
@@ -627,12 +652,14 @@ def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again(by: str) -
 
 
 @pytest.mark.usefixtures("one_process")
-def test_a_wrapper_is_not_called_again_after_a_checkpoint_of_other_ranks() -> None:
+@pytest.mark.parametrize("by", ["checkpoint", "tuckerize"])
+def test_a_wrapper_is_not_called_again_after_parameters_were_replaced(by: str) -> None:
     model = network()
     wrapped = DistributedDataParallel(model)
-    optimizer = TuckerSGD(model)
-    model.load_state_dict(network(ranks=2).state_dict())
-    train(model, optimizer, 1)  # not through the wrapper
+    if by == "checkpoint":
+        model.load_state_dict(network(ranks=2).state_dict())
+    else:
+        tuckerize(model, include="8", ranks=1)
     with pytest.raises(TuckerlabError, match="the ranks have changed since"):
         wrapped(data()[0])
 

@@ -62,7 +62,7 @@ class Budget(RankPolicy):
             least = stored_after(removed)
             raise RankError(
                 f"budget {target:.4g} cannot be met: with every rank at its minimum {least} of {total} weights remain, "
-                f"so at most {1 - least / total:.4g} can be removed here ({other} weights are in dense convolutions)"
+                f"so at most {1 - least / total:.4g} can be removed here ({other} are frozen or in dense convolutions)"
             )
         return ranks_after(removed)
 

@@ -10,8 +10,7 @@ What cannot or should not be factorized stays as it is, and carries the reason a
 """
 
 import copy
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
@@ -23,6 +22,7 @@ from tuckerlab.chain import forms, ordinary
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layers import TuckerConv, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
+from tuckerlab.replace import ALL_HOOKS, check_module, check_replaceable, replaced
 from tuckerlab.tensor import feasible_ranks, left_singular, unfold
 from tuckerlab.weight import TuckerLayer, factorized_modes
 
@@ -32,9 +32,6 @@ CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
     nn.Conv2d: TuckerConv2d,
     nn.Conv3d: TuckerConv3d,
 }
-OF_MODULES = vars(nn.Module()).keys()
-# what a module does before and after its calls, in forward and backward passes
-HOOKS = tuple(name for name in OF_MODULES if "forward" in name or "backward" in name)
 # modules that read the weights of their children directly, so that these must stay dense
 READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
@@ -66,6 +63,7 @@ def tuckerize(
     1, shares its weight, carries hooks, is of a subclass, or belongs to a module that reads its weight directly.
     Raises TuckerlabError for a pattern that matches nothing.
     """
+    check_module(module, "tuckerize")
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(0.7 if ranks is None else ranks)
     reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
     chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
@@ -116,6 +114,7 @@ def to_plain(module: nn.Module) -> nn.Module:
 
 
 def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:
+    check_module(module, "to_plain and to_dense")
     module = copy.deepcopy(module)
     layers = {name: m for name, m in module.named_modules() if isinstance(m, TuckerLayer)}
     check_replaceable(module, layers)
@@ -131,8 +130,9 @@ def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
     return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
 
 
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
+def _matches(name: str, pattern: str, names: Collection[str]) -> bool:
+    """A name is meant as it stands, whatever characters it has; what is no name is a pattern."""
+    return name == pattern if pattern in names else fnmatchcase(name, pattern)
 
 
 def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
@@ -143,10 +143,11 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
     tucker = [name for name, m in module.named_modules() if isinstance(m, TuckerLayer)]
+    names = {*tucker, *(name for name, _ in layers)}
     for pattern in [*(include or []), *exclude]:
-        if any(_matches(name, pattern) for name, _ in layers):
+        if any(_matches(name, pattern, names) for name, _ in layers):
             continue
-        if found := [name for name in tucker if _matches(name, pattern)]:
+        if found := [name for name in tucker if _matches(name, pattern, names)]:
             raise TuckerlabError(
                 f"pattern {pattern!r} matches {found[0]!r}, which is in Tucker format already: its ranks are lowered "
                 "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
@@ -155,7 +156,9 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
         raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
     for name, layer in layers:
         if isinstance(layer.weight, UninitializedParameter):
-            raise TuckerlabError(f"{name}: a lazy layer without weights yet: send one batch through the network first")
+            raise TuckerlabError(
+                f"{name or 'the layer'}: a lazy layer without weights yet: send one batch through the network first"
+            )
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
     users: dict[int, int] = {}
     for m in module.modules():
@@ -163,9 +166,9 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             users[id(parameter)] = users.get(id(parameter), 0) + 1
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
-        if any(_matches(name, pattern) for pattern in exclude):
+        if any(_matches(name, pattern, names) for pattern in exclude):
             return "excluded"
-        if include is not None and not any(_matches(name, pattern) for pattern in include):
+        if include is not None and not any(_matches(name, pattern, names) for pattern in include):
             return "not included"
         if include is None and len(layers) > 1 and position == 0:
             return "the first layer stays dense unless include names it"
@@ -175,55 +178,23 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             return f"its owner {type(owners[layer]).__name__} reads the weight directly"
         if type(layer) not in (*CONVOLUTIONS, nn.Linear):
             return f"{type(layer).__name__} is not a plain convolution or linear layer"
-        if {*layer._parameters, *layer._buffers} != {"weight", "bias"}:
+        if not {"weight", "bias"} <= layer._parameters.keys():
             return "its weight or bias is computed anew at each call (weight norm, spectral norm, pruning)"
+        if more := [*layer._buffers, *layer._modules, *(layer._parameters.keys() - {"weight", "bias"})]:
+            return f"it has {', '.join(more)} beside its weight and bias, which a replacement would lose"
         if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups != 1:
             return f"a convolution in {layer.groups} groups cannot be factorized"
         if min(layer.weight.shape[:2]) == 1:
             return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
         if users[id(layer.weight)] > 1:
             return "its weight is shared with another module"
-        if "forward" in vars(layer):
+        if "forward" in vars(layer) or "_call_impl" in vars(layer):
             return "its forward was exchanged for another on this instance, which a replacement would lose"
-        if any(vars(layer)[name] for name in HOOKS) or any(map(_has_hooks, layer.parameters())):
+        if any(vars(layer)[name] for name in ALL_HOOKS) or any(map(_has_hooks, layer.parameters())):
             return "it carries hooks, which a replacement would lose"
         return None
 
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
-
-
-def check_replaceable(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-    """TuckerlabError for a layer that is called in a way that a replacement would not change.
-
-    >>> network = nn.Sequential(nn.Linear(2, 2))
-    >>> network.again = [network[0]]
-    >>> check_replaceable(network, {"0": network[0]})
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: the network's `again`, a list, holds the layer '0' as well, and would ...
-    """
-    names = {layer: name for name, layer in layers.items()}
-    for name, layer in layers.items():
-        if isinstance(layer, TuckerLayer) and "forward" in vars(layer):
-            raise TuckerlabError(f"{name}: its forward was exchanged for another on this instance: undo that first")
-    for owner, part in module.named_modules():
-        for attribute in vars(part).keys() - OF_MODULES:
-            for held in _modules_in(vars(part)[attribute]):
-                if held in names:
-                    kind = type(vars(part)[attribute]).__name__
-                    raise TuckerlabError(
-                        f"{owner or 'the network'}'s `{attribute}`, a {kind}, holds the layer {names[held]!r} as well, "
-                        "and would go on using it as it is: use nn.ModuleList or nn.ModuleDict, or exclude the layer"
-                    )
-
-
-def _modules_in(value: object) -> Iterator[nn.Module]:
-    if isinstance(value, nn.Module):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from (module for item in value.values() for module in _modules_in(item))
-    elif isinstance(value, list | tuple | set | frozenset | deque):
-        yield from (module for item in value for module in _modules_in(item))
 
 
 def _has_hooks(parameter: Tensor) -> bool:
@@ -233,25 +204,9 @@ def _has_hooks(parameter: Tensor) -> bool:
 def _check_finite(layers: Sequence[tuple[str, Dense]]) -> None:
     for name, layer in layers:
         if not layer.weight.is_meta and not layer.weight.isfinite().all():
-            raise TuckerlabError(f"{name}: its weight holds numbers that are not finite (NaN or infinity)")
-
-
-def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
-
-    Hooks on the calls of `old` go along.
-
-    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    >>> replaced(network, network[1], nn.Tanh())[1]
-    Tanh()
-    """
-    new.train(old.training)
-    vars(new).update((name, vars(old)[name]) for name in HOOKS)
-    for parent in module.modules():
-        for name, child in parent._modules.items():
-            if child is old:
-                parent._modules[name] = new
-    return new if module is old else module
+            raise TuckerlabError(
+                f"{name or 'the layer'}: its weight holds numbers that are not finite (NaN or infinity)"
+            )
 
 
 # --- dense layer → Tucker layer ---------------------------------------------------------------------------------------

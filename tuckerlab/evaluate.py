@@ -58,15 +58,18 @@ def check_network(model: nn.Module, data: ImageData) -> None:
         ...
     tuckerlab.errors.TuckerlabError: the network gives 3 numbers for each image and the data have 10 classes: build ...
     """
+    if not isinstance(data, ImageData):
+        raise TuckerlabError(f"data: {type(data).__name__}; give what load_data returns (ImageData)")
     images = data.normalize(data.train_images[:2])
     channels, *size = images.shape[1:]
     try:
         with undisturbed(model, training=False), torch.no_grad():
             logits = model(images)
     except Exception as error:  # the forward of the caller's network, which may raise anything
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TuckerlabError(
-            f"the network cannot take images of {channels} × {size[0]} × {size[1]} ({' '.join(str(error).split())}): "
-            f"build it for {channels} channels and this size, or load the data otherwise"
+            f"the network cannot take images of {channels} × {size[0]} × {size[1]} in {images.dtype} ({said}): if that "
+            f"is their shape, build it for {channels} channels and this size, or load the data otherwise"
         ) from error
     check_logits(logits, len(images), len(data.classes))
 
@@ -86,7 +89,7 @@ def check_logits(logits: object, images: int, classes: int) -> None:
             f"the network returns a tensor of shape {tuple(logits.shape)} for {images} images, expected is images × "
             "classes: flatten it before the last layer"
         )
-    if logits.shape[1] < classes:
+    if logits.shape[1] != classes:
         raise TuckerlabError(
             f"the network gives {logits.shape[1]} numbers for each image and the data have {classes} classes: build it "
             f"with num_classes={classes}"

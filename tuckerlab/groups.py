@@ -42,12 +42,17 @@ def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
             )
     tensors = [entry for entry in entries if isinstance(entry, Tensor)]
     found, known = dict.fromkeys(m for e in entries if isinstance(e, nn.Module) for m in e.modules()), owners()
-    for layer in dict.fromkeys(known[tensor] for tensor in tensors if tensor in known):
-        if not {layer.core, *layer.factors} <= set(tensors):
+    for layers in [known[tensor] for tensor in tensors if tensor in known]:
+        if len(layers) > 1:
             raise TuckerlabError(
-                f"a param group has only part of {layer}: its core and its factors belong in one group, together"
+                f"a param group has parameters that {len(layers)} layers such as {layers[0]} share: give it the layer, "
+                "or the network, that is meant"
             )
-        found[layer] = None
+        if not {layers[0].core, *layers[0].factors} <= set(tensors):
+            raise TuckerlabError(
+                f"a param group has only part of {layers[0]}: its core and its factors belong in one group, together"
+            )
+        found[layers[0]] = None
     return list(found)
 
 
@@ -58,3 +63,15 @@ def is_matrix(parameter: Tensor) -> bool:
     [True, True, False, False]
     """
     return parameter.dim() > 1 and parameter.shape[0] > 1 and parameter[0].numel() > 1
+
+
+LARGEST_KERNEL = 31  # stacks of matrices have three dimensions too, but longer ones
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether such a tensor is the kernel of a convolution.
+
+    >>> [is_kernel(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 64, 64))]
+    [True, False, False]
+    """
+    return parameter.dim() > 2 and is_matrix(parameter) and max(parameter.shape[2:]) <= LARGEST_KERNEL

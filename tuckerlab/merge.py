@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.chain import Apart, forms, numbers, ordinary, widths
-from tuckerlab.convert import check_replaceable, replaced
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.layers import TuckerConv2d as TuckerConv2d, TuckerLinear as TuckerLinear
+from tuckerlab.replace import check_replaceable, replaced
 from tuckerlab.weight import CHANNELS, TuckerLayer
 
 MARGIN = 0.2

@@ -29,43 +29,58 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
     stays shared. Raises TuckerlabError if a module has parameters or buffers of its own that it has no
     `reset_parameters` for.
     """
+    parts = [part for part in module.modules() if _on_meta(part)]
     for name, part in module.named_modules():
         if any(isinstance(parameter, UninitializedParameter) for parameter in part.parameters(recurse=False)):
-            raise TuckerlabError(f"{name}: a lazy layer, whose size nobody knows yet: build it with its size")
-    made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
-    for part in module.modules():
-        stores: list[tuple[dict[str, Any], str]] = [
-            (store, name) for store in (part._parameters, part._buffers) for name in store
-        ]
-        fresh = []
-        for store, name in stores:
-            tensor = store[name]
-            if tensor is None or not tensor.is_meta:
-                continue
-            if tensor not in made:
-                made[tensor] = _blank(tensor, device)
-                fresh.append(name)
-            store[name] = made[tensor]
-        if not fresh:
-            continue
-        kept = [store[name] for store, name in stores if name not in fresh and store[name] is not None]
-        values = [tensor.detach().clone() for tensor in kept]
-        reset = getattr(part, "reset_parameters", None)
-        if not callable(reset):
+            where = name or "the layer"
+            raise TuckerlabError(f"{where}: a lazy layer, whose size nobody knows yet: build it with its size")
+        if part in parts and not callable(getattr(part, "reset_parameters", None)):
             raise TuckerlabError(
                 f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
             )
-        versions = {name: getattr(part, name)._version for name in fresh}
-        reset()
-        if left := [name for name in fresh if _is_blank(getattr(part, name), versions[name])]:
-            raise TuckerlabError(
-                f"reset_parameters() of {type(part).__name__} gives no values to {', '.join(left)}: build it off the "
-                "meta device"
-            )
-        with torch.no_grad():
-            for tensor, value in zip(kept, values, strict=True):
-                tensor.copy_(value)
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (store, dict(store)) for part in parts for store in (part._parameters, part._buffers)
+    ]
+    made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
+    try:
+        for part in parts:
+            _initialised(part, made, device)
+    except BaseException:
+        for store, tensors in before:
+            store.update(tensors)
+        raise
     return module
+
+
+def _on_meta(part: nn.Module) -> bool:
+    return any(tensor.is_meta for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)))
+
+
+def _initialised(part: nn.Module, made: dict[Tensor, Tensor], device: torch.device | str) -> None:
+    """Gives a module its memory, tensors in `made` included, and those that are new their first values."""
+    stores: list[tuple[dict[str, Any], str]] = [
+        (store, name) for store in (part._parameters, part._buffers) for name in store if store[name] is not None
+    ]
+    fresh = []
+    for store, name in stores:
+        tensor = store[name]
+        if tensor.is_meta and tensor not in made:
+            made[tensor] = _blank(tensor, device)
+            fresh.append(name)
+        store[name] = made.get(tensor, tensor)
+    if not fresh:
+        return
+    kept = [(store[name], store[name].detach().clone()) for store, name in stores if name not in fresh]
+    versions = {name: getattr(part, name)._version for name in fresh}
+    part.reset_parameters()  # type: ignore[operator]
+    if left := [name for name in fresh if _is_blank(getattr(part, name), versions[name])]:
+        raise TuckerlabError(
+            f"reset_parameters() of {type(part).__name__} gives no values to {', '.join(left)}: build it off the meta "
+            "device"
+        )
+    with torch.no_grad():
+        for tensor, value in kept:
+            tensor.copy_(value)
 
 
 def _blank(tensor: Tensor, device: torch.device | str) -> Tensor:

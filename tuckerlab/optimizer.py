@@ -13,7 +13,7 @@ Riemannian gradient, a subclass keeps its momentum or moments in those coordinat
 and the state is `carried` along (`adaptation.Transport`, where ranks change).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
-from tuckerlab.distributed import forbid_stale
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.groups import Entry, Model, is_matrix, modules_of
+from tuckerlab.groups import Entry, Model, is_kernel, is_matrix, modules_of
 from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
@@ -57,6 +56,8 @@ class TuckerOptimizer(Optimizer):
         ranks: RankPolicy | None,
         adapt_every: int,
     ) -> None:
+        if not isinstance(model, nn.Module | Iterable):
+            raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         if not is_whole(adapt_every) or adapt_every < 1:
             raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
@@ -69,7 +70,7 @@ class TuckerOptimizer(Optimizer):
         self._held: dict[TuckerLayer, Parameters] = {}
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
         self._weights: dict[TuckerLayer | nn.Parameter, None] = {}  # kernels and matrices, in the order given
-        self._kernels: set[nn.Parameter] = set()  # of dense convolutions
+        self._kernels: dict[nn.Parameter | nn.Module, int] = {}  # of dense convolutions, with their numbers
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
         self.ranks.choose(_flat_spectra(trained), other=other)
@@ -89,9 +90,9 @@ class TuckerOptimizer(Optimizer):
         inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
         parameters = [*inside, *(e for e in entries if isinstance(e, Tensor))]
         if entries and not parameters:
-            raise TuckerlabError(
-                "nothing is left for a param group: its parameters are in more than one parameter group"
-            )
+            has_some = any(True for e in entries if isinstance(e, nn.Module) for _ in e.parameters())
+            why = "its parameters are in more than one parameter group" if has_some else "it has no parameters"
+            raise TuckerlabError(f"nothing is left for a param group: {why}")
         self._check_group({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
         self._layers.append(layers)
@@ -105,8 +106,11 @@ class TuckerOptimizer(Optimizer):
                 own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
                 matrices = [p for p in own if is_matrix(p)]
                 self._weights.update(dict.fromkeys(matrices))
-                if isinstance(part, nn.modules.conv._ConvNd | Tensor):
-                    self._kernels.update(p for p in (matrices if isinstance(part, Tensor) else own) if p.dim() > 2)
+                if isinstance(part, nn.modules.conv._ConvNd):
+                    weight = part.weight  # a module stands for one that is computed
+                    self._kernels[weight if isinstance(weight, nn.Parameter) else part] = weight.numel()
+                elif isinstance(part, Tensor) and is_kernel(part):
+                    self._kernels[cast(nn.Parameter, part)] = part.numel()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -153,7 +157,6 @@ class TuckerOptimizer(Optimizer):
                 for (layer, _), basis in zip(pairs, bases, strict=True)
             ]
             chosen = self.ranks.choose(spectra, step=step, other=other)
-            before = {layer: layer.ranks for layer, _ in pairs}
             for (layer, group), basis, ranks in zip(pairs, bases, chosen, strict=True):
                 if ranks != layer.ranks:
                     self._move(layer, group, truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
@@ -161,7 +164,6 @@ class TuckerOptimizer(Optimizer):
                 if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
                     velocity = cast(Tangent, self._state(layer, self.vectors[0]))
                     self._move(layer, group, grown(layer.point, velocity, larger))
-        forbid_stale([layer for layer, ranks in before.items() if layer.ranks != ranks])
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
@@ -247,20 +249,17 @@ class TuckerOptimizer(Optimizer):
         """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
         pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
         frozen = sum(layer.stored_numel for layer, _ in pairs if not layer.core.requires_grad)
-        dense = sum(kernel.numel() for kernel in self._kernels)
+        dense = sum(self._kernels.values())
         return [(layer, group) for layer, group in pairs if layer.core.requires_grad], dense + frozen
 
     # --- parameters that have been replaced --------------------------------------------------------------------------
 
     def _notice_replaced(self) -> None:
         """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
-        changed = []
         for group, layers in zip(self.param_groups, self._layers, strict=True):
             for layer in layers:
                 if any(a is not b for a, b in zip(self._held[layer], _parameters(layer), strict=True)):
                     self._replace(layer, group)
-                    changed.append(layer)
-        forbid_stale(changed)
 
     def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
         new = dict(zip(self._held[layer], _parameters(layer), strict=True))

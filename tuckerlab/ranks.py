@@ -81,8 +81,9 @@ class RankPolicy:
                 f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "
                 "1 ≤ min_rank ≤ max_rank and multiple ≥ 1"
             )
-        if self.steps is not None and self.steps < 0:
-            raise RankError(f"steps {self.steps}: allowed are 0 (at once) and above")
+        if self.steps is not None and not (is_whole(self.steps) and self.steps >= 0):
+            raise RankError(f"steps {self.steps}: allowed are 0 (at once) and whole numbers above")
+        object.__setattr__(self, "steps", None if self.steps is None else int(self.steps))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from tuckerlab.measure import Counts, count_parameters
 from tuckerlab.weight import TuckerLayer
@@ -81,6 +82,11 @@ class Summary:
         return f"{self.frame().to_html(index=False)}<p>{self.total}</p>"
 
 
+def own_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """A module's own parameters; those from which a layer's weight is computed are the layer's."""
+    return [] if isinstance(module, ParametrizationList) else [*module.parameters(recurse=False)]
+
+
 def summary(model: nn.Module) -> Summary:
     """Every layer with a weight matrix: its ranks, the numbers it stores, and why it is dense where that is known.
 
@@ -94,7 +100,7 @@ def summary(model: nn.Module) -> Summary:
         elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
             count = module.weight.numel()
             sizes = tuple(module.weight.shape), "", count, count, getattr(module, "dense_because", "")
-        elif matrices := [p for p in module.parameters(recurse=False) if p.dim() > 1]:
+        elif matrices := [p for p in own_parameters(module) if p.dim() > 1]:
             count = sum(p.numel() for p in matrices)
             why = f"{type(module).__name__} is not a convolution or linear layer of torch.nn"
             sizes = tuple(max(matrices, key=Tensor.numel).shape), "", count, count, why

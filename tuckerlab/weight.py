@@ -16,6 +16,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
+from tuckerlab.distributed import forbid_stale
 from tuckerlab.errors import CheckpointError, RankError
 from tuckerlab.manifold import Point
 from tuckerlab.tensor import check_ranks, feasible_ranks, truncate
@@ -42,16 +43,20 @@ def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
 _ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
 
 
-def owners() -> dict[Tensor, "TuckerLayer"]:
-    """Of each core and factor that there is, the layer: an optimizer must not step one of them alone.
+def owners() -> dict[Tensor, list["TuckerLayer"]]:
+    """Of each core and factor that there is, the layers: an optimizer must not step one of them alone.
 
     >>> layer = TuckerLayer((8, 6), ranks=2)
-    >>> owners()[layer.core] is layer, layer.bias in owners()
+    >>> owners()[layer.core] == [layer], layer.bias in owners()
     (True, False)
 
     The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
     """
-    return {p: layer for layer in _ALIVE for p in (layer.core, *layer.factors)}
+    found: dict[Tensor, list[TuckerLayer]] = {}
+    for layer in _ALIVE:
+        for parameter in (layer.core, *layer.factors):
+            found.setdefault(parameter, []).append(layer)
+    return found
 
 
 class TuckerLayer(nn.Module):
@@ -151,6 +156,15 @@ class TuckerLayer(nn.Module):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
+        forbid_stale(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight":
+            raise AttributeError(
+                f"{type(self).__name__} has no weight of full size: where the module around it reads one, leave this "
+                "layer dense (exclude=…); dense_weight() would form it"
+            )
+        return super().__getattr__(name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and pickles are made without __init__."""

@@ -25,6 +25,7 @@ from tuckerlab.errors import DataError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
 HIGH_BYTE = "high byte"  # in the info of a picture of 16-bit colours: the largest of those that pillow reads
+DARK = 3  # bits that a picture may lack of the scale that all share
 BRIGHT = 128  # the least that it must be: colours of 12 bits in 16 would be read as nearly black
 TOO_DARK = "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
 _STRIP = 2**18  # pixels
@@ -100,9 +101,17 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         colour = any(list(pool.map(read, starts)))
     if problems:
         raise DataError(_complaint(problems, len(sources), name))
-    if high_bytes and max(high_bytes.values()) < BRIGHT:
+    high = np.array([*high_bytes.values()])
+    if len(high) and (high.max() < BRIGHT or np.quantile(high, 0.25) < BRIGHT / 2**DARK):
         raise DataError(f"{name(min(high_bytes))}: {TOO_DARK}")
-    bits = max(map(bits_of, wide.values())) if wide else None
+    depths = {index: bits_of(values) for index, values in wide.items()}
+    bits = max(depths.values(), default=None)
+    if bits is not None and np.quantile([*depths.values()], 0.25) <= bits - DARK:
+        deepest = max(depths, key=depths.__getitem__)
+        raise DataError(
+            f"{name(deepest)}: its pixels need {bits} bits, many others at most {bits - DARK}: on one scale they "
+            "would be nearly black; save all alike, with 8 bits or with values up to 65535"
+        )
     for index, values in wide.items():
         pixels[index] = eight_bits(values, bits or 8)[..., None]
     if grey is None and not colour:
