@@ -304,6 +304,13 @@ def test_a_hook_is_in_the_answers_that_an_export_is_compared_with(
     assert relative(loaded[export]()(SMALL).detach(), outputs(small, SMALL)) < 1e-5
 
 
+@pytest.mark.parametrize("export", EXPORTS)
+def test_a_hook_that_reads_the_tucker_layer_is_one_line(export: Any, small: nn.Module, tmp_path: Path) -> None:
+    small[2].register_forward_hook(lambda layer, given, out: out * layer.ranks[0])
+    with pytest.raises(TuckerlabError, match="the copy that is to be written fails where the network does not"):
+        export(small, tmp_path / "model", SMALL)
+
+
 def test_a_hook_that_the_plain_source_cannot_hold_is_refused(small: nn.Module, tmp_path: Path) -> None:
     small[0].register_forward_hook(lambda layer, given, out: 1.5 * out + 0.5)
     with pytest.raises(TuckerlabError, match=r"the network in model.py answers differently from the network"):

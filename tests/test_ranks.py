@@ -303,7 +303,7 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
         (lambda: Fixed(multiple=1.5), "multiple 1.5: allowed are whole numbers from 1"),
         (lambda: Tolerance(min_rank=None), "min_rank None: allowed are whole numbers from 1"),
         (lambda: Budget(max_rank=2.5), "max_rank 2.5: allowed are whole numbers from 1"),
-        (lambda: Budget(steps=-1), "steps -1: allowed are 0 (at once) and above"),
+        (lambda: Budget(steps=-1), "steps -1: allowed are 0 (at once) and whole numbers above"),
     ],
 )
 def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[], RankPolicy], message: str) -> None:

@@ -9,6 +9,7 @@ from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
 from tuckerlab.finding import Network, smallest_within
+from tuckerlab.panels.tradeoff.model import SEARCHES
 from tuckerlab.record import Records
 from tuckerlab.results import found_folder, names
 from tuckerlab.tradeoff import AXES, Tradeoff, answer, comparable, front, tradeoffs
@@ -146,7 +147,7 @@ class TestFolders:
             tradeoffs(tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name != "recipe"])
+@pytest.mark.parametrize("name", [name for name in names() if name not in SEARCHES])
 def test_recorded_results_can_be_compared(name: str) -> None:
     [tradeoff] = tradeoffs(found_folder(name))
     assert isinstance(tradeoff, Tradeoff)

@@ -142,7 +142,13 @@ def on_cpu(
     itself = model if is_here else copy.deepcopy(model).cpu()  # the arithmetic of a GPU is another
     with undisturbed(itself, training=False):
         answer(itself, images)  # what cannot be compared afterwards is not worth the seconds that follow
-        checked(network, itself, images, "the copy that is to be written")
+        try:
+            checked(network, itself, images, "the copy that is to be written")
+        except TuckerlabError:
+            raise
+        except Exception as error:  # a hook that reads what only the Tucker layer has, for example
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise TuckerlabError(f"the copy that is to be written fails where the network does not ({said})") from error
     return network, images
 
 

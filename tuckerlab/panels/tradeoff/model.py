@@ -20,7 +20,7 @@ from tuckerlab.results import found_folder, names
 from tuckerlab.texts import text
 from tuckerlab.tradeoff import Answer, Tradeoff, tradeoffs
 
-SEARCHES = ("recipe",)
+SEARCHES = ("optimizers", "recipe")
 """Recorded results that vary how one network is trained."""
 
 FOLDERS = ("../runs", "runs")
