@@ -1,11 +1,11 @@
-"""Which optimizer learns best, dense and in Tucker format: SGD, AdamW or Muon, in four settings, as a committed record.
+"""Which optimizer learns best, dense and in Tucker format: SGD, AdamW or Muon, in four settings, as committed records.
 
     python benchmarks/optimizers.py                          # all that are not there yet, then the table
     python benchmarks/optimizers.py --only cifar10 --part 0/2    # every second one, for two processes at once
 
 Everything but the optimizer is the same in a setting: epochs, images, batch, one-cycle schedule, ranks (from 70 % of
 each mode down to the target, cubic over 60 % of the run). `--threads` is 1: times are of one core. A finished run is
-kept and not trained again, an interrupted one goes on; the record goes to data/results/optimizers.
+kept and not trained again, an interrupted one goes on; the records go to data/results.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", help="shares removed, 0 for dense; all where not given")
     parser.add_argument("--threads", type=script.positive, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/optimizers"))
-    parser.add_argument("--results", type=Path, default=Path("data/results/optimizers"))
+    parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     for given, known in ((options.only, SETTINGS), (options.optimizers, OPTIMIZERS)):
         if unknown := [name for name in given if name not in known]:
@@ -120,9 +120,11 @@ def main() -> None:
         run(*settings, options.out)
     records = Records.load(options.out)
     if options.part != "0/1":
-        print(f"a part of the plan: {options.results} is written by a call without --part")
+        print("a part of the plan: the records are written by a call without --part")
     else:
-        records.save(options.results)
+        for (data, model), runs in records.runs.groupby(["dataset", "model"]):
+            name = f"optimizers-{str(data).replace(':', '-')}-{model}"
+            records.only(runs["run"]).save(options.results / name)
     print(table(records).to_string())
 
 

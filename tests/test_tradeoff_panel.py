@@ -169,7 +169,7 @@ class TestControls:
 
     def test_every_recorded_result_along_every_cost(self) -> None:
         panel = TradeOff(folder="")
-        assert not {"recipe", "optimizers"} & panel.model.tradeoffs.keys()
+        assert not [name for name in panel.model.tradeoffs if name.startswith(("recipe", "optimizers"))]
         drawn = set()
         for source in panel.model.tradeoffs:
             panel.source.value = source

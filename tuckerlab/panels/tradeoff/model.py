@@ -21,7 +21,7 @@ from tuckerlab.texts import text
 from tuckerlab.tradeoff import Answer, Tradeoff, tradeoffs
 
 SEARCHES = ("optimizers", "recipe")
-"""Recorded results that vary how one network is trained."""
+"""How the names begin of recorded results that vary how one network is trained."""
 
 FOLDERS = ("../runs", "runs")
 """Where the user's own runs are looked for when nothing is said: seen from a notebook, and from the project."""
@@ -80,7 +80,7 @@ class TradeOffModel(PanelModel):
         own: list[Tradeoff] = []
         with self.reporting():
             own = _own(self.folder)
-        recorded = {name: _recorded(name) for name in names() if name not in SEARCHES}
+        recorded = {name: _recorded(name) for name in names() if not name.startswith(SEARCHES)}
         self.tradeoffs = recorded | {f"{OWN}{i + 1}": tradeoff for i, tradeoff in enumerate(own)}
 
     @traitlets.observe("tradeoffs", "source")
