@@ -523,7 +523,7 @@ def materialized(model: nn.Module) -> nn.Module:
 
 
 def pickled(model: nn.Module) -> nn.Module:
-    copied: nn.Module = pickle.loads(pickle.dumps(model))
+    copied: nn.Module = pickle.loads(pickle.dumps(model))  # our own bytes: a copy as pickle makes it
     return copied
 
 

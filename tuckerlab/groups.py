@@ -17,7 +17,7 @@ import torch as torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.weight import owners
+from tuckerlab.weight import TuckerLayer, owners
 
 Entry = nn.Module | nn.Parameter
 Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
@@ -54,6 +54,35 @@ def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
             )
         found[layers[0]] = None
     return list(found)
+
+
+Weight = TuckerLayer | nn.Parameter
+
+
+def weights_of(entries: Sequence[Any]) -> tuple[list[Weight], dict[nn.Parameter | nn.Module, int]]:
+    """Kernels and matrices in the order given, embeddings left out; and the dense kernels with their numbers.
+
+    >>> weights, kernels = weights_of([nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)), nn.Conv1d(4, 2, 3)])
+    >>> [tuple(weight.shape) for weight in weights], list(kernels.values())
+    ([(4, 8), (2, 4, 3)], [24])
+    """
+    weights: list[Weight] = []
+    kernels: dict[nn.Parameter | nn.Module, int] = {}
+    known = owners()
+    parts: list[Any] = [p for e in entries for p in (e.modules() if isinstance(e, nn.Module) else [e])]
+    for part in parts:
+        if isinstance(part, TuckerLayer):
+            weights.append(part)
+        elif part in known:
+            weights += known[part]
+        elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
+            own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
+            weights += [p for p in own if is_matrix(p)]
+            if isinstance(part, nn.modules.conv._ConvNd):  # a module stands for a weight that is computed
+                kernels[part.weight if isinstance(part.weight, nn.Parameter) else part] = part.weight.numel()
+            elif isinstance(part, nn.Parameter) and is_kernel(part):
+                kernels[part] = part.numel()
+    return weights, kernels
 
 
 def is_matrix(parameter: Tensor) -> bool:

@@ -22,7 +22,7 @@ from torch.optim.optimizer import Optimizer
 
 from tuckerlab.adaptation import Transport, grown, truncated
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.groups import Entry, Model, is_kernel, is_matrix, modules_of
+from tuckerlab.groups import Entry, Model, modules_of, weights_of
 from tuckerlab.manifold import Point, Tangent, mode_roots
 from tuckerlab.precision import full_precision
 from tuckerlab.ranks import Fixed, RankPolicy, Spectrum
@@ -97,20 +97,9 @@ class TuckerOptimizer(Optimizer):
         super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
         self._layers.append(layers)
         self._held.update((layer, _parameters(layer)) for layer in layers)
-        owner = {p: layer for layer, own in self._held.items() for p in own}
-        parts: list[Any] = [p for e in entries for p in (e.modules() if isinstance(e, nn.Module) else [e])]
-        for part in parts:
-            if isinstance(part, TuckerLayer) or part in owner:
-                self._weights[owner.get(part, part)] = None
-            elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
-                own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
-                matrices = [p for p in own if is_matrix(p)]
-                self._weights.update(dict.fromkeys(matrices))
-                if isinstance(part, nn.modules.conv._ConvNd):
-                    weight = part.weight  # a module stands for one that is computed
-                    self._kernels[weight if isinstance(weight, nn.Parameter) else part] = weight.numel()
-                elif isinstance(part, Tensor) and is_kernel(part):
-                    self._kernels[cast(nn.Parameter, part)] = part.numel()
+        weights, kernels = weights_of(entries)
+        self._weights.update(dict.fromkeys(weights))
+        self._kernels.update(kernels)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
