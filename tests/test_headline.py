@@ -25,11 +25,18 @@ from tuckerlab.measure import Timing
 from tuckerlab.proof import Proof
 from tuckerlab.recipe import Recipe
 from tuckerlab.record import Records
+from tuckerlab.runfolder import RunFolder
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
     "epochs": 1, "batch_size": 64, "device": "cpu", "quiet": True,
 }  # fmt: skip
+
+
+def taking(contenders: Any, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """So many seconds an epoch of all together, with the tests."""
+    each = seconds / len(contenders)
+    return {c.label: 0.75 * each for c in contenders}, {c.label: 0.25 * each for c in contenders}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,19 +121,19 @@ def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: 
 def test_the_epochs_fit_the_time_and_are_decided_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 10.0)
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 10.0))
     options = {**SMALL, "epochs": None, "quiet": False, "compression": [0.9], "pruning": [], "seeds": 1}
     found = run_headline(**options, minutes=0.4, out=tmp_path)  # 21.6 s without the spare tenth: 2 epochs
     assert set(found.records.runs["epochs"]) == {2}
-    assert "2 epochs each: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
+    assert "2 epochs: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
     assert json.loads((found.folder / "epochs.json").read_text())["epochs"] == 2
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 1.0)
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 1.0))
     again = run_headline(**options, minutes=0.4, out=tmp_path)
     assert again.folder == found.folder
     assert set(again.records.runs["epochs"]) == {2}
     more = run_headline(**{**options, "seeds": 2}, minutes=0.4, out=tmp_path)  # twice the work: decided for itself
     assert more.folder != found.folder
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: 100.0)
+    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 100.0))
     with pytest.raises(TuckerlabError, match=r"minutes 0.4: one epoch of 2 networks with 1 seeds takes about 1.7 min"):
         run_headline(**options, minutes=0.4, out=tmp_path / "other")
     with pytest.raises(TuckerlabError, match="one epoch"):  # begins anew: nothing of before is mixed in
@@ -146,7 +153,60 @@ def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> No
     contenders = [Dense(), Tucker(Budget(0.9))]
     data, recipe = headline.load_data("digits"), Recipe(epochs=1, batch_size=64)
     arena = Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
-    assert headline.seconds_per_epoch(contenders, arena) == pytest.approx(2 * (256 // 64 + 1) / 1e3)
+    steps, tests = headline.seconds_per_epoch(contenders, arena)
+    assert steps == pytest.approx({"dense": 256 // 64 / 1e3, "Tucker 90 %": 256 // 64 / 1e3})
+    assert tests == pytest.approx({"dense": 1e-3, "Tucker 90 %": 1e-3})
+
+
+def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = {"dense": 6.0, "Tucker 80 %": 4.0, "Tucker 90 %": 2.0}
+    monkeypatch.setattr(
+        headline, "seconds_per_epoch", lambda contenders, arena: ({c.label: seconds[c.label] for c in contenders}, {})
+    )
+    options = {**SMALL, "compression": [0.9], "seeds": 1, "epochs": 2, "quiet": False}
+    found = run_headline(**options, equal=["time"], out=tmp_path).records.runs.set_index("label")
+    assert found["epochs"].to_dict() == {"dense": 2, "Tucker 90 %, equal time": 6, "pruned 90 %": 2}
+    assert "in the time of 2 of the dense network: Tucker 90 % 6" in capsys.readouterr().out
+    options |= {"compression": [0.9, 0.8], "quiet": True}
+    trained: list[tuple[int, Any]] = []
+    real = training.fit
+
+    def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
+        run = real(model, data, recipe, callbacks=options.pop("callbacks", ()), **options)
+        trained.append((recipe.epochs, recipe.ranks))
+        return run
+
+    def one_alone(contenders: Any, arena: Any) -> Any:
+        seconds["Tucker 90 %"] = 0.1  # another measurement: what was decided holds
+        return {c.label: seconds[c.label] for c in contenders}, {}
+
+    monkeypatch.setattr(headline, "seconds_per_epoch", one_alone)
+    monkeypatch.setattr(training, "fit", counted)
+    more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
+    runs = more.records.runs.set_index("label")
+    assert runs["epochs"].to_dict() == {
+        "dense": 2, "Tucker 90 %, equal time": 6, "Tucker 80 %, equal time": 3, "Tucker 90 %": 2, "Tucker 80 %": 2,
+        "pruned 90 %": 2,
+    }  # fmt: skip
+    assert runs.loc[found.index, "test_accuracy"].equals(found["test_accuracy"])
+    assert RunFolder.open(more.folder).network("Tucker 80 %, equal time").spec["name"] == "vgg_small"
+    assert "accuracy_over_time" in more.figures
+
+
+@pytest.mark.parametrize("equal", [["steps"], ["time", "energy"], []])
+def test_what_is_equal_is_epochs_or_time(equal: list[str], tmp_path: Path) -> None:
+    with pytest.raises(TuckerlabError, match="allowed are epochs and time"):
+        run_headline(**SMALL, equal=equal, out=tmp_path)
+
+
+def test_rivals_are_methods_by_name(tmp_path: Path) -> None:
+    options = {**SMALL, "compression": [0.9], "pruning": [], "seeds": 1}
+    runs = run_headline(**options, rivals=["factors-muon"], out=tmp_path).records.runs
+    assert runs["label"].tolist() == ["dense", "Tucker 90 %", "factors Muon 90 %"]
+    with pytest.raises(TuckerlabError, match="magic"):
+        run_headline(**options, rivals=["magic"], out=tmp_path)
 
 
 def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Proof) -> None:

@@ -3,6 +3,7 @@
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -14,7 +15,14 @@ from matplotlib.text import Text
 
 from tuckerlab.errors import DataError
 from tuckerlab.finding import finding
-from tuckerlab.plots import accuracy_vs_parameters, figures, ranks_over_time, save_figures, training_curves
+from tuckerlab.plots import (
+    accuracy_over_time,
+    accuracy_vs_parameters,
+    figures,
+    ranks_over_time,
+    save_figures,
+    training_curves,
+)
 from tuckerlab.record import Records
 
 
@@ -104,6 +112,50 @@ class TestTrainingCurves:
         training_curves(Records.single(facts(), [{"epoch": 1, "step": 1, "train_loss": 0.3}]))
 
 
+def raced(run: str, accuracies: list[float], step_ms: float, **changes: Any) -> Records:
+    """A run of epochs of 10 steps, each of which took so long; the clock went on for ten times as long."""
+    rows = [
+        {"epoch": i, "step": 10 * i, "test_accuracy": value, "step_ms": step_ms, "seconds": i * step_ms / 10}
+        for i, value in enumerate(accuracies, start=1)
+    ]
+    method = "dense" if run[0] == "d" else "tucker"
+    return Records.single(facts(run, label=run, method=method, **changes), rows)
+
+
+class TestOverTime:
+    def test_lines_are_the_times_of_steps(self) -> None:
+        records = raced("dense", [0.4, 0.8], 100) + raced("Tucker", [0.3, 0.6, 0.9], 40)
+        axes = accuracy_over_time(records).axes[0]
+        dense, small = (np.array(line.get_data()) for line in axes.get_lines()[:2])
+        np.testing.assert_allclose(dense, [[1, 2], [40, 80]])
+        np.testing.assert_allclose(small, [[0.4, 0.8, 1.2], [30, 60, 90]])
+        assert axes.get_xlabel() == "training time, seconds"
+
+    @pytest.mark.parametrize(
+        ("accuracies", "said"),
+        [
+            ([0.3, 0.8, 0.9], "Tucker is as accurate as dense after 40 % of its training time"),
+            ([0.3, 0.6, 0.7], "Tucker ends 10.0 points behind dense, in 60 % of its training time"),
+        ],
+    )
+    def test_who_is_there_first(self, accuracies: list[float], said: str) -> None:
+        figure = accuracy_over_time(raced("dense", [0.4, 0.8], 100) + raced("Tucker", accuracies, 40))
+        assert figure.get_suptitle() == said
+
+    def test_a_record_without_times_of_steps_has_those_of_the_clock_and_seeds_a_mean(self) -> None:
+        seeds = raced("dense", [0.4, 0.8], np.nan), raced("dense2", [0.6, 0.8], np.nan, seed=1)
+        records = Records.concat([*seeds, raced("Tucker", [0.3, 0.6], 1e5)])
+        records.runs.loc[records.runs["run"] == "dense2", "label"] = "dense"
+        records.epochs.loc[records.epochs["run"].str.startswith("dense"), "seconds"] = [60.0, 600.0, 120.0, 600.0]
+        axes = accuracy_over_time(records).axes[0]
+        np.testing.assert_allclose(np.array(axes.get_lines()[0].get_data()), [[1.5, 10], [50, 80]])
+        assert axes.get_xlabel() == "training time, minutes"
+
+    def test_one_network_alone_is_no_race(self) -> None:
+        with pytest.raises(DataError, match="two networks"):
+            accuracy_over_time(raced("dense", [0.4, 0.8], 100))
+
+
 class TestRanks:
     def test_map(self) -> None:
         figure = ranks_over_time(tucker())
@@ -170,7 +222,9 @@ class TestAccuracy:
         assert len(accuracy_vs_parameters(records + stopped).axes[0].containers) == 2
 
 
-@pytest.mark.parametrize("draw", [training_curves, ranks_over_time, accuracy_vs_parameters, figures])
+@pytest.mark.parametrize(
+    "draw", [training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters, figures]
+)
 def test_nothing_to_draw(draw: object) -> None:
     with pytest.raises(DataError, match="nothing to draw"):
         draw(Records())  # type: ignore[operator]

@@ -39,7 +39,7 @@ from tuckerlab.record import Records
 from tuckerlab.run import Callback, Run
 
 SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
-PICTURES = ["accuracy_vs_parameters.png", "ranks_over_time.png", "training_curves.png"]
+PICTURES = ["accuracy_over_time.png", "accuracy_vs_parameters.png", "ranks_over_time.png", "training_curves.png"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -74,7 +74,9 @@ def train(model: nn.Module | None = None, data: ImageData | None = None, **setti
 def assert_same_run(one: Run, other: Run) -> None:
     """The same to the last bit, times apart."""
     assert (one.state, one.step, one.ranks, one.held_out) == (other.state, other.step, other.ranks, other.held_out)
-    assert [{**row, "seconds": 0} for row in one.epochs] == [{**row, "seconds": 0} for row in other.epochs]
+    assert [{**row, "seconds": 0, "step_ms": 0} for row in one.epochs] == [
+        {**row, "seconds": 0, "step_ms": 0} for row in other.epochs
+    ]
     assert_same_weights(one.model, other.model)
     ours, theirs = one.optimizer.state_dict(), other.optimizer.state_dict()
     assert json.dumps(ours["param_groups"]) == json.dumps(theirs["param_groups"])

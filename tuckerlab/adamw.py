@@ -14,11 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Contender
-from tuckerlab.measure import Counts
+from tuckerlab.contender import Varied
 from tuckerlab.optimizer import TuckerOptimizer
-from tuckerlab.ranks import RankPolicy
 from tuckerlab.recipe import Recipe
 from tuckerlab.run import Run
 from tuckerlab.training import Training
@@ -28,18 +25,17 @@ ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 
 
 @dataclass(frozen=True)
-class WithAdamW(Contender):
+class WithAdamW(Varied):
     """A contender whose weights are stepped by AdamW; those in Tucker format on the manifold.
 
     >>> from tuckerlab import load_data
+    >>> from tuckerlab.arena import Arena
     >>> from tuckerlab.contender import Dense
     >>> contender, data = WithAdamW(Dense()), load_data("digits").subset(train=128, test=64)
     >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
     >>> type(contender.train(Training(arena)).optimizer).__name__
     'TuckerAdamW'
     """
-
-    of: Contender
 
     @property
     def method(self) -> str:  # type: ignore[override]
@@ -48,13 +44,6 @@ class WithAdamW(Contender):
     @property
     def label(self) -> str:
         return f"{self.of.label} AdamW"
-
-    @property
-    def ranks(self) -> RankPolicy | None:
-        return self.of.ranks
-
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        return self.of.network(spec, seed)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **ADAMW)
@@ -65,6 +54,3 @@ class WithAdamW(Contender):
     def train(self, training: Training) -> Run:
         arena = replace(training.arena, recipe=self.recipe(training.recipe))
         return self.of.train(replace(training, arena=arena, prefix="adamw-"))
-
-    def counts(self, model: nn.Module, arena: Arena) -> Counts:
-        return self.of.counts(model, arena)

@@ -7,7 +7,7 @@ The rivals are contenders too, one file each in `tuckerlab.rivals`. Each gets th
 and spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -133,13 +133,74 @@ class Tucker(Contender):
         return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
 
 
+@dataclass(frozen=True)
+class Varied(Contender):
+    """Another contender in all but what a subclass changes."""
+
+    of: Contender
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return self.of.method
+
+    @property
+    def ranks(self) -> RankPolicy | None:
+        return self.of.ranks
+
+    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+        return self.of.network(spec, seed)
+
+    def check(self, arena: Arena) -> None:
+        self.of.check(arena)
+
+    def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
+        return self.of.answering(model, arena)
+
+    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+        return self.of.counts(model, arena)
+
+    def mask_bytes(self, model: nn.Module) -> int:
+        return self.of.mask_bytes(model)
+
+    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
+        return self.of.file_bytes(model, arena)
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return self.of.recipe(recipe)
+
+    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        return self.of.optimizer(recipe, model, total_steps)
+
+
+@dataclass(frozen=True)
+class EqualTime(Varied):
+    """A contender with steps shorter than the dense network's, which trains for as many epochs as take equal time.
+
+    >>> contender = EqualTime(Tucker(Budget(0.95)), epochs=24)
+    >>> contender.label, contender.slug, contender.recipe(Recipe(epochs=12)).epochs
+    ('Tucker 95 %, equal time', 'tucker-95-equal-time', 24)
+    """
+
+    epochs: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.of.label}, equal time"
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(self.of.recipe(recipe), epochs=self.epochs)
+
+    def train(self, training: Training) -> Run:
+        return self.of.train(training.of(self.epochs))
+
+
 def in_file_names(label: str) -> str:
     """A label as the name of a file.
 
     >>> in_file_names("Tucker 90 %")
     'tucker-90'
     """
-    return label.lower().replace(" %", "").replace(" τ", "").replace(" ", "-")
+    return label.lower().replace(" %", "").replace(" τ", "").replace(",", "").replace(" ", "-")
 
 
 def setting(policy: RankPolicy) -> str:

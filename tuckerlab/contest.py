@@ -45,17 +45,21 @@ def contest(
     quiet: bool = False,
     facts: dict[str, Any] | None = None,
     trained: Path | None = None,
+    extend: bool = False,
 ) -> Records:
     """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
 
     The folder gets the record (four Parquet files), a checkpoint of each network (with `facts` beside the plan), and
     the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
-    the folder of the checkpoints, if not this one. A contender that diverges is left out, and the record's note says
-    so; DivergedError if nothing is left.
+    the folder of the checkpoints, if not this one. extend: a later call may ask for more contenders; those that are
+    there are not trained again, but all that it asks for are measured again, in turn. A contender that diverges is left
+    out, and the record's note says so; DivergedError if nothing is left.
     """
-    folder = Path(folder)
+    folder, there = Path(folder), Records()
     if (folder / "runs.parquet").exists() and resume:
-        return _complete(folder, Records.load(folder))
+        there = Records.load(folder)
+        if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
+            return _complete(folder, there, extend)
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     text("plots.epoch")  # and so is a language that there is no catalogue for
     if not resume:
@@ -77,12 +81,13 @@ def contest(
     if diverged:
         records.runs["note"] += f"; left out, since training diverged: {', '.join(diverged)}"
         records.runs["note"] = records.runs["note"].str.removeprefix("; ")
+    records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(records.runs["label"])]), records])
     save_figures(records, folder)
     for contender, run in runs.items():
         path = folder / f"{contender.slug}.safetensors"
         checkpoints.save(path, run.network, facts={**arena.plan, **(facts or {})})
     records.save(folder)  # last: where a record is, the folder is complete
-    return _complete(folder, records)
+    return _complete(folder, records, extend)
 
 
 def over_seeds(
@@ -94,6 +99,7 @@ def over_seeds(
     quiet: bool = False,
     facts: dict[str, Any] | None = None,
     trained: Path | None = None,
+    extend: bool = False,
 ) -> Records:
     """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does.
 
@@ -103,10 +109,10 @@ def over_seeds(
     for seed in range(seeds):
         place = folder / f"seed{seed}"
         if not quiet:
-            found = ", found: nothing to train" if (place / "runs.parquet").exists() else ""
+            found = ", a record is there" if (place / "runs.parquet").exists() else ""
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
-        there = trained and trained / place.name
-        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, facts=facts, trained=there))
+        options: dict[str, Any] = {"facts": facts, "trained": trained and trained / place.name, "extend": extend}
+        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, **options))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -124,8 +130,9 @@ def check_seeds(seeds: int) -> int:
     return seeds
 
 
-def _complete(folder: Path, records: Records) -> Records:
-    _remove_unfinished(folder)
+def _complete(folder: Path, records: Records, extend: bool) -> Records:
+    if not extend:
+        _remove_unfinished(folder)
     return records
 
 

@@ -77,7 +77,8 @@ SCHEMA: dict[str, dict[str, str]] = {
         "train_accuracy": "float?",
         "test_loss": "float?",
         "test_accuracy": "float?",
-        "seconds": "float?",
+        "seconds": "float?",  # of training so far, as the clock on the wall has it
+        "step_ms": "float?",  # the median of the epoch's steps, which other programs do not move
         **_SIZE,
     },
     "ranks": {  # one row a run, epoch, layer and mode
@@ -108,7 +109,7 @@ def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with the columns of table `name`, in their order and types; measurements not taken become NaN.
 
     >>> checked("epochs", pd.DataFrame([{"run": "a", "epoch": 1, "step": 9, "test_accuracy": 0.5}])).shape
-    (1, 13)
+    (1, 14)
 
     Raises DataError, which names the column, for one that is unknown, missing or of the wrong type, and for
     an accuracy outside 0 … 1.

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -76,6 +77,7 @@ class Trainer:
         self.augment = default_augmentation(data) if recipe.augmentation else None
         self.loss, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)
         self.seen = 0  # images of this epoch that are counted in them
+        self.times: list[float] = []  # of this epoch's steps, in seconds, since the run began or went on
         self.order: tuple[int, Tensor] | None = None
         if after is None:
             self._add_ranks()  # where the ranks started
@@ -113,7 +115,8 @@ class Trainer:
         self.loss += loss.detach() * len(labels)
         self.correct += (logits.detach().argmax(1) == labels).sum()
         self.seen += len(labels)
-        run.seconds += time.perf_counter() - began
+        self.times.append(time.perf_counter() - began)
+        run.seconds += self.times[-1]
         return True
 
     def end_epoch(self) -> bool:
@@ -122,7 +125,10 @@ class Trainer:
         if self.device.type == "cuda":  # the steps are only launched so far
             began = time.perf_counter()
             torch.cuda.synchronize(self.device)
-            run.seconds += time.perf_counter() - began
+            waited = time.perf_counter() - began
+            run.seconds += waited
+            if self.times:  # none of them has waited for the device
+                self.times = [(sum(self.times) + waited) / len(self.times)]
         epoch = run.epochs_before + run.step // run.steps_per_epoch
         if not math.isfinite(self.loss.item()) or not is_finite(run.model):
             self._diverged(f"the loss of epoch {epoch} or a weight is not finite")
@@ -139,12 +145,13 @@ class Trainer:
             "epoch": epoch, "step": run.steps_before + run.step, "lr": float(self.schedule.get_last_lr()[0]),
             "train_loss": self.loss.item() / seen, "train_accuracy": self.correct.item() / seen,
             "test_loss": test.loss, "test_accuracy": test.accuracy, "seconds": run.seconds,
-            **count_parameters(run.model).row,
+            "step_ms": 1e3 * median(self.times) if self.times else math.nan, **count_parameters(run.model).row,
         })  # fmt: skip
         self._add_ranks()
         self.loss.zero_()
         self.correct.zero_()
         self.seen = 0
+        self.times.clear()
         return True
 
     def held_out_accuracy(self) -> float:

@@ -27,6 +27,16 @@ def headline(
         typer.Option(help="Prune the dense network by this part, to compare; may be repeated. [default: 0.97 0.98]"),
     ] = None,
     no_pruning: Annotated[bool, typer.Option("--no-pruning", help="Leave the pruned networks out.")] = False,
+    equal: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What Tucker networks may spend like the dense one: epochs or time; may be repeated. [default: epochs]"
+        ),
+    ] = None,
+    rival: Annotated[
+        list[str] | None,
+        typer.Option(help="One more method, of those of compare, at each --compression; may be repeated."),
+    ] = None,
     seeds: Seeds = None,
     epochs: Annotated[
         int | None,
@@ -38,10 +48,14 @@ def headline(
         float | None, typer.Option(help="Instead of --epochs: as many, up to the default, as end within this time.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, metavar="<int>", help="Images a training step. [default: 512 on CUDA, 128]")
+        int | None, typer.Option(min=1, metavar="<int>", help="Images a training step. [default: 512 on CUDA, 256]")
     ] = None,
     optimizer: Optimizer = None,
     lr: LearningRate = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of the arithmetic: auto, fp32, bf16 or fp16. [default: auto, bf16 on CUDA, fp32 elsewhere]"),
+    ] = None,
     out: Out = None,
     device: Device = None,
     resume: Resume = None,
@@ -49,10 +63,12 @@ def headline(
 ) -> None:
     """Train a large network as usual, in compressed form at several sizes, and pruned; several times each.
 
-    It is made for a GPU. On a CPU --width 0.25 --seeds 1 --minutes 50 gives a smaller version of the picture. After
-    Ctrl-C the same command goes on where it was, a minute earlier at most.
+    It is made for a GPU. On a CPU --width 0.25 --seeds 1 --minutes 50 gives a smaller version of the picture, and
+    --precision bf16 is faster where the processor has it. After Ctrl-C the same command goes on where it was, a minute
+    earlier at most; with more networks or seeds it trains those alone.
     """
-    given = asked({name: value for name, value in locals().items() if name != "no_pruning"})
+    given = asked({name: value for name, value in locals().items() if name not in ("no_pruning", "rival")})
+    given |= asked({"rivals": rival})
     if no_pruning and pruning:
         raise RankError(f"both --no-pruning and --pruning {pruning[0]:g} were given: give one of them")
     if no_pruning:
