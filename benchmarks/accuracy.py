@@ -16,9 +16,9 @@ import torch
 from rich.console import Console
 
 from tuckerlab import run_poc
-from tuckerlab.plots import save_figures
-from tuckerlab.record import Records
-from tuckerlab.standings import rich_standings
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.standings import rich_standings
 
 
 def main() -> None:

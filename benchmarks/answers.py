@@ -12,10 +12,10 @@ from pathlib import Path
 import script
 from tqdm.auto import tqdm
 
-from tuckerlab.audit.answers import Answers
-from tuckerlab.provenance import provenance
-from tuckerlab.rollout.answers import PLACE, write
-from tuckerlab.runfolder import RunFolder
+from tuckerlab.deploy.rollout.recorded_predictions import PLACE, write
+from tuckerlab.experiments.audit.predictions import Answers
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.training.provenance import provenance
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import build, export_onnx, to_plain, tuckerize
+from tuckerlab.deploy.export import prepared
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export import prepared
 
 
 def norm_relu_conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:

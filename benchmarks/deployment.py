@@ -12,12 +12,12 @@ from pathlib import Path
 import script
 
 from tuckerlab import Budget, load_data
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.contest import contest
-from tuckerlab.deployment import measure_deployment
-from tuckerlab.recipe import Recipe
-from tuckerlab.runfolder import RunFolder
+from tuckerlab.deploy.runtime import measure_deployment
+from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tuckerlab.atomic import atomic_path
-from tuckerlab.descent import LR, ordinary, planted, riemannian
-from tuckerlab.figure import Picture, styled
+from tuckerlab.demos.planted_weight import LR, ordinary, planted, riemannian
+from tuckerlab.files import atomic_path
+from tuckerlab.plotting.figure import Picture, styled
 
 SMALLEST = 1e-8
 

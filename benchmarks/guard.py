@@ -15,12 +15,12 @@ import torch
 from tqdm.auto import tqdm
 
 from tuckerlab import Budget, Guard, Tolerance, fit, load_data
-from tuckerlab.atomic import atomic_path
-from tuckerlab.contender import Contender, Dense, Tucker
-from tuckerlab.datasets import ImageData
+from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError
-from tuckerlab.provenance import provenance
-from tuckerlab.recipe import Recipe
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.files import atomic_path
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.provenance import provenance
 
 NETWORKS: list[Contender] = [
     Dense(), *(Tucker(Budget(rate)) for rate in (0.8, 0.9, 0.95)), *(Tucker(Tolerance(tau)) for tau in (0.1, 0.3, 0.5))

@@ -19,8 +19,8 @@ import torch
 
 from tuckerlab import Budget, load_data
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
+from tuckerlab.experiments.records import Records
+from tuckerlab.training.config import Recipe
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"optimizer": "sgd"},

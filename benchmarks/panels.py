@@ -47,7 +47,7 @@ def sliders() -> dict[str, list[float]]:
 def training(runs: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of training alone and in the panel, in turn."""
     from tuckerlab import Budget, fit
-    from tuckerlab.contender import Tucker
+    from tuckerlab.experiments.methods.base import Tucker
     from tuckerlab.panels import TrainingPanel
     from tuckerlab.panels.training import job
     from tuckerlab.panels.training.job import Plan

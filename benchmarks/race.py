@@ -14,9 +14,9 @@ from dataclasses import replace
 import torch
 
 from tuckerlab import Budget, fit
-from tuckerlab.contender import Contender, Dense, Tucker
-from tuckerlab.datasets import ImageData
-from tuckerlab.headline import RECIPES
+from tuckerlab.data import ImageData
+from tuckerlab.experiments.headline import RECIPES
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 
 EPOCHS = (8, 12, 16, 24, 32, 40)
 Add = Callable[..., None]

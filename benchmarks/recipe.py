@@ -21,18 +21,18 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab import Budget, load_data
-from tuckerlab.budget import energies, removal_order
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.manifold import Tangent
-from tuckerlab.optim import TuckerSGD
-from tuckerlab.optimizer import TuckerOptimizer
-from tuckerlab.ranks import Spectrum
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.standings import standings
-from tuckerlab.tensor import left_singular, unfold
-from tuckerlab.texts import text
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.standings import standings
+from tuckerlab.i18n import text
+from tuckerlab.training.config import Recipe
+from tuckerlab.tucker.budget import energies, removal_order
+from tuckerlab.tucker.manifold import Tangent
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.rank_policy import Spectrum
+from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.tensor import left_singular, unfold
+from tuckerlab.tucker.weight import TuckerLayer
 
 RATE, WIDTH, IMAGES, EPOCHS = 0.95, 0.25, 16_000, 6
 

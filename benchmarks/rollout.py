@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import script
 
-from tuckerlab.atomic import atomic_path
-from tuckerlab.provenance import provenance
-from tuckerlab.rollout import Recorded, caught_table, compare_ways, recorded_answers
+from tuckerlab.deploy.rollout import Recorded, caught_table, compare_ways, recorded_answers
+from tuckerlab.files import atomic_path
+from tuckerlab.training.provenance import provenance
 
 
 def main() -> None:

@@ -24,11 +24,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from tuckerlab import Fixed, Tolerance, TuckerMuon, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
-from tuckerlab.atomic import atomic_path
-from tuckerlab.device import resolve_device
-from tuckerlab.measure import Timing, count_parameters, interleave, latencies, training_memory
-from tuckerlab.record import provenance
-from tuckerlab.rivals.two_gradient import TwoGradient
+from tuckerlab.experiments.methods.two_gradient import TwoGradient
+from tuckerlab.files import atomic_path
+from tuckerlab.training.device import resolve_device
+from tuckerlab.training.memory import training_memory
+from tuckerlab.training.provenance import provenance
+from tuckerlab.training.timing import Timing, interleave, latencies
+from tuckerlab.tucker.model_size import count_parameters
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline
 DENSE, PLAIN, TUCKER, TWO = "dense", "factorized, plain SGD", "Tucker", "Tucker, two gradients"

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from tuckerlab import build, fit, materialize, tuckerize
-from tuckerlab.datasets import ImageData
+from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.measure import count_parameters
-from tuckerlab.models import MODELS
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
+from tuckerlab.experiments.records import Records
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.model_size import count_parameters
 
 Item = TypeVar("Item")
 

@@ -16,16 +16,16 @@ from pathlib import Path
 import script
 
 from tuckerlab import Budget, Tolerance, load, load_data
-from tuckerlab.arena import Arena, suited
-from tuckerlab.atomic import atomic_path
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.contest import contest
-from tuckerlab.device import resolve_device
 from tuckerlab.errors import DataError
-from tuckerlab.proof import recipe_for
-from tuckerlab.provenance import provenance
-from tuckerlab.record import Records
-from tuckerlab.retruncation import retruncations
+from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.retruncation import retruncations
+from tuckerlab.experiments.setup import Arena, suited
+from tuckerlab.files import atomic_path
+from tuckerlab.training.device import resolve_device
+from tuckerlab.training.provenance import provenance
 
 COMPRESSIONS, TOLERANCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98), (0.1, 0.2, 0.3, 0.5)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from tuckerlab.brief.pdf import installed_browser
+from tuckerlab.decision.pdf import installed_browser
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 1000  # milliseconds, as playwright counts
@@ -55,7 +55,7 @@ def a_server(command: str, folder: Path) -> Iterator[str]:
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
     own |= {"PYTHONUNBUFFERED": "1", "TUCKERLAB_PROFILE": "quick"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tuckerlab.cli", command, str(folder / "notebooks"), "--no-browser"],
+        [sys.executable, "-m", "tuckerlab.cli.main", command, str(folder / "notebooks"), "--no-browser"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, env={**os.environ, **own},
     )  # fmt: skip
     said: list[str] = []

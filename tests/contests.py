@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tuckerlab import load_data
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Contender
-from tuckerlab.contest import contest
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.run import Callback, Run
-from tuckerlab.trainer import Trainer
-from tuckerlab.training import Training
+from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.training.trainer import Trainer
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
 STEEL: dict[str, Any] = {"name": "vgg_small", "num_classes": 6, "in_channels": 1, "image_size": 64, "width": 1.0}

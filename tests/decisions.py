@@ -9,9 +9,9 @@ import torch
 from made_up import facts
 
 from tuckerlab import Budget, build
-from tuckerlab.checkpoint import save
-from tuckerlab.record import Records
-from tuckerlab.retruncation import cut
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.retruncation import cut
+from tuckerlab.training.checkpoint import save
 
 SPEC: dict[str, Any] = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "num_classes": 10, "width": 0.25}
 SETTINGS = json.dumps({"spec": SPEC})

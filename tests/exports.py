@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tuckerlab import Fixed, build, tuckerize
-from tuckerlab.models import MODELS
+from tuckerlab.training.models import MODELS
 
 IMAGES = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 

@@ -10,11 +10,11 @@ import ipywidgets
 import pytest
 import torch
 
-from tuckerlab import training
+from tuckerlab.experiments import context as training
 from tuckerlab.panels.training import job as job_file, model as model_file
 from tuckerlab.panels.training.job import Job
 from tuckerlab.panels.training.model import TrainingModel
-from tuckerlab.run import Run
+from tuckerlab.training.run import Run
 
 SETTINGS: dict[str, Any] = {"width": 0.125, "epochs": 1, "device": "cpu"}
 PER_EPOCH = 10

@@ -9,7 +9,7 @@ from nbformat import v4
 PARAMETERS = 'profile = "auto"\nout = "../runs"\nattended = True'
 
 # A widget with the HTML that stays of it, as every panel has one; what is only in the source must not be in a page.
-PANEL = """import ipywidgets, tuckerlab.panels.parts as parts
+PANEL = """import ipywidgets, tuckerlab.panels.widgets as parts
 panel = parts.Panel([ipywidgets.HTML("what the panel " + "shows"), ipywidgets.IntSlider(description="slide")])
 panel"""
 

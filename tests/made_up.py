@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tuckerlab.record import Records, provenance
+from tuckerlab.experiments.records import Records
+from tuckerlab.training.provenance import provenance
 
 ORIGIN = provenance("cpu")
 LAYERS = [("conv1", 6, 1), ("conv2", 16, 6)]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab import build, to_plain, tuckerize
-from tuckerlab.align import aligned
-from tuckerlab.ranks import Fixed
+from tuckerlab.deploy.aligned_ranks import aligned
+from tuckerlab.tucker.rank_policy import Fixed
 
 
 def chain(*channels: int, bias: bool = True, groups: int = 1) -> nn.Sequential:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tuckerlab.atomic import atomic_path
+from tuckerlab.files import atomic_path
 
 
 def test_writes_and_makes_the_folder(tmp_path: Path) -> None:

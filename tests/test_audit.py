@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from tuckerlab import Budget, build, load_data, run_audit, to_plain, tuckerize
-from tuckerlab.audit import Audit, Criterion, Thresholds, audit
-from tuckerlab.audit.answers import blurred, noisy
-from tuckerlab.audit.attribution import rank_correlation
-from tuckerlab.audit.tables import change_interval
-from tuckerlab.datasets import ImageData
+from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.figure import Picture
-from tuckerlab.retruncation import cut
+from tuckerlab.experiments.audit import Audit, Criterion, Thresholds, audit
+from tuckerlab.experiments.audit.attribution import rank_correlation
+from tuckerlab.experiments.audit.predictions import blurred, noisy
+from tuckerlab.experiments.audit.tables import change_interval
+from tuckerlab.experiments.retruncation import cut
+from tuckerlab.plotting.figure import Picture
 
 QUIET = {"noise": (), "blur": ()}
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tuckerlab.augment import Augmentation, augment, batches, default_augmentation, epoch_order
-from tuckerlab.datasets import ImageData, load_data
+from tuckerlab.data import ImageData, load_data
 from tuckerlab.errors import DataError
+from tuckerlab.training.augment import Augmentation, augment, batches, default_augmentation, epoch_order
 
 
 def every_result(picture: Tensor, padding: int, flip: bool) -> dict[bytes, tuple[int, int, bool]]:

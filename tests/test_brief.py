@@ -18,22 +18,23 @@ from decisions import GOOD, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Page, sync_playwright
 
-from tuckerlab import fonts, texts
-from tuckerlab.brief import document, page as pages, pdf
-from tuckerlab.brief.assumptions import Assumptions
-from tuckerlab.brief.document import write_brief
-from tuckerlab.brief.evidence import Evidence
-from tuckerlab.brief.gaps import Gap
-from tuckerlab.brief.money import money
-from tuckerlab.brief.others import Other
-from tuckerlab.brief.pictures import embedded, picture
-from tuckerlab.brief.plan import plan
-from tuckerlab.brief.verdict import judge, recommend
-from tuckerlab.brief.words import short
-from tuckerlab.cli import main
+from tuckerlab import i18n as texts
+from tuckerlab.cli.main import main
+from tuckerlab.decision import document, page as pages, pdf
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.document import write_brief
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.gaps import Gap
+from tuckerlab.decision.money import money
+from tuckerlab.decision.others import Other
+from tuckerlab.decision.plan import plan
+from tuckerlab.decision.plots import embedded, picture
+from tuckerlab.decision.recommendation import judge, recommend
+from tuckerlab.decision.words import short
 from tuckerlab.errors import DataError, MissingExtraError, TuckerlabError
-from tuckerlab.results import found_folder
-from tuckerlab.texts import speaking, text
+from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.i18n import speaking, text
+from tuckerlab.plotting import fonts
 
 MACHINE = 8 * "8888 "
 HOSTILE = '<script>alert("1")</script>&lt;'

@@ -28,8 +28,8 @@ from tuckerlab import (
     to_dense,
     tuckerize,
 )
-from tuckerlab.models import MODELS, Network
-from tuckerlab.optimizer import TuckerOptimizer
+from tuckerlab.training.models import MODELS, Network
+from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 
 def digits_network(seed: int = 0, **changes: Any) -> Network:

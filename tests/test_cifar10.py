@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
 from PIL import Image
 
-from tuckerlab.datasets import cifar10, load_data
+from tuckerlab.data import cifar10, load_data
 
 FEW = 20  # pictures in each made-up batch
 

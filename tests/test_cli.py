@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tuckerlab import cli, doctor, serve
+from tuckerlab.cli import doctor, main as cli, serve
 from tuckerlab.errors import DataError
 
 # Every mistake that the command line itself can see, and a word that its message must have.
@@ -61,10 +61,10 @@ REFUSALS = [
 def handed_on(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What `poc` calls `run_poc` with; the run itself is left out."""
     received: dict[str, object] = {}
-    proof = ModuleType("tuckerlab.proof")
+    proof = ModuleType("tuckerlab.experiments.proof")
     proof.run_poc = lambda **settings: received.update(settings)  # type: ignore[attr-defined]
     proof.show = lambda result: None  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tuckerlab.proof", proof)
+    monkeypatch.setitem(sys.modules, "tuckerlab.experiments.proof", proof)
     return received
 
 
@@ -94,7 +94,7 @@ def test_what_the_run_refuses_is_one_line_and_exit_code_2(
 
 
 def test_a_real_process_ends_with_exit_code_2_and_no_traceback() -> None:
-    done = run_python("-m", "tuckerlab.cli", "poc", "--compression", "0.9", "--tolerance", "0.1")
+    done = run_python("-m", "tuckerlab.cli.main", "poc", "--compression", "0.9", "--tolerance", "0.1")
     assert done.returncode == 2
     assert done.stdout == ""
     assert_one_line(done.stderr, "--compression 0.9")
@@ -116,7 +116,9 @@ def test_only_given_options_are_handed_on(handed_on: dict[str, object]) -> None:
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tuckerlab.proof", ModuleType("tuckerlab.proof"))  # no run_poc in it
+    monkeypatch.setitem(
+        sys.modules, "tuckerlab.experiments.proof", ModuleType("tuckerlab.experiments.proof")
+    )  # no run_poc in it
     with pytest.raises(ImportError, match="run_poc"):
         cli.main(["poc"])
 
@@ -154,7 +156,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 @pytest.mark.parametrize("line", [[], ["--help"], ["poc", "--help"], ["course", "--help"], ["version"]])
 def test_nothing_heavy_is_loaded_to_answer_a_question(line: list[str]) -> None:
     code = (
-        "import sys; from tuckerlab.cli import main; code = main(sys.argv[1:])\n"
+        "import sys; from tuckerlab.cli.main import main; code = main(sys.argv[1:])\n"
         "heavy = {'torch', 'numpy', 'pandas', 'matplotlib', 'sklearn', 'rich', 'jupyterlab', 'voila', 'nbconvert'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
@@ -212,10 +214,10 @@ def raise_in_poc(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def run_poc(**settings: object) -> None:
         raise error
 
-    proof = ModuleType("tuckerlab.proof")
+    proof = ModuleType("tuckerlab.experiments.proof")
     proof.run_poc = run_poc  # type: ignore[attr-defined]
     proof.show = lambda result: None  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tuckerlab.proof", proof)
+    monkeypatch.setitem(sys.modules, "tuckerlab.experiments.proof", proof)
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:

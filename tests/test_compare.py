@@ -10,17 +10,18 @@ import torch
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, contest, load_data, training
-from tuckerlab.compare import Comparison, chosen, run_compare, show
-from tuckerlab.comparison import BELOW, accuracy_vs_costs
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.looks import LOOKS, look, method_name
-from tuckerlab.measure import Timing
-from tuckerlab.methods import METHODS, contender
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.results import recorded
-from tuckerlab.rivals.factors import Factors
+from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, load_data
+from tuckerlab.experiments import contest, context as training
+from tuckerlab.experiments.compare import Comparison, chosen, run_compare, show
+from tuckerlab.experiments.cost_plots import BELOW, accuracy_vs_costs
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.methods.plain_factors import Factors
+from tuckerlab.experiments.methods.registry import METHODS, contender
+from tuckerlab.experiments.recorded import recorded
+from tuckerlab.experiments.records import Records
+from tuckerlab.plotting.styles import LOOKS, look, method_name
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.timing import Timing
 
 SMALL: dict[str, Any] = {
     "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",
@@ -81,7 +82,9 @@ def test_int8_counts_the_same_numbers_and_a_shorter_file(comparison: Comparison)
 def test_what_the_settings_do_not_suit_is_left_out_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuckerlab.compare.METHODS", {name: METHODS[name] for name in ("tucker", "two-gradients")})
+    monkeypatch.setattr(
+        "tuckerlab.experiments.compare.METHODS", {name: METHODS[name] for name in ("tucker", "two-gradients")}
+    )
     found = run_compare(**{**SMALL, "epochs": 1, "quiet": False}, seeds=1, out=tmp_path)
     assert found.records.runs["label"].tolist() == ["dense", "Tucker 80 %"]
     assert "left out: two-gradients: " in capsys.readouterr().out

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab import Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
-from tuckerlab.adaptation import truncated
-from tuckerlab.manifold import Point
+from tuckerlab.tucker.manifold import Point
+from tuckerlab.tucker.rank_change import truncated
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings, strategies as st
 from pictures import message, noise, nowhere as nowhere
 from sklearn import datasets as bundled
 
-from tuckerlab.datasets import ImageData, data_roots, load_data
-from tuckerlab.datasets.images import stratified
+from tuckerlab.data import ImageData, data_roots, load_data
+from tuckerlab.data.image_data import stratified
 
 # digits
 

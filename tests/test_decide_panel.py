@@ -13,18 +13,18 @@ import pytest
 from decisions import GOOD, pairs, records, tables
 from made_up import dense, tucker
 
-from tuckerlab.brief import document
-from tuckerlab.brief.assumptions import Assumptions
-from tuckerlab.brief.basis import Basis
-from tuckerlab.brief.evidence import Evidence
-from tuckerlab.brief.kinds import KINDS
-from tuckerlab.brief.money import money
+from tuckerlab.decision import document
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.basis import Basis
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.kinds import KINDS
+from tuckerlab.decision.money import money
 from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.i18n import speaking
 from tuckerlab.panels import DecidePanel
 from tuckerlab.panels.decide import view
 from tuckerlab.panels.decide.model import DecideModel
 from tuckerlab.panels.decide.picture import png
-from tuckerlab.texts import speaking
 
 STEEL = "compare-folder-neu_steel"
 

@@ -16,20 +16,21 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.made_up import facts
-from tuckerlab import build, cli, load_data, tuckerize
-from tuckerlab.checkpoint import load, save
-from tuckerlab.deployment import Deployment, checking, tables
-from tuckerlab.deployment.footprint import footprint
-from tuckerlab.deployment.measuring import measured
-from tuckerlab.deployment.tables import FORM, NEEDED, rich_tables
+from tuckerlab import build, load_data, tuckerize
+from tuckerlab.cli import main as cli
+from tuckerlab.deploy.export import export_onnx, export_plain, export_program
+from tuckerlab.deploy.export_run import run_export
+from tuckerlab.deploy.runtime import Deployment, checking, tables
+from tuckerlab.deploy.runtime.measuring import measured
+from tuckerlab.deploy.runtime.process_memory import footprint
+from tuckerlab.deploy.runtime.tables import FORM, NEEDED, rich_tables
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.evaluate import evaluate
-from tuckerlab.export import export_onnx, export_plain, export_program
-from tuckerlab.handover import run_export
-from tuckerlab.provenance import provenance
-from tuckerlab.ranks import Fixed
-from tuckerlab.record import Records
-from tuckerlab.timing import interleave
+from tuckerlab.experiments.records import Records
+from tuckerlab.training.checkpoint import load, save
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.provenance import provenance
+from tuckerlab.training.timing import interleave
+from tuckerlab.tucker.rank_policy import Fixed
 
 onnx = pytest.importorskip("onnx")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuckerlab.descent import HOPELESS, RANK, ordinary, planted, riemannian, spectrum
+from tuckerlab.demos.planted_weight import HOPELESS, RANK, ordinary, planted, riemannian, spectrum
 
 
 @pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-8])

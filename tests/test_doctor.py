@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tuckerlab import doctor
-from tuckerlab.brief import pdf
+from tuckerlab.cli import doctor
+from tuckerlab.decision import pdf
 
 REQUIREMENTS = [
     "torch>=2.11",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from tuckerlab.datasets.example import write_example
-from tuckerlab.layers import TuckerConv2d
-from tuckerlab.notebook import listing
+from tuckerlab.cli.notebook_helpers import listing
+from tuckerlab.data.example import write_example
+from tuckerlab.tucker.layers import TuckerConv2d
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "engineers"
 

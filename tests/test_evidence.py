@@ -13,18 +13,18 @@ from decisions import GOOD, Row, pairs, records, run, tables, with_networks
 from hypothesis import given, strategies as st
 
 from tuckerlab import load_data
-from tuckerlab.brief.assumptions import Assumptions
-from tuckerlab.brief.basis import full_network
-from tuckerlab.brief.closer import DAMAGED, Look
-from tuckerlab.brief.evidence import Evidence
-from tuckerlab.brief.gaps import INVALID, Gap
-from tuckerlab.brief.measured import Measured
-from tuckerlab.brief.numbers import QUANTITIES, measured
-from tuckerlab.brief.others import better, called
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.basis import full_network
+from tuckerlab.decision.closer import DAMAGED, Look
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.gaps import INVALID, Gap
+from tuckerlab.decision.measured import Measured
+from tuckerlab.decision.numbers import QUANTITIES, measured
+from tuckerlab.decision.others import better, called
 from tuckerlab.errors import DataError
-from tuckerlab.record import Records
-from tuckerlab.results import found_folder
-from tuckerlab.runfolder import RunFolder
+from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_a_package_that_is_missing_is_a_gap(poc: Path, monkeypatch: pytest.Monke
     def missing(*given: object, **options: object) -> None:
         raise ModuleNotFoundError("no", name="captum.attr")
 
-    monkeypatch.setattr("tuckerlab.brief.closer.run_audit", missing)
+    monkeypatch.setattr("tuckerlab.decision.closer.run_audit", missing)
     [gap] = [gap for gap in Evidence.of([poc]).gaps if gap.key == "no_package"]
     assert gap.values == {"package": "captum"}
 

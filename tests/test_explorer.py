@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tuckerlab import subjects as home
+from tuckerlab.demos import decompositions as home
+from tuckerlab.demos.decompositions import Goal, Subject, subject, subjects
 from tuckerlab.errors import DataError, RankError
 from tuckerlab.panels import TuckerExplorer
 from tuckerlab.panels.explorer.model import ExplorerModel
 from tuckerlab.panels.explorer.picture import ExplorerPicture, error_pixels, mosaic, pixels
-from tuckerlab.subjects import Goal, Subject, subject, subjects
-from tuckerlab.tensor import multi_mode_product, truncate
+from tuckerlab.tucker.tensor import multi_mode_product, truncate
 
 GOAL = Goal(share=0.10, error=0.125)  # as in the notebook
 

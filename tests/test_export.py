@@ -24,14 +24,14 @@ from test_merge import LAYERS
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerlabError, __version__, export_onnx, export_plain, export_program, to_plain
-from tuckerlab.chain import forms, ordinary
-from tuckerlab.checkpoint import save
-from tuckerlab.convert import tuckerize
-from tuckerlab.datasets import load_data
-from tuckerlab.export import FromPixels, parity, prepared
-from tuckerlab.export.sessions import answers, chain_model, onnxruntime_timer, open_session, torch_timer
-from tuckerlab.export.source import KNOWN, Source, construction
-from tuckerlab.models import MODELS
+from tuckerlab.data import load_data
+from tuckerlab.deploy.export import FromPixels, parity, prepared
+from tuckerlab.deploy.export.sessions import answers, chain_model, onnxruntime_timer, open_session, torch_timer
+from tuckerlab.deploy.export.source import KNOWN, Source, construction
+from tuckerlab.training.checkpoint import save
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.convert import tuckerize
+from tuckerlab.tucker.plain_layers import forms, ordinary
 
 INF = float("inf")  # a margin at which nothing is timed
 PAIRS = [(name, tucker) for name in MODELS for tucker in (True, False)]
@@ -146,7 +146,7 @@ def wrong_tensors(tensors: dict[str, Tensor], *settings: Any, **more: Any) -> No
 
 
 def test_weights_that_are_too_many_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuckerlab.export.onnx.LARGEST", 0)
+    monkeypatch.setattr("tuckerlab.deploy.export.onnx.LARGEST", 0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))  # onnx keeps weights below 1 KB in the model
     done = export_onnx(model, tmp_path / "model.onnx", SMALL)
     name, weights = sorted(path.name for path in tmp_path.iterdir())

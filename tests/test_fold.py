@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tuckerlab import to_plain
-from tuckerlab.export import prepared
-from tuckerlab.fold import fold_batch_norm, kept_norms
-from tuckerlab.models import MODELS
+from tuckerlab.deploy.export import prepared
+from tuckerlab.deploy.fuse_batchnorm import fold_batch_norm, kept_norms
+from tuckerlab.training.models import MODELS
 
 
 def norms(model: nn.Module) -> int:

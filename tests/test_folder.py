@@ -12,7 +12,7 @@ from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
 from PIL import Image
 
 from tuckerlab import DataError
-from tuckerlab.datasets import load_data
+from tuckerlab.data import load_data
 
 
 def write_pictures(

@@ -12,9 +12,9 @@ from PIL import Image
 from test_folder import write_pictures
 from test_inspection import SPOILERS, broken, good
 
-from tuckerlab.datasets import inspection, load_data
-from tuckerlab.datasets.example import write_example
-from tuckerlab.datasets.inspection import PROBLEMS, SAMPLES, WARNINGS, Count, Finding, inspect_folder
+from tuckerlab.data import folder_check as inspection, load_data
+from tuckerlab.data.example import write_example
+from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, Finding, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import BringYourOwn, FolderInspector
 from tuckerlab.panels.folder import model as model_module

@@ -6,13 +6,19 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tuckerlab import Tolerance, cycle, fullbatch, geometry_plots, overestimation
-from tuckerlab.cycle import TRUE_RANK, follow
-from tuckerlab.descent import losses, new_layer, planted, riemannian, seeded, taught, with_values
-from tuckerlab.figure import Picture
-from tuckerlab.fullbatch import Descent
-from tuckerlab.overestimation import TARGET, Race, arrived, race
-from tuckerlab.rivals.two_gradient import TwoGradient
+from tuckerlab import Tolerance
+from tuckerlab.demos import (
+    digits_descent as fullbatch,
+    plots as geometry_plots,
+    rank_cycle as cycle,
+    rank_overestimation as overestimation,
+)
+from tuckerlab.demos.digits_descent import Descent
+from tuckerlab.demos.planted_weight import losses, new_layer, planted, riemannian, seeded, taught, with_values
+from tuckerlab.demos.rank_cycle import TRUE_RANK, follow
+from tuckerlab.demos.rank_overestimation import TARGET, Race, arrived, race
+from tuckerlab.experiments.methods.two_gradient import TwoGradient
+from tuckerlab.plotting.figure import Picture
 
 SEEDS = (0, 1)
 

@@ -15,27 +15,19 @@ from test_train import At, assert_same_run, assert_same_weights
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tuckerlab import (
-    Budget,
-    DivergedError,
-    Tolerance,
-    TuckerlabError,
-    TuckerSGD,
-    fit,
-    load_data,
-    trainer,
-)
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.datasets import ImageData
-from tuckerlab.evaluate import evaluate
-from tuckerlab.guard import ACTIONS, Alarm, Guard, Rule, Size, Watch
-from tuckerlab.ranks import RankPolicy
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.results import FOLDER
-from tuckerlab.run import GUARDED, Callback, Run
-from tuckerlab.snapshot import Snapshot
-from tuckerlab.valve import GuardedTrainer
+from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, TuckerSGD, fit, load_data
+from tuckerlab.data import ImageData
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.recorded import FOLDER
+from tuckerlab.experiments.records import Records
+from tuckerlab.training import trainer
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.guard import ACTIONS, Alarm, Guard, Rule, Size, Watch
+from tuckerlab.training.guarded_trainer import GuardedTrainer
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.run import GUARDED, Callback, Run
+from tuckerlab.training.snapshot import Snapshot
+from tuckerlab.tucker.rank_policy import RankPolicy
 
 SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
 STEPS = 12  # an epoch

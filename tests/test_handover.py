@@ -12,16 +12,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tuckerlab import cli, handover
-from tuckerlab.checkpoint import save
+from tuckerlab.cli import main as cli
+from tuckerlab.deploy import export_run as handover
+from tuckerlab.deploy.export.sessions import answers, open_session
+from tuckerlab.deploy.export_run import run_export
+from tuckerlab.deploy.trained_network import Trained
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.export.sessions import answers, open_session
-from tuckerlab.handover import run_export
-from tuckerlab.models import build
-from tuckerlab.proof import run_poc
-from tuckerlab.record import Records
-from tuckerlab.runfolder import RunFolder
-from tuckerlab.trained import Trained
+from tuckerlab.experiments.proof import run_poc
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.training.checkpoint import save
+from tuckerlab.training.models import build
 
 
 @pytest.fixture(scope="module")

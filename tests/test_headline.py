@@ -7,25 +7,15 @@ from typing import Any
 
 import pytest
 
-from tuckerlab import (
-    Budget,
-    DataError,
-    TuckerlabError,
-    contest,
-    headline,
-    load_data,
-    recorded,
-    results,
-    run_headline,
-    training,
-)
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.measure import Timing
-from tuckerlab.proof import Proof
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.runfolder import RunFolder
+from tuckerlab import Budget, DataError, TuckerlabError, load_data, recorded, run_headline
+from tuckerlab.experiments import contest, context as training, headline, recorded as results
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.proof import Proof
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.timing import Timing
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,

@@ -13,10 +13,10 @@ from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
 from PIL import Image
 from test_folder import write_pictures
 
-from tuckerlab.datasets import load_data
-from tuckerlab.datasets.example import write_example
-from tuckerlab.datasets.inspection import FEW, PROBLEMS, SAMPLES, WARNINGS, Count, FolderReport, inspect_folder
-from tuckerlab.texts import has_text
+from tuckerlab.data import load_data
+from tuckerlab.data.example import write_example
+from tuckerlab.data.folder_check import FEW, PROBLEMS, SAMPLES, WARNINGS, Count, FolderReport, inspect_folder
+from tuckerlab.i18n import has_text
 
 GOOD = {"a": FEW, "b": FEW}
 

@@ -15,16 +15,17 @@ from made_up import dense
 from PIL import Image
 from test_sizes import FULL, ROWS, frame, row
 
-from tuckerlab import build, load_data, panels, results
-from tuckerlab.contender import Dense
+from tuckerlab import build, load_data, panels
 from tuckerlab.errors import DataError
-from tuckerlab.figure import Picture
+from tuckerlab.experiments import recorded as results
+from tuckerlab.experiments.methods.base import Dense
+from tuckerlab.experiments.retruncation import retruncations
+from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes
+from tuckerlab.i18n import text
 from tuckerlab.panels import InstantSlider
 from tuckerlab.panels.instant.model import InstantModel
 from tuckerlab.panels.instant.picture import InstantPicture
-from tuckerlab.retruncation import retruncations
-from tuckerlab.sizes import FILE, Size, Sizes, recorded_sizes
-from tuckerlab.texts import text
+from tuckerlab.plotting.figure import Picture
 
 OWN = Sizes.of(frame(*ROWS), "digits", "vgg_small")
 OTHERS = [row("compression", 0.33, 670, 0.97), row("compression", 0.66, 340, 0.9), row("tolerance", 0.15, 600, 0.9)]

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear, to_plain
-from tuckerlab.adaptation import truncated
-from tuckerlab.manifold import Point, partial_gradients
+from tuckerlab.tucker.manifold import Point, partial_gradients
+from tuckerlab.tucker.rank_change import truncated
 
 CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
     1: (TuckerConv1d, F.conv1d, nn.Conv1d),

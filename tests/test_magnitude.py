@@ -7,12 +7,19 @@ import torch
 from torch import nn
 
 from tuckerlab import build, fit, load_data
-from tuckerlab.arena import Arena
-from tuckerlab.measure import checkpoint_bytes, count_parameters
-from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.magnitude import MagnitudePruning, Pruned, convolution_weights, count_nonzero, file_bytes
-from tuckerlab.run import Callback, Run
-from tuckerlab.training import Training
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.magnitude_pruning import (
+    MagnitudePruning,
+    Pruned,
+    convolution_weights,
+    count_nonzero,
+    file_bytes,
+)
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.metrics import checkpoint_bytes
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.model_size import count_parameters
 
 
 def network() -> nn.Module:

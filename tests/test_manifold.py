@@ -5,8 +5,7 @@ import torch
 from hypothesis import given, strategies as st
 from torch import Tensor
 
-from tuckerlab.adaptation import Transport, grown, truncated
-from tuckerlab.manifold import (
+from tuckerlab.tucker.manifold import (
     Point,
     Tangent,
     carried,
@@ -18,7 +17,8 @@ from tuckerlab.manifold import (
     random_point,
     retract,
 )
-from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate, unfold
+from tuckerlab.tucker.rank_change import Transport, grown, truncated
+from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate, unfold
 
 KINDS = {  # shape, factorized modes, ranks
     "matrix": ((7, 6), (0, 1), (3, 3)),

@@ -12,17 +12,11 @@ from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerLinear, TuckerSGD
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.measure import (
-    Counts,
-    Timing,
-    checkpoint_bytes,
-    count_parameters,
-    interleave,
-    latencies,
-    multiply_adds,
-    training_memory,
-    undisturbed,
-)
+from tuckerlab.training.eval_mode import undisturbed
+from tuckerlab.training.memory import training_memory
+from tuckerlab.training.metrics import checkpoint_bytes, multiply_adds
+from tuckerlab.training.timing import Timing, interleave, latencies
+from tuckerlab.tucker.model_size import Counts, count_parameters
 
 
 def tucker_network() -> nn.Sequential:

@@ -10,8 +10,8 @@ from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerlabError, TuckerLayer, TuckerLinear, to_plain
-from tuckerlab.chain import forms, numbers, ordinary, widths
-from tuckerlab.merge import Timer, merge, worth
+from tuckerlab.deploy.chain_merging import Timer, merge, worth
+from tuckerlab.tucker.plain_layers import forms, numbers, ordinary, widths
 
 LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "3x3": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4), padding=1), (2, 16, 7, 7)),

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from tuckerlab import Guard, load_data
+from tuckerlab.demos.divergence import Attempt, Mishap, mishap
 from tuckerlab.errors import DivergedError
-from tuckerlab.guard import Alarm, Rule, Watch
-from tuckerlab.mishap import Attempt, Mishap, mishap
-from tuckerlab.valve import GuardedTrainer
+from tuckerlab.training.guard import Alarm, Rule, Watch
+from tuckerlab.training.guarded_trainer import GuardedTrainer
 
 
 def test_alarms_at_the_end_of_an_epoch_stand_at_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from tuckerlab import Fixed, TuckerAdamW, TuckerLayer, tuckerize
-from tuckerlab.augment import batches, epoch_order
-from tuckerlab.datasets import load_data
+from tuckerlab.data import load_data
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.models import MODELS, build
-from tuckerlab.vit import Attention
+from tuckerlab.training.augment import batches, epoch_order
+from tuckerlab.training.models import MODELS, build
+from tuckerlab.training.vit import Attention
 
 
 @pytest.fixture(autouse=True)

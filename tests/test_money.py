@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from scipy.stats import triang
 
-from tuckerlab.brief.assumptions import Assumption, Assumptions, parsed, scaled
-from tuckerlab.brief.basis import RATIOS, Basis, full_network
-from tuckerlab.brief.kinds import KINDS, LEADING
-from tuckerlab.brief.lines import LINES, ONCE, YEARLY
-from tuckerlab.brief.measured import Measured
-from tuckerlab.brief.money import DRAWS, Money, account, drawn, money, ranges, triangular
-from tuckerlab.brief.money_pictures import money_picture
-from tuckerlab.brief.money_words import chance, gap_lines, notes, outcome_line, rows, table, turn_line, verdict_line
-from tuckerlab.brief.sensitivity import TURNING, settled, tornado, turns
-from tuckerlab.brief.stages import Range
+from tuckerlab.decision.assumptions import Assumption, Assumptions, parsed, scaled
+from tuckerlab.decision.basis import RATIOS, Basis, full_network
+from tuckerlab.decision.cash_flows import LINES, ONCE, YEARLY
+from tuckerlab.decision.kinds import KINDS, LEADING
+from tuckerlab.decision.measured import Measured
+from tuckerlab.decision.money import DRAWS, Money, account, drawn, money, ranges, triangular
+from tuckerlab.decision.money_plots import money_picture
+from tuckerlab.decision.money_words import chance, gap_lines, notes, outcome_line, rows, table, turn_line, verdict_line
+from tuckerlab.decision.sensitivity import TURNING, settled, tornado, turns
+from tuckerlab.decision.stages import Range
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.texts import speaking
+from tuckerlab.i18n import speaking
 
 
 def exactly(name: str, value: float) -> Measured:

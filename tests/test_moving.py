@@ -11,8 +11,8 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from tuckerlab.figure import PALETTE, Picture, styled
-from tuckerlab.moving import COLOURS, SCREEN_DPI, MovingPicture
+from tuckerlab.panels.fast_png import COLOURS, SCREEN_DPI, MovingPicture
+from tuckerlab.plotting.figure import PALETTE, Picture, styled
 
 Drawn = tuple[Picture, Axes, Line2D, Text]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tuckerlab.cli.execute_notebook import _widget_errors, execute
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.harness import _widget_errors, execute
-from tuckerlab.results import names, recorded
+from tuckerlab.experiments.recorded import names, recorded
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

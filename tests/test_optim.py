@@ -23,10 +23,10 @@ from tuckerlab import (
     TuckerMuon,
     TuckerSGD,
 )
-from tuckerlab.manifold import Point, Tangent, embed, mode_roots
-from tuckerlab.muon import polar
-from tuckerlab.optimizer import TuckerOptimizer
-from tuckerlab.tensor import feasible_ranks, multi_mode_product, truncate
+from tuckerlab.tucker.manifold import Point, Tangent, embed, mode_roots
+from tuckerlab.tucker.muon import polar
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate
 
 CONVOLUTIONS: list[Any] = [TuckerConv1d, TuckerConv2d, TuckerConv3d]
 FUNCTIONS: list[Callable[..., Tensor]] = [F.linear, F.conv1d, F.conv2d, F.conv3d]

@@ -32,8 +32,8 @@ from tuckerlab import (
     materialize,
     tuckerize,
 )
-from tuckerlab.adaptation import truncated
-from tuckerlab.optimizer import TuckerOptimizer
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.rank_change import truncated
 
 MAKERS: dict[str, Callable[..., TuckerOptimizer]] = {
     "TuckerSGD": lambda model, **k: TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from tuckerlab.audit.verdict import Thresholds
-from tuckerlab.brief.assumptions import Assumptions
-from tuckerlab.brief.basis import Basis
-from tuckerlab.brief.measured import Measured
-from tuckerlab.brief.money import money
-from tuckerlab.brief.plan import COLUMNS, plan, said
-from tuckerlab.brief.plan_picture import plan_picture
-from tuckerlab.brief.stages import SPREAD, STAGES, Range, total_days, total_weeks
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.basis import Basis
+from tuckerlab.decision.measured import Measured
+from tuckerlab.decision.money import money
+from tuckerlab.decision.plan import COLUMNS, plan, said
+from tuckerlab.decision.plan_plot import plan_picture
+from tuckerlab.decision.stages import SPREAD, STAGES, Range, total_days, total_weeks
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.texts import speaking
+from tuckerlab.experiments.audit.criteria import Thresholds
+from tuckerlab.i18n import speaking
 
 
 @pytest.mark.parametrize("days", [None, 10, (5, 20, 90), 0])

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tuckerlab.errors import DataError
-from tuckerlab.finding import finding
-from tuckerlab.plots import (
+from tuckerlab.experiments.plots import (
     accuracy_over_time,
     accuracy_vs_parameters,
     figures,
@@ -23,7 +22,8 @@ from tuckerlab.plots import (
     save_figures,
     training_curves,
 )
-from tuckerlab.record import Records
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import finding
 
 
 @pytest.fixture

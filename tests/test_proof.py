@@ -15,28 +15,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tuckerlab import (
-    Budget,
-    Fixed,
-    TuckerlabError,
-    TuckerLayer,
-    contender,
-    contest,
-    fit,
-    load,
-    load_data,
-    proof,
-    run_poc,
-    training,
-)
-from tuckerlab.contender import Dense, Tucker
-from tuckerlab.evaluate import evaluate
-from tuckerlab.measure import Timing, count_parameters
-from tuckerlab.plots import figures
-from tuckerlab.proof import RECIPES, Proof, show
-from tuckerlab.recipe import Recipe
-from tuckerlab.record import Records
-from tuckerlab.run import Callback, Run
+from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, fit, load, load_data, run_poc
+from tuckerlab.experiments import contest, context as training, proof
+from tuckerlab.experiments.methods import base as contender
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.plots import figures
+from tuckerlab.experiments.proof import RECIPES, Proof, show
+from tuckerlab.experiments.records import Records
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.training.timing import Timing
+from tuckerlab.tucker.model_size import count_parameters
 
 SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
 PICTURES = ["accuracy_over_time.png", "accuracy_vs_parameters.png", "ranks_over_time.png", "training_curves.png"]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tuckerlab.deploy.export.int8 import quantize_onnx
+from tuckerlab.deploy.export.sessions import answers, open_session
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.export.quantize import quantize_onnx
-from tuckerlab.export.sessions import answers, open_session
 
 onnx = pytest.importorskip("onnx")
 

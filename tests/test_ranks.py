@@ -13,9 +13,9 @@ from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
-from tuckerlab.manifold import random_point
-from tuckerlab.ranks import RankPolicy, Spectrum
-from tuckerlab.tensor import feasible_ranks, tolerance_ranks
+from tuckerlab.tucker.manifold import random_point
+from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
+from tuckerlab.tucker.tensor import feasible_ranks, tolerance_ranks
 
 
 def spectrum(shape: tuple[int, ...], *values: list[float]) -> Spectrum:

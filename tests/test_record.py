@@ -10,10 +10,10 @@ import pytest
 from made_up import dense, facts, tucker
 from rich.console import Console
 
-from tuckerlab import provenance as provenance_module
 from tuckerlab.errors import DataError
-from tuckerlab.record import Records
-from tuckerlab.schema import SCHEMA
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.schema import SCHEMA
+from tuckerlab.training import provenance as provenance_module
 
 
 def assert_same(one: Records, other: Records) -> None:

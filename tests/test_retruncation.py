@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
-from tuckerlab.contender import Contender, Dense, Tucker
-from tuckerlab.datasets import ImageData
+from tuckerlab.data import ImageData
 from tuckerlab.errors import RankError
-from tuckerlab.evaluate import evaluate
-from tuckerlab.measure import checkpoint_bytes, count_parameters
-from tuckerlab.ranks import RankPolicy
-from tuckerlab.retruncation import SETTINGS, cut, retruncations
-from tuckerlab.sizes import Size
-from tuckerlab.tensor import multi_mode_product, truncate
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.retruncation import SETTINGS, cut, retruncations
+from tuckerlab.experiments.size_table import Size
+from tuckerlab.training.metrics import checkpoint_bytes, evaluate
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.rank_policy import RankPolicy
+from tuckerlab.tucker.tensor import multi_mode_product, truncate
+from tuckerlab.tucker.weight import TuckerLayer
 
 SPEC: dict[str, Any] = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "width": 0.25}
 

@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from tuckerlab import build, load_data
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Dense
-from tuckerlab.contest import contest
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.measure import count_parameters
-from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.channels import KEPT, Channels, pruned, without
-from tuckerlab.run import Callback, Run
-from tuckerlab.training import Training
+from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Dense
+from tuckerlab.experiments.methods.channel_pruning import KEPT, Channels, pruned, without
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.model_size import count_parameters
 
 
 def arena(epochs: int = 2, model: str = "vgg_small") -> Arena:

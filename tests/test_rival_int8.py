@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import Budget, Fixed, build, load_data, tuckerize
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Contender, Dense, Tucker
-from tuckerlab.contest import contest
-from tuckerlab.convert import to_plain
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.evaluate import evaluate
-from tuckerlab.models import MODELS
-from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.int8 import Int8, quantized, stored
-from tuckerlab.rivals.magnitude import Pruned, convolution_weights
-from tuckerlab.run import Callback, Run
-from tuckerlab.training import Training
+from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
+from tuckerlab.experiments.methods.magnitude_pruning import Pruned, convolution_weights
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.models import MODELS
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.convert import to_plain
 
 
 def arena(device: str = "cpu") -> Arena:

@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tuckerlab import Budget, Tolerance, TuckerConv2d, TuckerSGD, checkpoint
-from tuckerlab.arena import on_meta
-from tuckerlab.contender import Tucker
+from tuckerlab import Budget, Tolerance, TuckerConv2d, TuckerSGD
 from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
-from tuckerlab.measure import checkpoint_bytes, multiply_adds
-from tuckerlab.meta import materialize
-from tuckerlab.models import build
-from tuckerlab.rivals.matrix import Matrix, MatrixConv2d, as_matrix, merged
-from tuckerlab.training import Training
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Tucker
+from tuckerlab.experiments.methods.low_rank import Matrix, MatrixConv2d, as_matrix, merged
+from tuckerlab.experiments.setup import on_meta
+from tuckerlab.training import checkpoint
+from tuckerlab.training.metrics import checkpoint_bytes, multiply_adds
+from tuckerlab.training.models import build
+from tuckerlab.tucker.meta import materialize
+from tuckerlab.tucker.weight import TuckerLayer
 
 LAYERS = [
     {"kernel_size": kernel, "rank": rank, "stride": stride, "padding": padding, "dilation": dilation, "bias": bias}

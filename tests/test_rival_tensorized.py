@@ -12,14 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerLinear, checkpoint
-from tuckerlab.arena import on_meta
-from tuckerlab.budget import Budget
-from tuckerlab.contender import Tucker
+from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerLinear
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.measure import checkpoint_bytes, multiply_adds
-from tuckerlab.models import build
-from tuckerlab.rivals.tensorized import (
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Tucker
+from tuckerlab.experiments.methods.cp_tt import (
     FORMS,
     Tensorized,
     chain,
@@ -30,8 +27,12 @@ from tuckerlab.rivals.tensorized import (
     ranks_at,
     stored,
 )  # fmt: skip
-from tuckerlab.training import Training
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.experiments.setup import on_meta
+from tuckerlab.training import checkpoint
+from tuckerlab.training.metrics import checkpoint_bytes, multiply_adds
+from tuckerlab.training.models import build
+from tuckerlab.tucker.budget import Budget
+from tuckerlab.tucker.weight import TuckerLayer
 
 LAYERS = [
     {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation, "bias": bias}

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from tuckerlab import Budget, Fixed, Tolerance, TuckerConv2d, TuckerlabError, TuckerLinear, load_data
-from tuckerlab.arena import Arena
-from tuckerlab.recipe import Recipe
-from tuckerlab.rivals.two_gradient import TwoGradient, TwoGradients
-from tuckerlab.tensor import truncate
-from tuckerlab.training import Training
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.two_gradient import TwoGradient, TwoGradients
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.config import Recipe
+from tuckerlab.tucker.tensor import truncate
 
 LR = 0.3
 

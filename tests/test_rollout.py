@@ -11,30 +11,30 @@ import pytest
 from hypothesis import given, strategies
 from scipy.stats import binom, binomtest
 
-from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.figure import DPI, Picture
-from tuckerlab.rollout import (
+from tuckerlab.deploy.rollout import (
     Recorded,
     RollOut,
     Rule,
     Tally,
     Traffic,
-    answers as answers_file,
     apart,
     compare_ways,
     paired,
     recorded_answers,
+    recorded_predictions as answers_file,
     requests_to_catch,
     simulate,
     timeline,
 )
-from tuckerlab.rollout.answers import write
-from tuckerlab.rollout.catching import chance_interval
-from tuckerlab.rollout.evidence import bounds, harm, no_harm
-from tuckerlab.rollout.pictures import kept_promises, requests_needed, rollout_timeline
-from tuckerlab.rollout.simulate import ENDED, course
-from tuckerlab.rollout.tally import Arm, Pair
-from tuckerlab.rollout.traffic import Truth
+from tuckerlab.deploy.rollout.counts import Arm, Pair
+from tuckerlab.deploy.rollout.evidence import bounds, harm, no_harm
+from tuckerlab.deploy.rollout.plots import kept_promises, requests_needed, rollout_timeline
+from tuckerlab.deploy.rollout.power import chance_interval
+from tuckerlab.deploy.rollout.recorded_predictions import write
+from tuckerlab.deploy.rollout.simulate import ENDED, course
+from tuckerlab.deploy.rollout.traffic import Truth
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.plotting.figure import DPI, Picture
 
 EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
 """Two networks that differ in 3 % of their answers, and are right equally often."""

@@ -6,13 +6,13 @@ import re
 import pytest
 import traitlets
 
+from tuckerlab.deploy.rollout import Timeline
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import RollOutPanel
-from tuckerlab.panels.parts import BLANK
 from tuckerlab.panels.rollout import model as model_file
 from tuckerlab.panels.rollout.model import FAULTS, STAGES, RollOutModel, State
 from tuckerlab.panels.rollout.view import story_said
-from tuckerlab.rollout import Timeline
+from tuckerlab.panels.widgets import BLANK
 
 
 @pytest.fixture(scope="module")

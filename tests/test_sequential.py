@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
-from tuckerlab.rollout.sequential import BETS, crossing, log_mean, log_wealth
+from tuckerlab.deploy.rollout.anytime_test import BETS, crossing, log_mean, log_wealth
 
 LOSSES = (1.0, -1.0, 0.0)
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from lessons import PANEL, lesson
 
-from tuckerlab import cli
-from tuckerlab.serve import lab_arguments
+from tuckerlab.cli import main as cli
+from tuckerlab.cli.serve import lab_arguments
 
 PATIENCE = 120  # seconds that nothing here needs; a machine may be busy
 
@@ -65,7 +65,7 @@ class Served:
 
 
 def serve(folder: Path, *options: str) -> Served:
-    command = [sys.executable, "-m", "tuckerlab.cli", "app", str(folder), "--no-browser", *options]
+    command = [sys.executable, "-m", "tuckerlab.cli.main", "app", str(folder), "--no-browser", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which tests in the background ignore
@@ -227,8 +227,8 @@ def test_a_closed_page_ends_its_kernel(served: Served) -> None:
 
 
 def test_forgotten_kernels_end_and_seen_ones_do_not(tmp_path: Path) -> None:
-    from tuckerlab import app
-    from tuckerlab.course import parts
+    from tuckerlab.cli import app
+    from tuckerlab.cli.course import parts
 
     course = parts(lesson(tmp_path / "01_a.ipynb", "# A").parent)
     culling = app.settings(course, 1, "t").MappingKernelManager
@@ -275,7 +275,7 @@ def test_a_folder_with_nothing_to_show_is_refused(
 
 
 def test_lab_begins_with_the_first_notebook_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuckerlab.serve.is_root", lambda: False)
+    monkeypatch.setattr("tuckerlab.cli.serve.is_root", lambda: False)
     root = f"--ServerApp.root_dir={tmp_path}"
     assert lab_arguments(tmp_path, browser=True, port=None) == [root]
     lesson(tmp_path / "01_start_here.ipynb", "# Start")
@@ -285,7 +285,7 @@ def test_lab_begins_with_the_first_notebook_where_there_is_one(tmp_path: Path, m
 
 def test_a_picture_has_what_the_browser_asks_for_beside_a_tooltip() -> None:
     """ipywidgets' script reads the length of the description of everything that has a tooltip."""
-    from tuckerlab.panels.parts import picture_widget
+    from tuckerlab.panels.widgets import picture_widget
 
     state = picture_widget(b"", "a curve").get_state()
     assert (state["tooltip"], state["description"]) == ("a curve", "")

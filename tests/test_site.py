@@ -9,12 +9,12 @@ from bs4 import BeautifulSoup
 from lessons import PANEL, lesson
 from nbformat import v4
 
-from tuckerlab import cli, site
-from tuckerlab.course import parts
+from tuckerlab.cli import main as cli, site
+from tuckerlab.cli.course import parts
+from tuckerlab.cli.fragment import fragment
+from tuckerlab.cli.pages import GENERATOR, part_page
+from tuckerlab.cli.site import is_free, make_site
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.fragment import fragment
-from tuckerlab.pages import GENERATOR, part_page
-from tuckerlab.site import is_free, make_site
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 

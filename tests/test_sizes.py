@@ -9,8 +9,8 @@ import pytest
 from made_up import dense
 
 from tuckerlab.errors import DataError
-from tuckerlab.record import Records
-from tuckerlab.sizes import FILE, Size, Sizes, recorded_sizes, yearly_cost
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
 FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 1.0, 32.0)
 

@@ -9,10 +9,11 @@ from hypothesis import given, strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerMuon, TuckerSGD, stack
-from tuckerlab.stack import Stack, gathered
-from tuckerlab.step import batches
-from tuckerlab.weight import TuckerLayer
+from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerMuon, TuckerSGD
+from tuckerlab.tucker import stack
+from tuckerlab.tucker.batched_step import batches
+from tuckerlab.tucker.stack import Stack, gathered
+from tuckerlab.tucker.weight import TuckerLayer
 
 SHAPES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=5)
 
@@ -75,7 +76,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
     x = torch.randn(16, 3, 6, 6, dtype=torch.float64)
     for model, room in ((alone, None), (together, 10**6)):
         monkeypatch.setattr(stack, "ROOM", {"cpu": room})
-        monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": room})
+        monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": room})
         decay = None if kind is TuckerMuon else 0.01  # Muon's other form is a term less
         optimizer = kind(model, 0.02, weight_decay=decay, ranks=ranks, adapt_every=3, **options)
         for step in range(12):
@@ -92,7 +93,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
 
 @pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW, TuckerMuon])
 def test_batches_are_made_once_for_each_param_group(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": 10**6})
+    monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": 10**6})
     made: list[Stack] = []
     real = Stack.__init__
 
@@ -128,7 +129,7 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def launches(layers: int, room: int | None) -> int:
-        monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": room})
+        monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": room})
         model = nn.Sequential(*(TuckerLinear(8, 8, ranks=1 + i % 4, bias=False) for i in range(layers)))
         optimizer = kind(model, 0.01)
         for _ in range(2):
@@ -143,7 +144,7 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
 
 
 def test_padding_is_no_danger_to_adam_without_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuckerlab.step.ROOM", {"cpu": 10**6})
+    monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": 10**6})
     model = Mixed()
     optimizer = TuckerAdamW(model, 1e-3, eps=0.0)
     for _ in range(3):

@@ -5,8 +5,8 @@ import io
 from made_up import dense, tucker
 from rich.console import Console
 
-from tuckerlab.record import Records
-from tuckerlab.standings import rich_standings, standings
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.standings import rich_standings, standings
 
 
 def seeds() -> Records:

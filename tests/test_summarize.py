@@ -8,8 +8,8 @@ from rich.console import Console
 from torch import nn
 
 from tuckerlab import TuckerLinear, build, summary, tuckerize
-from tuckerlab.measure import count_parameters
-from tuckerlab.models import MODELS
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.model_size import count_parameters
 
 
 class LinearOfAnotherLibrary(nn.Module):

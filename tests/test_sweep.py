@@ -24,23 +24,24 @@ from hypothesis import given, strategies as st
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tuckerlab import DivergedError, RankError, Tolerance, TuckerlabError, build, cli, tuckerize
-from tuckerlab.arena import Arena
-from tuckerlab.contender import Tucker
-from tuckerlab.layerwise import PerLayer
-from tuckerlab.methods import METHODS, Method
-from tuckerlab.optim import TuckerSGD
-from tuckerlab.ranks import Spectrum
-from tuckerlab.rivals.posthoc import BEFORE, Cut, CutAndTuned
-from tuckerlab.run import Run
-from tuckerlab.sweep import Sweep, crew, driver, plan, run_sweep
-from tuckerlab.sweep.cluster import ERRORS, Cluster
-from tuckerlab.sweep.job import Job, grid, values
-from tuckerlab.sweep.plan import Plan
-from tuckerlab.sweep.study import delete_study, lock, open_study
-from tuckerlab.sweep.trials import RETRIES, by_job, claim, end, enqueue, mend
-from tuckerlab.sweep.worker import Report, layers
-from tuckerlab.training import Training
+from tuckerlab import DivergedError, RankError, Tolerance, TuckerlabError, build, tuckerize
+from tuckerlab.cli import main as cli
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Tucker
+from tuckerlab.experiments.methods.post_training import BEFORE, Cut, CutAndTuned
+from tuckerlab.experiments.methods.registry import METHODS, Method
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.sweep import Sweep, crew, driver, plan, run_sweep
+from tuckerlab.experiments.sweep.cluster import ERRORS, Cluster
+from tuckerlab.experiments.sweep.job import Job, grid, values
+from tuckerlab.experiments.sweep.plan import Plan
+from tuckerlab.experiments.sweep.study import delete_study, lock, open_study
+from tuckerlab.experiments.sweep.trials import RETRIES, by_job, claim, end, enqueue, mend
+from tuckerlab.experiments.sweep.worker import Report, layers
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.layerwise import PerLayer
+from tuckerlab.tucker.rank_policy import Spectrum
+from tuckerlab.tucker.sgd_adamw import TuckerSGD
 
 LONG = 240.0  # seconds after which a test has failed
 EPOCHS = 8
@@ -165,7 +166,7 @@ def test_a_grid_is_methods_times_settings_times_seeds() -> None:
 def test_what_cannot_be_asked_for_is_one_line(
     options: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuckerlab.sweep.cluster.ANSWER", 0.2)
+    monkeypatch.setattr("tuckerlab.experiments.sweep.cluster.ANSWER", 0.2)
     with pytest.raises(TuckerlabError, match=message) as raised:
         run_sweep(**{**ONE, "out": tmp_path, **options})
     assert "secret" not in str(raised.value)
@@ -764,7 +765,7 @@ def test_a_killed_worker_loses_its_trial_alone_which_is_run_again(cut: Sweep, tm
 @pytest.mark.slow
 def test_a_killed_driver_leaves_what_is_finished_and_its_workers_end(cut: Sweep, tmp_path: Path) -> None:
     options = {**CUT, "out": str(tmp_path), "workers": 2}
-    command = f"from tuckerlab.sweep import run_sweep; run_sweep(**{options!r})"
+    command = f"from tuckerlab.experiments.sweep import run_sweep; run_sweep(**{options!r})"
     with held_in_mid_trial(tmp_path) as find:
         process = subprocess.Popen([sys.executable, "-c", command], env=ONE_THREAD)
         try:
@@ -850,7 +851,7 @@ def test_the_workers_of_a_cluster_share_a_sweep(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_see_the_folder_says_so(tmp_path: Path) -> None:
-    from tuckerlab.sweep.worker import work
+    from tuckerlab.experiments.sweep.worker import work
 
     with pytest.raises(TuckerlabError, match="give an --out that all machines see"):
         work(replace(plan_in(tmp_path / "elsewhere")))

@@ -11,7 +11,7 @@ from tensorly.decomposition import partial_tucker
 from torch import Tensor
 
 from tuckerlab import RankError
-from tuckerlab.tensor import (
+from tuckerlab.tucker.tensor import (
     check_ranks,
     feasible_ranks,
     fold,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from tuckerlab import texts
+from tuckerlab import i18n as texts
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.texts import has_text, language, languages, speaking, text
+from tuckerlab.i18n import has_text, language, languages, speaking, text
 
 PACKAGE = Path(texts.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))

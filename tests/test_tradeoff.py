@@ -8,11 +8,11 @@ import pytest
 from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
-from tuckerlab.finding import Network, smallest_within
+from tuckerlab.experiments.pareto import AXES, Tradeoff, answer, comparable, front, tradeoffs
+from tuckerlab.experiments.recorded import found_folder, names
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import Network, smallest_within
 from tuckerlab.panels.tradeoff.model import SEARCHES
-from tuckerlab.record import Records
-from tuckerlab.results import found_folder, names
-from tuckerlab.tradeoff import AXES, Tradeoff, answer, comparable, front, tradeoffs
 
 
 def network(name: str, size: float, accuracy: float, method: str = "tucker") -> Network:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from made_up import dense, tucker
 
-from tuckerlab.figure import Picture
-from tuckerlab.finding import Network
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import Network
+from tuckerlab.i18n import text
 from tuckerlab.panels import TradeOff
 from tuckerlab.panels.tradeoff import model as model_file
-from tuckerlab.panels.tradeoff.labels import write_names
 from tuckerlab.panels.tradeoff.model import TradeOffModel
 from tuckerlab.panels.tradeoff.picture import TradeOffPicture
-from tuckerlab.record import Records
-from tuckerlab.texts import text
+from tuckerlab.plotting.figure import Picture
+from tuckerlab.plotting.labels import write_names
 
 FULL = Network("dense", "dense", 1000.0, 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
 SMALL = Network("Tucker", "tucker", 10.0, 1000.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)

@@ -34,12 +34,12 @@ from tuckerlab import (
     load_data,
     tuckerize,
 )
-from tuckerlab.datasets import ImageData
-from tuckerlab.device import resolve_device
-from tuckerlab.optim import TuckerSGD
-from tuckerlab.ranks import RankPolicy
-from tuckerlab.recipe import Recipe
-from tuckerlab.run import Callback, Run
+from tuckerlab.data import ImageData
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.device import resolve_device
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.rank_policy import RankPolicy
+from tuckerlab.tucker.sgd_adamw import TuckerSGD
 
 EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
 RECIPES = {

@@ -28,16 +28,16 @@ from jobs import (
 )
 
 from tuckerlab import Budget, Tolerance
-from tuckerlab.contender import Dense, Tucker
 from tuckerlab.errors import DivergedError, TuckerlabError
-from tuckerlab.evaluate import evaluate
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.i18n import text
 from tuckerlab.panels import TrainingPanel
 from tuckerlab.panels.training import job as job_file
 from tuckerlab.panels.training.job import Job, Plan
 from tuckerlab.panels.training.model import TrainingModel
 from tuckerlab.panels.training.picture import TrainingPicture
-from tuckerlab.run import Run
-from tuckerlab.texts import text
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.run import Run
 
 # --- the job ----------------------------------------------------------------------------------------------------------
 

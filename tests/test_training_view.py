@@ -28,15 +28,15 @@ from jobs import (
 from PIL import Image
 from test_instant_panel import every_widget
 
-from tuckerlab import checkpoint
 from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.experiments.records import Records
+from tuckerlab.i18n import text
 from tuckerlab.panels import TrainingPanel
 from tuckerlab.panels.training import job as job_file, runs as runs_file
 from tuckerlab.panels.training.model import TrainingModel
 from tuckerlab.panels.training.picture import TrainingPicture
 from tuckerlab.panels.training.trace import Look, Trace
-from tuckerlab.record import Records
-from tuckerlab.texts import text
+from tuckerlab.training import checkpoint
 
 # --- the runs that are kept -------------------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class TestView:
             TrainingPanel(attended=False, **SETTINGS)
 
     def test_measured_for_real(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tuckerlab.contest import measurements
+        from tuckerlab.experiments.contest import measurements
 
         monkeypatch.setattr(job_file, "measurements", measurements)
         facts = trained().kept[0].facts

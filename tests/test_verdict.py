@@ -10,14 +10,14 @@ import pytest
 from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
 
-from tuckerlab.audit.verdict import Criterion as Audited
-from tuckerlab.brief.assumptions import Assumptions
-from tuckerlab.brief.closer import Look
-from tuckerlab.brief.evidence import Evidence
-from tuckerlab.brief.gaps import Gap
-from tuckerlab.brief.measured import Measured
-from tuckerlab.brief.money import Money, money
-from tuckerlab.brief.verdict import Answer, Criterion, Kind, Outcome, at_most, judge, recommend
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.closer import Look
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.gaps import Gap
+from tuckerlab.decision.measured import Measured
+from tuckerlab.decision.money import Money, money
+from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, at_most, judge, recommend
+from tuckerlab.experiments.audit.criteria import Criterion as Audited
 
 criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
 WORSE = {Outcome.HELD: Outcome.IN_PART, Outcome.IN_PART: Outcome.FAILED}

@@ -13,12 +13,13 @@ from made_up import dense, facts, tucker
 from matplotlib.text import Text
 from rich.console import Console
 
-from tuckerlab import run_poc, texts, training
+from tuckerlab import i18n as texts, run_poc
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.finding import finding
-from tuckerlab.plots import figures
-from tuckerlab.record import Records
-from tuckerlab.standings import rich_standings, standings
+from tuckerlab.experiments import context as training
+from tuckerlab.experiments.plots import figures
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.standings import rich_standings, standings
+from tuckerlab.experiments.summary import finding
 
 DATA = r"dense|tucker|Tucker \w+|conv\d"
 """Names that the records hold, and that no catalogue translates."""

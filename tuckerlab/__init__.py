@@ -21,38 +21,39 @@ __version__ = "0.1.0"
 
 # Public names by module. None may be the name of a module: importing that module would take its place.
 _MODULES = {
-    "audit": "Thresholds run_audit",
-    "budget": "Budget",
-    "checkpoint": "load save",
-    "convert": "to_dense to_plain tuckerize",
-    "datasets": "load_data",
-    "headline": "run_headline",
-    "export": "export_onnx export_plain export_program",
+    "experiments.audit": "Thresholds run_audit",
+    "tucker.budget": "Budget",
+    "training.checkpoint": "load save",
+    "tucker.convert": "to_dense to_plain tuckerize",
+    "data": "load_data",
+    "experiments.headline": "run_headline",
+    "deploy.export": "export_onnx export_plain export_program",
     "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
-    "guard": "Guard Rule",
-    "layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
-    "meta": "materialize",
-    "models": "build",
-    "muon": "TuckerMuon",
-    "optim": "TuckerAdamW TuckerSGD",
-    "proof": "run_poc",
-    "ranks": "Fixed Tolerance",
-    "results": "recorded",
-    "summarize": "summary",
-    "sweep": "run_sweep",
-    "train": "fit",
-    "weight": "TuckerLayer",
+    "training.guard": "Guard Rule",
+    "tucker.layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
+    "tucker.meta": "materialize",
+    "training.models": "build",
+    "tucker.muon": "TuckerMuon",
+    "tucker.sgd_adamw": "TuckerAdamW TuckerSGD",
+    "experiments.proof": "run_poc",
+    "tucker.rank_policy": "Fixed Tolerance",
+    "experiments.recorded": "recorded",
+    "tucker.model_size": "summary",
+    "experiments.sweep": "run_sweep",
+    "training.fit": "fit",
+    "tucker.weight": "TuckerLayer",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two in step
-    from tuckerlab.audit import Thresholds as Thresholds, run_audit as run_audit
-    from tuckerlab.budget import Budget as Budget
-    from tuckerlab.checkpoint import load as load, save as save
-    from tuckerlab.convert import to_dense as to_dense, to_plain as to_plain, tuckerize as tuckerize
-    from tuckerlab.datasets import load_data as load_data
+    from tuckerlab.data import load_data as load_data
+    from tuckerlab.deploy.export import (
+        export_onnx as export_onnx,
+        export_plain as export_plain,
+        export_program as export_program,
+    )
     from tuckerlab.errors import (
         CheckpointError as CheckpointError,
         DataError as DataError,
@@ -61,30 +62,29 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
         RankError as RankError,
         TuckerlabError as TuckerlabError,
     )
-    from tuckerlab.export import (
-        export_onnx as export_onnx,
-        export_plain as export_plain,
-        export_program as export_program,
-    )
-    from tuckerlab.guard import Guard as Guard, Rule as Rule
-    from tuckerlab.headline import run_headline as run_headline
-    from tuckerlab.layers import (
+    from tuckerlab.experiments.audit import Thresholds as Thresholds, run_audit as run_audit
+    from tuckerlab.experiments.headline import run_headline as run_headline
+    from tuckerlab.experiments.proof import run_poc as run_poc
+    from tuckerlab.experiments.recorded import recorded as recorded
+    from tuckerlab.experiments.sweep import run_sweep as run_sweep
+    from tuckerlab.training.checkpoint import load as load, save as save
+    from tuckerlab.training.fit import fit as fit
+    from tuckerlab.training.guard import Guard as Guard, Rule as Rule
+    from tuckerlab.training.models import build as build
+    from tuckerlab.tucker.budget import Budget as Budget
+    from tuckerlab.tucker.convert import to_dense as to_dense, to_plain as to_plain, tuckerize as tuckerize
+    from tuckerlab.tucker.layers import (
         TuckerConv1d as TuckerConv1d,
         TuckerConv2d as TuckerConv2d,
         TuckerConv3d as TuckerConv3d,
         TuckerLinear as TuckerLinear,
     )
-    from tuckerlab.meta import materialize as materialize
-    from tuckerlab.models import build as build
-    from tuckerlab.muon import TuckerMuon as TuckerMuon
-    from tuckerlab.optim import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
-    from tuckerlab.proof import run_poc as run_poc
-    from tuckerlab.ranks import Fixed as Fixed, Tolerance as Tolerance
-    from tuckerlab.results import recorded as recorded
-    from tuckerlab.summarize import summary as summary
-    from tuckerlab.sweep import run_sweep as run_sweep
-    from tuckerlab.train import fit as fit
-    from tuckerlab.weight import TuckerLayer as TuckerLayer
+    from tuckerlab.tucker.meta import materialize as materialize
+    from tuckerlab.tucker.model_size import summary as summary
+    from tuckerlab.tucker.muon import TuckerMuon as TuckerMuon
+    from tuckerlab.tucker.rank_policy import Fixed as Fixed, Tolerance as Tolerance
+    from tuckerlab.tucker.sgd_adamw import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
+    from tuckerlab.tucker.weight import TuckerLayer as TuckerLayer
 else:  # not for mypy, which would then believe in every name
 
     def __getattr__(name: str) -> object:

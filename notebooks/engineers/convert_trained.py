@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import tuckerlab as tl
-from tuckerlab.datasets import ImageData
-from tuckerlab.evaluate import evaluate
-from tuckerlab.measure import count_parameters
+from tuckerlab.data import ImageData
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.tucker.model_size import count_parameters
 
 
 def dense_network(data: ImageData, epochs: int, width: float) -> nn.Module:

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import tuckerlab as tl
-from tuckerlab.augment import batches, default_augmentation, epoch_order
-from tuckerlab.datasets import ImageData
-from tuckerlab.datasets.example import write_example
-from tuckerlab.evaluate import evaluate
-from tuckerlab.measure import count_parameters
+from tuckerlab.data import ImageData
+from tuckerlab.data.example import write_example
+from tuckerlab.training.augment import batches, default_augmentation, epoch_order
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.tucker.model_size import count_parameters
 
 
 class Pictures(Dataset):

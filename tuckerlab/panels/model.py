@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import traitlets
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.texts import text
+from tuckerlab.i18n import text
 
 
 class PanelModel(traitlets.HasTraits):

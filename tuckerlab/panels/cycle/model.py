@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import traitlets
 
-from tuckerlab.cycle import STEPS, TRUE_RANK, Path, follow
+from tuckerlab.demos.rank_cycle import STEPS, TRUE_RANK, Path, follow
 from tuckerlab.panels.model import PanelModel
 
 CYCLES = (1, 2, 5, 10, 20, 50)

@@ -1,6 +1,6 @@
 """The picture of the cycle panel: ranks and errors along the way, from too small and from too large a rank.
 
->>> from tuckerlab.cycle import Path
+>>> from tuckerlab.demos.rank_cycle import Path
 >>> low, high = Path(20, (2, 8), (1.0, 1e-9), found=8), Path(20, (17, 8), (1.0, 1e-9), found=8)
 >>> len(rank_paths([low, high], [low, high], true_rank=8).axes)
 2
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
-from tuckerlab.cycle import Path
-from tuckerlab.figure import INK, PALETTE, TEXT, Picture, styled
-from tuckerlab.texts import text
+from tuckerlab.demos.rank_cycle import Path
+from tuckerlab.i18n import text
+from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 BLUE, RED = PALETTE[0], PALETTE[1]
 BELOW = 1e-13

@@ -4,11 +4,11 @@ from html import escape
 
 import ipywidgets
 
-from tuckerlab.cycle import TAU, TRUE_RANK
+from tuckerlab.demos.rank_cycle import TAU, TRUE_RANK
+from tuckerlab.i18n import text
 from tuckerlab.panels.cycle.model import CYCLES, FIRST, CycleModel
 from tuckerlab.panels.cycle.picture import rank_paths
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
-from tuckerlab.texts import text
+from tuckerlab.panels.widgets import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
 
 
 class CyclePanel(Panel):

@@ -19,18 +19,18 @@ from typing import Any
 
 import traitlets
 
-from tuckerlab.brief.assumptions import Assumption, Assumptions, parsed, scaled
-from tuckerlab.brief.basis import Basis
-from tuckerlab.brief.evidence import Evidence
-from tuckerlab.brief.money import Money, money
-from tuckerlab.brief.plan import Plan, plan
-from tuckerlab.brief.sensitivity import TURNING, Turn, turns
-from tuckerlab.brief.verdict import Answer, Criterion, judge, recommend
-from tuckerlab.deployment import FILE
+from tuckerlab.decision.assumptions import Assumption, Assumptions, parsed, scaled
+from tuckerlab.decision.basis import Basis
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.money import Money, money
+from tuckerlab.decision.plan import Plan, plan
+from tuckerlab.decision.recommendation import Answer, Criterion, judge, recommend
+from tuckerlab.decision.sensitivity import TURNING, Turn, turns
+from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.recorded import names, run_folder
+from tuckerlab.i18n import language, text
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.results import names, run_folder
-from tuckerlab.texts import language, text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ class DecideModel(PanelModel):
             self._thread.join(seconds)
 
     def _write(self) -> None:
-        from tuckerlab.brief.document import write_brief  # here: fonts and templates are read when they are needed
+        from tuckerlab.decision.document import write_brief  # here: fonts and templates are read when they are needed
 
         try:
             with self.noting():

@@ -1,6 +1,6 @@
 """The picture of the decision panel: cash over time beside what moves it most, drawn as quickly as a slider asks for.
 
->>> from tuckerlab.brief.money import Assumptions, Basis, money
+>>> from tuckerlab.decision.money import Assumptions, Basis, money
 >>> png(money(Assumptions(), Basis()))[:4]
 b'\\x89PNG'
 """
@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from tuckerlab.brief.money import Money
-from tuckerlab.brief.money_pictures import draw_fan, draw_tornado, make_room
-from tuckerlab.brief.sensitivity import tornado
-from tuckerlab.figure import Picture
-from tuckerlab.moving import SCREEN_DPI
+from tuckerlab.decision.money import Money
+from tuckerlab.decision.money_plots import draw_fan, draw_tornado, make_room
+from tuckerlab.decision.sensitivity import tornado
+from tuckerlab.panels.fast_png import SCREEN_DPI
+from tuckerlab.plotting.figure import Picture
 
 
 def png(money: Money) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.brief.assumptions import MOST_YEARS, Assumptions
-from tuckerlab.brief.kinds import KINDS, LEADING
-from tuckerlab.brief.money_words import (
+from tuckerlab.decision.assumptions import MOST_YEARS, Assumptions
+from tuckerlab.decision.kinds import KINDS, LEADING
+from tuckerlab.decision.money_words import (
     chance,
     gap_lines,
     html_table,
@@ -20,10 +20,11 @@ from tuckerlab.brief.money_words import (
     turn_line,
     verdict_line,
 )
-from tuckerlab.brief.words import unbroken
+from tuckerlab.decision.words import unbroken
+from tuckerlab.i18n import text
 from tuckerlab.panels.decide.model import DecideModel, Outcome
 from tuckerlab.panels.decide.picture import png
-from tuckerlab.panels.parts import (
+from tuckerlab.panels.widgets import (
     Panel,
     bind,
     button,
@@ -36,7 +37,6 @@ from tuckerlab.panels.parts import (
     set_line,
     tiles,
 )
-from tuckerlab.texts import text
 
 ROW = {"flex_flow": "row wrap"}
 SLIDER = {"width": "100%", "max_width": "46rem"}

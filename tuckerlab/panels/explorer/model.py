@@ -12,9 +12,9 @@ from typing import Any
 
 import traitlets
 
+from tuckerlab.demos.decompositions import PHOTOS, Cut, Goal, subject, subjects
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.subjects import PHOTOS, Cut, Goal, subject, subjects
-from tuckerlab.tensor import check_fraction
+from tuckerlab.tucker.tensor import check_fraction
 
 
 class ExplorerModel(PanelModel):

@@ -1,6 +1,6 @@
 """The picture of the Tucker explorer: original, rebuilt, error, and the singular values with the cut in them.
 
->>> from tuckerlab.subjects import subject
+>>> from tuckerlab.demos.decompositions import subject
 >>> photo = subject("photo.china")
 >>> ExplorerPicture(photo).png(photo.cut((20, 20, 3)))[:4]
 b'\\x89PNG'
@@ -21,10 +21,10 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuckerlab.figure import INK, PALETTE, TEXT, Picture, styled
-from tuckerlab.moving import MovingPicture
-from tuckerlab.subjects import Cut, Subject
-from tuckerlab.texts import text
+from tuckerlab.demos.decompositions import Cut, Subject
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
+from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 BLUE, ORANGE, PALE = PALETTE[0], PALETTE[1], "#c3d9e8"
 SIGNED, UNSIGNED = "RdBu", "Oranges"
@@ -164,7 +164,7 @@ def _blocks(values: NDArray[np.float32], bottom: float) -> NDArray[np.float64]:
 def pixels(subject: Subject, tensor: Tensor) -> Pixels:
     """A photograph as it is, in the range of the screen; a kernel as a mosaic.
 
-    >>> from tuckerlab.subjects import subject
+    >>> from tuckerlab.demos.decompositions import subject
     >>> photo = subject("photo.china")
     >>> pixels(photo, photo.tensor * 2).max()
     np.float32(1.0)

@@ -4,9 +4,11 @@ from html import escape
 
 import ipywidgets
 
+from tuckerlab.demos.decompositions import PHOTOS, Goal, Subject, subject
+from tuckerlab.i18n import has_text, text
 from tuckerlab.panels.explorer.model import ExplorerModel
 from tuckerlab.panels.explorer.picture import ExplorerPicture, mode_name
-from tuckerlab.panels.parts import (
+from tuckerlab.panels.widgets import (
     LABELLED,
     Panel,
     bind,
@@ -17,8 +19,6 @@ from tuckerlab.panels.parts import (
     set_line,
     tiles,
 )
-from tuckerlab.subjects import PHOTOS, Goal, Subject, subject
-from tuckerlab.texts import has_text, text
 
 SLIDER = {"width": "100%", "max_width": "34rem"}  # a layout for each slider: they are hidden one by one
 MOST_MODES = 4
@@ -27,8 +27,8 @@ MOST_MODES = 4
 class TuckerExplorer(Panel):
     """Choose a photograph or a kernel, move its ranks, and see what is left of it and what it takes to store.
 
-    `subject` is a name from `tuckerlab.subjects.subjects()` or the beginning of one; with a `goal` the panel says
-    whether it is reached.
+    `subject` is a name from `tuckerlab.demos.decompositions.subjects()` or the beginning of one; with a `goal` the
+    panel says whether it is reached.
     """
 
     model: ExplorerModel

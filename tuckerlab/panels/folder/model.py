@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import traitlets
 
-from tuckerlab.datasets import data_roots
-from tuckerlab.datasets.inspection import FolderReport, inspect_folder
+from tuckerlab.data import data_roots
+from tuckerlab.data.folder_check import FolderReport, inspect_folder
 from tuckerlab.panels.model import PanelModel
 
 EXAMPLE = "neu_steel"  # offered where it is among the data

@@ -1,6 +1,6 @@
 """The picture of a folder: a row for each class, with a few of its images and how many there are to train and to test.
 
->>> from tuckerlab.datasets.inspection import Count
+>>> from tuckerlab.data.folder_check import Count
 >>> grey = np.zeros((64, 64), dtype=np.uint8)
 >>> figure = folder_picture({"bad": Count(30, 8), "good": Count(300, 75)}, {"bad": (grey,), "good": (grey, grey)})
 >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tuckerlab.datasets.inspection import SAMPLES, Count
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture
-from tuckerlab.texts import text
+from tuckerlab.data.folder_check import SAMPLES, Count
+from tuckerlab.i18n import text
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 ROWS = 8  # classes shown
 GAP = 5  # pixels between images

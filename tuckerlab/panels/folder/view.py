@@ -6,14 +6,23 @@ from html import escape
 
 import ipywidgets
 
-from tuckerlab.datasets.inspection import Finding, FolderReport
-from tuckerlab.figure import INK, PALETTE, QUIET
-from tuckerlab.moving import SCREEN_DPI
+from tuckerlab.data.folder_check import Finding, FolderReport
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.panels.folder.model import FolderModel
 from tuckerlab.panels.folder.picture import ROWS, folder_picture
 from tuckerlab.panels.folder.words import advice, said
-from tuckerlab.panels.parts import Panel, bind, button, labelled, line_widget, picture_widget, problem_widget, set_line
-from tuckerlab.texts import text
+from tuckerlab.panels.widgets import (
+    Panel,
+    bind,
+    button,
+    labelled,
+    line_widget,
+    picture_widget,
+    problem_widget,
+    set_line,
+)
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET
 
 LISTED = 200  # unreadable files, in the folded list
 BAR = {"width": "100%", "max_width": "46rem"}

@@ -1,14 +1,14 @@
 """What was found in a folder, in words.
 
->>> from tuckerlab.datasets.inspection import Finding
+>>> from tuckerlab.data.folder_check import Finding
 >>> said(Finding("warning", "untested", {"names": ("rust", "dent")}))
 'Classes without a test image: rust, dent.'
 """
 
 from typing import Any
 
-from tuckerlab.datasets.inspection import Finding
-from tuckerlab.texts import text
+from tuckerlab.data.folder_check import Finding
+from tuckerlab.i18n import text
 
 NAMED = 4  # of a long list
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import traitlets
 
-from tuckerlab.descent import LR, Task, ordinary, planted, riemannian, spectrum
+from tuckerlab.demos.planted_weight import LR, Task, ordinary, planted, riemannian, spectrum
 from tuckerlab.panels.model import PanelModel
 
 STEPS = 150

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tuckerlab.descent import RANK
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
-from tuckerlab.moving import MovingPicture
-from tuckerlab.texts import text
+from tuckerlab.demos.planted_weight import RANK
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 BLUE, RED = PALETTE[0], PALETTE[1]
 LOSSES = (1e-18, 1e5)

@@ -5,10 +5,10 @@ from html import escape
 
 import ipywidgets
 
+from tuckerlab.i18n import text
 from tuckerlab.panels.geometry.model import EXPONENTS, RATES, GeometryModel
 from tuckerlab.panels.geometry.picture import GeometryPicture
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
-from tuckerlab.texts import text
+from tuckerlab.panels.widgets import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

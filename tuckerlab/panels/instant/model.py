@@ -11,8 +11,8 @@ from typing import Any
 import traitlets
 
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.sizes import Size, Sizes, recorded_sizes, yearly_cost
 
 MOST_ANSWERS, HIGHEST_PRICE = 1e12, 1e6
 

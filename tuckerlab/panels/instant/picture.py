@@ -1,6 +1,6 @@
 """The picture of the instant slider: accuracy along the sizes with a needle, and what the chosen size needs.
 
->>> from tuckerlab.sizes import Sizes
+>>> from tuckerlab.experiments.size_table import Sizes
 >>> sizes = Sizes.recorded("slider-digits")
 >>> picture = InstantPicture(sizes, "compression")
 >>> picture.png(sizes.at("compression", 0.9), costs=(2.0, 1.0))[:4]
@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
-from tuckerlab.moving import MovingPicture
-from tuckerlab.sizes import Size, Sizes
-from tuckerlab.texts import text
+from tuckerlab.experiments.size_table import Size, Sizes
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 BLUE, GREEN = PALETTE[0], PALETTE[2]
 BARS = ("parameters", "file", "arithmetic", "latency", "cost")

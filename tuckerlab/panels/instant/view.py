@@ -4,11 +4,11 @@ from html import escape
 
 import ipywidgets
 
+from tuckerlab.experiments.size_table import Sizes
+from tuckerlab.i18n import has_text, text
 from tuckerlab.panels.instant.model import HIGHEST_PRICE, MOST_ANSWERS, InstantModel
 from tuckerlab.panels.instant.picture import InstantPicture
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
-from tuckerlab.sizes import Sizes
-from tuckerlab.texts import has_text, text
+from tuckerlab.panels.widgets import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
 

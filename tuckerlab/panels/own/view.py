@@ -5,11 +5,11 @@ from typing import Any
 import ipywidgets
 
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.i18n import text
 from tuckerlab.panels.folder.view import FolderInspector
 from tuckerlab.panels.folder.words import said
-from tuckerlab.panels.parts import Panel, heading, line_widget, set_line
 from tuckerlab.panels.training.view import TrainingPanel
-from tuckerlab.texts import text
+from tuckerlab.panels.widgets import Panel, heading, line_widget, set_line
 
 
 class BringYourOwn(Panel):

@@ -16,12 +16,12 @@ from functools import lru_cache
 import pandas as pd
 import traitlets
 
+from tuckerlab.deploy.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
+from tuckerlab.deploy.rollout.power import watching
+from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.errors import DataError
+from tuckerlab.i18n import text
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
-from tuckerlab.rollout.catching import watching
-from tuckerlab.rollout.simulate import ENDED
-from tuckerlab.texts import text
 
 FAULTS = (0.0, 1.0, 2.0, 5.0)
 LABELLED = (0.0, 0.1, 0.5, 1.0)

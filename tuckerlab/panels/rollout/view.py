@@ -4,7 +4,12 @@ from html import escape
 
 import ipywidgets
 
-from tuckerlab.panels.parts import (
+from tuckerlab.deploy.rollout import Timeline
+from tuckerlab.deploy.rollout.plots import rollout_timeline
+from tuckerlab.deploy.rollout.traffic import Truth
+from tuckerlab.i18n import has_text, text
+from tuckerlab.panels.rollout.model import DELAYS, FAULTS, LABELLED, REQUESTS, STAGES, RollOutModel, State
+from tuckerlab.panels.widgets import (
     BLANK,
     Panel,
     bind,
@@ -16,11 +21,6 @@ from tuckerlab.panels.parts import (
     set_line,
     tiles,
 )
-from tuckerlab.panels.rollout.model import DELAYS, FAULTS, LABELLED, REQUESTS, STAGES, RollOutModel, State
-from tuckerlab.rollout import Timeline
-from tuckerlab.rollout.pictures import rollout_timeline
-from tuckerlab.rollout.traffic import Truth
-from tuckerlab.texts import has_text, text
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
 NAMED = {"description_width": "17rem"}  # sliders begin below each other

@@ -13,12 +13,12 @@ from pathlib import Path
 import traitlets
 
 from tuckerlab.errors import DataError
-from tuckerlab.finding import Network
+from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
+from tuckerlab.experiments.recorded import found_folder, names
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import Network
+from tuckerlab.i18n import text
 from tuckerlab.panels.model import PanelModel
-from tuckerlab.record import Records
-from tuckerlab.results import found_folder, names
-from tuckerlab.texts import text
-from tuckerlab.tradeoff import Answer, Tradeoff, tradeoffs
 
 SEARCHES = ("optimizers", "recipe")
 """How the names begin of recorded results that vary how one network is trained."""

@@ -1,6 +1,6 @@
 """The picture of the trade-off panel: how often networks are right against what they cost.
 
->>> from tuckerlab.finding import Network
+>>> from tuckerlab.experiments.summary import Network
 >>> dense = Network("dense", "dense", 100.0, 100.0, 98.0, 98.0, 98.0, 1, 100.0, 100.0)
 >>> picture = TradeOffPicture("parameters", [dense], dense)
 >>> picture.png(points=1.0, best=None, chosen=dense)[:4]
@@ -16,14 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.comparison import BELOW, FAR_APART
-from tuckerlab.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
-from tuckerlab.finding import Network
-from tuckerlab.looks import look, method_name
-from tuckerlab.moving import MovingPicture
-from tuckerlab.panels.tradeoff.labels import write_names
-from tuckerlab.texts import text
-from tuckerlab.tradeoff import front
+from tuckerlab.experiments.cost_plots import BELOW, FAR_APART
+from tuckerlab.experiments.pareto import front
+from tuckerlab.experiments.summary import Network
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+from tuckerlab.plotting.labels import write_names
+from tuckerlab.plotting.styles import look, method_name
 
 GREEN = PALETTE[2]
 CROWD = 12  # of more networks only the best are named

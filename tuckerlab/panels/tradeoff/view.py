@@ -5,13 +5,13 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.finding import Network
-from tuckerlab.looks import method_name
-from tuckerlab.panels.parts import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
+from tuckerlab.experiments.pareto import Answer, Tradeoff
+from tuckerlab.experiments.summary import Network
+from tuckerlab.i18n import has_text, text
 from tuckerlab.panels.tradeoff.model import OWN, State, TradeOffModel
 from tuckerlab.panels.tradeoff.picture import TradeOffPicture, network_name
-from tuckerlab.texts import has_text, text
-from tuckerlab.tradeoff import Answer, Tradeoff
+from tuckerlab.panels.widgets import Panel, bind, labelled, line_widget, picture_widget, problem_widget, set_line, tiles
+from tuckerlab.plotting.styles import method_name
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
 ROW = {"flex_flow": "row wrap"}

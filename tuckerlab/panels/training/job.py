@@ -1,7 +1,7 @@
 """A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes.
 
 >>> from tuckerlab import Budget
->>> from tuckerlab.contender import Tucker
+>>> from tuckerlab.experiments.methods.base import Tucker
 >>> job = Job(Plan(dataset="digits", width=0.25, epochs=1, contenders=(Tucker(Budget(0.9)),)))
 >>> job.start()
 >>> job.wait()
@@ -16,18 +16,18 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from tuckerlab.arena import Arena, suited
-from tuckerlab.contender import Contender, setting
-from tuckerlab.contest import facts, measurements
-from tuckerlab.datasets import load_data
-from tuckerlab.guard import Guard
-from tuckerlab.openmp import release_workers
+from tuckerlab.data import load_data
+from tuckerlab.experiments.contest import facts, measurements
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Contender, setting
+from tuckerlab.experiments.proof import default_model, recipe_for
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena, suited
 from tuckerlab.panels.training.trace import Trace
-from tuckerlab.proof import default_model, recipe_for
-from tuckerlab.ranks import RankPolicy
-from tuckerlab.record import Records
-from tuckerlab.run import Callback, Run
-from tuckerlab.training import Training
+from tuckerlab.training.guard import Guard
+from tuckerlab.training.openmp import release_workers
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.rank_policy import RankPolicy
 
 # Without its rule on images held out, which would be lost to training: a run in which it has nothing to do is the same
 # as without it, to the last bit. And without notes: what it says is what it has done.

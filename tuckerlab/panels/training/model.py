@@ -14,19 +14,19 @@ from typing import Any
 import torch
 import traitlets
 
-from tuckerlab.budget import Budget
-from tuckerlab.contender import Dense, Tucker
 from tuckerlab.errors import DataError
-from tuckerlab.finding import finding
-from tuckerlab.models import MODELS
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import finding
+from tuckerlab.i18n import text
 from tuckerlab.panels.model import PanelModel
 from tuckerlab.panels.training.job import Job, Plan
 from tuckerlab.panels.training.runs import Kept, numbers, records_of, save
 from tuckerlab.panels.training.trace import Trace
-from tuckerlab.proof import recipe_for
-from tuckerlab.ranks import RankPolicy, Tolerance
-from tuckerlab.record import Records
-from tuckerlab.texts import text
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.budget import Budget
+from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
 
 REFRESH = 0.4  # seconds between two looks at a job
 MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31

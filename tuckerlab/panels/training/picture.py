@@ -18,10 +18,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tuckerlab.figure import INK, QUIET, TEXT, Picture, colours, styled
-from tuckerlab.moving import MovingPicture
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.training.trace import Trace
-from tuckerlab.texts import text
+from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, colours, styled
 
 POINTS = 160  # of a curve
 COLUMNS = 80  # of the rank map

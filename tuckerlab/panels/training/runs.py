@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tuckerlab import checkpoint as checkpoints
-from tuckerlab.contender import in_file_names
+from tuckerlab.experiments.methods.base import in_file_names
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.panels.training.job import Plan, Result
 from tuckerlab.panels.training.trace import Trace
-from tuckerlab.plots import save_figures
-from tuckerlab.record import SCHEMA, Records
+from tuckerlab.training import checkpoint as checkpoints
 
 
 @dataclass(frozen=True, eq=False)

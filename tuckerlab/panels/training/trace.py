@@ -11,9 +11,9 @@ They grow, and lose their end where the run goes back.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tuckerlab.measure import count_parameters
-from tuckerlab.run import Run
-from tuckerlab.weight import TuckerLayer
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.weight import TuckerLayer
 
 LOOKS = 80  # looks at the sizes in a run
 

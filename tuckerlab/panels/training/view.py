@@ -8,8 +8,11 @@ import ipywidgets
 from IPython.display import Markdown
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.models import MODELS
-from tuckerlab.panels.parts import (
+from tuckerlab.i18n import text
+from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, TrainingModel
+from tuckerlab.panels.training.picture import TrainingPicture
+from tuckerlab.panels.training.runs import Kept, difference
+from tuckerlab.panels.widgets import (
     Panel,
     bind,
     button,
@@ -20,11 +23,8 @@ from tuckerlab.panels.parts import (
     set_line,
     tiles,
 )
-from tuckerlab.panels.training.model import LARGEST_SEED, MOST_EPOCHS, TrainingModel
-from tuckerlab.panels.training.picture import TrainingPicture
-from tuckerlab.panels.training.runs import Kept, difference
-from tuckerlab.summarize import summary
-from tuckerlab.texts import text
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.model_size import summary
 
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
 DATA = ["digits", "cifar10", "folder:"]

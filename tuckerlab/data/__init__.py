@@ -1,0 +1,80 @@
+"""Data sets of small pictures: `digits`, `cifar10`, and any folder of your own as `folder:PATH`.
+
+>>> data = load_data("digits")
+>>> data
+ImageData(digits: 1438 + 359 pictures of 1 × 8 × 8, 10 classes)
+>>> data.normalize(data.train_images[:4]).shape
+torch.Size([4, 1, 8, 8])
+
+One file for each source (`digits`, `cifar10`, `folder`), one for what they all return (`images`), one for the
+decoding of pictures (`pictures`).
+"""
+
+import os
+from pathlib import Path
+
+from tuckerlab.data.image_data import ImageData
+from tuckerlab.errors import DataError, is_whole
+
+__all__ = ["KNOWN", "ImageData", "data_roots", "load_data"]
+
+KNOWN = ("digits", "cifar10", "folder:PATH")
+SMALLEST, LARGEST = 4, 1024  # pixels a side
+
+
+def load_data(
+    name: str,
+    *,
+    image_size: int | None = None,
+    grey: bool | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> ImageData:
+    """A data set by name, on the CPU: the same pictures in the same order and splits on every machine.
+
+    >>> load_data("digits", image_size=32, grey=False)
+    ImageData(digits: 1438 + 359 pictures of 3 × 32 × 32, 10 classes)
+
+    - `name`: `digits` comes with scikit-learn; `cifar10` may be the official binary or pickled batches, or
+      Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture
+      alone.
+    - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder of mixed or
+      larger pictures: 64).
+    - `grey`: one channel or three (default: as they are).
+    - `root`: a folder to look in before `data_roots()`.
+
+    Raises `DataError` for a name that is unknown, and for data that is missing, incomplete or broken. Decoded
+    pictures stay in memory for the next call, as long as their files do not change: treat the tensors as
+    read-only.
+    """
+    if image_size is not None and not _is_size(image_size):
+        raise DataError(
+            f"image_size {image_size!r}: it must be a whole number of pixels between {SMALLEST} and {LARGEST}"
+        )
+    roots = (*([] if root is None else [Path(root).expanduser()]), *data_roots())
+    if name == "digits":
+        from tuckerlab.data.digits import load_digits
+
+        return load_digits(image_size=image_size, grey=grey)
+    if name == "cifar10":
+        from tuckerlab.data.cifar10 import load_cifar10
+
+        return load_cifar10(roots, image_size=image_size, grey=grey)
+    if isinstance(name, str) and name.startswith("folder:"):
+        from tuckerlab.data.image_folder import load_folder
+
+        return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
+    raise DataError(f"unknown data set {name!r}: known are {', '.join(KNOWN)}")
+
+
+def data_roots() -> tuple[Path, ...]:
+    """Where data sets are looked for: the folder that TUCKERLAB_DATA names, then `data` in this folder.
+
+    >>> data_roots()[-1].as_posix()
+    'data'
+    """
+    named = os.environ.get("TUCKERLAB_DATA")
+    return (*([Path(named).expanduser()] if named else []), Path("data"))
+
+
+def _is_size(value: object) -> bool:
+    return is_whole(value) and SMALLEST <= value <= LARGEST

@@ -1,0 +1,181 @@
+"""What it costs and what it saves: ranges of assumptions times measured shares, drawn many times.
+
+>>> from tuckerlab.decision.measured import Measured
+>>> half = Measured("time", 0.5, 0.5, 0.5, "run A")
+>>> case = money(Assumptions().entered(ms_1=40, ms_128=40, server_hour=0.2), Basis(time_1=half, time_128=half))
+>>> case.verdict, case.gaps
+('pays', ('memory', 'downloads', 'retraining', 'accuracy'))
+
+Each assumption is drawn once and used in all lines, so that they move together; what was measured is drawn within its
+spread. The draws are the same in every call: two cases differ by what was changed alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.basis import RATIOS, Basis
+from tuckerlab.decision.cash_flows import ONCE, YEARLY
+from tuckerlab.decision.kinds import KINDS
+from tuckerlab.decision.stages import Range
+
+DRAWS = 20_000
+FEW = 2_000  # where many quantiles are asked for, or what is told in two digits
+WEEKS = 365.25 / 7  # of a year
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The account of some draws: what is paid once, what comes back every year, and how both make cash over time."""
+
+    lines: Mapping[str, Array]
+    once: Array
+    yearly: Array
+    start: Array
+    discount: Array
+
+    def cash(self, years: Any) -> Array:
+        """All that was paid and saved until then, in today's money: costs at once, savings daily after the start."""
+        running = np.maximum(_worth(years, self.discount) - _worth(self.start, self.discount), 0)
+        return np.asarray(self.once + self.yearly * running)
+
+    def fan(self, years: Array, shares: Sequence[float]) -> Array:
+        """The cash that such shares of the draws lie below, a row for each share and a column for each year."""
+        few = Case({}, *(values[..., :FEW] for values in (self.once, self.yearly, self.start, self.discount)))
+        return np.asarray(np.quantile(few.cash(years[:, None]), shares, axis=1))
+
+    @property
+    def payback(self) -> Array:
+        """Years until the cash is back at nothing; infinite where it never is."""
+        rate = np.log1p(self.discount)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = -self.once / self.yearly + _worth(self.start, self.discount)
+            years = np.where(rate > 0, -np.log1p(-needed * rate) / rate, needed)
+        return np.where((self.yearly > 0) & (needed * rate < 1), years, np.inf)
+
+
+def _worth(years: Any, discount: Any) -> Any:
+    """What one unit of money a year, paid day by day until then, is worth today."""
+    rate = np.log1p(discount)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(rate > 0, -np.expm1(-rate * np.asarray(years)) / rate, years)
+
+
+def account(values: Mapping[str, Any]) -> Case:
+    """The account of numbers, or of arrays that go together, by the names of assumptions and measured shares.
+
+    >>> float(account({assumption.key: assumption.likely for assumption in Assumptions()}).once)
+    -35120.0
+    """
+    a = SimpleNamespace(**values)
+    there = {line.key: line.amount(a) for line in (*ONCE, *YEARLY) if set(line.needs) <= values.keys()}
+    lines = {key: np.asarray(amounts, dtype=float) for key, amounts in there.items()}
+    once = np.asarray(sum(lines[line.key] for line in ONCE))
+    yearly = np.asarray(sum(lines[line.key] for line in YEARLY if line.key in lines))
+    return Case(lines, once, yearly, np.asarray(a.weeks / WEEKS), np.asarray(a.discount))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle of many draws, the range that holds 90 % of them, and their mean, which adds up over lines."""
+
+    median: float
+    low: float
+    high: float
+    mean: float
+
+    @classmethod
+    def of(cls, values: Array) -> "Spread":
+        """Of draws, which may be infinite.
+
+        >>> Spread.of(np.array([1.0, 2.0, np.inf])).median
+        2.0
+        """
+        low, median, high = np.quantile(values, (0.05, 0.5, 0.95), method="closest_observation")
+        return cls(float(median), float(low), float(high), float(values.mean()))
+
+    def __neg__(self) -> "Spread":
+        return Spread(-self.median, -self.high, -self.low, -self.mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Money:
+    """The outcome: `yearly` what a year saves net, `worth` all over the years in today's money, of it `once` costs.
+
+    `payback` is in years from the first day of the PoC; `pays` the share of the draws in which it comes within the
+    years that are looked at; `lines` the amounts line by line, `gaps` the lines that a measurement is missing for.
+    """
+
+    assumptions: Assumptions
+    basis: Basis
+    case: Case
+    once: Spread
+    yearly: Spread
+    worth: Spread
+    payback: Spread
+    pays: float
+    lines: Mapping[str, Spread]
+    gaps: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One of "pays", "may_pay", "may_not" and "does_not", by the share of draws that pay back."""
+        steps = ((0.8, "pays"), (0.5, "may_pay"), (0.2, "may_not"))
+        return next((name for least, name in steps if self.pays >= least), "does_not")
+
+
+def money(assumptions: Assumptions, basis: Basis) -> Money:
+    """Draws the case. What was measured of the full network takes the place of defaults, not of what was entered."""
+    assumptions = assumptions.measured(basis.full)
+    case = account(drawn(assumptions, basis))
+    worth = case.cash(assumptions.years)
+    return Money(
+        assumptions=assumptions,
+        basis=basis,
+        case=case,
+        once=Spread.of(case.once),
+        yearly=Spread.of(case.yearly),
+        worth=Spread.of(worth),
+        payback=Spread.of(case.payback),
+        pays=float((worth >= 0).mean()),
+        lines={key: Spread.of(amounts) for key, amounts in case.lines.items()},
+        gaps=tuple(line.key for line in YEARLY if line.key not in case.lines),
+    )
+
+
+def ranges(assumptions: Assumptions, basis: Basis) -> dict[str, Range]:
+    """All that is drawn: the assumptions, and the spread of what was measured."""
+    told = {assumption.key: assumption.range for assumption in assumptions}
+    return told | {key: Range(found.low, found.value, found.high) for key, found in basis.measured.items()}
+
+
+def drawn(assumptions: Assumptions, basis: Basis, draws: int = DRAWS) -> dict[str, Array]:
+    """Each of them drawn once, from a triangular distribution; of fewer draws the first."""
+    return {key: triangular(value, _shares()[key][:draws]) for key, value in ranges(assumptions, basis).items()}
+
+
+@lru_cache
+def _shares() -> dict[str, Array]:
+    keys = (*KINDS, *RATIOS)
+    return dict(zip(keys, np.random.default_rng(0).random((len(keys), DRAWS)), strict=True))
+
+
+def triangular(value: Range, share: Array) -> Array:
+    """The numbers that such shares of a triangular distribution lie below.
+
+    >>> triangular(Range(0, 1, 2), np.array([0.0, 0.125, 0.5, 1.0]))
+    array([0. , 0.5, 1. , 2. ])
+    """
+    low, likely, high = value
+    if low == high:
+        return np.full_like(share, likely)
+    rising, falling = share * (high - low), (1 - share) * (high - low)
+    below = low + np.sqrt(rising * (likely - low))
+    return np.where(rising < likely - low, below, high - np.sqrt(falling * (high - likely)))

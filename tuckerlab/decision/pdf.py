@@ -1,0 +1,100 @@
+"""The page on paper: printed to PDF by a browser of the system, none is downloaded.
+
+>>> import tempfile
+>>> pages(b"<< /Type /Page >> << /Type /Pages /Count 1 >>")
+1
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tuckerlab.errors import MissingExtraError, TuckerlabError
+from tuckerlab.files import atomic_path
+
+NAMED = "TUCKERLAB_BROWSER"
+NAMES = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge",
+)  # fmt: skip
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+    r"C:\Program Files\Microsoft\Edge\Application\msedge.exe",
+)
+QUIETLY = (
+    "--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run", "--no-default-browser-check",
+    "--disable-extensions", "--disable-sync", "--disable-background-networking", "--disable-component-update",
+    "--disable-dev-shm-usage",
+)  # fmt: skip
+SECONDS = 120
+
+
+def find_browser() -> str:
+    """Chromium, Chrome or Edge: the one that TUCKERLAB_BROWSER names, or the first that is found.
+
+    Raises MissingExtraError where there is none; the page prints from any other browser too.
+    """
+    named = os.environ.get(NAMED, "")
+    found = shutil.which(named) if named else installed_browser(shutil.which)
+    if found is None:
+        missing = f"{NAMED} {named}: there is no such browser" if named else "found no Chromium, Chrome or Edge"
+        raise MissingExtraError(
+            f"a PDF is printed by a browser: {missing}. Write the brief as .html, which prints to two pages of A4 from "
+            f"any browser; or name a Chromium in {NAMED}"
+        )
+    return found
+
+
+def installed_browser(which: Callable[[str], str | None]) -> str | None:
+    """The first browser that `which` finds by its name or in its usual place; None without any.
+
+    >>> installed_browser({"microsoft-edge": "/usr/bin/microsoft-edge"}.get)
+    '/usr/bin/microsoft-edge'
+    """
+    return next(filter(None, map(which, (*NAMES, *PLACES))), None)
+
+
+def print_pdf(html: str, out: Path, browser: str) -> None:
+    """Prints a page to a file. TuckerlabError where the browser fails or takes too long."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        page, profile = Path(folder) / "brief.html", Path(folder) / "profile"
+        page.write_text(html, encoding="utf-8")
+        with atomic_path(out) as temporary:
+            printed = Path(folder) / "brief.pdf"  # a browser from a package may write to few places
+            command = [browser, *QUIETLY, f"--user-data-dir={profile}", f"--print-to-pdf={printed}"]
+            if sys.platform != "win32" and os.geteuid() == 0:
+                command.append("--no-sandbox")  # the sandbox does not work for root
+            fault = _fault([*command, page.as_uri()])
+            if fault or not printed.is_file():
+                raise TuckerlabError(
+                    f"{out}: the browser {browser} did not print it ({fault or 'it wrote no file'}). Write the brief "
+                    "as .html, and print it from any browser"
+                )
+            shutil.copyfile(printed, temporary)
+
+
+def _fault(command: list[str]) -> str:
+    """What went wrong, in the last words of the browser; nothing where it ended well."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it took more than {SECONDS} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
+    if done.returncode == 0:
+        return ""
+    return next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+
+
+def pages(printed: bytes) -> int:
+    """How many pages a PDF of a browser has."""
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", printed))

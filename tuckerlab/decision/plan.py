@@ -1,0 +1,158 @@
+"""The plan of the PoC: stages with their time, people, criteria, risks and safety valves, filled from the runs.
+
+>>> found = plan(Assumptions(), network="Tucker 95 %", requests=20_000)
+>>> found.weeks.likely, found.days.likely, found.steps[0].who
+(12.0, 40.0, 'engineer 8 days, expert of the product 2 days')
+>>> found.steps[3].exit.partition("1 % of your traffic")[2]
+' the requests come in 1.2 hours. What takes the weeks is finding the true answers.'
+
+Weeks and days are the assumptions of the same names, shared out over the stages: the plan and the money cannot differ.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.basis import Basis
+from tuckerlab.decision.money_words import html_table, ratio_line
+from tuckerlab.decision.stages import STAGES, Range, Stage
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.audit.criteria import Thresholds
+from tuckerlab.i18n import text
+
+FIRST_SHARE = 0.01  # of the requests, in the first step of the canary
+COLUMNS = ("stage", "weeks", "who", "entry", "exit", "risk", "valve")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a plan: when it starts and how long it takes, in weeks, and the days of each role."""
+
+    stage: Stage
+    start: Range
+    weeks: Range
+    days: Mapping[str, Range]
+    entry: str
+    exit: str
+    risk: str
+    valve: str
+
+    @property
+    def end(self) -> Range:
+        """When it is over, in weeks from the first day."""
+        return _sum([self.start, self.weeks])
+
+    @property
+    def who(self) -> str:
+        """The roles with their likely days."""
+        named = [(text(f"plan.role.{role}"), round(days.likely)) for role, days in self.days.items()]
+        return text("brief.comma").join(text("plan.who", role=role, count=count) for role, count in named)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps in their order."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def weeks(self) -> Range:
+        """From the first day to the end of the last step."""
+        return self.steps[-1].end
+
+    @property
+    def days(self) -> Range:
+        """The work of all."""
+        return _sum([days for step in self.steps for days in step.days.values()])
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The table: stage, weeks, who, begins when, done when, risk, safety valve."""
+        return [
+            [step.stage.name, said(step.weeks), step.who, step.entry, step.exit, step.risk, step.valve]
+            for step in self.steps
+        ]
+
+    @property
+    def headline(self) -> str:
+        """How long and how much work, in one sentence."""
+        weeks, days = self.weeks, self.days
+        told = {"weeks": weeks.likely, "fewest_weeks": weeks.low, "most_weeks": weeks.high}
+        return text("plan.headline", days=days.likely, fewest_days=days.low, most_days=days.high, **told)
+
+    def _repr_html_(self) -> str:
+        return html_table([text(f"plan.column.{column}") for column in COLUMNS], self.rows)
+
+
+def plan(
+    assumptions: Assumptions,
+    basis: Basis | None = None,
+    *,
+    network: str = "",
+    requests: float | None = None,
+) -> Plan:
+    """The plan for a small network, by its label, with what was measured of it and what an audit asks for.
+
+    requests: how many labelled requests a step of the canary takes to catch a loss beyond the threshold, as the
+    roll-out computes it; without it the plan says that the number is missing.
+    """
+    if requests is not None and not 0 < requests < float("inf"):
+        raise TuckerlabError(f"requests {requests!r}: allowed are numbers above 0")
+    asked = Thresholds()
+    known = {
+        "reproduce": _measured(basis, "accuracy"),
+        "shadow": _measured(basis, "time_1"),
+        "canary": _waiting(requests, assumptions),
+    }
+    values = {"network": network or text("plan.small"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
+    values |= {"class_loss": asked.class_loss, "gap": asked.calibration_gap, "robustness": asked.robustness_loss}
+    weeks, days = assumptions["weeks"].range, assumptions["people_days"].range
+    all_weeks = sum(stage.weeks for stage in STAGES)
+    all_days = sum(days for stage in STAGES for days in stage.days.values())
+    steps: list[Step] = []
+    for stage in STAGES:
+        done = " ".join([text(f"plan.exit.{stage.key}", **values), *known.get(stage.key, [])])
+        steps.append(
+            Step(
+                stage,
+                steps[-1].end if steps else Range(0, 0, 0),
+                weeks.times(stage.weeks / all_weeks),
+                {role: days.times(likely / all_days) for role, likely in stage.days.items()},
+                entry=text(f"plan.entry.{stage.key}", **values),
+                exit=done,
+                risk=text(f"plan.risk.{stage.key}", **values),
+                valve=text(f"plan.valve.{stage.key}", **values),
+            )
+        )
+    return Plan(tuple(steps))
+
+
+def said(value: Range) -> str:
+    """A range of weeks or days: what is likely, and between what.
+
+    >>> said(Range(1.2, 2, 3.6)), said(Range(2, 2, 2))
+    ('2 (1 to 4)', '2')
+    """
+    low, likely, high = (f"{part:.0f}" for part in value)
+    return likely if low == high else text("plan.range", likely=likely, low=low, high=high)
+
+
+def _measured(basis: Basis | None, ratio: str) -> list[str]:
+    found = basis.measured.get(ratio) if basis else None
+    return [text("plan.measured", what=ratio_line(ratio, found)) if found else text("plan.not_measured")]
+
+
+def _waiting(requests: float | None, assumptions: Assumptions) -> list[str]:
+    """How many requests it takes, and how long these take at the share of the first step."""
+    if requests is None:
+        return [text("plan.requests.unknown")]
+    answers = assumptions["answers_a_day"].likely * FIRST_SHARE
+    if answers <= 0:
+        return [text("plan.requests.never", requests=requests)]
+    days = requests / answers
+    key, time = ("days", days) if days >= 2 else ("hours", 24 * days)
+    return [text(f"plan.requests.{key}", requests=requests, time=time)]
+
+
+def _sum(ranges: list[Range]) -> Range:
+    return Range(*(float(sum(column)) for column in zip(*ranges, strict=True)))

@@ -1,0 +1,115 @@
+"""What the outcome hangs on: each assumption moved alone, and where the case turns.
+
+>>> from tuckerlab.decision.measured import Measured
+>>> from tuckerlab.decision.money import Basis, money
+>>> half = Measured("time", 0.5, 0.5, 0.6, "run A")
+>>> case = money(Assumptions(), Basis(time_1=half, time_128=half))
+>>> tornado(case)[0].key
+'busy'
+>>> [turn.pays_above for turn in turns(case, ["server_hour", "day_rate"])]
+[True, False]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tuckerlab.decision.assumptions import DEFAULT, Assumptions
+from tuckerlab.decision.kinds import KINDS
+from tuckerlab.decision.money import FEW, Array, Money, account, drawn, ranges
+
+TURNING = ("answers_a_day", "ms_1", "server_hour", "devices", "people_days", "day_rate", "wrong_answer")
+"""The assumptions that a turning point can be told of: the account is a straight line in each of them."""
+CLEAR, REACH = 0.01, 100  # so few cases are an answer; so many times more or less is beyond any number of the user's
+ENOUGH = 500  # draws that tell whether most cases pay
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The worth in the middle of the draws, with one assumption held at its low or high end, and with none held."""
+
+    key: str
+    low: float
+    high: float
+    worth_low: float
+    worth_high: float
+    middle: float
+
+    @property
+    def swing(self) -> float:
+        """How far the outcome moves."""
+        worths = self.worth_low, self.worth_high, self.middle
+        return max(worths) - min(worths)
+
+
+@lru_cache(maxsize=4)
+def tornado(money: Money) -> tuple[Bar, ...]:
+    """A bar for all that moves the outcome, measured shares too; the longest first."""
+    told, few = ranges(money.assumptions, money.basis), _few(money)
+    middle = _worth(money, few)
+
+    def worth(key: str, end: float) -> float:
+        return _worth(money, few | {key: np.full(1, end)})
+
+    bars = [Bar(k, v.low, v.high, worth(k, v.low), worth(k, v.high), middle) for k, v in told.items() if v.low < v.high]
+    return tuple(sorted((bar for bar in bars if bar.swing > 0), key=lambda bar: -bar.swing))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where the case turns: the `value` of an assumption, or None where there is none within its limits."""
+
+    key: str
+    value: float | None
+    pays_above: bool
+
+
+def turns(money: Money, keys: Sequence[str] = TURNING) -> tuple[Turn, ...]:
+    """The values of some of TURNING, nearest to the likely ones, from which half of the draws pay back, or do not.
+
+    Each draw is a straight line in the assumption, so the value at which it turns is known, and they are only counted.
+    """
+    few = _few(money)
+    return tuple(_turn(money.assumptions, few, key) for key in keys)
+
+
+def settled(money: Money) -> bool:
+    """Whether it pays in nearly all cases or in nearly none, and no default would change that, whatever it was.
+
+    That is: with any one of them a hundred times larger or smaller, as far as it may be, most cases still end alike.
+    """
+    if CLEAR <= money.pays <= 1 - CLEAR:
+        return False
+    few, pays = drawn(money.assumptions, money.basis, ENOUGH), money.pays > CLEAR
+    for one in money.assumptions:
+        if one.origin == DEFAULT:
+            kind = KINDS[one.key]
+            for end in (max(one.likely / REACH, kind.least), min(one.likely * REACH, kind.most)):
+                if (_worth(money, few | {one.key: np.full(1, end)}) >= 0) is not pays:
+                    return False
+    return True
+
+
+def _few(money: Money) -> dict[str, Array]:
+    return drawn(money.assumptions, money.basis, FEW)
+
+
+def _worth(money: Money, values: Mapping[str, Array]) -> float:
+    return float(np.median(account(values).cash(money.assumptions.years)))
+
+
+def _turn(assumptions: Assumptions, few: Mapping[str, Array], key: str) -> Turn:
+    nothing = account({**few, key: np.zeros(1)}).cash(assumptions.years)
+    slope = account({**few, key: np.ones(1)}).cash(assumptions.years) - nothing
+    moves = slope != 0
+    at, step = -nothing[moves] / slope[moves], np.sign(slope[moves])
+    order = np.argsort(at)
+    first = (step < 0).sum() + (nothing[~moves] >= 0).sum()  # draws that pay below all of these values
+    paying = 2 * np.append(first, first + np.cumsum(step[order])) >= len(slope)
+    crossings = at[order][paying[1:] != paying[:-1]]
+    kind, likely = KINDS[key], assumptions[key].likely
+    within = crossings[(crossings >= kind.least) & (crossings <= kind.most)]
+    value = min(within, key=lambda found: abs(found - likely), default=None)
+    return Turn(key, None if value is None else float(value), bool(np.median(slope) > 0))

@@ -1,0 +1,53 @@
+"""torch.export: one file (.pt2) with the graph and the weights, for `torch.export.load`.
+
+>>> export_program(nn.Linear(8, 4), "model.pt2", torch.zeros(8))
+Traceback (most recent call last):
+    ...
+tuckerlab.errors.TuckerlabError: example: a tensor of shape (8,); give a batch of inputs, such as ...
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.deploy.export.parity import Exported, checked, like, on_cpu
+from tuckerlab.deploy.export.place import ABOUT, check_free, marked
+from tuckerlab.deploy.export.tracing import following
+from tuckerlab.files import atomic_path
+
+
+def export_program(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    example: Tensor,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> Exported:
+    """Writes a network, Tucker or plain, as an exported program with a batch of any size, atomically, after a check.
+
+    The file is loaded again and run on a batch of 1 and of 32. metadata: text by name, in the file as JSON
+    (extra_files, "about.json"), with the version of tuckerlab. A Tucker network is written as `to_plain` makes it; give
+    `prepared(model, example, runtime="torch").module` for the fastest form.
+
+    Raises TuckerlabError, and writes nothing, for a network that cannot be traced, for one whose answers change, and
+    where a file lies that is no earlier export.
+    """
+    path = Path(path)
+    check_free(path, ".pt2")
+    plain, example = on_cpu(model, example)
+    images = like(example, 2)  # a batch of 1 would be taken for a constant
+    with following("as an exported program"):
+        program = torch.export.export(plain, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    about = json.dumps(marked(metadata))
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.export.save(program, file, extra_files={ABOUT: about})
+        with temporary.open("rb") as file:
+            written = torch.export.load(file).module()
+        far = checked(written, plain, example, "the exported program")
+        size = temporary.stat().st_size
+    return Exported(path, size, far)

@@ -1,0 +1,190 @@
+"""Pictures of roll-outs: what was simulated in, a figure out, with a headline that the numbers make.
+
+>>> from tuckerlab.deploy.rollout import Rule, Traffic, timeline
+>>> traffic = Traffic((0.96, 0.02, 0.005, 0.005, 0.01), classes=10)
+>>> rollout_timeline(timeline(Rule(), traffic.with_loss(5), seed=1)).get_suptitle().split(":")[0]
+'Rolled back in the 1 % stage after 200 requests'
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from tuckerlab.deploy.rollout.power import Caught, chance_interval
+from tuckerlab.deploy.rollout.timeline import Timeline
+from tuckerlab.i18n import text
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, wrapped
+
+BLUE, RED, GREEN, _, SKY, ORANGE = PALETTE
+BAND = "#56B4E9"
+LEAST, MOST = 6.0, 12.0
+"""Points of loss that the axis of a timeline shows at least and at most."""
+
+OUTCOMES = {"rolled_back": RED, "asked": "#bdbdbd", "rolled_out": GREEN}
+
+
+def rollout_timeline(story: Timeline) -> Picture:
+    """One roll-out: between which bounds the loss lay after each request, the stages, and how it ended."""
+    rule, points = story.rule, story.points
+    figure = Picture(figsize=(10.6, 4.4))
+    axes = styled(figure.subplots(), x=text("rollout.axis.requests"), y=text("rollout.axis.loss"))
+    x, low, high = (points[name].to_numpy() for name in ("requests", "low", "high"))
+    top = float(np.clip(max(2 * rule.harm + 2, 1.3 * high[-1]), LEAST, MOST))
+    axes.set_ylim(-top / 2, top)
+    axes.set_xlim(0, max(1.0, x[-1]) * 1.01)
+    axes.fill_between(x, low, high, color=BAND, alpha=0.35, linewidth=0)
+    axes.plot(x, high, color=BLUE, linewidth=1.8)
+    axes.plot(x, low, color=RED, linewidth=1.8)
+    axes.axhline(rule.harm, color=BLUE, linestyle="--", linewidth=1.2)
+    axes.axhline(rule.tolerated, color=RED, linestyle="--", linewidth=1.2)
+    _name_stages(axes, story, top)
+    where, mark, colour = {
+        "rolled back": (float(low[-1]), "v", RED),
+        "rolled out": (float(high[-1]), "^", GREEN),
+        "asked": (rule.harm, "s", QUIET),
+    }[story.ended]
+    place = min(max(where, -top / 2), top)
+    axes.plot(x[-1], place, mark, color=colour, markersize=13, markeredgecolor="white", clip_on=False, zorder=5)
+    handles = [
+        *axes.plot([], [], color=BLUE, linewidth=1.8, label=text("rollout.high")),
+        *axes.plot([], [], color=RED, linewidth=1.8, label=text("rollout.low")),
+        *axes.plot([], [], "--", color=BLUE, label=text("rollout.harm", harm=rule.harm)),
+        *axes.plot([], [], "--", color=RED, label=text("rollout.tolerated", tolerated=rule.tolerated)),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    key = story.ended.replace(" ", "_")
+    told = {"share": 100 * story.stage, "requests": story.requests, "low": float(low[-1]), "high": float(high[-1])}
+    figure.headline(text(f"rollout.picture.{key}", **told, harm=rule.harm, day=int(story.days) + 1))
+    return figure
+
+
+def _name_stages(axes: Axes, story: Timeline, top: float) -> None:
+    """Where the stages begin, and their names where there is room."""
+    points, width = story.points, axes.get_xlim()[1]
+    began = 0.0
+    for share in dict.fromkeys(points["stage"]):
+        rows = points[points["stage"] == share]
+        ended = float(rows["requests"].iloc[-1])
+        if began:
+            axes.axvline(began, color=INK, linewidth=1)
+        days = text("rollout.day", day=int(rows["days"].iloc[-1]) + 1)
+        name = text("rollout.stage", share=100 * share)
+        room = (ended - began) / width
+        if room > 0.045:
+            said = f"{name}\n{days}" if room > 0.075 else name
+            axes.text((began + ended) / 2, top * 0.97, said, ha="center", va="top", fontsize=TEXT, color=INK)
+        began = ended
+
+
+def requests_needed(found: Sequence[Caught]) -> Picture:
+    """How many requests and true answers it takes to catch a loss, by its size: medians, and where 8 of 10 lie.
+
+    Where more than half of the roll-outs do not catch a loss there is no point.
+    """
+    figure = Picture(figsize=(10.6, 4.8))
+    left, right = figure.subplots(1, 2)
+    ways = _ways(found)
+    for axes, y in ((left, "until"), (right, "labels")):
+        styled(axes, x=text("rollout.axis.fault"), y="", title=text(f"rollout.axis.{y}"))
+        axes.set(xscale="log", yscale="log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted({one.loss for one in found})))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_locator(LogLocator(10))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    for place, ((colour, mark), (name, several)) in enumerate(zip(_LOOKS, ways.items(), strict=False)):
+        loss, low, median, high, labels = (
+            np.array([getattr(one, key) for one in several]) for key in ("loss", "low", "median", "high", "labels")
+        )
+        most = max(one.rule.most * len(one.rule.tested) for one in several)
+        shown = loss * 1.03 ** (place - (len(ways) - 1) / 2)  # beside each other
+        look: dict[str, Any] = {"color": colour, "marker": mark, "markersize": 7, "linewidth": 2, "label": name}
+        left.plot(shown, median, **look)
+        left.vlines(shown, low, np.where(np.isnan(high), most, high), color=colour, linewidth=2, alpha=0.5)
+        right.plot(shown, np.where(np.isnan(median), np.nan, labels), **look)
+    ends = [end for one in found for end in (one.low, one.high) if np.isfinite(end)]
+    left.set_ylim(min(ends, default=10) * 0.7, max(ends, default=1000) * 1.5)
+    handles = left.get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    figure.headline(_needed_headline(ways))
+    return figure
+
+
+def kept_promises(found: Sequence[Caught]) -> Picture:
+    """How roll-outs end that have no loss, and that have one that must not go through, beside what was promised."""
+    groups = [[one for one in found if one.loss == 0], [one for one in found if one.loss > 0]]
+    ways = [[wrapped(name, 18) for name in _ways(group)] for group in groups]
+    figure = Picture(figsize=(10.6, 2.0 + 0.55 * max(map(len, ways))))
+    for axes, group, names, wrong in zip(
+        figure.subplots(1, 2, sharey=True), groups, ways, ("rolled_back", "rolled_out"), strict=True
+    ):
+        title = text("rollout.no_loss") if wrong == "rolled_back" else text("rollout.with_loss", loss=group[0].loss)
+        styled(axes, x=text("rollout.axis.ended"), y="", title=title)
+        order = list(OUTCOMES) if wrong == "rolled_back" else list(OUTCOMES)[::-1]
+        left = np.zeros(len(group))
+        for how in order:
+            share = np.array([100 * getattr(one, how) for one in group])
+            axes.barh(names, share, left=left, color=OUTCOMES[how], height=0.6, label=text(f"rollout.ended.{how}"))
+            left += share
+        for row, one in enumerate(group):
+            low, high = chance_interval(getattr(one, wrong), one.repeats)
+            axes.plot([100 * low, 100 * high], [row, row], color=INK, linewidth=2)
+        promised = 100 * (group[0].rule.false_alarm if wrong == "rolled_back" else group[0].rule.miss)
+        axes.axvline(promised, color=INK, linestyle=":", linewidth=1.6)
+        axes.annotate(
+            text("rollout.promised", share=promised), (promised, -0.62), (5, 0), textcoords="offset points",
+            fontsize=TEXT, color=INK, va="center",
+        )  # fmt: skip
+        axes.set(xlim=(0, 100), ylim=(len(names) - 0.5, -0.9))
+        axes.grid(visible=False, axis="y")
+    handles = figure.axes[0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
+    errors = list(zip(groups, ("rolled_back", "rolled_out"), ("false_alarm", "miss"), strict=True))
+    alarms, misses = (max(getattr(one, how) for one in group) for group, how, _ in errors)
+    told: dict[str, Any] = {"alarms": 100 * alarms, "misses": 100 * misses}
+    told |= {"promised": 100 * found[0].rule.false_alarm, "loss": groups[1][0].loss}
+    kept = all(
+        chance_interval(getattr(one, how), one.repeats)[0] <= getattr(one.rule, promise)
+        for group, how, promise in errors
+        for one in group
+    )
+    figure.headline(text("rollout.picture.kept" if kept else "rollout.picture.broken", **told))
+    return figure
+
+
+_LOOKS = ((BLUE, "o"), (SKY, "s"), (RED, "^"), (ORANGE, "v"), (GREEN, "D"))
+
+
+def way_name(one: Caught) -> str:
+    """What people call a way of looking: with a shadow or without, and how many labels arrive."""
+    shadow = "shadow" if one.rule.paired else "apart"
+    return text(f"rollout.way.{shadow}", labelled=100 * one.traffic.labelled)
+
+
+def _ways(found: Sequence[Caught]) -> dict[str, list[Caught]]:
+    """By way of looking, in the order given; of each the losses from the smallest."""
+    names = list(dict.fromkeys(map(way_name, found)))
+    ordered = sorted(found, key=lambda one: (names.index(way_name(one)), one.loss))
+    return {name: list(group) for name, group in groupby(ordered, way_name)}
+
+
+def _needed_headline(ways: dict[str, list[Caught]]) -> str:
+    """About the first way and the loss nearest to 2 points, and where most true answers are needed."""
+    first, *others = ways.values()
+    one = min((c for c in first if np.isfinite(c.median)), key=lambda c: abs(c.loss - 2), default=None)
+    if one is None:
+        return text("rollout.picture.never")
+    same = [c for way in others for c in way if c.loss == one.loss and np.isfinite(c.median)]
+    dear = max(same, key=lambda c: c.labels, default=one)
+    told = {"loss": one.loss, "median": one.median, "high": one.high, "labels": one.labels}
+    said = text("rollout.picture.needed", **told)
+    if dear.labels < 2 * one.labels:
+        return said
+    return f"{said}; {text('rollout.picture.dearer', way=way_name(dear), labels=dear.labels)}"

@@ -1,0 +1,92 @@
+"""Requests as they come: how often the answers of two networks are alike, lost or gained, and what becomes known.
+
+>>> traffic = Traffic.of(old=[3, 3, 5, 7], new=[3, 5, 5, 7], labels=[3, 3, 5, 1], classes=10)
+>>> traffic.loss, traffic.with_loss(10).loss
+(25.0, 35.0)
+
+Requests are drawn from a test split with replacement: what the networks answer is real, that the next request is like
+the last is assumed.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+
+from tuckerlab.deploy.rollout.counts import Answers, Pair, paired
+from tuckerlab.errors import TuckerlabError
+
+
+class Truth(IntEnum):
+    """What a request is in truth, known or not."""
+
+    alike_right, alike_wrong, lost, gained, both_wrong = range(5)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How likely a request is each kind of `Truth`, and which of the truth is known later.
+
+    `labelled` is the share of requests whose label arrives, `delay` the days until then, `requests_a_day` all requests,
+    whoever answers them.
+    """
+
+    chances: tuple[float, ...]
+    classes: int
+    labelled: float = 1.0
+    delay: float = 0.0
+    requests_a_day: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.labelled <= 1:
+            raise TuckerlabError(f"labelled {self.labelled!r}: the share of requests with a label lies from 0 to 1")
+        if not 0 <= self.delay <= 365:
+            raise TuckerlabError(f"delay {self.delay!r}: the days until a label arrives lie from 0 to 365")
+        if not 1 <= self.requests_a_day <= 1e9:
+            raise TuckerlabError(f"requests_a_day {self.requests_a_day!r}: requests a day lie from 1 to 1,000,000,000")
+
+    @classmethod
+    def of(cls, old: Answers, new: Answers, labels: Answers, classes: int) -> "Traffic":
+        """Requests like those of a test split, all of whose labels are known; TuckerlabError where they do not fit."""
+        cells = paired(old, new, labels, classes).cells
+        if not len(labels) or cells[Pair.alike] or cells[Pair.differing]:
+            raise TuckerlabError("requests are drawn from a test split: give its answers with a label for each")
+        alike = np.asarray(old) == np.asarray(new)
+        right = int((alike & (np.asarray(new) == np.asarray(labels))).sum())
+        counts = (right, int(alike.sum()) - right, cells[Pair.lost], cells[Pair.gained], cells[Pair.both_wrong])
+        return cls(tuple(count / len(labels) for count in counts), classes)
+
+    @property
+    def loss(self) -> float:
+        """How much less often the new network is right, in points."""
+        return 100 * (self.chances[Truth.lost] - self.chances[Truth.gained])
+
+    @property
+    def differing(self) -> float:
+        """The share of the requests that are answered differently, in per cent."""
+        return 100 * (1 - self.chances[Truth.alike_right] - self.chances[Truth.alike_wrong])
+
+    def balanced(self) -> "Traffic":
+        """The same with as many answers gained as lost: networks that differ, and are right equally often."""
+        chances = list(self.chances)
+        chances[Truth.lost] = chances[Truth.gained] = (chances[Truth.lost] + chances[Truth.gained]) / 2
+        return replace(self, chances=tuple(chances))
+
+    def with_loss(self, points: float) -> "Traffic":
+        """The same with a fault: so many points of right answers of the new network become any other class.
+
+        Raises TuckerlabError for more than the network has.
+        """
+        alike_right, alike_wrong, lost, gained, both_wrong = self.chances
+        right = alike_right + gained
+        if not 0 <= points <= 100 * right:
+            raise TuckerlabError(
+                f"a loss of {points!r} points: from 0 to {100 * right:.1f}, what the network has right"
+            )
+        fault = points / 100 / right if right else 0.0
+        like_old = gained * fault / (self.classes - 1)  # by chance the wrong class that the old network names
+        chances = (
+            alike_right * (1 - fault), alike_wrong + like_old, lost + alike_right * fault, gained * (1 - fault),
+            both_wrong + gained * fault - like_old,
+        )  # fmt: skip
+        return replace(self, chances=chances)

@@ -1,0 +1,134 @@
+"""What a network costs where it is deployed: dense and compressed, in torch and onnxruntime, as fp32 and int8.
+
+>>> rows = [{"network": name, "runtime": "onnxruntime", "precision": "fp32", "batch": 1} for name in ("dense", "small")]
+>>> rows[0] |= {"median_ms": 8.0, "faster": 1.0, "smaller": 1.0, "file_bytes": 9e6, "accuracy": 0.91}
+>>> rows[1] |= {"median_ms": 2.0, "faster": 4.0, "smaller": 9.0, "file_bytes": 1e6, "accuracy": 0.90}
+>>> print(Deployment(pd.DataFrame(rows)).finding)  # doctest: +NORMALIZE_WHITESPACE
+1 image in onnxruntime: small answers 4.0× faster (2.00 ms instead of 8.00 ms), its file is 9.0× smaller, and test
+accuracy is 90.0 % instead of 91.0 %.
+
+One file for the forms of a network, one for the measurement, one for the memory of a process, one for the tables, one
+for the picture, and one for the check of a single file.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from tuckerlab.data import ImageData
+from tuckerlab.deploy.runtime import tables
+from tuckerlab.deploy.runtime.measuring import BATCHES, ROUNDS, SECONDS, measured
+from tuckerlab.deploy.runtime.picture import deployment_picture
+from tuckerlab.deploy.runtime.words import comparison
+from tuckerlab.errors import DataError
+from tuckerlab.files import atomic_path
+from tuckerlab.plotting.figure import DPI, Picture
+
+__all__ = ["Deployment", "measure_deployment"]
+
+FILE, PICTURE = "deployment.parquet", "deployment.png"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Deployment:
+    """A row for each network, runtime, precision and batch; the first network is what the others are compared with.
+
+    - `median_ms`, `p95_ms`, `iqr_ms`, `images_per_second`: of one batch, over `rounds` calls; `faster`: how many times
+      as fast as the first network in the same form, the median over the rounds in which both were timed in turn.
+    - `layout`: how images and weights lie in memory, whichever torch is faster with; empty for onnxruntime.
+    - `file_bytes`: the safetensors of a plain torch network with its source, or the ONNX file; `smaller`: how many
+      times smaller than that of the first. `peak_bytes`: by how much the peak memory of a process grows from the
+      imports to the first answer; NaN where that cannot be told.
+    - `accuracy` on the test split; against torch in fp32, `agreement` of the answers (fractions of 1) and the largest
+      `difference` of the outputs, relative to the largest output.
+    - where it was measured, as in a record, and the version of onnxruntime; `threads` are those of both runtimes.
+
+    >>> Deployment(pd.DataFrame({"network": ["dense"]}))
+    Deployment(dense)
+    """
+
+    rows: pd.DataFrame
+
+    @property
+    def networks(self) -> list[str]:
+        """Their labels, the reference first."""
+        return list(dict.fromkeys(self.rows["network"]))
+
+    @property
+    def finding(self) -> str:
+        """What it comes to, in one sentence: one image in onnxruntime, fp32; empty for one network alone."""
+        return comparison(self.rows, "finding")
+
+    @property
+    def figures(self) -> dict[str, Picture]:
+        """`deployment`: time, throughput and file of all networks in each form."""
+        return {"deployment": deployment_picture(self.rows)}
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes `deployment.parquet` and the picture into a folder, each atomically; returns the path of the first."""
+        with atomic_path(Path(folder) / PICTURE) as temporary:
+            self.figures["deployment"].savefig(temporary, format="png", dpi=DPI)
+        with atomic_path(Path(folder) / FILE) as temporary:
+            self.rows.to_parquet(temporary, engine="pyarrow", index=False)
+        return Path(folder) / FILE
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> "Deployment":
+        """Reads what `save` has written; DataError where there is none or it cannot be read.
+
+        >>> Deployment.load("no/such/folder")
+        Traceback (most recent call last):
+            ...
+        tuckerlab.errors.DataError: no/such/folder/deployment.parquet: not there; tuckerlab check measures it
+        """
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise DataError(f"{path}: not there; tuckerlab check measures it")
+        try:
+            rows = pd.read_parquet(path, engine="pyarrow")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); measure again") from None
+        if missing := [column for column in tables.NEEDED if column not in rows]:
+            raise DataError(f"{path}: lacks {', '.join(missing)}; measure again with --fresh")
+        return cls(rows)
+
+    def __repr__(self) -> str:
+        return f"Deployment({', '.join(self.networks)})"
+
+    def _repr_html_(self) -> str:
+        said = f"<p><b>{escape(self.finding)}</b></p>" if self.finding else ""
+        where = f"<p>{escape(tables.circumstances(self.rows))}</p>"
+        return said + tables.html_tables(self.rows) + where
+
+
+def measure_deployment(
+    networks: Mapping[str, nn.Module],
+    data: ImageData,
+    *,
+    batches: tuple[int, ...] = BATCHES,
+    rounds: int = ROUNDS,
+    seconds: float = SECONDS,
+    memory: bool = True,
+    progress: bool = False,
+) -> Deployment:
+    """Exports networks, the full one first, in every form, and measures all forms in turn on this machine's CPU.
+
+    >>> from tuckerlab import load_data
+    >>> measure_deployment({"dense": nn.Flatten()}, load_data("digits"), rounds=0)
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: rounds 0: allowed are whole numbers from 1
+
+    batches: numbers of images that are answered at once. rounds: calls of each form at each batch, fewer (but 7) where
+    they would take longer than `seconds` in all. memory: whether a process is started for each form to see how much it
+    takes. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
+
+    Raises TuckerlabError for a network that cannot be exported or does not fit the data.
+    """
+    settings = {"batches": batches, "rounds": rounds, "seconds": seconds, "memory": memory, "progress": progress}
+    return Deployment(measured(networks, data, **settings))  # type: ignore[arg-type]

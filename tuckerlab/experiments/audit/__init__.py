@@ -1,0 +1,174 @@
+"""Where does the compressed network answer differently from the dense one, and does that matter?
+
+>>> from tuckerlab import Budget, build, load_data
+>>> from tuckerlab.experiments.retruncation import cut
+>>> data = load_data("digits").subset(test=40)
+>>> dense = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+>>> found = audit(dense, cut(dense, Budget(0.3)), data, noise=[16], blur=[])
+>>> [criterion.name for criterion in found.criteria]
+['agreement', 'accuracy_loss', 'class_loss', 'calibration_gap', 'robustness_loss']
+
+One file for the answers, one for the tables, one for the maps of what answers rest on, one for the verdict, one for
+the pictures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from tuckerlab.data import ImageData
+from tuckerlab.experiments.audit import plots as pictures, tables
+from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
+from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
+from tuckerlab.experiments.audit.predictions import Answers, blurred, check_strengths, noisy
+from tuckerlab.i18n import text
+from tuckerlab.plotting.figure import Picture
+
+__all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "audit", "run_audit"]
+
+NOISE = (8.0, 16.0, 32.0)
+BLUR = (0.4, 0.7, 1.0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit:
+    """What an audit found. Accuracies in the tables are in per cent, changes in points, with 95 % intervals.
+
+    - `answers`: what both networks say to the pictures as they are.
+    - `overall`: one row; `lost` answers went from right to wrong, `gained` ones from wrong to right.
+    - `per_class`: the same for each class, the largest loss first.
+    - `calibration`: expected calibration error, mean confidence and accuracy of both.
+    - `robustness`: the same change for each kind and strength of corruption, 0 being none.
+    - `flips`: the answers that went from right to wrong, the surest first.
+    - `attribution`: what both networks' answers rest on; None where a network in `without_gradients` has none.
+    """
+
+    data: ImageData
+    thresholds: Thresholds
+    answers: Answers
+    overall: pd.DataFrame
+    per_class: pd.DataFrame
+    calibration: pd.DataFrame
+    robustness: pd.DataFrame
+    flips: pd.DataFrame
+    attribution: Attribution | None
+    without_gradients: tuple[str, ...]
+
+    @cached_property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What was measured, what was allowed, and whether it held."""
+        return criteria(self.thresholds, self.overall, self.per_class, self.calibration, self.robustness)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all criteria held."""
+        return all(criterion.held for criterion in self.criteria)
+
+    @property
+    def verdict(self) -> str:
+        """One paragraph: which criteria held and which failed, and how much the pictures can tell."""
+        return " ".join(self._sentences)
+
+    @property
+    def _sentences(self) -> list[str]:
+        return [*verdict(self.criteria, self.overall, self.per_class), self._maps_said]
+
+    @property
+    def _maps_said(self) -> str:
+        if self.attribution is None:
+            networks = text("audit.and").join(text(f"audit.{name}") for name in self.without_gradients)
+            return text("audit.no_gradients", networks=networks)
+        if not self.attribution.sample:
+            return text("audit.no_sample")
+        said = {"similarity": self.attribution.similarity, "chance": self.attribution.chance}
+        return text("audit.maps", **said, count=self.attribution.sample)
+
+    @cached_property
+    def figures(self) -> dict[str, Picture]:
+        """`classes`, and where there is something to show `robustness`, `flips` and `attribution`."""
+        drawn = {"classes": pictures.class_changes(self.per_class)}
+        if (self.robustness["strength"] > 0).any():
+            drawn["robustness"] = pictures.robustness_curves(self.robustness)
+        if len(self.flips):
+            drawn["flips"] = pictures.worst_flips(self.flips, self.data, int(self.overall["gained"].iloc[0]))
+        if self.attribution is not None and len(self.attribution.index):
+            drawn["attribution"] = pictures.attribution_maps(self.attribution, self.data)
+        return drawn
+
+    def __repr__(self) -> str:
+        return f"Audit({self.verdict})"
+
+    def _repr_html_(self) -> str:
+        shown = {
+            "criteria": tables.rounded(pd.DataFrame([vars(c) | {"held": c.held} for c in self.criteria])),
+            "overall": tables.rounded(self.overall),
+            "per_class": tables.rounded(self.per_class),
+            "calibration": tables.rounded(self.calibration),
+            "robustness": tables.rounded(self.robustness),
+            "flips": tables.rounded(self.flips.head(10)),
+        }
+        first, *others = map(escape, self._sentences)
+        parts = [f"<p><b>{first}</b> {' '.join(others)}</p>"]
+        parts += [f"<p>{escape(self.data.note)}</p>"] if self.data.note else []
+        for name, table in shown.items():
+            if len(table):
+                parts.append(f"<p>{escape(text(f'audit.table.{name}'))}</p>{table.to_html(border=0)}")
+        return "".join(parts)
+
+
+def audit(
+    dense: nn.Module,
+    compressed: nn.Module,
+    data: ImageData,
+    *,
+    thresholds: Thresholds | None = None,
+    noise: Sequence[float] = NOISE,
+    blur: Sequence[float] = BLUR,
+    seed: int = 0,
+) -> Audit:
+    """Compares the answers of two networks to the test pictures, as they are and corrupted.
+
+    >>> from tuckerlab import build, load_data
+    >>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+    >>> audit(network, network, load_data("digits").subset(test=20), noise=[], blur=[]).passed
+    True
+
+    `noise` is the standard deviation of Gaussian noise in pixel values 0..255, `blur` that of a Gaussian blur in
+    pixels; the seed draws the noise and the sample of pictures whose attribution maps are compared. Any two modules
+    that answer with logits will do, also pruned or quantized ones; both come out as they went in. Raises
+    TuckerlabError where they do not fit each other or the data, and for what is not finite.
+    """
+    check_strengths(noise, blur, data)
+    networks = {"dense": dense, "compressed": compressed}
+    images = data.test_images
+    answers = Answers.of(networks, data, images)
+    versions = {}
+    if len(noise):
+        versions[("noise", 0.0)] = answers
+        versions |= {("noise", float(s)): Answers.of(networks, data, noisy(images, s, seed)) for s in sorted(noise)}
+    if len(blur):
+        versions[("blur", 0.0)] = answers
+        versions |= {("blur", float(s)): Answers.of(networks, data, blurred(images, s)) for s in sorted(blur)}
+    flips = tables.flips(answers, data.classes)
+    without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
+    return Audit(
+        data=data,
+        thresholds=thresholds or Thresholds(),
+        answers=answers,
+        overall=tables.overall(answers),
+        per_class=tables.per_class(answers, data.classes),
+        calibration=tables.calibration(answers),
+        robustness=tables.robustness(versions),
+        flips=flips,
+        attribution=None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
+        without_gradients=without,
+    )
+
+
+run_audit = audit
+"""The package's own name for it: `tuckerlab.experiments.audit` is this module."""

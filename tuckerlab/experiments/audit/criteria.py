@@ -1,0 +1,123 @@
+"""Whether a compressed network may take the dense one's place: what is asked, and whether it held.
+
+>>> Thresholds(accuracy_loss=0.5).agreement
+95.0
+>>> Criterion("accuracy_loss", measured=0.8, allowed=0.5).held
+False
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from tuckerlab.errors import TuckerlabError, is_number
+from tuckerlab.experiments.summary import ROUNDING
+from tuckerlab.i18n import text
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What a compressed network must keep; `agreement` at least, the others at most.
+
+    - `agreement`: pictures that both networks answer alike, in per cent.
+    - `accuracy_loss`: accuracy lost over all test pictures, in points.
+    - `class_loss`: accuracy lost in the class that loses most, in points.
+    - `calibration_gap`: how much further confidence lies from accuracy than it did (expected calibration error), in
+      points.
+    - `robustness_loss`: how far the compressed network is behind at the worst strength of noise or blur, in points.
+
+    Raises TuckerlabError outside 0 to 100.
+    """
+
+    agreement: float = 95.0
+    accuracy_loss: float = 1.0
+    class_loss: float = 5.0
+    calibration_gap: float = 3.0
+    robustness_loss: float = 5.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            number = is_number(value)
+            if not number or not math.isfinite(value) or not 0 <= value <= 100:
+                unit = "per cent" if field.name == "agreement" else "points"
+                raise TuckerlabError(f"{field.name} {value!r}: a threshold lies between 0 and 100 {unit}")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One thing that was asked for; `detail` is where it was measured: a class, a kind and strength of corruption.
+
+    A loss of accuracy has the 95 % interval from `low` to `high` of what may be chance.
+    """
+
+    name: str
+    measured: float
+    allowed: float
+    detail: str = ""
+    low: float = math.nan
+    high: float = math.nan
+
+    @classmethod
+    def loss(cls, name: str, row: pd.Series, allowed: float, detail: str = "") -> "Criterion":
+        """A loss of accuracy, from a row of a table of changes."""
+        measured, low, high = (0.0 - float(row[column]) for column in ("change", "high", "low"))
+        return cls(name, measured, allowed, detail, low, high)
+
+    @property
+    def held(self) -> bool:
+        """Whether it was met."""
+        if self.name == "agreement":
+            return self.measured >= self.allowed - ROUNDING
+        return self.measured <= self.allowed + ROUNDING
+
+    @property
+    def said(self) -> str:
+        """In words, with both numbers."""
+        change = {"change": 0.0 - self.measured, "low": 0.0 - self.high, "high": 0.0 - self.low}
+        values = {"measured": self.measured, "allowed": self.allowed, **change}
+        return text(f"audit.criterion.{self.name}", **values, detail=self.detail)
+
+
+def criteria(
+    thresholds: Thresholds,
+    overall: pd.DataFrame,
+    per_class: pd.DataFrame,
+    calibration: pd.DataFrame,
+    robustness: pd.DataFrame,
+) -> tuple[Criterion, ...]:
+    """What the tables say to each threshold; robustness is left out where nothing was corrupted."""
+    row, worst = overall.iloc[0], per_class.iloc[0]
+    error = calibration["calibration_error"]
+    found = [
+        Criterion("agreement", float(row["agreement"]), thresholds.agreement),
+        Criterion.loss("accuracy_loss", row, thresholds.accuracy_loss),
+        Criterion.loss("class_loss", worst, thresholds.class_loss, str(worst.name)),
+        Criterion("calibration_gap", float(error["compressed"] - error["dense"]), thresholds.calibration_gap),
+    ]
+    corrupted = robustness[robustness["strength"] > 0].sort_values("change", kind="stable")
+    if len(corrupted):
+        row = corrupted.iloc[0]
+        detail = text(f"audit.corruption.{row['kind']}", strength=row["strength"])
+        found.append(Criterion.loss("robustness_loss", row, thresholds.robustness_loss, detail))
+    return tuple(found)
+
+
+def verdict(found: tuple[Criterion, ...], overall: pd.DataFrame, per_class: pd.DataFrame) -> list[str]:
+    """In sentences: whether it passed, what failed, what held, and how much so few pictures can tell."""
+    failed, held = [c.said for c in found if not c.held], [c.said for c in found if c.held]
+    row = overall.iloc[0]
+    said = [
+        text("audit.failed", failed=len(failed), all=len(found), images=row["count"])
+        if failed
+        else text("audit.passed", all=len(found), images=row["count"])
+    ]
+    if failed:
+        said.append(text("audit.what_failed", what="; ".join(failed)))
+    if held:
+        said.append(text("audit.what_held", what="; ".join(held)))
+    beyond = int(((per_class["high"] < 0) | (per_class["low"] > 0)).sum())
+    images = float(per_class["count"].median())
+    said.append(text("audit.few", images=images, one=100 / images, beyond=beyond, classes=len(per_class)))
+    return said

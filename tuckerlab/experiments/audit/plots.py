@@ -1,0 +1,128 @@
+"""Pictures of an audit: its tables and maps in, a figure out, with a headline that the numbers make.
+
+>>> table = pd.DataFrame({"count": [36], "change": [-2.8], "low": [-11.0], "high": [5.2]}, index=["7"])
+>>> class_changes(table).get_suptitle().split(';')[0]
+'Class 7 loses most: −2.8 points (95 % interval −11.0 to +5.2)'
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tuckerlab.data import ImageData
+from tuckerlab.experiments.audit.attribution import SHOWN, Attribution
+from tuckerlab.experiments.audit.predictions import Floats
+from tuckerlab.i18n import text
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+
+CLASSES, FLIPS, COLUMNS, NAME = 20, 8, 4, 16
+NETWORKS = {"dense": (INK, "o", "--"), "compressed": (PALETTE[0], "s", "-")}
+
+
+def class_changes(per_class: pd.DataFrame) -> Picture:
+    """The change in accuracy of each class with its 95 % interval; of many classes those that lose most."""
+    rows = per_class.sort_values("change", kind="stable").head(CLASSES)
+    figure = Picture(figsize=(8.5, 2.1 + 0.36 * len(rows)))
+    axes = styled(figure.subplots(), x=text("audit.axis.change"), y="")
+    lower, upper = rows["low"] > 0, rows["high"] < 0
+    for (low, change, high), place in zip(rows[["low", "change", "high"]].to_numpy(), range(len(rows)), strict=True):
+        colour = PALETTE[1] if high < 0 else PALETTE[2] if low > 0 else QUIET
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.5)
+        axes.plot([change], [place], "o", color=colour, markersize=8)
+    axes.axvline(0, color=INK, linewidth=1)
+    names = [
+        text("audit.class", name=name, images=text("unit.images", count=count)) for name, count in rows["count"].items()
+    ]
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    worst = rows.iloc[0]
+    said = {"name": worst.name, "change": worst["change"], "low": worst["low"], "high": worst["high"]}
+    beyond = int((lower | upper).sum())
+    figure.headline(
+        text(
+            "audit.picture.classes" if worst["change"] < 0 else "audit.picture.no_loss",
+            **said,
+            beyond=beyond,
+            classes=len(rows),
+        )
+    )
+    return figure
+
+
+def robustness_curves(robustness: pd.DataFrame) -> Picture:
+    """Accuracy of both networks against the strength of noise and of blur."""
+    kinds = list(robustness["kind"].unique())
+    figure = Picture(figsize=(5 * len(kinds) + 1, 4.4))
+    panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
+    for axes, kind in zip(panels, kinds, strict=True):
+        rows = robustness[robustness["kind"] == kind]
+        styled(axes, x=text(f"audit.axis.{kind}"), y=text("audit.axis.accuracy") if axes is panels[0] else "")
+        for network, (colour, marker, line) in NETWORKS.items():
+            look = {"color": colour, "marker": marker, "linestyle": line}
+            axes.plot(rows["strength"], rows[network], linewidth=2, label=text(f"audit.{network}"), **look)
+        axes.set_xticks(rows["strength"], [f"{strength:g}" for strength in rows["strength"]])
+    handles = panels[0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    worst = robustness[robustness["strength"] > 0].sort_values("change", kind="stable").iloc[0]
+    detail = text(f"audit.corruption.{worst['kind']}", strength=worst["strength"])
+    said = {"change": worst["change"], "low": worst["low"], "high": worst["high"], "detail": detail}
+    figure.headline(text("audit.picture.robustness", **said))
+    return figure
+
+
+def worst_flips(flips: pd.DataFrame, data: ImageData, gained: int) -> Picture:
+    """The surest of the answers that went from right to wrong, each with both answers and their confidence."""
+    rows = flips.head(FLIPS)
+    deep = -(-len(rows) // COLUMNS)
+    columns = -(-len(rows) // deep)
+    figure = Picture(figsize=(max(2.6 * columns, 6.5), 0.9 + 3.2 * deep))
+    panels = np.atleast_1d(figure.subplots(deep, columns)).ravel()
+    for axes in panels:
+        axes.axis("off")
+    for axes, (_, row) in zip(panels, rows.iterrows(), strict=False):
+        _show(axes, data, int(row["index"]))
+        axes.set_title(
+            text("audit.flip", **{str(name): _short(value) for name, value in row.items()}), fontsize=TEXT, loc="left"
+        )
+    figure.headline(text("audit.picture.flips", flips=len(flips), gained=gained, shown=len(rows)))
+    return figure
+
+
+def attribution_maps(found: Attribution, data: ImageData) -> Picture:
+    """Pictures over the maps of both networks: the worst flips, then some of those that both get right."""
+    chosen = [*range(found.flips), *range(found.flips, min(found.flips + SHOWN, len(found.index)))]
+    figure = Picture(figsize=(max(1.2 + 1.6 * len(chosen), 6.5), 6.1))
+    panels = figure.subplots(3, len(chosen), squeeze=False)
+    for column, place in enumerate(chosen):
+        kind = "flip" if place < found.flips else "right"
+        _show(panels[0, column], data, int(found.index[place]))
+        panels[0, column].set_title(text(f"audit.map.{kind}"), fontsize=TEXT, color=INK)
+        for axes, network in zip(panels[1:, column], NETWORKS, strict=True):
+            axes.imshow(_scaled(found.maps[network][place]), cmap="magma", vmin=0, vmax=1)
+    for axes, name in zip(panels[:, 0], ("image", *NETWORKS), strict=True):
+        axes.set_ylabel(text(f"audit.{name}"), fontsize=TEXT, color=INK)
+    for axes in panels.ravel():
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+    said = {"similarity": found.similarity, "chance": found.chance, "images": found.sample}
+    figure.headline(text("audit.picture.attribution" if found.sample > 1 else "audit.picture.maps", **said))
+    return figure
+
+
+def _show(axes: Axes, data: ImageData, index: int) -> None:
+    picture = data.test_images[index].permute(1, 2, 0).cpu().numpy()
+    axes.imshow(picture.squeeze(-1) if picture.shape[2] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+
+
+def _short(value: Any) -> Any:
+    """A class's name that fits over a picture; numbers as they are."""
+    return f"{value[: NAME - 1]}…" if isinstance(value, str) and len(value) > NAME else value
+
+
+def _scaled(values: Floats) -> Floats:
+    """To 0..1; the strongest hundredth is cut, or else one pixel makes the others dark."""
+    top = np.quantile(values, 0.99)
+    return np.clip(values / top, 0, 1) if top > 0 else values

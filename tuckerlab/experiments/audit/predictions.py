@@ -1,0 +1,152 @@
+"""What two networks answer about the same pictures, as they are or with noise or blur.
+
+>>> from tuckerlab import build, load_data
+>>> data = load_data("digits").subset(test=20)
+>>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+>>> Answers.of({"dense": network, "compressed": network}, data, data.test_images).agree.all()
+np.True_
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tuckerlab.data import ImageData
+from tuckerlab.errors import TuckerlabError, is_number
+from tuckerlab.training.augment import batches
+from tuckerlab.training.eval_mode import undisturbed
+from tuckerlab.training.metrics import BATCH
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The classes that are right, and the probabilities that both networks give: pictures × classes."""
+
+    labels: Integers
+    dense: Floats
+    compressed: Floats
+
+    @classmethod
+    def of(cls, networks: Mapping[str, nn.Module], data: ImageData, images: Tensor) -> "Answers":
+        """The answers of the networks "dense" and "compressed" to these versions of the test pictures.
+
+        Raises TuckerlabError for a network that cannot read the pictures, has another number of outputs than the data
+        has classes, or answers with what is not finite.
+        """
+        dense, compressed = (_probabilities(networks[name], name, data, images) for name in ("dense", "compressed"))
+        if dense.shape != compressed.shape:
+            raise TuckerlabError(
+                f"the dense network has {dense.shape[1]} outputs and the compressed one {compressed.shape[1]}: "
+                "give two networks for the same classes"
+            )
+        if dense.shape[1] != data.num_classes:
+            raise TuckerlabError(
+                f"the networks have {dense.shape[1]} outputs and {data.name} has {data.num_classes} classes: "
+                "give the data that they were trained for"
+            )
+        return cls(data.test_labels.cpu().numpy(), dense, compressed)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def dense_right(self) -> Bools:
+        """Where the dense network's class is right."""
+        return np.asarray(self.dense.argmax(1) == self.labels)
+
+    @property
+    def compressed_right(self) -> Bools:
+        """Where the compressed network's class is right."""
+        return np.asarray(self.compressed.argmax(1) == self.labels)
+
+    @property
+    def agree(self) -> Bools:
+        """Where both name the same class, right or wrong."""
+        return np.asarray(self.dense.argmax(1) == self.compressed.argmax(1))
+
+
+def device_of(model: nn.Module, data: ImageData) -> torch.device:
+    """Where the network lies, by its parameters; a quantized one may have none and lies with the data.
+
+    >>> from tuckerlab import load_data
+    >>> device_of(nn.ReLU(), load_data("digits"))
+    device(type='cpu')
+    """
+    tensor = next(chain(model.parameters(), model.buffers()), data.test_images)
+    return tensor.device
+
+
+def _probabilities(model: nn.Module, name: str, data: ImageData, images: Tensor) -> Floats:
+    found = []
+    with undisturbed(model, training=False), torch.no_grad():
+        for batch, _ in batches(images, data.test_labels, BATCH):
+            inputs = data.normalize(batch).to(device_of(model, data), memory_format=torch.channels_last)
+            try:
+                logits = model(inputs)
+            except RuntimeError as error:
+                shape = " × ".join(map(str, images.shape[1:]))
+                reason = str(error).strip().splitlines()[0]
+                raise TuckerlabError(f"the {name} network cannot answer pictures of {shape}: {reason}") from error
+            if not isinstance(logits, Tensor) or logits.ndim != 2:
+                raise TuckerlabError(f"the {name} network must answer with logits of the shape pictures × classes")
+            if not logits.isfinite().all():
+                raise TuckerlabError(
+                    f"the {name} network answers some pictures with NaN or infinity: it cannot be audited; "
+                    "look at how it was trained or converted"
+                )
+            found.append(logits.double().softmax(1).cpu())
+    return torch.cat(found).numpy()
+
+
+def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
+    """Gaussian noise of this standard deviation, in pixel values 0..255, rounded and clipped to them.
+
+    >>> noisy(torch.full((1, 1, 2, 2), 128, dtype=torch.uint8), 8.0, seed=0).dtype
+    torch.uint8
+
+    The same seed gives the same noise at every strength, only larger.
+    """
+    noise = np.random.default_rng(seed).standard_normal(images.shape, dtype=np.float32)
+    values = images.cpu().numpy() + np.float32(strength) * noise
+    return _pixels(values, images)
+
+
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of this standard deviation, in pixels; at the border the picture is mirrored.
+
+    >>> blurred(torch.full((1, 1, 4, 4), 128, dtype=torch.uint8), 1.0).unique()
+    tensor([128], dtype=torch.uint8)
+    """
+    from scipy.ndimage import gaussian_filter
+
+    values = gaussian_filter(images.cpu().numpy().astype(np.float32), (0, 0, sigma, sigma))
+    return _pixels(values, images)
+
+
+def _pixels(values: NDArray[np.float32], images: Tensor) -> Tensor:
+    return torch.from_numpy(values.round().clip(0, 255).astype(np.uint8)).to(images.device)
+
+
+def check_strengths(noise: Sequence[float], blur: Sequence[float], data: ImageData) -> None:
+    """Raises TuckerlabError for a strength that is not above 0, or above what a picture can show.
+
+    >>> from tuckerlab import load_data
+    >>> check_strengths([8.0], [0.5], load_data("digits"))
+    """
+    for name, unit, values, most in (
+        ("noise", "pixel values", noise, 255),
+        ("blur", "pixels", blur, data.image_size),
+    ):
+        for value in values:
+            number = is_number(value)
+            if not number or not 0 < value <= most:
+                raise TuckerlabError(f"{name} {value!r}: a strength lies above 0 and up to {most} {unit}")

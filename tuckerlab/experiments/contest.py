@@ -1,0 +1,206 @@
+"""Networks trained on the same images in the same order, and measured in turn: the record of a comparison.
+
+>>> import tempfile
+>>> from tuckerlab import Budget, load_data
+>>> from tuckerlab.experiments.methods.base import Dense, Tucker
+>>> from tuckerlab.training.config import Recipe
+>>> data = load_data("digits").subset(train=128, test=64)
+>>> contenders = [Dense(), Tucker(Budget(0.9))]
+>>> arena = Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
+>>> records = contest(contenders, arena, tempfile.mkdtemp(), quiet=True)
+>>> records.runs["method"].tolist()
+['dense', 'tucker']
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from tuckerlab.errors import DivergedError, TuckerlabError, is_whole
+from tuckerlab.experiments.context import UNFINISHED, Training
+from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena, digest
+from tuckerlab.i18n import text
+from tuckerlab.training import checkpoint as checkpoints
+from tuckerlab.training.memory import training_memory
+from tuckerlab.training.metrics import multiply_adds
+from tuckerlab.training.run import Run
+from tuckerlab.training.timing import interleave, latencies
+from tuckerlab.tucker.convert import to_plain
+
+
+def contest(
+    contenders: Sequence[Contender],
+    arena: Arena,
+    folder: str | os.PathLike[str],
+    *,
+    resume: bool = True,
+    quiet: bool = False,
+    facts: dict[str, Any] | None = None,
+    trained: Path | None = None,
+    extend: bool = False,
+) -> Records:
+    """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
+
+    The folder gets the record (four Parquet files), a checkpoint of each network (with `facts` beside the plan), and
+    the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
+    the folder of the checkpoints, if not this one. extend: a later call may ask for more contenders; those that are
+    there are not trained again, but all that it asks for are measured again, in turn. A contender that diverges is left
+    out, and the record's note says so; DivergedError if nothing is left.
+    """
+    folder, there = Path(folder), Records()
+    if (folder / "runs.parquet").exists() and resume:
+        there = Records.load(folder)
+        if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
+            return _complete(folder, there, extend)
+    folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
+    text("plots.epoch")  # and so is a language that there is no catalogue for
+    if not resume:
+        _remove_unfinished(folder)
+    runs: dict[Contender, Run] = {}
+    diverged: dict[str, DivergedError] = {}
+    for contender in contenders:
+        try:
+            progress = not quiet and f"{contender.label:12s}"
+            runs[contender] = contender.train(Training(arena, trained or folder, progress=progress))
+        except DivergedError as error:
+            diverged[contender.label] = error
+            Console(stderr=True).print(f"{contender.label} is left out: {error}", highlight=False, soft_wrap=True)
+    if not runs:
+        raise next(iter(diverged.values()))
+    if not quiet:
+        Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
+    records = _records(runs, arena)
+    if diverged:
+        records.runs["note"] += f"; left out, since training diverged: {', '.join(diverged)}"
+        records.runs["note"] = records.runs["note"].str.removeprefix("; ")
+    records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(records.runs["label"])]), records])
+    save_figures(records, folder)
+    for contender, run in runs.items():
+        path = folder / f"{contender.slug}.safetensors"
+        checkpoints.save(path, run.network, facts={**arena.plan, **(facts or {})})
+    records.save(folder)  # last: where a record is, the folder is complete
+    return _complete(folder, records, extend)
+
+
+def over_seeds(
+    contenders: Sequence[Contender],
+    arena: Arena,
+    seeds: int,
+    folder: str | os.PathLike[str],
+    *,
+    quiet: bool = False,
+    facts: dict[str, Any] | None = None,
+    trained: Path | None = None,
+    extend: bool = False,
+) -> Records:
+    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does.
+
+    trained: a folder with the checkpoints of each seed in one of its own, if they are not to be here.
+    """
+    folder, parts = Path(folder), []
+    for seed in range(seeds):
+        place = folder / f"seed{seed}"
+        if not quiet:
+            found = ", a record is there" if (place / "runs.parquet").exists() else ""
+            Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
+        options: dict[str, Any] = {"facts": facts, "trained": trained and trained / place.name, "extend": extend}
+        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, **options))
+    records = Records.concat(parts)
+    save_figures(records, folder)
+    records.save(folder)
+    return records
+
+
+def check_seeds(seeds: int) -> int:
+    """The number of seeds, if it is one; TuckerlabError otherwise.
+
+    >>> check_seeds(3)
+    3
+    """
+    if not is_whole(seeds) or seeds < 1:
+        raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
+    return seeds
+
+
+def _complete(folder: Path, records: Records, extend: bool) -> Records:
+    if not extend:
+        _remove_unfinished(folder)
+    return records
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for file in folder.glob(f"*{UNFINISHED}"):
+        file.unlink(missing_ok=True)
+
+
+def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
+    """The record of all runs, with what is measured afterwards, on the same machine in turn."""
+    measured = measurements(runs, arena)
+    return Records.concat(
+        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
+        for contender, run in runs.items()
+    )
+
+
+def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
+    """The row of a run in the record: all that is known of it without a clock."""
+    spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
+    settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
+    if contender.method not in ("dense", "tucker"):
+        settings["contender"] = repr(contender)
+    counts = contender.counts(run.network, arena)
+    shape = (data.channels, data.image_size, data.image_size)
+    told = {  # the digest: in a tree of records no two runs are taken for one
+        "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
+        "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
+        "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
+        "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+        "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
+        "test_accuracy": run.test_accuracy, **counts.row, "multiply_adds": multiply_adds(to_plain(run.network), shape),
+        "checkpoint_bytes": contender.file_bytes(run.network, arena),
+        "train_seconds": run.seconds, "state": run.state, "note": data.note,
+    }  # fmt: skip
+    return told | run.origin
+
+
+def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
+    """Times of a training step and of answers, the networks in turn, and the memory of a step.
+
+    What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
+    """
+    whole = {c: run for c, run in runs.items() if not run.steps_before}
+    steps = interleave({c.label: arena.stepper(run.model, c.optimizer) for c, run in whole.items()}, repeats=10)
+    plains = {
+        c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for c, run in runs.items()
+    }
+    answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
+    batch = arena.batch(arena.step_size)
+    measured: dict[Contender, dict[str, float | None]] = {}
+    for contender, run in runs.items():
+        times = {n: answers[n][contender.label] for n in answers}
+        measured[contender] = {
+            "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
+            "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
+            "threads": torch.get_num_threads(),  # of the times, whoever has trained
+        }  # fmt: skip
+        if contender not in whole:
+            continue
+        memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
+        measured[contender] |= {
+            "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
+            "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
+            "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),
+            "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak_allocated,
+        }  # fmt: skip
+    return measured

@@ -1,0 +1,182 @@
+"""Int8 after training: weights and activations become whole numbers of 8 bits, by torch's static quantization.
+
+>>> from tuckerlab import Budget
+>>> from tuckerlab.experiments.methods.base import Dense, Tucker
+>>> Int8(Dense()).label, Int8(Tucker(Budget(0.9))).label
+('int8', 'Tucker 90 % int8')
+
+It combines with what makes a network small in another way: the numbers are as many as before, each a quarter as long.
+After B. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
+(CVPR 2018), without their training: batch norm goes into the convolution before it, weights get a scale for each
+channel, activations one for each layer from the answers to some training images (with 7 bits: 8 could overflow on
+processors without VNNI). The settings are torch's own for x86; they were not tuned here.
+
+The kernels are those of `torch.backends.quantized.engine` and run on a CPU alone. Attention's products of activations,
+layer norm's statistics and softmax stay float, so a transformer gains less.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.augment import epoch_order
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.model_size import Counts
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.rank_policy import RankPolicy
+
+CALIBRATION = 256
+"""Training images that the ranges of activations are taken from."""
+
+ANNOUNCED = [  # by torch, of this way to quantize: all of it is to move into a package of its own
+    (DeprecationWarning, "torch.ao.quantization is deprecated"),
+    (UserWarning, "Please use quant_min and quant_max"),
+    (UserWarning, "torch.quantize_per_tensor, torch.quantize_per_channel"),
+]
+
+
+@dataclass(frozen=True)
+class Int8(Contender):
+    """Another contender's network, quantized once it is trained; it trains, counts and is saved as that one does.
+
+    >>> from tuckerlab import load_data
+    >>> from tuckerlab.experiments.methods.base import Dense
+    >>> contender, data = Int8(Dense()), load_data("digits").subset(train=128, test=64)
+    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
+    >>> run = contender.train(Training(arena))
+    >>> contender.file_bytes(run.network, arena) / contender.of.file_bytes(run.network, arena) < 0.4
+    True
+
+    Raises TuckerlabError for a network that is int8 already, and, before it trains, on a GPU.
+    """
+
+    of: Contender
+
+    def __post_init__(self) -> None:
+        if isinstance(self.of, Int8):
+            raise TuckerlabError(f"int8 of {self.of.label}: it is int8 already; give the network that it is made of")
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return "int8" if self.of.method == "dense" else f"{self.of.method}-int8"
+
+    @property
+    def label(self) -> str:
+        return "int8" if self.of.label == "dense" else f"{self.of.label} int8"
+
+    @property
+    def ranks(self) -> RankPolicy | None:
+        return self.of.ranks
+
+    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+        return self.of.network(spec, seed)
+
+    def check(self, arena: Arena) -> None:
+        check(arena.device)
+        self.of.check(arena)
+
+    def train(self, training: Training) -> Run:
+        run = self.of.train(training)
+        if not run.is_over:
+            return run
+        counts = self.counts(run.network, training.arena)
+        return training.changed(run, run.network, counts, answering=self.answering(run.network, training.arena))
+
+    def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
+        """The quantized network; the same every time for the same weights and arena."""
+        check(arena.device)
+        chosen = epoch_order(len(arena.data.train_images), arena.recipe.seed, 0)[:CALIBRATION]
+        return quantized(self.of.answering(model, arena), arena.data.normalize(arena.data.train_images[chosen]))
+
+    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+        return self.of.counts(model, arena)
+
+    def mask_bytes(self, model: nn.Module) -> int:
+        return self.of.mask_bytes(model)
+
+    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
+        return len(safetensors.torch.save(stored(self.answering(model, arena))))
+
+    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        return self.of.optimizer(recipe, model, total_steps)
+
+
+def quantized(network: nn.Module, images: Tensor) -> nn.Module:
+    """A copy with int8 weights and kernels, and ranges of activations from these images, as the network sees them.
+
+    >>> layer = quantized(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), torch.rand(8, 1, 6, 6))
+    >>> getattr(layer, "0")
+    QuantizedConvReLU2d(1, 4, kernel_size=(3, 3), stride=(1, 1), scale=..., zero_point=0)
+    """
+    qconfig_mapping, prepare_fx, convert_fx = quantization()
+    network = to_plain(network).eval()
+    with warnings.catch_warnings(), torch.no_grad():
+        for category, beginning in ANNOUNCED:
+            warnings.filterwarnings("ignore", beginning, category)
+        prepared = prepare_fx(network, qconfig_mapping("x86"), (images[:1],))
+        prepared(images)
+        made: nn.Module = convert_fx(prepared)
+    return made
+
+
+def stored(network: nn.Module) -> dict[str, Tensor]:
+    """What a file of a quantized network needs: whole numbers and their scales, biases, ranges of activations.
+
+    >>> network = quantized(nn.Sequential(nn.Linear(3, 2)), torch.rand(8, 3))
+    >>> sorted(str(value.dtype) for value in stored(network).values() if value.numel() > 1)
+    ['torch.float32', 'torch.float32', 'torch.int8']
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
+            if not isinstance(part, Tensor):
+                continue
+            if part.is_quantized:  # symmetric: no zero points
+                found[f"{name}.{index}.scales"] = part.q_per_channel_scales().float()
+                part = part.int_repr()
+            found[f"{name}.{index}"] = part.detach().contiguous()
+    return found
+
+
+def check(device: torch.device) -> None:
+    """TuckerlabError where nothing can be quantized.
+
+    >>> check(torch.device("cuda"))
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: int8 on cuda: its kernels are for the CPU; give device cpu, or leave int8 out
+    """
+    if device.type != "cpu":
+        raise TuckerlabError(f"int8 on {device.type}: its kernels are for the CPU; give device cpu, or leave int8 out")
+    if torch.backends.quantized.engine == "none":
+        raise TuckerlabError("int8: this build of torch has no int8 kernels; install torch from pytorch.org")
+    quantization()
+
+
+def quantization() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """torch's functions: the settings for a kind of processor, the preparation, and the conversion.
+
+    >>> [function.__name__ for function in quantization()]
+    ['get_default_qconfig_mapping', 'prepare_fx', 'convert_fx']
+
+    Raises TuckerlabError where torch has given them up.
+    """
+    try:
+        from torch.ao.quantization import get_default_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+    except ImportError:
+        raise TuckerlabError(
+            f"int8: torch {torch.__version__} has no torch.ao.quantization; install torch 2.13, or leave int8 out"
+        ) from None
+    return get_default_qconfig_mapping, prepare_fx, convert_fx

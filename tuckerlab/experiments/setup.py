@@ -1,0 +1,172 @@
+"""What all networks of a comparison share: architecture, images, recipe and device.
+
+>>> from tuckerlab import Budget, load_data
+>>> from tuckerlab.experiments.methods.base import Dense, Tucker
+>>> contenders = [Dense(), Tucker(Budget(0.9))]
+>>> arena = Arena.of(contenders, load_data("digits"), "vgg_small", 0.25, Recipe(epochs=1), "cpu")
+>>> arena.spec["image_size"]
+8
+"""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab.data import ImageData
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.device import resolve_device
+from tuckerlab.training.models import MODELS, build
+from tuckerlab.tucker.convert import tuckerize
+from tuckerlab.tucker.model_size import Counts, count_parameters
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.rank_policy import RankPolicy
+
+if TYPE_CHECKING:
+    from tuckerlab.experiments.methods.base import Contender
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device."""
+
+    spec: dict[str, Any]
+    data: ImageData
+    recipe: Recipe
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls, contenders: Sequence["Contender"], data: ImageData, model: str, width: float, recipe: Recipe, device: str
+    ) -> "Arena":
+        """The arena for a network by name; refuses what cannot be asked of these contenders."""
+        place = resolve_device(device)
+        if len({contender.slug for contender in contenders}) < len(contenders):
+            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
+        spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
+        spec |= {"image_size": data.image_size, "width": width}
+        arena = cls(spec, data, recipe, place)
+        for contender in contenders:
+            contender.check(arena)
+        return arena
+
+    def check(self, ranks: RankPolicy | None) -> None:
+        """Raises RankError for a budget that this network cannot meet."""
+        replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
+
+    def of_seed(self, seed: int) -> "Arena":
+        """The same with another seed."""
+        return replace(self, recipe=replace(self.recipe, seed=seed))
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What decides the outcome, as plain JSON values."""
+        recipe = self.recipe.settings()
+        return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
+
+    @property
+    def step_size(self) -> int:
+        """Images in a training step: the recipe's batch, or all that there are."""
+        return min(self.recipe.batch_size, len(self.data.train_images))
+
+    def counts(self, model: nn.Module) -> Counts:
+        """The numbers that a network stores, against those of the dense one."""
+        with torch.device("meta"):
+            dense = count_parameters(build(**self.spec))
+        own = count_parameters(model)
+        return Counts(own.conv_stored, dense.conv_stored, own.total_stored, dense.total_stored)
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """`size` training images as the network sees them (repeated where there are fewer), and their labels.
+
+        For a training step, `step_size` of them.
+        """
+        chosen = torch.arange(size) % len(self.data.train_images)
+        images = self.data.normalize(self.data.train_images[chosen].to(self.device))
+        labels = self.data.train_labels[chosen].to(self.device)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The forward pass in the recipe's precision, and the cross-entropy."""
+        images, labels = batch
+        with self.recipe.autocast(self.device):
+            logits = model(images)
+        return F.cross_entropy(logits.float(), labels)
+
+    def stepper(
+        self,
+        model: nn.Module,
+        make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
+    ) -> Callable[[], None]:
+        """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
+        batch = self.batch(self.step_size)
+        model = copy.deepcopy(model).train()
+        # short steps: a hundred on the same batch must not lead anywhere
+        optimizer = make_optimizer(replace(self.recipe, ranks=None, lr=1e-6), model, 1)
+
+        def evaluate_gradient() -> Tensor:
+            loss = self.loss(model, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        again = {"closure": lambda: evaluate_gradient().item()} if optimizer.evaluations > 1 else {}
+
+        def step() -> None:
+            evaluate_gradient()
+            optimizer.step(**again)
+
+        return step
+
+
+def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
+    """The recipe for a network, by name, with what was given (not None) changed.
+
+    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).epochs
+    3
+
+    Raises TuckerlabError for an unknown network.
+    """
+    if model not in MODELS:
+        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def on_meta(spec: dict[str, Any]) -> nn.Module:
+    """The Tucker network of a specification, without memory; raises what `build` would raise.
+
+    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    >>> on_meta(spec).features[3].core.device
+    device(type='meta')
+    """
+    with torch.device("meta"):
+        network = build(**spec)
+    return tuckerize(network, include=MODELS[spec["name"]].include)
+
+
+def in_file_names(dataset: str) -> str:
+    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path.
+
+    >>> in_file_names("folder:images/steel")
+    'folder-steel'
+    """
+    kind, _, path = dataset.partition(":")
+    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
+
+
+def digest(settings: dict[str, Any]) -> str:
+    """Eight characters that tell settings apart.
+
+    >>> digest({"lr": 0.1}) == digest({"lr": 0.2})
+    False
+    """
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,127 @@
+"""One network at many sizes: what each stores, how long it takes and how often it is right.
+
+>>> sizes = Sizes.recorded("slider-digits")
+>>> sizes.at("compression", 0.9).trained
+True
+>>> sizes.at("compression", 0.91).source
+'Tucker 90 %'
+
+The table comes from `tuckerlab.experiments.retruncation`; some rows were trained at their setting, those between are
+cut from them.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from tuckerlab.errors import DataError
+from tuckerlab.experiments.recorded import found_folder, names
+
+FILE = "slider.parquet"
+
+
+@dataclass(frozen=True)
+class Size:
+    """One row: a network at one setting. Accuracies and compressions are fractions of 1."""
+
+    by: str
+    setting: float
+    source: str
+    trained: bool
+    parameters: int
+    conv_parameters: int
+    compression: float
+    conv_compression: float
+    multiply_adds: int
+    file_bytes: int
+    test_accuracy: float
+    latency_1_ms: float
+    latency_128_ms: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All sizes of one network on one data set, and where they were measured."""
+
+    rows: tuple[Size, ...]
+    dataset: str
+    model: str
+    origin: dict[str, Any]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, dataset: str, model: str) -> Self:
+        """From the table of `retruncations`; columns that are not those of a size say where it was measured.
+
+        Raises DataError for a table without a full network.
+        """
+        fields = list(Size.__dataclass_fields__)
+        if missing := [name for name in fields if name not in table]:
+            raise DataError(f"not a table of sizes: the column {missing[0]} is missing")
+        rows = tuple(Size(*row) for row in table[fields].itertuples(index=False))
+        if not any(row.setting == 0 for row in rows):
+            raise DataError("a table of sizes needs a row of the full network (setting 0) to compare with")
+        origin = {str(name): value for name, value in table.drop(columns=fields).iloc[0].items()}
+        return cls(rows, dataset, model, origin)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """From a folder with a record and its `slider.parquet`."""
+        try:
+            table = pd.read_parquet(Path(folder) / FILE, engine="pyarrow")
+            runs = pd.read_parquet(Path(folder) / "runs.parquet", engine="pyarrow", columns=["dataset", "model"])
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
+        if runs.empty:
+            raise DataError(f"{folder}: no table of sizes there (its record has no runs)")
+        return cls.of(table, str(runs["dataset"].iloc[0]), str(runs["model"].iloc[0]))
+
+    @classmethod
+    def recorded(cls, name: str) -> Self:
+        """A recorded table, by its name in `data/results` or the beginning of it."""
+        return cls.load(found_folder(name))
+
+    @property
+    def full(self) -> Size:
+        """The full network."""
+        return next(row for row in self.rows if row.setting == 0)
+
+    def series(self, by: str) -> tuple[Size, ...]:
+        """The sizes along one setting, from the full network down."""
+        return tuple(sorted((row for row in self.rows if row.by == by), key=lambda row: row.setting))
+
+    def at(self, by: str, setting: float) -> Size:
+        """The size whose setting is nearest."""
+        return min(self.series(by), key=lambda row: abs(row.setting - setting))
+
+    def like(self, size: Size, by: str) -> Size:
+        """The size along another setting that stores most nearly as much."""
+        return min(self.series(by), key=lambda row: abs(row.conv_parameters - size.conv_parameters))
+
+    def smallest_within(self, by: str, points: float) -> Size:
+        """The smallest network that loses at most so many points of accuracy: at worst the full one."""
+        least = self.full.test_accuracy - points / 100
+        good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
+        return min(good, key=lambda row: row.parameters, default=self.full)
+
+
+def recorded_sizes() -> list[str]:
+    """The names of the recorded tables.
+
+    >>> "slider-digits-vgg_small" in recorded_sizes()
+    True
+    """
+    return [name for name in names() if (found_folder(name) / FILE).exists()]
+
+
+def yearly_cost(size: Size, answers_a_day: float, price_an_hour: float) -> float:
+    """What a year of answers costs on this machine, in batches of 128: time times price.
+
+    >>> size = Size("compression", 0, "dense", True, 1, 1, 0, 0, 1, 1, 1, 1, latency_128_ms=128.0)
+    >>> round(yearly_cost(size, answers_a_day=86_400_000, price_an_hour=0.1))
+    876
+    """
+    hours = 365 * answers_a_day * size.latency_128_ms / 128 / 3.6e6
+    return hours * price_an_hour

@@ -1,0 +1,1 @@
+"""One network and its training: models, recipe, loop, checkpoints, the guard, what a network costs."""

@@ -1,0 +1,113 @@
+"""Training: `fit` runs one loop for dense and Tucker networks, and can be watched, stopped and resumed.
+
+>>> from tuckerlab import Tolerance, build, load_data, tuckerize
+>>> data = load_data("digits").subset(train=256, test=64)
+>>> model = tuckerize(build("vgg_small", in_channels=1, image_size=8, width=0.25))
+>>> run = fit(model, data, epochs=2, lr=0.1, ranks=Tolerance(0.1), progress=False)
+>>> run.state, len(run.epochs), run.step
+('finished', 2, 8)
+
+Every random number comes from the seed and the number of the step, never from a state that is carried along. So a run
+that was killed goes on from its checkpoint to the same weights, bit for bit on a CPU, as one that was not.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from tuckerlab.data import ImageData
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.device import resolve_device
+from tuckerlab.training.guard import Guard
+from tuckerlab.training.guarded_trainer import GuardedTrainer
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.training.trainer import Trainer
+from tuckerlab.tucker.optimizer import TuckerOptimizer
+
+
+def fit(
+    model: nn.Module,
+    data: ImageData,
+    recipe: Recipe | None = None,
+    *,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
+    progress: bool | str = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: bool = True,
+    stop: threading.Event | None = None,
+    after: Run | None = None,
+    make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
+    guard: Guard | None = None,
+    **changes: Any,
+) -> Run:
+    """Trains `model` on `data` in place, and returns the run with the rows of its record.
+
+    >>> from tuckerlab import build, load_data
+    >>> data = load_data("digits").subset(train=128, test=64)
+    >>> fit(build("vgg_small", in_channels=1, image_size=8), data, epochs=1, progress=False).state
+    'finished'
+
+    `recipe`, and `changes` to it by field name (epochs=…, lr=…, ranks=…), are the settings: see `Recipe`.
+    progress: a bar, with this text before it if it is a string. stop: an event that another thread sets; the run ends
+    after the step at hand. checkpoint: a file that is written after each epoch, every `checkpoint_seconds`, and when
+    the run is stopped; if it is there already the run goes on from it (resume=False: begins anew). after: a run that
+    the model has behind it; the rows of the new one follow on its rows. make_optimizer: what makes the optimizer from
+    the recipe, the model and the number of steps. guard: rules that watch over the run and go back where something
+    breaks (see `Guard`); what they have done is in `events` of the run.
+
+    Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good; a guard
+    raises it only where there is nothing good to go back to),
+    CheckpointError for a checkpoint of other settings, TuckerlabError for a setting out of range.
+    """
+    known = [field.name for field in fields(Recipe)]
+    if unknown := [name for name in changes if name not in known]:
+        raise TuckerlabError(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+    if guard is not None and not isinstance(guard, Guard):
+        raise TuckerlabError(f"guard {guard!r}: allowed are None and a Guard; Guard() has the usual rules")
+    recipe = replace(recipe or Recipe(), **changes)
+    place = None if checkpoint is None else Path(checkpoint)
+    settings = model, data, recipe, resolve_device(device), place, after, make_optimizer
+    trainer = Trainer(*settings) if guard is None else GuardedTrainer(guard, *settings)
+    if trainer.checkpoint is not None and trainer.checkpoint.exists() and resume:
+        trainer.load()
+    run = trainer.run
+    for callback in callbacks:
+        callback.on_start(run)
+    # the caller's random numbers stay what they were
+    with torch.random.fork_rng(devices=[trainer.device] if trainer.device.type == "cuda" else []):
+        text = progress if isinstance(progress, str) else "training"
+        with tqdm(total=run.total_steps, initial=run.step, desc=text, disable=not progress, unit="step") as bar:
+            saved = time.monotonic()
+            while run.state == "running":
+                is_further = trainer.step()
+                for callback in callbacks:
+                    callback.on_step(run)
+                if is_further and run.step % run.steps_per_epoch == 0 and trainer.end_epoch():
+                    for callback in callbacks:
+                        callback.on_epoch(run)
+                    bar.set_postfix_str(_caption(run))
+                if run.state == "running" and stop is not None and stop.is_set():
+                    run.state = "stopped"
+                ended = run.state != "running" or run.step % run.steps_per_epoch == 0
+                if ended or time.monotonic() - saved > checkpoint_seconds:
+                    trainer.save()
+                    saved = time.monotonic()
+                bar.update(run.step - bar.n)
+    return run
+
+
+def _caption(run: Run) -> str:
+    last = run.epochs[-1]
+    text = f"loss {last['train_loss']:.3f}, test accuracy {100 * last['test_accuracy']:.1f} %"
+    return f"{text}, c.r. {100 * last['conv_compression']:.1f} %" if last["conv_compression"] > 0 else text

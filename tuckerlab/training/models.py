@@ -1,0 +1,223 @@
+"""Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet, ResNet-18 in their CIFAR forms, and a transformer.
+
+>>> model = build("vgg_small", num_classes=6, in_channels=1, image_size=64)
+>>> model(torch.zeros(2, 1, 64, 64)).shape
+torch.Size([2, 6])
+>>> build(**model.spec).spec == model.spec  # all a checkpoint has to keep besides the weights
+True
+
+Each network is `features` (in all but the transformer convolutions, each with batch norm and therefore without a bias)
+and `classifier`.
+At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by default.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import torch
+from torch import nn
+
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
+from tuckerlab.training.vit import Block, MeanOfTokens, PatchEmbedding
+
+
+class Spec(TypedDict):
+    """The arguments of `build`: plain values, ready for JSON."""
+
+    name: str
+    num_classes: int
+    in_channels: int
+    image_size: int
+    width: float
+
+
+class Network(nn.Module):
+    """`features`, then `classifier`; `spec` is what `build` was given."""
+
+    def __init__(self, spec: Spec, features: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.spec = spec
+        self.features = features
+        self.classifier = classifier
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.classifier(self.features(x))
+        return logits
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A constructor, the smallest image it can take (pixels a side), and one line for people who choose.
+
+    `include` names the layers that are factorized, as `tuckerize` takes it.
+    """
+
+    construct: Callable[[Spec], Network]
+    smallest: int
+    description: str
+    include: str | None = None
+
+
+def build(
+    name: str, *, num_classes: int = 10, in_channels: int = 3, image_size: int = 32, width: float = 1.0
+) -> Network:
+    """A new network by name: from images n × in_channels × image_size × image_size to logits n × num_classes.
+
+    >>> build("resnet18", width=0.25).features[0]
+    Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+
+    `width` multiplies all channel counts (other than 1: rounded to multiples of 8, at least 8). Raises
+    `TuckerlabError` for an unknown name, images smaller than the architecture can take, numbers out of range.
+    """
+    if name not in MODELS:
+        raise TuckerlabError(f"unknown model {name!r}: known are {', '.join(MODELS)}")
+    counts = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    for what, value in counts.items():
+        if not is_whole(value) or value < 1:
+            raise TuckerlabError(f"{what} {value!r}: it must be a whole number, 1 or more")
+    if not is_number(width) or not 0 < width <= 100:
+        raise TuckerlabError(f"width {width!r}: it must be a number above 0 and up to 100 (1 is the published width)")
+    architecture = MODELS[name]
+    if image_size < architecture.smallest:
+        fitting = [other for other, entry in MODELS.items() if entry.smallest <= image_size]
+        choice = f" or take {' or '.join(fitting)}" if fitting else ""
+        raise TuckerlabError(
+            f"{name} cannot take images of {image_size} × {image_size} pixels: the smallest it can take are "
+            f"{architecture.smallest} × {architecture.smallest}; load the images larger (image_size){choice}"
+        )
+    return architecture.construct(
+        {
+            "name": name,
+            "num_classes": int(num_classes),
+            "in_channels": int(in_channels),
+            "image_size": int(image_size),
+            "width": float(width),
+        }
+    )
+
+
+def scaled(channels: int, width: float) -> int:
+    """A channel count times the width multiplier: multiples of 8, at least 8; untouched at width 1.
+
+    >>> scaled(50, 1.0), scaled(50, 0.5), scaled(64, 0.05)
+    (50, 24, 8)
+    """
+    return channels if width == 1 else max(8, 8 * round(channels * width / 8))
+
+
+def _conv(
+    inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, valid: bool = False, relu: bool = True
+) -> list[nn.Module]:
+    """Convolution, batch norm, ReLU; padded to keep the size, or `valid`: without padding."""
+    padding = 0 if valid else kernel // 2
+    layers = [nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs)]
+    return [*layers, nn.ReLU(inplace=True)] if relu else layers
+
+
+def _plain(spec: Spec, plan: Iterable[int | str], *, first_stride: int = 1) -> Network:
+    """3×3 convolutions (a number of channels each) and 2×2 max pools ("M"), then one linear layer."""
+    features: list[nn.Module] = []
+    channels, stride = spec["in_channels"], first_stride
+    for step in plan:
+        if isinstance(step, str):
+            features.append(nn.MaxPool2d(2))
+        else:
+            wanted = scaled(step, spec["width"])
+            features += _conv(channels, wanted, stride=stride)
+            channels, stride = wanted, 1
+    return Network(spec, nn.Sequential(*features), _average_and_linear(channels, spec["num_classes"]))
+
+
+def _average_and_linear(channels: int, num_classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+
+
+def _lenet5(spec: Spec) -> Network:
+    """The form that papers compress: 20, 50 channels, 500 hidden units; 430 500 weights at 28 × 28 grey."""
+    first, second, hidden = (scaled(channels, spec["width"]) for channels in (20, 50, 500))
+    side = ((spec["image_size"] - 4) // 2 - 4) // 2
+    features = nn.Sequential(
+        *_conv(spec["in_channels"], first, 5, valid=True),
+        nn.MaxPool2d(2),
+        *_conv(first, second, 5, valid=True),
+        nn.MaxPool2d(2),
+    )
+    classifier = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(second * side * side, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, spec["num_classes"]),
+    )
+    return Network(spec, features, classifier)
+
+
+def _vgg_small(spec: Spec) -> Network:
+    """Three blocks of two convolutions; the first one and pools behind it halve images of 32 pixels and more.
+
+    So the second and later ones, which cost most, see 16 to 31 pixels a side: 64 × 64 stays quick on a CPU.
+    """
+    halvings = max(0, spec["image_size"].bit_length() - 5)
+    pools = ["M"] * (halvings - 1)
+    plan: list[int | str] = [32, *pools, 32, "M", 64, 64, "M", 128, 128]
+    return _plain(spec, plan, first_stride=2 if halvings else 1)
+
+
+def _vgg16(spec: Spec) -> Network:
+    plan: list[int | str]
+    plan = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
+    return _plain(spec, plan)
+
+
+def _alexnet(spec: Spec) -> Network:
+    return _plain(spec, [64, "M", 192, "M", 384, 256, 256, "M"], first_stride=2)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut, which is a 1×1 convolution where the shape changes.
+
+    >>> ResidualBlock(8, 16, stride=2)(torch.zeros(2, 8, 6, 6)).shape
+    torch.Size([2, 16, 3, 3])
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(*_conv(inputs, outputs, stride=stride), *_conv(outputs, outputs, relu=False))
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inputs, outputs, 1, stride=stride, relu=False))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.relu(self.residual(x) + self.shortcut(x))
+        return result
+
+
+def _resnet18(spec: Spec) -> Network:
+    stages = [scaled(channels, spec["width"]) for channels in (64, 128, 256, 512)]
+    channels = stages[0]
+    features = _conv(spec["in_channels"], channels)
+    for index, wanted in enumerate(stages):
+        features.append(ResidualBlock(channels, wanted, stride=2 if index else 1))
+        features.append(ResidualBlock(wanted, wanted))
+        channels = wanted
+    return Network(spec, nn.Sequential(*features), _average_and_linear(channels, spec["num_classes"]))
+
+
+def _vit_small(spec: Spec) -> Network:
+    """Six blocks on 8 × 8 patches; pixels that no patch reaches at the right and lower border are not read."""
+    width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
+    embedding = PatchEmbedding(spec["in_channels"], width, image_size=spec["image_size"], patch=patch)
+    blocks = [Block(width, heads=4) for _ in range(6)]
+    return Network(spec, nn.Sequential(embedding, *blocks, MeanOfTokens(width)), nn.Linear(width, spec["num_classes"]))
+
+
+MODELS: dict[str, Architecture] = {
+    "lenet5": Architecture(_lenet5, 16, "two 5×5 convolutions; most weights are in the linear layers"),
+    "vgg_small": Architecture(_vgg_small, 4, "six 3×3 convolutions for 8 to 64 pixels a side; quick on a CPU"),
+    "vgg16": Architecture(_vgg16, 32, "thirteen 3×3 convolutions: the example of the low-rank papers"),
+    "alexnet": Architecture(_alexnet, 16, "five 3×3 convolutions, the first with stride 2, and one linear layer"),
+    "resnet18": Architecture(_resnet18, 8, "seventeen 3×3 convolutions, shortcuts around pairs of them"),
+    "vit_small": Architecture(
+        _vit_small, 8, "a vision transformer: six blocks of attention on 64 patches", "features.*"
+    ),
+}

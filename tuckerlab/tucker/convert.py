@@ -1,0 +1,245 @@
+"""From dense networks to Tucker networks and back: `tuckerize`, `to_dense`, `to_plain`.
+
+>>> model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.Flatten(), nn.Linear(32, 10))
+>>> tuckerize(model, ranks=Fixed(0.5))[2]
+TuckerConv2d(16, 32, kernel_size=(3, 3), stride=(1, 1), ranks=(16, 8), c.r.=61.1%)
+>>> model[0].dense_because
+'the first layer stays dense unless include names it'
+
+What cannot or should not be factorized stays as it is, and carries the reason as `dense_because`; `summary` lists it.
+"""
+
+import copy
+from collections.abc import Callable, Collection, Sequence
+from fnmatch import fnmatchcase
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.tucker.layers import TuckerConv, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
+from tuckerlab.tucker.plain_layers import forms, ordinary
+from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
+from tuckerlab.tucker.replace import ALL_HOOKS, check_module, check_replaceable, replaced
+from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
+from tuckerlab.tucker.weight import TuckerLayer, factorized_modes
+
+Dense = nn.modules.conv._ConvNd | nn.Linear
+CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
+    nn.Conv1d: TuckerConv1d,
+    nn.Conv2d: TuckerConv2d,
+    nn.Conv3d: TuckerConv3d,
+}
+# modules that read the weights of their children directly, so that these must stay dense
+READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+def tuckerize(
+    module: nn.Module,
+    *,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
+    ranks: RankPolicy | float | None = None,
+    modes: str = "channels",
+) -> nn.Module:
+    """Replaces, in place, the convolutions and linear layers of a module by Tucker layers; returns the module.
+
+    >>> model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    >>> [type(layer).__name__ for layer in tuckerize(model, ranks=Fixed(0.25))]
+    ['Linear', 'ReLU', 'TuckerLinear', 'ReLU', 'Linear']
+
+    include: names or patterns ("features.*") of the layers to factorize. By default all but the first and the last
+    layer with weights: they read the input and write the classes, and are seldom worth it.
+    exclude: names or patterns that stay dense, whatever `include` says.
+    ranks: a policy, or a fraction of each mode (0.5 for Fixed(0.5)). The default keeps 70 % of each mode, a good start
+    for training, or less where core and factors would store more than the dense weight (matrices).
+    Trained weights are approximated (truncated HOSVD); an untrained network starts from the leading singular
+    subspaces of its own initialisation (spectral initialisation, Khodak et al., ICLR 2021). A module on the "meta"
+    device has no weights: its Tucker layers stay there until `materialize` makes them, random and small from the start.
+
+    A layer stays dense, with the reason in its attribute `dense_because`, if it is grouped, has a channel mode of size
+    1, shares its weight, carries hooks, is of a subclass, or belongs to a module that reads its weight directly.
+    Raises TuckerlabError for a pattern that matches nothing.
+    """
+    check_module(module, "tuckerize")
+    policy = ranks if isinstance(ranks, RankPolicy) else Fixed(0.7 if ranks is None else ranks)
+    reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
+    chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
+    dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]
+    other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
+    _check_finite(chosen)
+    check_replaceable(module, dict(chosen))
+    spectra = [_spectrum(layer, modes, policy) for _, layer in chosen]
+    found = policy.choose(spectra, other=other)
+    if ranks is None:
+        found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
+    for name, layer in dense:
+        setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
+    for (_, layer), layer_ranks in zip(chosen, found, strict=True):
+        module = replaced(module, layer, _factorized(layer, layer_ranks, modes))
+    return module
+
+
+def to_dense(module: nn.Module) -> nn.Module:
+    """A copy with each Tucker layer replaced by the dense layer of the same function (and of the full size).
+
+    >>> to_dense(nn.Sequential(TuckerLinear(8, 6, ranks=2)))
+    Sequential(
+      (0): Linear(in_features=8, out_features=6, bias=True)
+    )
+    """
+    return _converted(module, lambda layer: ordinary(layer, ()))
+
+
+def to_plain(module: nn.Module) -> nn.Module:
+    """A copy with torch.nn modules only, of the same function: it runs where tuckerlab is not installed.
+
+    >>> to_plain(nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(8, 8), padding=1)))[0]
+    Sequential(
+      (0): Conv2d(64, 8, kernel_size=(1, 1), stride=(1, 1), bias=False)
+      (1): Conv2d(8, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+      (2): Conv2d(8, 64, kernel_size=(1, 1), stride=(1, 1))
+    )
+
+    A Tucker convolution becomes three ordinary ones, a linear layer two. Where multiplying a factor of a channel mode
+    into the core stores no more numbers (ranks near the mode's size, 1×1 kernels), the factor goes, and a layer with
+    it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart. Hooks go along, and what
+    was frozen stays frozen.
+    """
+    plain = _converted(module, lambda layer: ordinary(layer, forms(layer)[0]))
+    vars(plain).pop("spec", None)  # it would rebuild another network
+    return plain
+
+
+def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -> nn.Module:
+    check_module(module, "to_plain and to_dense")
+    module = copy.deepcopy(module)
+    layers = {name: m for name, m in module.named_modules() if isinstance(m, TuckerLayer)}
+    check_replaceable(module, layers)
+    for layer in layers.values():
+        module = replaced(module, layer, convert(layer))
+    return module
+
+
+# --- which layers -------------------------------------------------------------------------------------------------
+
+
+def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
+    return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+
+
+def _matches(name: str, pattern: str, names: Collection[str]) -> bool:
+    """A name is meant as it stands, whatever characters it has; what is no name is a pattern."""
+    return name == pattern if pattern in names else fnmatchcase(name, pattern)
+
+
+def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
+    return [given] if isinstance(given, str) else None if given is None else list(given)
+
+
+def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -> dict[str, str | None]:
+    """For each layer with weights, why it stays dense; None: it is to be factorized."""
+    layers = _weighted(module)
+    tucker = [name for name, m in module.named_modules() if isinstance(m, TuckerLayer)]
+    names = {*tucker, *(name for name, _ in layers)}
+    for pattern in [*(include or []), *exclude]:
+        if any(_matches(name, pattern, names) for name, _ in layers):
+            continue
+        if found := [name for name in tucker if _matches(name, pattern, names)]:
+            raise TuckerlabError(
+                f"pattern {pattern!r} matches {found[0]!r}, which is in Tucker format already: its ranks are lowered "
+                "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
+            )
+        known = ", ".join(name for name, _ in layers) or "none"
+        raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+    for name, layer in layers:
+        if isinstance(layer.weight, UninitializedParameter):
+            raise TuckerlabError(
+                f"{name or 'the layer'}: a lazy layer without weights yet: send one batch through the network first"
+            )
+    owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
+    users: dict[int, int] = {}
+    for m in module.modules():
+        for parameter in m.parameters(recurse=False):
+            users[id(parameter)] = users.get(id(parameter), 0) + 1
+
+    def reason(position: int, name: str, layer: Dense) -> str | None:
+        if any(_matches(name, pattern, names) for pattern in exclude):
+            return "excluded"
+        if include is not None and not any(_matches(name, pattern, names) for pattern in include):
+            return "not included"
+        if include is None and len(layers) > 1 and position == 0:
+            return "the first layer stays dense unless include names it"
+        if include is None and len(layers) > 1 and position == len(layers) - 1:
+            return "the last layer stays dense unless include names it"
+        if layer in owners:
+            return f"its owner {type(owners[layer]).__name__} reads the weight directly"
+        if type(layer) not in (*CONVOLUTIONS, nn.Linear):
+            return f"{type(layer).__name__} is not a plain convolution or linear layer"
+        if not {"weight", "bias"} <= layer._parameters.keys():
+            return "its weight or bias is computed anew at each call (weight norm, spectral norm, pruning)"
+        if more := [*layer._buffers, *layer._modules, *(layer._parameters.keys() - {"weight", "bias"})]:
+            return f"it has {', '.join(more)} beside its weight and bias, which a replacement would lose"
+        if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups != 1:
+            return f"a convolution in {layer.groups} groups cannot be factorized"
+        if min(layer.weight.shape[:2]) == 1:
+            return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
+        if users[id(layer.weight)] > 1:
+            return "its weight is shared with another module"
+        if "forward" in vars(layer) or "_call_impl" in vars(layer):
+            return "its forward was exchanged for another on this instance, which a replacement would lose"
+        if any(vars(layer)[name] for name in ALL_HOOKS) or any(map(_has_hooks, layer.parameters())):
+            return "it carries hooks, which a replacement would lose"
+        return None
+
+    return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
+
+
+def _has_hooks(parameter: Tensor) -> bool:
+    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+def _check_finite(layers: Sequence[tuple[str, Dense]]) -> None:
+    for name, layer in layers:
+        if not layer.weight.is_meta and not layer.weight.isfinite().all():
+            raise TuckerlabError(
+                f"{name or 'the layer'}: its weight holds numbers that are not finite (NaN or infinity)"
+            )
+
+
+# --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
+
+
+def _spectrum(layer: Dense, modes: str, policy: RankPolicy) -> Spectrum:
+    weight, factorized = layer.weight.detach(), factorized_modes(layer.weight.dim(), modes)
+    if isinstance(policy, Fixed):  # needs no singular values, and so works without weights
+        values = tuple(torch.empty(weight.shape[mode]) for mode in factorized)
+    elif weight.is_meta:
+        raise TuckerlabError(f"{policy} for a module on the meta device: it has no weights; give Fixed(fraction)")
+    else:
+        values = tuple(left_singular(unfold(weight, mode))[1].cpu() for mode in factorized)
+    return Spectrum(tuple(weight.shape), factorized, values)
+
+
+def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[int, ...]:
+    while spectrum.stored(ranks) > prod(spectrum.shape) and max(ranks) > 1:
+        ranks = tuple(max(1, int(0.98 * rank)) for rank in ranks)
+    return ranks
+
+
+def _factorized(layer: Dense, ranks: tuple[int, ...], modes: str) -> TuckerLayer:
+    ranks = feasible_ranks(layer.weight.shape, factorized_modes(layer.weight.dim(), modes), ranks)
+    new: TuckerLayer
+    if isinstance(layer, nn.Linear):
+        new = TuckerLinear.like(layer, ranks) if layer.weight.is_meta else TuckerLinear.from_dense(layer, ranks=ranks)
+    else:
+        kind = CONVOLUTIONS[type(layer)]
+        new = (
+            kind.like(layer, ranks, modes) if layer.weight.is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
+        )
+    for name, parameter in new.named_parameters():  # what was frozen stays frozen
+        dense = layer.bias if name == "bias" else layer.weight
+        parameter.requires_grad_(dense is not None and dense.requires_grad)
+    return new

@@ -1,0 +1,106 @@
+"""What an optimizer on the manifold can be given: a module, or param groups of modules and parameters.
+
+>>> from tuckerlab import TuckerLinear
+>>> layer = TuckerLinear(8, 6, ranks=2)
+>>> [type(module).__name__ for module in modules_of([*layer.parameters(), nn.Linear(2, 3)])]
+['Linear', 'TuckerLinear']
+>>> modules_of([layer.core])
+Traceback (most recent call last):
+    ...
+tuckerlab.errors.TuckerlabError: a param group has only part of TuckerLinear(8, 6, ranks=(2, 2), ...): its core and ...
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch as torch
+from torch import Tensor, nn
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.tucker.weight import TuckerLayer, owners
+
+Entry = nn.Module | nn.Parameter
+Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
+
+
+def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
+    """All modules that a param group speaks of, each once: those given, and the Tucker layers of tensors given.
+
+    >>> modules_of([("bias", nn.Linear(2, 3).bias)])
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.TuckerlabError: a param group with a tuple in its params (named_parameters()?): allowed are ...
+
+    Raises TuckerlabError for what is neither a module nor a parameter, and for a core or a factor without the rest of
+    its layer: they move together.
+    """
+    for entry in entries:
+        if not isinstance(entry, nn.Module | Tensor):
+            raise TuckerlabError(
+                f"a param group with a {type(entry).__name__} in its params (named_parameters()?): allowed are "
+                "modules and parameters"
+            )
+    tensors = [entry for entry in entries if isinstance(entry, Tensor)]
+    found, known = dict.fromkeys(m for e in entries if isinstance(e, nn.Module) for m in e.modules()), owners()
+    for layers in [known[tensor] for tensor in tensors if tensor in known]:
+        if len(layers) > 1:
+            raise TuckerlabError(
+                f"a param group has parameters that {len(layers)} layers such as {layers[0]} share: give it the layer, "
+                "or the network, that is meant"
+            )
+        if not {layers[0].core, *layers[0].factors} <= set(tensors):
+            raise TuckerlabError(
+                f"a param group has only part of {layers[0]}: its core and its factors belong in one group, together"
+            )
+        found[layers[0]] = None
+    return list(found)
+
+
+Weight = TuckerLayer | nn.Parameter
+
+
+def weights_of(entries: Sequence[Any]) -> tuple[list[Weight], dict[nn.Parameter | nn.Module, int]]:
+    """Kernels and matrices in the order given, embeddings left out; and the dense kernels with their numbers.
+
+    >>> weights, kernels = weights_of([nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)), nn.Conv1d(4, 2, 3)])
+    >>> [tuple(weight.shape) for weight in weights], list(kernels.values())
+    ([(4, 8), (2, 4, 3)], [24])
+    """
+    weights: list[Weight] = []
+    kernels: dict[nn.Parameter | nn.Module, int] = {}
+    known = owners()
+    parts: list[Any] = [p for e in entries for p in (e.modules() if isinstance(e, nn.Module) else [e])]
+    for part in parts:
+        if isinstance(part, TuckerLayer):
+            weights.append(part)
+        elif part in known:
+            weights += known[part]
+        elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
+            own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
+            weights += [p for p in own if is_matrix(p)]
+            if isinstance(part, nn.modules.conv._ConvNd):  # a module stands for a weight that is computed
+                kernels[part.weight if isinstance(part.weight, nn.Parameter) else part] = part.weight.numel()
+            elif isinstance(part, nn.Parameter) and is_kernel(part):
+                kernels[part] = part.numel()
+    return weights, kernels
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a tensor that comes without its module is a matrix or the kernel of a convolution, by its shape.
+
+    >>> [is_matrix(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 1, 1), (1, 64, 8))]
+    [True, True, False, False]
+    """
+    return parameter.dim() > 1 and parameter.shape[0] > 1 and parameter[0].numel() > 1
+
+
+LARGEST_KERNEL = 31  # stacks of matrices have three dimensions too, but longer ones
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether such a tensor is the kernel of a convolution.
+
+    >>> [is_kernel(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 64, 64))]
+    [True, False, False]
+    """
+    return parameter.dim() > 2 and is_matrix(parameter) and max(parameter.shape[2:]) <= LARGEST_KERNEL

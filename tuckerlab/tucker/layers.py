@@ -1,0 +1,238 @@
+"""Layers in Tucker format: drop-in for nn.Linear and nn.Conv1d, 2d, 3d, with a fraction of the numbers.
+
+>>> layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), padding=1)
+>>> layer(torch.randn(2, 64, 8, 8)).shape
+torch.Size([2, 128, 8, 8])
+>>> layer
+TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), ranks=(32, 16), c.r.=86.8%)
+
+    TuckerLayer          the mathematics: core, orthonormal factors, ranks
+    ├── TuckerLinear     order 2
+    └── TuckerConv       1×1 convolution → core convolution → 1×1 convolution
+        └── TuckerConv1d, TuckerConv2d, TuckerConv3d
+
+By default the two channel modes are factorized (0: out, 1: in); the small spatial modes stay whole, inside the core.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tuckerlab.errors import RankError
+from tuckerlab.tucker.tensor import multi_mode_product
+from tuckerlab.tucker.weight import CHANNELS, TuckerLayer
+
+
+class TuckerLinear(TuckerLayer):
+    """nn.Linear with weight U C Vᵀ: three small matrix products, for inputs (…, in_features).
+
+    >>> TuckerLinear(512, 256, ranks=8)(torch.randn(4, 512)).shape
+    torch.Size([4, 256])
+
+    A matrix has one rank: `ranks` is a number, or that number twice.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        ranks: int | Sequence[int],
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__((out_features, in_features), ranks, CHANNELS, bias, device, dtype)
+        self.in_features, self.out_features = in_features, out_features
+
+    @classmethod
+    def from_dense(
+        cls, dense: nn.Linear, *, ranks: int | Sequence[int] | None = None, tolerance: float | None = None
+    ) -> Self:
+        """The truncated SVD of a dense layer's weight, by `ranks` or by relative `tolerance`.
+
+        >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
+        (6, 6)
+        """
+        return cls.like(dense, 1, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
+
+    @classmethod
+    def like(cls, dense: nn.Linear, ranks: int | Sequence[int], device: torch.device | str | None = None) -> Self:
+        """A new random layer with a dense layer's arguments, on its device if no other is given.
+
+        >>> TuckerLinear.like(nn.Linear(8, 6), ranks=2).ranks
+        (2, 2)
+        """
+        device = device or dense.weight.device
+        return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(…, in_features) → (…, out_features)."""
+        out, into = self.factors
+        return F.linear(F.linear(F.linear(input, into.mT), self.core), out, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, {self._rank_repr()}"
+
+
+class TuckerConv(TuckerLayer):
+    """What TuckerConv1d, 2d and 3d share; the arguments are those of nn.ConvNd, with `ranks` and `modes` beside them.
+
+    >>> TuckerConv2d(8, 8, 3, ranks=(4, 4, 2, 2), modes="all", padding="same", padding_mode="circular").ranks
+    (4, 4, 2, 2)
+
+    `modes` is "channels" (0 and 1), "all", or a tuple. Spatial factors are multiplied into the core before the core
+    convolution; they cost some ten numbers each. Groups are not supported.
+    """
+
+    dense_class: ClassVar[type[Any]]  # nn.ConvNd
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        ranks: int | Sequence[int],
+        stride: int | tuple[int, ...] = 1,
+        padding: str | int | tuple[int, ...] = 0,
+        dilation: int | tuple[int, ...] = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        modes: str | Sequence[int] = "channels",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        # a dense layer without memory checks the arguments and brings them into their normal form
+        options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+        dense = self.dense_class(
+            in_channels, out_channels, kernel_size, **options, padding_mode=padding_mode, device="meta"
+        )
+        super().__init__(dense.weight.shape, ranks, modes, bias, device, dtype)
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, dense.kernel_size
+        self.stride, self.padding, self.dilation = dense.stride, dense.padding, dense.dilation
+        self.padding_mode, self._border = padding_mode, list(dense._reversed_padding_repeated_twice)
+
+    @classmethod
+    def from_dense(
+        cls,
+        dense: nn.modules.conv._ConvNd,
+        *,
+        ranks: int | Sequence[int] | None = None,
+        tolerance: float | None = None,
+        modes: str | Sequence[int] = "channels",
+    ) -> Self:
+        """The truncated HOSVD of a dense layer's kernel, by `ranks` or by relative `tolerance`.
+
+        >>> TuckerConv2d.from_dense(nn.Conv2d(8, 16, 3), ranks=(4, 4)).core.shape
+        torch.Size([4, 4, 3, 3])
+        """
+        return cls.like(dense, 1, modes, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
+
+    @classmethod
+    def like(
+        cls,
+        dense: nn.modules.conv._ConvNd,
+        ranks: int | Sequence[int],
+        modes: str | Sequence[int] = "channels",
+        device: torch.device | str | None = None,
+    ) -> Self:
+        """A new random layer with a dense layer's arguments, on its device if no other is given.
+
+        >>> TuckerConv2d.like(nn.Conv2d(8, 16, 3, stride=2), ranks=4).stride
+        (2, 2)
+        """
+        if dense.groups != 1:
+            raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
+        return cls(
+            dense.in_channels, dense.out_channels, dense.kernel_size, ranks, dense.stride, dense.padding,
+            dense.dilation, dense.bias is not None, dense.padding_mode, modes,
+            device or dense.weight.device, dense.weight.dtype,
+        )  # fmt: skip
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in_channels, …) → (N, out_channels, …)."""
+        kernel, ends = self._kernel_and_ends()
+        convolve, stride = self._convolve, self.stride
+        if self.only_picks_pixels:
+            # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as
+            # small ranks make it, is broken in oneDNN's AVX2 kernels: it hangs, or its gradient is wrong (oneDNN
+            # issue 6035).
+            input = input[(..., *[slice(None, None, every) for every in stride])]  # type: ignore[index]
+            stride = (1,) * len(stride)
+        if ends[1] is not None:
+            input = convolve(input, _pointwise(ends[1].mT, kernel.dim()))
+        if self.padding_mode == "zeros":
+            input = convolve(input, kernel, None, stride, self.padding, self.dilation)
+        else:  # the border is added after the projection, where there are fewer channels
+            border = F.pad(input, self._border, mode=self.padding_mode)
+            input = convolve(border, kernel, None, stride, 0, self.dilation)
+        if ends[0] is not None:
+            return convolve(input, _pointwise(ends[0], kernel.dim()), self.bias)
+        return input if self.bias is None else input + self.bias.reshape(-1, *[1] * (kernel.dim() - 2))
+
+    @property
+    def only_picks_pixels(self) -> bool:
+        """Whether this is a matrix on every so many pixels: the shortcut of a residual network."""
+        return max(self.kernel_size) == 1 and max(self.stride) > 1 and not any(self._border)
+
+    def _kernel_and_ends(self) -> tuple[Tensor, list[Tensor | None]]:
+        """The core with its spatial factors multiplied in, and the factors of the channel modes (None: not there)."""
+        ends: list[Tensor | None] = [None, None]
+        spatial: list[tuple[Tensor, int]] = []
+        for factor, mode in zip(self.factors, self.modes, strict=True):
+            if mode in CHANNELS:
+                ends[mode] = factor
+            else:
+                spatial.append((factor, mode))
+        return multi_mode_product(self.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
+
+    @property
+    def _convolve(self) -> Callable[..., Tensor]:
+        return (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        if self.padding != (0,) * len(self.kernel_size):
+            text += f", padding={self.padding!r}"
+        if self.dilation != (1,) * len(self.kernel_size):
+            text += f", dilation={self.dilation}"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode!r}"
+        return f"{text}, {self._rank_repr()}"
+
+
+class TuckerConv1d(TuckerConv):
+    """nn.Conv1d in Tucker format, for inputs (N, in_channels, length).
+
+    >>> TuckerConv1d(8, 16, 3, ranks=4)(torch.randn(1, 8, 10)).shape
+    torch.Size([1, 16, 8])
+    """
+
+    dense_class = nn.Conv1d
+
+
+class TuckerConv2d(TuckerConv):
+    """nn.Conv2d in Tucker format, for inputs (N, in_channels, height, width).
+
+    >>> TuckerConv2d(8, 16, 3, ranks=4, stride=(2, 1))(torch.randn(1, 8, 10, 10)).shape
+    torch.Size([1, 16, 4, 8])
+    """
+
+    dense_class = nn.Conv2d
+
+
+class TuckerConv3d(TuckerConv):
+    """nn.Conv3d in Tucker format, for inputs (N, in_channels, depth, height, width).
+
+    >>> TuckerConv3d(4, 6, 3, ranks=2, padding="same")(torch.randn(1, 4, 5, 5, 5)).shape
+    torch.Size([1, 6, 5, 5, 5])
+    """
+
+    dense_class = nn.Conv3d
+
+
+def _pointwise(matrix: Tensor, dim: int) -> Tensor:
+    """A matrix as the kernel of a 1×1 convolution."""
+    return matrix.reshape(*matrix.shape, *[1] * (dim - 2))

@@ -1,0 +1,184 @@
+"""How ranks are chosen: `Fixed`, `Tolerance` on the error, and (in `budget.py`) `Budget` on all parameters together.
+
+>>> import torch
+>>> kernel = Spectrum((8, 6, 3, 3), (0, 1), (torch.tensor([5.0, 1.0, 0.1]), torch.tensor([5.0, 1.0])))
+>>> Tolerance(0.1).choose([kernel])
+[(2, 2)]
+>>> Fixed(0.5).choose([kernel])
+[(3, 2)]
+
+A policy sees the singular values of every core and answers with ranks. Given to `tuckerize` it sets the first ranks,
+given to an optimizer it sets how they go on: at each adaptation the cores are truncated to `choose`, then grown by
+`larger`, and the new directions have until the next adaptation to prove themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, prod
+from typing import NamedTuple, Self
+
+from torch import Tensor
+
+from tuckerlab.errors import RankError, is_number, is_whole
+from tuckerlab.tucker.tensor import check_fraction, feasible_ranks, tolerance_ranks
+
+RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
+RAMP_STEPS = 1000  # … and its length in steps where it is not
+
+
+class Spectrum(NamedTuple):
+    """What a policy knows of a layer: shape of the dense weight, factorized modes, falling singular values per mode."""
+
+    shape: tuple[int, ...]
+    modes: tuple[int, ...]
+    values: tuple[Tensor, ...]
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The present ranks: a truncation can only lower them."""
+        return tuple(len(values) for values in self.values)
+
+    def stored(self, ranks: Sequence[int]) -> int:
+        """Numbers stored at these ranks: core and factors."""
+        core = list(self.shape)
+        for mode, rank in zip(self.modes, ranks, strict=True):
+            core[mode] = rank
+        return prod(core) + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
+
+    def freed(self, i: int) -> int:
+        """Numbers that go with one direction of the i-th factorized mode, at the present ranks."""
+        fewer = [rank - (j == i) for j, rank in enumerate(self.ranks)]
+        return self.stored(self.ranks) - self.stored(fewer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankPolicy:
+    """What all policies share.
+
+    growth: at each adaptation every mode grows by this fraction of its rank (at least 1); 0 switches growth off.
+    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it where there is
+    room (8 suits the tensor cores of a GPU).
+    steps: optimizer steps over which the policy comes down to its target; None is 60 % of the run under `fit`, which
+    knows its length, and 1 000 steps in a loop of your own; 0 is at once.
+    """
+
+    growth: float = 0.0
+    min_rank: int = 1
+    max_rank: int | None = None
+    multiple: int = 1
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.growth <= 1:
+            raise RankError(f"growth {self.growth}: allowed are fractions from 0 (off) to 1 (ranks may double)")
+        top = self.max_rank
+        for name, value in (("min_rank", self.min_rank), ("max_rank", top), ("multiple", self.multiple)):
+            if not is_whole(value) and not (name == "max_rank" and value is None):
+                raise RankError(f"{name} {value!r}: allowed are whole numbers from 1")
+            object.__setattr__(self, name, None if value is None else int(value))  # numpy's too
+        if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
+            raise RankError(
+                f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "
+                "1 ≤ min_rank ≤ max_rank and multiple ≥ 1"
+            )
+        if self.steps is not None and not (is_whole(self.steps) and self.steps >= 0):
+            raise RankError(f"steps {self.steps}: allowed are 0 (at once) and whole numbers above")
+        object.__setattr__(self, "steps", None if self.steps is None else int(self.steps))
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.
+
+        `other` is the number of weights in convolutions that stay dense; `Budget` counts them.
+        """
+        raise NotImplementedError
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Whether the present ranks remain, whatever the singular values: then nobody has to compute these."""
+        return False
+
+    def over(self, total_steps: int) -> Self:
+        """The same policy with its schedule fitted to a run of `total_steps`, unless `steps` was given."""
+        return self if self.steps is not None else replace(self, steps=int(RAMP * total_steps))
+
+    def larger(self, shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
+        """The ranks to grow to from `ranks`."""
+        if self.growth == 0:
+            return tuple(ranks)
+        wanted = (self._rounded(rank + max(1, ceil(self.growth * rank))) for rank in ranks)
+        top = [min(shape[mode], self.max_rank or shape[mode]) for mode in modes]
+        return tuple(max(rank, min(new, t)) for rank, new, t in zip(ranks, wanted, top, strict=True))
+
+    def progress(self, step: int | None) -> float:
+        """How far the schedule is, from 0 to 1."""
+        steps = RAMP_STEPS if self.steps is None else self.steps
+        return 1.0 if step is None or step >= steps else step / steps
+
+    def _rounded(self, rank: int) -> int:
+        return ceil(rank / self.multiple) * self.multiple
+
+    def _limited(self, spectrum: Spectrum, ranks: Sequence[int]) -> tuple[int, ...]:
+        """Ranks within the limits, rounded, no larger than the present ones, and such that a tensor can have them."""
+        limited = []
+        for rank, present in zip(ranks, spectrum.ranks, strict=True):
+            top = min(present, self.max_rank or present)
+            needed = min(max(rank, self.min_rank), top)
+            rounded = self._rounded(needed)
+            if rounded > top:  # below a limit that was asked for; but never below what is needed for want of room
+                lower = top // self.multiple * self.multiple
+                rounded = lower if top == self.max_rank and lower >= self.min_rank else needed
+            limited.append(rounded)
+        return feasible_ranks(spectrum.shape, spectrum.modes, limited)
+
+
+@dataclass(frozen=True)
+class Fixed(RankPolicy):
+    """Ranks that are a fraction of each mode's size, or, without a fraction, the present ones for good.
+
+    >>> import torch
+    >>> Fixed(0.5).choose([Spectrum((8, 6), (0, 1), (torch.ones(6), torch.ones(6)))])
+    [(3, 3)]
+    """
+
+    fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.growth:
+            raise RankError(f"Fixed(growth={self.growth}): fixed ranks do not grow; take Tolerance or Budget")
+        if self.fraction is not None and not (is_number(self.fraction) and 0 < self.fraction <= 1):
+            raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """The given fraction of each mode's size, rounded; at least 1."""
+        if self.fraction is None:
+            return [spectrum.ranks for spectrum in spectra]
+        return [self._limited(s, [max(1, round(self.fraction * s.shape[m])) for m in s.modes]) for s in spectra]
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Once the ranks are there."""
+        return self.choose(spectra) == [spectrum.ranks for spectrum in spectra]
+
+
+@dataclass(frozen=True)
+class Tolerance(RankPolicy):
+    """The smallest ranks whose truncation changes each weight by at most `tau` · ‖W‖.
+
+    >>> Tolerance(0.2, growth=0.0, min_rank=2)
+    Tolerance(growth=0.0, min_rank=2, max_rank=None, multiple=1, steps=None, tau=0.2)
+
+    A weight with d factorized modes may discard tau/√d in each, so that the error of all modes together is at most
+    tau (see `tuckerlab.tucker.tensor.tolerance_ranks`). The tolerance rises from 0 to tau over `steps`.
+    """
+
+    tau: float = 0.1
+    growth: float = field(default=0.25, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("tolerance", self.tau)
+        object.__setattr__(self, "tau", float(self.tau))
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        """The smallest ranks within the tolerance of this step."""
+        tau = self.tau * self.progress(step)
+        return [self._limited(s, tolerance_ranks(s.values, tau)) for s in spectra]

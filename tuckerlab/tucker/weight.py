@@ -1,0 +1,215 @@
+"""A layer whose weight is a point on the manifold of Tucker tensors: W = C ×₁U₁ ×₂U₂ …, never formed.
+
+>>> from tuckerlab.tucker.layers import TuckerLinear
+>>> layer = TuckerLinear(300, 200, ranks=20)
+>>> layer.core.shape, layer.factor0.shape, layer.factor1.shape
+(torch.Size([20, 20]), torch.Size([200, 20]), torch.Size([300, 20]))
+
+The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Self
+from weakref import WeakSet
+
+import torch
+from torch import Tensor, nn
+
+from tuckerlab.errors import CheckpointError, RankError
+from tuckerlab.tucker.distributed import forbid_stale
+from tuckerlab.tucker.manifold import Point
+from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, truncate
+
+CHANNELS = (0, 1)
+
+
+def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
+    """The modes of a weight of order `dim` that are meant: "channels" (0 and 1), "all", or the numbers themselves.
+
+    >>> factorized_modes(4, "all")
+    (0, 1, 2, 3)
+    """
+    named = {"channels": CHANNELS, "all": tuple(range(dim))}
+    numbers = named.get(modes, ()) if isinstance(modes, str) else tuple(modes)
+    if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(dim)):
+        raise RankError(
+            f"modes {modes!r} of a weight of order {dim}: allowed are 'channels', 'all', or different numbers "
+            f"from 0 to {dim - 1}"
+        )
+    return numbers
+
+
+_ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
+
+
+def owners() -> dict[Tensor, list["TuckerLayer"]]:
+    """Of each core and factor that there is, the layers: an optimizer must not step one of them alone.
+
+    >>> layer = TuckerLayer((8, 6), ranks=2)
+    >>> owners()[layer.core] == [layer], layer.bias in owners()
+    (True, False)
+
+    The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
+    """
+    found: dict[Tensor, list[TuckerLayer]] = {}
+    for layer in _ALIVE:
+        for parameter in (layer.core, *layer.factors):
+            found.setdefault(parameter, []).append(layer)
+    return found
+
+
+class TuckerLayer(nn.Module):
+    """A layer with weight W = C ×_i U_i over `modes`: `core` C and `factors` U_i (n_i × r_i, orthonormal columns).
+
+    >>> TuckerLayer((8, 6, 3, 3), ranks=(4, 2)).stored_numel
+    116
+
+    Raises RankError for a rank outside 1 … n_i, and for one above the product of the core's other sizes (no tensor
+    has such a rank). A new layer is random, with the output variance of the dense layer's own initialisation.
+    """
+
+    core: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        ranks: int | Sequence[int],
+        modes: str | Sequence[int] = CHANNELS,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape, self.modes = tuple(shape), factorized_modes(len(shape), modes)
+        ranks = self._each(ranks)
+        check_ranks(self.shape, self.modes, ranks)
+        core_shape = list(self.shape)
+        for mode, rank in zip(self.modes, ranks, strict=True):
+            core_shape[mode] = rank
+        if feasible_ranks(core_shape, self.modes, ranks) != ranks:
+            raise RankError(
+                f"ranks {ranks} of a weight of shape {self.shape}: no rank can exceed the product of the core's "
+                f"other sizes; the nearest allowed are {feasible_ranks(core_shape, self.modes, ranks)}"
+            )
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.core = nn.Parameter(torch.empty(core_shape, **options))
+        for i, (mode, rank) in enumerate(zip(self.modes, ranks, strict=True)):
+            setattr(self, f"factor{i}", nn.Parameter(torch.empty(self.shape[mode], rank, **options)))
+        _ALIVE.add(self)
+        self.register_parameter("bias", nn.Parameter(torch.empty(self.shape[0], **options)) if bias else None)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Random orthonormal factors; a normal core with the expected norm of the dense layer's initial weight.
+
+        PyTorch draws a dense weight with variance 1 / (3 fan_in). An orthonormal factor preserves norms, so a core
+        with ‖C‖² = ‖W‖² in expectation gives each output the same variance as the dense layer, for any ranks.
+        """
+        if self.core.is_meta:
+            return
+        fan_in = prod(self.shape[1:])
+        self.core.normal_(std=(prod(self.shape) / (3 * fan_in * self.core.numel())) ** 0.5)
+        for factor in self.factors:
+            factor.copy_(
+                nn.init.orthogonal_(torch.empty_like(factor, dtype=torch.float64))
+            )  # QR knows no half precision
+        if self.bias is not None:
+            self.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5)
+
+    @property
+    def factors(self) -> tuple[nn.Parameter, ...]:
+        """U_i, one for each of `modes`; registered as the parameters factor0, factor1, …"""
+        return tuple(getattr(self, f"factor{i}") for i in range(len(self.modes)))
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """r_i, one for each of `modes`."""
+        return tuple(self.core.shape[mode] for mode in self.modes)
+
+    @property
+    def dense_numel(self) -> int:
+        """Numbers in the dense weight."""
+        return prod(self.shape)
+
+    @property
+    def stored_numel(self) -> int:
+        """Numbers stored for the weight: core and factors."""
+        return self.core.numel() + sum(factor.numel() for factor in self.factors)
+
+    @property
+    def point(self) -> Point:
+        """The weight as a point on the manifold, sharing memory with the parameters."""
+        return Point(self.core, self.factors, self.modes)
+
+    @torch.no_grad()
+    def assign(self, point: Point) -> None:
+        """Makes `point`, of any ranks, the weight; the parameters are replaced by new ones.
+
+        New parameters, not new data in the old ones: a graph that is still alive (the last loss) keeps its own
+        tensors. The optimizers of this package notice; another one would go on stepping the old parameters.
+        """
+        names = ["core", *(f"factor{i}" for i in range(len(self.modes)))]
+        for name, value in zip(names, (point.core, *point.factors), strict=True):
+            old = getattr(self, name)
+            new = value.detach().clone(memory_format=torch.contiguous_format)
+            setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
+        forbid_stale(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight":
+            raise AttributeError(
+                f"{type(self).__name__} has no weight of full size: where the module around it reads one, leave this "
+                "layer dense (exclude=…); dense_weight() would form it"
+            )
+        return super().__getattr__(name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Copies and pickles are made without __init__."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _ALIVE.add(self)
+
+    def dense_weight(self) -> Tensor:
+        """The full weight W: for conversion and tests; neither training nor inference forms it.
+
+        >>> TuckerLayer((2, 3), ranks=1).dense_weight().shape
+        torch.Size([2, 3])
+        """
+        return self.point.dense()
+
+    def _each(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
+        """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
+        return tuple(ranks) if isinstance(ranks, Sequence) else (ranks,) * len(self.modes)
+
+    def _from_weight(
+        self, weight: Tensor, bias: Tensor | None, ranks: int | Sequence[int] | None, tolerance: float | None
+    ) -> Self:
+        each = None if ranks is None else self._each(ranks)
+        core, factors = truncate(weight.detach(), self.modes, ranks=each, tolerance=tolerance)
+        self.assign(Point(core, tuple(factors), self.modes))
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
+        names = [prefix + "core", *(f"{prefix}factor{i}" for i in range(len(self.modes)))]
+        if all(name in state_dict for name in names):
+            core, *factors = [state_dict[name] for name in names]
+            core_shape = list(self.shape)
+            for mode, factor in zip(self.modes, factors, strict=True):
+                core_shape[mode] = factor.shape[-1]
+            fits = all(f.shape[0] == self.shape[m] for m, f in zip(self.modes, factors, strict=True))
+            if not fits or tuple(core.shape) != tuple(core_shape):
+                raise CheckpointError(
+                    f"{prefix.rstrip('.')}: the checkpoint holds a core {tuple(core.shape)} with factors "
+                    f"{[tuple(f.shape) for f in factors]}, which is no weight of shape {self.shape}"
+                )
+            if tuple(core.shape) != tuple(self.core.shape):
+                empty = [torch.empty_like(f, device=self.core.device, dtype=self.core.dtype) for f in (core, *factors)]
+                self.assign(Point(empty[0], tuple(empty[1:]), self.modes))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _rank_repr(self) -> str:
+        return f"ranks={self.ranks}, c.r.={1 - self.stored_numel / self.dense_numel:.1%}"
