@@ -22,6 +22,7 @@ test: $(READY) ## lint, types, tests and the examples in the docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 lab: $(READY) ## open the course in JupyterLab

@@ -10,7 +10,7 @@ import ipywidgets
 import pytest
 import torch
 
-from tuckerlab.experiments import context as training
+from tuckerlab.experiments import context
 from tuckerlab.panels.training import job as job_file, model as model_file
 from tuckerlab.panels.training.job import Job
 from tuckerlab.panels.training.model import TrainingModel
@@ -159,11 +159,11 @@ def paused(model: TrainingModel, gate: Gate) -> threading.Event:
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:
     """From then on `fit` raises; `after` runs that end well."""
-    fit, calls = training.fit, iter(range(1000))
+    fit, calls = context.fit, iter(range(1000))
 
     def failing(*args: Any, **options: Any) -> Run:
         if next(calls) >= after:
             raise error
         return fit(*args, **options)
 
-    monkeypatch.setattr(training, "fit", failing)
+    monkeypatch.setattr(context, "fit", failing)

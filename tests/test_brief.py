@@ -18,7 +18,7 @@ from decisions import GOOD, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Page, sync_playwright
 
-from tuckerlab import i18n as texts
+from tuckerlab import i18n
 from tuckerlab.cli.main import main
 from tuckerlab.decision import document, page as pages, pdf
 from tuckerlab.decision.assumptions import Assumptions
@@ -425,7 +425,7 @@ def test_the_browser_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def catalogue(lang: str) -> dict[str, list[str]]:
-    with (texts.FOLDER / lang / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
+    with (i18n.FOLDER / lang / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
         read = [message for message in read_po(file, locale=lang) if message.id]
     return {
         m.id if isinstance(m.id, str) else m.id[0]: [m.string] if isinstance(m.string, str) else list(m.string)

@@ -12,7 +12,7 @@ from PIL import Image
 from test_folder import write_pictures
 from test_inspection import SPOILERS, broken, good
 
-from tuckerlab.data import folder_check as inspection, load_data
+from tuckerlab.data import folder_check, load_data
 from tuckerlab.data.example import write_example
 from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, Finding, inspect_folder
 from tuckerlab.errors import TuckerlabError
@@ -32,7 +32,7 @@ class Gate:
         self.entered = threading.Event()
         monkeypatch.setattr(model_module, "inspect_folder", self.inspect)
 
-    def inspect(self, text: str, **options: Any) -> inspection.FolderReport:
+    def inspect(self, text: str, **options: Any) -> folder_check.FolderReport:
         self.looks.append(text)
         self.entered.set()
         assert self.open.wait(60)

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from tuckerlab.cli import main as cli
-from tuckerlab.deploy import export_run as handover
+from tuckerlab.deploy import export_run
 from tuckerlab.deploy.export.sessions import answers, open_session
 from tuckerlab.deploy.export_run import run_export
 from tuckerlab.deploy.trained_network import Trained
@@ -135,7 +135,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     for mine in (file, taken / "tucker-90.onnx", taken / "model.py"):
         mine.write_text("hello")
     before = contents(run) | contents(tmp_path)
-    monkeypatch.setattr(handover, "prepared", None)  # said before any layer is timed
+    monkeypatch.setattr(export_run, "prepared", None)  # said before any layer is timed
     given = [part.format(run=run, file=file, empty=empty, taken=taken) for part in shlex.split(line)]
     assert cli.main(given) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -152,7 +152,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 @pytest.mark.parametrize("form", ["onnx", "torch", "plain"])
 def test_a_place_that_cannot_be_written_is_said_before_the_network_is_read(form: str) -> None:
     with pytest.raises(TuckerlabError, match="/proc: nothing can be written there"):
-        run_export("no/such/run", to=form, out=f"/proc/x/y{handover.FORMATS[form]}")
+        run_export("no/such/run", to=form, out=f"/proc/x/y{export_run.FORMATS[form]}")
 
 
 def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:

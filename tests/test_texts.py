@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from tuckerlab import i18n as texts
+from tuckerlab import i18n
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import has_text, language, languages, speaking, text
 
-PACKAGE = Path(texts.__file__).parent
+PACKAGE = Path(i18n.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PANELS = sorted((PACKAGE / "panels").rglob("*.py"))
-with (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").open("rb") as file:
+with (i18n.FOLDER / "en/LC_MESSAGES/tuckerlab.po").open("rb") as file:
     CATALOGUE = {message.id: message.string for message in read_po(file) if message.id}
 MESSAGES = {id if isinstance(id, str) else id[0]: said for id, said in CATALOGUE.items()}
 SECTIONS = {key.partition(".")[0] for key in MESSAGES}
@@ -140,14 +140,14 @@ def test_an_unknown_key() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """English, and a made-up language with two messages."""
-    for lang, catalogue in {"en": (texts.FOLDER / "en/LC_MESSAGES/tuckerlab.po").read_text(), "xx": XX}.items():
+    for lang, catalogue in {"en": (i18n.FOLDER / "en/LC_MESSAGES/tuckerlab.po").read_text(), "xx": XX}.items():
         path = tmp_path / lang / "LC_MESSAGES" / "tuckerlab.po"
         path.parent.mkdir(parents=True)
         path.write_text(catalogue)
-    monkeypatch.setattr(texts, "FOLDER", tmp_path)
-    texts._catalogue.cache_clear()
+    monkeypatch.setattr(i18n, "FOLDER", tmp_path)
+    i18n._catalogue.cache_clear()
     yield tmp_path
-    texts._catalogue.cache_clear()
+    i18n._catalogue.cache_clear()
 
 
 XX = """msgid ""

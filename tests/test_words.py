@@ -13,9 +13,9 @@ from made_up import dense, facts, tucker
 from matplotlib.text import Text
 from rich.console import Console
 
-from tuckerlab import i18n as texts, run_poc
+from tuckerlab import i18n, run_poc
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments import context as training
+from tuckerlab.experiments import context
 from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.standings import rich_standings, standings
@@ -30,19 +30,19 @@ def _marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A language in which every word is ¤, with the values of the English messages where they were."""
     home = tmp_path / "ja" / "LC_MESSAGES"
     home.mkdir(parents=True)
-    shutil.copytree(texts.FOLDER / "en", tmp_path / "en")
-    with (texts.FOLDER / "en" / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
+    shutil.copytree(i18n.FOLDER / "en", tmp_path / "en")
+    with (i18n.FOLDER / "en" / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
         catalogue = read_po(file, locale="ja")
     for message in catalogue:
         if isinstance(message.id, str) and message.id:
             message.string = re.sub(r"(\{[^}]*\})|[^\W\d_]+", lambda found: found[1] or "¤", str(message.string))
     with (home / "tuckerlab.po").open("wb") as file:
         write_po(file, catalogue)
-    monkeypatch.setattr(texts, "FOLDER", tmp_path)
+    monkeypatch.setattr(i18n, "FOLDER", tmp_path)
     monkeypatch.setenv("TUCKERLAB_LANG", "ja")
-    texts._catalogue.cache_clear()
+    i18n._catalogue.cache_clear()
     yield
-    texts._catalogue.cache_clear()
+    i18n._catalogue.cache_clear()
 
 
 def words(said: str) -> list[str]:
@@ -105,25 +105,25 @@ class TestAnotherLanguage:
 
 
 def test_what_a_catalogue_lacks_is_english(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(texts.FOLDER / "en", tmp_path / "en")
+    shutil.copytree(i18n.FOLDER / "en", tmp_path / "en")
     (tmp_path / "ja" / "LC_MESSAGES").mkdir(parents=True)
     (tmp_path / "ja" / "LC_MESSAGES" / "tuckerlab.po").write_text('msgid "plots.epoch"\nmsgstr "回"\n', "utf-8")
-    monkeypatch.setattr(texts, "FOLDER", tmp_path)
+    monkeypatch.setattr(i18n, "FOLDER", tmp_path)
     monkeypatch.setenv("TUCKERLAB_LANG", "ja")
-    texts._catalogue.cache_clear()
+    i18n._catalogue.cache_clear()
     try:
-        assert (texts.text("plots.epoch"), texts.text("plots.loss")) == ("回", "loss")
+        assert (i18n.text("plots.epoch"), i18n.text("plots.loss")) == ("回", "loss")
         monkeypatch.setenv("TUCKERLAB_LANG", "xx")
         with pytest.raises(TuckerlabError, match="'xx': there are texts in en, ja"):
-            texts.text("plots.epoch")
+            i18n.text("plots.epoch")
     finally:
-        texts._catalogue.cache_clear()
+        i18n._catalogue.cache_clear()
 
 
 def test_an_unknown_language_is_told_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUCKERLAB_LANG", "xx")
-    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(context, "fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(TuckerlabError, match="TUCKERLAB_LANG 'xx': there are texts in"):
         run_poc(out=tmp_path, quiet=True)
