@@ -34,7 +34,7 @@ def recorded(name: str) -> "Proof":
     """A recorded result: shown in a notebook it is the finding and the table; `figures` has its pictures.
 
     >>> sorted(recorded("accuracy-digits-vgg_small").figures)
-    ['accuracy_vs_parameters', 'ranks_over_time', 'training_curves']
+    ['accuracy_over_time', 'accuracy_vs_parameters', 'ranks_over_time', 'training_curves']
 
     `name` may be the beginning of one. Raises DataError for a name that fits none or several.
     """

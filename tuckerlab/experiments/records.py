@@ -1,5 +1,6 @@
 """Run records: what was trained, how it went and what came out, in four tidy tables with their provenance.
 
+>>> from tuckerlab.training.provenance import provenance
 >>> facts = {"run": "a1", "label": "dense", "method": "dense", "dataset": "digits", "model": "lenet5"}
 >>> facts |= {"width": 1.0, "seed": 0, "epochs": 2, "batch_size": 64, "lr": 0.05, "ranks_policy": ""}
 >>> record = Records.single(facts | provenance("cpu") | {"state": "finished", "test_accuracy": 0.975})

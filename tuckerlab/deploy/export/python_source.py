@@ -70,7 +70,7 @@ def check_plain(folder: Path) -> None:
     >>> check_plain(Path(__file__))
     Traceback (most recent call last):
         ...
-    tuckerlab.errors.TuckerlabError: ...plain.py: is a file; give a folder
+    tuckerlab.errors.TuckerlabError: ...python_source.py: is a file; give a folder
     """
     if folder.exists() and not folder.is_dir():
         raise TuckerlabError(f"{folder}: is a file; give a folder")
