@@ -4,12 +4,12 @@
 >>> from tuckerlab.experiments.retruncation import cut
 >>> data = load_data("digits").subset(test=40)
 >>> dense = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> found = audit(dense, cut(dense, Budget(0.3)), data, noise=[16], blur=[])
+>>> found = run_audit(dense, cut(dense, Budget(0.3)), data, noise=[16], blur=[])
 >>> [criterion.name for criterion in found.criteria]
 ['agreement', 'accuracy_loss', 'class_loss', 'calibration_gap', 'robustness_loss']
 
 One file for the answers, one for the tables, one for the maps of what answers rest on, one for the verdict, one for
-the pictures.
+the plots.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ import pandas as pd
 from torch import nn
 
 from tuckerlab.data import ImageData
-from tuckerlab.experiments.audit import plots as pictures, tables
+from tuckerlab.experiments.audit import plots, tables
 from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
 from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
 from tuckerlab.experiments.audit.predictions import Answers, blurred, check_strengths, noisy
 from tuckerlab.i18n import text
 from tuckerlab.plotting.figure import Picture
 
-__all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "audit", "run_audit"]
+__all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "run_audit"]
 
 NOISE = (8.0, 16.0, 32.0)
 BLUR = (0.4, 0.7, 1.0)
@@ -91,13 +91,13 @@ class Audit:
     @cached_property
     def figures(self) -> dict[str, Picture]:
         """`classes`, and where there is something to show `robustness`, `flips` and `attribution`."""
-        drawn = {"classes": pictures.class_changes(self.per_class)}
+        drawn = {"classes": plots.class_changes(self.per_class)}
         if (self.robustness["strength"] > 0).any():
-            drawn["robustness"] = pictures.robustness_curves(self.robustness)
+            drawn["robustness"] = plots.robustness_curves(self.robustness)
         if len(self.flips):
-            drawn["flips"] = pictures.worst_flips(self.flips, self.data, int(self.overall["gained"].iloc[0]))
+            drawn["flips"] = plots.worst_flips(self.flips, self.data, int(self.overall["gained"].iloc[0]))
         if self.attribution is not None and len(self.attribution.index):
-            drawn["attribution"] = pictures.attribution_maps(self.attribution, self.data)
+            drawn["attribution"] = plots.attribution_maps(self.attribution, self.data)
         return drawn
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Audit:
         return "".join(parts)
 
 
-def audit(
+def run_audit(
     dense: nn.Module,
     compressed: nn.Module,
     data: ImageData,
@@ -135,7 +135,7 @@ def audit(
 
     >>> from tuckerlab import build, load_data
     >>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
-    >>> audit(network, network, load_data("digits").subset(test=20), noise=[], blur=[]).passed
+    >>> run_audit(network, network, load_data("digits").subset(test=20), noise=[], blur=[]).passed
     True
 
     `noise` is the standard deviation of Gaussian noise in pixel values 0..255, `blur` that of a Gaussian blur in
@@ -168,7 +168,3 @@ def audit(
         attribution=None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
         without_gradients=without,
     )
-
-
-run_audit = audit
-"""The package's own name for it: `tuckerlab.experiments.audit` is this module."""
