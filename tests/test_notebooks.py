@@ -6,8 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tuckerlab.cli.execute_notebook import _widget_errors, execute
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.cli.execute_notebook import execute
 from tuckerlab.experiments.recorded import names, recorded
 
 ROOT = Path(__file__).parent.parent
@@ -47,11 +46,6 @@ def test_a_recorded_result_is_of_the_data_in_its_name() -> None:
         assert of in ([], [kind]), name
 
 
-def test_an_undeclared_parameter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TuckerlabError, match=r"does not declare the parameter 'epoch'.*profile"):
-        execute(NOTEBOOKS[0], tmp_path, epoch=3)
-
-
 def test_an_error_inside_a_widget_is_seen(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     source = [
@@ -65,7 +59,3 @@ def test_an_error_inside_a_widget_is_seen(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "broken.ipynb")
     executed = execute(tmp_path / "broken.ipynb", tmp_path / "out")
     assert executed.widget_errors == ["ZeroDivisionError: division by zero"]
-
-
-def test_no_widget_state_means_no_widget_errors() -> None:
-    assert _widget_errors(nbformat.v4.new_notebook()) == []

@@ -1,93 +1,148 @@
-"""The course: its notebooks in order, each with its title and the question that it answers.
+"""The course: its notebooks in order, and the commands that open it or write it as web pages.
 
->>> import json, tempfile
->>> folder = Path(tempfile.mkdtemp())
->>> page = "# Start here\\n\\n**The question:** is it *worth* it?\\n\\nMove a slider."
->>> cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": page}
->>> notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
->>> _ = (folder / "01_start.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
->>> [(part.name, part.title, part.question) for part in parts(folder)]
-[('01_start', 'Start here', 'Is it worth it?')]
+>>> local_links("[a](01.ipynb), [b](04.ipynb#x), [c](../c.py), [d](#d), ![e](e.png)", {"01.ipynb": "01.html"})
+'[a](01.html), b, c, [d](#d), ![e](e.png)'
 """
 
 import json
+import os
 import re
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tuckerlab.cli.doctor import CHECKOUT
-from tuckerlab.errors import DataError
+import typer
 
-FIRST = "01_start_here"
-FOR_ENGINEERS = ("04_",)  # how the names of the notebooks begin that show code and formulas
+from tuckerlab.cli import doctor
+from tuckerlab.errors import DataError, MissingExtraError
+
+FIRST = "01_start_here.ipynb"
+FOR_ENGINEERS = "04_"  # how the names of notebooks begin that show code and formulas; the app leaves them out
+
+Folder = Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="<int>", help="The port to listen on.")]
+Out = Annotated[Path | None, typer.Option(help="The folder for the pages. [default: runs/course]")]
+Profile = Annotated[str, typer.Option(help="quick (seconds a notebook), laptop (minutes), gpu, or auto: what fits.")]
+Executing = Annotated[
+    bool, typer.Option("--execute/--no-execute", help="Execute the notebooks first, or show them as they lie.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One notebook of the course."""
+class Notebook:
+    """One notebook of the course: its file, its title, and the question that it answers."""
 
     path: Path
     title: str
     question: str
 
-    @property
-    def name(self) -> str:
-        """The name of the file, without its ending."""
-        return self.path.stem
 
-    @property
-    def for_engineers(self) -> bool:
-        """Whether it is left out where no code is shown."""
-        return self.name.startswith(FOR_ENGINEERS)
+def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
+    """Open the course in JupyterLab."""
+    found = find_folder(folder)
+    _need("jupyterlab")
+    from jupyterlab.labapp import main as jupyterlab
+
+    jupyterlab(lab_arguments(found, browser=browser, port=port))
+
+
+def open_app(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
+    """Open the course as an app: sliders and pictures, no code. This machine alone can see it; Ctrl-C ends it."""
+    found = find_folder(folder)
+    shown = [notebook for notebook in read_course(found) if not notebook.path.name.startswith(FOR_ENGINEERS)]
+    if not shown:
+        raise DataError(f"{found}: all notebooks in it are for engineers: `tuckerlab lab` opens them")
+    _need("voila")
+    from tuckerlab.cli.course_server import serve
+
+    serve(shown, port=port, browser=browser)
+
+
+def write_course(
+    folder: Folder = None,
+    html: Out = None,
+    profile: Profile = "auto",
+    execute: Executing = True,
+    quiet: Quiet = False,
+) -> int:
+    """Execute the course and write it as web pages that can be mailed: one folder, nothing from the net.
+
+    The exit code is 1 where a notebook failed.
+    """
+    found, out = find_folder(folder), html or Path("runs/course")
+    _need("nbconvert")
+    from tuckerlab.cli.html_site import write_site
+
+    failures = write_site(read_course(found), out, profile=profile, executing=execute, quiet=quiet)
+    for failure in failures.values():
+        print(f"error: {failure}", file=sys.stderr)
+    print(out / "index.html")
+    return int(bool(failures))
 
 
 def find_folder(folder: Path | None = None) -> Path:
-    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout.
-
-    Raises DataError where there is none.
-    """
-    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
+    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one."""
+    places = [folder] if folder else [Path("notebooks"), doctor.CHECKOUT / "notebooks"]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
     return found.resolve()
 
 
-def parts(folder: Path) -> list[Part]:
+def read_course(folder: Path) -> list[Notebook]:
     """The notebooks of a folder in order. Raises DataError where there is none, or for one that cannot be read."""
-    found = [_part(path) for path in sorted(folder.glob("*.ipynb"))]
+    found = [_read(path) for path in sorted(folder.glob("*.ipynb"))]
     if not found:
         raise DataError(f"{folder}: there is no notebook in it (a file that ends in .ipynb)")
     return found
 
 
-def heading(markdown: str) -> str:
-    """The first heading of a text, or nothing.
+def local_links(markdown: str, addresses: Mapping[str, str]) -> str:
+    """A text whose links to files go to the addresses of these; a link to any other file becomes only its words."""
 
-    >>> heading("Words.\\n\\n## What came *out*\\n\\nMore.")
-    'What came out'
-    """
-    found = re.search(r"^#{1,6}\s+(.+)$", markdown, re.MULTILINE)
-    return _plain(found[1]) if found else ""
+    def moved(link: re.Match[str]) -> str:
+        file, _, anchor = link[2].partition("#")
+        if not file or re.match(r"https?:|mailto:", file):
+            return link[0]
+        return f"[{link[1]}]({addresses[file]}{'#' + anchor if anchor else ''})" if file in addresses else link[1]
+
+    return re.sub(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)", moved, markdown)
 
 
-def _part(path: Path) -> Part:
+def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]:
+    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it."""
+    arguments = [f"--ServerApp.root_dir={folder}"]
+    arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
+    arguments += [] if browser else ["--no-browser"]
+    arguments += ["--allow-root"] if _is_root() else []  # in containers there is often no other user
+    return arguments + ([] if port is None else [f"--ServerApp.port={port}"])
+
+
+def _is_root() -> bool:
+    return getattr(os, "geteuid", lambda: 1)() == 0
+
+
+def _need(package: str) -> None:
+    if doctor.installed_version(package) is None:
+        raise MissingExtraError(f"{package} is not installed: {doctor.pip_command('notebooks')}")
+
+
+def _read(path: Path) -> Notebook:
+    """A notebook whose first cell begins with a heading, and goes on with **The question:** and a paragraph."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        first = next(("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path}: is not a notebook, or a damaged one") from None
-    title = next(filter(None, map(heading, texts)), path.stem)
-    return Part(path, title, _question(texts[0]) if texts else "")
-
-
-def _question(markdown: str) -> str:
-    """The first paragraph that is no heading, without a label in bold before it."""
-    paragraphs = [p for p in re.split(r"\n\s*\n", markdown.strip()) if not p.startswith("#")]
-    said = _plain(re.sub(r"^\*\*[^*]+:\*\*|^\*\*[^*]+\*\*:", "", paragraphs[0].strip())) if paragraphs else ""
-    return said[:1].upper() + said[1:]
+    title = re.search(r"^#+\s+(.+)$", first, re.MULTILINE)
+    question = re.search(r"^\*\*The question:\*\*\s*(.+?)(?:\n\s*\n|\Z)", first, re.MULTILINE | re.DOTALL)
+    return Notebook(path, _plain(title[1]) if title else path.stem, _plain(question[1]) if question else "")
 
 
 def _plain(markdown: str) -> str:
-    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    return " ".join(re.sub(r"[*`]", "", words).split())
+    words = " ".join(re.sub(r"[*`]", "", markdown).split())
+    return words[:1].upper() + words[1:]

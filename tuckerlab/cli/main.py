@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from tuckerlab.cli import serve
+from tuckerlab.cli import course
 from tuckerlab.cli.commands.brief import brief
 from tuckerlab.cli.commands.check import check
 from tuckerlab.cli.commands.compare import compare
@@ -41,12 +41,12 @@ def doctor() -> None:
 
     findings = examine()
     show(findings)
-    raise typer.Exit(int(any(finding.is_problem for finding in findings)))
+    raise typer.Exit(int(any(finding.state == "problem" for finding in findings)))
 
 
-app.command("lab")(serve.open_lab)
-app.command("app")(serve.open_app)
-app.command("course")(serve.write_course)
+app.command("lab")(course.open_lab)
+app.command("app")(course.open_app)
+app.command("course")(course.write_course)
 
 
 @app.command()
@@ -74,11 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(f"{said}. Given: tuckerlab {shlex.join(given)}; --help lists what there is")
     except typer.Abort:
         return _stopped()
-    except PermissionError as error:
-        return _complain(f"no permission for {error.filename}: choose another folder or change who may write")
-    except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
-        return _complain(f"{error.filename}: cannot be read or made ({error.strerror}): choose another path")
-    except OSError as error:  # such as a disk that is full
+    except OSError as error:  # such as a folder that may not be written, or a disk that is full
         return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

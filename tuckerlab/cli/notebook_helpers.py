@@ -2,14 +2,17 @@
 
 >>> profile_settings("quick")
 {'epochs': 4, 'width': 0.5}
->>> keep(accuracy=0.981)
+>>> keep(accuracy=0.981, parameters=12_345)
 accuracy: 0.981
+parameters: 12,345
 """
 
 import ast
 import os
+import traceback
 from html import escape
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from tuckerlab.errors import TuckerlabError
@@ -26,12 +29,12 @@ PROFILES: dict[str, dict[str, Any]] = {
 def profile_settings(name: str = "auto") -> dict[str, Any]:
     """The settings of a profile, for `run_poc`; "auto" is gpu where there is one, and laptop elsewhere.
 
+    The variable TUCKERLAB_PROFILE says what "auto" means, for a machine that runs many notebooks.
+
     >>> profile_settings("slow")
     Traceback (most recent call last):
         ...
     tuckerlab.errors.TuckerlabError: profile 'slow': allowed are auto, quick, laptop, gpu
-
-    The variable TUCKERLAB_PROFILE says what "auto" means, for a machine that runs many notebooks.
     """
     if name == "auto":
         import torch  # here: a notebook of pictures opens without it
@@ -46,58 +49,67 @@ class Numbers(dict[str, float]):
     """Named numbers that print as text and travel in the notebook's file as JSON."""
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}: {_written(value)}" for name, value in self.items())
+        return "\n".join(f"{name}: {value:{',.0f' if abs(value) >= 1e4 else '.4g'}}" for name, value in self.items())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": repr(self), NUMBERS: dict(self)}
 
 
-def _written(value: float) -> str:
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
 def keep(**numbers: float) -> Numbers:
-    """Shows numbers and keeps them in the executed notebook, where the tests compare them with a baseline.
-
-    >>> keep(parameters=12_345, accuracy=0.5)
-    parameters: 12,345
-    accuracy: 0.5
-    """
+    """Shows numbers and keeps them in the executed notebook, where the tests compare them with a baseline."""
     return Numbers({name: float(value) for name, value in numbers.items()})
 
 
 def framed(path: str | os.PathLike[str], height: int = 900) -> Any:
     """A page of HTML that holds all of itself, in a frame of its own: it stays when the notebook is mailed.
 
-    >>> print(framed("no_such.html"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: no_such.html: there is no such file
+    Raises TuckerlabError where there is no such file.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise TuckerlabError(f"{path}: there is no such file")
     from IPython.display import HTML
 
-    page, style = escape(file.read_text(encoding="utf-8"), quote=True), "width:100%;border:1px solid #d0d0d0"
-    frame = f'<iframe title="{escape(file.name)}" style="{style}" height="{height}" srcdoc="{page}"></iframe>'
+    page, style = escape(_read(path), quote=True), "width:100%;border:1px solid #d0d0d0"
+    frame = f'<iframe title="{escape(Path(path).name)}" style="{style}" height="{height}" srcdoc="{page}"></iframe>'
     return HTML(f"<div>{frame}</div>")  # type: ignore[no-untyped-call]
 
 
 def listing(path: str | os.PathLike[str]) -> Any:
     """A file of Python to read and to copy, folded under its name and the first line of its docstring.
 
-    >>> print(listing("no_such.py"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: no_such.py: there is no such file
+    Raises TuckerlabError where there is no such file.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise TuckerlabError(f"{path}: there is no such file")
     from IPython.display import HTML, Code
 
-    said = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-    summary = f"<b>{escape(file.name)}</b>: {escape(said)}"
-    code = Code(filename=str(file))._repr_html_()  # type: ignore[no-untyped-call]
+    first_line = (ast.get_docstring(ast.parse(_read(path))) or "").partition("\n")[0]
+    summary = f"<b>{escape(Path(path).name)}</b>: {escape(first_line)}"
+    code = Code(filename=str(path))._repr_html_()  # type: ignore[no-untyped-call]
     return HTML(f"<details><summary>{summary}</summary>{code}</details>")  # type: ignore[no-untyped-call]
+
+
+def errors_in_one_line() -> None:
+    """From here on, a cell of this notebook that fails says so in one line, for readers who see no code.
+
+    The notebook still counts as failed, and whoever runs it still gets the error; outside of IPython nothing happens.
+    """
+    from IPython.core.getipython import get_ipython
+
+    shell: Any = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((Exception,), _show_one_line)
+
+
+def _show_one_line(
+    shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None
+) -> None:
+    from IPython.display import HTML, display
+
+    # The reply to whoever runs the notebook carries it; without it the server's log could not say more than the page.
+    shell._last_traceback = traceback.format_exception(kind, error, trace)
+    what = str(error) if isinstance(error, TuckerlabError) else f"{kind.__name__}: {error}"
+    rest = "The rest of this page was left out. The details stand in the window in which the app was started."
+    display(HTML(f'<p role="alert"><b>{escape(what)}</b></p><p>{rest}</p>'))  # type: ignore[no-untyped-call]
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    if not Path(path).is_file():
+        raise TuckerlabError(f"{path}: there is no such file")
+    return Path(path).read_text(encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The course as an app for a browser: Voilà with a start page, for one person on one machine.
+
+Only this machine reaches the server, and only with the token of its address; pages show no sources and load nothing
+from elsewhere. A notebook's kernel ends some minutes after its window is closed.
+"""
+
+import logging
+import secrets
+import webbrowser
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from jupyter_server import DEFAULT_STATIC_FILES_PATH
+from jupyter_server.base.handlers import JupyterHandler
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from tornado import web
+from traitlets import Any as AnyTrait
+from traitlets.config import Config
+from voila.app import Voila
+
+from tuckerlab.cli.course import Notebook, local_links
+from tuckerlab.cli.html_site import index_page
+
+INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
+FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long
+ONE_LINE_ERRORS = "from tuckerlab.cli.notebook_helpers import errors_in_one_line\n\nerrors_in_one_line()"
+BACK = "[← All parts](/)"
+
+# What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
+# from the net, and would wait for them behind a firewall.
+POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data:; frame-ancestors 'self'; form-action 'self'"
+)
+
+
+class StartPage(JupyterHandler):
+    """The list of the notebooks, for those who have the token."""
+
+    def initialize(self, page: str) -> None:
+        """Keeps the page, which does not change."""
+        self.page = page
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answers with the page."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(self.page)
+
+
+class CourseServer(Voila):  # type: ignore[misc]  # published without types
+    """Voilà for the notebooks of the course."""
+
+    course: Any = AnyTrait()
+    browser_window = AnyTrait(True)
+
+    def init_handlers(self) -> list[Any]:
+        """Voilà's, and before them the start page."""
+        links = {notebook.path.name: f"/voila/render/{quote(notebook.path.name)}" for notebook in self.course}
+        page = index_page(self.course, links, INTRO)
+        return [("/", StartPage, {"page": page}), *super().init_handlers()]
+
+    def launch_browser(self) -> None:
+        """Called by Voilà when it listens: says where."""
+        address = f"{self.connection_url}?token={self.token}"
+        print(f"The course is open at {address}  Ctrl-C ends it.", flush=True)
+        if self.browser_window:
+            webbrowser.open(address)
+
+
+def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool = True) -> None:
+    """Serve the notebooks until Ctrl-C; prints the address once it can be opened.
+
+    Without a port one that is free is taken; one that is not free ends the process with exit code 1.
+    """
+    shown = {notebook.path.name: notebook.path.name for notebook in course}
+
+    def prepare(handler: Any, notebook: NotebookNode, cwd: str) -> None:
+        """Voilà calls this before it starts a kernel."""
+        _ = handler.xsrf_token  # sets the cookie without which a page may not end its kernel
+        cells = [cell for cell in notebook.cells if FOR_ENGINEERS not in cell.metadata.get("tags", ())]
+        for cell in cells:
+            if cell.cell_type == "markdown":
+                cell.source = local_links(cell.source, shown)
+        before = [new_markdown_cell(BACK), new_code_cell(ONE_LINE_ERRORS)]  # type: ignore[no-untyped-call]
+        notebook.cells = [*before, *cells, new_markdown_cell(BACK)]  # type: ignore[no-untyped-call]
+
+    config = Config()
+    config.Voila.root_dir = str(course[0].path.parent)
+    config.Voila.ip = "127.0.0.1"
+    config.Voila.port_retries = 0 if port else 50
+    config.Voila.token = secrets.token_hex(24)
+    config.Voila.log_level = "ERROR"
+    config.Voila.tornado_settings = {
+        "headers": {"Content-Security-Policy": POLICY},
+        "static_path": DEFAULT_STATIC_FILES_PATH,  # for the icon of the page that says what was not found
+        "static_url_prefix": "/voila/static/",
+    }
+    if port:
+        config.Voila.port = port
+    config.VoilaConfiguration.prelaunch_hook = prepare
+    config.VoilaConfiguration.show_margins = True
+    config.MappingKernelManager.cull_idle_timeout = 120  # seconds without a window
+    config.MappingKernelManager.cull_interval = 30
+    for name in ("tornado.access", "tornado.general"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # a page that is refused is no news
+    CourseServer.launch_instance([], course=course, browser_window=browser, config=config, config_file_paths=[])
