@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+OK, NOTE, PROBLEM = "ok", "note", "problem"  # only a problem keeps runs from working
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
 
     what: str
     found: str
-    state: Literal["ok", "note", "problem"] = "ok"
+    state: str = OK
     mend: str = ""
 
 
@@ -30,38 +30,34 @@ def examine() -> list[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.release()}, {platform.machine()}, {usable} cores"
     findings = [Finding("Python", platform.python_version()), Finding("system", system), *packages(), *versions()]
-    if installed_version("psutil"):
-        findings.append(_memory())
-    if installed_version("torch"):
-        findings += [_device(), data_set()]
+    if all(map(installed_version, ("torch", "psutil"))):
+        findings += [*_memory_and_device(), data_set()]
     return [*findings, _browser()]
 
 
 def packages() -> list[Finding]:
-    """The packages that every run needs, and for each extra which of its packages are missing or too old."""
+    """What is missing or too old of the packages that every run needs, and of those of each extra."""
     from packaging.requirements import Requirement
 
     try:
-        declared = metadata.metadata("tuckerlab")
+        extras = metadata.metadata("tuckerlab").get_all("Provides-Extra") or []
     except metadata.PackageNotFoundError:
-        return [Finding("tuckerlab", "not installed, only lying here", "problem", pip_command())]
-    requirements = [Requirement(line) for line in metadata.requires("tuckerlab") or []]
-    needed = [r for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})]
+        return [Finding("tuckerlab", "not installed, only lying here", PROBLEM, pip_command())]
+    left = [Requirement(line) for line in metadata.requires("tuckerlab") or []]
     findings = []
-    for requirement in needed:
-        version = installed_version(requirement.name)
-        if version and requirement.specifier.contains(version, prereleases=True):
-            findings.append(Finding(requirement.name, version))
-        else:
-            found = f"{version}, but {requirement.specifier} is needed" if version else "missing"
-            findings.append(Finding(requirement.name, found, "problem", pip_command()))
-    for extra in declared.get_all("Provides-Extra") or []:
-        more = [r for r in requirements if r not in needed and r.marker and r.marker.evaluate({"extra": extra})]
-        lacking = [r.name for r in more if not r.specifier.contains(installed_version(r.name) or "0", prereleases=True)]
+    for extra in ["", *extras]:
+        asked = [r for r in left if not r.marker or r.marker.evaluate({"extra": extra})]
+        left = [r for r in left if r not in asked]
+        what, state = (f"extra {extra}", NOTE) if extra else ("packages", PROBLEM)
+        lacking = [
+            f"{r.name}{r.specifier}"
+            for r in asked
+            if (version := installed_version(r.name)) is None or not r.specifier.contains(version, prereleases=True)
+        ]
         if lacking:
-            findings.append(Finding(f"extra {extra}", f"missing: {', '.join(lacking)}", "note", pip_command(extra)))
+            findings.append(Finding(what, f"missing or too old: {', '.join(lacking)}", state, pip_command(extra)))
         else:
-            findings.append(Finding(f"extra {extra}", "complete"))
+            findings.append(Finding(what, "complete"))
     return findings
 
 
@@ -78,7 +74,7 @@ def versions(constraints: Path = CHECKOUT / "constraints.txt") -> list[Finding]:
     ]
     if not different:
         return [Finding("versions", "those that the project is tested with")]
-    return [Finding("versions", ", ".join(different), "note", pip_command())]
+    return [Finding("versions", ", ".join(different), NOTE, pip_command())]
 
 
 def data_set(roots: Sequence[Path] | None = None) -> Finding:
@@ -92,7 +88,7 @@ def data_set(roots: Sequence[Path] | None = None) -> Finding:
         if place.is_dir() and any(place.iterdir()):
             return Finding("data: cifar10", str(place))
     mend = "put it there or set TUCKERLAB_DATA to the folder that has cifar10/ in it (see data/README.md)"
-    return Finding("data: cifar10", f"not found; looked for {', '.join(map(str, places))}", "note", mend)
+    return Finding("data: cifar10", f"not found; looked for {', '.join(map(str, places))}", NOTE, mend)
 
 
 def pip_command(extra: str = "") -> str:
@@ -117,7 +113,7 @@ def show(findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    colours = {"ok": "green", "note": "yellow", "problem": "red"}
+    colours = {OK: "green", NOTE: "yellow", PROBLEM: "red"}
     console, table = Console(), Table("", "found", "", box=None, pad_edge=False)
     for finding in findings:
         table.add_row(finding.what, Text(finding.found), Text(finding.state, colours[finding.state]))
@@ -127,23 +123,21 @@ def show(findings: Sequence[Finding]) -> None:
         console.print(f"\n{what}:\n  {mend}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _memory() -> Finding:
+def _memory_and_device() -> list[Finding]:
     import psutil
-
-    memory = psutil.virtual_memory()
-    return Finding("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free")
-
-
-def _device() -> Finding:
-    """What torch computes on, and with how many threads."""
     import torch
 
+    memory = psutil.virtual_memory()
     if torch.cuda.is_available():
-        name, free = torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0]
-        return Finding("device", f"{name} (CUDA {torch.version.cuda}), {free / 2**30:.1f} GiB free")
-    if torch.backends.mps.is_available():
-        return Finding("device", "Apple GPU (MPS)")
-    return Finding("device", f"CPU with {torch.get_num_threads()} threads; no GPU that torch can use")
+        device = f"{torch.cuda.get_device_name()}, {torch.cuda.mem_get_info()[0] / 2**30:.1f} GiB free"
+    elif torch.backends.mps.is_available():
+        device = "Apple GPU (MPS)"
+    else:
+        device = f"CPU with {torch.get_num_threads()} threads; no GPU that torch can use"
+    return [
+        Finding("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free"),
+        Finding("device", f"{device}; torch {torch.__version__}"),
+    ]
 
 
 def _browser() -> Finding:
@@ -152,4 +146,4 @@ def _browser() -> Finding:
 
     without = "no Chromium, Chrome or Edge; a brief is written as .html alone, and tests that need one are skipped"
     found = installed_browser(shutil.which)
-    return Finding("browser", found) if found else Finding("browser", without, "note")
+    return Finding("browser", found) if found else Finding("browser", without, NOTE)
