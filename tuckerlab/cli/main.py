@@ -10,13 +10,8 @@ import sys
 import typer
 
 from tuckerlab.cli import course
-from tuckerlab.cli.commands.brief import brief
-from tuckerlab.cli.commands.check import check
-from tuckerlab.cli.commands.compare import compare
-from tuckerlab.cli.commands.export import export
-from tuckerlab.cli.commands.headline import headline
-from tuckerlab.cli.commands.poc import poc
-from tuckerlab.cli.commands.sweep import sweep
+from tuckerlab.cli.run_commands import brief, check, export
+from tuckerlab.cli.training_commands import compare, headline, poc, sweep
 from tuckerlab.errors import TuckerlabError
 
 INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
@@ -37,11 +32,11 @@ for command in (poc, headline, sweep, compare, export, check, brief):
 @app.command()
 def doctor() -> None:
     """Check this installation, and say how to mend what is missing."""
-    from tuckerlab.cli.doctor import examine, show
+    from tuckerlab.cli.doctor import PROBLEM, examine, show
 
     findings = examine()
     show(findings)
-    raise typer.Exit(int(any(finding.state == "problem" for finding in findings)))
+    raise typer.Exit(int(any(finding.state == PROBLEM for finding in findings)))
 
 
 app.command("lab")(course.open_lab)
