@@ -142,6 +142,8 @@ def test_lab_opens_the_folder(
     monkeypatch.setattr(course, "_is_root", lambda: False)
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
     assert received == [f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"]
+    (tmp_path / "01_start_here.ipynb").touch()
+    assert "--LabApp.default_url=/lab/tree/01_start_here.ipynb" in course.lab_arguments(tmp_path, browser=True, port=1)
     monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     assert cli.main(["lab", str(tmp_path)]) == 2
     assert_one_line(capsys.readouterr().err, "[notebooks]")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from lessons import PANEL, lesson
 
-from tuckerlab.cli import course, html_site, main as cli
+from tuckerlab.cli import html_site, main as cli
 from tuckerlab.cli.course import read_course
 from tuckerlab.cli.html_site import write_site
 from tuckerlab.errors import DataError, TuckerlabError
@@ -176,7 +176,7 @@ class TestApp:
         assert links == ["/voila/render/01_first.ipynb", "/voila/render/02_second.ipynb"]
         assert "Is it worth it?" in page
 
-    @pytest.mark.parametrize("path", ["/", "/voila/render/01_first.ipynb", "/?token=wrong", "/?token="])
+    @pytest.mark.parametrize("path", ["/", "/voila/render/01_first.ipynb", "/?token=wrong"])
     def test_without_the_token_a_page_is_the_login(self, path: str, served: Served) -> None:
         status, page = served.ask(path, token=False)
         assert status == 302
@@ -251,12 +251,3 @@ def test_a_damaged_notebook_or_none_is_named(name: str, content: str, tmp_path: 
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=re.escape(str(tmp_path))):
         read_course(tmp_path)
-
-
-def test_lab_begins_with_the_first_notebook_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(course, "_is_root", lambda: False)
-    root = f"--ServerApp.root_dir={tmp_path}"
-    assert course.lab_arguments(tmp_path, browser=True, port=None) == [root]
-    lesson(tmp_path / "01_start_here.ipynb", "# Start")
-    first = "--LabApp.default_url=/lab/tree/01_start_here.ipynb"
-    assert course.lab_arguments(tmp_path, browser=False, port=9) == [root, first, "--no-browser", "--ServerApp.port=9"]
