@@ -9,12 +9,14 @@ The record goes to data/results/answers/NAME.parquet.
 import argparse
 from pathlib import Path
 
+import pandas as pd
 import script
 from tqdm.auto import tqdm
 
-from tuckerlab.deploy.rollout.recorded_predictions import PLACE, write
+from tuckerlab.deploy.rollout.traffic import ANSWER, LABEL, PLACE
 from tuckerlab.experiments.audit.predictions import Answers
 from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.files import atomic_path
 from tuckerlab.training.provenance import provenance
 
 
@@ -33,7 +35,9 @@ def main() -> None:
         answers[label], labels = both.compressed.argmax(1).tolist(), both.labels.tolist()
     row = folder.rows(folder.labels[0]).iloc[0]
     origin = {key: row[key] for key in ("dataset", "model", "epochs", "seed")} | provenance("cpu")
-    write(options.results / f"{options.name}.parquet", labels, answers, data.num_classes, origin)
+    table = pd.DataFrame({LABEL: labels} | {f"{ANSWER}{name}": given for name, given in answers.items()}, dtype="int16")
+    with atomic_path(options.results / f"{options.name}.parquet") as temporary:
+        table.assign(classes=data.num_classes, **origin).to_parquet(temporary, engine="pyarrow", index=False)
     print(f"record: {options.results / options.name}.parquet")
 
 

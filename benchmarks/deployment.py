@@ -12,7 +12,7 @@ from pathlib import Path
 import script
 
 from tuckerlab import Budget, load_data
-from tuckerlab.deploy.runtime import measure_deployment
+from tuckerlab.deploy.runtime.benchmark import measure_deployment, show
 from tuckerlab.experiments.contest import contest
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.run_folder import RunFolder
@@ -33,8 +33,7 @@ def main() -> None:
     folder = RunFolder.open(given.out)
     measured = measure_deployment({label: folder.network(label) for label in folder.labels}, data, progress=True)
     measured.save(given.out)
-    print(measured.finding)
-    print(measured.table().to_string(index=False))
+    show(measured, False, given.out)
 
 
 if __name__ == "__main__":

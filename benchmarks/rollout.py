@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import script
 
-from tuckerlab.deploy.rollout import Recorded, caught_table, compare_ways, recorded_answers
+from tuckerlab.deploy.rollout import Recorded, caught_table, compare_labels, recorded_answers
 from tuckerlab.files import atomic_path
 from tuckerlab.training.provenance import provenance
 
@@ -24,12 +24,12 @@ def main() -> None:
     found = []
     for name in recorded_answers():
         traffic = Recorded.open(name).traffic("Tucker 90 %")
-        found += compare_ways(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats, origin=name)
+        found += compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats, origin=name)
     table = caught_table(found).assign(**provenance("cpu"))
     with atomic_path(options.results / "rollout.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     shares, requests = ["rolled_back", "rolled_out", "asked"], ["low", "median", "high", "labels"]
-    columns = ["origin", "loss", "shadow", "labelled", *shares, *requests]
+    columns = ["origin", "loss", "labelled", *shares, *requests]
     with pd.option_context("display.width", 160):
         print(table[columns].to_string(index=False))
 

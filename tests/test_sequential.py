@@ -46,15 +46,6 @@ def test_the_expected_wealth_is_one_where_the_claim_just_holds(chances: tuple[fl
     assert expected == pytest.approx(1) if fair else expected < 0.999
 
 
-def test_the_wealth_against_as_many_lost_as_gained_is_that_of_the_coins() -> None:
-    """Alike answers neither win nor lose, and what differs is a coin: 1 ± the bet."""
-    lost, gained = 7, 2
-    coins = [(1 + bet) ** lost * (1 - bet) ** gained for bet in BETS]
-    values = -np.array(LOSSES)
-    assert np.exp(log_wealth(values, (lost, gained, 0), 0.0)) == pytest.approx(coins)
-    assert np.exp(log_wealth(values, (lost, gained, 500), 0.0)) == pytest.approx(coins)
-
-
 def peeking(chances: tuple[float, ...], mean: float, people: int, requests: int) -> tuple[float, float]:
     """How many people see more than 1/α after one of their requests; and how many a z-test after each would fool."""
     rng = np.random.default_rng(7)
@@ -122,8 +113,3 @@ def test_a_bound_is_where_the_wealth_crosses() -> None:
         assert log_mean(log_wealth(LOSSES, row, end - 1e-6)) < np.log(20)
         assert end == 1 or log_mean(log_wealth(LOSSES, row, end + 1e-6)) >= np.log(20)
     assert ends[-1] == 1  # nothing seen, nothing known
-
-
-def test_crossing_nowhere_and_everywhere() -> None:
-    assert crossing(lambda x: 0 * x, 1.0, -1.0, 1.0) == 1
-    assert crossing(lambda x: 0 * x + 2, 1.0, -1.0, 1.0) == pytest.approx(-1)

@@ -8,11 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuckerlab.cli.options import (
-    ImageSize,
-    Quiet,
-    asked,
-)
+from tuckerlab.cli.options import Quiet, asked
 
 
 def export(
@@ -31,6 +27,7 @@ def export(
         float | None,
         typer.Option(help="How much faster a layer must get to be stored in a larger form. [default: 0.2]"),
     ] = None,
+    overwrite: Annotated[bool | None, typer.Option("--overwrite", help="Replace what lies at OUT already.")] = None,
 ) -> None:
     """Write a trained network as a file that runs without tuckerlab.
 
@@ -44,15 +41,9 @@ def export(
 
 
 def check(
-    model: Annotated[
-        Path, typer.Argument(help="The folder of a run, or a file that tuckerlab export has written, or a checkpoint.")
-    ],
-    data: Annotated[
-        str | None, typer.Option(help="For a file: the images to answer, digits, cifar10 or folder:PATH.")
-    ] = None,
-    image_size: ImageSize = None,
+    run: Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
     network: Annotated[
-        str | None, typer.Option(help="For a run: the network by its label. [default: the smallest in Tucker format]")
+        str | None, typer.Option(help="The network by its label. [default: the smallest in Tucker format]")
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, metavar="<int>", help="Images at once; may be repeated. [default: 1 128]")
@@ -64,28 +55,18 @@ def check(
         int | None, typer.Option(min=1, metavar="<int>", help="Of torch and onnxruntime. [default: as torch has]")
     ] = None,
     no_memory: Annotated[bool, typer.Option("--no-memory", help="Leave the memory of processes out.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure a run again even if its table would do.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again even if there is a table.")] = False,
     quiet: Quiet = None,
 ) -> None:
-    """Measure a network where it is deployed: time, throughput, file, memory, accuracy, and equal answers.
+    """Measure the networks of a run where they are deployed: time, throughput, file, memory, and equal answers.
 
-    Of a run, the full and the compressed network in torch and onnxruntime, as fp32 and int8, in turn on this machine;
-    the table and its picture stay in the folder. Of one file, its answers against the network that it came from: open
-    only what comes from people you trust, since exported programs are programs. Let nothing else run beside it.
+    The full and the compressed network in torch and onnxruntime, the latter as fp32 and int8, in turn on this machine;
+    the table and its picture stay in the folder. Let nothing else run beside it.
     """
     given = asked({"batches": tuple(batch or ()) or None, "rounds": rounds, "memory": False if no_memory else None})
-    from tuckerlab.deploy.runtime import checking
+    from tuckerlab.deploy.runtime.benchmark import check_run, show
 
-    checking.check(
-        model,
-        data=data,
-        image_size=image_size,
-        network=network,
-        threads=threads,
-        fresh=fresh,
-        quiet=bool(quiet),
-        **given,
-    )
+    show(*check_run(run, network=network, threads=threads, fresh=fresh, quiet=bool(quiet), **given), run)
 
 
 def brief(

@@ -43,14 +43,13 @@ def deployed(sources: Sequence[Source], dense: str, small: str) -> Deployed | No
     A table that cannot be read counts as none, and so does one of other runs of them.
     """
     from tuckerlab.deploy.runtime import Deployment
-    from tuckerlab.deploy.runtime.checking import is_of
 
     for source in sources:
         try:
             found = Deployment.load(source.folder.path)
         except DataError:
             continue
-        if is_of(found, source.folder, (dense, small)):
+        if found.is_of(source.folder, (dense, small)):
             read = _read(found.rows[found.rows["runtime"] == RUNTIME], dense, small, f"{source.mark} ONNX")
             if read:
                 return read

@@ -1,10 +1,4 @@
-"""A training that goes wrong on purpose, with the safety valve and without.
-
->>> from tuckerlab import load_data
->>> found = mishap(load_data("digits", image_size=16).subset(train=640, test=64), lr=10.0, epochs=2)
->>> found.alone.end, found.guarded.end.partition(" ")[0], len(found.said) > 0
-('breaks off', 'reaches', True)
-"""
+"""A training that goes wrong on purpose, with the safety valve and without."""
 
 import math
 from collections.abc import Sequence
@@ -46,8 +40,8 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Mishap:
-    """The same training twice, at a learning rate that is far too high."""
+class Divergence:
+    """The same training twice, at a learning rate that is far too high: without a guard and with one."""
 
     lr: float
     alone: Attempt
@@ -81,13 +75,8 @@ class Mishap:
         return figure
 
 
-def mishap(data: ImageData, *, lr: float, epochs: int = 4, guard: Guard | None = None) -> Mishap:
+def diverge(data: ImageData, *, lr: float, epochs: int = 4, guard: Guard | None = None) -> Divergence:
     """Trains LeNet-5 in Tucker format at a learning rate, without a guard and with one.
-
-    >>> from tuckerlab import load_data
-    >>> found = mishap(load_data("digits", image_size=16).subset(train=128, test=32), lr=0.05, epochs=1)
-    >>> found.said  # nothing to do
-    []
 
     Images have 16 pixels a side or more. The usual guard holds a tenth of the training images out, to look at.
     """
@@ -103,7 +92,7 @@ def mishap(data: ImageData, *, lr: float, epochs: int = 4, guard: Guard | None =
         return Attempt(tuple(trace.losses), trace.alarms, accuracy)
 
     with torch.random.fork_rng(devices=[]):
-        return Mishap(lr, attempt(None), attempt(guard or Guard()))
+        return Divergence(lr, attempt(None), attempt(guard or Guard()))
 
 
 def _last_number(losses: Sequence[float]) -> float:

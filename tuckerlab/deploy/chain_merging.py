@@ -1,5 +1,6 @@
 """Chains of small layers merged back where they do not pay: layer by layer, by measurement.
 
+>>> from tuckerlab import TuckerConv2d, TuckerLinear
 >>> network = nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(32, 32)), nn.Flatten(), TuckerLinear(64, 8, ranks=8))
 >>> made_up = {"64 → 32 → 32 → 64": 0.5, "64 → 32 → 64": 0.6, "64 → 64": 0.2}
 >>> plain, decisions = merge(network, torch.zeros(1, 64, 3, 3), lambda forms, x: {f: made_up[f] for f in forms})
@@ -18,14 +19,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.layers import TuckerConv2d as TuckerConv2d, TuckerLinear as TuckerLinear
 from tuckerlab.tucker.plain_layers import Apart, forms, numbers, ordinary, widths
 from tuckerlab.tucker.replace import check_replaceable, replaced
 from tuckerlab.tucker.weight import CHANNELS, TuckerLayer
@@ -70,16 +69,7 @@ def merge(
 ) -> tuple[nn.Module, list[Decision]]:
     """A copy with torch.nn modules only, in eval mode, each Tucker layer in the form that pays; and the decisions.
 
-    >>> network = nn.Sequential(TuckerLinear(64, 64, ranks=8))
-    >>> merge(network, torch.zeros(1, 64), lambda forms, x: dict.fromkeys(forms, 1.0))[0]  # all equally fast
-    Sequential(
-      (0): Sequential(
-        (0): Linear(in_features=64, out_features=8, bias=False)
-        (1): Linear(in_features=8, out_features=64, bias=True)
-      )
-    )
-
-    The forms that come into question store no more than the dense layer (`chain.forms`). From the one with the fewest
+    The forms in question store no more than the dense layer (`plain_layers.forms`). From the one with the fewest
     numbers on, a larger form is taken if it is faster by the factor 1 + margin, and by that factor again for each
     further doubling of the numbers: `worth`. At 0.2, a layer with twice the numbers must be 1.2 times as fast, one with
     sixteen times the numbers 2.07 times. So noise does not decide, and a file does not grow for a little speed. With
@@ -117,7 +107,8 @@ def _times(
     began = time.perf_counter()
     known: dict[object, Mapping[str, float]] = {}
     found = {}
-    for name, layer in sorted(layers.items(), key=lambda pair: -_arithmetic(pair[1], inputs)):
+    cost = {name: layer.dense_numel * inputs[layer].numel() / layer.shape[1] for name, layer in layers.items()}
+    for name, layer in sorted(layers.items(), key=lambda pair: -cost[pair[0]]):
         kind = type(layer), layer.extra_repr(), layer.modes, layer.bias is None, layer.core.dtype, inputs[layer].shape
         if kind not in known and len(forms(layer)) > 1 and time.perf_counter() - began < seconds:
             built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in forms(layer)}
@@ -125,11 +116,6 @@ def _times(
         if kind in known:
             found[name] = known[kind]
     return found
-
-
-def _arithmetic(layer: TuckerLayer, inputs: Mapping[nn.Module, Tensor]) -> float:
-    """Multiplications of the dense layer, for a stride of one."""
-    return layer.dense_numel * inputs[layer].numel() / layer.shape[1]
 
 
 def worth(growth: float, speedup: float, margin: float = MARGIN) -> bool:
@@ -144,16 +130,16 @@ def worth(growth: float, speedup: float, margin: float = MARGIN) -> bool:
 def _inputs(model: nn.Module, layers: Sequence[nn.Module], example: Tensor) -> dict[nn.Module, Tensor]:
     """What each layer gets when the model answers the example; of several calls the first."""
     inputs: dict[nn.Module, Tensor] = {}
-    hooks = [layer.register_forward_pre_hook(partial(_keep, inputs)) for layer in layers]
+
+    def keep(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        inputs.setdefault(layer, given[0].clone())
+
+    hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
     with torch.no_grad():
         model(example)
     for hook in hooks:
         hook.remove()
     return inputs
-
-
-def _keep(inputs: dict[nn.Module, Tensor], module: nn.Module, given: tuple[Tensor, ...]) -> None:
-    inputs.setdefault(module, given[0].clone())
 
 
 def _decision(

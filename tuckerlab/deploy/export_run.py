@@ -6,23 +6,36 @@ Traceback (most recent call last):
 tuckerlab.errors.TuckerlabError: --to paper: allowed are onnx, torch, plain
 """
 
+import json
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
+from torch import Tensor, nn
 
+from tuckerlab.data import ImageData
 from tuckerlab.deploy.chain_merging import MARGIN
 from tuckerlab.deploy.export import Exported, FromPixels, Prepared, export_onnx, export_plain, export_program, prepared
 from tuckerlab.deploy.export.onnx import check_opset
-from tuckerlab.deploy.export.place import check_folder, check_free
 from tuckerlab.deploy.export.prepare import Runtime
-from tuckerlab.deploy.export.python_source import check_plain
-from tuckerlab.deploy.trained_network import Trained
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.experiments.methods.base import in_file_names
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.training.checkpoint import load
+from tuckerlab.training.models import build
+from tuckerlab.training.provenance import provenance
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "plain": ""}  # what the names of the files end with
 FILES = (".onnx", ".pt2", ".pt", ".pth", ".py", ".safetensors")  # what the name of a folder would not end with
+
+RUNS = "runs.parquet"
+IMAGES = 8  # as examples
 
 USE = {
     "onnx": (
@@ -32,6 +45,106 @@ USE = {
     "torch": ('network = torch.export.load("{path}").module()', "answer = network(images)  # images: {input}"),
     "plain": ("from model import load  # with {path} in sys.path", "answer = load()(images)  # images: {input}"),
 }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network in eval mode, its label, the folder it was found in, its seed and commit, and the data it knows.
+
+    data: None for a checkpoint that lies in no run folder, which does not know its data.
+    """
+
+    network: nn.Module
+    label: str
+    folder: Path
+    data: ImageData | None = None
+    seed: int | None = None
+    commit: str = "unknown"
+    several: bool = False  # whether there are other seeds
+
+    @classmethod
+    def find(cls, run: str | os.PathLike[str], label: str | None = None, seed: int | None = None) -> "Trained":
+        """The network of a run folder, by label and seed, or that of a checkpoint file in one or elsewhere.
+
+        Without a label it is the smallest network in Tucker format. Raises DataError or CheckpointError.
+        """
+        path = Path(run)
+        if path.is_file():
+            if label is not None or seed is not None:
+                raise DataError(f"{path}: is one network already; give its folder to choose a network or a seed")
+            return cls._of_file(path)
+        folder = RunFolder.open(path)
+        label = label or folder.small
+        if label is None:
+            known = ", ".join(folder.labels)
+            raise DataError(f"{path}: no network in Tucker format; give --network and one of {known}")
+        return cls._of_run(folder, label, seed)
+
+    @classmethod
+    def _of_file(cls, path: Path) -> "Trained":
+        """Of the run that it lies in, if the record means this file; on its own otherwise."""
+        folder, seed = path.absolute().parent, None
+        if not (folder / RUNS).exists() and (numbered := re.fullmatch(r"seed(\d+)", folder.name)):
+            folder, seed = folder.parent, int(numbered[1])
+        if (folder / RUNS).exists():
+            run = RunFolder.open(folder)
+            for label in run.labels:
+                with suppress(DataError):
+                    if run.checkpoint(label, seed).samefile(path):
+                        return cls._of_run(run, label, seed)
+        return cls(load(path).model.eval(), path.stem, path.parent)
+
+    @classmethod
+    def _of_run(cls, folder: RunFolder, label: str, seed: int | None) -> "Trained":
+        network, rows = folder.network(label, seed), folder.rows(label)
+        row = rows.iloc[0] if seed is None else rows[rows["seed"] == seed].iloc[0]
+        place = int(row["seed"]), str(row["commit"]), len(rows) > 1
+        return cls(network, label, folder.path, folder.data(), *place)
+
+    @property
+    def slug(self) -> str:
+        """Its name in the names of files."""
+        return in_file_names(self.label) + (f"-seed{self.seed}" if self.several else "")
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """As `build` takes it."""
+        return dict(self.network.spec)  # type: ignore[arg-type]
+
+    @property
+    def dense_bytes(self) -> int:
+        """Bytes of the weights of the same network uncompressed, four a number."""
+        with torch.device("meta"):
+            return 4 * sum(parameter.numel() for parameter in build(**self.spec).parameters())
+
+    @property
+    def images(self) -> Tensor:
+        """A few test images, normalised as in training; random numbers without the data."""
+        if self.data is not None:
+            return self.data.normalize(self.data.test_images[:IMAGES])
+        side = self.spec["image_size"]
+        return torch.randn(IMAGES, self.spec["in_channels"], side, side, generator=torch.Generator().manual_seed(0))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What goes with the file: input and output, classes, where the network comes from, versions."""
+        spec, here = self.spec, provenance("cpu")
+        shape = f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}"
+        known = self.data is not None
+        return {
+            "input": f"{shape}, pixels from 0 to 255" if known else f"{shape}, normalised as in training",
+            "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
+            "classes": json.dumps(self.data.classes if self.data is not None else None, ensure_ascii=False),
+            "dataset": self.data.name if self.data is not None else "unknown",
+            "model": json.dumps(spec),
+            "network": self.label,
+            "run": self.folder.name,
+            "seed": "unknown" if self.seed is None else str(self.seed),
+            "commit": self.commit,
+            "tuckerlab": str(here["tuckerlab"]),
+            "torch": str(here["torch"]),
+            "date": str(here["date"]),
+        }
 
 
 @dataclass(frozen=True)
@@ -67,6 +180,7 @@ def run_export(
     out: str | os.PathLike[str] | None = None,
     opset: int | None = None,
     margin: float = MARGIN,
+    overwrite: bool = False,
     quiet: bool = False,
 ) -> Handover:
     """Writes a network of a run as ONNX ("onnx"), as a program of torch.export ("torch") or as plain torch ("plain").
@@ -74,8 +188,8 @@ def run_export(
     run: a run folder, or one checkpoint in it. network: its label, and "dense" for the full one; None for the smallest
     in Tucker format. seed: None for the first. out: None for RUN/export/. margin: as `merge` takes it. The file takes
     pixels from 0 to 255, as they are: the normalisation of the data is in it. A checkpoint that lies in no run folder
-    does not know its data; its file takes normalised images, and says so. An earlier export is written over, any other
-    file is not.
+    does not know its data; its file takes normalised images, and says so. overwrite: whether what lies at `out` already
+    may be written over; what lies in RUN/export/ always is.
 
     Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had, before anything is done.
     """
@@ -87,17 +201,14 @@ def run_export(
         check_opset(opset)
     if not margin >= 0:
         raise TuckerlabError(f"--margin {margin}: allowed are numbers from 0 on, and inf for the smallest form")
-    if out is not None:
-        _check_out(to, out)
     source = Trained.find(run, network, seed)
-    path = _place(source, to, out)
-    if to == "plain":
-        check_plain(path)
-    else:
-        check_free(path, FORMATS[to])
-    check_folder(path if to == "plain" else path.parent)
+    path = _place(source, to, out, overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TuckerlabError(f"--out {path}: nothing can be written there ({error.strerror})") from None
     runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
-    ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin, quiet=quiet)
+    ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin)
     if not quiet:
         Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
     module, example = ready.module, source.images
@@ -127,23 +238,22 @@ def show(done: Handover) -> None:
     )
 
 
-def _check_out(to: str, out: str | os.PathLike[str]) -> None:
-    """TuckerlabError for a path that a file of this format, or a folder for it, cannot have."""
-    path, ending = Path(out), FORMATS[to]
-    if not os.fspath(out):
-        raise TuckerlabError(f'--out "": give the path of a {"file" if ending else "folder"}, or leave it out')
-    if path.is_dir():
-        return
-    if ending and path.suffix != ending:
-        raise TuckerlabError(f"--out {path}: a file for {to} ends in {ending}; give such a name, or a folder there is")
-    if not ending and path.suffix in FILES and not path.exists():
-        raise TuckerlabError(f"--out {path}: plain makes a folder, not a {path.suffix} file; give the path of a folder")
-    check_folder(path.parent)
-
-
-def _place(source: Trained, to: str, out: str | os.PathLike[str] | None) -> Path:
+def _place(source: Trained, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
     """Where the file goes: `out`, or a name of its own in a folder that is there, or one below the run."""
-    name = f"{source.slug}{FORMATS[to]}"
+    ending = FORMATS[to]
+    name = f"{source.slug}{ending}"
     if out is None:
         return source.folder / "export" / name
-    return Path(out) / name if to != "plain" and Path(out).is_dir() else Path(out)
+    path = Path(out)
+    if not os.fspath(out):
+        raise TuckerlabError(f'--out "": give the path of a {"file" if ending else "folder"}, or leave it out')
+    if ending and path.is_dir():
+        path /= name
+    if ending and path.suffix != ending:
+        raise TuckerlabError(f"--out {path}: a file for {to} ends in {ending}; give such a name, or a folder there is")
+    if not ending and path.suffix in FILES and not path.is_dir():
+        raise TuckerlabError(f"--out {path}: plain makes a folder, not a {path.suffix} file; give the path of a folder")
+    written = [path] if ending else [path / SOURCE, path / WEIGHTS]
+    if not overwrite and (there := next((one for one in written if one.exists()), None)):
+        raise TuckerlabError(f"--out {out}: {there} is there already; --overwrite replaces it")
+    return path

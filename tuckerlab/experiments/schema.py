@@ -94,7 +94,7 @@ SCHEMA: dict[str, dict[str, str]] = {
         "run": "str",
         "epoch": "int",
         "step": "int",
-        "rule": "str",  # that was broken, one of `tuckerlab.training.guard.ACTIONS`
+        "rule": "str",  # that was broken: finite, loss, accuracy or cut; in older records floor and learning too
         "action": "str",
         "measured": "float?",
         "allowed": "float?",

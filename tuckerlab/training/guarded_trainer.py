@@ -1,22 +1,10 @@
 """What a guard does to a training: `GuardedTrainer` keeps the last good state, and returns to it from a broken rule.
 
->>> from tuckerlab import build, load_data
->>> data = load_data("digits").subset(train=160, test=64)
->>> model = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> trainer = GuardedTrainer(Guard(), model, data, Recipe(epochs=1), torch.device("cpu"))
->>> trainer.step(), trainer.run.events
-(True, [])
->>> with torch.no_grad():
-...     _ = model.classifier[-1].weight.fill_(torch.nan)
->>> trainer.step(), trainer.run.step, trainer.run.events[0]["action"]
-(False, 0, 'roll back')
-
 The last good state is the end of an epoch, or the beginning: a copy of model, optimizer and schedule in memory, and in
-the checkpoint where that is of a later step. It holds a second copy for the length of a rank adaptation.
+the checkpoint where that is of a later step.
 """
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,16 +16,17 @@ from tuckerlab.errors import DivergedError
 from tuckerlab.i18n import text
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.guard import STEEP, Alarm, Guard, Size, Watch, at_floor
+from tuckerlab.training.guard import Alarm, Guard, Watch
 from tuckerlab.training.run import GUARDED
 from tuckerlab.training.snapshot import Snapshot
-from tuckerlab.training.trainer import LOOK_EVERY, Trainer, is_finite
+from tuckerlab.training.trainer import LOOK_EVERY, Trainer
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 from tuckerlab.tucker.weight import TuckerLayer
 
 FROZEN = Fixed(steps=0)  # a schedule that is over: early stopping waits for that
-BROKEN = Alarm("finite", math.nan, math.inf)
+NOT_FINITE = Alarm("finite", math.nan, math.inf)
 RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # what schedules keep in a param group
+STEEP = 0.05  # of a schedule in one cycle: one in fewer than 20 cycles is meant to cut much at once
 
 
 class Good(NamedTuple):
@@ -71,23 +60,20 @@ class GuardedTrainer(Trainer):
     def step(self) -> bool:
         run, optimizer = self.run, self.run.optimizer
         adapts = (optimizer.steps + 1) % optimizer.adapt_every == 0 and not isinstance(optimizer.ranks, Fixed)
-        before, sizes = (self._now(), _sizes(run.model)) if adapts else (self.good, {})
+        before = _stored(run.model) if adapts else 0
         is_looked_at = self.device.type == "cpu" or run.step % LOOK_EVERY == 0
         try:
             super().step()
         except DivergedError:
             if self.guard.finite is None:
                 raise
-            return self._act(BROKEN, self.good, is_cut_off=True)
+            return self._act(NOT_FINITE, run.step + 1)  # the step that was not completed
         alarm = self.watch.after_step(run.loss) if is_looked_at else None
         if alarm is None and adapts and run.step < run.total_steps:  # the last one drops what was on trial
-            after = _sizes(run.model)
-            alarm = self.watch.after_adaptation(sizes, after, steep=self._is_steep())
-            if alarm is not None and not self._act(alarm, before, ", ".join(at_floor(sizes, after, alarm.allowed))):
-                return False
-            self.policy = optimizer.ranks
-            return True
-        return alarm is None or self._act(alarm, self.good)
+            alarm = None if self._is_steep() else self.watch.after_adaptation(before, _stored(run.model))
+            if alarm is None:
+                self.policy = optimizer.ranks
+        return alarm is None or self._act(alarm, run.step)
 
     def end_epoch(self) -> bool:
         run = self.run
@@ -96,15 +82,12 @@ class GuardedTrainer(Trainer):
         except DivergedError:
             if self.guard.finite is None:
                 raise
-            return self._act(BROKEN, self.good)
+            return self._act(NOT_FINITE, run.step)
         if self.guard.accuracy is not None:
             progress = run.step / run.total_steps if run.state == "running" else 1.0
-            images = len(self.held.test_labels)
-            alarm = self.watch.after_epoch(self.held_out_accuracy(), images, progress)
-            if alarm is not None and not self._act(alarm, self.good):
-                return False
-        if run.state == "finished" and (alarm := self.watch.after_run()) and not self._act(alarm, self.good):
-            return False
+            alarm = self.watch.after_epoch(self.held_out_accuracy(), len(self.held.test_labels), progress)
+            if alarm is not None:
+                return self._act(alarm, run.step)
         if self.watch.is_calm():
             self.good = self._now()
             if run.step > self.farthest:
@@ -136,74 +119,44 @@ class GuardedTrainer(Trainer):
         self.good = Good(state, good["facts"]["run"]["step"], FROZEN if good["frozen"] else given)
         return loaded
 
-    # --- what is done ------------------------------------------------------------------------------------------------
-
-    def _act(self, alarm: Alarm, before: Good, about: str = "", *, is_cut_off: bool = False) -> bool:
-        """Does what the guard says, and writes it down; whether the step stands.
-
-        before: the state to grow back to. is_cut_off: the step was not completed.
-        """
-        run, step = self.run, self.run.step + is_cut_off
-        event: dict[str, Any] = {
-            "epoch": run.epochs_before + -(-step // run.steps_per_epoch),
-            "step": run.steps_before + step,
-        }
+    def _act(self, alarm: Alarm, step: int) -> bool:
+        """Returns to the last good state and goes on from there or ends, and writes it down; False: it is undone."""
+        run = self.run
+        at = {"epoch": run.epochs_before + -(-step // run.steps_per_epoch), "step": run.steps_before + step}
         self.farthest = max(self.farthest, step)
+        measured = {"measured": alarm.measured, "allowed": alarm.allowed}
         action = self.watch.decide(alarm)
-        if action == "skip" and not (is_cut_off and is_finite(run.model)):
-            action = "roll back"
-        did = action
-        if action == "skip":
-            with warnings.catch_warnings():  # the first step of all may be the one that is left out
-                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-                self._move_on()
-        elif action == "freeze":
-            self._freeze()
-        elif action in ("grow back", "roll back", "stop"):
-            did = self._return(before if action == "grow back" else self.good, action, alarm.rule)
-        if action:
-            measured = {"measured": alarm.measured, "allowed": alarm.allowed}
-            why = text(f"guard.why.{alarm.rule}", **measured, about=about)
-            back = run.steps_before + run.step
-            done = text(f"guard.did.{did.replace(' ', '_')}", back=back, factor=self.guard.slower)
-            event |= {"rule": alarm.rule, "action": action, **measured}
-            run.events.append({**event, "said": text("guard.said", step=event["step"], why=why, did=done)})
-            if run.state == GUARDED and not run.epochs:
-                raise DivergedError(f"{run.events[-1]['said']} Nothing was learned by then; try a lower learning rate")
-        return action in ("", "note", "skip", "freeze")
+        key = self._return(action, alarm.rule)
+        did = text(key, back=run.steps_before + run.step, factor=self.guard.slower)
+        said = text("guard.said", step=at["step"], why=text(f"guard.why.{alarm.rule}", **measured), did=did)
+        run.events.append({**at, "rule": alarm.rule, "action": action, **measured, "said": said})
+        if run.state == GUARDED and not run.epochs:
+            raise DivergedError(f"{said} Nothing was learned by then; try a lower learning rate")
+        return False
 
-    def _return(self, good: Good, action: str, rule: str) -> str:
-        """Returns to a state, without the cause as far as that is known; says by its name what was done."""
+    def _return(self, action: str, rule: str) -> str:
+        """Returns to the last good state, without the cause as far as that is known; the message of what was done."""
         run, was = self.run, self.run.optimizer.ranks
-        kept = {name: getattr(run, name) for name in ("evaluations", "seconds", "events")}
-        good.state.put_back(run.model, run.optimizer)
-        self.take_up(good.state.facts)
-        vars(run).update(kept)  # what was spent is spent
-        run.optimizer.ranks = self.policy = good.policy
+        spent = run.evaluations, run.seconds, run.events
+        self.good.state.put_back(run.model, run.optimizer)
+        self.take_up(self.good.state.facts)
+        run.evaluations, run.seconds, run.events = spent
+        run.optimizer.ranks = self.policy = self.good.policy
         self.watch.went_back()
         if action == "stop":
             run.state = GUARDED
-            return action
-        if was != good.policy:  # somebody has exchanged it since
-            return f"{action}.policy"
-        if action == "grow back":
-            self._freeze()
-            return action
-        if is_frozen := self.watch.broken[rule] > 1 and not isinstance(was, Fixed):
-            self._freeze()
-        self._slow_down()
-        self.good = self._now()  # slower from the start, should it come to that again
-        return f"{action}.freeze" if is_frozen else action
-
-    def _freeze(self) -> None:
-        self.run.optimizer.ranks = self.policy = FROZEN
-        self.good = self.good._replace(policy=FROZEN)
-
-    def _slow_down(self) -> None:
-        for group in self.run.optimizer.param_groups:
+            return "guard.did.stop"
+        if was != self.good.policy:  # somebody has exchanged it since
+            return "guard.did.policy"
+        is_cut = not isinstance(was, Fixed) and (rule == "cut" or self.watch.broken[rule] > 1)
+        if is_cut:
+            run.optimizer.ranks = self.policy = FROZEN
+        for group in run.optimizer.param_groups:
             group.update({name: group[name] * self.guard.slower for name in RATES if name in group})
         self.schedule.base_lrs = [rate * self.guard.slower for rate in self.schedule.base_lrs]
-        self.schedule._last_lr = [group["lr"] for group in self.run.optimizer.param_groups]
+        self.schedule._last_lr = [group["lr"] for group in run.optimizer.param_groups]
+        self.good = self._now()  # slower from the start, should it come to that again
+        return "guard.did.freeze" if is_cut else "guard.did.back"
 
     def _now(self) -> Good:
         state = Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()
@@ -217,6 +170,6 @@ class GuardedTrainer(Trainer):
         return progress(steps) - (progress(before) if before > 0 else 0.0) > STEEP
 
 
-def _sizes(model: nn.Module) -> dict[str, Size]:
-    layers = ((name, module) for name, module in model.named_modules() if isinstance(module, TuckerLayer))
-    return {name: Size(layer.ranks, layer.stored_numel) for name, layer in layers}
+def _stored(model: nn.Module) -> int:
+    """Numbers in all Tucker layers."""
+    return sum(module.stored_numel for module in model.modules() if isinstance(module, TuckerLayer))

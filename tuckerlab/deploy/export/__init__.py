@@ -1,8 +1,5 @@
 """From a trained network to a file that runs elsewhere: ONNX, torch.export, or plain torch with its source.
 
->>> [function.__name__ for function in (export_onnx, export_program, export_plain)]
-['export_onnx', 'export_program', 'export_plain']
-
     prepared                      Tucker network → ordinary layers, merged where that is faster, batch norm folded
     ├── export_onnx               model.onnx for onnxruntime and others
     ├── export_program            model.pt2 for torch.export.load
@@ -13,8 +10,7 @@ Each export is run and compared with the network before the file takes its name.
 
 from tuckerlab.deploy.export.onnx import export_onnx
 from tuckerlab.deploy.export.parity import Exported
-from tuckerlab.deploy.export.prepare import Prepared, prepared
-from tuckerlab.deploy.export.preprocess import FromPixels
+from tuckerlab.deploy.export.prepare import FromPixels, Prepared, prepared
 from tuckerlab.deploy.export.python_source import export_plain
 from tuckerlab.deploy.export.torch_program import export_program
 

@@ -1,13 +1,5 @@
 """int8 for a network in an ONNX file: weights and activations become whole numbers of 8 bits.
 
->>> import tempfile
->>> from onnx import parser, save
->>> folder = Path(tempfile.mkdtemp())
->>> graph = "g (float[N, 3] x) => (float[N, 2] y) <float[3, 2] w = {1, 2, 3, 4, 5, 6}> {y = MatMul(x, w)}"
->>> save(parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}'), folder / "model.onnx")
->>> quantize_onnx(folder / "model.onnx", folder / "int8.onnx", torch.rand(100, 3)).name
-'int8.onnx'
-
 Static quantization of onnxruntime after training: ranges of activations come from the answers to some training images,
 weights get a scale for each channel. What keeps the accuracy was found on trained networks (`quantize_onnx` says it).
 """
@@ -48,11 +40,6 @@ def quantize_onnx(
 ) -> Path:
     """Writes an int8 version of an ONNX model, atomically; returns its path.
 
-    >>> quantize_onnx("model.txt", "int8.onnx", torch.rand(8, 3))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: model.txt: there is no such file; give an ONNX model (tuckerlab export writes one)
-
     images: some hundred training images as the network sees them, N × the shape of its input.
 
     What was found on trained networks (vgg_small on digits and on steel defects, dense and with 90 % of the convolution
@@ -70,6 +57,7 @@ def quantize_onnx(
     Raises TuckerlabError for a file that is not an ONNX model of one input, or is int8 already, for no images, and for
     images of another shape.
     """
+    import onnx
     from onnxruntime.quantization import (  # type: ignore[import-untyped]
         CalibrationDataReader,
         CalibrationMethod,
@@ -79,11 +67,13 @@ def quantize_onnx(
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-    model = read_onnx(source)
-    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
-        raise TuckerlabError(f"{source}: it is int8 already; give the float model that it was made of")
-    _check_images(source, model, images)
-    name = model.graph.input[0].name
+    model, name, wanted = _read(source)
+    if not images.shape or not len(images):
+        raise TuckerlabError("no images: give some hundred training images, which the ranges of activations come from")
+    given = tuple(images.shape)
+    if len(given) != len(wanted) or any(size not in (None, mine) for mine, size in zip(given, wanted, strict=True)):
+        shapes = [" × ".join("N" if size is None else str(size) for size in sizes) for sizes in (wanted, given)]
+        raise TuckerlabError(f"{source}: takes {shapes[0]}; these images are {shapes[1]}")
 
     class Images(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -96,24 +86,23 @@ def quantize_onnx(
     with tempfile.TemporaryDirectory() as folder, atomic_path(target) as made, _silent():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(os.fspath(source), prepared, skip_symbolic_shape=True)  # batch norm into convolutions
-        is_transformer = any(node.op_type == "LayerNormalization" for node in read_onnx(prepared).graph.node)
+        is_transformer = any(node.op_type == "LayerNormalization" for node in onnx.load(prepared).graph.node)
         quantize_static(
             prepared, made, Images(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=PRODUCTS if is_transformer else None,
         )  # fmt: skip
-        _annotate(made, model)
+        written = onnx.load(made)
+        about = {note.key: note.value for note in model.metadata_props} | {"precision": "int8"}
+        onnx.helper.set_model_props(written, about)
+        for node in written.graph.node:
+            node.ClearField("metadata_props")  # what the tools leave for themselves
+        onnx.save(written, made)
     return Path(target)
 
 
-def read_onnx(path: str | os.PathLike[str]) -> "ModelProto":
-    """The model in an ONNX file; TuckerlabError where there is none, or it does not have one input of one type.
-
-    >>> read_onnx(__file__)
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: ...int8.py: not an ONNX model, or cut off; ...
-    """
+def _read(path: str | os.PathLike[str]) -> tuple["ModelProto", str, tuple[int | None, ...]]:
+    """The float model in an ONNX file, the name of its one input, and the shape of that: None where any size goes."""
     import onnx
 
     if not Path(path).is_file():
@@ -124,45 +113,15 @@ def read_onnx(path: str | os.PathLike[str]) -> "ModelProto":
         model = onnx.ModelProto()
     if not model.graph.node:
         raise TuckerlabError(f"{path}: not an ONNX model, or cut off; give one that tuckerlab export has written")
-    inputs = inputs_of(model)
-    if len(inputs) != 1 or not inputs[next(iter(inputs))]:
-        raise TuckerlabError(
-            f"{path}: its inputs are {', '.join(inputs) or 'none'}; a model that answers images has one input, of "
-            "N × the shape of an image"
-        )
-    return model
-
-
-def inputs_of(model: "ModelProto") -> dict[str, tuple[int | None, ...]]:
-    """The shape of each input of an ONNX model, None where any size goes; weights that are inputs too are left out."""
-    weights = {weight.name for weight in model.graph.initializer}
-    return {
-        given.name: tuple(size.dim_value or None for size in given.type.tensor_type.shape.dim)
-        for given in model.graph.input
-        if given.name not in weights
-    }
-
-
-def _annotate(path: Path, source: "ModelProto") -> None:
-    """The notes of the float model, and that it is int8; without those that tools leave for themselves."""
-    import onnx
-
-    model = onnx.load(path)
-    notes = {note.key: note.value for note in source.metadata_props} | {"precision": "int8"}
-    onnx.helper.set_model_props(model, notes)
-    for node in model.graph.node:
-        node.ClearField("metadata_props")
-    onnx.save(model, path)
-
-
-def _check_images(source: object, model: "ModelProto", images: Tensor) -> None:
-    ((_, wanted),) = inputs_of(model).items()
-    if not images.shape or not len(images):
-        raise TuckerlabError("no images: give some hundred training images, which the ranges of activations come from")
-    given = tuple(images.shape)
-    if len(given) != len(wanted) or any(size not in (None, mine) for mine, size in zip(given, wanted, strict=True)):
-        shapes = [" × ".join("N" if size is None else str(size) for size in sizes) for sizes in (wanted, given)]
-        raise TuckerlabError(f"{source}: takes {shapes[0]}; these images are {shapes[1]}")
+    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
+        raise TuckerlabError(f"{path}: it is int8 already; give the float model that it was made of")
+    weights = {weight.name for weight in model.graph.initializer}  # which are inputs too in older files
+    inputs = [given for given in model.graph.input if given.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(given.name for given in inputs) or "none"
+        raise TuckerlabError(f"{path}: its inputs are {names}; a model that answers images has one")
+    sizes = tuple(size.dim_value or None for size in inputs[0].type.tensor_type.shape.dim)
+    return model, inputs[0].name, sizes
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ True
 """
 
 import copy
-from collections.abc import Callable
+import importlib.metadata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ class Exported:
         return said + took if self.torch_seconds else said
 
 
+def notes(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """What is written into an export about itself, as text, with the version of tuckerlab."""
+    version = importlib.metadata.version("tuckerlab")
+    return {key: str(value) for key, value in {"tuckerlab": version, **(metadata or {})}.items()}
+
+
 def difference(exported: Function, reference: Function, example: Tensor) -> float:
     """The largest |exported − reference| over the outputs of a batch of 1 and one of 32, relative to max |reference|.
 
@@ -70,20 +77,14 @@ def difference(exported: Function, reference: Function, example: Tensor) -> floa
 
 
 def answer(network: Function, images: Tensor) -> Tensor:
-    """What a network answers; TuckerlabError if it raises, or that is not one tensor of finite numbers.
-
-    >>> answer(lambda x: (x, x), torch.ones(1))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: the network returns tuple: only networks that return one tensor can be exported
-    """
+    """What a network answers; TuckerlabError if it raises, or that is not one tensor of finite numbers."""
     try:
         with torch.no_grad():
             found = network(images)
     except Exception as error:  # the forward of the caller's network, which may raise anything
-        shape, said = tuple(images.shape), f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TuckerlabError(
-            f"the network does not answer a batch of shape {shape} ({said}); give an example of the shape that it takes"
+            f"the network does not answer a batch of shape {tuple(images.shape)} ({_named(error)}); give an example of "
+            "the shape that it takes"
         ) from error
     if not isinstance(found, Tensor):
         kind = type(found).__name__
@@ -108,11 +109,7 @@ def like(example: Tensor, batch: int) -> Tensor:
 
 
 def checked(exported: Function, reference: Function, example: Tensor, what: str, tolerance: float = TOLERANCE) -> float:
-    """`difference`, or TuckerlabError if it is above the tolerance.
-
-    >>> checked(lambda x: x, lambda x: x, torch.ones(1, 2), "the copy")
-    0.0
-    """
+    """`difference`, or TuckerlabError if it is above the tolerance."""
     found = difference(exported, reference, example)
     if not found <= tolerance:
         raise TuckerlabError(
@@ -137,7 +134,10 @@ def on_cpu(
     """
     if not isinstance(model, nn.Module):
         raise TuckerlabError(f"model: {type(model).__name__}; give a network of torch (nn.Module)")
-    images, network = _batch(example), copied(model).cpu().eval()
+    if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
+        given = f"a tensor of shape {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
+        raise TuckerlabError(f"example: {given}; give a batch of inputs, such as torch.zeros(1, 3, 32, 32)")
+    images, network = example.detach().cpu(), copied(model).cpu().eval()
     is_here = all(t.device.type == "cpu" for t in (*model.parameters(), *model.buffers()))
     itself = model if is_here else copy.deepcopy(model).cpu()  # the arithmetic of a GPU is another
     with undisturbed(itself, training=False):
@@ -147,13 +147,10 @@ def on_cpu(
         except TuckerlabError:
             raise
         except Exception as error:  # a hook that reads what only the Tucker layer has, for example
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise TuckerlabError(f"the copy that is to be written fails where the network does not ({said})") from error
+            what = f"fails where the network does not ({_named(error)})"
+            raise TuckerlabError(f"the copy that is to be written {what}") from error
     return network, images
 
 
-def _batch(example: object) -> Tensor:
-    if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
-        given = f"a tensor of shape {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
-        raise TuckerlabError(f"example: {given}; give a batch of inputs, such as torch.zeros(1, 3, 32, 32)")
-    return example.detach().cpu()
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -9,36 +9,18 @@
 >>> rollout.decision.action
 'roll back'
 
-`sequential` is the test, `rule` what is asked for, `tally` turns answers into counts, `evidence` weighs the counts,
-`machine` decides. `traffic`, `simulate`, `timeline` and `catching` try it on real answers (`answers`), `pictures` shows
-what they found.
+`anytime_test` is the test, `rule` what is asked for, `counts` turns answers into counts and weighs them, `rollout`
+decides. `traffic`, `simulate` and `power` try it on real answers, `plots` shows what they found.
 """
 
-from tuckerlab.deploy.rollout.counts import Tally, apart, paired
-from tuckerlab.deploy.rollout.machine import Decision, RollOut
-from tuckerlab.deploy.rollout.power import LOSSES, Caught, caught_table, compare_ways, requests_to_catch
-from tuckerlab.deploy.rollout.recorded_predictions import Recorded, recorded_answers
+from tuckerlab.deploy.rollout.counts import Tally, paired
+from tuckerlab.deploy.rollout.power import Caught, caught_table, compare_labels, requests_to_catch
+from tuckerlab.deploy.rollout.rollout import Decision, RollOut
 from tuckerlab.deploy.rollout.rule import Rule
-from tuckerlab.deploy.rollout.simulate import simulate
-from tuckerlab.deploy.rollout.timeline import Timeline, timeline
-from tuckerlab.deploy.rollout.traffic import Traffic
+from tuckerlab.deploy.rollout.simulate import Timeline, simulate, timeline
+from tuckerlab.deploy.rollout.traffic import Recorded, Traffic, recorded_answers
 
 __all__ = [
-    "LOSSES",
-    "Caught",
-    "Decision",
-    "Recorded",
-    "RollOut",
-    "Rule",
-    "Tally",
-    "Timeline",
-    "Traffic",
-    "apart",
-    "caught_table",
-    "compare_ways",
-    "paired",
-    "recorded_answers",
-    "requests_to_catch",
-    "simulate",
-    "timeline",
-]
+    "Caught", "Decision", "Recorded", "RollOut", "Rule", "Tally", "Timeline", "Traffic", "caught_table",
+    "compare_labels", "paired", "recorded_answers", "requests_to_catch", "simulate", "timeline",
+]  # fmt: skip

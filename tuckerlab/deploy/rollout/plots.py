@@ -1,10 +1,4 @@
-"""Pictures of roll-outs: what was simulated in, a figure out, with a headline that the numbers make.
-
->>> from tuckerlab.deploy.rollout import Rule, Traffic, timeline
->>> traffic = Traffic((0.96, 0.02, 0.005, 0.005, 0.01), classes=10)
->>> rollout_timeline(timeline(Rule(), traffic.with_loss(5), seed=1)).get_suptitle().split(":")[0]
-'Rolled back in the 1 % stage after 200 requests'
-"""
+"""Pictures of roll-outs: what was simulated in, a figure out, with a headline that the numbers make."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from tuckerlab.deploy.rollout.power import Caught, chance_interval
-from tuckerlab.deploy.rollout.timeline import Timeline
+from tuckerlab.deploy.rollout.simulate import Timeline
 from tuckerlab.i18n import text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, wrapped
 
@@ -103,7 +97,7 @@ def requests_needed(found: Sequence[Caught]) -> Picture:
         loss, low, median, high, labels = (
             np.array([getattr(one, key) for one in several]) for key in ("loss", "low", "median", "high", "labels")
         )
-        most = max(one.rule.most * len(one.rule.tested) for one in several)
+        most = max(one.rule.most * len(one.rule.stages) for one in several)
         shown = loss * 1.03 ** (place - (len(ways) - 1) / 2)  # beside each other
         look: dict[str, Any] = {"color": colour, "marker": mark, "markersize": 7, "linewidth": 2, "label": name}
         left.plot(shown, median, **look)
@@ -113,7 +107,7 @@ def requests_needed(found: Sequence[Caught]) -> Picture:
     left.set_ylim(min(ends, default=10) * 0.7, max(ends, default=1000) * 1.5)
     handles = left.get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
-    figure.headline(_needed_headline(ways))
+    figure.headline(_needed_headline(next(iter(ways.values()))))
     return figure
 
 
@@ -162,29 +156,18 @@ def kept_promises(found: Sequence[Caught]) -> Picture:
 _LOOKS = ((BLUE, "o"), (SKY, "s"), (RED, "^"), (ORANGE, "v"), (GREEN, "D"))
 
 
-def way_name(one: Caught) -> str:
-    """What people call a way of looking: with a shadow or without, and how many labels arrive."""
-    shadow = "shadow" if one.rule.paired else "apart"
-    return text(f"rollout.way.{shadow}", labelled=100 * one.traffic.labelled)
-
-
 def _ways(found: Sequence[Caught]) -> dict[str, list[Caught]]:
-    """By way of looking, in the order given; of each the losses from the smallest."""
-    names = list(dict.fromkeys(map(way_name, found)))
-    ordered = sorted(found, key=lambda one: (names.index(way_name(one)), one.loss))
-    return {name: list(group) for name, group in groupby(ordered, way_name)}
+    """By the share of labels that arrives, in the order given; of each the losses from the smallest."""
+    shares = list(dict.fromkeys(one.traffic.labelled for one in found))
+    ordered = sorted(found, key=lambda one: (shares.index(one.traffic.labelled), one.loss))
+    groups = groupby(ordered, lambda one: text("rollout.labels", labelled=100 * one.traffic.labelled))
+    return {name: list(group) for name, group in groups}
 
 
-def _needed_headline(ways: dict[str, list[Caught]]) -> str:
-    """About the first way and the loss nearest to 2 points, and where most true answers are needed."""
-    first, *others = ways.values()
-    one = min((c for c in first if np.isfinite(c.median)), key=lambda c: abs(c.loss - 2), default=None)
+def _needed_headline(first: Sequence[Caught]) -> str:
+    """About the loss nearest to 2 points."""
+    caught = (one for one in first if np.isfinite(one.median))
+    one = min(caught, key=lambda one: abs(one.loss - 2), default=None)
     if one is None:
         return text("rollout.picture.never")
-    same = [c for way in others for c in way if c.loss == one.loss and np.isfinite(c.median)]
-    dear = max(same, key=lambda c: c.labels, default=one)
-    told = {"loss": one.loss, "median": one.median, "high": one.high, "labels": one.labels}
-    said = text("rollout.picture.needed", **told)
-    if dear.labels < 2 * one.labels:
-        return said
-    return f"{said}; {text('rollout.picture.dearer', way=way_name(dear), labels=dear.labels)}"
+    return text("rollout.picture.needed", loss=one.loss, median=one.median, high=one.high, labels=one.labels)

@@ -20,11 +20,9 @@ from tuckerlab.deploy.rollout.rule import Rule
 from tuckerlab.deploy.rollout.simulate import ENDED, simulate
 from tuckerlab.deploy.rollout.traffic import Traffic
 
-Way = tuple[bool, float]
-"""A way of looking: whether with a shadow, and the share of labels that arrive."""
-
 LOSSES = (0.5, 1.0, 2.0, 3.0, 5.0)
-WAYS: tuple[Way, ...] = ((True, 1.0), (True, 0.1), (False, 1.0), (False, 0.1))
+LABELLED = (1.0, 0.1)
+"""Shares of the requests whose label arrives."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def requests_to_catch(
 ) -> Caught:
     """How many requests it takes to catch a loss of so many points, by simulation.
 
-    >>> from tuckerlab.deploy.rollout.recorded_predictions import Recorded
+    >>> from tuckerlab.deploy.rollout.traffic import Recorded
     >>> answers = Recorded.open("digits")
     >>> found = requests_to_catch(2.0, answers.traffic("Tucker 90 %"), repeats=20, origin=answers.name)
     >>> found.low <= found.median <= found.high
@@ -85,42 +83,26 @@ def requests_to_catch(
         rolled_back=ended["rolled back"], rolled_out=ended["rolled out"], asked=ended["asked"],
         labels=float(found["labels"].median()), days=float(found["days"].median()),
         wrong=float(found["wrong"].median()),
-        stages={share: float((back & (found["stage"] == share)).mean()) for share in rule.tested}, origin=origin,
+        stages={share: float((back & (found["stage"] == share)).mean()) for share in rule.stages}, origin=origin,
     )  # fmt: skip
 
 
-def compare_ways(
-    traffic: Traffic, rule: Rule | None = None, *, losses: Sequence[float] = LOSSES, ways: Sequence[Way] = WAYS,
-    repeats: int = 200, origin: str = "", progress: bool = True,
+def compare_labels(
+    traffic: Traffic, rule: Rule | None = None, *, losses: Sequence[float] = LOSSES,
+    labelled: Sequence[float] = LABELLED, repeats: int = 200, origin: str = "", progress: bool = True,
 ) -> list[Caught]:  # fmt: skip
-    """`requests_to_catch` for several losses and ways of looking: with a shadow or without, and a share of labels.
-
-    >>> traffic = Traffic((0.96, 0.02, 0.005, 0.005, 0.01), classes=10)
-    >>> found = compare_ways(traffic, losses=[5.0], ways=[(True, 1.0), (False, 1.0)], repeats=20, progress=False)
-    >>> found[0].labels < found[1].labels / 100
-    True
-    """
-    asked = [(loss, *way) for way in ways for loss in losses]
+    """`requests_to_catch` for several losses, where these shares of the labels arrive."""
+    asked = [(loss, share) for share in labelled for loss in losses]
     return [
         requests_to_catch(
-            loss, replace(traffic, labelled=labelled), watching(rule or Rule(), paired, labelled),
-            repeats=repeats, origin=origin,
+            loss, replace(traffic, labelled=share), (rule or Rule()).with_labels(share), repeats=repeats, origin=origin
         )
-        for loss, paired, labelled in tqdm(asked, desc="roll-outs", disable=not progress)
-    ]  # fmt: skip
-
-
-def watching(rule: Rule, paired: bool, labelled: float) -> Rule:
-    """The rule where this share of labels arrives, at random: something has to be assumed only where some do not.
-
-    >>> watching(Rule(), paired=True, labelled=0.1).random_labels, watching(Rule(), True, 1.0).random_labels
-    (True, False)
-    """
-    return replace(rule, paired=paired, random_labels=not paired or labelled < 1)
+        for loss, share in tqdm(asked, desc="roll-outs", disable=not progress)
+    ]
 
 
 def caught_table(found: list[Caught]) -> pd.DataFrame:
-    """The numbers as a table, one row for each loss and way of looking.
+    """The numbers as a table, one row for each loss and share of labels.
 
     >>> caught_table([]).empty
     True
@@ -128,11 +110,9 @@ def caught_table(found: list[Caught]) -> pd.DataFrame:
     rows = []
     for one in found:
         numbers = {name: value for name, value in vars(one).items() if name not in ("rule", "traffic", "stages")}
-        asked = {name: value for name, value in vars(one.rule).items() if name not in ("paired", "stages")}
+        asked = {name: value for name, value in vars(one.rule).items() if name != "stages"}
         stages = ", ".join(f"{share:g}" for share in one.rule.stages)
-        rows.append(
-            {"shadow": one.rule.paired, "labelled": one.traffic.labelled} | numbers | asked | {"stages": stages}
-        )
+        rows.append({"labelled": one.traffic.labelled} | numbers | asked | {"stages": stages})
     return pd.DataFrame(rows)
 
 
@@ -142,7 +122,7 @@ def chance_interval(share: float, repeats: int) -> tuple[float, float]:
     >>> [round(end, 3) for end in chance_interval(0.02, 300)]
     [0.009, 0.043]
     """
-    z2 = 1.959964**2
-    middle = (share + z2 / (2 * repeats)) / (1 + z2 / repeats)
-    half = math.sqrt(z2 * (share * (1 - share) / repeats + z2 / (4 * repeats**2))) / (1 + z2 / repeats)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    from scipy.stats import binomtest  # slow to import
+
+    found = binomtest(round(share * repeats), repeats).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)

@@ -9,8 +9,7 @@ tuckerlab.errors.TuckerlabError: tolerated 0.5: a loss that is tolerated lies fr
 """
 
 import itertools
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuckerlab.errors import TuckerlabError, is_number, is_whole
 
@@ -25,12 +24,12 @@ class Rule:
     - `miss`: the chance of going on although the loss of the stage is harm, over all stages and all looks.
     - `stages`: the shares of the requests that the new network answers, rising to 1.
     - `most`: after so many of its answers in a stage a human decides, if nothing is shown by then.
-    - `paired`: whether the old network answers the same requests in the shadow of the new one.
     - `random_labels`: whether the chance that a label arrives has nothing to do with the answers, so that the labels
       are a fair sample. If not (complaints; true answers looked up where answers differ), an answer that differs and
       has no label counts against every decision, and one that does not differ needs none.
 
-    Raises TuckerlabError for what is out of range.
+    The old network answers the same requests in the shadow of the new one. Raises TuckerlabError for what is out of
+    range.
     """
 
     harm: float = 1.0
@@ -39,52 +38,34 @@ class Rule:
     miss: float = 0.05
     stages: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
     most: int = 20_000
-    paired: bool = True
     random_labels: bool = False
 
     def __post_init__(self) -> None:
-        if not _is_number(self.harm) or not 0 < self.harm < 100:
+        if not is_number(self.harm) or not 0 < self.harm < 100:
             raise TuckerlabError(f"harm {self.harm!r}: a loss that is too much lies above 0 and below 100 points")
-        if not _is_number(self.tolerated) or not 0 <= self.tolerated < self.harm:
+        if not is_number(self.tolerated) or not 0 <= self.tolerated < self.harm:
             raise TuckerlabError(
                 f"tolerated {self.tolerated!r}: a loss that is tolerated lies from 0 to below harm, which is "
                 f"{self.harm:g} points"
             )
         for name in ("false_alarm", "miss"):
             value = getattr(self, name)
-            if not _is_number(value) or not 0 < value <= 0.5:
+            if not is_number(value) or not 0 < value <= 0.5:
                 raise TuckerlabError(f"{name} {value!r}: the chance of an error lies above 0 and up to 0.5")
         if not is_whole(self.most) or self.most < 1:
             raise TuckerlabError(f"most {self.most!r}: the requests of a stage are a whole number from 1")
-        for name in ("paired", "random_labels"):
-            if not isinstance(getattr(self, name), bool):
-                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are True and False")
-        _check_stages(self.stages)
-        if not self.paired and not self.random_labels:
-            raise TuckerlabError(
-                "paired False with random_labels False: without the old network's answers to the same requests nothing "
-                "can be said of requests without a label; let it answer in the shadow (paired=True), or label all "
-                "requests or some at random, and say so (random_labels=True)"
-            )
-        if not self.paired and len(self.stages) == 1:
-            raise TuckerlabError(
-                f"stages {self.stages!r}: without a shadow there is nothing to compare with where all requests go to "
-                "the new network; begin with a share below 1"
-            )
+        if not isinstance(self.random_labels, bool):
+            raise TuckerlabError(f"random_labels {self.random_labels!r}: allowed are True and False")
+        if not isinstance(self.stages, tuple) or not self.stages or not all(map(is_number, self.stages)):
+            raise TuckerlabError(f"stages {self.stages!r}: give a tuple of shares that ends with 1.0")
+        rising = all(low < high for low, high in itertools.pairwise(self.stages))
+        if not rising or self.stages[0] <= 0 or self.stages[-1] != 1:
+            raise TuckerlabError(f"stages {self.stages!r}: shares of the requests rise from above 0 to 1.0")
 
-    @property
-    def tested(self) -> tuple[float, ...]:
-        """The stages that have something to compare with: without a shadow, the last has not."""
-        return self.stages if self.paired else self.stages[:-1]
+    def with_labels(self, share: float) -> "Rule":
+        """The rule where this share of labels arrives, at random: something is assumed only where some do not.
 
-
-def _check_stages(stages: tuple[float, ...]) -> None:
-    if not isinstance(stages, tuple) or not stages or not all(_is_number(share) for share in stages):
-        raise TuckerlabError(f"stages {stages!r}: give a tuple of shares that ends with 1.0, such as (0.01, 0.1, 1.0)")
-    rising = all(low < high for low, high in itertools.pairwise(stages))
-    if not rising or stages[0] <= 0 or stages[-1] != 1:
-        raise TuckerlabError(f"stages {stages!r}: shares of the requests rise from above 0 to 1.0")
-
-
-def _is_number(value: object) -> bool:
-    return is_number(value) and math.isfinite(value)
+        >>> Rule().with_labels(0.1).random_labels, Rule().with_labels(1.0).random_labels
+        (True, False)
+        """
+        return replace(self, random_labels=share < 1)

@@ -7,7 +7,7 @@
 >>> [str(how) for how in set(found["ended"])], bool(found["requests"].median() < 500)
 (['rolled back'], True)
 
-The decisions are those of `machine.RollOut`: the same evidence of the same counts, for all roll-outs in one array.
+The decisions are those of `RollOut`: `decided` on the same counts, for all roll-outs in one array.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tuckerlab.deploy.rollout.anytime_test import Floats
-from tuckerlab.deploy.rollout.counts import BECOMES, Arm, Pair
-from tuckerlab.deploy.rollout.evidence import Integers, answered, harm, no_harm
+from tuckerlab.deploy.rollout.counts import LABELLED, Integers, Pair, bounds, decided
 from tuckerlab.deploy.rollout.rule import Rule
 from tuckerlab.deploy.rollout.traffic import Traffic, Truth
 from tuckerlab.errors import TuckerlabError
@@ -53,20 +51,16 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
     >>> sorted(simulate(Rule(), Traffic((1.0, 0, 0, 0, 0), classes=2), repeats=2).columns)
     ['days', 'ended', 'labels', 'requests', 'stage', 'wrong']
 
-    "asked" is where a stage has had its requests, all labels have come that come, and nothing is shown. With a shadow
-    a label is needed where the answers differ, without one it is needed always. Of a fault that first shows in a later
-    stage `traffic` has one for each stage that is tested.
+    "asked" is where a stage has had its requests, all labels have come that come, and nothing is shown. A label is
+    needed where the answers differ. Of a fault that first shows in a later stage `traffic` has one for each stage.
     """
     for batch in course(rule, traffic, repeats, seed):
         last = batch
-    needed = (
-        [Pair.lost, Pair.gained, Pair.both_wrong] if rule.paired else [cell for cell in Arm if "open" not in cell.name]
-    )
     return pd.DataFrame({
         "ended": pd.Categorical([ENDED[how] for how in last.ended], categories=ENDED),
-        "stage": np.asarray(rule.tested)[last.stage],
-        "requests": answered(last.counts, rule).sum(-1),
-        "labels": last.counts[..., needed].sum((-2, -1)),
+        "stage": np.asarray(rule.stages)[last.stage],
+        "requests": last.counts.sum((-2, -1)),
+        "labels": last.counts[..., list(LABELLED)].sum((-2, -1)),
         "days": last.days,
         "wrong": last.wrong,
     })  # fmt: skip
@@ -82,23 +76,22 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
     """
     if repeats < 1:
         raise TuckerlabError(f"repeats {repeats}: allowed are whole numbers from 1")
-    rng, shares = np.random.default_rng(seed), np.asarray(rule.tested)
+    rng, shares = np.random.default_rng(seed), np.asarray(rule.stages)
     each = [traffic] * len(shares) if isinstance(traffic, Traffic) else list(traffic)
     if len(each) != len(shares):
         raise TuckerlabError(f"{len(each)} kinds of traffic: give one, or one for each of the {len(shares)} stages")
     labels, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
-    cells = len(Pair) if rule.paired else len(Arm)
     stage, wrong, ended = np.zeros((3, repeats), dtype=np.int64)
-    batch = Batch(stage, np.zeros((repeats, len(shares), cells), dtype=np.int64), np.zeros(repeats), wrong, ended)
-    post = _Post(repeats, cells)
+    batch = Batch(stage, np.zeros((repeats, len(shares), len(Pair)), dtype=np.int64), np.zeros(repeats), wrong, ended)
+    post = _Post(repeats)
     yield batch
     while (running := np.flatnonzero(batch.ended == 0)).size:
         stage = batch.stage[running]
-        had = answered(batch.counts[running, stage], rule)
+        had = batch.counts[running, stage].sum(-1)
         full = had >= rule.most  # nothing more is served, but labels may be on their way
         size = np.minimum(np.maximum(LOOK, (GROWTH * had).astype(np.int64)), np.maximum(rule.most - had, 0))
         batch.days[running] += np.where(full, delay, size / (shares[stage] * each[0].requests_a_day))
-        first, late, lost = _draw(rng, rule, chances[stage], labels, size, shares[stage])
+        first, late, lost = _draw(rng, chances[stage], labels, size)
         batch.wrong[running] += lost
         batch.counts[running, stage] += first
         if delay:
@@ -106,16 +99,19 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
             post.deliver(batch)
         else:
             batch.counts[running, stage] += late
-        _decide(batch, rule, running, full)
+        back, on = decided(batch.counts[running], stage, rule)
+        out = on & (stage + 1 == len(shares))
+        batch.stage[running] += on & ~out
+        batch.ended[running] = np.select([back, out, full & ~on], [1, 2, 3], 0)
         yield batch
 
 
 class _Post:
     """Labels on their way: when they are due for which stage, and how they change its counts (looks × roll-outs)."""
 
-    def __init__(self, repeats: int, cells: int) -> None:
+    def __init__(self, repeats: int) -> None:
         self.due, self.stage = np.zeros((0, repeats)), np.zeros((0, repeats), dtype=np.int64)
-        self.change = np.zeros((0, repeats, cells), dtype=np.int64)
+        self.change = np.zeros((0, repeats, len(Pair)), dtype=np.int64)
 
     def send(self, running: Integers, batch: Batch, late: Integers, delay: float) -> None:
         due, change = np.full((1, *batch.days.shape), np.inf), np.zeros((1, *self.change.shape[1:]), dtype=np.int64)
@@ -132,43 +128,75 @@ class _Post:
 
 
 def _draw(
-    rng: np.random.Generator, rule: Rule, chances: Floats, labelled: float, size: Integers, shares: Floats
+    rng: np.random.Generator, chances: Floats, labelled: float, size: Integers
 ) -> tuple[Integers, Integers, Integers]:
     """New requests of each roll-out without their labels, how labels change these counts, and the answers lost."""
     truth = rng.multinomial(size, chances)
     known = rng.binomial(truth, labelled)
-    late: dict[int, Integers]
-    if rule.paired:
-        alike, alike_known = (of[:, Truth.alike_right] + of[:, Truth.alike_wrong] for of in (truth, known))
-        first = _columns({Pair.alike: alike, Pair.differing: size - alike})
-        late = {Pair.lost: known[:, Truth.lost], Pair.gained: known[:, Truth.gained]}
-        late |= {Pair.both_wrong: known[:, Truth.both_wrong], Pair.alike_known: alike_known}
-    else:
-        others = rng.negative_binomial(np.maximum(size, 1), shares) * (size > 0)  # come to the old one meanwhile
-        old_right = rng.binomial(others, chances[:, [Truth.alike_right, Truth.lost]].sum(-1).clip(max=1))
-        first = _columns({Arm.new_open: size, Arm.old_open: others})
-        late = {Arm.new_right: known[:, Truth.alike_right] + known[:, Truth.gained]}
-        late |= {Arm.new_wrong: known.sum(-1) - late[Arm.new_right]}
-        late |= {Arm.old_right: rng.binomial(old_right, labelled)}
-        late |= {Arm.old_wrong: rng.binomial(others - old_right, labelled)}
-    change = _columns(late)
-    for unknown, becomes in BECOMES[rule.paired].items():
-        change[:, unknown] = -change[:, list(becomes)].sum(-1)
+    first, change = np.zeros((2, len(size), len(Pair)), dtype=np.int64)
+    first[:, Pair.alike] = truth[:, Truth.alike_right] + truth[:, Truth.alike_wrong]
+    first[:, Pair.differing] = size - first[:, Pair.alike]
+    change[:, Pair.alike_known] = known[:, Truth.alike_right] + known[:, Truth.alike_wrong]
+    change[:, Pair.lost], change[:, Pair.gained] = known[:, Truth.lost], known[:, Truth.gained]
+    change[:, Pair.both_wrong] = known[:, Truth.both_wrong]
+    change[:, Pair.alike] = -change[:, Pair.alike_known]
+    change[:, Pair.differing] = -change[:, list(LABELLED)].sum(-1)
     return first, change, truth[:, Truth.lost]
 
 
-def _columns(given: dict[int, Integers]) -> Integers:
-    found = np.zeros((len(next(iter(given.values()))), len(Pair)), dtype=np.int64)
-    for cell, column in given.items():
-        found[:, cell] = column
-    return found
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """One simulated roll-out from its first request to its end; `points` has a row for each look.
+
+    Their columns: requests (answered by the new network so far), days, stage (a share), low and high (the bounds of the
+    loss, in points). `ended` is rolled back, rolled out or asked; `wrong` are the answers of the new network that the
+    old one would have given right; `differing` are answers that differ, `unlabelled` those of them without a label, in
+    the stage that it ended in.
+    """
+
+    rule: Rule
+    points: pd.DataFrame
+    ended: str
+    wrong: int
+    differing: int
+    unlabelled: int
+
+    @property
+    def stage(self) -> float:
+        """The share of the requests in the stage in which it ended."""
+        return float(self.points["stage"].iloc[-1])
+
+    @property
+    def requests(self) -> int:
+        """The requests answered by the new network in all."""
+        return int(self.points["requests"].iloc[-1])
+
+    @property
+    def days(self) -> float:
+        """The days from the first request to the end."""
+        return float(self.points["days"].iloc[-1])
 
 
-def _decide(batch: Batch, rule: Rule, running: Integers, full: NDArray[np.bool_]) -> None:
-    stage, counts = batch.stage[running], batch.counts[running]
-    back = harm(counts, rule) >= np.log(1 / rule.false_alarm)
-    present = counts[np.arange(len(running)), stage]
-    on = ~back & (no_harm(present, stage, rule) >= np.log(1 / rule.miss))
-    out = on & (stage + 1 == len(rule.tested))
-    batch.stage[running] += on & ~out
-    batch.ended[running] = np.select([back, out, full & ~on], [1, 2, 3], 0)
+def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) -> Timeline:
+    """Simulates one roll-out and keeps what was known at each look.
+
+    >>> from tuckerlab.deploy.rollout.traffic import Traffic
+    >>> timeline(Rule(), Traffic((1.0, 0, 0, 0, 0), classes=2)).ended
+    'rolled out'
+    """
+    counts, days, stages = [], [], []
+    stage = 0
+    for batch in course(rule, traffic, 1, seed):
+        counts.append(batch.counts[0].copy())
+        days.append(float(batch.days[0]))
+        stages.append(stage)  # a look belongs to the stage whose requests it looks at
+        stage = int(batch.stage[0])
+    seen, place = np.array(counts), np.array(stages)
+    low, high = bounds(seen, place, rule)
+    points = pd.DataFrame({
+        "requests": seen.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[place],
+        "low": low, "high": high,
+    })  # fmt: skip
+    last = counts[-1][stages[-1]]
+    differing, open_ = int(last[Pair.differing :].sum()), int(last[Pair.differing])
+    return Timeline(rule, points, ENDED[batch.ended[0]], int(batch.wrong[0]), differing, open_)

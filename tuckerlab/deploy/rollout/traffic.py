@@ -5,16 +5,28 @@
 (25.0, 35.0)
 
 Requests are drawn from a test split with replacement: what the networks answer is real, that the next request is like
-the last is assumed.
+the last is assumed. The answers of networks to test pictures are recorded (`benchmarks/answers.py` writes them):
+
+>>> answers = Recorded.open("digits")
+>>> answers.networks
+('dense', 'Tucker 90 %')
+>>> 0 <= answers.traffic("Tucker 90 %").differing <= 100
+True
 """
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
+import pandas as pd
 
 from tuckerlab.deploy.rollout.counts import Answers, Pair, paired
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.experiments.recorded import FOLDER
+
+PLACE = FOLDER / "answers"
+LABEL = "label"
+ANSWER = "answer of "
 
 
 class Truth(IntEnum):
@@ -90,3 +102,44 @@ class Traffic:
             both_wrong + gained * fault - like_old,
         )  # fmt: skip
         return replace(self, chances=chances)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The right classes and the answers of each network to the test pictures, in one table."""
+
+    name: str
+    table: pd.DataFrame
+
+    @classmethod
+    def open(cls, name: str) -> "Recorded":
+        """Recorded answers by name; DataError for a name that there is none of, or a broken file."""
+        if name not in recorded_answers():
+            raise DataError(f"recorded answers {name!r}: there are {', '.join(recorded_answers()) or 'none'}")
+        try:
+            table = pd.read_parquet(PLACE / f"{name}.parquet", engine="pyarrow")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{name}: no recorded answers ({str(error).splitlines()[0]})") from None
+        return cls(name, table)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks, the full one first."""
+        return tuple(str(c).removeprefix(ANSWER) for c in self.table if str(c).startswith(ANSWER))
+
+    def traffic(self, new: str, old: str = "dense") -> Traffic:
+        """Requests that both networks answer; DataError for a network that is not there."""
+        for label in (old, new):
+            if label not in self.networks:
+                raise DataError(f"{self.name}: there is no network {label!r}; there are {', '.join(self.networks)}")
+        before, now, labels = (self.table[c].to_numpy(int) for c in (f"{ANSWER}{old}", f"{ANSWER}{new}", LABEL))
+        return Traffic.of(before, now, labels, int(self.table["classes"].iloc[0]))
+
+
+def recorded_answers() -> list[str]:
+    """The names of what is recorded.
+
+    >>> "digits" in recorded_answers()
+    True
+    """
+    return sorted(path.stem for path in PLACE.glob("*.parquet"))

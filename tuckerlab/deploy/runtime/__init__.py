@@ -7,29 +7,22 @@
 1 image in onnxruntime: small answers 4.0× faster (2.00 ms instead of 8.00 ms), its file is 9.0× smaller, and test
 accuracy is 90.0 % instead of 91.0 %.
 
-One file for the forms of a network, one for the measurement, one for the memory of a process, one for the tables, one
-for the picture, and one for the check of a single file.
+`benchmark` measures `variants`, `process_memory` what a process of each takes, `report` says it in tables and pictures.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import pandas as pd
-from torch import nn
 
-from tuckerlab.data import ImageData
-from tuckerlab.deploy.runtime import tables
-from tuckerlab.deploy.runtime.measuring import BATCHES, ROUNDS, SECONDS, measured
-from tuckerlab.deploy.runtime.picture import deployment_picture
-from tuckerlab.deploy.runtime.words import comparison
+from tuckerlab.deploy.runtime.report import NEEDED, circumstances, comparison, deployment_picture, html_tables
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path
 from tuckerlab.plotting.figure import DPI, Picture
-
-__all__ = ["Deployment", "measure_deployment"]
 
 FILE, PICTURE = "deployment.parquet", "deployment.png"
 
@@ -47,6 +40,7 @@ class Deployment:
     - `accuracy` on the test split; against torch in fp32, `agreement` of the answers (fractions of 1) and the largest
       `difference` of the outputs, relative to the largest output.
     - where it was measured, as in a record, and the version of onnxruntime; `threads` are those of both runtimes.
+    - `run`: the one in the record whose network it is, where a run was measured.
 
     >>> Deployment(pd.DataFrame({"network": ["dense"]}))
     Deployment(dense)
@@ -93,42 +87,29 @@ class Deployment:
             rows = pd.read_parquet(path, engine="pyarrow")
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); measure again") from None
-        if missing := [column for column in tables.NEEDED if column not in rows]:
+        if missing := [column for column in NEEDED if column not in rows]:
             raise DataError(f"{path}: lacks {', '.join(missing)}; measure again with --fresh")
         return cls(rows)
+
+    def is_of(self, folder: RunFolder, labels: Collection[str]) -> bool:
+        """Whether it tells of these networks as a run folder has them now (first seed), and of no other runs of them.
+
+        >>> from tuckerlab.experiments.recorded import found_folder
+        >>> folder = RunFolder.open(found_folder("poc-digits"))
+        >>> table = Deployment.load(folder.path)
+        >>> table.is_of(folder, folder.labels), Deployment(table.rows.assign(run="other")).is_of(folder, folder.labels)
+        (True, False)
+        """
+        if "run" not in self.rows or not set(labels) <= set(folder.labels):
+            return False
+        rows = self.rows[self.rows["network"].isin(labels)]
+        wanted = {(label, str(folder.rows(label)["run"].iloc[0])) for label in labels}
+        return set(zip(rows["network"], rows["run"], strict=True)) == wanted
 
     def __repr__(self) -> str:
         return f"Deployment({', '.join(self.networks)})"
 
     def _repr_html_(self) -> str:
         said = f"<p><b>{escape(self.finding)}</b></p>" if self.finding else ""
-        where = f"<p>{escape(tables.circumstances(self.rows))}</p>"
-        return said + tables.html_tables(self.rows) + where
-
-
-def measure_deployment(
-    networks: Mapping[str, nn.Module],
-    data: ImageData,
-    *,
-    batches: tuple[int, ...] = BATCHES,
-    rounds: int = ROUNDS,
-    seconds: float = SECONDS,
-    memory: bool = True,
-    progress: bool = False,
-) -> Deployment:
-    """Exports networks, the full one first, in every form, and measures all forms in turn on this machine's CPU.
-
-    >>> from tuckerlab import load_data
-    >>> measure_deployment({"dense": nn.Flatten()}, load_data("digits"), rounds=0)
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: rounds 0: allowed are whole numbers from 1
-
-    batches: numbers of images that are answered at once. rounds: calls of each form at each batch, fewer (but 7) where
-    they would take longer than `seconds` in all. memory: whether a process is started for each form to see how much it
-    takes. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
-
-    Raises TuckerlabError for a network that cannot be exported or does not fit the data.
-    """
-    settings = {"batches": batches, "rounds": rounds, "seconds": seconds, "memory": memory, "progress": progress}
-    return Deployment(measured(networks, data, **settings))  # type: ignore[arg-type]
+        where = f"<p>{escape(circumstances(self.rows))}</p>"
+        return said + html_tables(self.rows) + where

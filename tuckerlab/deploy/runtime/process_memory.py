@@ -1,8 +1,5 @@
 """Memory that a network takes: how much the peak of a process grows from its imports to its first answer.
 
->>> footprint.__name__
-'footprint'
-
 Each is measured in a process of its own, which runs this file as a script and imports its runtime alone: what the
 runtime itself takes is left out, and so is tuckerlab.
 """
@@ -20,9 +17,6 @@ SET_BACK = "5"  # written to clear_refs: the peak becomes the present size
 
 def footprint(runtime: str, file: str | os.PathLike[str], shape: Sequence[int], threads: int) -> int | None:
     """Bytes by which the peak of resident memory grows to load a file and answer one batch of this shape.
-
-    >>> footprint("onnxruntime", "no such file", (1, 3, 8, 8), threads=1) is None
-    True
 
     runtime: "torch" for a folder that `tuckerlab export --to plain` writes, "onnxruntime" for an ONNX file. Linux tells
     the peak of a process by itself (VmHWM); where a system does not, or the process fails, the answer is None. (What

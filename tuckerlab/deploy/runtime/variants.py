@@ -1,9 +1,4 @@
-"""A network in each form that it can be shipped in: torch and onnxruntime, fp32 and int8.
-
->>> variant = Variant("dense", "onnxruntime", "int8", {"": lambda images: images}, file_bytes=1000)
->>> variant.name
-'dense · onnxruntime int8'
-"""
+"""A network in each form that it can be shipped in: torch in fp32, onnxruntime in fp32 and int8."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -12,16 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.deploy.export import export_onnx, export_plain, prepared
 from tuckerlab.deploy.export.int8 import CALIBRATION, quantize_onnx
-from tuckerlab.deploy.export.sessions import answers, open_session
+from tuckerlab.deploy.ort import answers, open_session
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.methods import int8
 from tuckerlab.training.augment import epoch_order
 from tuckerlab.training.eval_mode import undisturbed
 from tuckerlab.training.metrics import checkpoint_bytes
@@ -35,9 +28,6 @@ class Variant:
 
     `forms` are ways to call it that give the same answers, by the layout of the images in memory; torch has two. `file`
     is what a process of its own can load (None: nothing that would do).
-
-    >>> Variant("dense", "torch", "fp32", {"contiguous": torch.sin}, file_bytes=1000).answer(torch.zeros(1))
-    tensor([0.])
     """
 
     network: str
@@ -61,15 +51,8 @@ class Variant:
 def variants(label: str, network: nn.Module, data: ImageData, folder: Path, threads: int) -> list[Variant]:
     """Writes and loads every form of a network; the files lie in the folder and must stay there as long as they answer.
 
-    >>> from tuckerlab import load_data
-    >>> variants("dense", nn.Linear(3, 3), load_data("digits"), Path("unused"), threads=1)
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: dense: does not answer images of 1 × 8 × 8 with numbers for 10 classes; ...
-
     All are made of one prepared network: chains merged where that is faster in onnxruntime for one image, batch norm
-    folded, ranks rounded up to what its kernels take at once. Ranges of int8 come from 256 training images. Int8 in
-    torch is left out where its build has no kernels for it.
+    folded, ranks rounded up to what its kernels take at once. Ranges of int8 come from 256 training images.
 
     Raises TuckerlabError for a network that does not fit the data or cannot be exported.
     """
@@ -84,14 +67,6 @@ def variants(label: str, network: nn.Module, data: ImageData, folder: Path, thre
         written = export_plain(plain, folder / "plain", example)
         size, file = written.size_bytes, written.path
     made = [Variant(label, "torch", "fp32", _in_torch(plain), size, file)]
-    try:
-        int8.check(torch.device("cpu"))
-    except TuckerlabError:
-        pass
-    else:
-        quantized = int8.quantized(plain, calibration)
-        size = len(safetensors.torch.save(int8.stored(quantized)))
-        made.append(Variant(label, "torch", "int8", _in_torch(quantized), size))
     exported = export_onnx(plain, folder / "model.onnx", example).path
     files = {"fp32": exported, "int8": quantize_onnx(exported, folder / "int8.onnx", calibration)}
     for precision, file in files.items():

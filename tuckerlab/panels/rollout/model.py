@@ -17,7 +17,6 @@ import pandas as pd
 import traitlets
 
 from tuckerlab.deploy.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
-from tuckerlab.deploy.rollout.power import watching
 from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import text
@@ -36,12 +35,12 @@ DENSE = "dense"
 class State:
     """All that the panel shows: a roll-out, the same without stages, and many at random.
 
-    `at_once` is a row of `simulate`, None where there is nothing to compare with; `shares` says how often each end
-    comes, `median` how many requests those that were rolled back took.
+    `at_once` is a row of `simulate`; `shares` says how often each end comes, `median` how many requests those that were
+    rolled back took.
     """
 
     story: Timeline
-    at_once: pd.Series | None
+    at_once: pd.Series
     traffic: Traffic
     faulty: Traffic
     shares: dict[str, float]
@@ -56,7 +55,6 @@ class RollOutModel(PanelModel):
     labelled = traitlets.Enum(LABELLED, 1.0, help="the share of requests whose true answer becomes known")
     delay = traitlets.Enum(DELAYS, 1, help="days until it does")
     requests_a_day = traitlets.Enum(REQUESTS, 10_000)
-    shadow = traitlets.Bool(True, help="whether the old network answers the same requests unseen")
     fault = traitlets.Enum(FAULTS, 2.0, help="points that the new network loses by the fault")
     since = traitlets.Enum(STAGES, STAGES[0], help="the stage in which the fault first shows")
     seed = traitlets.Int(0, min=0, help="which requests come")
@@ -72,9 +70,7 @@ class RollOutModel(PanelModel):
             if found is None:
                 raise DataError(text("canary.no_source", source=source, there=", ".join(self.sources)))
             self.source = found
-        self.observe(
-            self._roll, ["source", "harm", "labelled", "delay", "requests_a_day", "shadow", "fault", "since", "seed"]
-        )
+        self.observe(self._roll, ["source", "harm", "labelled", "delay", "requests_a_day", "fault", "since", "seed"])
         self._roll()
 
     def again(self) -> None:
@@ -89,19 +85,17 @@ class RollOutModel(PanelModel):
                 _traffic(self.source), labelled=self.labelled, delay=self.delay, requests_a_day=self.requests_a_day
             )
             faulty = traffic.with_loss(self.fault)
-            rule = watching(Rule(harm=self.harm), self.shadow, self.labelled)
+            rule = Rule(harm=self.harm).with_labels(self.labelled)
             self.state = _rolled(rule, traffic, faulty, self.since, self.seed, self.repeats)
 
 
 @lru_cache(maxsize=64)
 def _rolled(rule: Rule, traffic: Traffic, faulty: Traffic, since: float, seed: int, repeats: int) -> State:
-    each = [faulty if share >= since else traffic for share in rule.tested]
+    each = [faulty if share >= since else traffic for share in rule.stages]
     found = simulate(rule, each, repeats, seed=seed)
-    at_once = None
-    if rule.paired:
-        # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
-        most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
-        at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed).iloc[0]
+    # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
+    most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
+    at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed).iloc[0]
     return State(timeline(rule, each, seed), at_once, traffic, faulty, *_summary(found))
 
 

@@ -24,7 +24,6 @@ from tuckerlab.panels.widgets import (
 
 SLIDER = {"width": "100%", "max_width": "46rem"}
 NAMED = {"description_width": "17rem"}  # sliders begin below each other
-ROW = {"flex_flow": "row wrap"}
 WIDE = {"width": "auto", "min_width": "22rem"}
 
 
@@ -52,17 +51,16 @@ class RollOutPanel(Panel):
         self.requests_a_day = _choice(
             "canary.requests_a_day", [(text("unit.count", count_=count), count) for count in REQUESTS]
         )
-        self.shadow = labelled(ipywidgets.Checkbox, "canary.shadow", indent=False, layout={"width": "auto"})
         self.again = button("canary.again", self.model.again)
         self.sentence, self.chances, self.origin = line_widget(), line_widget(), line_widget()
         self.numbers, self.picture = ipywidgets.HTML(), picture_widget(b"", text("canary.alt"))
-        names = ("source", "harm", "fault", "since", "labelled", "delay", "requests_a_day", "shadow")
+        names = ("source", "harm", "fault", "since", "labelled", "delay", "requests_a_day")
         bind(self.model, **{name: getattr(self, name) for name in names})
         self.model.observe(self._show, "state")
         self._show()
         super().__init__([
             self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day,
-            ipywidgets.HBox([self.shadow, self.again], layout=ROW),
+            self.again,
             self.sentence, self.picture, self.numbers, self.chances, self.origin, problem_widget(self.model),
         ])  # fmt: skip
 
@@ -113,9 +111,7 @@ def _numbers(state: State) -> list[tuple[str, str, str]]:
     """What it has cost: in stages, at once with the same test, and at once with none."""
     story, once, unwatched = state.story, state.at_once, "canary.tile.unwatched"
     a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
-    at_once = "–", text("canary.tile.at_once.none")
-    if once is not None:
-        at_once = text("unit.count", count_=int(once["wrong"])), _until(once["ended"], once["days"])
+    at_once = text("unit.count", count_=int(once["wrong"])), _until(once["ended"], once["days"])
     until = text(f"{unwatched}.until" if state.faulty.loss > 0 else f"{unwatched}.a_day")
     differing = text("canary.tile.differing.meaning", points=-state.faulty.loss)
     return [

@@ -30,8 +30,8 @@ from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 # Without its rule on images held out, which would be lost to training: a run in which it has nothing to do is the same
-# as without it, to the last bit. And without notes: what it says is what it has done.
-VALVE = Guard(accuracy=None, floor=None)
+# as without it, to the last bit.
+VALVE = Guard(accuracy=None)
 
 Phase = Literal["waiting", "reading", "training", "measuring", "done"]
 

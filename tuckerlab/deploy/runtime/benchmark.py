@@ -1,14 +1,11 @@
-"""What each form of each network costs and answers, measured on this machine in one run.
-
->>> timing = Timing((1.0, 2.0, 3.0, 10.0), batch=2)
->>> cost(timing, dense=Timing((2.0, 4.0, 6.0, 20.0), batch=2))["faster"]
-2.0
-"""
+"""What each form of each network costs and answers, measured on this machine in one run; `tuckerlab check`."""
 
 import importlib.metadata
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tuckerlab.data import ImageData
+from tuckerlab.deploy.runtime import Deployment
 from tuckerlab.deploy.runtime.process_memory import footprint
+from tuckerlab.deploy.runtime.report import circumstances, layouts, rich_tables
 from tuckerlab.deploy.runtime.variants import Variant, variants
-from tuckerlab.errors import TuckerlabError, is_whole
+from tuckerlab.errors import DataError, TuckerlabError, is_whole
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.i18n import text
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.provenance import provenance
 from tuckerlab.training.timing import Timing, interleave
@@ -36,7 +38,7 @@ SCORED = 128  # images at once, when the test split is answered
 SETTLE = 0.002  # seconds until the workers of the runtime before have gone to sleep
 
 
-def measured(
+def measure_deployment(
     networks: Mapping[str, nn.Module],
     data: ImageData,
     *,
@@ -45,17 +47,14 @@ def measured(
     seconds: float = SECONDS,
     memory: bool = True,
     progress: bool = False,
-) -> pd.DataFrame:
-    """A row for each network, runtime, precision and batch: see `Deployment`.
+) -> Deployment:
+    """Exports networks, the full one first, in every form, and measures all forms in turn on this machine's CPU.
 
-    >>> from tuckerlab import load_data
-    >>> measured({}, load_data("digits"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: no networks: give one or more; the others are compared with the first
+    batches: numbers of images that are answered at once. rounds: calls of each form at each batch, fewer (but 7) where
+    they would take longer than `seconds` in all. memory: whether a process is started for each form to see how much it
+    takes. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
 
-    The first network is the one that the others are compared with. Everything runs on the CPU, in torch and in
-    onnxruntime on as many threads as torch is set to.
+    Raises TuckerlabError for settings out of range, a network that cannot be exported or does not fit the data.
     """
     if not networks:
         raise TuckerlabError("no networks: give one or more; the others are compared with the first")
@@ -70,8 +69,12 @@ def measured(
         answered = _scored(made, data, progress)
         rows: list[dict[str, Any]] = []
         for batch in batches:
-            timed = _timed(made, _batch(data, batch), rounds, seconds, progress)
-            rows += [_named(variant) | timed[variant.name] | answered[variant.name] for variant in made]
+            images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
+            timed = _timed(made, images, rounds, seconds, progress)
+            for one in made:
+                told = {name: getattr(one, name) for name in ("network", "runtime", "precision", "file_bytes")}
+                told |= {"variant": one.name, "peak_bytes": None}
+                rows.append(told | timed[one.name] | answered[one.name])
         files = {variant.name: variant.file for variant in made}
         for row in tqdm(rows if memory else [], desc="memory", disable=not progress, unit="process"):
             file, shape = files[row["variant"]], (row["batch"], *data.test_images.shape[1:])
@@ -80,7 +83,68 @@ def measured(
     facts |= provenance("cpu") | {"onnxruntime": importlib.metadata.version("onnxruntime")}
     dense_bytes = {(row["runtime"], row["precision"]): row["file_bytes"] for row in reversed(rows)}
     smaller = [{"smaller": dense_bytes[row["runtime"], row["precision"]] / row["file_bytes"]} for row in rows]
-    return pd.DataFrame([row | more | facts for row, more in zip(rows, smaller, strict=True)])
+    return Deployment(pd.DataFrame([row | more | facts for row, more in zip(rows, smaller, strict=True)]))
+
+
+def check_run(
+    run: str | os.PathLike[str],
+    *,
+    network: str | None = None,
+    threads: int | None = None,
+    fresh: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> tuple[Deployment, bool]:
+    """The table of the full network of a run and of one in Tucker format, and whether it was there already.
+
+    >>> check_run("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.DataError: no/such/folder: there is no such folder; give one that tuckerlab poc has left
+
+    network: a label of the record; the smallest Tucker network if None. threads: of both runtimes; those of torch if
+    None. A table in the folder of these networks, as they are there now, is returned, unless `fresh`. Otherwise they
+    are measured with `settings` as `measure_deployment` takes them, and the table and its picture written.
+
+    Raises DataError for an incomplete folder, an unknown label, images that are gone; TuckerlabError for a setting.
+    """
+    cores = os.cpu_count() or 1
+    if threads is not None and not (is_whole(threads) and 1 <= threads <= 2 * cores):
+        can = f"allowed are whole numbers from 1 to {2 * cores}"
+        raise TuckerlabError(f"threads {threads!r}: this machine has {cores} cores; {can}")
+    folder = RunFolder.open(run)
+    chosen = network or folder.small or folder.dense
+    if chosen is None:
+        raise DataError(f"{run}: there is no full network and none in Tucker format; give --network with a label")
+    labels = [label for label in dict.fromkeys((folder.dense, chosen)) if label is not None]
+    if not fresh:
+        with suppress(DataError):
+            found = Deployment.load(folder.path)
+            if set(found.networks) == set(labels) and found.is_of(folder, labels):
+                return found, True
+    networks, usual = {label: folder.network(label) for label in labels}, torch.get_num_threads()  # of the first seed
+    try:
+        torch.set_num_threads(threads or usual)
+        made = measure_deployment(networks, folder.data(), progress=not quiet, **settings)
+    finally:
+        torch.set_num_threads(usual)
+    runs = {label: str(folder.rows(label)["run"].iloc[0]) for label in labels}
+    made = Deployment(made.rows.assign(run=made.rows["network"].map(runs)))
+    made.save(folder.path)
+    return made, False
+
+
+def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
+    """Prints the tables, the result in one line, what was measured on what, and where the table lies."""
+    console = Console()
+    for table in rich_tables(made.rows):
+        console.print(table)
+    if made.finding:
+        console.print(made.finding, style="bold", highlight=False, markup=False)
+    for line in (text("deployment.explained"), layouts(made.rows), circumstances(made.rows)):
+        console.print(line, highlight=False, markup=False)
+    said = text("deployment.found" if found else "deployment.written", folder=str(run))
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def cost(timing: Timing, dense: Timing) -> dict[str, float]:
@@ -97,16 +161,6 @@ def cost(timing: Timing, dense: Timing) -> dict[str, float]:
         "images_per_second": 1e3 * (timing.batch or 1) / timing.median_ms,
         "faster": dense.ratio(timing),
     }
-
-
-def _named(variant: Variant) -> dict[str, Any]:
-    names = {"variant": variant.name, "network": variant.network, "runtime": variant.runtime}
-    return names | {"precision": variant.precision, "file_bytes": variant.file_bytes, "peak_bytes": None}
-
-
-def _batch(data: ImageData, size: int) -> Tensor:
-    """Test images as the network sees them, repeated where there are fewer."""
-    return data.normalize(data.test_images[torch.arange(size) % len(data.test_images)])
 
 
 def _timed(

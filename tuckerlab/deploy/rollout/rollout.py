@@ -20,8 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from tuckerlab.deploy.rollout.counts import BECOMES, Pair, Tally
-from tuckerlab.deploy.rollout.evidence import answered, bounds, harm, no_harm
+from tuckerlab.deploy.rollout.counts import LABELLED, Pair, Tally, bounds, decided
 from tuckerlab.deploy.rollout.rule import Rule
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import text
@@ -49,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class RollOut:
-    """A roll-out under way: the stage it is in, and the counts of each stage (the cells of `Pair`, or of `Arm`)."""
+    """A roll-out under way: the stage it is in, and the counts of each stage, in the cells of `Pair`."""
 
     rule: Rule = field(default_factory=Rule)
     stage: int = 0
@@ -61,8 +60,8 @@ class RollOut:
         if not isinstance(self.rule, Rule):
             raise TuckerlabError(f"rule {self.rule!r}: give a Rule, such as Rule(harm=1.0)")
         if not self.counts:
-            object.__setattr__(self, "counts", ((0,) * len(Pair),) * len(self.rule.tested))
-        stages = len(self.rule.tested)
+            object.__setattr__(self, "counts", ((0,) * len(Pair),) * len(self.rule.stages))
+        stages = len(self.rule.stages)
         if [len(row) for row in self.counts] != [len(Pair)] * stages or self.stage not in range(stages):
             raise TuckerlabError(
                 f"stage {self.stage!r} and counts of {len(self.counts)} stages: a rule with {stages} stages has "
@@ -84,7 +83,7 @@ class RollOut:
         if not 0 <= stage <= self.stage:
             raise TuckerlabError(f"stage {stage}: labels come for stages that were reached, 0 to {self.stage}")
         moved = list(self._cells(tally))
-        for unknown, known in BECOMES[self.rule.paired].items():
+        for unknown, known in ((Pair.alike, (Pair.alike_known,)), (Pair.differing, LABELLED)):
             moved[unknown] = -sum(moved[cell] for cell in known)  # requests whose label is still not known stay there
             if self.counts[stage][unknown] + moved[unknown] < 0:
                 raise TuckerlabError(
@@ -129,18 +128,19 @@ class RollOut:
     @property
     def decision(self) -> Decision:
         """What to do now."""
-        requests = answered(self.counts, self.rule)
+        requests = sum(self.counts[self.stage])
         low, high = (float(end) for end in bounds(np.array(self.counts), self.stage, self.rule))
-        action, reason = self._action(int(requests[self.stage]))
+        action, reason = self._action(requests)
         if reason == "went_on":
             high = float(bounds(np.array(self.counts), self.stage - 1, self.rule)[1])
         share = self.rule.stages[-1] if self.ended == "rolled out" else self.rule.stages[self.stage]
-        told = {"share": 100 * share, "requests": int(requests[self.stage]), "low": low, "high": high}
-        told["all"] = int(requests.sum())
-        said = [text(f"rollout.reason.{reason}", **told, harm=self.rule.harm)]
-        if action in ("hold", "ask"):
-            said += self._too_loose(int(requests[self.stage]))
-        return Decision(action, " ".join(said), share, int(requests[self.stage]), low, high)
+        told = {"share": 100 * share, "requests": requests, "low": low, "high": high, "harm": self.rule.harm}
+        said = [text(f"rollout.reason.{reason}", **told, all=sum(map(sum, self.counts)))]
+        differing = self.counts[self.stage][Pair.differing]
+        if action in ("hold", "ask") and differing >= max(1, self.rule.harm / 100 * requests):
+            key = "too_few_labels" if self.rule.random_labels else "too_loose"  # no number of requests would show it
+            said.append(text(f"rollout.reason.{key}", differing=differing, share=100 * differing / requests))
+        return Decision(action, " ".join(said), share, requests, low, high)
 
     def _action(self, requests: int) -> tuple[Action, str]:
         if self.ended == "rolled back":
@@ -153,20 +153,9 @@ class RollOut:
             return "go on", "sent_on" if self.stage - 1 in self.by_hand else "went_on"
         return "hold", "hold" if requests else "begin"
 
-    def _too_loose(self, requests: int) -> list[str]:
-        """Where answers without a label differ so often that no number of requests would show that there is no harm."""
-        differing = self.counts[self.stage][Pair.differing] if self.rule.paired else 0
-        if differing < max(1, self.rule.harm / 100 * requests):
-            return []
-        key = "too_few_labels" if self.rule.random_labels else "too_loose"
-        return [text(f"rollout.reason.{key}", differing=differing, share=100 * differing / requests)]
-
     def _cells(self, tally: Tally) -> tuple[int, ...]:
         if not isinstance(tally, Tally):
-            raise TuckerlabError(f"{tally!r} is no tally: give what paired() or apart() counts")
-        if tally.paired != self.rule.paired:
-            ask, given = ("paired()", "apart()") if self.rule.paired else ("apart()", "paired()")
-            raise TuckerlabError(f"the rule asks for tallies of {ask}, this one is of {given}: change one of the two")
+            raise TuckerlabError(f"{tally!r} is no tally: give what paired() counts")
         return tally.cells
 
     def _counted(self, stage: int, cells: tuple[int, ...] | list[int]) -> "RollOut":
@@ -177,12 +166,11 @@ class RollOut:
     def _decided(self) -> "RollOut":
         if self.ended:
             return self
-        counts = np.array(self.counts)
-        if harm(counts, self.rule) >= np.log(1 / self.rule.false_alarm):
+        back, shown = decided(np.array(self.counts), self.stage, self.rule)
+        if back:
             return replace(self, ended="rolled back")
-        shown = no_harm(counts[self.stage], self.stage, self.rule) >= np.log(1 / self.rule.miss)
         return self._next() if shown else self
 
     def _next(self) -> "RollOut":
-        last = self.stage + 1 == len(self.rule.tested)
+        last = self.stage + 1 == len(self.rule.stages)
         return replace(self, ended="rolled out") if last else replace(self, stage=self.stage + 1)

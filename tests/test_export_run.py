@@ -14,10 +14,9 @@ from safetensors import safe_open
 
 from tuckerlab.cli import main as cli
 from tuckerlab.deploy import export_run
-from tuckerlab.deploy.export.sessions import answers, open_session
-from tuckerlab.deploy.export_run import run_export
-from tuckerlab.deploy.trained_network import Trained
-from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.deploy.export_run import Trained, run_export
+from tuckerlab.deploy.ort import answers, open_session
+from tuckerlab.errors import DataError
 from tuckerlab.experiments.proof import run_poc
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
@@ -54,23 +53,16 @@ def test_the_file_takes_pixels_and_knows_where_it_comes_from(
     assert json.loads(about["classes"]) == [str(digit) for digit in range(10)]
     row = RunFolder.open(run).rows("Tucker 90 %").iloc[0]
     assert (about["network"], about["run"], about["commit"]) == ("Tucker 90 %", run.name, row["commit"])
-    assert about["torch"] == torch.__version__
     said = capsys.readouterr().out
-    for words in (
-        "Tucker layers",
-        "6 batch norms folded",
-        f"written: {path}",
-        "times as much",
-        "for 1 and for 32 images",
-    ):
-        assert words in said
+    assert "6 batch norms folded" in said
     assert f'onnxruntime.InferenceSession("{path}")' in said
     assert f"{path.stat().st_size / 1e6:.3g} MB" in said
 
 
 def test_plain_and_program_lie_in_the_run_and_one_checkpoint_is_enough(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
-    plain = run_export(tmp_path / "run", to="plain", network="dense", margin=float("inf"), quiet=True)
+    for _ in range(2):  # what is there from before is replaced
+        plain = run_export(tmp_path / "run", to="plain", network="dense", margin=float("inf"), quiet=True)
     assert plain.exported.path == tmp_path / "run" / "export" / "dense"
     with safe_open(plain.exported.path / "model.safetensors", "pt") as file:
         assert file.metadata()["network"] == "dense"
@@ -88,100 +80,59 @@ def test_a_checkpoint_without_its_run_takes_normalised_images_and_says_so(tmp_pa
     save(tmp_path / "mine.safetensors", build("vgg_small", num_classes=3, in_channels=1, image_size=8, width=0.25))
     done = run_export(tmp_path / "mine.safetensors", to="plain", quiet=True)
     assert done.metadata["input"] == "float32, N × 1 × 8 × 8, normalised as in training"
-    assert json.loads(done.metadata["classes"]) is None
     assert "shift" not in (done.exported.path / "model.py").read_text(encoding="utf-8")
     with pytest.raises(DataError, match="one network already"):
         Trained.find(tmp_path / "mine.safetensors", "dense")
 
 
-@pytest.mark.parametrize(
-    ("line", "word"),
-    [
-        ("export", "'run'"),
-        ("export {run}", "--to"),
-        ("export no/such/run --to onnx", "no/such/run"),
-        ("export {empty} --to onnx", "empty"),
-        ("export {run} --to pickle", "onnx, torch, plain"),
-        ("export {run} --to onnx --network small", "dense, Tucker 90 %"),
-        ("export {run} --to onnx --seed 7", "seed 7"),
-        ("export {run} --to onnx --opset 0", "opset 0"),
-        ("export {run} --to onnx --opset 99", "opset 99"),
-        ("export {run} --to onnx --opset 3", "opset 3: allowed here are 13 to"),
-        ("export {run} --to onnx --opset many", "many"),
-        ("export {run} --to plain --opset 20", "opset 20"),
-        ("export {run} --to plain --margin -1", "margin -1"),
-        ("export {run} --to plain --margin nan", "margin nan"),
-        ("export {run} --to onnx --out ''", '--out "": give the path of a file'),
-        ("export {run} --to plain --out ''", '--out "": give the path of a folder'),
-        ("export {run} --to onnx --out {empty}/model.pt2", "a file for onnx ends in .onnx"),
-        ("export {run} --to torch --out {empty}/model", "a file for torch ends in .pt2"),
-        ("export {run} --to plain --out {empty}/model.onnx", "plain makes a folder"),
-        ("export {run} --to onnx --out {run}/tucker-90.safetensors", "a file for onnx ends in .onnx"),
-        ("export {run} --to onnx --out {taken}/tucker-90.onnx", "no export of tuckerlab"),
-        ("export {run} --to onnx --out {taken}", "no export of tuckerlab"),
-        ("export {run} --to plain --out {taken}", "no export of tuckerlab"),
-        ("export {run} --to plain --out {file}", "a file"),
-        ("export {run} --to torch --margin inf --out {file}/deep/model.pt2", "a file"),
-        ("export {file} --to plain", "not a safetensors file"),
-        ("export {run}/runs.parquet --to plain", "runs.parquet"),
-    ],
-)
+MISTAKES = [
+    ("{empty} --to onnx", "empty"),
+    ("{run} --to pickle", "onnx, torch, plain"),
+    ("{run} --to onnx --network small", "dense, Tucker 90 %"),
+    ("{run} --to onnx --seed 7", "seed 7"),
+    ("{run} --to onnx --opset 3", "opset 3"),
+    ("{run} --to plain --opset 20", "opset 20"),
+    ("{run} --to plain --margin nan", "margin nan"),
+    ("{run} --to onnx --out ''", '--out ""'),
+    ("{run} --to torch --out {empty}/model", "ends in .pt2"),
+    ("{run} --to plain --out {empty}/model.onnx", "plain makes a folder"),
+    ("{run} --to onnx --out {taken}", "tucker-90.onnx is there already; --overwrite replaces it"),
+    ("{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
+    ("{run} --to torch --out {taken}/model.py/model.pt2", "nothing can be written there"),
+    ("{taken}/model.py --to plain", "not a safetensors file"),
+]
+
+
 def test_a_mistake_is_one_line_and_leaves_nothing(
-    line: str, word: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, empty, taken = tmp_path / "a file", tmp_path / "empty", tmp_path / "taken"
+    empty, taken = tmp_path / "empty", tmp_path / "taken"
     empty.mkdir()
     taken.mkdir()
-    for mine in (file, taken / "tucker-90.onnx", taken / "model.py"):
+    for mine in (taken / "tucker-90.onnx", taken / "model.py"):
         mine.write_text("hello")
     before = contents(run) | contents(tmp_path)
     monkeypatch.setattr(export_run, "prepared", None)  # said before any layer is timed
-    given = [part.format(run=run, file=file, empty=empty, taken=taken) for part in shlex.split(line)]
-    assert cli.main(given) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ")
-    assert word in error
-    assert contents(run) | contents(tmp_path) == before
+    for line, word in MISTAKES:
+        given = [part.format(run=run, empty=empty, taken=taken) for part in shlex.split(line)]
+        assert cli.main(["export", *given]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: ")
+        assert word in error
+        assert contents(run) | contents(tmp_path) == before
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that nobody can write to")
-@pytest.mark.parametrize("form", ["onnx", "torch", "plain"])
-def test_a_place_that_cannot_be_written_is_said_before_the_network_is_read(form: str) -> None:
-    with pytest.raises(TuckerlabError, match="/proc: nothing can be written there"):
-        run_export("no/such/run", to=form, out=f"/proc/x/y{export_run.FORMATS[form]}")
+def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
+    for more in ({}, {"overwrite": True}):
+        done = run_export(run, to="torch", out=tmp_path, margin=float("inf"), quiet=True, **more)
+        assert done.exported.path == tmp_path / "tucker-90.pt2"
 
 
-def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "seed0").mkdir()
-    shutil.copy(run / "dense.safetensors", tmp_path / "seed0" / "dense-1.training.safetensors")
-    with pytest.raises(DataError, match="cut off"):
-        run_export(tmp_path, to="plain")
-
-
-def test_records_without_networks_are_refused(run: Path, tmp_path: Path) -> None:
-    for table in run.glob("*.parquet"):
-        shutil.copy(table, tmp_path)
-    with pytest.raises(DataError, match=r"tucker-90\.safetensors"):
-        run_export(tmp_path, to="plain")
-
-
-def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "[old]"  # no markup
-    folder.mkdir()
-    done = run_export(run, to="torch", out=folder, margin=float("inf"))
-    assert done.exported.path == folder / "tucker-90.pt2"
-    assert f"writing {folder / 'tucker-90.pt2'}," in capsys.readouterr().out
-
-
-def test_the_checkpoint_of_one_seed_of_several_knows_its_run(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checkpoint_of_one_seed_of_several_knows_its_run(run: Path, tmp_path: Path) -> None:
     records, places = Records.load(run), [tmp_path / f"seed{seed}" for seed in range(3)]
     for place in (tmp_path, *places):
         place.mkdir(exist_ok=True)
@@ -191,9 +142,6 @@ def test_the_checkpoint_of_one_seed_of_several_knows_its_run(
     found = Trained.find(places[1] / "tucker-90.safetensors")
     assert (found.label, found.seed, found.slug) == ("Tucker 90 %", 1, "tucker-90-seed1")
     assert found.folder == tmp_path
-    assert found.metadata["input"].endswith("pixels from 0 to 255")
     assert found.metadata["dataset"] == "digits"
-    monkeypatch.chdir(places[1])
-    assert Trained.find("tucker-90.safetensors").seed == 1
     for stray in (places[2], tmp_path):  # what the record does not know is not taken for another one
         assert Trained.find(stray / "tucker-90.safetensors").data is None
