@@ -188,7 +188,6 @@ def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> 
 # --- ordinary runs ----------------------------------------------------------------------------------------------------
 
 ORDINARY: list[dict[str, Any]] = [
-    {"seed": 1},
     {"ranks": Tolerance(0.3), "seed": 2},
     {"ranks": Budget(0.8), "seed": 3},  # two cycles: each cuts much
 ]

@@ -63,7 +63,9 @@ def weights(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in tensors.items() if value.ndim >= 2}
 
 
-def test_weights_are_whole_numbers_of_seven_bits(quantized: Path) -> None:
+def test_weights_are_whole_numbers_of_seven_bits_and_notes_stay(quantized: Path) -> None:
+    notes = {note.key: note.value for note in onnx.load(quantized).metadata_props}
+    assert notes == {"run": "there", "precision": "int8"}
     found = weights(quantized)
     assert len(found) == 3
     assert all(value.dtype == np.int8 and 32 < np.abs(value).max() <= 64 for value in found.values())
@@ -93,23 +95,6 @@ def test_the_runtime_computes_what_the_file_says(quantized: Path, images: Tensor
     told = ReferenceEvaluator(str(quantized)).run(None, {"images": images[:8].numpy()})[0]
     found = answers(open_session(quantized), images[:8]).numpy()
     assert np.abs(told - found).max() < 0.02 * np.abs(told).max()
-
-
-def test_notes_stay(quantized: Path) -> None:
-    assert {note.key: note.value for note in onnx.load(quantized).metadata_props} == {
-        "run": "there",
-        "precision": "int8",
-    }
-
-
-def test_it_says_nothing_and_leaves_nothing(
-    source: Path, images: Tensor, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    before = source.read_bytes()
-    quantize_onnx(source, tmp_path / "new" / "int8.onnx", images)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["int8.onnx"]
-    assert source.read_bytes() == before
-    assert capfd.readouterr() == ("", "")
 
 
 def saved(text: str) -> Callable[[Path], object]:

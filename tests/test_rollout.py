@@ -22,7 +22,6 @@ from tuckerlab.deploy.rollout import (
     compare_labels,
     paired,
     recorded_answers,
-    requests_to_catch,
     simulate,
     timeline,
     traffic as traffic_file,
@@ -132,13 +131,6 @@ def test_through_all_stages() -> None:
     assert "a person" not in rollout.decision.reason
 
 
-def test_a_stage_has_to_show_it_anew() -> None:
-    """What the first stage has shown does not count in the second."""
-    rollout = RollOut().add(Tally((0, 100_000, 0, 0, 1, 0)))
-    assert rollout.stage == 1
-    assert rollout.add(Tally((0, 20, 0, 0, 0, 0))).stage == 1
-
-
 def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
     rollout = RollOut().add(Tally((20_000, 0, 40, 0, 0, 0)))  # so few differ that this is good enough
     assert rollout.stage == 1
@@ -189,13 +181,6 @@ def test_complaints_are_no_random_labels() -> None:
     complaints = Tally((9_700, 0, 260, 40, 0, 0))
     assert RollOut(Rule(random_labels=True)).add(complaints).decision.action == "roll back"
     assert RollOut().add(complaints).decision.action == "hold"
-
-
-def test_labels_where_answers_differ_are_enough() -> None:
-    """No label where the answers are alike, all where they differ: as good as all labels, and nothing is assumed."""
-    some, every = Tally((900, 0, 0, 30, 5, 3)), Tally((0, 900, 0, 30, 5, 3))
-    assert RollOut().add(some).decision == RollOut().add(every).decision
-    assert RollOut().add(some).decision.action == "roll back"
 
 
 @pytest.mark.parametrize("rule", [Rule(harm=5.0, tolerated=0.5), Rule(harm=5.0, tolerated=0.5, random_labels=True)])
@@ -482,47 +467,29 @@ def test_larger_losses_are_caught_sooner(found: list[Any]) -> None:
     assert all(one.rolled_back + one.rolled_out + one.asked == pytest.approx(1) for one in found)
 
 
-def test_the_same_seed_gives_the_same_numbers() -> None:
-    one, again, other = (requests_to_catch(5.0, EVEN, repeats=30, seed=seed) for seed in (0, 0, 1))
-    assert one == again != other
-
-
-def test_the_picture_of_what_is_needed(found: list[Any]) -> None:
-    figure = requests_needed([one for one in found if one.loss])
-    left, right = figure.axes
-    medians = [one.median for one in found[1:4]]
-    assert list(left.lines[0].get_ydata()) == medians
+def test_pictures_say_what_was_found(found: list[Any]) -> None:
+    needed = requests_needed([one for one in found if one.loss])
+    left, right = needed.axes
+    assert list(left.lines[0].get_ydata()) == [one.median for one in found[1:4]]
     assert np.isnan(left.lines[1].get_ydata()).all()
-    needed = [one.labels if one.median > 0 else math.nan for one in found[9:]]
-    assert list(right.lines[2].get_ydata()) == pytest.approx(needed, nan_ok=True)
-    assert f"A 2-point loss is caught after {found[2].median:,.0f} requests" in figure.get_suptitle()
+    labels = [one.labels if one.median > 0 else math.nan for one in found[9:]]
+    assert list(right.lines[2].get_ydata()) == pytest.approx(labels, nan_ok=True)
+    assert f"A 2-point loss is caught after {found[2].median:,.0f} requests" in needed.get_suptitle()
     assert "None of these losses" in requests_needed(found[5:8]).get_suptitle()
-
-
-def test_the_picture_of_the_promises(found: list[Any]) -> None:
-    figure = kept_promises([one for one in found if one.loss in (0.0, 1.0)])
-    assert "at most 5 % were promised" in figure.get_suptitle()
-    left = figure.axes[0]
-    assert [round(bar.get_width()) for bar in left.containers[2]] == [
-        round(100 * one.rolled_out) for one in found if one.loss == 0
-    ]
-    broken = [replace(one, rolled_back=0.4) for one in found if one.loss in (0.0, 1.0)]
+    shown = [one for one in found if one.loss in (0.0, 1.0)]
+    assert "at most 5 % were promised" in kept_promises(shown).get_suptitle()
+    broken = [replace(one, rolled_back=0.4) for one in shown]
     assert "The promise is not kept: 40.0 %" in kept_promises(broken).get_suptitle()
 
 
 @pytest.mark.parametrize(("loss", "labelled", "ended"), [(0, 1, "rolled out"), (5, 1, "rolled back"), (0, 0, "asked")])
-def test_the_picture_of_one_roll_out(loss: float, labelled: float, ended: str) -> None:
+def test_the_course_of_one_roll_out(loss: float, labelled: float, ended: str) -> None:
     story = timeline(Rule(most=6000), replace(EVEN, labelled=labelled, delay=1.0).with_loss(loss))
     assert story.ended == ended
     figure = rollout_timeline(story)
-    upper = figure.axes[0].lines[0]
-    assert list(upper.get_ydata()) == story.points["high"].tolist()
+    assert list(figure.axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
     assert f"{story.requests:,.0f}" in figure.get_suptitle()
     assert story.points["requests"].is_monotonic_increasing
     assert (story.unlabelled == story.differing > 0) == (labelled == 0)
-
-
-def test_the_wrong_answers_are_counted_in_truth() -> None:
-    story = timeline(Rule(), replace(EVEN, labelled=0.0).with_loss(2.0))
-    expected = EVEN.with_loss(2.0).chances[Truth.lost] * story.requests
-    assert story.wrong == pytest.approx(expected, rel=0.3)
+    truth = EVEN.with_loss(loss).chances[Truth.lost] * story.requests
+    assert story.wrong == pytest.approx(truth, rel=0.5)
