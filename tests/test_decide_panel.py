@@ -13,12 +13,11 @@ import pytest
 from decisions import GOOD, pairs, records, tables
 from made_up import dense, tucker
 
-from tuckerlab.decision import document
-from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.basis import Basis
+from tuckerlab.decision import report
+from tuckerlab.decision.assumptions import KINDS, Assumptions
+from tuckerlab.decision.business_case import money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.money import money
+from tuckerlab.decision.measurements import Basis
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.i18n import speaking
 from tuckerlab.panels import DecidePanel
@@ -246,7 +245,7 @@ def test_the_brief_gets_what_the_panel_shows(panel: DecidePanel, monkeypatch: py
         told["report"]("reading")
         return SimpleNamespace(paths=(Path(out),))
 
-    monkeypatch.setattr(document, "write_brief", written)
+    monkeypatch.setattr(report, "write_brief", written)
     panel.model.slide("answers_a_day", 5e9)
     panel.out.value = "some folder/mine.html"
     with speaking("ja"):
@@ -283,7 +282,7 @@ def test_one_brief_at_a_time(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch
         go.wait(20)
         raise TuckerlabError("enough")
 
-    monkeypatch.setattr(document, "write_brief", slow)
+    monkeypatch.setattr(report, "write_brief", slow)
     panel.write.click()
     panel.model.write()
     assert panel.model.writing

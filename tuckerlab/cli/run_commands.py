@@ -95,8 +95,8 @@ def brief(
     from rich.console import Console
 
     from tuckerlab.decision.assumptions import Assumptions
-    from tuckerlab.decision.closer import DAMAGED
-    from tuckerlab.decision.document import write_brief
+    from tuckerlab.decision.pair_audit import DAMAGED
+    from tuckerlab.decision.report import write_brief
     from tuckerlab.experiments.recorded import run_folder
     from tuckerlab.i18n import text
 

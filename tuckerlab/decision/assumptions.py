@@ -5,11 +5,6 @@
 Assumption(key='server_hour', low=0.2, likely=0.2, high=0.2, origin='entered')
 >>> mine["devices"].said, mine["day_rate"].origin
 ('10 / 20 / 50', 'default')
->>> Assumptions().entered(day_rate=(900, 800, 1000))
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: Price of a day of work (day_rate): low 900, likely 800, high 1000 were given; low must
-not be above likely, nor likely above high
 
 A number alone is one that you know; three are low, likely and high. Nothing is converted between currencies: there are
 default prices in dollars and in yen, and under any other symbol stand the numbers of dollars until you enter your own.
@@ -25,11 +20,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.measured import Measured
-from tuckerlab.decision.stages import Range
+from tuckerlab.decision.measurements import Measured
 from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import text
@@ -38,6 +31,46 @@ DEFAULT, ENTERED = "default", "entered"
 MOST_YEARS = 20
 CURRENCY = re.compile(r"(?:[^\W\d_]|[$\u00a2-\u00a5\u20a0-\u20cf]){1,3}\.?")  # letters and signs of currencies
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+
+
+class Range(NamedTuple):
+    """A number that nobody knows exactly: `likely`, and the `low` and `high` it should lie between."""
+
+    low: float
+    likely: float
+    high: float
+
+    def times(self, factor: float) -> "Range":
+        """So many times as much, at both ends and in the middle.
+
+        >>> Range(1, 2, 4).times(0.5)
+        Range(low=0.5, likely=1.0, high=2.0)
+        """
+        return Range(self.low * factor, self.likely * factor, self.high * factor)
+
+
+class Kind(NamedTuple):
+    """What an assumption may be: its default range, the allowed numbers, and the default as a price in yen."""
+
+    default: Range
+    least: float
+    most: float
+    yen: Range | None
+
+
+def _read_kinds() -> dict[str, Kind]:
+    found = {}
+    for key, told in tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).items():
+        yen = Range(*told["yen"]) if "yen" in told else None
+        found[key] = Kind(Range(*told["default"]), told.get("least", 0.0), told["most"], yen)
+    return found
+
+
+KINDS = _read_kinds()
+"""All assumptions by their keys, in the order of assumptions.toml."""
+
+LEADING = ("answers_a_day", "server_hour", "day_rate", "devices")
+"""What a manager changes first."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +88,22 @@ class Assumption:
         for value in self.range:
             number = is_number(value)
             if not number or not math.isfinite(value) or not kind.least <= value <= kind.most:
-                allowed = f"allowed are numbers from {kind.least:g} to {kind.most:,g}"
-                raise TuckerlabError(f"{called(self.key)}: {value!r} was given; {allowed}")
+                raise _refused(self.key, repr(value), f"allowed are numbers from {kind.least:g} to {kind.most:,g}")
         if not self.low <= self.likely <= self.high:
             low, likely, high = (f"{value:g}" for value in self.range)
-            raise TuckerlabError(
-                f"{called(self.key)}: low {low}, likely {likely}, high {high} were given; low must not be above "
-                "likely, nor likely above high"
-            )
+            wrong = f"low {low}, likely {likely}, high {high}"
+            raise _refused(self.key, wrong, "low must not be above likely, nor likely above high", "were")
+
+    @classmethod
+    def of(cls, key: str, value: Any) -> "Assumption":
+        """From one number that is known, or from (low, likely, high). TuckerlabError for what cannot be."""
+        if key not in KINDS:
+            raise TuckerlabError(_unknown(key))
+        if not isinstance(value, list | tuple):
+            return cls(key, value, value, value)
+        if len(value) != 3:
+            raise _refused(key, f"{len(value)} numbers", "allowed are one, or three", "were")
+        return cls(key, *value)
 
     @property
     def range(self) -> Range:
@@ -85,9 +126,9 @@ class Assumption:
         """Where it comes from, and for a default why it is that."""
         if self.origin == DEFAULT:
             return text("money.origin.default", why=text(f"money.why.{self.key}"))
-        return (
-            text("money.origin.entered") if self.origin == ENTERED else text("money.origin.measured", run=self.origin)
-        )
+        if self.origin == ENTERED:
+            return text("money.origin.entered")
+        return text("money.origin.measured", run=self.origin)
 
 
 @dataclass(frozen=True)
@@ -99,9 +140,8 @@ class Assumptions:
     years: int = 3
 
     def __post_init__(self) -> None:
-        years = self.years
-        if not is_whole(years) or not 1 <= years <= MOST_YEARS:
-            raise TuckerlabError(f"years {years!r}: allowed are whole numbers from 1 to {MOST_YEARS}")
+        if not is_whole(self.years) or not 1 <= self.years <= MOST_YEARS:
+            raise TuckerlabError(f"years {self.years!r}: allowed are whole numbers from 1 to {MOST_YEARS}")
         if not isinstance(self.currency, str) or not CURRENCY.fullmatch(self.currency):
             raise TuckerlabError(
                 f"currency {self.currency!r}: allowed are one to three letters or currency signs, as $, ¥ or CHF"
@@ -134,8 +174,16 @@ class Assumptions:
         return f"{sign}{self.currency}{abs(value):,.{decimals}f}"
 
     def entered(self, **values: Any) -> "Assumptions":
-        """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be."""
-        return self._with({key: _assumption(key, value) for key, value in values.items()})
+        """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be.
+
+        >>> Assumptions().entered(day_rate=(900, 800, 1000))
+        Traceback (most recent call last):
+            ...
+        tuckerlab.errors.TuckerlabError: Price of a day of work (day_rate): low 900, likely 800, high 1000 were given;
+        low must not be above likely, nor likely above high
+        """
+        fresh = {key: Assumption.of(key, value) for key, value in values.items()}
+        return dataclasses.replace(self, given={**self.given, **fresh})
 
     def measured(self, values: Mapping[str, Measured]) -> "Assumptions":
         """With measured numbers in the place of defaults; what was entered stays."""
@@ -144,25 +192,13 @@ class Assumptions:
             for key, found in values.items()
             if self[key].origin != ENTERED
         }
-        return self._with(fresh)
-
-    @property
-    def only_entered(self) -> "Assumptions":
-        """Without what was measured, as before another run is looked at."""
-        kept = {key: assumption for key, assumption in self.given.items() if assumption.origin == ENTERED}
-        return dataclasses.replace(self, given=kept)
-
-    def _with(self, fresh: Mapping[str, Assumption]) -> "Assumptions":
         return dataclasses.replace(self, given={**self.given, **fresh})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Assumptions":
         """From a file of TOML or JSON: names with one number or [low, likely, high], and `currency` and `years`.
 
-        >>> Assumptions.load("no_such.toml")
-        Traceback (most recent call last):
-            ...
-        tuckerlab.errors.TuckerlabError: no_such.toml: there is no such file of assumptions
+        Raises TuckerlabError, which names the file, for one that is not there or cannot be.
         """
         file = Path(path)
         if not file.is_file():
@@ -183,7 +219,7 @@ class Assumptions:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """What was entered, as a file that `load` reads: TOML, or JSON where the name ends so."""
         told: dict[str, Any] = {"currency": self.currency, "years": self.years}
-        told |= {key: list(assumption.range) for key, assumption in self.only_entered.given.items()}
+        told |= {key: list(one.range) for key, one in self.given.items() if one.origin == ENTERED}
         lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in told.items())
         with atomic_path(path) as temporary:
             is_json = Path(path).suffix == ".json"
@@ -216,36 +252,21 @@ def parsed(key: str, said: str) -> Assumption:
     parts = [part.strip() for part in said.split("/")]
     for part in parts:
         if "," in part and not THOUSANDS.fullmatch(part):
-            raise TuckerlabError(f"{called(key)}: {part!r} was given; {_point(part)}")
+            decimal = re.fullmatch(r"[+-]?\d*,\d+", part)
+            write = part.replace(",", ".") if decimal else "a point before decimals"
+            raise _refused(key, repr(part), f"write {write}: a comma only parts thousands, as in 1,500")
     try:
         values = [float(part.replace(",", "")) for part in parts]
     except ValueError:
         values = []
     if len(values) not in (1, 3):
-        raise TuckerlabError(f"{called(key)}: {said!r} was given; allowed is one number, or three: low / likely / high")
-    return _assumption(key, values if len(values) == 3 else values[0])
+        raise _refused(key, repr(said), "allowed is one number, or three: low / likely / high")
+    return Assumption.of(key, values if len(values) == 3 else values[0])
 
 
-def _point(part: str) -> str:
-    """What to write in the place of a decimal comma, where that can be told."""
-    decimal = re.fullmatch(r"([+-]?\d*),(\d+)", part) or re.fullmatch(r"([+-]?\d+(?:\.\d{3})+),(\d+)", part)
-    write = f"{decimal[1].replace('.', '')}.{decimal[2]}" if decimal else "a point before decimals"
-    return f"write {write}: a comma only parts thousands, as in 1,500"
-
-
-def called(key: str) -> str:
-    """How an error names an assumption: for people, and for files."""
-    return f"{text(f'money.name.{key}')} ({key})"
-
-
-def _assumption(key: str, value: Any) -> Assumption:
-    if key not in KINDS:
-        raise TuckerlabError(_unknown(key))
-    if isinstance(value, list | tuple):
-        if len(value) != 3:
-            raise TuckerlabError(f"{called(key)}: {len(value)} numbers were given; allowed are one, or three")
-        return Assumption(key, *value)
-    return Assumption(key, value, value, value)
+def _refused(key: str, given: str, allowed: str, was: str = "was") -> TuckerlabError:
+    """The error of an assumption, which names it for people and for files."""
+    return TuckerlabError(f"{text(f'money.name.{key}')} ({key}): {given} {was} given; {allowed}")
 
 
 def _unknown(key: str) -> str:

@@ -4,33 +4,55 @@
 >>> evidence = Evidence.of([found_folder("compare-folder-neu_steel")])
 >>> evidence.small.label, round(evidence.change.value, 1), evidence.change.origin, evidence.is_valid
 ('Tucker 95 %', 0.1, '[1]', True)
->>> [gap.key for gap in evidence.gaps]
-['no_networks']
+>>> [gap.key for gap in evidence.gaps], [(other.quantity, other.network.name) for other in evidence.others]
+(['no_networks'], [('accuracy', 'dense AdamW'), ('file', 'Tucker 95 % int8')])
 
 Nothing is made up: a number that no run has measured is None, and the reason is among the gaps.
 """
 
+import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from tuckerlab.decision.basis import Basis, full_network
-from tuckerlab.decision.closer import Look, look_closer
-from tuckerlab.decision.deployed import Deployed, deployed
-from tuckerlab.decision.gaps import INVALID, Gap, gaps_of_runs
-from tuckerlab.decision.measured import Measured
-from tuckerlab.decision.numbers import QUANTITIES, change, measured, share
-from tuckerlab.decision.others import Other, better
-from tuckerlab.decision.sources import Source, chosen, open_sources, origin, reference, together
-from tuckerlab.experiments.summary import TOLERATED, Network, networks_by
+from tuckerlab.decision.measurements import (
+    QUANTITIES,
+    TIMES,
+    Basis,
+    Exported,
+    Measured,
+    change,
+    exported,
+    full_network,
+    measured,
+    quantities,
+    share,
+)
+from tuckerlab.decision.pair_audit import Gap, PairAudit, Source, audit_pair, open_sources
+from tuckerlab.errors import DataError
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import ROUNDING, TOLERATED, Network, networks_by, smallest_within
+
+OURS = ("tucker", "tucker-adamw")
+ADAMW = "-adamw"
+ENOUGH_SEEDS = 3
+SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
+CHANCE = 1.5  # a network that is right at most so many times as often as a guess has not learned
+MORE_ACCURATE, CHEAPER = 0.1, 0.95  # points; of the cost: less is within the noise of a timing
+SIZES = {"accuracy": "parameters", "file": "checkpoint_bytes", "time_1": "latency_1_ms", "time_128": "latency_128_ms"}
+PROVENANCE = ("device", "threads", "platform", "torch", "tuckerlab", "commit", "dirty", "epochs", "seed", "note")
+
+INVALID = frozenset({"no_dense", "no_small", "no_accuracy", "no_pairs", "recipes", "unfinished", "unsettled", "guess"})
+"""Gaps with which there is no comparison to decide on."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One of the two networks, and what was measured of it, by the names of `QUANTITIES`."""
+    """One of the two networks, and what was measured of it, by the names of QUANTITIES."""
 
     label: str
     method: str
@@ -42,17 +64,35 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A network that is the best of all in one of SIZES, by which `ours` is worse."""
+
+    quantity: str
+    network: Network
+    ours: Network
+
+    @property
+    def points(self) -> float:
+        """How much more accurate it is than ours."""
+        return self.network.accuracy - self.ours.accuracy
+
+    @property
+    def cost(self) -> float:
+        """Its share of our cost, or of our size where it is the most accurate."""
+        return self.network.size / self.ours.size
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that the brief knows of runs.
 
     - `pairs`: how many seeds both networks were trained with.
     - `change`: in accuracy, points, the small network against the full one of the same seed.
-    - `shares`: of the small network in the full one's, by the names of `QUANTITIES`.
-    - `compression`, `conv_compression`: the part of the numbers that is saved, of all and of the convolutions.
+    - `shares`: of the small network in the full one's, by the names of QUANTITIES.
     - `networks`: all in the record; `others`: those that are better than the small one in something.
+    - `pair_audit`: of one pair of networks, where they are there.
+    - `exported`: both as exported files, whose times then stand in the place of the record's.
     - `origin`: the marks of the sources that both networks are from.
-    - `closer`: the audit of one pair of networks, where they are there.
-    - `deployed`: both as exported files, whose times then stand in the place of the record's.
     - `provenance`: devices, threads, dates, commits and versions, each a tuple of what the rows say.
     """
 
@@ -68,8 +108,8 @@ class Evidence:
     shares: Mapping[str, Measured | None]
     networks: tuple[Network, ...]
     others: tuple[Other, ...]
-    closer: Look | None
-    deployed: Deployed | None
+    pair_audit: PairAudit | None
+    exported: Exported | None
     gaps: tuple[Gap, ...]
     provenance: Mapping[str, tuple[Any, ...]]
 
@@ -89,39 +129,49 @@ class Evidence:
         False. Raises DataError for folders that do not belong together, and for a label that is not there.
         """
         sources = open_sources(runs)
-        records = together(sources)
+        records = Records.concat(source.folder.records for source in sources)
         table = records.runs
-        small_label = chosen(records, network, allowed)
+        small_label = choose_small(records, network, allowed)
         dense_label = reference(records, small_label)
         small, dense = table[table["label"] == small_label], table[table["label"] == dense_label]
         pairs = len(set(dense["seed"]) & set(small["seed"]))
-        gaps = list(gaps_of_runs(records, dense, small, pairs))
-        closer = exported = None
+        gaps = list(_gaps(records, dense, small, pairs))
+        files, looked = None, None
         if small_label and dense_label:
-            exported = deployed(sources, dense_label, small_label)
-        if audit and small_label and dense_label:
-            found = look_closer(sources, dense_label, small_label)
-            closer = found if isinstance(found, Look) else None
-            gaps += [found] if isinstance(found, Gap) else []
-        marks = origin(sources, filter(None, (small_label, dense_label)))
-        no_times = any(gap.key == "hardware" for gap in gaps)
-        shown = [name for name, quantity in QUANTITIES.items() if not (no_times and quantity.is_time)]
-        shares = {name: share(small, dense, name, marks) if name in shown else None for name in QUANTITIES}
+            each = (exported(source.folder, source.mark, dense_label, small_label) for source in sources)
+            files = next(filter(None, each), None)
+            looked = audit_pair(sources, dense_label, small_label) if audit else None
+        if isinstance(looked, Gap):
+            gaps.append(looked)
+        wanted = {small_label, dense_label}
+        origin = " ".join(source.mark for source in sources if wanted & set(source.folder.labels))
+        one_machine = not any(gap.key == "hardware" for gap in gaps)
+        shown = [name for name in QUANTITIES if one_machine or name not in TIMES]
+        ours, full = quantities(small), quantities(dense)
+        shares = {name: share(ours, full, name, origin) if name in shown else None for name in QUANTITIES}
+
+        def subject(rows: pd.DataFrame, table: pd.DataFrame, times: Mapping[str, Measured]) -> Subject | None:
+            if rows.empty:
+                return None
+            found = {name: measured(table, name, origin) if name in shown else None for name in QUANTITIES}
+            first = rows.iloc[0]
+            return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), {**found, **times})
+
         return cls(
             sources=sources,
             dataset=str(table["dataset"].iloc[0]),
             model=str(table["model"].iloc[0]),
             allowed=allowed,
-            dense=_subject(dense, shown, marks, exported.dense if exported else {}),
-            small=_subject(small, shown, marks, exported.small if exported else {}),
-            origin=marks,
+            dense=subject(dense, full, files.dense if files else {}),
+            small=subject(small, ours, files.small if files else {}),
+            origin=origin,
             pairs=pairs,
-            change=change(small, dense, marks),
-            shares=shares | dict(exported.shares if exported else {}),
+            change=change(ours, full, origin),
+            shares={**shares, **(files.shares if files else {})},
             networks=tuple(networks_by(records, "parameters")),
-            others=better(records, small_label, dense_label, allowed) if small_label else (),
-            closer=closer,
-            deployed=exported,
+            others=tuple(better(records, small_label, dense_label, allowed)) if small_label else (),
+            pair_audit=looked if isinstance(looked, PairAudit) else None,
+            exported=files,
             gaps=tuple(gaps),
             provenance=_provenance(pd.concat([dense, small]) if small_label and dense_label else table),
         )
@@ -134,8 +184,8 @@ class Evidence:
     @property
     def timed_on(self) -> tuple[str, int]:
         """The device that the answers were timed on, and its threads: that of the exported files, or of the record."""
-        if self.deployed:
-            return self.deployed.device, self.deployed.threads
+        if self.exported:
+            return self.exported.device, self.exported.threads
         return str(self.provenance["device"][0]), int(self.provenance["threads"][0])
 
     @property
@@ -145,17 +195,103 @@ class Evidence:
         return Basis(self.change, of["time_1"], of["time_128"], of["file"], of["parameters"], of["step"], full)
 
 
-def _subject(rows: pd.DataFrame, shown: Sequence[str], origin: str, times: Mapping[str, Measured]) -> Subject | None:
-    if rows.empty:
-        return None
-    numbers = {name: measured(rows, name, origin) if name in shown else None for name in QUANTITIES}
-    numbers |= times
-    first = rows.iloc[0]
-    return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), numbers)
+def choose_small(records: Records, network: str | None, allowed: float) -> str | None:
+    """The label of the small network: the one asked for, or as `Evidence.of` says; None without any.
+
+    DataError for a label that is not there, or that is a full network's.
+    """
+    runs = records.runs
+    small = runs[~runs["method"].str.startswith("dense")]
+    if network is not None:
+        there = list(dict.fromkeys(small["label"]))
+        if network in there:
+            return network
+        known = ", ".join(there) or "none"
+        if network in set(runs["label"]):
+            raise DataError(
+                f"network {network!r}: that is the full network, which is compared with; name a small one of {known}"
+            )
+        raise DataError(f"network {network!r}: there is none of that label; there are {known}")
+    networks = networks_by(records, "parameters")
+    for method in OURS:
+        found = [one for one in networks if one.method == method]
+        full = next((one for one in networks if one.method == _full(method)), None)
+        if found:
+            near = smallest_within(found, full.accuracy, allowed) if full else None
+            return (near or max(found, key=lambda one: one.accuracy)).name
+    ours = small.loc[small["method"].isin(OURS), "label"]
+    return None if ours.empty else str(ours.iloc[0])  # one without an accuracy, which is then a gap
+
+
+def reference(records: Records, small: str | None) -> str | None:
+    """The label of the full network that was trained with the same optimizer, or as usual; None without any."""
+    runs = records.runs
+    for method in (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense"):
+        if (runs["method"] == method).any():
+            return str(runs.loc[runs["method"] == method, "label"].iloc[0])
+    return None
+
+
+def _full(method: str) -> str:
+    return "dense" + (ADAMW if method.endswith(ADAMW) else "")
+
+
+def better(records: Records, small: str, dense: str | None, allowed: float) -> Iterator[Other]:
+    """The most accurate, and those of the smallest file and the shortest times that lose at most `allowed` points."""
+    for quantity, column in SIZES.items():
+        found = {network.name: network for network in networks_by(records, column)}
+        ours, full = found.pop(small, None), found.pop(dense or "", None)
+        if ours is None or not found:
+            continue
+        if quantity == "accuracy":
+            best = max(found.values(), key=lambda network: network.accuracy)
+            is_better = best.accuracy >= ours.accuracy + MORE_ACCURATE
+        else:
+            least = (full or ours).accuracy - allowed - ROUNDING
+            near = [network for network in found.values() if network.accuracy >= least]
+            best = min(near, key=lambda network: network.size, default=ours)
+            is_better = best.size <= CHEAPER * ours.size
+        if is_better:
+            yield Other(quantity, best, ours)
+
+
+def _gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame, pairs: int) -> Iterator[Gap]:
+    """What is missing in the rows of the full network and of the small one, of which so many seeds are the same."""
+    if dense.empty or small.empty:
+        yield Gap("no_dense" if dense.empty else "no_small")
+        return
+    both = pd.concat([dense, small])
+    if both["test_accuracy"].isna().any():
+        yield Gap("no_accuracy")
+    if (both["state"] != "finished").any():
+        yield Gap("unfinished")
+    if set(dense["epochs"]) != set(small["epochs"]):
+        yield Gap("recipes")
+    settings = records.runs["settings"].iloc[0]
+    guess = 1 / (json.loads(settings)["spec"]["num_classes"] if settings else 10)
+    if dense["test_accuracy"].mean() <= CHANCE * guess:
+        yield Gap("guess", {"accuracy": 100 * float(dense["test_accuracy"].mean()), "guess": 100 * guess})
+    elif (rise := max(_rise(records, rows) for rows in (dense, small))) > SETTLED:
+        yield Gap("unsettled", {"points": rise})
+    if not pairs:
+        yield Gap("no_pairs")
+    elif pairs < ENOUGH_SEEDS:
+        yield Gap("one_seed", {"count": pairs})
+    if len(both[["device", "threads"]].drop_duplicates()) > 1:
+        yield Gap("hardware")
+
+
+def _rise(records: Records, rows: pd.DataFrame) -> float:
+    """How much the accuracy, a mean over the seeds, rose in the last tenth of the epochs; all of it in a single one."""
+    epochs = records.epochs[records.epochs["run"].isin(rows["run"])].dropna(subset=["test_accuracy"])
+    course = 100 * epochs.groupby("epoch")["test_accuracy"].mean()
+    if course.empty:  # a record without its course cannot be blamed
+        return 0.0
+    before = course.iloc[: -math.ceil(len(course) / 10)]
+    return float(course.iloc[-1] - (before.iloc[-1] if len(before) else 0.0))
 
 
 def _provenance(runs: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
-    columns = ("device", "threads", "platform", "torch", "tuckerlab", "commit", "dirty", "epochs", "seed", "note")
-    told = {column: tuple(dict.fromkeys(runs[column])) for column in columns}
     days = sorted(str(date)[:10] for date in runs["date"])
+    told = {column: tuple(dict.fromkeys(runs[column])) for column in PROVENANCE}
     return told | {"dates": tuple(dict.fromkeys((days[0], days[-1])))}

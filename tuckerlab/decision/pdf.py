@@ -1,12 +1,6 @@
-"""The page on paper: printed to PDF by a browser of the system, none is downloaded.
-
->>> import tempfile
->>> pages(b"<< /Type /Page >> << /Type /Pages /Count 1 >>")
-1
-"""
+"""The page on paper: printed to PDF by a browser of the system, none is downloaded."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -93,8 +87,3 @@ def _fault(command: list[str]) -> str:
     if done.returncode == 0:
         return ""
     return next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
-
-
-def pages(printed: bytes) -> int:
-    """How many pages a PDF of a browser has."""
-    return len(re.findall(rb"/Type\s*/Page\b(?!s)", printed))

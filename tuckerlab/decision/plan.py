@@ -9,13 +9,13 @@
 Weeks and days are the assumptions of the same names, shared out over the stages: the plan and the money cannot differ.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.basis import Basis
-from tuckerlab.decision.money_words import html_table, ratio_line
-from tuckerlab.decision.stages import STAGES, Range, Stage
+from tuckerlab.decision.assumptions import Assumptions, Range
+from tuckerlab.decision.measurements import Basis
+from tuckerlab.decision.wording import html_table, ratio_line
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.audit.criteria import Thresholds
 from tuckerlab.i18n import text
@@ -23,12 +23,25 @@ from tuckerlab.i18n import text
 FIRST_SHARE = 0.01  # of the requests, in the first step of the canary
 COLUMNS = ("stage", "weeks", "who", "entry", "exit", "risk", "valve")
 
+STAGES: Mapping[str, tuple[float, Mapping[str, float]]] = {
+    "reproduce": (2, {"engineer": 8, "expert": 2}),
+    "audit": (1, {"engineer": 4, "expert": 3}),
+    "shadow": (3, {"engineer": 5, "operations": 3}),
+    "canary": (4, {"engineer": 4, "operations": 3, "owner": 1}),
+    "rollout": (2, {"engineer": 3, "operations": 3, "owner": 1}),
+}
+"""The likely weeks of each stage and the likely days of work of each role in it.
+
+Orders of magnitude for one network and one team; their sums are the defaults of the assumptions `weeks` and
+`people_days`. Whoever enters other totals scales all stages.
+"""
+
 
 @dataclass(frozen=True)
 class Step:
     """One stage of a plan: when it starts and how long it takes, in weeks, and the days of each role."""
 
-    stage: Stage
+    key: str
     start: Range
     weeks: Range
     days: Mapping[str, Range]
@@ -36,6 +49,11 @@ class Step:
     exit: str
     risk: str
     valve: str
+
+    @property
+    def name(self) -> str:
+        """What people call the stage."""
+        return text(f"plan.stage.{self.key}")
 
     @property
     def end(self) -> Range:
@@ -68,10 +86,7 @@ class Plan:
     @property
     def rows(self) -> list[list[str]]:
         """The table: stage, weeks, who, begins when, done when, risk, safety valve."""
-        return [
-            [step.stage.name, said(step.weeks), step.who, step.entry, step.exit, step.risk, step.valve]
-            for step in self.steps
-        ]
+        return [[it.name, range_in_words(it.weeks), it.who, it.entry, it.exit, it.risk, it.valve] for it in self.steps]
 
     @property
     def headline(self) -> str:
@@ -96,7 +111,7 @@ def plan(
     requests: how many labelled requests a step of the canary takes to catch a loss beyond the threshold, as the
     roll-out computes it; without it the plan says that the number is missing.
     """
-    if requests is not None and not 0 < requests < float("inf"):
+    if requests is not None and not 0 < requests < math.inf:
         raise TuckerlabError(f"requests {requests!r}: allowed are numbers above 0")
     asked = Thresholds()
     known = {
@@ -106,52 +121,52 @@ def plan(
     }
     values = {"network": network or text("plan.small"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
     values |= {"class_loss": asked.class_loss, "gap": asked.calibration_gap, "robustness": asked.robustness_loss}
-    weeks, days = assumptions["weeks"].range, assumptions["people_days"].range
-    all_weeks = sum(stage.weeks for stage in STAGES)
-    all_days = sum(days for stage in STAGES for days in stage.days.values())
+    all_weeks = sum(weeks for weeks, _ in STAGES.values())
+    all_days = sum(days for _, roles in STAGES.values() for days in roles.values())
     steps: list[Step] = []
-    for stage in STAGES:
-        done = " ".join([text(f"plan.exit.{stage.key}", **values), *known.get(stage.key, [])])
+    for key, (weeks, roles) in STAGES.items():
+        done = [text(f"plan.exit.{key}", **values), known.get(key, "")]
         steps.append(
             Step(
-                stage,
-                steps[-1].end if steps else Range(0, 0, 0),
-                weeks.times(stage.weeks / all_weeks),
-                {role: days.times(likely / all_days) for role, likely in stage.days.items()},
-                entry=text(f"plan.entry.{stage.key}", **values),
-                exit=done,
-                risk=text(f"plan.risk.{stage.key}", **values),
-                valve=text(f"plan.valve.{stage.key}", **values),
+                key,
+                start=steps[-1].end if steps else Range(0, 0, 0),
+                weeks=assumptions["weeks"].range.times(weeks / all_weeks),
+                days={role: assumptions["people_days"].range.times(days / all_days) for role, days in roles.items()},
+                entry=text(f"plan.entry.{key}"),
+                exit=" ".join(filter(None, done)),
+                risk=text(f"plan.risk.{key}"),
+                valve=text(f"plan.valve.{key}"),
             )
         )
     return Plan(tuple(steps))
 
 
-def said(value: Range) -> str:
+def range_in_words(value: Range) -> str:
     """A range of weeks or days: what is likely, and between what.
 
-    >>> said(Range(1.2, 2, 3.6)), said(Range(2, 2, 2))
+    >>> range_in_words(Range(1.2, 2, 3.6)), range_in_words(Range(2, 2, 2))
     ('2 (1 to 4)', '2')
     """
     low, likely, high = (f"{part:.0f}" for part in value)
     return likely if low == high else text("plan.range", likely=likely, low=low, high=high)
 
 
-def _measured(basis: Basis | None, ratio: str) -> list[str]:
+def _measured(basis: Basis | None, ratio: str) -> str:
     found = basis.measured.get(ratio) if basis else None
-    return [text("plan.measured", what=ratio_line(ratio, found)) if found else text("plan.not_measured")]
+    return text("plan.measured", what=ratio_line(ratio, found)) if found else text("plan.not_measured")
 
 
-def _waiting(requests: float | None, assumptions: Assumptions) -> list[str]:
+def _waiting(requests: float | None, assumptions: Assumptions) -> str:
     """How many requests it takes, and how long these take at the share of the first step."""
     if requests is None:
-        return [text("plan.requests.unknown")]
+        return text("plan.requests.unknown")
     answers = assumptions["answers_a_day"].likely * FIRST_SHARE
     if answers <= 0:
-        return [text("plan.requests.never", requests=requests)]
+        return text("plan.requests.never", requests=requests)
     days = requests / answers
-    key, time = ("days", days) if days >= 2 else ("hours", 24 * days)
-    return [text(f"plan.requests.{key}", requests=requests, time=time)]
+    if days >= 2:
+        return text("plan.requests.days", requests=requests, time=days)
+    return text("plan.requests.hours", requests=requests, time=24 * days)
 
 
 def _sum(ranges: list[Range]) -> Range:

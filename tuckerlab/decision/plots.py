@@ -1,28 +1,28 @@
-"""The pictures of the brief, drawn for the place that they have on paper, and as SVG that stands in the page.
+"""The pictures of the decision: accuracy against size, costs, cash over time, what moves it most, and the plan.
 
->>> from tuckerlab.decision.evidence import Evidence
->>> from tuckerlab.experiments.recorded import found_folder
->>> evidence = Evidence.of([found_folder("accuracy-digits-vgg_small")])
->>> embedded(size_picture(evidence))[:26]
-'data:image/svg+xml;base64,'
-
-A headline stands in the page above its picture, in the letters of the page.
+>>> from tuckerlab.decision.business_case import Assumptions, Basis, money
+>>> [axes.get_title(loc="left") for axes in money_picture(money(Assumptions(), Basis())).axes]
+['What was spent and saved', 'What moves it most']
 """
 
 import base64
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.text import Text
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tuckerlab.decision.assumptions import KINDS, Assumptions, plain
+from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.money import Money
-from tuckerlab.decision.money_plots import draw_fan, draw_tornado, make_room
-from tuckerlab.decision.others import called
-from tuckerlab.decision.sensitivity import tornado
-from tuckerlab.decision.words import joined, number, percent, short, times
+from tuckerlab.decision.plan import Plan
+from tuckerlab.decision.sensitivity import Bar, tornado
+from tuckerlab.decision.wording import network_name, ratio_name, verdict_line
 from tuckerlab.i18n import text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.fonts import families
@@ -31,41 +31,16 @@ from tuckerlab.plotting.styles import look
 
 PRINTED = 8.7  # points that letters have on paper, where the look of all figures has TEXT
 INCH = 25.4 * PRINTED / TEXT  # millimetres of paper for an inch of a picture
-OTHERS = "#9a9a9a"
-BELOW = 6.0  # points under the full network where the picture ends
-MOVERS = 5  # bars of the tornado
-HALF, WHOLE = (87, 50), (180, 48)
-
-
-def drawn(evidence: Evidence, money: Money | None) -> dict[str, dict[str, str]]:
-    """All of them: title, source and note of each. The source is empty where there is nothing to draw."""
-    sizes, costs = evidence.shares["parameters"], (evidence.shares["time_1"], evidence.shares["time_128"])
-    there = evidence.dense is not None and evidence.small is not None and evidence.change is not None and sizes
-    found = {name: {"title": text(f"brief.picture.{name}.gap"), "source": "", "note": ""} for name in ("size", "cost")}
-    found["money"] = dict.fromkeys(("title", "source", "note"), "")
-    if there and sizes and evidence.change:
-        told = {"times": times(sizes.value), "points": number(evidence.change.value, 1, signed=True)}
-        found["size"] = _figure("size", size_picture(evidence), **told)
-        note = "spread" if evidence.pairs > 1 else "one"
-        others = [text("brief.picture.size.others")] if len(evidence.networks) > 2 else []
-        notes = [text(f"brief.picture.size.{note}", seeds=evidence.pairs, allowed=evidence.allowed), *others]
-        found["size"]["note"] = joined(notes)
-        if costs[0] and costs[1]:
-            told = {"one": percent(costs[0].value), "batch": percent(costs[1].value)}
-            found["cost"] = _figure("cost", cost_picture(evidence), **told)
-        else:
-            found["cost"] = _figure("no_times", cost_picture(evidence))
-        device, threads = evidence.timed_on
-        kind = "deployed" if evidence.deployed else "note"
-        said = {"device": short(device), "threads": text("brief.threads", count=threads)}
-        found["cost"]["note"] = text(f"brief.picture.cost.{kind}", **said)
-    if money is not None:
-        found["money"]["source"] = embedded(money_picture(money))
-    return found
-
-
-def _figure(name: str, picture: Picture, **told: Any) -> dict[str, str]:
-    return {"title": text(f"brief.picture.{name}", **told), "source": embedded(picture)}
+HALF, WHOLE = (87, 50), (180, 48)  # millimetres
+BELOW = 6.0  # points under the full network where the picture of sizes ends
+NEAR = 0.55  # of the picture of costs: what ends further right has its number near the dotted line
+COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
+MOVERS, LONGEST, FEWEST, LEAST = 5, 7, 4, 0.02  # bars of a tornado: in the brief, most, room for; none so short
+TIMES = 25  # points of a fan
+LINE, INSIDE = 0.2, 0.72  # inches of a line of a legend; the part of a picture's height inside its axes
+APART, ROUNDS = 7, 30  # points between a bar, its number and the edge; steps until all numbers have room
+BLUE, ORANGE, GREEN = PALETTE[:3]
+OTHERS: dict[str, Any] = {"color": "#9a9a9a", "marker": "o", "markerfacecolor": "white", "markeredgewidth": 1.2}
 
 
 def picture(millimetres: tuple[float, float]) -> Picture:
@@ -76,7 +51,11 @@ def picture(millimetres: tuple[float, float]) -> Picture:
 
 
 def embedded(made: Picture) -> str:
-    """The picture as an address that holds all of it."""
+    """The picture as the address of an SVG that holds all of it.
+
+    >>> embedded(picture(HALF))[:26]
+    'data:image/svg+xml;base64,'
+    """
     for label in made.findobj(Text):  # in that font it is as wide as a Japanese character
         label.set_text(label.get_text().replace("’", "'"))
     buffer = io.BytesIO()
@@ -84,25 +63,28 @@ def embedded(made: Picture) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
 def size_picture(evidence: Evidence) -> Picture:
     """Accuracy against size, bars from the worst seed to the best: both networks by name, all others in grey."""
     made = picture(HALF)
     axes = styled(made.subplots(), x=text("brief.axis.parameters"), y=text("brief.axis.accuracy"))
-    named = {subject.label for subject in (evidence.dense, evidence.small) if subject}
-    best = {other.network.name for other in evidence.others if other.quantity == "accuracy"}
+    ours = {subject.label for subject in (evidence.dense, evidence.small) if subject}
+    named = ours | {other.network.name for other in evidence.others if other.quantity == "accuracy"}
     dense = next((n for n in evidence.networks if evidence.dense and n.name == evidence.dense.label), None)
     shown = [n for n in evidence.networks if dense is None or n.accuracy >= dense.accuracy - BELOW]
-    for network in sorted(shown, key=lambda n: n.name in named):
-        style: dict[str, Any] = look(network.method).style if network.name in named | best else _QUIET
-        up = [[network.accuracy - network.low], [network.high - network.accuracy]]
-        bars = up if network.seeds > 1 and network.name in named | best else None
+    for network in sorted(shown, key=lambda n: n.name in ours):
+        size, front = (8, 3) if network.name in ours else (5, 2)
+        bars = [[network.accuracy - network.low], [network.high - network.accuracy]]
         axes.errorbar(
-            network.size, network.accuracy, yerr=bars, **style, capsize=3, elinewidth=1.2,
-            markersize=8 if network.name in named else 5, zorder=3 if network.name in named else 2,
+            network.size, network.accuracy, yerr=bars if network.seeds > 1 and network.name in named else None,
+            **(look(network.method).style if network.name in named else OTHERS), capsize=3, elinewidth=1.2,
+            markersize=size, zorder=front,
         )  # fmt: skip
     if dense:
         axes.axhline(dense.accuracy, color=INK, linewidth=1, linestyle=":")
-        axes.axhspan(dense.accuracy - evidence.allowed, dense.accuracy, color=PALETTE[2], alpha=0.13, linewidth=0)
+        axes.axhspan(dense.accuracy - evidence.allowed, dense.accuracy, color=GREEN, alpha=0.13, linewidth=0)
     sizes = [n.size for n in shown]
     if max(sizes) > 3 * min(sizes) > 0:
         axes.set_xscale("log")
@@ -113,40 +95,33 @@ def size_picture(evidence: Evidence) -> Picture:
     low, high = min(n.accuracy for n in shown), max(n.high for n in shown)
     axes.set_ylim(low - 0.1 * (high - low) - 0.3, high + 0.2 * (high - low) + 0.3)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    points = [n for n in shown if n.name in named] + [n for n in shown if n.name in best]
-    spreads = [(n.size, n.low, n.high) for n in shown if n.name in named | best]
-    write_names(axes, [(called(n.name, n.method), n.size, n.accuracy) for n in points], spreads)
+    points = sorted((n for n in shown if n.name in named), key=lambda n: n.name not in ours)
+    names = [(network_name(n.name, n.method), n.size, n.accuracy) for n in points]
+    write_names(axes, names, [(n.size, n.low, n.high) for n in points])
     return made
-
-
-_QUIET: dict[str, Any] = {"color": OTHERS, "marker": "o", "markerfacecolor": "white", "markeredgewidth": 1.2}
-NEAR = 0.55  # of the picture of costs: what ends further right has its number near the dotted line
-COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
 
 
 def cost_picture(evidence: Evidence) -> Picture:
     """What the small network needs of what the full one does: a bar for each cost, with its spread."""
     made = picture(HALF)
     axes = styled(made.subplots(), x=text("brief.axis.share"), y="")
-    shares = {name: evidence.shares[name] for name in COSTS}
-    limit = 1.25 * max(100.0, *(100 * found.high for found in shares.values() if found))
-    for place, found in enumerate(shares.values()):
+    shares = [evidence.shares[name] for name in COSTS]
+    limit = 1.25 * max(100.0, *(100 * found.high for found in shares if found))
+    for place, found in enumerate(shares):
         if found is None:
             axes.text(2, place, text("brief.not_measured"), va="center", fontsize=TEXT, color=QUIET)
             continue
         value, low, high = (100 * part for part in (found.value, found.low, found.high))
-        colour = PALETTE[0] if value <= 100 else PALETTE[1]
-        axes.barh(place, value, color=colour, height=0.6)
+        axes.barh(place, value, color=BLUE if value <= 100 else ORANGE, height=0.6)
         if found.has_spread:
             axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, capsize=3, elinewidth=1.2)
-        beside = max(high, value)
-        beside = 100 if NEAR * limit < beside < 100 else beside  # a number would stand on the dotted line
+        beside = 100 if NEAR * limit < high < 100 else high  # a number would stand on the dotted line
         axes.annotate(
             text("unit.share", share=value), (beside, place), (6, 0), textcoords="offset points",
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(shares)), [text(f"brief.cost.{name}") for name in shares])
+    axes.set_yticks(range(len(shares)), [text(f"brief.cost.{name}") for name in COSTS])
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.set_xlim(0, limit)
     axes.grid(visible=False, axis="y")
@@ -155,17 +130,146 @@ def cost_picture(evidence: Evidence) -> Picture:
     return made
 
 
+# --- the money -------------------------------------------------------------------------------------------------------
+
+
 def money_picture(money: Money) -> Picture:
-    """Cash over time, and what moves the outcome most."""
+    """Cash over time, and what moves the outcome most, under the verdict."""
+    figure = Picture(figsize=(10.6, 4.3))
+    left, right = figure.subplots(1, 2)
+    draw_fan(left, money)
+    draw_tornado(right, tornado(money), money.assumptions)
+    figure.headline(verdict_line(money))
+    make_room(right)
+    return figure
+
+
+def printed_money_picture(money: Money) -> Picture:
+    """The same for the brief: flat, with the longest bars alone, and the names of the bars in wide lines."""
     made = picture(WHOLE)
     left, right = made.subplots(1, 2, width_ratios=(0.9, 1))
     draw_fan(left, money)
-    draw_tornado(right, tornado(money)[:MOVERS], money.assumptions)
+    draw_tornado(right, tornado(money)[:MOVERS], money.assumptions, wrap=32, title_at=-0.72)
     bottom, top = left.get_ylim()
     left.set_ylim(bottom, top + 0.15 * (top - bottom))  # so flat a picture needs more of it for the legend
-    names = [" ".join(label.get_text().replace("’", "'").split("\n")) for label in right.get_yticklabels()]
-    right.set_yticks(right.get_yticks(), [textwrap.fill(name, 32) for name in names], linespacing=0.95)
-    right.set_title(right.get_title(loc="left"), loc="left", x=-0.72, fontsize=TEXT)  # over the names of the bars
+    right.set_yticks(right.get_yticks(), [label.get_text() for label in right.get_yticklabels()], linespacing=0.95)
     right.xaxis.set_major_locator(MaxNLocator(3))
     make_room(right)
     return made
+
+
+def draw_fan(axes: Axes, money: Money) -> None:
+    """Cash from the first day on: the middle of the draws, the ranges of 50 % and 90 % of them, and the payback."""
+    assumptions = money.assumptions
+    cash = text("money.picture.cash", currency=assumptions.currency)
+    styled(axes, x=text("money.picture.years"), y=cash, title=text("money.picture.fan"))
+    years = np.linspace(0, assumptions.years, TIMES)
+    low, lower, median, upper, high = money.case.fan(years, (0.05, 0.25, 0.5, 0.75, 0.95))
+    axes.fill_between(years, low, high, color=BLUE, alpha=0.15, linewidth=0, label=text("money.picture.most"))
+    axes.fill_between(years, lower, upper, color=BLUE, alpha=0.3, linewidth=0, label=text("money.picture.half"))
+    axes.plot(years, median, color=BLUE, linewidth=2.2, label=text("money.picture.median"))
+    axes.axhline(0, color=INK, linewidth=1)
+    if (after := money.payback.median) <= assumptions.years:
+        label = text("money.picture.payback", years=after)
+        axes.plot(after, 0, "o", color=GREEN, markersize=9, zorder=4, clip_on=False, label=label)
+    axes.set_xlim(0, assumptions.years)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
+    legend = axes.legend(fontsize=TEXT - 0.5, frameon=False, loc="upper left")
+    figure = axes.get_figure(root=True)
+    height = figure.get_figheight() if figure else 1.0
+    taken = min(LINE * len(legend.get_texts()) / (INSIDE * height), 0.6)  # of the height, by the legend
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom, bottom + (top - bottom) / (1 - taken))
+
+
+def draw_tornado(
+    axes: Axes, bars: Sequence[Bar], assumptions: Assumptions, *, wrap: int = 26, title_at: float = -0.6
+) -> None:
+    """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them.
+
+    Names are broken into lines of `wrap` letters, and the title begins over them, at `title_at` widths of the axes.
+    When the axes have their place, `make_room` finds how much the numbers at the ends need.
+    """
+    shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
+    styled(axes, x=text("money.picture.worth", years=assumptions.years, currency=assumptions.currency), y="")
+    axes.set_title(text("money.picture.tornado"), fontsize=TEXT, color=INK, loc="left", x=title_at, y=1.0)
+    for i, bar in enumerate(shown):
+        for end, worth, colour in ((bar.low, bar.worth_low, ORANGE), (bar.high, bar.worth_high, BLUE)):
+            axes.barh(i, worth - bar.middle, left=bar.middle, color=colour, height=0.55)
+            to_right = worth > bar.middle or worth == bar.middle == max(bar.worth_low, bar.worth_high)
+            axes.annotate(
+                _end(bar.key, end), (worth, i), (4 if to_right else -4, 0), textcoords="offset points", va="center",
+                ha="left" if to_right else "right", fontsize=TEXT - 0.5, color=INK,
+            )  # fmt: skip
+    names = [assumptions[bar.key].name if bar.key in KINDS else ratio_name(bar.key) for bar in shown]
+    axes.set_yticks(range(len(shown)), [textwrap.fill(name, wrap) for name in names])
+    axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
+    axes.grid(visible=False, axis="y")
+    for label, colour in ((text("money.picture.lower"), ORANGE), (text("money.picture.upper"), BLUE)):
+        axes.barh([0], [0], color=colour, label=label)
+    if shown:
+        label = text("money.picture.middle")
+        axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
+    axes.legend(
+        fontsize=TEXT - 0.5, frameon=False, handlelength=0.9, columnspacing=0.9, handletextpad=0.5, ncols=3,
+        loc="lower right", bbox_to_anchor=(1.03, 0.985), borderaxespad=0,
+    )  # fmt: skip
+
+
+def make_room(axes: Axes) -> None:
+    """Limits in which the numbers beside the bars have room, whatever their length; for axes that have their place."""
+    figure, (least, most) = axes.get_figure(root=True), axes.dataLim.intervalx
+    labels = [label for label in axes.texts if isinstance(label, Annotation)]
+    if not isinstance(figure, Picture) or not labels or least == most:
+        return
+    for label in labels:
+        label.set_fontfamily(list(figure.fonts))
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+    place, apart = axes.get_window_extent().width, APART * figure.dpi / 72
+    wide = [(label.get_window_extent().width + apart, label.xy[0], label.get_horizontalalignment()) for label in labels]
+    left = right = 0.0
+    for _ in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
+        pixel = (most - least + left + right) / place
+        left = max([0.0, *(width * pixel - (at - least) for width, at, side in wide if side == "right")])
+        right = max([0.0, *(width * pixel - (most - at) for width, at, side in wide if side == "left")])
+    axes.set_xlim(least - left, most + right)
+
+
+def _tick(value: float, assumptions: Assumptions) -> str:
+    if abs(value) < 1e6:
+        return assumptions.amount(value)
+    sign = "−" if value < 0 else ""
+    return sign + text("money.picture.amount", currency=assumptions.currency, value=abs(value) / 1e6)
+
+
+def _end(key: str, value: float) -> str:
+    if key in KINDS:
+        return text("money.picture.million", value=float(f"{value / 1e6:.3g}")) if value >= 1e6 else plain(value)
+    return text("money.picture.change" if key == "accuracy" else "money.picture.share", value=value)
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+def plan_picture(plan: Plan) -> Picture:
+    """Each stage from its likely start to its likely end, when it ends at the latest, and who works how many days."""
+    figure = Picture(figsize=(9.4, 3.6))
+    axes = styled(figure.subplots(), x=text("plan.picture.weeks"), y="")
+    for i, step in enumerate(plan.steps):
+        axes.barh(i, step.weeks.likely, left=step.start.likely, height=0.5, color=BLUE)
+        axes.plot([step.end.likely, step.end.high], [i, i], color=QUIET, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(step.end.high, i, "|", color=QUIET, markersize=11, markeredgewidth=1.6)
+    axes.plot([], [], "|-", color=QUIET, markersize=9, markeredgewidth=1.6, label=text("plan.picture.latest"))
+    axes.set_yticks(range(len(plan.steps)), [f"{step.name}\n{step.who}" for step in plan.steps])
+    axes.set_xlim(0, 1.03 * max(plan.weeks.high, 1e-9))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.grid(visible=False, axis="y")
+    axes.invert_yaxis()
+    axes.legend(fontsize=TEXT, frameon=False, loc="upper right")
+    figure.headline(plan.headline)
+    return figure

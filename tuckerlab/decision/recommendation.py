@@ -7,19 +7,23 @@
 What was not measured never counts as held. `judge` makes the criteria of what was measured.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuckerlab.decision.assumptions import DEFAULT
-from tuckerlab.decision.closer import Look
-from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.gaps import ENOUGH_SEEDS
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.measured import Measured
-from tuckerlab.decision.money import Money
+from tuckerlab.decision.assumptions import DEFAULT, KINDS
+from tuckerlab.decision.business_case import Money
+from tuckerlab.decision.evidence import ENOUGH_SEEDS, Evidence
+from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.sensitivity import settled, tornado
 from tuckerlab.experiments.summary import ROUNDING
+
+LIMITS = {
+    "class_loss": 5.0, "agreement": 95.0, "payback": 0.8, "file": 0.2, "time_1": 1.0, "time_128": 1.0,
+    "repeats": ENOUGH_SEEDS,
+}  # fmt: skip
+"""What is asked: a loss in points, per cent, a chance, shares of the full network's, and seeds."""
+MAY_PAY = 0.5  # with at least this chance the payback is a condition, and no failure
 
 
 class Answer(StrEnum):
@@ -47,21 +51,6 @@ class Kind(StrEnum):
     DECISIVE = "decisive"
     GAIN = "gain"
     CARE = "care"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is asked. Losses in points, agreement in per cent, shares of the full network's, and a chance."""
-
-    accuracy_loss: float = 1.0
-    class_loss: float = 5.0
-    agreement: float = 95.0
-    time_1: float = 1.0
-    time_128: float = 1.0
-    file: float = 0.2
-    pays: float = 0.8
-    may_pay: float = 0.5
-    repeats: float = ENOUGH_SEEDS
 
 
 @dataclass(frozen=True)
@@ -102,28 +91,30 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
 
 def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     """All criteria, those that decide first; a criterion that nothing was measured for is among them as missing."""
-    return tuple(_judged(evidence, money, Limits(accuracy_loss=evidence.allowed)))
+    return tuple(_judged(evidence, money))
 
 
-def _judged(evidence: Evidence, money: Money | None, limits: Limits) -> Iterator[Criterion]:
+def _judged(evidence: Evidence, money: Money | None) -> Iterator[Criterion]:
     yield Criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING, Kind.VALID)
-    yield at_most("accuracy_loss", _negative(evidence.change), limits.accuracy_loss, Kind.DECISIVE)
-    yield from _of_audit(evidence.closer, limits)
-    yield _payback(money, limits)
+    lost = evidence.change.times("accuracy_loss", -1) if evidence.change else None
+    yield at_most("accuracy_loss", lost, evidence.allowed, Kind.DECISIVE)
+    yield from _audited(evidence)
+    yield _payback(money)
     for name in ("file", "time_1", "time_128"):
-        yield at_most(name, evidence.shares[name], getattr(limits, name), Kind.GAIN)
-    yield _repeats(evidence.pairs, limits.repeats)
+        yield at_most(name, evidence.shares[name], LIMITS[name], Kind.GAIN)
+    pairs, enough = evidence.pairs, LIMITS["repeats"]
+    outcome = Outcome.HELD if pairs >= enough else Outcome.IN_PART if pairs else Outcome.MISSING
+    yield Criterion("repeats", outcome, Kind.CARE, Measured("repeats", pairs, pairs, pairs, ""), enough)
 
 
-def at_most(key: str, measured: Measured | None, limit: float, kind: Kind, detail: str = "") -> Criterion:
+def at_most(key: str, measured: Measured | None, limit: float, kind: Kind) -> Criterion:
     """Held where the whole spread is at most the limit, in part where the middle is.
 
     >>> at_most("time_1", Measured("time_1", 0.9, 0.8, 1.1, "[1]"), 1.0, Kind.GAIN).outcome
     <Outcome.IN_PART: 'in_part'>
     """
-    if measured is None:
-        return Criterion(key, Outcome.MISSING, kind, None, limit, detail)
-    return Criterion(key, _outcome(measured.value, measured.high, limit), kind, measured, limit, detail)
+    outcome = Outcome.MISSING if measured is None else _outcome(measured.value, measured.high, limit)
+    return Criterion(key, outcome, kind, measured, limit)
 
 
 def _outcome(middle: float, worst: float, limit: float) -> Outcome:
@@ -131,69 +122,48 @@ def _outcome(middle: float, worst: float, limit: float) -> Outcome:
     return Outcome.HELD if worst <= limit else Outcome.IN_PART if middle <= limit else Outcome.FAILED
 
 
-def _of_audit(look: Look | None, limits: Limits) -> Iterable[Criterion]:
+def _audited(evidence: Evidence) -> Iterator[Criterion]:
     """The worst class and the agreement, by their middles as in the audit: a class has few pictures."""
-    if look is None:
-        return [Criterion(key, Outcome.MISSING, Kind.DECISIVE, None, getattr(limits, key)) for key in AUDITED]
-    found = {criterion.name: criterion for criterion in look.audit.criteria}
-    loss, agreement = found["class_loss"], found["agreement"]
-    return [
-        Criterion(
-            "class_loss",
-            _outcome(loss.measured, loss.measured, limits.class_loss),
-            Kind.DECISIVE,
-            Measured("class_loss", loss.measured, loss.low, loss.high, look.origin),
-            limits.class_loss,
-            loss.detail,
-        ),
-        Criterion(
-            "agreement",
-            _outcome(-agreement.measured, -agreement.measured, -limits.agreement),
-            Kind.DECISIVE,
-            Measured("agreement", agreement.measured, agreement.measured, agreement.measured, look.origin),
-            limits.agreement,
-        ),
-    ]
+    looked = evidence.pair_audit
+    found = {criterion.name: criterion for criterion in looked.audit.criteria} if looked else {}
+    for key, sign in (("class_loss", 1), ("agreement", -1)):
+        limit = LIMITS[key]
+        if looked is None:
+            yield Criterion(key, Outcome.MISSING, Kind.DECISIVE, None, limit)
+            continue
+        value, low, high = (found[key].measured, found[key].low, found[key].high)
+        ends = (low, high) if key == "class_loss" else (value, value)
+        outcome = _outcome(sign * value, sign * value, sign * limit)
+        yield Criterion(
+            key, outcome, Kind.DECISIVE, Measured(key, value, *ends, looked.origin), limit, found[key].detail
+        )
 
 
-AUDITED = ("class_loss", "agreement")
-
-
-def _payback(money: Money | None, limits: Limits) -> Criterion:
+def _payback(money: Money | None) -> Criterion:
     """The chance that it pays back; where it hangs on a default it is at best held in part, and never failed.
 
     Unless that is settled whatever the defaults are: then the answer does not wait for numbers of the user's.
     """
+    limit = LIMITS["payback"]
     if money is None:
-        return Criterion("payback", Outcome.MISSING, Kind.DECISIVE, None, limits.pays)
-    outcome = _outcome(-money.pays, -money.pays, -limits.pays)
-    if outcome is Outcome.FAILED and money.pays >= limits.may_pay - ROUNDING:
+        return Criterion("payback", Outcome.MISSING, Kind.DECISIVE, None, limit)
+    outcome = _outcome(-money.pays, -money.pays, -limit)
+    if outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
         outcome = Outcome.IN_PART
     default = leading_default(money)
     if default and not settled(money):
         outcome = Outcome.MISSING if outcome is Outcome.FAILED else Outcome.IN_PART
     chance = Measured("payback", money.pays, money.pays, money.pays, "")
-    return Criterion("payback", outcome, Kind.DECISIVE, chance, limits.pays, default)
+    return Criterion("payback", outcome, Kind.DECISIVE, chance, limit, default)
 
 
 def leading_default(money: Money) -> str:
     """The assumption that moves the outcome most, if it is a default; else nothing.
 
-    >>> from tuckerlab.decision.money import Assumptions, Basis, money
+    >>> from tuckerlab.decision.business_case import Assumptions, Basis, money
     >>> mine = Assumptions().entered(people_days=40)
     >>> leading_default(money(Assumptions(), Basis())), leading_default(money(mine, Basis()))
     ('people_days', 'day_rate')
     """
     leading = next((bar.key for bar in tornado(money) if bar.key in KINDS), "")
     return leading if leading and money.assumptions[leading].origin == DEFAULT else ""
-
-
-def _repeats(pairs: int, least: float) -> Criterion:
-    outcome = Outcome.HELD if pairs >= least else Outcome.IN_PART if pairs else Outcome.MISSING
-    return Criterion("repeats", outcome, Kind.CARE, Measured("repeats", pairs, pairs, pairs, ""), least)
-
-
-def _negative(change: Measured | None) -> Measured | None:
-    if change is None:
-        return None
-    return Measured("accuracy_loss", 0.0 - change.value, 0.0 - change.high, 0.0 - change.low, change.origin)

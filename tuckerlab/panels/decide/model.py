@@ -20,9 +20,9 @@ from typing import Any
 import traitlets
 
 from tuckerlab.decision.assumptions import Assumption, Assumptions, parsed, scaled
-from tuckerlab.decision.basis import Basis
+from tuckerlab.decision.business_case import Money, money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.money import Money, money
+from tuckerlab.decision.measurements import Basis
 from tuckerlab.decision.plan import Plan, plan
 from tuckerlab.decision.recommendation import Answer, Criterion, judge, recommend
 from tuckerlab.decision.sensitivity import TURNING, Turn, turns
@@ -131,7 +131,7 @@ class DecideModel(PanelModel):
             self._thread.join(seconds)
 
     def _write(self) -> None:
-        from tuckerlab.decision.document import write_brief  # here: fonts and templates are read when they are needed
+        from tuckerlab.decision.report import write_brief  # here: fonts and templates are read when they are needed
 
         try:
             with self.noting():

@@ -1,6 +1,6 @@
 """The picture of the decision panel: cash over time beside what moves it most, drawn as quickly as a slider asks for.
 
->>> from tuckerlab.decision.money import Assumptions, Basis, money
+>>> from tuckerlab.decision.business_case import Assumptions, Basis, money
 >>> png(money(Assumptions(), Basis()))[:4]
 b'\\x89PNG'
 """
@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from tuckerlab.decision.money import Money
-from tuckerlab.decision.money_plots import draw_fan, draw_tornado, make_room
+from tuckerlab.decision.business_case import Money
+from tuckerlab.decision.plots import draw_fan, draw_tornado, make_room
 from tuckerlab.decision.sensitivity import tornado
 from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.plotting.figure import Picture

@@ -8,9 +8,8 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.decision.assumptions import MOST_YEARS, Assumptions
-from tuckerlab.decision.kinds import KINDS, LEADING
-from tuckerlab.decision.money_words import (
+from tuckerlab.decision.assumptions import KINDS, LEADING, MOST_YEARS, Assumptions
+from tuckerlab.decision.wording import (
     chance,
     gap_lines,
     html_table,
@@ -18,9 +17,9 @@ from tuckerlab.decision.money_words import (
     outcome_line,
     table,
     turn_line,
+    unbroken,
     verdict_line,
 )
-from tuckerlab.decision.words import unbroken
 from tuckerlab.i18n import text
 from tuckerlab.panels.decide.model import DecideModel, Outcome
 from tuckerlab.panels.decide.picture import png

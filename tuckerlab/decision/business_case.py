@@ -1,6 +1,6 @@
 """What it costs and what it saves: ranges of assumptions times measured shares, drawn many times.
 
->>> from tuckerlab.decision.measured import Measured
+>>> from tuckerlab.decision.measurements import Measured
 >>> half = Measured("time", 0.5, 0.5, 0.5, "run A")
 >>> case = money(Assumptions().entered(ms_1=40, ms_128=40, server_hour=0.2), Basis(time_1=half, time_128=half))
 >>> case.verdict, case.gaps
@@ -10,7 +10,7 @@ Each assumption is drawn once and used in all lines, so that they move together;
 spread. The draws are the same in every call: two cases differ by what was changed alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
@@ -19,16 +19,94 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.basis import RATIOS, Basis
-from tuckerlab.decision.cash_flows import ONCE, YEARLY
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.stages import Range
+from tuckerlab.decision.assumptions import KINDS, Assumptions, Range
+from tuckerlab.decision.measurements import RATIOS, Basis
+from tuckerlab.i18n import text
 
 DRAWS = 20_000
 FEW = 2_000  # where many quantiles are asked for, or what is told in two digits
-WEEKS = 365.25 / 7  # of a year
+DAYS, MONTHS, WEEKS = 365, 12, 365.25 / 7  # of a year
+MS_PER_HOUR = 3.6e6
+MB_PER_GB = WATTS_PER_KILOWATT = 1e3
 Array = NDArray[np.float64]
+
+
+# --- the lines of the account ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """An amount a year, or once, from assumptions `a` and measured shares by their names; positive where it saves.
+
+    Without one of the measurements that it `needs` it is a gap: it counts nothing, and is named. Prices and amounts are
+    multiplied, nothing else: who can read a spreadsheet can check it here.
+    """
+
+    key: str
+    needs: tuple[str, ...]
+    amount: Callable[[Any], Any]
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return text(f"money.line.{self.key}")
+
+
+def alone_hours(a: Any) -> Any:
+    """Server hours that a year of images one at a time is paid for: servers stand idle between them."""
+    return a.answers_a_day * DAYS * a.alone * a.ms_1 / MS_PER_HOUR / a.busy
+
+
+def batch_hours(a: Any) -> Any:
+    """Server hours that a year of images in batches is paid for."""
+    return a.answers_a_day * DAYS * (1 - a.alone) * a.ms_128 / MS_PER_HOUR / a.busy
+
+
+def hours_at_work(a: Any) -> Any:
+    """The hours of computing that a year saves."""
+    return a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
+
+
+def devices(a: Any) -> Any:
+    """A smaller device is enough where the network became quicker by as much as that device is slower."""
+    return a.devices / a.device_years * a.device_difference * (a.time_1 <= a.smaller_device)
+
+
+def memory(a: Any) -> Any:
+    """What the copies in servers' memory cost less."""
+    return a.copies * a.memory_mb / MB_PER_GB * a.gb_month * MONTHS * (1 - a.memory)
+
+
+def downloads(a: Any) -> Any:
+    """What the updates of devices cost less."""
+    return a.devices * a.updates * a.file_mb / MB_PER_GB * a.download_gb * (1 - a.file)
+
+
+def accuracy(a: Any) -> Any:
+    """A gain is no money: who would pay for it? A loss, in points, is."""
+    return a.answers_a_day * DAYS * np.minimum(a.accuracy, 0) / 100 * a.wrong_answer
+
+
+ONCE = (
+    Line("people", (), lambda a: -a.people_days * a.day_rate),
+    Line("computing", (), lambda a: -a.poc_hours * a.training_hour),
+    Line("validation", (), lambda a: -a.validation),
+)
+YEARLY = (
+    Line("alone", ("time_1",), lambda a: alone_hours(a) * a.server_hour * (1 - a.time_1)),
+    Line("batches", ("time_128",), lambda a: batch_hours(a) * a.server_hour * (1 - a.time_128)),
+    Line("devices", ("time_1",), devices),
+    Line("memory", ("memory",), memory),
+    Line("energy", ("time_1", "time_128"), lambda a: hours_at_work(a) * a.watts / WATTS_PER_KILOWATT * a.kwh),
+    Line("downloads", ("file",), downloads),
+    Line("retraining", ("training",), lambda a: a.retrainings * a.training_hours * a.training_hour * (1 - a.training)),
+    Line("upkeep", (), lambda a: -a.upkeep_days * a.day_rate),
+    Line("accuracy", ("accuracy",), accuracy),
+)
+LINES = {line.key: line for line in (*ONCE, *YEARLY)}
+
+
+# --- the case --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,404 @@
+"""The money and the plan: a case worked out by hand, distributions against closed forms, gaps, and what is mistyped."""
+
+import dataclasses
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import triang
+
+from tuckerlab.decision.assumptions import KINDS, LEADING, Assumption, Assumptions, Range, parsed, scaled
+from tuckerlab.decision.business_case import (
+    DRAWS,
+    LINES,
+    ONCE,
+    YEARLY,
+    Money,
+    account,
+    drawn,
+    money,
+    ranges,
+    triangular,
+)
+from tuckerlab.decision.measurements import RATIOS, Basis, Measured, full_network
+from tuckerlab.decision.plan import COLUMNS, STAGES, plan
+from tuckerlab.decision.plots import money_picture, plan_picture
+from tuckerlab.decision.sensitivity import TURNING, settled, tornado, turns
+from tuckerlab.decision.wording import gap_lines, notes, outcome_line, rows, table, turn_line
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.audit.criteria import Thresholds
+from tuckerlab.i18n import speaking
+
+
+def exactly(name: str, value: float) -> Measured:
+    return Measured(name, value, value, value, "run A")
+
+
+def basis(**values: float) -> Basis:
+    """What was measured, without spread; what is not given was not measured."""
+    return Basis(**{name: exactly(name, value) for name, value in values.items()})
+
+
+ALL = {"accuracy": -0.5, "time_1": 0.25, "time_128": 0.2, "file": 0.1, "memory": 0.1, "training": 0.5}
+KNOWN = {key: kind.default.likely for key, kind in KINDS.items()}
+"""Each assumption at its likely value, known exactly: every draw is the same."""
+
+
+def known(**changes: float) -> Assumptions:
+    return Assumptions().entered(**(KNOWN | changes))
+
+
+@pytest.fixture(scope="module")
+def usual() -> Money:
+    shares = {name: Measured(name, v, 0.9 * v, 1.1 * v, "A") for name, v in ALL.items() if v > 0}
+    return money(Assumptions(), Basis(**shares))
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_case_worked_out_by_hand() -> None:
+    found = money(
+        known(
+            answers_a_day=1e6, alone=0.5, ms_1=36, ms_128=18, busy=0.5, server_hour=0.2, copies=10, memory_mb=100,
+            gb_month=5, watts=100, kwh=0.25, devices=100, device_difference=150, smaller_device=0.5, device_years=5,
+            updates=4, file_mb=100, download_gb=0.5, retrainings=4, training_hours=10, training_hour=2, people_days=40,
+            weeks=0, day_rate=800, poc_hours=60, validation=3000, upkeep_days=3, wrong_answer=0.001, discount=0,
+        ),
+        basis(**ALL),
+    )  # fmt: skip
+    lines = {key: spread.mean for key, spread in found.lines.items()}
+    # half a million answers a day of 36 ms are 5 hours of work, 10 hours paid: 3650 hours a year, of which 3/4 go
+    assert lines == pytest.approx(
+        {
+            "people": -32_000, "computing": -120, "validation": -3_000,
+            "alone": 3650 * 0.2 * 0.75, "batches": 1825 * 0.2 * 0.8, "devices": 100 / 5 * 150,
+            "memory": 10 * 0.1 * 5 * 12 * 0.9, "energy": 0.5 * (3650 * 0.75 + 1825 * 0.8) * 0.1 * 0.25,
+            "downloads": 100 * 4 * 0.1 * 0.5 * 0.9, "retraining": 4 * 10 * 2 * 0.5, "upkeep": -2_400,
+            "accuracy": -365e6 * 0.005 * 0.001,
+        }
+    )  # fmt: skip
+    yearly = 547.5 + 292 + 3000 + 54 + 52.46875 + 18 + 40 - 2400 - 1825
+    assert found.yearly.mean == pytest.approx(yearly)
+    assert found.worth.median == pytest.approx(-35_120 + 3 * yearly)
+    assert (found.pays, found.verdict, found.payback.median) == (0.0, "does_not", math.inf)
+
+
+def test_payback_by_hand() -> None:
+    free = dict.fromkeys(("poc_hours", "validation", "upkeep_days", "wrong_answer", "watts"), 0)
+    # one server hour an hour, at 2: half of it saved are 8760 a year; 40 days at 219 are 8760 once
+    assumptions = known(
+        **free, answers_a_day=24e6, alone=1, ms_1=3.6, busy=1, server_hour=2, people_days=40, day_rate=219,
+        weeks=0, discount=0, devices=0,
+    )  # fmt: skip
+    found = money(assumptions, basis(time_1=0.5))
+    assert found.payback.median == pytest.approx(1.0)
+    later = money(assumptions.entered(weeks=365.25 / 7 / 2), basis(time_1=0.5))  # half a year of work
+    assert later.payback.median == pytest.approx(1.5)
+    assert later.worth.median == pytest.approx(-8760 + 2.5 * 8760)
+
+
+def test_money_of_later_years_is_worth_less_as_a_sum_over_days_says() -> None:
+    case = account(KNOWN | ALL | {"discount": 0.1, "weeks": 26.0, "server_hour": 3.0})
+    days = np.arange(365 * 3)
+    running = days >= 26 * 7 * 365 / 365.25
+    summed = (case.yearly / 365 * 1.1 ** (-(days + 0.5) / 365) * running).sum()
+    assert float(case.cash(3)) == pytest.approx(float(case.once) + summed, rel=2e-3)
+    assert float(case.cash(case.payback)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_cash_begins_with_the_costs_and_ends_at_the_worth(usual: Money) -> None:
+    assert np.allclose(usual.case.cash(0.9 * usual.case.start), usual.case.once)
+    paid = usual.case.payback <= usual.assumptions.years
+    assert (paid == (usual.case.cash(usual.assumptions.years) >= 0)).all()
+    assert usual.pays == paid.mean()
+    for total, lines in ((usual.once, ONCE), (usual.yearly, YEARLY)):
+        assert total.mean == pytest.approx(sum(usual.lines[line.key].mean for line in lines if line.key in usual.lines))
+
+
+def test_every_assumption_is_used_and_every_need_is_told() -> None:
+    class Watched(SimpleNamespace):
+        def __getattribute__(self, name: str) -> Any:
+            used.add(name)
+            return super().__getattribute__(name)
+
+    everywhere = {"weeks", "discount"}  # the cash over time has these
+    for line in LINES.values():
+        used: set[str] = set()
+        line.amount(Watched(**KNOWN, **ALL))
+        assert used & set(RATIOS) == set(line.needs)
+        everywhere |= used
+    assert everywhere >= set(KINDS)
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [Range(0, 1, 4), Range(2, 2, 5), Range(-3, 1, 1)])
+def test_triangular_against_scipy(value: Range) -> None:
+    shares = np.linspace(0.001, 0.999, 99)
+    low, likely, high = value
+    oracle = triang((likely - low) / (high - low), loc=low, scale=high - low)
+    assert np.allclose(triangular(value, shares), oracle.ppf(shares))
+
+
+def test_the_draws_have_the_mean_and_the_limits_of_their_triangle(usual: Money) -> None:
+    values = drawn(usual.assumptions, usual.basis)
+    assert values.keys() == {*KINDS, *usual.basis.measured}
+    for key, (low, likely, high) in ranges(usual.assumptions, usual.basis).items():
+        error = 5 * (high - low) / math.sqrt(18 * DRAWS)
+        assert values[key].mean() == pytest.approx((low + likely + high) / 3, abs=error + 1e-12)
+        assert low <= values[key].min() <= values[key].max() <= high
+    assert np.corrcoef([values["answers_a_day"], values["server_hour"]])[0, 1] == pytest.approx(0, abs=0.03)
+    again = money(usual.assumptions, usual.basis)
+    assert (again.worth, again.pays) == (usual.worth, usual.pays)
+
+
+# --- honest about what it does not know ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", RATIOS)
+def test_what_was_not_measured_is_a_gap_with_a_name_and_counts_nothing(missing: str) -> None:
+    found = money(Assumptions(), basis(**{key: value for key, value in ALL.items() if key != missing}))
+    gaps = [line.key for line in YEARLY if missing in line.needs]
+    assert list(found.gaps) == gaps != []
+    assert not set(gaps) & found.lines.keys()
+    assert [name for name, mean, *_ in rows(found)["yearly"] if mean == "–"] == [LINES[key].name for key in gaps]
+    assert all(LINES[key].name in line for key, line in zip(gaps, gap_lines(found), strict=True))
+
+
+def test_lost_accuracy_costs_and_gained_accuracy_is_no_money() -> None:
+    cases = (basis(accuracy=-1.0), Basis(accuracy=Measured("accuracy", 0.1, -0.5, 0.7, "A")), basis(accuracy=1.0))
+    lost, unsure, gained = (money(Assumptions(), case).lines["accuracy"].mean for case in cases)
+    assert lost < unsure < gained == 0  # three starts, one of them worse
+
+
+def test_what_a_reader_should_know_is_noted() -> None:
+    enough, not_enough = (money(known(smaller_device=0.5), basis(time_1=ratio)) for ratio in (0.5, 0.51))
+    assert enough.lines["devices"].mean == pytest.approx(100 / 5 * 150)
+    assert not_enough.lines["devices"].mean == 0
+    assert [sum("51 %" in note for note in notes(case)) for case in (enough, not_enough)] == [0, 1]
+    other = dataclasses.replace(basis(accuracy=0.0), full={"ms_1": exactly("ms_1", 1.0)})
+    for entered, count in ((40, 2), (2.5, 1)):  # one start, and a network of another size
+        assert len(notes(money(Assumptions().entered(ms_1=entered), other))) == count
+
+
+def test_measured_numbers_take_the_place_of_defaults_alone() -> None:
+    full = {"ms_1": Measured("ms_1", 2.0, 1.0, 3.0, "run A"), "ms_128": exactly("ms_128", 0.5)}
+    found = money(Assumptions().entered(ms_128=7), Basis(full=full)).assumptions
+    assert (found["ms_1"].range, found["ms_1"].origin) == (Range(1, 2, 3), "run A")
+    assert (found["ms_128"].likely, found["ms_128"].origin) == (7, "entered")
+
+
+def test_the_full_network_in_the_units_of_the_assumptions() -> None:
+    numbers = {"time_1": 2.0, "time_128": 128.0, "file": 1200.0, "parameters": 3e5, "accuracy": 98.0}
+    found = full_network({name: exactly(name, value) for name, value in numbers.items()})
+    assert {key: it.value for key, it in found.items()} == {"ms_1": 2, "ms_128": 1, "file_mb": 1.2, "memory_mb": 1.2}
+
+
+# --- what it hangs on ------------------------------------------------------------------------------------------------
+
+
+def test_the_tornado_against_moving_each_by_hand(usual: Money) -> None:
+    bars = tornado(usual)
+    assert [bar.swing for bar in bars] == sorted((bar.swing for bar in bars), reverse=True)
+    end = usual.case.fan(np.array([float(usual.assumptions.years)]), [0.5])[0, 0]
+    for bar in bars:
+        assert bar.middle == pytest.approx(end, rel=1e-9)  # where the fan ends
+        assert min(bar.worth_low, bar.worth_high) <= bar.middle <= max(bar.worth_low, bar.worth_high)
+    for bar in [bar for bar in bars if bar.key in KINDS][:3]:
+        for value, worth in ((bar.low, bar.worth_low), (bar.high, bar.worth_high)):
+            again = money(Assumptions().entered(**{bar.key: value}), usual.basis)
+            assert worth == pytest.approx(again.worth.median, abs=0.03 * (usual.worth.high - usual.worth.low))
+
+
+def test_what_no_number_changes_is_settled() -> None:
+    halves = basis(time_1=0.5, time_128=0.5)
+    assert settled(money(Assumptions(), Basis()))  # nothing is saved, whatever is paid for it
+    assert not settled(money(Assumptions(), basis(**ALL | {"accuracy": -0.25})))  # some cases pay
+    assert settled(money(Assumptions().entered(answers_a_day=10), halves))
+    few = Assumption("answers_a_day", 1e6, 1e6, 1e6, origin="default")  # a hundred times as many pay
+    assert not settled(money(dataclasses.replace(Assumptions(), given={"answers_a_day": few}), halves))
+
+
+@pytest.mark.parametrize("key", TURNING)
+def test_at_the_turning_point_half_of_the_draws_pay(key: str) -> None:
+    case = money(Assumptions(), basis(**ALL | {"accuracy": -0.25}))
+    [turn] = turns(case, [key])
+    assert turn.value is not None
+    less, half, more = (
+        money(Assumptions().entered(**{key: turn.value * factor}), case.basis).pays for factor in (0.8, 1.0, 1.25)
+    )
+    assert half == pytest.approx(0.5, abs=0.02)
+    assert (more > less) is turn.pays_above
+    assert turn_line(case, turn).endswith("or more" if turn.pays_above else "or less")
+
+
+# --- assumptions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        *(({"server_hour": value}, "allowed") for value in (-1, math.nan, "1", None, True, 1e30, [1, 2])),
+        ({"alone": 50}, r"\(alone\): 50 was given; allowed are numbers from 0 to 1"),
+        ({"devices": (3, 2, 1)}, r"\(devices\): low 3, likely 2, high 1 were given"),
+        ({"server_hours": 1}, r"no assumption 'server_hours'; did you mean server_hour\?"),
+        ({"xyz": 1}, "no assumption 'xyz'; there are answers_a_day, "),
+    ],
+)
+def test_numbers_that_cannot_be(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        Assumptions().entered(**values)
+
+
+@pytest.mark.parametrize("settings", [{"years": 0}, {"years": 2.5}, {"currency": ""}, {"currency": "<b>"}])
+def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
+    with pytest.raises(TuckerlabError, match="allowed"):
+        Assumptions(**settings)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("1,5", "write 1.5: a comma only"), ("1 / ,5 / 2", r"write \.5"), ("1,23,456", "a point"), ("1,", "a point"),
+     *((typed, "allowed is one number, or three") for typed in ("", "abc", "1 / 2", "1//2", "$5"))],
+)  # fmt: skip
+def test_typed_in_a_way_that_cannot_be_read(typed: str, said: str) -> None:
+    with pytest.raises(TuckerlabError, match=rf"\(day_rate\): .* was given; .*{said}"):
+        parsed("day_rate", typed)
+
+
+def test_what_is_shown_can_be_typed() -> None:
+    for assumption in Assumptions():
+        assert parsed(assumption.key, assumption.said).range == pytest.approx(assumption.range, rel=1e-3)
+        assert assumption.said_origin.startswith("default: ")
+        assert Assumptions().unit(assumption.key)
+    assert parsed("day_rate", "1,234,567.5").likely == 1234567.5
+    assert set(LEADING) <= set(KINDS)
+
+
+def test_scaled_ranges_stay_ranges() -> None:
+    assert scaled(Assumption("alone", 0.2, 0.5, 1), 1.0).range == Range(0.4, 1.0, 1.0)
+    assert scaled(Assumption("devices", 0, 0, 0), 7).range == Range(0, 7, 7)
+    assert scaled(Assumption("devices", 1, 2, 3), 0).range == Range(0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "mine.json"])
+def test_saved_and_loaded(tmp_path: Path, name: str) -> None:
+    mine = Assumptions(currency="¥", years=5).entered(server_hour=0.1234567, devices=(1, 20, 300))
+    assert Assumptions.load(mine.save(tmp_path / name)) == mine
+    assert "ms_1" not in (tmp_path / name).read_text()  # defaults stay defaults
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.toml", b"server_hours = 1", r"a\.toml: there is no assumption 'server_hours'"),
+        ("a.toml", b'server_hour = "a lot"', "'a lot' was given"),
+        ("a.toml", b"server_hour =", r"a\.toml: cannot be read as assumptions \("),
+        ("a.toml", b"\xff\xfe\x00", "cannot be read as assumptions"),
+        ("a.json", b"[1]", r"a\.json: cannot be read as assumptions \(it holds no names\)"),
+    ],
+)
+def test_files_that_cannot_be(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TuckerlabError, match=said):
+        Assumptions.load(tmp_path / name)
+
+
+def test_yen_have_their_own_prices_and_no_decimals() -> None:
+    yen, euros = Assumptions(currency="¥"), Assumptions(currency="€")
+    assert yen["day_rate"].likely == 100 * Assumptions()["day_rate"].likely
+    assert euros["day_rate"].range == Assumptions()["day_rate"].range  # nothing is converted
+    assert yen.amount(0.4) == "¥0"
+    assert "$" not in outcome_line(money(yen, basis(**ALL)))
+    assert {key for key, kind in KINDS.items() if kind.yen} == {key for key in KINDS if "€" in euros.unit(key)}
+
+
+def test_the_table_is_escaped_and_says_where_numbers_come_from() -> None:
+    found = money(Assumptions(), Basis(time_1=Measured("t", 0.5, 0.4, 0.6, "<script>")))
+    html = table(found)
+    assert "<script>" not in html
+    assert "50 % (40 to 60 %), &lt;script&gt;" in html
+    assert html.count("not counted; not measured") == len(found.gaps)
+
+
+# --- the plan --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entered", [{}, {"people_days": (5, 20, 90), "weeks": (2, 4, 30)}, {"people_days": 0}])
+def test_the_plan_takes_the_days_and_weeks_that_the_money_counts(entered: dict[str, Any]) -> None:
+    assumptions = Assumptions().entered(**entered)
+    found = plan(assumptions)
+    assert found.days == pytest.approx(assumptions["people_days"].range)
+    assert found.weeks == pytest.approx(assumptions["weeks"].range)
+    assert found.steps[0].start == (0, 0, 0)
+    assert all(after.start == before.end for before, after in zip(found.steps, found.steps[1:], strict=False))
+    [axes] = plan_picture(found).axes
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
+    assert ends == pytest.approx([step.end.likely for step in found.steps])
+
+
+def test_the_defaults_are_the_sums_of_the_stages() -> None:
+    days = sum(days for _, roles in STAGES.values() for days in roles.values())
+    for key, total in (("people_days", days), ("weeks", sum(weeks for weeks, _ in STAGES.values()))):
+        assert Assumptions()[key].range == pytest.approx((0.6 * total, total, 1.8 * total))
+
+
+def test_the_criteria_hold_the_numbers_of_the_runs_and_of_the_audit() -> None:
+    measured = Measured("accuracy", 0.1, -0.56, 0.83, "run A"), Measured("t", 0.88, 0.85, 0.92, "run A")
+    asked = Thresholds()
+    found = plan(Assumptions(), Basis(*measured), network="<b>", requests=20_000)
+    first, audit, shadow, canary, _ = found.steps
+    assert f"<b> loses at most {asked.accuracy_loss:.1f} points" in first.exit
+    assert "+0.10 (−0.56 to +0.83), run A" in first.exit
+    for number in (asked.class_loss, asked.calibration_gap, asked.robustness_loss):
+        assert f"{number:g} points" in audit.exit
+    assert "88 % (85 to 92 %), run A" in shadow.exit
+    assert "about 20,000 requests" in canary.exit
+    assert "<b>" not in found._repr_html_()
+    assert all(len(row) == len(COLUMNS) and all(cell.strip() for cell in row) for row in found.rows)
+    assert "Not measured so far." in plan(Assumptions()).steps[0].exit
+
+
+@pytest.mark.parametrize(("answers", "waits"), [(1e6, "2 days"), (2e6, "24.0 hours"), (0, "their true answers.")])
+def test_how_long_the_first_step_of_the_canary_waits(answers: float, waits: str) -> None:
+    assert waits in plan(Assumptions().entered(answers_a_day=answers), requests=20_000).steps[3].exit
+    with pytest.raises(TuckerlabError, match="nan: allowed are numbers above 0"):
+        plan(Assumptions(), requests=math.nan)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_the_pictures_have_the_numbers(usual: Money) -> None:
+    fan, storm = money_picture(usual).axes
+    [median, *_] = [line for line in fan.lines if line.get_linewidth() == 2.2]
+    assert median.get_ydata()[0] == pytest.approx(usual.once.median, rel=0.02)
+    assert median.get_ydata()[-1] == pytest.approx(usual.worth.median, abs=0.05 * (usual.worth.high - usual.worth.low))
+    first = tornado(usual)[0]
+    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 6]
+    ends = sorted(patch.get_x() + patch.get_width() for patch in top)
+    assert ends == pytest.approx(sorted([first.worth_low, first.worth_high]))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_the_numbers_beside_the_bars_are_whole(lang: str) -> None:
+    loses, as_quick = Measured("accuracy", -0.01, -0.6, 0.8, "A"), Measured("t", 1.0, 0.98, 1.02, "A")
+    mine = Assumptions().entered(answers_a_day=(2.5e8, 1e9, 1e9))
+    with speaking(lang):
+        figure = money_picture(money(mine, Basis(accuracy=loses, time_1=as_quick)))
+        figure.draw_without_rendering()
+        storm = figure.axes[1]
+        place = storm.get_window_extent()
+        labels = [label.get_window_extent() for label in storm.texts]
+    assert len(labels) >= 4
+    assert all(place.x0 <= label.x0 and label.x1 <= place.x1 + 1 for label in labels)
+
+
+def test_nothing_to_draw_is_no_error() -> None:
+    nothing = known(people_days=0, poc_hours=0, validation=0, upkeep_days=0)
+    money_picture(money(nothing, Basis())).draw_without_rendering()
