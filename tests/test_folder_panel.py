@@ -14,13 +14,10 @@ from test_inspection import SPOILERS, broken, good
 
 from tuckerlab.data import folder_check, load_data
 from tuckerlab.data.example import write_example
-from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, Finding, inspect_folder
+from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, inspect_folder
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.panels import BringYourOwn, FolderInspector
-from tuckerlab.panels.folder import model as model_module
-from tuckerlab.panels.folder.model import EXAMPLE, FolderModel
-from tuckerlab.panels.folder.picture import GAP, ROWS, _mosaic, folder_picture
-from tuckerlab.panels.folder.words import advice, said
+from tuckerlab.panels import BringYourOwn, FolderInspector, image_folder
+from tuckerlab.panels.image_folder import EXAMPLE, GAP, ROWS, _mosaic, advice, draw, said
 
 
 class Gate:
@@ -30,7 +27,7 @@ class Gate:
         self.looks: list[str] = []
         self.open = threading.Event()
         self.entered = threading.Event()
-        monkeypatch.setattr(model_module, "inspect_folder", self.inspect)
+        monkeypatch.setattr(image_folder, "inspect_folder", self.inspect)
 
     def inspect(self, text: str, **options: Any) -> folder_check.FolderReport:
         self.looks.append(text)
@@ -42,15 +39,15 @@ class Gate:
 def looked(folder: str) -> FolderInspector:
     panel = FolderInspector(folder)
     panel.look.click()
-    panel.model.wait()
+    panel.wait()
     return panel
 
 
 def test_a_good_folder_is_ready(nowhere: Path) -> None:
     good()
     panel = looked("set")
-    assert panel.model.dataset == "folder:set"
-    assert load_data(panel.model.dataset).num_classes == 2
+    assert panel.dataset == "folder:set"
+    assert load_data(panel.dataset).num_classes == 2
     assert "Ready to train: 50 images in 2 classes (40 to train, 10 to test)" in panel.state.value
     assert panel.picture.value[:4] == b"\x89PNG"
     assert "a: 20 to train, 5 to test. b: 20 to train, 5 to test." in panel.picture.tooltip
@@ -63,7 +60,7 @@ def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> N
     broken()
     shutil.copy("set/train/a/00.png", "set/test/a/copy.png")
     panel = looked("set")
-    assert panel.model.dataset == ""
+    assert panel.dataset == ""
     assert "Not yet: 1 thing below prevents training" in panel.state.value
     text = panel.findings.value
     assert text.index("Prevents training") < text.index("train/b/03.png (not a picture)") < text.index("Good to know")
@@ -76,24 +73,24 @@ def test_enter_looks_too(nowhere: Path) -> None:
     panel = FolderInspector()
     assert "Type a folder" in panel.state.value
     panel.folder.value = "  'set' "  # as it comes when a path is pasted
-    panel.model.wait()
-    assert panel.model.dataset == "folder:set"
+    panel.wait()
+    assert panel.dataset == "folder:set"
     panel.folder.value = "folder:set"
-    panel.model.wait()
-    assert panel.model.dataset == "folder:set"
+    panel.wait()
+    assert panel.dataset == "folder:set"
 
 
 def test_a_mistake_is_one_line_and_escaped(nowhere: Path) -> None:
     panel = looked("<b>lost</b>")
-    assert "the folder <b>lost</b> is not there" in panel.model.problem
+    assert "the folder <b>lost</b> is not there" in panel.problem
     assert "&lt;b&gt;lost" in panel.static()
     assert "<b>lost" not in panel.static()
-    assert panel.model.dataset == ""
+    assert panel.dataset == ""
     good("set")
     panel.folder.value = "set"
-    panel.model.wait()
-    assert panel.model.problem == ""
-    assert panel.model.dataset == "folder:set"
+    panel.wait()
+    assert panel.problem == ""
+    assert panel.dataset == "folder:set"
 
 
 def test_names_of_files_and_classes_are_escaped(nowhere: Path) -> None:
@@ -107,17 +104,14 @@ def test_names_of_files_and_classes_are_escaped(nowhere: Path) -> None:
 
 def test_what_was_found_in_one_folder_is_forgotten_with_another(nowhere: Path) -> None:
     good()
-    model = FolderModel("set")
-    model.look()
-    model.wait()
-    assert model.report is not None
-    model.folder = "other"
-    assert model.report is None
-    assert model.dataset == ""
-    model.folder = ""
-    model.look()
-    assert not model.looking
-    assert model.problem == ""
+    panel = looked("set")
+    assert panel.report is not None
+    panel.folder.value = "other"
+    assert (panel.report, panel.dataset) == (None, "")
+    panel.wait()
+    assert "other is not there" in panel.problem
+    panel.folder.value = ""
+    assert (panel.looking, panel.problem) == (False, "")
 
 
 def test_a_second_click_is_harmless(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,17 +121,17 @@ def test_a_second_click_is_harmless(nowhere: Path, monkeypatch: pytest.MonkeyPat
     for _ in range(3):
         panel.look.click()
     assert gate.entered.wait(60)
-    assert panel.model.looking
+    assert panel.looking
     assert not panel.stop.disabled
     assert panel.progress.layout.display == ""
     gate.open.set()
-    panel.model.wait()
+    panel.wait()
     assert gate.looks == ["set"]
-    assert panel.model.dataset == "folder:set"
+    assert panel.dataset == "folder:set"
     panel.look.click()  # a look at the same folder, again
-    panel.model.wait()
+    panel.wait()
     assert gate.looks == ["set", "set"]
-    assert panel.model.dataset == "folder:set"
+    assert panel.dataset == "folder:set"
 
 
 def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,16 +141,16 @@ def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) ->
     panel = FolderInspector("first")
     panel.look.click()
     assert gate.entered.wait(60)
-    slow = panel.model._search.thread
+    slow = panel._thread
     panel.folder.value = "second"
     gate.open.set()
-    panel.model.wait()
+    panel.wait()
     assert slow is not None
     slow.join(60)
-    assert panel.model.report is not None
-    assert panel.model.report.path == Path("second")
-    assert panel.model.dataset == "folder:second"
-    assert not panel.model.looking
+    assert panel.report is not None
+    assert panel.report.path == Path("second")
+    assert panel.dataset == "folder:second"
+    assert not panel.looking
 
 
 def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,31 +162,12 @@ def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, monkeypatch: py
     assert gate.entered.wait(60)
     panel.stop.click()
     gate.open.set()
-    panel.model.wait()
+    panel.wait()
     assert "Stopped after 0 of 50 images" in panel.state.value
-    assert panel.model.dataset == ""
+    assert panel.dataset == ""
     panel.look.click()
-    panel.model.wait()
-    assert panel.model.dataset == "folder:set"
-
-
-def test_progress_is_shown(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_pictures(Path("set"), {"a": 150, "b": 150}, shape=(4, 4))
-    panel = FolderInspector("set")
-    seen: list[tuple[int, int, str]] = []
-    panel.model.observe(lambda _: seen.append((panel.progress.value, panel.progress.max, panel.state.value)), "done")
-    panel.look.click()
-    panel.model.wait()
-    assert seen[-1][:2] == (300, 300)
-    assert "300 of 300" in seen[-1][2]
-
-
-def test_a_defect_shows_its_traceback(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "inspect_folder", lambda *_, **__: 1 / 0)
-    panel = looked("set")
-    assert "ZeroDivisionError" in panel.model.problem
-    assert "1 / 0" in panel.model.details
-    assert not panel.model.looking
+    panel.wait()
+    assert panel.dataset == "folder:set"
 
 
 def test_the_example_is_offered_where_there_is_one(nowhere: Path) -> None:
@@ -201,12 +176,12 @@ def test_the_example_is_offered_where_there_is_one(nowhere: Path) -> None:
     panel = FolderInspector()
     assert panel.example.layout.display == ""
     panel.example.click()
-    panel.model.wait()
+    panel.wait()
     assert panel.folder.value == EXAMPLE
-    assert panel.model.dataset == f"folder:{EXAMPLE}"
+    assert panel.dataset == f"folder:{EXAMPLE}"
     panel.example.click()
-    panel.model.wait()
-    assert panel.model.dataset == f"folder:{EXAMPLE}"
+    panel.wait()
+    assert panel.dataset == f"folder:{EXAMPLE}"
 
 
 def test_all_findings_can_be_said(nowhere: Path) -> None:
@@ -236,16 +211,11 @@ def test_all_findings_can_be_said(nowhere: Path) -> None:
     assert found["leak"] == "1 test image is a copy of a training image: test/a/x.png."
 
 
-def test_long_lists_are_cut_short() -> None:
-    assert said(Finding("warning", "untested", {"names": tuple("abcdefgh")})).endswith(": a, b, c, d and 4 more.")
-    assert said(Finding("warning", "untested", {"names": tuple("abcde")})).endswith(": a, b, c, d, e.")
-
-
 def test_the_picture_has_a_row_for_each_of_eight_classes() -> None:
     names = [f"{i} $x^2$ {'very ' * 10}long" for i in range(11)]
     pixel = np.full((16, 16), 9, dtype=np.uint8)
     counts = {name: Count(10 * i, i) for i, name in enumerate(names)}
-    [axes] = folder_picture(counts, dict.fromkeys(names, (pixel,))).axes
+    [axes] = draw(counts, dict.fromkeys(names, (pixel,))).axes
     assert len(axes.get_yticklabels()) == ROWS
     assert axes.get_xlabel() == "and 3 more classes"
     assert [bar.get_width() for bar in axes.patches[:ROWS]] == pytest.approx(
@@ -270,18 +240,18 @@ def test_a_mosaic_holds_each_image_where_it_belongs() -> None:
 def test_training_follows_the_folder(nowhere: Path) -> None:
     good()
     panel = BringYourOwn(epochs=1, width=0.25)
-    assert panel.training.model.dense
+    assert panel.training.dense.value
     assert panel.below.layout.display == "none"
     assert "appear here" in panel.static()
     panel.inspector.folder.value = "set"
-    panel.inspector.model.wait()
-    assert panel.training.model.dataset == "folder:set"
-    assert panel.training.model.epochs == 1  # as asked for, not what suits folders
+    panel.inspector.wait()
+    assert panel.training.dataset.value == "folder:set"
+    assert panel.training.epochs.value == 1  # as asked for, not what suits folders
     assert panel.below.layout.display == ""
     assert panel.check(None) != panel.check(50) != panel.check(30)
     assert "50.0 %" in panel.check(50)
     panel.inspector.folder.value = "lost"
-    panel.inspector.model.wait()
+    panel.inspector.wait()
     assert panel.below.layout.display == "none"
     assert "folder first" in panel.check(50)
 

@@ -14,8 +14,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import HTML, display
 
 from tuckerlab.i18n import text
-from tuckerlab.panels.model import PanelModel
-from tuckerlab.panels.widgets import problem_html
+from tuckerlab.panels.widgets import described, problem_html
 
 
 def errors_in_one_line() -> None:
@@ -30,14 +29,7 @@ def errors_in_one_line() -> None:
 
 def problem_line(error: Exception) -> str:
     """What a panel would say of this error."""
-    model = PanelModel()
-
-    def again() -> None:
-        raise error
-
-    with model.reporting():
-        again()
-    return model.problem
+    return described(error)[0]
 
 
 def _show(shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None) -> None:

@@ -12,16 +12,16 @@ from importlib import import_module
 from tuckerlab.errors import MissingExtraError
 
 _HOMES = {
-    "BringYourOwn": "own/view",
+    "BringYourOwn": "bring_your_own",
     "CyclePanel": "rank_cycle",
-    "DecidePanel": "decide/view",
-    "FolderInspector": "folder/view",
+    "DecidePanel": "decide",
+    "FolderInspector": "image_folder",
     "GeometryPanel": "geometry",
-    "InstantSlider": "instant/view",
+    "InstantSlider": "size_slider",
     "RollOutPanel": "rollout",
-    "TradeOff": "tradeoff/view",
-    "TrainingPanel": "training/view",
-    "TuckerExplorer": "explorer/view",
+    "TradeOff": "tradeoff",
+    "TrainingPanel": "training_panel",
+    "TuckerExplorer": "tucker_explorer",
 }
 
 __all__ = list(_HOMES)
@@ -31,7 +31,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'tuckerlab.panels' has no attribute {name!r}")
     try:
-        return getattr(import_module("tuckerlab.panels." + _HOMES[name].replace("/", ".")), name)
+        return getattr(import_module(f"tuckerlab.panels.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("ipywidgets", "traitlets", "IPython"):
             raise

@@ -94,7 +94,7 @@ class RollOutPanel(Panel):
         watch(self._show, *controls, self.shadow)
         self._show()
         if found is None:
-            self.report(DataError(text("canary.no_source", source=source, there=", ".join(names))))
+            self.show_problem(DataError(text("canary.no_source", source=source, there=", ".join(names))))
 
     def _again(self) -> None:
         """The same roll-out with other requests."""

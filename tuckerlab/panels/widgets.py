@@ -19,7 +19,6 @@ import traitlets
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import has_text, text
-from tuckerlab.panels.model import PanelModel
 from tuckerlab.plotting.figure import INK, QUIET
 
 LABELLED = {"description_width": "initial"}
@@ -45,20 +44,24 @@ class Panel(ipywidgets.VBox):
         super().__init__(list(children), layout=WIDE)
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
 
-    def report(self, error: BaseException | None) -> None:
+    def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
         self.problem, details = described(error) if error is not None else ("", "")
         self.alert.value = problem_html(self.problem, details)
         self.alert.layout.display = "" if self.problem else "none"
 
     @contextlib.contextmanager
-    def reporting(self) -> Iterator[None]:
-        """Shows what goes wrong in the block, in place of a traceback in a log that nobody reads."""
-        self.report(None)
+    def reporting(self, *, fresh: bool = True) -> Iterator[None]:
+        """Shows what goes wrong in the block, in place of a traceback in a log that nobody reads.
+
+        fresh=False: what has gone wrong before stays where nothing does now.
+        """
+        if fresh:
+            self.show_problem(None)
         try:
             yield
         except Exception as error:
-            self.report(error)
+            self.show_problem(error)
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
@@ -129,19 +132,6 @@ def heading(html: str) -> ipywidgets.HTML:
     return ipywidgets.HTML(f'<div style="font-size:1.05rem;font-weight:600;color:{INK}">{html}</div>')
 
 
-def problem_widget(model: PanelModel) -> ipywidgets.HTML:
-    """One readable line where something went wrong, with the details folded; nothing where all is well."""
-    widget = ipywidgets.HTML()
-
-    def show(_: object = None) -> None:
-        widget.value = problem_html(model.problem, model.details)
-        widget.layout.display = "" if model.problem else "none"
-
-    model.observe(show, names=["problem", "details"])
-    show()
-    return widget
-
-
 def problem_html(problem: str, details: str) -> str:
     """The line and its details as HTML; what a user has typed is escaped.
 
@@ -188,12 +178,6 @@ def unwatched(handler: Callable[..., object], *widgets: ipywidgets.Widget) -> It
         yield
     finally:
         watch(handler, *widgets)
-
-
-def bind(model: traitlets.HasTraits, **widgets: ipywidgets.Widget) -> None:
-    """Links the `value` of each widget with the trait of its name, both ways; the model's value comes first."""
-    for name, widget in widgets.items():
-        traitlets.link((model, name), (widget, "value"))
 
 
 def image_html(png: bytes, description: str) -> str:

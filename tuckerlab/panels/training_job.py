@@ -1,29 +1,19 @@
-"""A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes.
-
->>> from tuckerlab import Budget
->>> from tuckerlab.experiments.methods.base import Tucker
->>> job = Job(Plan(dataset="digits", width=0.25, epochs=1, contenders=(Tucker(Budget(0.9)),)))
->>> job.start()
->>> job.wait()
->>> [record.runs["state"].item() for record, _ in job.results], job.error
-(['finished'], None)
-"""
+"""A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes."""
 
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from torch import nn
+import torch
 
-from tuckerlab.data import load_data
 from tuckerlab.experiments.contest import facts, measurements
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, setting
-from tuckerlab.experiments.proof import default_model, recipe_for
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import Arena, suited
-from tuckerlab.panels.training.trace import Trace
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.i18n import text
+from tuckerlab.panels.training_runs import Plan, Result, Trace
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.run import Callback, Run
@@ -37,35 +27,6 @@ Phase = Literal["waiting", "reading", "training", "measuring", "done"]
 
 # Torch has one stream of random numbers, and the cores are soon busy: jobs of one process take turns.
 _TURN = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be trained: the networks of `contenders`, one after the other, on the same images."""
-
-    contenders: tuple[Contender, ...]
-    dataset: str = "digits"
-    image_size: int | None = None
-    network: str = "auto"
-    width: float = 1.0
-    epochs: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    guard: bool = False
-
-    def arena(self) -> Arena:
-        """Reads the images; raises TuckerlabError for what cannot be asked for."""
-        name = default_model(self.dataset) if self.network == "auto" else self.network
-        recipe = suited(recipe_for(self.dataset), name, epochs=self.epochs, seed=self.seed)
-        data = load_data(self.dataset, image_size=self.image_size)
-        return Arena.of(self.contenders, data, name, self.width, recipe, self.device)
-
-
-class Result(NamedTuple):
-    """The record of one run, and its network."""
-
-    records: Records
-    model: nn.Module
 
 
 @dataclass(eq=False)
@@ -158,6 +119,16 @@ class Job(Callback):
 
     # --- in the thread ---------------------------------------------------------------------------------------------
 
+    def said(self, state: str) -> str:
+        """What is going on, for people; `state` is that of the panel: "running", "paused" or "stopping"."""
+        if state == "stopping":
+            return text("training.state.stopping" if self.phase != "measuring" else "training.state.measuring")
+        if self.phase != "training" or not self.traces:
+            return text(f"training.state.{'reading' if self.phase == 'training' else self.phase}")
+        trace, key = self.traces[-1], "paused" if state == "paused" else "training"
+        values = {"label": trace.label, "epoch": trace.epoch, "epochs": trace.epochs}
+        return text(f"training.state.{key}", **values, left=_left(self.seconds_left))
+
     def _work(self) -> None:
         try:
             if not self._take_turn():
@@ -244,3 +215,17 @@ class Job(Callback):
                 changes = "; ".join(self._changes)
                 row["note"] = "; ".join(part for part in (row["note"], f"ranks changed in mid-run ({changes})") if part)
             self.results.append(Result(Records.single(row, run.epochs, run.ranks, run.events), run.model))
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return text("training.left.unknown")
+    if seconds < 100:
+        return text("training.left.seconds", seconds=seconds)
+    return text("training.left.minutes", minutes=seconds / 60)
+
+
+def devices() -> list[str]:
+    """Those of this machine, and "auto"."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return ["auto", "cpu", *(name for name, there in found.items() if there)]

@@ -1,10 +1,4 @@
-"""The picture of the Tucker explorer: original, rebuilt, error, and the singular values with the cut in them.
-
->>> from tuckerlab.demos.decompositions import subject
->>> photo = subject("photo.china")
->>> ExplorerPicture(photo).png(photo.cut((20, 20, 3)))[:4]
-b'\\x89PNG'
-"""
+"""The picture of the Tucker explorer: original, rebuilt, error, and the singular values with the cut in them."""
 
 from math import floor, log10
 from typing import Any
@@ -74,7 +68,7 @@ class ExplorerPicture:
             self.kept[i].set_verts(list(self.blocks[i][:rank]))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(text("explorer.kept", rank=rank, size=size))
-        return self.moving.png(exact=True)
+        return self.moving.png()
 
     def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
         start, shown = pixels(self.subject, self.subject.tensor), []

@@ -1,15 +1,10 @@
 """The picture of the training panel: loss, accuracy and size of all runs, and the ranks of the last one by layer.
 
->>> trace = Trace("Tucker 90 %", "tucker", total_steps=100, steps_per_epoch=10)
->>> from tuckerlab.panels.training.trace import Look
->>> trace.looks.append(Look(0, stored=0.7, kept={"conv2": 0.7}))
->>> TrainingPicture({"Tucker 90 %": trace}).png()[:4]
-b'\\x89PNG'
-
 It is drawn while a training run needs the processor, so all but the moving lines is drawn once.
 """
 
 from collections.abc import Mapping
+from html import escape
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +15,8 @@ from numpy.typing import NDArray
 
 from tuckerlab.i18n import text
 from tuckerlab.panels.fast_png import MovingPicture
-from tuckerlab.panels.training.trace import Trace
+from tuckerlab.panels.training_runs import Trace
+from tuckerlab.panels.widgets import tiles
 from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, colours, styled
 
 POINTS = 160  # of a curve
@@ -76,8 +72,8 @@ class TrainingPicture:
         lines = [line for row in self.lines.values() for line in row]
         self.moving = MovingPicture(figure, [*lines, *self.marks.values(), self.image])
 
-    def png(self, *, exact: bool = False) -> bytes:
-        """The picture of this moment; `exact` for one that is to stay."""
+    def png(self) -> bytes:
+        """The picture of this moment."""
         for name, trace in self.traces.items():
             for line, curve in zip(self.lines[name], _curves(trace), strict=True):
                 line.set_data(*curve)
@@ -87,7 +83,7 @@ class TrainingPicture:
             self.image.set_data(_rank_map(self.ranked))
         if self._adjust():
             self.moving.settle()
-        return self.moving.png(exact=exact)
+        return self.moving.png()
 
     def _adjust(self) -> bool:
         """Makes room for losses beyond the axis, a decade at a time, and says what marks are; whether it had to."""
@@ -160,3 +156,19 @@ def _rank_map(trace: Trace) -> NDArray[np.float64]:
         columns = slice(first, max(first + 1, end * COLUMNS // trace.total_steps))
         grid[:, columns] = [[100 * share] for share in look.kept.values()]
     return grid
+
+
+def tiles_html(traces: Mapping[str, Trace]) -> str:
+    """The numbers of each run as they are now."""
+    cells = []
+    for name, trace in traces.items():
+        accuracy = text("unit.percent", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
+        stored = trace.looks[-1].stored if trace.looks else 1.0
+        cells.append((name, accuracy, text("training.tile.meaning", removed=100 * (1 - stored))))
+    return tiles(cells)
+
+
+def events_html(traces: Mapping[str, Trace]) -> str:
+    """What the safety valve did, a line each."""
+    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for _, said in trace.events]
+    return f"{escape(text('training.events'))}<ul>{''.join(lines)}</ul>" if lines else ""

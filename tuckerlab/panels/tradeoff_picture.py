@@ -1,11 +1,4 @@
-"""The picture of the trade-off panel: how often networks are right against what they cost.
-
->>> from tuckerlab.experiments.summary import Network
->>> dense = Network("dense", "dense", 100.0, 100.0, 98.0, 98.0, 98.0, 1, 100.0, 100.0)
->>> picture = TradeOffPicture("parameters", [dense], dense)
->>> picture.png(points=1.0, best=None, chosen=dense)[:4]
-b'\\x89PNG'
-"""
+"""The picture of the trade-off panel: how often networks are right against what they cost."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +22,7 @@ GREEN = PALETTE[2]
 CROWD = 12  # of more networks only the best are named
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 UNITS = {"checkpoint_bytes": "B"}
+_RING: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": PALETTE[1], "markeredgewidth": 2.2}
 
 
 class TradeOffPicture:
@@ -110,9 +104,6 @@ class TradeOffPicture:
             Line2D([], [], color=GREEN, marker="*", markersize=15, linestyle="", label=text("tradeoff.star")),
             Line2D([], [], linestyle="", marker="o", **_RING, markersize=13, label=text("tradeoff.ring")),
         ]
-
-
-_RING: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": PALETTE[1], "markeredgewidth": 2.2}
 
 
 def network_name(network: Network) -> str:
