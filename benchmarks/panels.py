@@ -36,21 +36,21 @@ def sliders() -> dict[str, list[float]]:
     from tuckerlab.panels import InstantSlider, TradeOff, TuckerExplorer
 
     instant, explorer, tradeoff = InstantSlider(), TuckerExplorer(), TradeOff()
-    settings = [setting for setting, _ in instant.model.settings("compression")]
+    settings = [setting for _, setting in instant.compression.options]
     return {
         "01 instant slider": times(lambda value: setattr(instant.compression, "value", value), settings * 3),
-        "02 Tucker explorer": times(lambda tau: setattr(explorer.model, "tolerance", tau / 100), [*range(1, 90)]),
-        "05 trade-off": times(lambda points: setattr(tradeoff.model, "points", points / 10), [*range(1, 90)]),
+        "02 Tucker explorer": times(lambda tau: setattr(explorer.tolerance, "value", tau / 100), [*range(1, 90)]),
+        "05 trade-off": times(lambda points: setattr(tradeoff.points, "value", points / 10), [*range(1, 90)]),
     }
 
 
 def training(runs: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of training alone and in the panel, in turn."""
     from tuckerlab import Budget, fit
+    from tuckerlab.experiments import context
     from tuckerlab.experiments.methods.base import Tucker
     from tuckerlab.panels import TrainingPanel
-    from tuckerlab.panels.training import job
-    from tuckerlab.panels.training.job import Plan
+    from tuckerlab.panels.training_runs import Plan
 
     found: dict[str, list[float]] = {"alone": [], "panel": [], "pictures a second": []}
 
@@ -62,7 +62,7 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
 
     contender = Tucker(Budget(0.9))
     arena = Plan((contender,), epochs=epochs).arena()
-    job.fit = timed
+    context.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up
         network = contender.network(arena.spec, 0)
         began = time.perf_counter()
@@ -70,8 +70,8 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         found["alone"].append(time.perf_counter() - began)
         panel, drawn = TrainingPanel(epochs=epochs), []
         panel.picture.observe(lambda _, drawn=drawn: drawn.append(time.perf_counter()), "value")
-        panel.model.train()
-        panel.model.wait()
+        panel.train.click()
+        panel.wait()
         found["pictures a second"].append((len(drawn) - 1) / (drawn[-1] - drawn[0]))
     return {name: values[1:] for name, values in found.items()}
 

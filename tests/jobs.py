@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from tuckerlab.experiments import context
-from tuckerlab.panels.training import job as job_file, model as model_file
-from tuckerlab.panels.training.job import Job
-from tuckerlab.panels.training.model import TrainingModel
+from tuckerlab.panels import TrainingPanel, training_job, training_panel, training_runs
+from tuckerlab.panels.training_job import Job
 from tuckerlab.training.run import Run
 
 SETTINGS: dict[str, Any] = {"width": 0.125, "epochs": 1, "device": "cpu"}
@@ -24,10 +23,12 @@ LONG = 120.0  # seconds after which a test has failed
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps an epoch, nothing measured, and a driver that looks often."""
-    load = job_file.load_data
-    monkeypatch.setattr(job_file, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
-    monkeypatch.setattr(job_file, "measurements", lambda runs, arena: {contender: {} for contender in runs})
-    monkeypatch.setattr(model_file, "REFRESH", 0.02)
+    load = training_runs.load_data
+    monkeypatch.setattr(
+        training_runs, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128)
+    )
+    monkeypatch.setattr(training_job, "measurements", lambda runs, arena: {contender: {} for contender in runs})
+    monkeypatch.setattr(training_panel, "REFRESH", 0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def no_thread_is_left() -> Iterator[None]:
         if thread.name.startswith("tuckerlab"):
             thread.join(LONG)
             assert not thread.is_alive(), thread.name
-    assert not job_file._TURN.locked()
+    assert not training_job._TURN.locked()
 
 
 class Gate:
@@ -60,12 +61,6 @@ class Gate:
     def open(self) -> None:
         self.opened.set()
 
-    def go_on_to(self, step: int) -> None:
-        """Opens, and holds again after that step."""
-        self.reached.clear()
-        self.step, before, self.opened = step, self.opened, threading.Event()
-        before.set()
-
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
@@ -86,14 +81,14 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Holds a job while it reads its images."""
-    gate, load = Gate(), job_file.load_data
+    gate, load = Gate(), training_runs.load_data
 
     def held(*args: Any, **options: Any) -> Any:
         gate.reached.set()
         assert gate.opened.wait(LONG)
         return load(*args, **options)
 
-    monkeypatch.setattr(job_file, "load_data", held)
+    monkeypatch.setattr(training_runs, "load_data", held)
     yield gate
     gate.open()
 
@@ -108,16 +103,20 @@ def until(true: Callable[[], object]) -> None:
     pytest.fail("it never came to that")
 
 
-def trained(**settings: Any) -> TrainingModel:
-    model = TrainingModel(**SETTINGS | settings)
-    model.train()
-    model.wait()
-    assert (model.state, model.problem) == ("idle", "")
-    return model
+def train(panel: TrainingPanel) -> TrainingPanel:
+    panel.train.click()
+    panel.wait()
+    return panel
 
 
-def weights(model: TrainingModel, run: int = 0) -> dict[str, torch.Tensor]:
-    return dict(model.kept[run].result.model.state_dict())
+def trained(**settings: Any) -> TrainingPanel:
+    panel = train(TrainingPanel(**SETTINGS | settings))
+    assert (panel.state, panel.problem) == ("idle", "")
+    return panel
+
+
+def weights(panel: TrainingPanel, run: int = 0) -> dict[str, torch.Tensor]:
+    return dict(panel.kept[run].result.model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -128,33 +127,26 @@ def said(widget: ipywidgets.HTML) -> str:
     return " ".join(html.unescape(re.sub("<.*?>", " ", widget.value)).split())
 
 
-def steps(model: TrainingModel) -> int:
-    assert model.job is not None
-    return len(model.job.traces[0].losses)
+def steps(panel: TrainingPanel) -> int:
+    assert panel.job is not None
+    return len(panel.job.traces[0].losses)
 
 
-def hold(model: TrainingModel) -> threading.Event:
-    """An event that is set when the job comes to a halt."""
-    assert model.job is not None
-    held, go = threading.Event(), model.job._go
-    wait = go.wait
+def paused(panel: TrainingPanel, gate: Gate) -> None:
+    """Pauses a job that is held by the gate, and waits until it has come to a halt at the end of its step."""
+    gate.wait()
+    assert panel.job is not None
+    held, wait = threading.Event(), panel.job._go.wait
 
     def waits(timeout: float | None = None) -> bool:
         held.set()
         return wait(timeout)
 
-    go.wait = waits  # type: ignore[method-assign]
-    return held
-
-
-def paused(model: TrainingModel, gate: Gate) -> threading.Event:
-    """Pauses a job that is held by the gate, and lets it come to the end of its step."""
-    gate.wait()
-    held = hold(model)
-    model.pause()
-    assert model.state == "paused"
+    panel.job._go.wait = waits  # type: ignore[method-assign]
+    panel.pause.click()
+    assert panel.state == "paused"
     gate.open()
-    return held
+    assert held.wait(LONG)
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:

@@ -12,7 +12,7 @@ from tuckerlab.experiments.pareto import AXES, Tradeoff, answer, comparable, fro
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network, smallest_within
-from tuckerlab.panels.tradeoff.model import SEARCHES
+from tuckerlab.panels.tradeoff import SEARCHES
 
 
 def network(name: str, size: float, accuracy: float, method: str = "tucker") -> Network:

@@ -1,7 +1,6 @@
-"""The trade-off panel: every control, in several orders; what it says, what it shows, and what it says of mistakes."""
+"""The trade-off panel: what it says of each tolerance, each control, your own runs, and mistakes."""
 
 import html
-import itertools
 import re
 from pathlib import Path
 
@@ -11,12 +10,8 @@ from made_up import dense, tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network
 from tuckerlab.i18n import text
-from tuckerlab.panels import TradeOff
-from tuckerlab.panels.tradeoff import model as model_file
-from tuckerlab.panels.tradeoff.model import TradeOffModel
-from tuckerlab.panels.tradeoff.picture import TradeOffPicture
-from tuckerlab.plotting.figure import Picture
-from tuckerlab.plotting.labels import write_names
+from tuckerlab.panels import TradeOff, tradeoff
+from tuckerlab.panels.tradeoff_picture import TradeOffPicture
 
 FULL = Network("dense", "dense", 1000.0, 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
 SMALL = Network("Tucker", "tucker", 10.0, 1000.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
@@ -93,8 +88,7 @@ class TestAnswers:
 
 class TestControls:
     def test_methods_take_networks_off_and_put_them_back(self, panel: TradeOff) -> None:
-        every = panel.chosen.options
-        before, drawn = panel.model.state, bytes(panel.picture.value)
+        every, drawn = panel.chosen.options, bytes(panel.picture.value)
         panel.points.value = 2.0
         tick = {box.description: box for box in panel.methods.children}
         assert list(tick) == ["Full network", "Tucker", "Pruned"]
@@ -103,96 +97,56 @@ class TestControls:
         assert "pruned" not in dict(panel.chosen.options)
         tick["Full network"].value = False
         tick["Tucker"].value = False
-        assert panel.chosen.options == ()
+        assert (panel.chosen.options, panel.networks) == ((), ())
         assert bytes(panel.picture.value) != drawn
-        assert panel.model.state.networks == ()
         for box in tick.values():
             box.value = True
-        panel.points.value = 1.0
         assert panel.chosen.options == every
-        panel.chosen.value = "Tucker 90 %"
-        assert panel.model.state.networks == before.networks
-        assert panel.model.state.answer == before.answer
 
     def test_the_chosen_network_is_in_the_tiles(self, panel: TradeOff) -> None:
         panel.chosen.value = "Tucker 98 %"
-        assert panel.model.chosen == "Tucker 98 %"
+        assert panel.network is not None
+        assert panel.network.name == "Tucker 98 %"
         assert "50.0× less than the full network" in said(panel, "numbers")
         assert "120 % of the full network" in said(panel, "numbers")
-        panel.chosen.value = "dense"
-        assert "as the full network" in said(panel, "numbers")
-        assert "Time of one answer" in said(panel, "numbers")
+        panel.points.value = 0.3
+        assert panel.chosen.value == "Tucker 98 %"
         panel.chosen.value = "pruned"  # nobody measured its time
         assert "Time of one answer" not in said(panel, "numbers")
+        panel.axis.value = "latency_1_ms"  # and along that it gives way
+        assert panel.chosen.value in [network.name for network in panel.networks if network.name != "pruned"]
 
-    def test_a_chosen_network_without_that_cost_gives_way(self, panel: TradeOff) -> None:
-        panel.chosen.value = "pruned"
-        panel.axis.value = "latency_1_ms"
-        assert panel.model.chosen in [network.name for network in panel.model.state.networks]
-        assert panel.chosen.value == panel.model.chosen
-
-    def test_the_widgets_follow_the_model(self, panel: TradeOff) -> None:
-        panel.model.points = 3.0
-        panel.model.axis = "latency_1_ms"
-        panel.model.methods = ("dense", "tucker")
-        panel.model.chosen = "Tucker 98 %"
-        assert panel.points.value == 3.0
-        assert panel.axis.value == "latency_1_ms"
-        assert [box.value for box in panel.methods.children] == [True, True, False]
-        assert panel.chosen.value == "Tucker 98 %"
-        panel.model.source = "headline-cpu"
-        assert panel.source.value == "headline-cpu"
-
-    @pytest.mark.parametrize("order", list(itertools.permutations(["source", "axis", "points", "method"])))
-    def test_any_order_of_settings(self, own: str, order: tuple[str, ...]) -> None:
-        model = TradeOffModel("own", folder=own)
-        settings = {"source": "headline-cpu", "axis": "latency_1_ms", "points": 7.0, "method": ("dense", "tucker")}
+    @pytest.mark.parametrize("order", [("source", "axis", "points", "method"), ("method", "points", "axis", "source")])
+    def test_the_order_of_clicks(self, panel: TradeOff, order: tuple[str, ...]) -> None:
         for name in order:
-            setattr(model, "methods" if name == "method" else name, settings[name])
-        assert (model.state.axis, model.state.points, model.problem) == ("latency_1_ms", 7.0, "")
-        told = {network.name for network in model.state.networks}
-        assert {"dense", "Tucker 90 %", "Tucker 95 %", "Tucker 98 %"} <= told
-        assert ("pruned 98 %" in told) == (order.index("source") > order.index("method"))
-        assert model.chosen in told
-
-    @pytest.mark.parametrize("first", ["source", "method"])
-    def test_clicks_before_and_after_another_source(self, panel: TradeOff, first: str) -> None:
-        for click in ("source", "method") if first == "source" else ("method", "source"):
-            if click == "source":
-                panel.source.value = "headline-cpu"
-            else:
+            if name == "method":
                 panel.methods.children[2].value = False
-        told = {network.name for network in panel.model.state.networks}
-        assert ("pruned 98 %" in told) == (first == "method")
-        assert panel.methods.children[2].value == (first == "method")
+            else:
+                settings = {"source": "headline-cpu", "axis": "latency_1_ms", "points": 7.0}
+                getattr(panel, name).value = settings[name]
+        assert (panel.axis.value, panel.points.value, panel.problem) == ("latency_1_ms", 7.0, "")
+        told = {network.name for network in panel.networks}
+        assert {"dense", "Tucker 90 %", "Tucker 95 %", "Tucker 98 %"} <= told
+        assert ("pruned 98 %" in told) == (order[0] == "method")  # another source begins with all of them
         assert set(dict(panel.chosen.options).values()) == told
 
-    def test_every_recorded_result_along_every_cost(self) -> None:
-        panel = TradeOff(folder="")
-        assert not [name for name in panel.model.tradeoffs if name.startswith(("recipe", "optimizers"))]
-        drawn = set()
-        for source in panel.model.tradeoffs:
+    def test_every_recorded_result(self) -> None:
+        panel, drawn = TradeOff(folder=""), set()
+        assert not [name for name in panel.tradeoffs if name.startswith(("recipe", "optimizers"))]
+        for source in list(panel.tradeoffs)[::3]:
             panel.source.value = source
-            for axis in panel.model.tradeoff.axes[::4]:  # the first and a time or the file
-                panel.axis.value = axis
-                drawn.add(bytes(panel.picture.value))
-                assert panel.model.problem == ""
-                assert text(f"tradeoff.axis.{axis}") in said(panel)
-                assert "2 cores" in said(panel, "origin")
-        assert len(drawn) == sum(len(tradeoff.axes[::4]) for tradeoff in panel.model.tradeoffs.values())
-
-    def test_how_many_runs_stand_behind_a_point(self) -> None:
-        panel = TradeOff("accuracy-digits", folder="")
-        assert "the mean of 5 runs" in said(panel, "origin")
-        panel.source.value = "headline-cpu"
-        assert text("tradeoff.seeds.one") in said(panel, "origin")
+            drawn.add(bytes(panel.picture.value))
+            assert panel.problem == ""
+            assert text(f"tradeoff.axis.{panel.axis.value}") in said(panel)
+            assert "2 cores" in said(panel, "origin")
+        assert len(drawn) == len(list(panel.tradeoffs)[::3])
 
 
 class TestOwnRuns:
     def test_are_found_again_after_a_training(self, tmp_path: Path) -> None:
         panel = TradeOff(folder=str(tmp_path))
         recorded = panel.source.options
-        assert panel.model.problem == ""
+        assert panel.problem == ""
         dense().save(tmp_path / "first")
         panel.again.click()
         assert panel.source.options == (*recorded, ("Yours: digits, lenet5, 3 passes, 1 run", "own 1"))
@@ -200,37 +154,36 @@ class TestOwnRuns:
         tucker().save(tmp_path / "second")
         panel.again.click()
         assert panel.source.value == "own 1"
-        assert [network.name for network in panel.model.state.networks] == ["dense", "Tucker"]
+        assert [network.name for network in panel.networks] == ["dense", "Tucker"]
 
     def test_that_are_gone_give_way(self, panel: TradeOff, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         panel.folder.value = str(tmp_path / "empty")
-        assert panel.model.problem == ""
-        assert panel.source.value == panel.model.source == next(iter(panel.model.tradeoffs))
+        assert panel.problem == ""
+        assert panel.source.value == next(iter(panel.tradeoffs))
 
     def test_a_folder_that_is_not_there(self, panel: TradeOff) -> None:
         panel.folder.value = "<b>nowhere"
-        assert "nowhere" in panel.model.problem
-        assert "&lt;b&gt;nowhere" in panel.children[-1].value
-        assert panel.model.source == "accuracy-digits-vgg_small"
+        assert "nowhere" in panel.problem
+        assert "&lt;b&gt;nowhere" in panel.alert.value
+        assert panel.source.value == "accuracy-digits-vgg_small"
         panel.folder.value = ""
-        assert panel.model.problem == ""
+        assert panel.problem == ""
 
     def test_a_broken_record_is_reported_and_the_rest_is_shown(self, own: str) -> None:
         (Path(own) / "some" / "runs.parquet").write_bytes(b"broken")
         panel = TradeOff(folder=own)
-        assert "runs.parquet" in panel.model.problem
-        assert panel.model.details == ""
+        assert "runs.parquet" in panel.problem
         assert panel.picture.value[:4] == b"\x89PNG"
 
     def test_the_default_folder(self, own: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(own)
-        assert TradeOffModel().folder == ""
+        assert tradeoff._first_with_runs() == ""
         (Path(own) / "some").rename(Path(own) / "runs")
-        assert TradeOffModel().folder == "runs"
+        assert tradeoff._first_with_runs() == "runs"
         (Path(own) / "notebooks").mkdir()
         monkeypatch.chdir(Path(own) / "notebooks")
-        assert TradeOffModel().folder == "../runs"
+        assert tradeoff._first_with_runs() == "../runs"
 
     def test_names_of_runs_cannot_bring_their_own_html(self, tmp_path: Path) -> None:
         (dense() + tucker(label="<img src=x>")).save(tmp_path)
@@ -243,12 +196,12 @@ class TestOwnRuns:
 class TestNothing:
     def test_a_source_that_is_not_there(self) -> None:
         panel = TradeOff("nonsense", folder="")
-        assert "nonsense" in panel.model.problem
-        assert "headline-cpu" in panel.model.problem
+        assert "nonsense" in panel.problem
+        assert "headline-cpu" in panel.problem
         assert panel.picture.value[:4] == b"\x89PNG"
 
     def test_no_runs_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(model_file, "names", list)
+        monkeypatch.setattr(tradeoff, "names", list)
         panel = TradeOff(folder="")
         assert said(panel) == text("tradeoff.answer.nothing")
         assert (panel.picture.value, panel.picture.layout.display) == (b"", "none")
@@ -282,30 +235,3 @@ class TestPicture:
         assert up.get_segments()[0][:, 1] == pytest.approx([95, 97])
         assert across.get_segments()[0][:, 0] == pytest.approx([9, 11])
         assert not axes.containers[0].lines[2]
-
-    def test_colours_stay_when_others_are_switched_off(self) -> None:
-        one = TradeOffPicture("parameters", [FULL, SMALL], FULL)
-        other = TradeOffPicture("parameters", [SMALL], FULL)
-        colours = [p.moving.figure.axes[0].containers[-1].lines[0].get_color() for p in (one, other)]
-        assert colours[0] == colours[1]
-        assert [t.get_text() for t in other.moving.figure.legends[0].get_texts()][:2] == ["Tucker", "Full network"]
-
-    def test_legible_and_not_cut_off(self) -> None:
-        figure = TradeOffPicture("parameters", [FULL, SMALL], FULL).moving.figure
-        words = [t for t in figure.findobj(lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
-        assert min(t.get_fontsize() for t in words) >= 10
-        drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-        assert min(drawn.x0, drawn.y0) >= -0.01
-        assert drawn.x1 <= width + 0.01
-        assert drawn.y1 <= height + 0.01
-
-    def test_names_do_not_lie_on_each_other(self) -> None:
-        figure = Picture(figsize=(6, 4))
-        axes = figure.subplots()
-        axes.set(xlim=(0, 1), ylim=(0, 1))
-        points = [(f"network {i}", 0.5 + 0.02 * i, 0.5) for i in range(9)]
-        labels = write_names(axes, points)
-        assert 2 <= len(labels) < len(points)
-        assert len(axes.texts) == len(labels)
-        boxes = [label.get_window_extent() for label in labels]
-        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

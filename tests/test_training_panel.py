@@ -1,10 +1,12 @@
-"""Training in a panel: every button in every order, mistakes in mid-run, and two panels beside each other."""
+"""Training in a panel: its buttons, mistakes in mid-run, other ranks while it goes, and what is kept and shown."""
 
 import dataclasses
 import html
-import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import traitlets
 from jobs import (
@@ -15,13 +17,13 @@ from jobs import (
     fails,
     few_images as few_images,
     gate as gate,
-    hold,
     no_thread_is_left as no_thread_is_left,
     paused,
     reading as reading,
     said,
     same,
     steps,
+    train,
     trained,
     until,
     weights,
@@ -30,240 +32,134 @@ from jobs import (
 from tuckerlab import Budget, Tolerance
 from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import text
-from tuckerlab.panels import TrainingPanel
-from tuckerlab.panels.training import job as job_file
-from tuckerlab.panels.training.job import Job, Plan
-from tuckerlab.panels.training.model import TrainingModel
-from tuckerlab.panels.training.picture import TrainingPicture
+from tuckerlab.panels import TrainingPanel, training_runs
+from tuckerlab.panels.training_job import Job
+from tuckerlab.panels.training_picture import TrainingPicture
+from tuckerlab.panels.training_runs import Look, Plan, Trace
+from tuckerlab.training import checkpoint
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
 
-# --- the job ----------------------------------------------------------------------------------------------------------
+
+def names(panel: TrainingPanel) -> list[str]:
+    return [run.name for run in panel.kept]
 
 
 class TestJob:
-    def plan(self, **changes: Any) -> Plan:
-        return Plan((Tucker(Budget(0.9)),), **{"width": 0.125, "epochs": 1, "device": "cpu"} | changes)
-
-    def test_goes_through_its_phases(self, gate: Gate, reading: Gate) -> None:
-        job = Job(self.plan())
-        assert (job.phase, job.alive, job.progress, job.seconds_left) == ("waiting", False, 0.0, None)
-        gate.at(5)
-        job.start()
-        reading.reached.wait(LONG)
-        assert (job.phase, job.alive) == ("reading", True)
-        reading.open()
-        gate.wait()
-        assert (job.phase, job.progress) == ("training", 0.5)
-        assert job.seconds_left is not None
-        assert job.seconds_left > 0
-        gate.open()
-        job.wait()
-        assert (job.phase, job.alive, job.progress, job.error) == ("done", False, 1.0, None)
+    PLAN = Plan((Tucker(Budget(0.9)),), width=0.125, epochs=2, device="cpu")
 
     def test_result_is_a_record_and_its_network(self) -> None:
-        job = Job(self.plan(epochs=2))
+        job = Job(self.PLAN)
+        assert (job.phase, job.alive, job.progress, job.seconds_left) == ("waiting", False, 0.0, None)
         job.start()
         job.wait()
+        assert (job.phase, job.alive, job.progress, job.error) == ("done", False, 1.0, None)
         [(records, model)] = job.results
         row = records.runs.iloc[0]
         assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
-        assert evaluate(model, job_file.load_data("digits")).accuracy == row["test_accuracy"]
+        assert evaluate(model, training_runs.load_data("digits")).accuracy == row["test_accuracy"]
         assert row["conv_compression"] >= 0.9
         assert [accuracy for _, accuracy in job.traces[0].accuracies] == records.epochs["test_accuracy"].tolist()
 
     def test_what_was_trained_before_a_failure_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         fails(monkeypatch, DivergedError("diverged"), after=1)
-        job = Job(dataclasses.replace(self.plan(), contenders=(Tucker(Budget(0.9)), Dense())))
+        job = Job(dataclasses.replace(self.PLAN, contenders=(Tucker(Budget(0.9)), Dense())))
         job.start()
         job.wait()
         assert isinstance(job.error, DivergedError)
         assert [result.records.runs["label"].item() for result in job.results] == ["Tucker 90 %"]
 
-    def test_the_network_that_is_asked_for(self) -> None:
-        job = Job(self.plan(network="vit_small", width=0.25))
-        job.start()
-        job.wait()
-        assert job.error is None
-        assert job.results[0].records.runs["model"].item() == "vit_small"
-
-
-# --- the buttons ------------------------------------------------------------------------------------------------------
-
 
 class TestButtons:
-    def test_train(self) -> None:
-        model = TrainingModel(**SETTINGS)
-        states: list[str] = []
-        model.observe(lambda change: states.append(change.new), "state")
-        model.train()
-        model.wait()
-        assert states == ["running", "idle"]
-        assert (model.progress, model.problem) == (1.0, "")
-        assert [run.name for run in model.kept] == list(model.shown) == ["Tucker 90 %"]
-        assert re.fullmatch(text("training.state.done", seconds=0).replace("0", r"\d+"), model.said)
-
-    def test_a_second_click_is_harmless(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
+    def test_train_and_what_is_offered_meanwhile(self, gate: Gate) -> None:
+        panel, states = TrainingPanel(**SETTINGS), list[str]()
+        buttons = (panel.train, panel.pause, panel.stop)
+        panel.observe(lambda change: states.append(change.new), "state")
+        panel.pause.click()
+        panel.stop.click()
+        assert [button.disabled for button in buttons] == [False, True, True]
         gate.at(3)
-        model.train()
-        first = model.job
-        model.train()
+        panel.train.click()
+        first = panel.job
         gate.wait()
-        model.train()
+        panel.train.click()  # harmless
+        assert [button.disabled for button in buttons] == [True, False, False]
+        assert all(widget.disabled for widget in panel.settings)
+        assert not panel.compression.disabled
+        until(lambda: "Tucker 90 % 3 0" in panel._drawn)
         gate.open()
-        model.wait()
-        assert model.job is first
-        assert len(model.kept) == 1
-
-    def test_buttons_without_a_job(self) -> None:
-        model = TrainingModel(**SETTINGS)
-        for button in (model.pause, model.stop, model.wait):
-            button()
-            assert (model.state, model.kept, model.problem) == ("idle", (), "")
-        model = trained()
-        model.pause()
-        model.stop()
-        assert (model.state, len(model.kept)) == ("idle", 1)
+        panel.wait()
+        assert panel.job is first
+        assert (states, panel.bar.value, panel.problem) == (["running", "idle"], 1.0, "")
+        assert names(panel) == ["Tucker 90 %"]
+        assert [button.disabled for button in buttons] == [False, True, True]
+        assert panel.picture.value == TrainingPicture(panel.traces).png()
 
     def test_pause_holds_after_the_step_at_hand_and_changes_nothing(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
+        panel = TrainingPanel(**SETTINGS)
         gate.at(3)
-        model.train()
-        held = paused(model, gate)
-        held.wait(LONG)
-        assert (steps(model), model.state) == (4, "paused")
-        assert model.said == text("training.state.paused", label="Tucker 90 %", epoch=1, epochs=1)
-        model.train()  # does nothing
-        assert model.state == "paused"
-        model.pause()
-        assert model.state == "running"
-        model.wait()
-        assert steps(model) == PER_EPOCH
-        assert same(weights(model), weights(trained()))
-
-    def test_pause_twice(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        gate.at(3)
-        model.train()
-        for step in (3, 7):
-            held = paused(model, gate)
-            held.wait(LONG)
-            assert steps(model) == step + 1
-            gate.at(7)
-            model.pause()
-        gate.open()
-        model.wait()
-        assert steps(model) == PER_EPOCH
+        panel.train.click()
+        paused(panel, gate)
+        assert (steps(panel), panel.state) == (4, "paused")
+        assert said(panel.said) == text("training.state.paused", label="Tucker 90 %", epoch=1, epochs=1)
+        panel.train.click()  # does nothing
+        panel.pause.click()
+        assert panel.state == "running"
+        panel.wait()
+        assert steps(panel) == PER_EPOCH
+        assert same(weights(panel), weights(trained()))
 
     def test_pause_then_stop(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS | {"epochs": 3})
+        panel = TrainingPanel(**SETTINGS | {"epochs": 3})
         gate.at(PER_EPOCH + 2)
-        model.train()
-        paused(model, gate).wait(LONG)
-        model.stop()
-        assert model.state == "stopping"
-        model.pause()  # too late
-        model.stop()
-        model.wait()
-        assert (model.state, steps(model)) == ("idle", PER_EPOCH + 3)
-        assert model.said == text("training.state.stopped")
-        assert model.kept[0].facts["state"] == "stopped"
-        assert len(model.kept[0].result.records.epochs) == 1
+        panel.train.click()
+        paused(panel, gate)
+        panel.stop.click()
+        panel.pause.click()  # too late
+        assert panel.state == "stopping"
+        panel.wait()
+        assert (panel.state, steps(panel)) == ("idle", PER_EPOCH + 3)
+        assert said(panel.said) == text("training.state.stopped")
+        assert panel.kept[0].facts["state"] == "stopped"
+        assert len(panel.kept[0].result.records.epochs) == 1
 
-    def test_stop_then_pause(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS | {"epochs": 2})
-        gate.at(PER_EPOCH + 1)
-        model.train()
-        gate.wait()
-        model.stop()
-        model.pause()
-        assert (model.state, model.said) == ("stopping", text("training.state.stopping"))
-        gate.open()
-        model.wait()
-        assert (model.state, steps(model), len(model.kept)) == ("idle", PER_EPOCH + 1, 1)
-
-    def test_stop_before_the_first_epoch_ends(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS | {"dense": True})
+    def test_stop_before_the_first_epoch_ends_and_train_again(self, gate: Gate) -> None:
+        panel = TrainingPanel(**SETTINGS | {"dense": True})
         gate.at(2)
-        model.train()
+        panel.train.click()
         gate.wait()
-        model.stop()
+        panel.stop.click()
         gate.open()
-        model.wait()
-        assert (model.state, model.kept, model.shown, model.traces) == ("idle", (), (), {})
-        assert model.said == text("training.state.stopped_early")
-        assert len(model.job.traces) == 1 if model.job else False  # the full network is not begun
+        panel.wait()
+        assert (panel.state, panel.kept, panel.traces) == ("idle", [], {})
+        assert said(panel.said) == text("training.state.stopped_early")
+        assert panel.job is not None
+        assert len(panel.job.traces) == 1  # the full network is not begun
+        assert names(train(panel)) == ["Tucker 90 %", "dense"]
+        assert same(weights(panel), weights(trained()))
 
     def test_stop_while_reading(self, reading: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        model.train()
+        panel = TrainingPanel(**SETTINGS)
+        panel.train.click()
         reading.reached.wait(LONG)
-        until(lambda: model.said == text("training.state.reading"))
-        model.stop()
+        until(lambda: said(panel.said) == text("training.state.reading"))
+        panel.stop.click()
         reading.open()
-        model.wait()
-        assert (model.state, model.kept, model.problem) == ("idle", (), "")
-        assert model.said == text("training.state.stopped_early")
-
-    def test_pause_while_reading(self, reading: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        model.train()
-        reading.reached.wait(LONG)
-        held = hold(model)
-        model.pause()
-        reading.open()
-        assert held.wait(LONG)
-        assert steps(model) == 1
-        model.pause()
-        model.wait()
-        assert len(model.kept) == 1
-
-    def test_stop_in_the_second_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        model = TrainingModel(**SETTINGS | {"dense": True})
-        on_step = Job.on_step
-
-        def stop(self: Job, run: Run) -> None:
-            on_step(self, run)
-            if len(self.traces) == 2:
-                model.stop()
-
-        monkeypatch.setattr(Job, "on_step", stop)
-        model.train()
-        model.wait()
-        assert [run.name for run in model.kept] == ["Tucker 90 %"]
-        assert model.said == text("training.state.stopped")
-        assert same(weights(model), weights(trained()))
-
-    def test_train_again_after_stop(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        gate.at(2)
-        model.train()
-        gate.wait()
-        model.stop()
-        gate.open()
-        model.wait()
-        model.train()
-        model.wait()
-        assert [run.name for run in model.kept] == ["Tucker 90 %"]
-        assert same(weights(model), weights(trained()))
+        panel.wait()
+        assert (panel.state, panel.kept, panel.problem) == ("idle", [], "")
 
     def test_a_button_pressed_by_who_watches(self) -> None:
-        model = TrainingModel(**SETTINGS)
+        panel = TrainingPanel(**SETTINGS)
 
-        def stop(change: Any) -> None:
-            if model.state in ("running", "paused") and model.job and model.job.traces:
-                model.pause()
-                model.stop()
+        def stop(_: Any) -> None:
+            if panel.state in ("running", "paused") and panel.job and panel.job.traces:
+                panel.pause.click()
+                panel.stop.click()
 
-        model.observe(stop, "seen")
-        model.train()
-        model.wait()
-        assert model.state == "idle"
-
-
-# --- what goes wrong --------------------------------------------------------------------------------------------------
+        panel.bar.observe(stop, "value")
+        assert train(panel).state == "idle"
 
 
 class TestFailures:
@@ -271,56 +167,43 @@ class TestFailures:
         ("error", "line", "is_defect"),
         [
             (RuntimeError("a\nlong story"), "RuntimeError: a long story", True),
-            (KeyError("x"), "KeyError: 'x'", True),
-            (TuckerlabError("give another number"), "give another number", False),
             (DivergedError("training diverged at step 3"), "training diverged at step 3", False),
             (PermissionError(13, "Permission denied", "/here"), "/here: cannot be read or written (Perm", False),
-            (OSError("no space"), "no space", False),
         ],
     )
     def test_in_the_worker(self, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str, is_defect: bool) -> None:
         with monkeypatch.context() as patch:
             fails(patch, error)
-            panel = TrainingPanel(**SETTINGS)
-            model = panel.model
-            model.train()
-            model.wait()
-        assert line in model.problem
-        assert "\n" not in model.problem
-        assert bool(model.details) == is_defect
-        assert ("failing" in model.details) == is_defect  # where it came from
-        assert (model.state, model.kept, model.progress) == ("idle", (), 0.0)
-        assert model.said == text("training.state.idle")
+            panel = train(TrainingPanel(**SETTINGS))
+        assert line in panel.problem
+        assert "\n" not in panel.problem
+        assert ("in failing" in panel.alert.value) == is_defect  # where it came from
+        assert (panel.state, panel.kept, panel.bar.value) == ("idle", [], 0.0)
         assert html.escape(line) in panel.static()
-        assert not panel.train.disabled
-        panel.train.click()
-        model.wait()
-        assert (model.problem, model.details, len(model.kept)) == ("", "", 1)
+        assert (train(panel).problem, panel.alert.value, len(panel.kept)) == ("", "", 1)
 
     @pytest.mark.parametrize(
         ("settings", "line"),
         [
-            ({"dataset": "nonsense"}, "unknown data set 'nonsense'"),
+            ({"dataset": "<b>nonsense"}, "unknown data set '<b>nonsense'"),
             ({"dataset": "folder:/no/such"}, "/no/such"),
-            ({"dataset": ""}, "unknown data set ''"),
             ({"image_size": 1}, "image_size 1"),
             ({"network": "lenet5"}, "lenet5 cannot take images of 8 × 8"),
             ({"compression": 0.98}, "cannot be met"),
             ({"compression": 7.0}, "budget 7"),
-            ({"compression": -1.0}, "budget -1"),
             ({"by": "tolerance", "tolerance": 1.5}, "tolerance 1.5"),
             ({"width": -1.0}, "width"),
             ({"device": "abacus"}, "abacus"),
         ],
     )
     def test_what_cannot_be_asked_for(self, settings: dict[str, Any], line: str) -> None:
-        panel = TrainingPanel(**SETTINGS | settings)
-        panel.train.click()
-        panel.model.wait()
-        assert line in panel.model.problem
-        assert "\n" not in panel.model.problem
-        assert not panel.model.details
-        assert (panel.model.state, panel.model.kept) == ("idle", ())
+        panel = train(TrainingPanel(**SETTINGS | settings))
+        assert line in panel.problem
+        assert "\n" not in panel.problem
+        assert "<b>" not in panel.static()
+        assert (panel.state, panel.kept) == ("idle", [])
+        with pytest.raises(TuckerlabError, match="could not train: "):
+            TrainingPanel(attended=False, **SETTINGS | settings)
 
     @pytest.mark.parametrize(
         "settings",
@@ -328,52 +211,22 @@ class TestFailures:
     )
     def test_what_no_control_can_say(self, settings: dict[str, Any]) -> None:
         with pytest.raises(traitlets.TraitError):
-            TrainingModel(**SETTINGS | settings)
+            TrainingPanel(**SETTINGS | settings)
 
-    def test_nonsense_typed_is_shown_as_typed(self) -> None:
-        panel = TrainingPanel(**SETTINGS)
-        panel.dataset.value = "<script>alert(1)</script>"
-        panel.train.click()
-        panel.model.wait()
-        assert "<script" not in panel.static()
-        assert "&lt;script&gt;" in panel.static()
+    def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def png(self: TrainingPicture) -> bytes:
+            raise ZeroDivisionError("no ink")
 
-    @pytest.mark.parametrize("dense", [False, True])
-    def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(
-        self, monkeypatch: pytest.MonkeyPatch, dense: bool
-    ) -> None:
         with monkeypatch.context() as patch:
-
-            def png(self: TrainingPicture, *, exact: bool = False) -> bytes:
-                raise ZeroDivisionError("no ink")
-
             patch.setattr(TrainingPicture, "png", png)
-            panel = TrainingPanel(**SETTINGS | {"dense": dense})
-            panel.model.train()
-            panel.model.wait()
-        model = panel.model
-        assert (model.state, len(model.kept)) == ("idle", 1 + dense)
-        assert "no ink" in model.problem
-        model.train()
-        model.wait()
-        assert (model.state, model.problem, len(model.kept)) == ("idle", "", 2 + 2 * dense)
-
-    def test_of_two_networks_the_first_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        fails(monkeypatch, DivergedError("diverged"), after=1)
-        model = TrainingModel(**SETTINGS | {"dense": True})
-        model.train()
-        model.wait()
-        assert (model.problem, model.state) == ("diverged", "idle")
-        assert [run.name for run in model.kept] == list(model.shown) == ["Tucker 90 %"]
-        assert model.finding == ""
+            panel = train(TrainingPanel(**SETTINGS | {"dense": True}))
+        assert (panel.state, names(panel)) == ("idle", ["Tucker 90 %", "dense"])
+        assert "no ink" in panel.problem
+        assert (train(panel).problem, len(panel.kept)) == ("", 4)
 
 
-# --- the safety valve -------------------------------------------------------------------------------------------------
-
-
-class TestValve:
-    @pytest.fixture
-    def breaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+class TestGuard:
+    def test_what_it_does_is_said_marked_and_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """In the second epoch a weight is no number."""
         on_step = Job.on_step
 
@@ -383,48 +236,30 @@ class TestValve:
                 next(run.model.parameters()).data.fill_(float("inf"))
 
         monkeypatch.setattr(Job, "on_step", spoil)
-
-    @pytest.mark.usefixtures("breaks")
-    def test_what_it_does_is_said_marked_and_recorded(self) -> None:
-        panel = TrainingPanel(**SETTINGS | {"epochs": 2})
-        panel.train.click()
-        panel.model.wait()
-        assert panel.model.problem == ""
-        [run] = panel.model.kept
+        panel = trained(epochs=2)
+        [run] = panel.kept
         [event] = run.result.records.events.to_dict("records")
-        assert (event["step"], event["rule"], event["action"]) == (PER_EPOCH + 5, "finite", "roll back")
+        assert (event["step"], event["rule"]) == (PER_EPOCH + 5, "finite")
         assert run.trace.events == [(event["step"], event["said"])]
         assert f"Tucker 90 %: {event['said']}" in said(panel.events)
-        assert html.escape(event["said"]) in panel.static()
+        assert panel._picture is not None
         assert panel._picture.marks["Tucker 90 %"].get_xdata() == [event["step"] / PER_EPOCH]
-        assert panel._picture.loss.get_title("left") == text("training.axis.loss.marked")
         assert [step for step, _ in run.trace.losses] == sorted({step for step, _ in run.trace.losses})
         assert [step for step, _ in run.trace.accuracies] == [PER_EPOCH, 2 * PER_EPOCH]
-        assert panel.model.records.events["run"].tolist() == panel.model.records.runs["run"].tolist()
-
-    @pytest.mark.usefixtures("breaks")
-    def test_without_it_the_training_ends(self) -> None:
-        panel = TrainingPanel(**SETTINGS | {"epochs": 2})
         panel.guard.value = False
-        panel.train.click()
-        panel.model.wait()
-        assert "training diverged at step" in panel.model.problem
-        assert panel.events.value == ""
+        assert "training diverged at step" in train(panel).problem
 
     def test_it_changes_nothing_until_something_breaks(self) -> None:
         with_it, without = trained(), trained(guard=False)
-        assert (with_it.guard, with_it.kept[0].result.records.events.empty) == (True, True)
+        assert with_it.kept[0].result.records.events.empty
         assert same(weights(with_it), weights(without))
-
-
-# --- steering ---------------------------------------------------------------------------------------------------------
 
 
 class TestSteering:
     @pytest.mark.parametrize(
         ("start", "change", "label", "policy"),
         [
-            ({"compression": 0.8}, {"compression": 0.92}, "Tucker 80 % → 92 %", Budget(0.92)),
+            ({"compression": 0.6}, {"compression": 0.9}, "Tucker 60 % → 90 %", Budget(0.9)),
             ({"by": "tolerance", "tolerance": 0.1}, {"tolerance": 0.6}, "Tucker τ 0.1 → τ 0.6", Tolerance(0.6)),
             ({"compression": 0.8}, {"by": "tolerance"}, "Tucker 80 % → τ 0.2", Tolerance(0.2)),
         ],
@@ -432,141 +267,154 @@ class TestSteering:
     def test_a_change_counts_from_the_next_adaptation(
         self, gate: Gate, start: dict[str, Any], change: dict[str, Any], label: str, policy: Any
     ) -> None:
-        settings = SETTINGS | {"epochs": 3} | start
-        panel = TrainingPanel(**settings)
-        model = panel.model
+        panel = TrainingPanel(**SETTINGS | {"epochs": 3} | start)
         gate.at(4)
-        model.train()
+        panel.train.click()
         gate.wait()
         for name, value in change.items():
             getattr(panel, name).value = value
         assert said(panel.hint) == text("training.changed")
+        assert (panel.compression.layout.display == "") == (panel.by.value == "compression")
         gate.open()
-        model.wait()
-        assert (model.problem, said(panel.hint)) == ("", "")
-        [run] = model.kept
-        unchanged = trained(**settings)
-        assert run.name == label
-        assert run.facts["note"].endswith(f"; ranks changed in mid-run (step 5: {policy!r})")
-        assert run.facts["conv_parameters"] != unchanged.kept[0].facts["conv_parameters"]
-        assert model.records.runs["label"].item() == label
-        assert "changed" not in unchanged.kept[0].facts["note"]
-
-    def test_a_budget_reaches_its_new_end(self, gate: Gate) -> None:
-        model = TrainingModel(**SETTINGS | {"epochs": 3, "compression": 0.6})
-        gate.at(4)
-        model.train()
-        gate.wait()
-        model.compression = 0.9
-        gate.open()
-        model.wait()
-        assert 0.9 <= model.kept[0].facts["conv_compression"] < 0.95
+        panel.wait()
+        assert (panel.problem, said(panel.hint), names(panel)) == ("", "", [label])
+        assert panel.kept[0].facts["note"].endswith(f"; ranks changed in mid-run (step 5: {policy!r})")
+        if policy == Budget(0.9):
+            assert 0.9 <= panel.kept[0].facts["conv_compression"] < 0.95
 
     def test_a_budget_that_cannot_be_met_does_not_end_the_run(self, gate: Gate) -> None:
         panel = TrainingPanel(**SETTINGS)
-        model = panel.model
         gate.at(4)
-        model.train()
+        panel.train.click()
         gate.wait()
         panel.compression.value = 0.98
-        assert "budget 0.98 cannot be met" in model.problem
-        assert "\n" not in model.problem
-        assert "cannot be met" in panel.static()
-        assert said(panel.hint) == ""
+        assert "budget 0.98 cannot be met" in panel.problem
         gate.open()
-        model.wait()
-        assert [run.name for run in model.kept] == ["Tucker 90 %"]
-        assert same(weights(model), weights(trained()))
+        panel.wait()
+        assert names(panel) == ["Tucker 90 %"]
+        assert same(weights(panel), weights(trained()))
 
-    def test_a_budget_that_cannot_be_met_while_reading(self, reading: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        model.train()
-        reading.reached.wait(LONG)
-        model.compression = 0.98
-        reading.open()
-        model.wait()
-        assert "budget 0.98 cannot be met" in model.problem
-        assert not model.details
-        assert (model.state, model.kept) == ("idle", ())
-        assert model.job is not None
-        assert model.job.traces == []  # nothing was begun
-
-    def test_a_change_while_reading_counts(self, reading: Gate) -> None:
-        model = TrainingModel(**SETTINGS)
-        model.train()
-        reading.reached.wait(LONG)
-        model.compression = 0.7
-        reading.open()
-        model.wait()
-        assert [run.name for run in model.kept] == ["Tucker 90 % → 70 %"]
-        assert model.kept[0].facts["conv_compression"] < 0.8
-
-    def test_a_change_between_runs_counts_for_the_next(self) -> None:
-        model = trained(compression=0.8)
-        model.compression = 0.9
-        assert model.problem == ""
-        model.train()
-        model.wait()
-        assert [run.name for run in model.kept] == ["Tucker 80 %", "Tucker 90 %"]
-        assert not any("changed" in run.facts["note"] for run in model.kept)
-
-
-# --- dense beside -----------------------------------------------------------------------------------------------------
-
-
-class TestDenseBeside:
-    def test_both_in_order_and_compared(self) -> None:
-        panel = TrainingPanel(**SETTINGS | {"dense": True})
+    @pytest.mark.parametrize(("wanted", "kept"), [(0.7, ["Tucker 90 % → 70 %"]), (0.98, [])])
+    def test_a_change_while_reading_counts(self, reading: Gate, wanted: float, kept: list[str]) -> None:
+        panel = TrainingPanel(**SETTINGS)
         panel.train.click()
-        panel.model.wait()
-        model = panel.model
-        assert [run.name for run in model.kept] == list(model.traces) == ["Tucker 90 %", "dense"]
-        assert model.records.runs["method"].tolist() == ["tucker", "dense"]
-        small, full = (run.facts for run in model.kept)
-        fewer = f"{full['conv_parameters'] / small['conv_parameters']:.0f}× fewer conv parameters"
-        assert model.finding.startswith(f"Tucker 90 %: {fewer}, ")
-        assert said(panel.finding) == model.finding
-        assert model.numbers["removed"] == small["conv_compression"]
-        assert model.numbers["dense_parameters"] == full["parameters"]
-        panel.boxes[1].value = False
-        assert (model.finding, said(panel.finding)) == ("", "")
-
-    def test_the_tucker_network_is_the_same_without(self) -> None:
-        assert same(weights(trained(dense=True)), weights(trained()))
+        reading.reached.wait(LONG)
+        panel.compression.value = wanted
+        reading.open()
+        panel.wait()
+        assert (names(panel), "cannot be met" in panel.problem) == (kept, not kept)
 
 
 class TestTwoPanels:
     def test_take_turns_and_do_not_influence_each_other(self, gate: Gate) -> None:
-        one, two = TrainingModel(**SETTINGS | {"dense": True}), TrainingModel(**SETTINGS | {"seed": 1})
+        one, two, third = TrainingPanel(**SETTINGS), TrainingPanel(**SETTINGS | {"seed": 1}), TrainingPanel(**SETTINGS)
         gate.at(4)
-        one.train()
+        one.train.click()
         gate.wait()
-        two.train()
-        until(lambda: two.said == text("training.state.waiting"))
-        assert two.job is not None
-        assert two.job.phase == "waiting"
-        two.compression = 0.8  # in mid-wait
-        two.compression = 0.9
+        two.train.click()
+        until(lambda: said(two.said) == text("training.state.waiting"))
+        third.train.click()
+        third.stop.click()
+        third.wait()
+        assert (third.state, third.kept, one.state) == ("idle", [], "running")
         gate.open()
         one.wait()
         two.wait()
-        alone = [trained(dense=True), trained(seed=1)]
-        for model, other in zip((one, two), alone, strict=True):
-            assert same(weights(model), weights(other))
-            assert [r.facts["test_accuracy"] for r in model.kept] == [r.facts["test_accuracy"] for r in other.kept]
-            assert [r.facts["parameters"] for r in model.kept] == [r.facts["parameters"] for r in other.kept]
+        for panel, alone in ((one, trained()), (two, trained(seed=1))):
+            assert same(weights(panel), weights(alone))
+            assert panel.kept[0].facts["test_accuracy"] == alone.kept[0].facts["test_accuracy"]
         assert not same(weights(one), weights(two))
 
-    def test_one_that_waits_can_be_stopped(self, gate: Gate) -> None:
-        one, two = TrainingModel(**SETTINGS), TrainingModel(**SETTINGS)
-        gate.at(4)
-        one.train()
-        gate.wait()
-        two.train()
-        two.stop()
-        two.wait()
-        assert (two.state, two.kept, one.state) == ("idle", (), "running")
-        assert two.said == text("training.state.stopped_early")
-        gate.open()
-        one.wait()
-        assert len(one.kept) == 1
+
+class TestKept:
+    @pytest.fixture
+    def panel(self, tmp_path: Path) -> TrainingPanel:
+        """After three runs, two of them of one name."""
+        panel = trained(dense=True, out=str(tmp_path / "runs"))
+        panel.dense.value, panel.seed.value = False, 1
+        return train(panel)
+
+    def test_boxes_choose_what_is_shown_and_saved(self, panel: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert names(panel) == list(panel.traces) == ["Tucker 90 %", "dense", "Tucker 90 % (2)"]
+        assert panel.result().runs["label"].tolist() == names(panel)
+        assert panel.result().runs["run"].is_unique
+        assert set(panel.result().epochs["run"]) == set(panel.result().runs["run"])
+        assert said(panel.verdict) == ""  # two seeds
+        before = panel.picture.value
+        panel.boxes[2].value = False
+        small, full = (run.facts for run in panel.shown)
+        fewer = f"{full['conv_parameters'] / small['conv_parameters']:.0f}× fewer conv parameters"
+        assert said(panel.verdict).startswith(f"Tucker 90 %: {fewer}, ")
+        assert "(2)" not in said(panel.tiles)
+        panel.save.click()
+        [folder] = Path(panel.out).iterdir()
+        assert said(panel.saved) == text("training.saved", folder=folder)
+        pd.testing.assert_frame_equal(Records.load(folder).table(), panel.result().table())
+        for run, name in zip(panel.shown, ("tucker-90", "dense"), strict=True):
+            loaded = checkpoint.load(folder / f"{name}.safetensors").model
+            assert same(dict(loaded.state_dict()), dict(run.result.model.state_dict()))
+
+        def full_disk(records: Records, folder: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(training_runs, "save_figures", full_disk)
+        panel.save.click()
+        assert "No space left on device" in panel.problem
+        assert list(Path(panel.out).iterdir()) == [folder]  # half a folder is none
+        for box in panel.boxes:
+            box.value = False
+        panel.save.click()
+        assert panel.problem == text("training.nothing_to_save")
+        assert (panel.picture.layout.display, panel.tiles.value) == ("none", "")
+        for box in panel.boxes:
+            box.value = True
+        assert panel.picture.value == before
+
+    def test_result_layers_and_numbers(self, panel: TrainingPanel) -> None:
+        assert len(panel.result()) == 3
+        assert panel.layers() is not None
+        assert panel.numbers["removed"] == panel.kept[2].facts["conv_compression"]
+        assert text("training.no_run") in TrainingPanel().result().data
+        assert text("training.no_run") in TrainingPanel().layers().data
+
+    def test_the_exercise(self) -> None:
+        panel = TrainingPanel(**SETTINGS | {"epochs": 2})
+        for compression, missing in ((0.9, 90), (0.95, 95)):
+            assert panel.exercise(0.9, 0.95).data == text("training.exercise.not_yet", removed=missing)
+            panel.compression.value = compression
+            train(panel)
+        before, after = (100 * run.facts["test_accuracy"] for run in panel.kept)
+        assert f"from {before:.1f} to {after:.1f} %" in panel.exercise(0.9, 0.95).data
+
+    def test_unattended_it_has_trained(self) -> None:
+        panel = TrainingPanel(attended=False, **SETTINGS)
+        assert (panel.state, names(panel)) == ("idle", ["Tucker 90 %"])
+        assert panel.picture.value[:4] == b"\x89PNG"
+
+    def test_another_data_set_brings_its_epochs(self) -> None:
+        panel = TrainingPanel()
+        panel.dataset.value = "cifar10"
+        assert panel.epochs.value == TrainingPanel(dataset="cifar10").epochs.value == 12
+        assert TrainingPanel(dataset="cifar10", epochs=5).epochs.value == 5
+
+
+def test_the_picture_draws_what_the_traces_say() -> None:
+    traces = {}
+    for label, stored, kept in (("a", 0.1, {"features.0": 0.5, "features.3": 0.25}), ("dense", 1.0, {})):
+        method = "tucker" if kept else "dense"
+        traces[label] = trace = Trace(label, method, total_steps=40, steps_per_epoch=10)
+        trace.looks += [Look(step, stored, kept) for step in range(41)]
+        trace.losses += [(step, 2.0 / step) for step in range(1, 41)]
+        trace.accuracies += [(step, 0.9) for step in (10, 20, 30, 40)]
+    traces["a"].losses[0], traces["a"].losses[-1] = (1, 300.0), (40, 1e-5)  # beyond the axis as it begins
+    picture = TrainingPicture(traces)
+    picture.png()
+    loss, accuracy, size = picture.lines["a"]
+    # errors, on an axis that says 90
+    assert accuracy.get_xydata() == pytest.approx(np.array([[1, 10], [2, 10], [3, 10], [4, 10]]))
+    low, high = picture.loss.get_ylim()
+    assert low <= min(loss.get_ydata()) <= max(loss.get_ydata()) <= high
+    assert set(size.get_ydata()) == {10}
+    assert set(picture.lines["dense"][2].get_ydata()) == {100}
+    ranks = np.asarray(picture.image.get_array())
+    assert ranks == pytest.approx(np.array([[50.0] * 80, [25.0] * 80]))

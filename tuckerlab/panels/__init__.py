@@ -1,7 +1,7 @@
 """The panels of the course: what a manager moves and an engineer reads, in a notebook or as an app.
 
-Each is a folder of three files: a model (traits and methods, which tests drive without a browser), a view (widgets
-linked to the model), and a picture (plain numbers in, a figure out). The last line of a cell shows one:
+Each is a class in a file of its own: its widgets are its only state, which tests set without a browser, and functions
+that know no widgets draw its picture. The last line of a cell shows one:
 
     from tuckerlab.panels import InstantSlider
     InstantSlider()
@@ -12,37 +12,26 @@ from importlib import import_module
 from tuckerlab.errors import MissingExtraError
 
 _HOMES = {
-    "BringYourOwn": "own",
-    "CyclePanel": "cycle",
+    "BringYourOwn": "bring_your_own",
+    "CyclePanel": "rank_cycle",
     "DecidePanel": "decide",
-    "FolderInspector": "folder",
+    "FolderInspector": "image_folder",
     "GeometryPanel": "geometry",
-    "InstantSlider": "instant",
+    "InstantSlider": "size_slider",
     "RollOutPanel": "rollout",
     "TradeOff": "tradeoff",
-    "TrainingPanel": "training",
-    "TuckerExplorer": "explorer",
+    "TrainingPanel": "training_panel",
+    "TuckerExplorer": "tucker_explorer",
 }
 
-__all__ = [
-    "BringYourOwn",
-    "CyclePanel",
-    "DecidePanel",
-    "FolderInspector",
-    "GeometryPanel",
-    "InstantSlider",
-    "RollOutPanel",
-    "TradeOff",
-    "TrainingPanel",
-    "TuckerExplorer",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'tuckerlab.panels' has no attribute {name!r}")
     try:
-        return getattr(import_module(f"tuckerlab.panels.{_HOMES[name]}.view"), name)
+        return getattr(import_module(f"tuckerlab.panels.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("ipywidgets", "traitlets", "IPython"):
             raise

@@ -1,25 +1,32 @@
-"""The parts that panels are built of: a picture with its description, tiles of numbers, a line for problems.
+"""What panels are built of: the panel itself, a picture with its description, tiles of numbers, lines of text.
 
->>> picture = picture_widget(b"", "accuracy against size")
->>> picture.tooltip
-'accuracy against size'
+>>> panel = Panel()
+>>> with panel.reporting():
+...     raise TuckerlabError("epochs 0: allowed are whole numbers from 1")
+>>> panel.problem
+'epochs 0: allowed are whole numbers from 1'
 """
 
 import base64
-from collections.abc import Callable, Iterable
+import contextlib
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from typing import Any
 
 import ipywidgets
 import traitlets
 
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import has_text, text
-from tuckerlab.panels.model import PanelModel
 from tuckerlab.plotting.figure import INK, QUIET
 
 LABELLED = {"description_width": "initial"}
 # plain dictionaries: one Layout object on two widgets would hide both where one is hidden
 WIDE = {"width": "100%", "max_width": "68rem"}
+# sliders as wide as the text; a dictionary for the same reason
+SLIDER = {"width": "100%", "max_width": "46rem"}
+ROW = {"flex_flow": "row wrap", "align_items": "center"}
 # one transparent pixel: a browser takes a picture of no bytes for a broken one
 BLANK = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -27,12 +34,34 @@ BLANK = base64.b64decode(
 
 
 class Panel(ipywidgets.VBox):
-    """A panel: its widgets, and a static picture of it for readers without a kernel."""
+    """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
-    model: PanelModel
+    `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
+    children.
+    """
 
-    def __init__(self, children: Iterable[ipywidgets.Widget], **options: Any) -> None:
-        super().__init__(list(children), layout=WIDE, **options)
+    def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
+        super().__init__(list(children), layout=WIDE)
+        self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
+
+    def show_problem(self, error: BaseException | None) -> None:
+        """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
+        self.problem, details = described(error) if error is not None else ("", "")
+        self.alert.value = problem_html(self.problem, details)
+        self.alert.layout.display = "" if self.problem else "none"
+
+    @contextlib.contextmanager
+    def reporting(self, *, fresh: bool = True) -> Iterator[None]:
+        """Shows what goes wrong in the block, in place of a traceback in a log that nobody reads.
+
+        fresh=False: what has gone wrong before stays where nothing does now.
+        """
+        if fresh:
+            self.show_problem(None)
+        try:
+            yield
+        except Exception as error:
+            self.show_problem(error)
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
@@ -49,6 +78,17 @@ class _Picture(ipywidgets.Image):
     """An image with a tooltip: the part of ipywidgets in the browser fails on one that has no description beside it."""
 
     description = traitlets.Unicode().tag(sync=True)
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    """An error in one line; and its traceback, where it is neither a mistake of the user's nor of the disk."""
+    if isinstance(error, TuckerlabError):
+        return str(error), ""
+    if isinstance(error, OSError):
+        name, reason = error.filename or type(error).__name__, error.strerror or error
+        return text("panel.unreadable", name=name, reason=reason), ""
+    said = " ".join(str(error).split())
+    return text("panel.defect", kind=type(error).__name__, said=said), "".join(traceback.format_exception(error))
 
 
 def picture_widget(png: bytes, description: str) -> ipywidgets.Image:
@@ -92,19 +132,6 @@ def heading(html: str) -> ipywidgets.HTML:
     return ipywidgets.HTML(f'<div style="font-size:1.05rem;font-weight:600;color:{INK}">{html}</div>')
 
 
-def problem_widget(model: PanelModel) -> ipywidgets.HTML:
-    """One readable line where something went wrong, with the details folded; nothing where all is well."""
-    widget = ipywidgets.HTML()
-
-    def show(_: object = None) -> None:
-        widget.value = problem_html(model.problem, model.details)
-        widget.layout.display = "" if model.problem else "none"
-
-    model.observe(show, names=["problem", "details"])
-    show()
-    return widget
-
-
 def problem_html(problem: str, details: str) -> str:
     """The line and its details as HTML; what a user has typed is escaped.
 
@@ -136,10 +163,21 @@ def button(key: str, action: Callable[[], object] | None = None, **options: Any)
     return made
 
 
-def bind(model: traitlets.HasTraits, **widgets: ipywidgets.Widget) -> None:
-    """Links the `value` of each widget with the trait of its name, both ways; the model's value comes first."""
-    for name, widget in widgets.items():
-        traitlets.link((model, name), (widget, "value"))
+def watch(handler: Callable[..., object], *widgets: ipywidgets.Widget) -> None:
+    """Calls the handler with each change of a value."""
+    for widget in widgets:
+        widget.observe(handler, "value")
+
+
+@contextlib.contextmanager
+def unwatched(handler: Callable[..., object], *widgets: ipywidgets.Widget) -> Iterator[None]:
+    """Values that the block sets do not call the handler, which watches these widgets otherwise."""
+    for widget in widgets:
+        widget.unobserve(handler, "value")
+    try:
+        yield
+    finally:
+        watch(handler, *widgets)
 
 
 def image_html(png: bytes, description: str) -> str:

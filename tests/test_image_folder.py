@@ -1,0 +1,274 @@
+"""The panel that looks at a folder, and the one that trains on it: every control, without a browser."""
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import noise, nowhere as nowhere
+from PIL import Image
+from test_folder import write_pictures
+from test_inspection import SPOILERS, broken, good
+
+from tuckerlab.data import folder_check, load_data
+from tuckerlab.data.example import write_example
+from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, inspect_folder
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.panels import BringYourOwn, FolderInspector, image_folder
+from tuckerlab.panels.image_folder import EXAMPLE, GAP, ROWS, _mosaic, advice, draw, said
+
+
+class Gate:
+    """In the place of `inspect_folder`: a look that does not go on until it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.looks: list[str] = []
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        monkeypatch.setattr(image_folder, "inspect_folder", self.inspect)
+
+    def inspect(self, text: str, **options: Any) -> folder_check.FolderReport:
+        self.looks.append(text)
+        self.entered.set()
+        assert self.open.wait(60)
+        return inspect_folder(text, **options)
+
+
+def looked(folder: str) -> FolderInspector:
+    panel = FolderInspector(folder)
+    panel.look.click()
+    panel.wait()
+    return panel
+
+
+def test_a_good_folder_is_ready(nowhere: Path) -> None:
+    good()
+    panel = looked("set")
+    assert panel.dataset == "folder:set"
+    assert load_data(panel.dataset).num_classes == 2
+    assert "Ready to train: 50 images in 2 classes (40 to train, 10 to test)" in panel.state.value
+    assert panel.picture.value[:4] == b"\x89PNG"
+    assert "a: 20 to train, 5 to test. b: 20 to train, 5 to test." in panel.picture.tooltip
+    assert panel.progress.layout.display == "none"
+    assert panel.stop.disabled
+
+
+def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> None:
+    good()
+    broken()
+    shutil.copy("set/train/a/00.png", "set/test/a/copy.png")
+    panel = looked("set")
+    assert panel.dataset == ""
+    assert "Not yet: 1 thing below prevents training" in panel.state.value
+    text = panel.findings.value
+    assert text.index("Prevents training") < text.index("train/b/03.png (not a picture)") < text.index("Good to know")
+    assert text.index("Good to know") < text.index("1 test image is a copy")
+    assert "All files that cannot be read" in text
+
+
+def test_enter_looks_too(nowhere: Path) -> None:
+    good()
+    panel = FolderInspector()
+    assert "Type a folder" in panel.state.value
+    panel.folder.value = "  'set' "  # as it comes when a path is pasted
+    panel.wait()
+    assert panel.dataset == "folder:set"
+    panel.folder.value = "folder:set"
+    panel.wait()
+    assert panel.dataset == "folder:set"
+
+
+def test_a_mistake_is_one_line_and_escaped(nowhere: Path) -> None:
+    panel = looked("<b>lost</b>")
+    assert "the folder <b>lost</b> is not there" in panel.problem
+    assert "&lt;b&gt;lost" in panel.static()
+    assert "<b>lost" not in panel.static()
+    assert panel.dataset == ""
+    good("set")
+    panel.folder.value = "set"
+    panel.wait()
+    assert panel.problem == ""
+    assert panel.dataset == "folder:set"
+
+
+def test_names_of_files_and_classes_are_escaped(nowhere: Path) -> None:
+    write_pictures(Path("set"), {"<i>a": 5, "b": 5})
+    Path("set/<i>a/<u>.png").write_text("no picture")
+    panel = looked("set")
+    assert "&lt;i&gt;a/&lt;u&gt;.png" in panel.findings.value
+    assert "<i>" not in panel.static()
+    assert "<u>" not in panel.static()
+
+
+def test_what_was_found_in_one_folder_is_forgotten_with_another(nowhere: Path) -> None:
+    good()
+    panel = looked("set")
+    assert panel.report is not None
+    panel.folder.value = "other"
+    assert (panel.report, panel.dataset) == (None, "")
+    panel.wait()
+    assert "other is not there" in panel.problem
+    panel.folder.value = ""
+    assert (panel.looking, panel.problem) == (False, "")
+
+
+def test_a_second_click_is_harmless(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good()
+    gate = Gate(monkeypatch)
+    panel = FolderInspector("set")
+    for _ in range(3):
+        panel.look.click()
+    assert gate.entered.wait(60)
+    assert panel.looking
+    assert not panel.stop.disabled
+    assert panel.progress.layout.display == ""
+    gate.open.set()
+    panel.wait()
+    assert gate.looks == ["set"]
+    assert panel.dataset == "folder:set"
+    panel.look.click()  # a look at the same folder, again
+    panel.wait()
+    assert gate.looks == ["set", "set"]
+    assert panel.dataset == "folder:set"
+
+
+def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good("first")
+    good("second")
+    gate = Gate(monkeypatch)
+    panel = FolderInspector("first")
+    panel.look.click()
+    assert gate.entered.wait(60)
+    slow = panel._thread
+    panel.folder.value = "second"
+    gate.open.set()
+    panel.wait()
+    assert slow is not None
+    slow.join(60)
+    assert panel.report is not None
+    assert panel.report.path == Path("second")
+    assert panel.dataset == "folder:second"
+    assert not panel.looking
+
+
+def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good()
+    gate = Gate(monkeypatch)
+    panel = FolderInspector("set")
+    panel.stop.click()  # nothing to stop yet
+    panel.look.click()
+    assert gate.entered.wait(60)
+    panel.stop.click()
+    gate.open.set()
+    panel.wait()
+    assert "Stopped after 0 of 50 images" in panel.state.value
+    assert panel.dataset == ""
+    panel.look.click()
+    panel.wait()
+    assert panel.dataset == "folder:set"
+
+
+def test_the_example_is_offered_where_there_is_one(nowhere: Path) -> None:
+    assert FolderInspector().example.layout.display == "none"
+    good(f"data/{EXAMPLE}")
+    panel = FolderInspector()
+    assert panel.example.layout.display == ""
+    panel.example.click()
+    panel.wait()
+    assert panel.folder.value == EXAMPLE
+    assert panel.dataset == f"folder:{EXAMPLE}"
+    panel.example.click()
+    panel.wait()
+    assert panel.dataset == f"folder:{EXAMPLE}"
+
+
+def test_all_findings_can_be_said(nowhere: Path) -> None:
+    found: dict[str, str] = {}
+
+    def note(folder: str) -> None:
+        for finding in inspect_folder(folder).findings:
+            found[finding.key] = said(finding)
+            assert advice(finding)
+
+    for number, spoil in enumerate(SPOILERS):
+        good()
+        spoil()
+        note("set")
+        Path("set").rename(f"set {number}")
+    write_pictures(Path("drawn"), {"a": 300, "b": 30}, shape=(4, 4))
+    note("drawn")
+    good()
+    Image.fromarray(noise(0, 9, 9, 3)).save("set/train/a/colour.png")
+    for copied in ("set/test/a/x.png", "set/train/b/x.png", "set/train/x.png", "set/train/b/notes.txt"):
+        shutil.copy("set/train/a/00.png", copied)
+    Path("set/more").mkdir()
+    write_pictures(Path("set/train"), {"c": 3})
+    note("set")
+    assert set(found) == {*PROBLEMS, *WARNINGS}
+    assert found["drawn"].endswith("(66 images).")
+    assert found["leak"] == "1 test image is a copy of a training image: test/a/x.png."
+
+
+def test_the_picture_has_a_row_for_each_of_eight_classes() -> None:
+    names = [f"{i} $x^2$ {'very ' * 10}long" for i in range(11)]
+    pixel = np.full((16, 16), 9, dtype=np.uint8)
+    counts = {name: Count(10 * i, i) for i, name in enumerate(names)}
+    [axes] = draw(counts, dict.fromkeys(names, (pixel,))).axes
+    assert len(axes.get_yticklabels()) == ROWS
+    assert axes.get_xlabel() == "and 3 more classes"
+    assert [bar.get_width() for bar in axes.patches[:ROWS]] == pytest.approx(
+        [i * axes.patches[ROWS - 1].get_width() / (ROWS - 1) for i in range(ROWS)]
+    )
+    assert {"70", "7"} <= {label.get_text() for label in axes.texts}
+
+
+def test_a_mosaic_holds_each_image_where_it_belongs() -> None:
+    grey, colour = np.full((4, 4), 7, dtype=np.uint8), np.full((4, 4, 3), (1, 2, 3), dtype=np.uint8)
+    canvas = _mosaic([[grey], [], [grey, colour]], 4)
+    step = 4 + GAP
+    assert canvas.shape == (3 * step - GAP, SAMPLES * step - GAP, 3)
+    assert (canvas[:4, :4] == 7).all()
+    assert (canvas[step : step + 4] == 255).all()
+    assert (canvas[2 * step :, step : step + 4] == (1, 2, 3)).all()
+
+
+# --- bring your own ----------------------------------------------------------------------------------------------
+
+
+def test_training_follows_the_folder(nowhere: Path) -> None:
+    good()
+    panel = BringYourOwn(epochs=1, width=0.25)
+    assert panel.training.dense.value
+    assert panel.below.layout.display == "none"
+    assert "appear here" in panel.static()
+    panel.inspector.folder.value = "set"
+    panel.inspector.wait()
+    assert panel.training.dataset.value == "folder:set"
+    assert panel.training.epochs.value == 1  # as asked for, not what suits folders
+    assert panel.below.layout.display == ""
+    assert panel.check(None) != panel.check(50) != panel.check(30)
+    assert "50.0 %" in panel.check(50)
+    panel.inspector.folder.value = "lost"
+    panel.inspector.wait()
+    assert panel.below.layout.display == "none"
+    assert "folder first" in panel.check(50)
+
+
+def test_unattended_it_looks_and_trains(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "digits")
+    panel = BringYourOwn(str(folder), attended=False, epochs=1, width=0.25)
+    assert panel.numbers["removed"] >= 0.9
+    assert {"dense_accuracy", "tucker_accuracy"} <= panel.numbers.keys()
+    assert "conv parameters" in panel.finding
+
+
+def test_unattended_a_folder_that_will_not_do_is_an_error(nowhere: Path) -> None:
+    with pytest.raises(TuckerlabError, match="lost is not there"):
+        BringYourOwn("lost", attended=False)
+    good()
+    broken()
+    with pytest.raises(TuckerlabError, match="2 of 50 files cannot be read"):
+        BringYourOwn("set", attended=False)
+    assert BringYourOwn("set").finding.startswith("No comparison yet")

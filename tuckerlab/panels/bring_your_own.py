@@ -1,0 +1,74 @@
+"""Bring your own images: the look at a folder, and below it the training panel, which follows."""
+
+from typing import Any
+
+import ipywidgets
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.i18n import text
+from tuckerlab.panels.image_folder import FolderInspector, said
+from tuckerlab.panels.training_panel import TrainingPanel
+from tuckerlab.panels.widgets import Panel, heading, line_widget, set_line
+
+
+class BringYourOwn(Panel):
+    """Look at a folder of images, then train on it: small from the start, and the full network beside it.
+
+    `settings` are those of `TrainingPanel`, which appears when the folder is ready. attended=False: nobody is there to
+    press Look and Train; the panel does, and raises TuckerlabError if the folder will not do.
+    """
+
+    def __init__(self, folder: str = "", *, attended: bool = True, **settings: Any) -> None:
+        super().__init__()
+        self.inspector = FolderInspector(folder)
+        self.training = TrainingPanel(**{"dense": True, **settings})
+        self.training.dataset.layout.display = "none"  # the folder above is what is trained on
+        self.hint = line_widget()
+        self.below = ipywidgets.VBox([heading(text("own.train")), self.training])
+        self._epochs = settings.get("epochs")
+        self.inspector.observe(lambda _: self._follow(), "dataset")
+        self.training.observe(lambda _: self._follow(), "state")
+        self._follow()
+        self.children = [self.inspector, self.hint, self.below]
+        if not attended:
+            self._press()
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Accuracies and sizes of the last training."""
+        return self.training.numbers
+
+    @property
+    def finding(self) -> str:
+        """The comparison in one line."""
+        return self.training.finding or text("own.no_run")
+
+    def check(self, percent: float | None) -> str:
+        """The answer to the exercise: how often one is right who always names the class trained most."""
+        report = self.inspector.report
+        if report is None or not report.ready:
+            return text("own.check.no_folder")
+        if percent is None:
+            return text("own.check.open")
+        share = 100 * report.always_the_same
+        return text("own.check.right", share=share) if abs(percent - share) <= 1 else text("own.check.wrong")
+
+    def _follow(self) -> None:
+        dataset, busy = self.inspector.dataset, self.training.state != "idle"
+        if dataset and not busy and dataset != self.training.dataset.value:
+            self.training.dataset.value = dataset  # which sets the epochs that suit it
+            self.training.epochs.value = self._epochs or self.training.epochs.value
+        self.below.layout.display = "" if dataset or busy else "none"
+        set_line(self.hint, "" if dataset else text("own.not_yet"))
+
+    def _press(self) -> None:
+        folder, training = self.inspector, self.training
+        folder.start()
+        folder.wait()
+        if folder.dataset:
+            training.train.click()
+            training.wait()
+        problems = [said(problem) for problem in folder.report.problems] if folder.report else []
+        why = "; ".join(problems) or folder.problem or training.problem
+        if why or not folder.dataset:
+            raise TuckerlabError(text("own.unattended", folder=folder.folder.value, why=why))

@@ -1,0 +1,299 @@
+"""The decision panel: your numbers, and whether the small network of a run pays back with them."""
+
+import contextvars
+import dataclasses
+import math
+import os
+import threading
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from tuckerlab.decision.assumptions import KINDS, LEADING, MOST_YEARS, Assumptions, parsed, scaled
+from tuckerlab.decision.business_case import Money
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.wording import (
+    chance,
+    gap_lines,
+    html_table,
+    notes,
+    outcome_line,
+    table,
+    turn_line,
+    unbroken,
+    verdict_line,
+)
+from tuckerlab.experiments.recorded import names
+from tuckerlab.i18n import language, text
+from tuckerlab.panels.decide_case import Outcome, count, draw, folder_of, read_evidence
+from tuckerlab.panels.widgets import (
+    ROW,
+    SLIDER,
+    Panel,
+    button,
+    folded,
+    labelled,
+    line_widget,
+    picture_widget,
+    problem_html,
+    set_line,
+    tiles,
+    unwatched,
+    watch,
+)
+
+FIELD = {"width": "34rem", "max_width": "100%"}
+RANGE = {"width": "38rem", "max_width": "100%"}  # three numbers of eleven digits
+ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many lines as it takes
+REACH = 3.0  # powers of ten that a slider goes to both sides of the default
+STEP = 0.05
+FILE, BRIEF = "assumptions.toml", "decision.html"
+
+
+class DecidePanel(Panel):
+    """Move your numbers, and see at once whether the small network of a run pays back, and what that hangs on.
+
+    `run` names a recorded result, or is the path of a run folder; `network` is the label of the network to decide on.
+    `outcome` is what is shown. What cannot be is a `problem`, and all stays as it was. DataError for a run or network
+    that is not there from the start.
+    """
+
+    def __init__(
+        self,
+        run: str | os.PathLike[str] = "compare-folder-neu_steel",
+        network: str | None = None,
+        assumptions: Assumptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.writing, self.written = False, ""  # a brief, and the file of the last one
+        self._thread: threading.Thread | None = None
+        self._drawn: Outcome | None = None
+        self._set(str(run), network, assumptions or Assumptions())
+        self.run = labelled(ipywidgets.Combobox, "decide.run", options=names(), continuous_update=False, layout=FIELD)
+        self.network = labelled(ipywidgets.Dropdown, "decide.network")
+        self.sliders = {
+            key: ipywidgets.FloatLogSlider(
+                description=text(f"money.name.{key}"), style={"description_width": "12rem"}, layout=SLIDER,
+                readout_format=",.3r", continuous_update=False, step=STEP,
+            )
+            for key in LEADING
+        }  # fmt: skip
+        self.verdict, self.turns, self.notes, self.answer, self.progress = (line_widget() for _ in range(5))
+        self.numbers, self.account, self.plan = (ipywidgets.HTML() for _ in range(3))
+        self.picture = picture_widget(b"", text("decide.alt"))
+        self.fields = {
+            key: ipywidgets.Text(
+                description=text(f"money.name.{key}"), style={"description_width": "18rem"}, layout=RANGE,
+                continuous_update=False,
+            )
+            for key in KINDS
+        }  # fmt: skip
+        self.origins = {key: ipywidgets.HTML(layout=ORIGIN) for key in KINDS}
+        self.years = labelled(ipywidgets.IntSlider, "decide.years", min=1, max=MOST_YEARS, continuous_update=False)
+        self.currency = labelled(
+            ipywidgets.Combobox, "decide.currency", options=["$", "¥", "€", "£"], continuous_update=False
+        )
+        self.file = labelled(ipywidgets.Text, "decide.file", value=FILE, continuous_update=False)
+        self.out = labelled(ipywidgets.Text, "decide.out", value=BRIEF, continuous_update=False)
+        self.write = button("decide.write", self.write_brief, button_style="primary")
+        self._inputs = [
+            self.run, self.network, self.years, self.currency, *self.sliders.values(), *self.fields.values()
+        ]  # fmt: skip
+        self.children = [
+            self.alert, ipywidgets.HBox([self.run, self.network], layout=ROW),
+            *self.sliders.values(), self.verdict, self.numbers, self.picture, self.turns, self.notes, self.answer,
+            self._folds(), ipywidgets.HBox([self.out, self.write], layout=ROW), self.progress,
+        ]  # fmt: skip
+        watch(self._changed, *self._inputs)
+        self._show()
+
+    @property
+    def money(self) -> Money:
+        """The case in money."""
+        return self.outcome.money
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the run says of the network."""
+        return read_evidence(self._run, self._network or None)
+
+    def load(self, path: str) -> None:
+        """Takes assumptions from a file."""
+        with self.reporting():
+            self._set(self._run, self._network, Assumptions.load(path))
+        self._show()
+
+    def save(self, path: str) -> None:
+        """Keeps what was entered in a file."""
+        with self.reporting():
+            self.assumptions.save(path)
+
+    def reset(self) -> None:
+        """Forgets what was entered."""
+        with self.reporting():
+            self._set(self._run, self._network, dataclasses.replace(self.assumptions, given={}))
+        self._show()
+
+    def write_brief(self) -> None:
+        """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
+        if self.writing:
+            return
+        self.writing, self.written = True, ""
+        self._show_writing("")
+        here = contextvars.copy_context()  # a thread does not inherit the language that is spoken
+        self._thread = threading.Thread(target=here.run, args=(self._write,), name="tuckerlab brief", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the brief is written, or so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def static(self) -> str:
+        """As all panels, with the assumptions as a table: their fields need a kernel."""
+        rows = [[it.name, it.said, self._origin(it.key)] for it in self.money.assumptions]
+        head = [text(f"decide.column.{column}") for column in ("assumption", "range", "origin")]
+        return super().static() + folded(text("decide.assumptions"), html_table(head, rows))
+
+    def _folds(self) -> ipywidgets.Accordion:
+        rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
+        file = [
+            self.file,
+            button("decide.load", lambda: self.load(self.file.value)),
+            button("decide.save", lambda: self.save(self.file.value)),
+            button("decide.reset", self.reset),
+        ]
+        assumptions = ipywidgets.VBox([
+            ipywidgets.Label(text("decide.assumptions.how")), ipywidgets.HBox([self.years, self.currency], layout=ROW),
+            *rows, ipywidgets.HBox(file, layout=ROW),
+        ])  # fmt: skip
+        named = {"assumptions": assumptions, "lines": self.account, "plan": self.plan}
+        titles = [text(f"decide.{name}") for name in named]
+        return ipywidgets.Accordion(list(named.values()), titles=titles, selected_index=None)
+
+    def _write(self) -> None:
+        from tuckerlab.decision.report import write_brief  # here: fonts and templates are read when they are needed
+
+        with self.reporting():
+            brief = write_brief(
+                [folder_of(self._run)],
+                self.out.value.strip(),
+                lang=language(),
+                assumptions=self.money.assumptions,
+                network=self._network or None,
+                report=self._show_writing,
+            )
+            self.written = str(brief.paths[0])
+        self.writing = False
+        self._show_writing("")
+
+    def _show_writing(self, step: str) -> None:
+        self.write.disabled = self.writing
+        done = text("decide.written", path=self.written) if self.written else ""
+        set_line(self.progress, escape(text("decide.writing", step=step) if self.writing else done))
+
+    def _set(self, run: str, network: str | None, assumptions: Assumptions) -> None:
+        """Another case; where it cannot be counted, what there was stays. None: the network that the run suggests."""
+        found = read_evidence(run, network)
+        network = found.small.label if found.small else ""
+        self.outcome = count(run, network, assumptions)
+        self._run, self._network, self.assumptions = run, network, assumptions
+        self._networks = [one.name for one in found.networks if not one.method.startswith("dense")]
+
+    def _changed(self, change: Any) -> None:
+        """What was moved, chosen or typed."""
+        owner, value = change.owner, change.new
+        run, network, assumptions = self._run, self._network or None, self.assumptions
+        key = next((key for key in KINDS if owner in (self.fields[key], self.sliders.get(key))), "")
+        with self.reporting():
+            if owner is self.run:
+                run, network = value.strip(), None
+            elif owner is self.network:
+                network = value
+            elif key:
+                likely = self.money.assumptions[key]
+                is_typed = owner is self.fields[key]
+                one = parsed(key, value) if is_typed else scaled(likely, float(f"{value:.3g}"))
+                assumptions = dataclasses.replace(assumptions, given={**assumptions.given, key: one})
+            else:
+                named = {"years" if owner is self.years else "currency": value}
+                assumptions = dataclasses.replace(assumptions, **named)
+            self._set(run, network, assumptions)
+        self._show()
+        if self.problem and key:  # beside the field too: the line over the panel may be out of sight
+            self.origins[key].value = problem_html(self.problem, "")
+
+    def _show(self) -> None:
+        """Puts all fields where the case is, and draws it anew where it is another one."""
+        with unwatched(self._changed, *self._inputs):
+            self._fill()
+        outcome, money = self.outcome, self.money
+        if outcome is self._drawn:
+            return
+        self._drawn = outcome
+        set_line(self.verdict, unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
+        self.numbers.value = unbroken(tiles(_numbers(outcome)))
+        self.picture.value = draw(money)
+        set_line(self.turns, unbroken(_turns(outcome)))
+        set_line(self.notes, unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
+        set_line(self.answer, escape(_answer(outcome)))
+        self.account.value, self.plan.value = unbroken(table(money)), unbroken(outcome.plan._repr_html_())
+
+    def _fill(self) -> None:
+        assumptions = self.money.assumptions
+        self.run.value, self.network.options = self._run, self._networks
+        self.network.value = self._network if self._network in self._networks else None
+        self.years.value, self.currency.value = assumptions.years, assumptions.currency
+        for key, field in self.fields.items():
+            field.value = assumptions[key].said
+            beside = f'<div style="line-height:1.35;padding:.3rem 0">{escape(self._origin(key))}</div>'
+            self.origins[key].value = beside
+        for key, slider in self.sliders.items():
+            middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
+            slider.min, slider.max = min(slider.min, middle - REACH), max(slider.max, middle + REACH)
+            slider.min, slider.max = middle - REACH, middle + REACH
+            slider.value = max(assumptions[key].likely, 10.0**slider.min)
+
+    def _origin(self, key: str) -> str:
+        assumptions = self.money.assumptions
+        return text("decide.unit", unit=assumptions.unit(key), origin=assumptions[key].said_origin)
+
+
+def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
+    money = outcome.money
+    amount, years = money.assumptions.amount, money.assumptions.years
+
+    def span(spread: Any) -> str:
+        return text("decide.tile.range", low=amount(spread.low), high=amount(spread.high))
+
+    after, saves = money.payback.median, money.yearly.median >= 0
+    yearly = money.yearly if saves else -money.yearly
+    key = "value" if math.isfinite(after) else "never"
+    return [
+        (text("decide.tile.chance", years=years), chance(money.pays), text("decide.tile.chance.means")),
+        (
+            text("decide.tile.payback"),
+            text(f"decide.tile.payback.{key}", years=after),
+            text("decide.tile.payback.means"),
+        ),
+        (text("decide.tile.yearly" if saves else "decide.tile.costs"), amount(yearly.median), span(yearly)),
+        (text("decide.tile.once"), amount(-money.once.median), span(-money.once)),
+        (text("decide.tile.worth", years=years), amount(money.worth.median), span(money.worth)),
+    ]
+
+
+def _turns(outcome: Outcome) -> str:
+    said = [line for turn in outcome.turns if (line := turn_line(outcome.money, turn))]
+    if not said:
+        return escape(text("decide.no_turns"))
+    items = "".join(f"<li>{escape(line)}</li>" for line in said)
+    return f"{escape(text('decide.turns'))} <ul style='margin:0'>{items}</ul>"
+
+
+def _answer(outcome: Outcome) -> str:
+    said = text(f"decide.answer.{outcome.answer}")
+    if not outcome.missing:
+        return said
+    open_ = ", ".join(text(f"decide.criterion.{key}") for key in outcome.missing)
+    return f"{said} {text('decide.criteria', criteria=open_)}"

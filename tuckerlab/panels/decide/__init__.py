@@ -1,1 +1,0 @@
-"""The panel where a manager decides: a run, your numbers, and whether it pays."""

@@ -1,1 +1,0 @@
-"""The Tucker explorer: a photograph or a kernel, its ranks on sliders, and what is left of it."""

@@ -1,0 +1,195 @@
+"""The picture of the Tucker explorer: original, rebuilt, error, and the singular values with the cut in them."""
+
+from math import floor, log10
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.gridspec import GridSpec
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuckerlab.demos.decompositions import Cut, Subject
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import MovingPicture
+from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
+
+BLUE, ORANGE, PALE = PALETTE[0], PALETTE[1], "#c3d9e8"
+SIGNED, UNSIGNED = "RdBu", "Oranges"
+SQUARES = 16  # little squares along a side of the mosaic: of more, none could be seen
+DPI = 96  # what a screen has by itself: more pixels take longer to send
+LEAST_VALUE = 1e-4  # of the largest: smaller singular values are off the chart
+LEAST_ERROR = 1e-3  # of the largest entry: the scale of the error does not stretch rounding
+HEADROOM = 0.17  # of the height of the charts, above the largest value: room for the key
+CROWD = 40  # more blocks than this touch each other
+TIGHT: dict[str, Any] = {"borderaxespad": 0, "columnspacing": 1, "handlelength": 1, "handletextpad": 0.4}
+
+Pixels = NDArray[np.float32]
+
+
+class ExplorerPicture:
+    """Drawn once for a subject; `png` shows one cut of it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
+        heights = (1, 0.05, 0.85) if subject.is_photo else (1, 0.04, 0.6)
+        columns = 12
+        grid = GridSpec(3, columns, figure=figure, height_ratios=heights, hspace=0.06)
+        images = [figure.add_subplot(grid[0, start : start + 4]) for start in (0, 4, 8)]
+        bars = [figure.add_subplot(grid[1, start + 1 : start + 3]) for start in (0, 4, 8)]
+        width = columns // len(subject.modes)
+        charts = [figure.add_subplot(grid[2, i * width : (i + 1) * width]) for i in range(len(subject.modes))]
+        self.limit = float(subject.tensor.abs().max())
+        self.images, self.titles = self._draw_images(images)
+        self.ends = self._draw_bars(bars)
+        self.kept, self.needles, self.labels = self._draw_charts(charts)
+        moving = [*self.images, *self.titles, *self.ends, *self.kept, *self.needles, *self.labels]
+        self.moving = MovingPicture(figure, moving, dpi=DPI)
+
+    def png(self, cut: Cut) -> bytes:
+        """The picture of one cut."""
+        error = error_pixels(self.subject, cut)
+        limit = max(float(np.nanmax(np.abs(error))), LEAST_ERROR * self.limit)
+        self.images[0].set_data(pixels(self.subject, cut.rebuilt))
+        self.images[1].set_data(error)
+        self.images[1].set_clim(0 if self.subject.is_photo else -limit, limit)
+        self.titles[0].set_text(text("explorer.numbers", count_=cut.stored))
+        self.titles[1].set_text(text("unit.percent", value=100 * cut.error))
+        for end, sign in zip(self.ends, (0 if self.subject.is_photo else -1, 1), strict=True):
+            end.set_text(text("explorer.scale", value=round(sign * limit, 3) + 0.0))
+        for i, (rank, size) in enumerate(zip(cut.ranks, self.subject.shape, strict=True)):
+            self.kept[i].set_verts(list(self.blocks[i][:rank]))
+            self.needles[i].set_xdata([rank + 0.5] * 2)
+            self.labels[i].set_text(text("explorer.kept", rank=rank, size=size))
+        return self.moving.png()
+
+    def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
+        start, shown = pixels(self.subject, self.subject.tensor), []
+        signed: dict[str, Any] = {"cmap": SIGNED, "vmin": -self.limit, "vmax": self.limit}
+        unsigned: dict[str, Any] = {"cmap": UNSIGNED, "vmin": 0, "vmax": 1}
+        for each, error in zip(axes, (False, False, True), strict=True):
+            data = start[..., 0] if error and self.subject.is_photo else start
+            how = unsigned if error and self.subject.is_photo else signed
+            shown.append(each.imshow(data, interpolation="nearest", **how))
+            each.set_axis_off()
+        for each, name in zip(axes, ("original", "rebuilt", "error"), strict=True):
+            each.set_title(text(f"explorer.{name}"), fontsize=TEXT + 1, color=INK, loc="left")
+        numbers = text("explorer.numbers", count_=self.subject.tensor.numel())
+        titles = [each.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right") for each in axes]
+        return shown[1:], titles[1:]
+
+    def _draw_bars(self, axes: list[Axes]) -> list[Text]:
+        """The colour scales; that of the error has ends that move."""
+        for i, each in enumerate(axes):
+            if self.subject.is_photo and i < 2:
+                each.set_axis_off()
+                continue
+            ramp = np.linspace(0, 1, 256)[None]
+            each.imshow(ramp, cmap=UNSIGNED if self.subject.is_photo else SIGNED, aspect="auto")
+            each.set_xticks([])
+            each.set_yticks([])
+            each.spines[:].set_visible(False)
+            ends = ("", "") if i == 2 else (text("explorer.scale", value=v) for v in (-self.limit, self.limit))
+            texts = [
+                each.text(x, 0.5, end, transform=each.transAxes, ha=side, va="center", fontsize=TEXT, color=INK)
+                for x, side, end in zip((-0.04, 1.04), ("right", "left"), ends, strict=True)
+            ]
+            for end in texts:
+                end.set_in_layout(False)
+        return texts
+
+    def _draw_charts(self, axes: list[Axes]) -> tuple[list[PolyCollection], list[Line2D], list[Text]]:
+        """The singular values of each mode: all of them pale, those that are kept solid over them."""
+        relative = [(values / values[0]).numpy() for values in self.subject.values]
+        smallest = min(float(values[values >= LEAST_VALUE].min()) for values in relative)
+        bottom = 10.0 ** min(floor(log10(smallest)), -1)
+        self.blocks: list[NDArray[np.float64]] = []
+        kept: list[PolyCollection] = []
+        needles: list[Line2D] = []
+        labels: list[Text] = []
+        for each, values, mode in zip(axes, relative, self.subject.modes, strict=True):
+            styled(each, x=text("explorer.axis.rank"), y="" if kept else text("explorer.axis.values"))
+            each.set_title(mode_name(mode), fontsize=TEXT, color=INK, loc="left")
+            labels.append(each.set_title("", fontsize=TEXT, color=INK, loc="right"))
+            _scale(each, bottom, len(values), labelled=not kept)
+            blocks = _blocks(values, bottom)
+            self.blocks.append(blocks)
+            each.add_collection(PolyCollection(list(blocks), color=PALE, linewidth=0))
+            kept.append(PolyCollection(list(blocks), color=BLUE, linewidth=0))
+            each.add_collection(kept[-1])
+            needles += each.plot([1, 1], [bottom, bottom**-0.04], color=ORANGE, linewidth=2)
+        handles = [Patch(color=BLUE, label=text("explorer.stays")), Patch(color=PALE, label=text("explorer.dropped"))]
+        axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
+        return kept, needles, labels
+
+
+def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
+    """The axes of one chart: per cent of the largest value on a log scale, and ranks."""
+    axes.set_yscale("log")
+    axes.set_ylim(bottom, bottom**-HEADROOM)
+    axes.set_xlim(0.4, size + 0.6)
+    decades = np.arange(0, log10(bottom) - 1, -1)
+    ticks = [step * 10.0**decade for decade in decades for step in ((1, 0.5, 0.2) if len(decades) < 3 else (1,))]
+    ticks = [tick for tick in ticks if tick >= 0.99 * bottom]
+    said = [text("explorer.tick", value=100 * tick) if labelled else "" for tick in ticks]
+    axes.set_yticks(ticks, said)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(range(1, size + 1) if size < 9 else [1, *range(size // 4, size + 1, size // 4)])
+    axes.grid(visible=False, axis="x")
+
+
+def _blocks(values: NDArray[np.float32], bottom: float) -> NDArray[np.float64]:
+    """A rectangle for each value, from the bottom of the chart up."""
+    half = 0.5 if len(values) > CROWD else 0.4
+    corners = [
+        [(x - half, bottom), (x - half, top), (x + half, top), (x + half, bottom)]
+        for x, top in enumerate(np.maximum(values, bottom), start=1)
+    ]
+    return np.array(corners)
+
+
+def pixels(subject: Subject, tensor: Tensor) -> Pixels:
+    """A photograph as it is, in the range of the screen; a kernel as a mosaic.
+
+    >>> from tuckerlab.demos.decompositions import subject
+    >>> photo = subject("photo.china")
+    >>> pixels(photo, photo.tensor * 2).max()
+    np.float32(1.0)
+    """
+    return np.asarray(tensor.clamp(0, 1), dtype=np.float32) if subject.is_photo else mosaic(tensor)
+
+
+def error_pixels(subject: Subject, cut: Cut) -> Pixels:
+    """Rebuilt minus original: for a photograph its size over the colours, for a kernel with its sign."""
+    difference = cut.rebuilt - subject.tensor
+    if subject.is_photo:
+        return np.asarray(difference.square().mean(-1).sqrt(), dtype=np.float32)
+    return mosaic(difference)
+
+
+def mosaic(kernel: Tensor) -> Pixels:
+    """A kernel as little squares, a row for each output channel and a column for each input channel, gaps between.
+
+    >>> import torch
+    >>> mosaic(torch.ones(2, 3, 3, 3)).shape
+    (7, 11)
+
+    Of a large kernel it is the first 16 × 16 squares.
+    """
+    part = kernel[:SQUARES, :SQUARES]
+    rows, columns, height, width = part.shape
+    framed = np.full((rows, height + 1, columns, width + 1), np.nan, dtype=np.float32)
+    framed[:, :height, :, :width] = part.permute(0, 2, 1, 3)
+    return framed.reshape(rows * (height + 1), -1)[:-1, :-1]
+
+
+def mode_name(mode: str) -> str:
+    """What a mode is called."""
+    return text(f"explorer.mode.{mode}")

@@ -1,0 +1,141 @@
+"""The geometry panel: how far the singular values fall, and what two descents to a planted weight make of it."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from html import escape
+
+import ipywidgets
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from tuckerlab.demos.planted_weight import LR, RANK, Task, ordinary, planted, riemannian, spectrum
+from tuckerlab.i18n import text
+from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line, watch
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+
+STEPS = 150  # as many as one core takes in half a second
+EXPONENTS = tuple(range(9))
+RATES = (0.05, LR, 0.5, 1.0, 3.0)
+ALIKE = 10.0  # errors within this factor of each other count as alike
+
+BLUE, RED = PALETTE[0], PALETTE[1]
+LOSSES = (1e-18, 1e5)
+BLOWN = 1e3  # where a curve that blew up ends in the picture
+LOWEST = 10**-8.7  # of the axis of singular values
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+PERCENT = 1e-4  # the least share that is said in per cent
+
+
+class GeometryPanel(Panel):
+    """Move how far the singular values fall, and see ordinary gradient descent stall or blow up beside ours.
+
+    `ours` and `theirs` are the losses of the Riemannian step and of ordinary descent: fewer where that blew up.
+    """
+
+    def __init__(self, steps: int = STEPS) -> None:
+        super().__init__()
+        self.steps = steps
+        self.exponent = labelled(
+            ipywidgets.SelectionSlider, "geometry.smallest", value=4, layout=SLIDER, continuous_update=False,
+            options=[(text("geometry.smallest.value", count=10**exponent), exponent) for exponent in EXPONENTS],
+        )  # fmt: skip
+        self.lr = labelled(
+            ipywidgets.Dropdown, "geometry.lr", value=LR,
+            options=[(text("geometry.lr.value", value=lr), lr) for lr in RATES],
+        )  # fmt: skip
+        self.sentence, self.terms = line_widget(), line_widget(escape(text("geometry.terms")))
+        self.picture = picture_widget(b"", text("geometry.alt"))
+        self.children = [self.exponent, self.lr, self.sentence, self.picture, self.terms, self.alert]
+        watch(self._show, self.exponent, self.lr)
+        self._show()
+
+    @property
+    def left(self) -> tuple[float, float]:
+        """The shares of the first error that are left: with the Riemannian step, and with ordinary descent."""
+        return self.ours[-1] / self.ours[0], self.theirs[-1] / self.theirs[0]
+
+    @property
+    def verdict(self) -> str:
+        """How ordinary descent fares: "diverged", "slower", "ahead" or "alike"."""
+        if len(self.theirs) < self.steps:
+            return "diverged"
+        ours, theirs = self.left
+        return "slower" if theirs > ALIKE * ours else "ahead" if ours > ALIKE * theirs else "alike"
+
+    def _show(self, _: object = None) -> None:
+        with self.reporting():
+            self.ours = _riemannian(self.exponent.value, self.steps)
+            self.theirs = _ordinary(self.exponent.value, self.lr.value, self.steps)
+            ours, theirs = (share(value) for value in self.left)
+            told = {"steps": self.steps, "ours": ours, "theirs": theirs, "end": len(self.theirs)}
+            set_line(self.sentence, escape(text(f"geometry.says.{self.verdict}", **told)))
+            values = [float(value) for value in spectrum(10.0**-self.exponent.value)]
+            self.picture.value = draw(values, self.ours, self.theirs)._repr_png_()
+
+
+@lru_cache
+def _task(exponent: int) -> Task:
+    return planted(10.0**-exponent)
+
+
+@lru_cache
+def _riemannian(exponent: int, steps: int) -> tuple[float, ...]:
+    return tuple(riemannian(_task(exponent), steps))
+
+
+@lru_cache
+def _ordinary(exponent: int, lr: float, steps: int) -> tuple[float, ...]:
+    return tuple(ordinary(_task(exponent), steps, lr))
+
+
+def share(value: float) -> str:
+    """A share of the first error, in per cent or as a power of ten.
+
+    >>> share(0.0026), share(3e-16)
+    ('0.26 %', '10⁻¹⁶')
+    """
+    if value >= PERCENT:
+        return text("geometry.share", value=100 * value)
+    exponent = str(round(math.log10(value))) if value else "-∞"
+    return text("geometry.power", exponent=exponent.translate(SUPERSCRIPT))
+
+
+def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
+    """Left the singular values, right both losses by step; a curve of `theirs` that is shorter has blown up."""
+    figure = Picture(figsize=(10.6, 4.1))
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.75))
+    styled(left, x=text("geometry.axis.number"), y="", title=text("geometry.axis.singular"))
+    left.set(yscale="log", ylim=(LOWEST, 3.0), xlim=(0.2, RANK + 0.8))
+    left.bar(range(1, len(values) + 1), [value - LOWEST for value in values], bottom=LOWEST, width=0.6, color=QUIET)
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.grid(visible=False, axis="x")
+    _powers(left, range(-8, 1, 2))
+
+    styled(right, x=text("geometry.axis.step"), y="", title=text("geometry.axis.loss"))
+    right.set(xscale="log", yscale="log", xlim=(1, 1.15 * len(ours)), ylim=LOSSES)
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= len(ours)]
+    right.set_xticks(ticks, [str(tick) for tick in ticks])
+    right.xaxis.set_minor_locator(NullLocator())
+    _powers(right, range(-18, 4, 3))
+    for losses, style, colour, key in ((theirs, "--", RED, "theirs"), (ours, "-", BLUE, "ours")):
+        shown = [min(loss, BLOWN) for loss in losses]
+        right.plot(range(1, len(losses) + 1), shown, style, color=colour, linewidth=2.5, label=text(f"geometry.{key}"))
+    if len(theirs) < len(ours):
+        last = len(theirs), min(theirs[-1], BLOWN)
+        right.plot(*last, "X", color=RED, markersize=13, clip_on=False)
+        said = text("geometry.blew_up", steps=len(theirs))
+        right.annotate(said, last, (13, -3), textcoords="offset points", va="center", fontsize=TEXT, color=INK)
+    right.legend(loc="lower left", fontsize=TEXT, frameon=False)
+    return figure
+
+
+def _powers(axes: Axes, exponents: range) -> None:
+    axes.yaxis.set_major_locator(FixedLocator([10.0**exponent for exponent in exponents]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _power(value: float) -> str:
+    exponent = round(math.log10(value))
+    return f"$10^{{{exponent}}}$" if exponent else "1"

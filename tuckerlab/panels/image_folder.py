@@ -1,0 +1,249 @@
+"""A look at a folder of images before anything is trained: what prevents it, and what else is good to know."""
+
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+from numpy.typing import NDArray
+
+from tuckerlab.data import data_roots
+from tuckerlab.data.folder_check import SAMPLES, Count, Finding, FolderReport, inspect_folder
+from tuckerlab.i18n import text
+from tuckerlab.panels.fast_png import SCREEN_DPI
+from tuckerlab.panels.widgets import ROW, SLIDER, Panel, button, labelled, line_widget, picture_widget, set_line
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
+
+EXAMPLE = "neu_steel"  # offered where it is among the data
+NAMED = 4  # of a long list
+LISTED = 200  # unreadable files, in the folded list
+ROWS = 8  # classes shown
+GAP = 5  # pixels between images
+LONGEST = 24  # letters of a name
+BARS = 0.5  # of the width of the images
+
+Pixels = NDArray[np.uint8]
+
+
+class FolderInspector(Panel):
+    """Type a folder of images, press Look, and read what prevents training on it and what else is good to know.
+
+    `dataset` is the name for `load_data` once the folder is ready to train on, and empty before; `report` is what was
+    found, if anything was yet.
+    """
+
+    dataset = traitlets.Unicode()
+
+    def __init__(self, folder: str = "") -> None:
+        super().__init__()
+        self.report: FolderReport | None = None
+        self.looking, self._stop = False, threading.Event()  # an event for each look: the last one counts
+        self._lock = threading.RLock()  # the thread that looks, and the one that types
+        self._thread: threading.Thread | None = None
+        example = EXAMPLE if any((root / EXAMPLE).is_dir() for root in data_roots()) else ""
+        self.folder = labelled(
+            ipywidgets.Text, "folder.folder", value=folder, continuous_update=False, layout=SLIDER,
+            placeholder=text("folder.placeholder", path=example or "~/Pictures/parts"),
+        )  # fmt: skip
+        self.look = button("folder.look", self.start, button_style="primary")
+        self.stop = button("folder.stop", lambda: self._stop.set())
+        self.example = button("folder.example", self._take_example)
+        self.example.layout.display = "" if example else "none"
+        self.progress = ipywidgets.IntProgress(min=0, layout=SLIDER)
+        self.state, self.findings, self.picture = line_widget(), ipywidgets.HTML(), picture_widget(b"", "")
+        self.children = [
+            self.folder, ipywidgets.HBox([self.look, self.stop, self.example], layout=ROW), self.progress, self.state,
+            self.alert, self.picture, self.findings,
+        ]  # fmt: skip
+        self.folder.observe(self._typed, "value")  # Enter
+        self._show_report()
+
+    @property
+    def name(self) -> str:
+        """The folder without what comes along when a path is pasted: blanks, quotation marks, `folder:`."""
+        return str(self.folder.value).strip().strip("\"'").removeprefix("folder:").strip()
+
+    def start(self) -> None:
+        """Begins to look at the folder, and comes back at once; nothing happens while it is at it already."""
+        if self.name and not self.looking:
+            self._stop, self.looking = threading.Event(), True
+            self.show_problem(None)
+            self._show_progress(0, 0)
+            work = self._work, (self.name, self._stop)
+            self._thread = threading.Thread(target=work[0], args=work[1], name="tuckerlab folder", daemon=True)
+            self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the look has ended, or so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _typed(self, _: object) -> None:
+        """What was found in one folder says nothing about another."""
+        with self._lock:
+            self._stop.set()
+            self._stop = threading.Event()
+            self.looking, self.report, self.dataset = False, None, ""
+            self.show_problem(None)
+            self._show_report()
+        self.start()
+
+    def _take_example(self) -> None:
+        if self.folder.value != EXAMPLE:
+            self.folder.value = EXAMPLE  # and the text box looks
+        else:
+            self.start()
+
+    def _work(self, name: str, stop: threading.Event) -> None:
+        def progress(done: int, total: int) -> None:
+            if self._stop is stop:
+                self._show_progress(done, total)
+
+        found, error = None, None
+        try:
+            found = inspect_folder(name, on_progress=progress, stop=stop)
+        except Exception as caught:  # shown in the panel
+            error = caught
+        with self._lock:  # another folder may be typed at any moment
+            if self._stop is stop:
+                self.looking, self.report = False, found
+                self.show_problem(error)
+                self._show_report()
+                self.dataset = f"folder:{name}" if found is not None and found.ready else ""
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self.stop.disabled = not self.looking
+        self.progress.layout.display = "" if self.looking else "none"
+        with self.progress.hold_trait_notifications():
+            self.progress.max, self.progress.value = max(total, 1), done
+        if self.looking:
+            said = text(f"folder.state.{'looking' if total else 'opening'}", done=done, total=total)
+            set_line(self.state, f"<b>{escape(said)}</b>")
+
+    def _show_report(self) -> None:
+        self._show_progress(0, 0)
+        report = self.report
+        self.findings.value = _findings_html(report) if report is not None else ""
+        self.picture.value, self.picture.layout.display = b"", "none"
+        if report is None:
+            set_line(self.state, "" if self.problem else text("folder.state.idle"))
+            return
+        set_line(self.state, f"<b>{escape(_state(report))}</b>")
+        if any(report.samples.values()):
+            buffer = io.BytesIO()
+            figure = draw(report.classes, report.samples)
+            figure.savefig(buffer, format="png", dpi=SCREEN_DPI, bbox_inches="tight")
+            shown = list(report.classes.items())[:ROWS]
+            rows = [text("folder.alt.row", name=name, train=count.train, test=count.test) for name, count in shown]
+            self.picture.tooltip = text("folder.alt", rows=" ".join(rows))
+            self.picture.value, self.picture.layout.display = buffer.getvalue(), ""
+
+
+def _state(report: FolderReport) -> str:
+    """Whether there can be training, in a line."""
+    if report.problems:
+        return text("folder.state.not_yet", count=len(report.problems))
+    if not report.ready:
+        return text("folder.state.stopped", done=report.checked, total=report.total)
+    train, test = (sum(part) for part in zip(*report.classes.values(), strict=True))
+    known = sum(count.train > 0 for count in report.classes.values())
+    images = text("unit.images", count=train + test)
+    return text("folder.state.ready", images=images, classes=known, train=train, test=test)
+
+
+def _findings_html(report: FolderReport) -> str:
+    """Problems, then warnings, then the files that cannot be read."""
+    parts = [_list_html("folder.problems", report.problems, PALETTE[1])]
+    if report.unreadable[1:]:
+        rows = "".join(f"<li>{escape(name)} ({escape(why)})</li>" for name, why in report.unreadable[:LISTED])
+        parts.append(f"<details><summary>{text('folder.all_unreadable')}</summary><ul>{rows}</ul></details>")
+    parts.append(_list_html("folder.warnings", report.warnings, PALETTE[0]))
+    return "".join(parts) or (escape(text("folder.nothing")) if report.ready else "")
+
+
+def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
+    if not findings:
+        return ""
+    items = "".join(
+        f'<li style="margin:.3rem 0">{escape(said(f))}<br><span style="color:{QUIET}">{escape(advice(f))}</span></li>'
+        for f in findings
+    )
+    style = f"border-left:4px solid {colour};padding:.1rem .8rem;margin:.4rem 0;line-height:1.4;color:{INK}"
+    return f'<div style="{style}"><b>{escape(text(title))}</b><ul style="margin:.2rem 0">{items}</ul></div>'
+
+
+def said(finding: Finding) -> str:
+    """What there is."""
+    return text(f"inspection.{finding.key}", **_values(finding))
+
+
+def advice(finding: Finding) -> str:
+    """What to do."""
+    return text(f"inspection.{finding.key}.do", **{k: v for k, v in _values(finding).items() if k != "count"})
+
+
+def _values(finding: Finding) -> dict[str, Any]:
+    return {name: _list(value) if isinstance(value, tuple) else value for name, value in finding.values.items()}
+
+
+def _list(names: tuple[str, ...]) -> str:
+    # One more would fit in the place of "and 1 more"
+    if len(names) <= NAMED + 1:
+        return ", ".join(names)
+    return text("inspection.names", names=", ".join(names[:NAMED]), more=len(names) - NAMED)
+
+
+def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -> Picture:
+    """Images of each class (uint8, square, of one size) and bars of the numbers to train and to test."""
+    names = list(counts)[:ROWS]
+    side = next((len(picture) for name in names for picture in samples[name]), 1)
+    step, width = side + GAP, (side + GAP) * SAMPLES - GAP
+    figure = Picture(figsize=(10.6, 1.1 + 0.64 * len(names)))
+    axes = figure.subplots()
+    axes.imshow(_mosaic([samples[name] for name in names], side), interpolation="nearest")
+    middles = step * np.arange(len(names)) + (side - 1) / 2
+    axes.set_yticks(middles, [_short(name) for name in names], parse_math=False)
+    axes.set_xticks([])
+    axes.tick_params(axis="y", length=0, labelsize=TEXT, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+
+    # Bars beside the images, in the images' own units, so that rows stay in line
+    begin, longest = width + 2 * GAP, BARS * width
+    most = max((max(counts[name]) for name in names), default=0) or 1
+    for part, shift, colour in (("train", -0.2, PALETTE[0]), ("test", 0.2, PALETTE[5])):
+        values = np.array([getattr(counts[name], part) for name in names])
+        places = middles + shift * side
+        label = text(f"folder.picture.{part}")
+        axes.barh(places, values / most * longest, 0.36 * side, begin, color=colour, label=label)
+        for place, value in zip(places, values, strict=True):
+            at, said = begin + value / most * longest + GAP, text("unit.count", count_=int(value))
+            axes.text(at, place, said, va="center", fontsize=TEXT - 0.5, color=INK)
+    end = begin + 1.16 * longest
+    axes.set_xlim(-0.5, end)
+    axes.set_ylim(step * len(names) - GAP, -0.5)
+    axes.axvline(begin, color=QUIET, linewidth=1)
+    axes.set_title(text("folder.picture.samples"), loc="left", fontsize=TEXT, color=INK)
+    above = {"bbox_to_anchor": (begin / end, 1.0), "borderaxespad": 0.4, "handlelength": 1.2}
+    axes.legend(loc="lower left", ncols=2, fontsize=TEXT, frameon=False, **above)
+    if len(counts) > ROWS:
+        axes.set_xlabel(text("folder.picture.more", count=len(counts) - ROWS), fontsize=TEXT, color=QUIET, loc="left")
+    return figure
+
+
+def _mosaic(rows: Sequence[Sequence[Pixels]], side: int) -> Pixels:
+    """All images in one, white where there is none."""
+    step = side + GAP
+    canvas = np.full((max(1, step * len(rows) - GAP), step * SAMPLES - GAP, 3), 255, dtype=np.uint8)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row[:SAMPLES]):
+            colours = picture if picture.ndim == 3 else picture[..., None]
+            canvas[step * i : step * i + side, step * j : step * j + side] = colours
+    return canvas
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -1,1 +1,0 @@
-"""The instant slider: size against accuracy, time and cost, without training anything."""

@@ -1,1 +1,0 @@
-"""Bring your own images: look at them, then train on them."""

@@ -1,0 +1,90 @@
+"""The rank cycle panel: how often ranks adapt, and the way to the true rank from below and from above."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from html import escape
+
+import ipywidgets
+from matplotlib.ticker import MaxNLocator
+
+from tuckerlab.demos.rank_cycle import STEPS, TAU, TRUE_RANK, Path, follow
+from tuckerlab.i18n import text
+from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line
+from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
+
+CYCLES = (1, 2, 5, 10, 20, 50)
+FIRST = (2, 20)
+"""The ranks to start from: too small, and too large."""
+
+BLUE, RED = PALETTE[0], PALETTE[1]
+BELOW = 1e-13
+"""Errors below this are rounding, and are drawn here."""
+
+
+class CyclePanel(Panel):
+    """Move how often the ranks adapt, and see whether a layer that starts too small finds the true rank.
+
+    `each_step` and `chosen` are the paths, from below and from above, cut at every step and in the chosen cycle.
+    """
+
+    def __init__(self, steps: int = STEPS) -> None:
+        super().__init__()
+        self.steps, self.each_step, self.chosen = steps, _paths(1, steps), _paths(20, steps)
+        self.every = labelled(
+            ipywidgets.SelectionSlider, "cycle.every", value=20, continuous_update=False, layout=SLIDER,
+            options=[(text("cycle.every.value", count=every), every) for every in CYCLES],
+        )  # fmt: skip
+        self.sentence = line_widget()
+        self.terms = line_widget(escape(text("cycle.terms", true=TRUE_RANK, tau=TAU)))
+        self.picture = picture_widget(b"", text("cycle.alt"))
+        self.children = [self.every, self.sentence, self.picture, self.terms, self.alert]
+        self.every.observe(self._show, "value")
+        self._show()
+
+    def _show(self, _: object = None) -> None:
+        with self.reporting():
+            self.chosen = _paths(self.every.value, self.steps)
+            set_line(self.sentence, escape(_sentence(self.each_step[0], self.chosen[0], self.steps)))
+            self.picture.value = draw(self.each_step, self.chosen, TRUE_RANK)._repr_png_()
+
+
+@lru_cache
+def _paths(every: int, steps: int) -> tuple[Path, ...]:
+    return tuple(follow(every, first, steps) for first in FIRST)
+
+
+def _sentence(each_step: Path, chosen: Path, steps: int) -> str:
+    """What becomes of the rank that is too small."""
+    said = [text("cycle.says.each_step", rank=each_step.found)]
+    if chosen.every != 1:
+        end = "finds" if chosen.found == TRUE_RANK else "stays" if chosen.found == FIRST[0] else "ends"
+        told = {"first": FIRST[0], "every": chosen.every, "rank": chosen.found, "steps": steps, "true": TRUE_RANK}
+        said.insert(0, text(f"cycle.says.{end}", **told))
+    return " ".join(said)
+
+
+def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> Picture:
+    """Left the rank within the tolerance before each step, right the error; of each the path from below comes first."""
+    figure = Picture(figsize=(10.6, 4.3))
+    left, right = figure.subplots(1, 2)
+    styled(left, x=text("cycle.axis.step"), y=text("cycle.axis.rank"))
+    styled(right, x=text("cycle.axis.step"), y=text("cycle.axis.error"))
+    groups = [(RED, text("cycle.each_step"), each_step)]
+    if chosen[0].every != 1:
+        groups.append((BLUE, text("cycle.cycle", count=chosen[0].every), chosen))
+    for colour, name, paths in groups:
+        for key, style, path in zip(("below", "above"), ("-", "--"), paths, strict=True):
+            left.plot(path.ranks, style, color=colour, linewidth=2.2, drawstyle="steps-post")
+            errors = [max(loss, BELOW) for loss in path.losses]
+            label = text(f"cycle.from_{key}", name=name)
+            right.plot(errors, style, color=colour, linewidth=2.2, label=label)
+    left.axhline(true_rank, color=INK, linewidth=1, linestyle=":")
+    left.annotate(
+        text("cycle.true_rank", rank=true_rank), (0.98, true_rank), (0, 4), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", fontsize=TEXT, color=INK,
+    )  # fmt: skip
+    left.set_ylim(0, 2 + max(true_rank, *(rank for path in (*each_step, *chosen) for rank in path.ranks)))
+    left.yaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set(yscale="log", ylim=(BELOW / 10, 100))
+    figure.legend(loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
+    return figure

@@ -1,0 +1,211 @@
+"""The roll-out panel: a fault is put into a new network, and the stages catch it or do not."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from html import escape
+
+import ipywidgets
+import pandas as pd
+
+from tuckerlab.deploy.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
+from tuckerlab.deploy.rollout.plots import rollout_timeline
+from tuckerlab.deploy.rollout.simulate import ENDED
+from tuckerlab.deploy.rollout.traffic import Truth
+from tuckerlab.errors import DataError
+from tuckerlab.i18n import has_text, text
+from tuckerlab.panels.widgets import (
+    SLIDER,
+    Panel,
+    button,
+    labelled,
+    line_widget,
+    picture_widget,
+    set_line,
+    tiles,
+    watch,
+)
+
+FAULTS = (0.0, 1.0, 2.0, 5.0)
+LABELLED = (0.0, 0.1, 0.5, 1.0)
+DELAYS = (0, 1, 7)
+REQUESTS = (1_000, 10_000, 100_000, 1_000_000)
+STAGES = Rule().stages
+WEEK = 7
+DENSE = "dense"
+NAMED = {"description_width": "17rem"}  # sliders begin below each other
+
+
+@dataclass(frozen=True, eq=False)
+class RollOut:
+    """A roll-out, the same without stages, and many at random.
+
+    `at_once` is a row of `simulate`; `shares` says how often each end comes, `median` how many requests those that were
+    rolled back took.
+    """
+
+    story: Timeline
+    at_once: pd.Series
+    traffic: Traffic
+    faulty: Traffic
+    shares: dict[str, float]
+    median: float
+
+
+class RollOutPanel(Panel):
+    """Put a fault into the new network, and see in which stage it is caught, when, and what it has cost by then.
+
+    `source` is the name of recorded answers or the beginning of it; `repeats` is how many roll-outs are counted beside
+    the one that is shown. `state` is what is shown, None while there is no source.
+    """
+
+    def __init__(self, source: str = "digits", repeats: int = 50) -> None:
+        super().__init__()
+        self.repeats, self.seed = repeats, 0
+        self.state: RollOut | None = None
+        names = _sources()
+        found = next((name for name in names if name.startswith(source)), None)
+        self.source = labelled(
+            ipywidgets.Dropdown, "canary.source", layout={"width": "auto", "min_width": "22rem"}, style=NAMED,
+            options=[(source_name(name), name) for name in names], value=found,
+        )  # fmt: skip
+        self.harm = labelled(
+            ipywidgets.FloatSlider, "canary.harm", value=1.0, min=0.2, max=5, step=0.1, continuous_update=False,
+            layout=SLIDER, readout_format=".1f", style=NAMED,
+        )  # fmt: skip
+        self.fault = _choice("canary.fault", 2.0, [(text("canary.points", points=fault), fault) for fault in FAULTS])
+        shares = {share: text("rollout.stage", share=100 * share) for share in (*STAGES, *LABELLED)}
+        self.since = _choice("canary.since", STAGES[0], [(shares[share], share) for share in STAGES])
+        self.labelled = _choice("canary.labelled", 1.0, [(shares[share], share) for share in LABELLED])
+        self.delay = _choice("canary.delay", 1, [(text("canary.days", count=days), days) for days in DELAYS])
+        self.requests_a_day = _choice(
+            "canary.requests_a_day", 10_000, [(text("unit.count", count_=count), count) for count in REQUESTS]
+        )
+        self.again = button("canary.again", self._again)
+        self.sentence, self.chances, self.origin = line_widget(), line_widget(), line_widget()
+        self.numbers, self.picture = ipywidgets.HTML(), picture_widget(b"", text("canary.alt"))
+        controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]
+        self.children = [
+            *controls, self.again,
+            self.sentence, self.picture, self.numbers, self.chances, self.origin, self.alert,
+        ]  # fmt: skip
+        watch(self._show, *controls)
+        self._show()
+        if found is None:
+            self.show_problem(DataError(text("canary.no_source", source=source, there=", ".join(names))))
+
+    def _again(self) -> None:
+        """The same roll-out with other requests."""
+        self.seed += 1
+        self._show()
+
+    def _show(self, _: object = None) -> None:
+        if self.source.value is None:
+            return
+        with self.reporting():
+            traffic = replace(
+                _traffic(self.source.value), labelled=self.labelled.value, delay=self.delay.value,
+                requests_a_day=self.requests_a_day.value,
+            )  # fmt: skip
+            rule = Rule(harm=self.harm.value).with_labels(self.labelled.value)
+            fault = self.fault.value
+            self.state = state = roll_out(rule, traffic, fault, self.since.value, self.seed, self.repeats)
+            self.picture.value = rollout_timeline(state.story)._repr_png_()
+            set_line(self.sentence, f"<b>{escape(story_said(state.story))}</b>")
+            set_line(self.chances, escape(_chances_said(state, self.repeats)))
+            set_line(self.origin, escape(_origin_said(state, fault)))
+            self.numbers.value = tiles(_numbers(state))
+
+
+@lru_cache(maxsize=64)
+def roll_out(rule: Rule, traffic: Traffic, fault: float, since: float, seed: int, repeats: int) -> RollOut:
+    """A roll-out of a network that loses `fault` points from the stage `since` on, and what to compare it with."""
+    faulty = traffic.with_loss(fault)
+    each = [faulty if share >= since else traffic for share in rule.stages]
+    found = simulate(rule, each, repeats, seed=seed)
+    # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
+    most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
+    at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed).iloc[0]
+    shares = {how: float((found["ended"] == how).mean()) for how in ENDED[1:]}
+    median = float(found["requests"][found["ended"] == ENDED[1]].median())
+    return RollOut(timeline(rule, each, seed), at_once, traffic, faulty, shares, median)
+
+
+def _sources() -> list[str]:
+    """Recorded answers by name and network, such as "digits: Tucker 90 %"."""
+    found = [_recorded(name) for name in recorded_answers()]
+    return [f"{one.name}: {network}" for one in found for network in one.networks if network != DENSE]
+
+
+@lru_cache
+def _recorded(name: str) -> Recorded:
+    return Recorded.open(name)
+
+
+def _traffic(source: str) -> Traffic:
+    name, _, network = source.partition(": ")
+    return _recorded(name).traffic(network)
+
+
+def _choice(key: str, value: float, options: list[tuple[str, float]]) -> ipywidgets.SelectionSlider:
+    return labelled(
+        ipywidgets.SelectionSlider, key, value=value, options=options, continuous_update=False, layout=SLIDER,
+        style=NAMED,
+    )  # fmt: skip
+
+
+def source_name(source: str) -> str:
+    """What people call a source.
+
+    >>> source_name("digits: Tucker 90 %")
+    'Handwritten digits, small network: Tucker 90 %'
+    """
+    name, _, network = source.partition(": ")
+    key = f"canary.data.{name}"
+    return f"{text(key)}: {network}" if has_text(key) else source
+
+
+def story_said(story: Timeline) -> str:
+    """How a roll-out ended, when, and what it has cost by then."""
+    end = story.points.iloc[-1]
+    told = {
+        "share": 100 * story.stage,
+        "requests": story.requests,
+        "day": int(story.days) + 1,
+        "harm": story.rule.harm,
+        "high": float(end["high"]),
+    }
+    said = [text(f"canary.says.{story.ended.replace(' ', '_')}", **told)]
+    said.append(text("canary.says.wrong", count=story.wrong) if story.wrong else text("canary.says.none_wrong"))
+    if story.ended == "asked" and story.unlabelled:
+        said.append(text("canary.says.too_loose", count=story.unlabelled))
+    return " ".join(said)
+
+
+def _numbers(state: RollOut) -> list[tuple[str, str, str]]:
+    """What it has cost: in stages, at once with the same test, and at once with none."""
+    story, once, unwatched = state.story, state.at_once, "canary.tile.unwatched"
+    a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
+    at_once = text("unit.count", count_=int(once["wrong"])), _until(once["ended"], once["days"])
+    until = text(f"{unwatched}.until" if state.faulty.loss > 0 else f"{unwatched}.a_day")
+    differing = text("canary.tile.differing.meaning", points=-state.faulty.loss)
+    return [
+        (text("canary.tile.stages"), text("unit.count", count_=story.wrong), _until(story.ended, story.days)),
+        (text("canary.tile.at_once"), *at_once),
+        (text(unwatched), text("unit.count", count_=a_day), until),
+        (text("canary.tile.differing"), text("unit.percent", value=state.faulty.differing), differing),
+    ]
+
+
+def _until(ended: str, days: float) -> str:
+    return text(f"canary.until.{ended.replace(' ', '_')}", day=int(days) + 1)
+
+
+def _chances_said(state: RollOut, repeats: int) -> str:
+    back, out, asked = (state.shares[how] * repeats for how in ("rolled back", "rolled out", "asked"))
+    said = text("canary.chances", repeats=repeats, back=back, out=out, asked=asked)
+    return f"{said} {text('canary.chances.median', median=state.median)}" if back >= repeats / 2 else said
+
+
+def _origin_said(state: RollOut, fault: float) -> str:
+    told = {"points": -state.traffic.loss, "differing": state.traffic.differing, "fault": fault}
+    return text("canary.origin", **told, alarm=100 * state.story.rule.false_alarm)

@@ -1,0 +1,223 @@
+"""The trade-off panel: how often networks are right against what they cost, and the smallest that is good enough."""
+
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from tuckerlab.errors import DataError
+from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
+from tuckerlab.experiments.recorded import found_folder, names
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.summary import Network
+from tuckerlab.i18n import has_text, text
+from tuckerlab.panels.tradeoff_picture import TradeOffPicture, network_name
+from tuckerlab.panels.widgets import (
+    ROW,
+    SLIDER,
+    Panel,
+    button,
+    labelled,
+    line_widget,
+    picture_widget,
+    set_line,
+    tiles,
+    unwatched,
+    watch,
+)
+from tuckerlab.plotting.styles import method_name
+
+SEARCHES = ("optimizers", "recipe")
+"""How the names begin of recorded results that vary how one network is trained."""
+
+FOLDERS = ("../runs", "runs")
+"""Where the user's own runs are looked for when nothing is said: seen from a notebook, and from the project."""
+
+OWN = "own "
+NOTHING = Tradeoff(Records())
+SCALES = {"checkpoint_bytes": 1e3}  # said in kilobytes
+MANY = 2.0  # from this factor on it is "so many times less", below it a share in per cent
+
+
+class TradeOff(Panel):
+    """Say how much accuracy may be lost, and see the smallest network that loses no more.
+
+    `source` names a recorded result, or a group of your own runs: "own 1", "own 2" …; `folder` is where these lie, by
+    default `runs`. `networks` are those that are shown, `answer` is what was found, and `network` the one looked at.
+    """
+
+    def __init__(self, source: str = "headline", folder: str | None = None) -> None:
+        super().__init__()
+        wide = {"width": "auto", "min_width": "22rem"}
+        self.source = labelled(ipywidgets.Dropdown, "tradeoff.source", layout=wide)
+        self.axis = labelled(ipywidgets.Dropdown, "tradeoff.axis", layout=wide)
+        self.methods = ipywidgets.HBox(layout=ROW)
+        self.points = labelled(
+            ipywidgets.FloatSlider, "tradeoff.points", value=1.0, min=0, max=10, step=0.1, layout=SLIDER
+        )
+        self.chosen = labelled(ipywidgets.Dropdown, "tradeoff.chosen", layout=wide)
+        typed = _first_with_runs() if folder is None else folder
+        self.folder = labelled(ipywidgets.Text, "tradeoff.folder", value=typed, continuous_update=False)
+        self.again = button("tradeoff.refresh", self.refresh)
+        self.sentence, self.origin, self.numbers = line_widget(), line_widget(), ipywidgets.HTML()
+        self.picture = picture_widget(b"", text("tradeoff.alt"))
+        self.children = [
+            ipywidgets.HBox([self.source, self.axis], layout=ROW), self.methods, self.points, self.sentence,
+            self.picture, self.chosen, self.numbers, self.origin,
+            ipywidgets.HBox([self.folder, self.again], layout=ROW), self.alert,
+        ]  # fmt: skip
+        self.tradeoff = NOTHING
+        self._drawn: tuple[Any, TradeOffPicture] | None = None
+        watch(self._load, self.source)
+        watch(self._show, self.axis, self.points, self.chosen)
+        watch(self.refresh, self.folder)
+        self.refresh(wanted=source)
+
+    def refresh(self, _: object = None, *, wanted: str | None = None) -> None:
+        """Looks for the user's own runs again; the source stays, or is the first whose name begins with `wanted`."""
+        own: list[Tradeoff] = []
+        with self.reporting():
+            own = _own(self.folder.value)
+        recorded = {name: _recorded(name) for name in names() if not name.startswith(SEARCHES)}
+        self.tradeoffs = recorded | {f"{OWN}{i + 1}": tradeoff for i, tradeoff in enumerate(own)}
+        start = self.source.value if wanted is None else wanted
+        ordered = sorted(self.tradeoffs, key=lambda name: name != start)  # one of just that name comes first
+        found = next((name for name in ordered if start is not None and name.startswith(start)), None)
+        with unwatched(self._load, self.source):
+            self.source.options = [(source_name(*one), one[0]) for one in self.tradeoffs.items()]
+            self.source.value = found or next(iter(self.tradeoffs), None)
+        self._load()
+        if wanted is not None and found is None and self.tradeoffs:
+            self.show_problem(DataError(text("tradeoff.no_source", source=wanted, there=", ".join(self.tradeoffs))))
+
+    def _load(self, _: object = None) -> None:
+        """The axes and methods of another source; all stays as it is where it is the same one."""
+        before, self.tradeoff = self.tradeoff, self.tradeoffs.get(self.source.value, NOTHING)
+        if before is not self.tradeoff:
+            axes = self.tradeoff.axes
+            with unwatched(self._show, self.axis):
+                kept = self.axis.value
+                self.axis.options = [(text(f"tradeoff.axis.{axis}"), axis) for axis in axes]
+                self.axis.value = kept if kept in axes else next(iter(axes), None)
+            self.methods.children = [_Tick(method) for method in self.tradeoff.methods]
+            watch(self._show, *self.methods.children)
+            with unwatched(self._show, self.chosen):
+                self.chosen.options = ()  # one of the same name here is another network
+        self._show()
+
+    def _show(self, _: object = None) -> None:
+        axis, points = self.axis.value or "", self.points.value
+        methods = [box.method for box in self.methods.children if box.value]
+        self.networks = self.tradeoff.along(axis, methods) if axis else ()
+        self.full = self.tradeoff.full(axis) if axis else None
+        self.answer = self.tradeoff.answer(axis, points, methods) if axis else None
+        named = {network.name: network for network in self.networks}
+        best = self.answer.best if self.answer else None
+        with unwatched(self._show, self.chosen):
+            first = best or (self.answer and self.answer.nearest)
+            kept = self.chosen.value if self.chosen.value in named else None
+            self.chosen.options = [(network_name(network), name) for name, network in named.items()]
+            self.chosen.value = kept or (first.name if first else next(iter(named), None))
+        self.network = named.get(self.chosen.value)
+        self.picture.layout.display = "" if axis else "none"
+        key = axis, self.networks, self.full
+        if axis and (self._drawn is None or self._drawn[0] != key):
+            self._drawn = key, TradeOffPicture(*key)
+        self.picture.value = self._drawn[1].png(points, best, self.network) if axis and self._drawn else b""
+        set_line(self.sentence, escape(_sentence(axis, self.answer, points)))
+        set_line(self.origin, escape(_origin(self.tradeoff)) if axis else "")
+        self.numbers.value = tiles(_numbers(self.tradeoff, self.network, self.full))
+
+
+class _Tick(ipywidgets.Checkbox):
+    """A box to tick for a method."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        # one with another optimizer has a full network of its own, and would take credit for the optimizer
+        ticked = not method.endswith("-adamw")
+        layout = ipywidgets.Layout(width="auto")
+        super().__init__(value=ticked, description=method_name(method), indent=False, layout=layout)
+
+
+@lru_cache
+def _recorded(name: str) -> Tradeoff:
+    return next(iter(tradeoffs(found_folder(name))), NOTHING)
+
+
+def _first_with_runs() -> str:
+    return next((folder for folder in FOLDERS if any(Path(folder).rglob("runs.parquet"))), "")
+
+
+def _own(folder: str) -> list[Tradeoff]:
+    """The user's own runs; none where there are none yet. Raises DataError for a folder that is not there."""
+    if folder and not Path(folder).is_dir():
+        raise DataError(text("tradeoff.no_folder", folder=folder))
+    return tradeoffs(folder) if folder else []
+
+
+def source_name(name: str, tradeoff: Tradeoff) -> str:
+    """What people call a source: a recorded result by its message, own runs by what they are of."""
+    if not name.startswith(OWN):
+        return text(f"data.{name}") if has_text(f"data.{name}") else name
+    run = tradeoff.records.runs.iloc[0]
+    return text(
+        "tradeoff.own",
+        dataset=run["dataset"],
+        model=run["model"],
+        epochs=int(run["epochs"]),
+        count=len(tradeoff.records),
+    )
+
+
+def _sentence(axis: str, answer: Answer | None, points: float) -> str:
+    if answer is None:
+        return text("tradeoff.answer.reference" if axis else "tradeoff.answer.nothing")
+    told: dict[str, Any] = {"points": points, "axis": text(f"tradeoff.axis.{axis}") if axis else ""}
+    told["full_value"] = _value(axis, answer.full)
+    shown = answer.nearest or answer.best
+    if shown:
+        told |= {"name": network_name(shown), "value": _value(axis, shown), "ratio": _ratio(shown, answer.full)}
+        told |= {"accuracy": shown.accuracy, "full_accuracy": answer.full.accuracy}
+        told["change"] = _change(shown, answer.full)
+    return text(f"tradeoff.answer.{answer.kind}", **told)
+
+
+def _numbers(tradeoff: Tradeoff, chosen: Network | None, full: Network | None) -> list[tuple[str, str, str]]:
+    """The tiles of the chosen network: its accuracy, and each cost with its ratio to the full network."""
+    if chosen is None:
+        return []
+    change = _change(chosen, full) if full else ""
+    cells = [(text("tradeoff.tile.right"), text("unit.percent", value=chosen.accuracy), change)]
+    for axis in tradeoff.axes:
+        full = tradeoff.full(axis)
+        for network in tradeoff.along(axis):
+            if network.name == chosen.name:
+                ratio = _ratio(network, full) if full else ""
+                cells.append((text(f"tradeoff.axis.{axis}"), _value(axis, network), ratio))
+    return cells
+
+
+def _change(network: Network, full: Network) -> str:
+    change = round(network.accuracy - full.accuracy, 1)
+    return text("unit.points", points=change) if change else text("tradeoff.same")
+
+
+def _value(axis: str, network: Network) -> str:
+    return text(f"tradeoff.value.{axis}", value=network.size / SCALES.get(axis, 1))
+
+
+def _ratio(network: Network, full: Network) -> str:
+    if network is full:
+        return text("tradeoff.ratio.full")
+    if full.size >= MANY * network.size:
+        return text("tradeoff.ratio.less", times=full.size / network.size)
+    return text("tradeoff.ratio.share", share=100 * network.size / full.size)
+
+
+def _origin(tradeoff: Tradeoff) -> str:
+    origin = tradeoff.origin
+    seeds = "one" if origin["most"] == 1 else "same" if origin["most"] == origin["fewest"] else "several"
+    return f"{text('tradeoff.origin', **origin)} {text(f'tradeoff.seeds.{seeds}', **origin)}"

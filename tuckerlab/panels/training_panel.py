@@ -1,0 +1,297 @@
+"""The training panel: train a network in Tucker format, and the full one beside it, and watch both."""
+
+import threading
+from html import escape
+from typing import Any
+
+import ipywidgets
+import traitlets
+from IPython.display import Markdown
+
+from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.i18n import text
+from tuckerlab.panels.training_job import Job, devices
+from tuckerlab.panels.training_picture import TrainingPicture, events_html, tiles_html
+from tuckerlab.panels.training_runs import (
+    Kept,
+    Plan,
+    Trace,
+    finding_of,
+    free_name,
+    numbers,
+    records_of,
+    save,
+    step_said,
+)
+from tuckerlab.panels.widgets import ROW, Panel, button, labelled, line_widget, picture_widget, set_line, watch
+from tuckerlab.training.models import MODELS
+from tuckerlab.tucker.budget import Budget
+from tuckerlab.tucker.model_size import summary
+from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+
+REFRESH = 0.4  # seconds between two looks at a job
+DATA = ["digits", "cifar10", "folder:"]
+MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
+
+
+class TrainingPanel(Panel):
+    """Train a network in Tucker format, and the full one beside it, and watch both.
+
+    The arguments are what the controls begin with, but `image_size`, `width` and `out` (the folder that runs are saved
+    in), which have none; epochs: by default those that suit the data set. attended=False: nobody is there to press
+    Train; the panel presses it and waits, so that what is shown is the end of the training. Raises TuckerlabError if
+    that fails, TraitError for a setting that no control has. `finding` is the comparison in one line, where there is
+    one, and `numbers` are accuracies and sizes of the last training, by method.
+    """
+
+    state = traitlets.Enum(["idle", "running", "paused", "stopping"], "idle")
+
+    def __init__(
+        self, *, attended: bool = True, dataset: str = "digits", image_size: int | None = None, network: str = "auto",
+        width: float = 1.0, by: str = "compression", compression: float = 0.9, tolerance: float = 0.2,
+        epochs: int | None = None, seed: int = 0, device: str = "auto", dense: bool = False, guard: bool = True,
+        out: str = "runs",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.image_size, self.width, self.out = image_size, width, out
+        self.job: Job | None = None  # the last one
+        self.kept, self.boxes = list[Kept](), list[ipywidgets.Checkbox]()  # runs that have ended, each with its box
+        self._live: Job | None = None  # while its runs are not among the kept ones
+        self._driver: threading.Thread | None = None
+        self._lock, self._drawing = threading.RLock(), threading.Lock()  # who watches may press a button at once
+        self._picture: TrainingPicture | None = None  # while there is nothing to see
+        self._drawn, self.finding, self.numbers = [""], "", dict[str, float]()
+        epochs = recipe_for(dataset).epochs if epochs is None else epochs
+        self.dataset = labelled(
+            ipywidgets.Combobox, "training.dataset", value=dataset, options=DATA, continuous_update=False
+        )
+        self.network = labelled(ipywidgets.Dropdown, "training.network", options=["auto", *MODELS], value=network)
+        named = [(text(f"training.by.{name}"), name) for name in ("compression", "tolerance")]
+        self.by = labelled(
+            ipywidgets.ToggleButtons, "training.by", options=named, value=by, style={"button_width": "6rem"}
+        )
+        self.compression = _slider("training.compression", compression, 0.5, 0.98)
+        self.tolerance = _slider("training.tolerance", tolerance, 0.01, 0.6)
+        self.epochs = labelled(ipywidgets.BoundedIntText, "training.epochs", value=epochs, min=1, max=MOST_EPOCHS)
+        self.seed = labelled(ipywidgets.BoundedIntText, "training.seed", value=seed, min=0, max=LARGEST_SEED)
+        if (self.epochs.value, self.seed.value) != (epochs, seed):
+            raise traitlets.TraitError(f"epochs {epochs}, seed {seed}: from 1 to {MOST_EPOCHS}, and from 0 on")
+        there = dict.fromkeys([*devices(), device])  # one that is not there is refused by Train, in words
+        self.device = labelled(ipywidgets.Dropdown, "training.device", options=[*there], value=device)
+        self.dense = labelled(ipywidgets.Checkbox, "training.dense", value=dense, indent=False)
+        self.guard = labelled(ipywidgets.Checkbox, "training.guard", value=guard, indent=False)
+        self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense, self.guard)
+        self.train = button("training.train", self._train, icon="play", button_style="primary")
+        self.pause = button("training.pause", self._pause, icon="pause")
+        self.stop = button("training.stop", self._stop, icon="stop", button_style="warning")
+        self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
+        self.said, self.hint, self.verdict, self.saved = (line_widget() for _ in range(4))
+        self.tiles, self.events, self.runs = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
+        self.picture = picture_widget(b"", text("training.alt"))
+        self.save = button("training.export", self._save, icon="save")
+        self.children = [
+            ipywidgets.HBox([self.dataset, self.network], layout=ROW),
+            ipywidgets.HBox([self.by, self.compression, self.tolerance], layout=ROW),
+            ipywidgets.HBox([self.epochs, self.seed, self.device], layout=ROW),
+            ipywidgets.HBox([self.dense, self.guard], layout=ROW),
+            ipywidgets.HBox([self.train, self.pause, self.stop, self.bar, self.said], layout=ROW),
+            self.hint, self.alert, self.tiles, self.verdict, self.events, self.picture, self.runs,
+            ipywidgets.HBox([self.save, self.saved], layout=ROW),
+        ]  # fmt: skip
+        watch(self._steer, self.by, self.compression, self.tolerance)
+        watch(self._suit, self.dataset)
+        self.observe(self._enable, "state")
+        set_line(self.said, escape(text("training.state.idle")))
+        self._enable()
+        self._list()
+        if not attended:
+            self._train()
+            self.wait()
+            if self.problem:
+                raise TuckerlabError(text("training.failed_unattended", problem=self.problem))
+
+    @property
+    def policy(self) -> RankPolicy:
+        """What the settings ask of the ranks."""
+        is_budget = self.by.value == "compression"
+        return Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value)
+
+    @property
+    def shown(self) -> list[Kept]:
+        """The runs whose boxes are ticked."""
+        return [run for run, box in zip(self.kept, self.boxes, strict=False) if box.value]
+
+    @property
+    def traces(self) -> dict[str, Trace]:
+        """What is to be drawn, by name: the shown runs, and the job's own while it goes."""
+        drawn = {run.name: run.trace for run in self.shown}
+        if self._live is not None:
+            drawn |= {free_name(trace.label, self.kept): trace for trace in self._live.traces[:] if trace.looks}
+        return drawn
+
+    def wait(self) -> None:
+        """Until the job has ended and its runs are here."""
+        if self._driver is not None:
+            self._driver.join()
+
+    def result(self) -> Any:
+        """The shown runs as a table; before there are any, what to do."""
+        return records_of(self.shown) if self.shown else _said(text("training.no_run"))
+
+    def layers(self) -> Any:
+        """The layers of the last Tucker network."""
+        trained = [run.result.model for run in self.kept if run.trace.method == "tucker"]
+        return summary(trained[-1]) if trained else _said(text("training.no_run"))
+
+    def exercise(self, large: float, small: float) -> Any:
+        """What the step from one size to another costs, once both have been trained."""
+        return _said(step_said(self.kept, large, small))
+
+    def _train(self) -> None:
+        """Begins; while a job is at work this does nothing."""
+        with self._lock, self.reporting():
+            if self.state != "idle":
+                return
+            methods = (Tucker(self.policy), *([Dense()] if self.dense.value else []))
+            self.job = self._live = Job(Plan(
+                methods, self.dataset.value, self.image_size, self.network.value, self.width, self.epochs.value,
+                self.seed.value, self.device.value, self.guard.value,
+            ))  # fmt: skip
+            self.state = "running"
+            self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
+            self.job.start()
+            self._driver.start()
+            self._follow(self.job)
+
+    def _pause(self) -> None:
+        """Holds a job, or lets it go on."""
+        with self._lock:
+            if self.job is None or not (self.state == "paused" or (self.state == "running" and self.job.can_pause)):
+                return
+            if self.state == "paused":
+                self.job.go_on()
+            else:
+                self.job.pause()
+            self.state = "running" if self.state == "paused" else "paused"
+            self._follow(self.job)
+
+    def _stop(self) -> None:
+        """Ends a job after the step at hand."""
+        with self._lock:
+            if self.job is not None and self.state != "idle":
+                self.state = "stopping"
+                self.job.stop()
+                self._follow(self.job)
+
+    def _steer(self, change: Any) -> None:
+        """Other ranks: of the job at work, if it is not too late, and of the next one."""
+        self._enable()
+        if self.job is not None and self.state in ("running", "paused"):
+            set_line(self.hint, "")
+            with self.reporting():
+                counts = self.job.change(self.policy)
+                set_line(self.hint, escape(text("training.changed" if counts else "training.changed_later")))
+
+    def _suit(self, _: object) -> None:
+        """Another data set is learned in another time."""
+        self.epochs.value = recipe_for(self.dataset.value).epochs
+
+    def _save(self) -> None:
+        """Writes the shown runs into a new folder below `out`: record, networks, pictures."""
+        set_line(self.saved, "")
+        with self.reporting():
+            if not self.shown:
+                raise DataError(text("training.nothing_to_save"))
+            set_line(self.saved, escape(text("training.saved", folder=save(self.shown, self.out))))
+
+    def _drive(self, job: Job) -> None:
+        with self.reporting(fresh=False):  # a picture that cannot be drawn does not end the training
+            while job.alive:
+                job.wait(REFRESH)
+                self._follow(job)
+        job.wait()
+        with self._lock:
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        """Keeps the runs; what cannot be shown is no reason to stay busy for ever."""
+        ending = ("stopped" if job.results else "stopped_early") if self.state == "stopping" else "done"
+        if job.error is not None:
+            ending, self.bar.value = "idle", 0.0
+            self.show_problem(job.error)
+        for trace, result in zip(job.traces, job.results, strict=False):
+            self.kept.append(Kept(free_name(trace.label, self.kept), job.plan, trace, result))
+        self._live, self.numbers = None, numbers(self.kept)
+        set_line(self.said, escape(text(f"training.state.{ending}", seconds=job.seconds)))
+        with self.reporting(fresh=False):
+            self._list()
+        with self.reporting(fresh=False):  # who watches the state may fail too
+            self.state = "idle"
+
+    def _follow(self, job: Job) -> None:
+        self.bar.value = job.progress
+        if self.state == "stopping" or job.phase != "done":
+            set_line(self.said, escape(job.said(self.state)))
+        self._draw()
+
+    def _enable(self, _: object = None) -> None:
+        """Offers what can be done now."""
+        state = self.state
+        self.train.disabled = state != "idle"
+        self.pause.disabled = self.stop.disabled = state not in ("running", "paused")
+        self.pause.description = text("training.go_on" if state == "paused" else "training.pause")
+        self.pause.icon = "play" if state == "paused" else "pause"
+        for widget in self.settings:
+            widget.disabled = state != "idle"
+        for name in ("compression", "tolerance"):
+            getattr(self, name).layout.display = "" if self.by.value == name else "none"
+        if state == "idle":
+            set_line(self.hint, "")
+
+    def _draw(self) -> None:
+        """The picture and the numbers as they are now."""
+        with self._drawing:
+            traces = self.traces
+            state = [f"{name} {len(trace.losses)} {len(trace.accuracies)}" for name, trace in traces.items()]
+            state += [f"{len(trace.events)} events" for trace in traces.values()]
+            if state == self._drawn:
+                return
+            self._drawn = state
+            self.picture.layout.display = "" if traces else "none"
+            if traces:
+                if self._picture is None or list(traces) != list(self._picture.traces):
+                    self._picture = TrainingPicture(traces)
+                self.picture.value = self._picture.png()
+            self.tiles.value, self.events.value = tiles_html(traces) if traces else "", events_html(traces)
+
+    def _list(self) -> None:
+        """A box to tick for each run that is kept."""
+        for run in self.kept[len(self.boxes) :]:
+            box = ipywidgets.Checkbox(True, description=run.said, indent=False, layout={"width": "100%"})
+            watch(self._choose, box)
+            self.boxes.append(box)
+        title = [ipywidgets.HTML(escape(text("training.show")))] if self.boxes else []
+        self.runs.children = (*title, *self.boxes)
+        self.save.layout.display = "" if self.boxes else "none"
+        self._choose()
+
+    def _choose(self, _: object = None) -> None:
+        """What the shown runs come to."""
+        with self.reporting(fresh=False):
+            self.finding = finding_of(self.shown)
+            set_line(self.verdict, f"<b>{escape(self.finding)}</b>" if self.finding else "")
+            self._draw()
+
+
+def _said(line: str) -> Any:
+    return Markdown(line)  # type: ignore[no-untyped-call]
+
+
+def _slider(key: str, value: float, least: float, most: float) -> Any:
+    """A slider that reaches to the value it begins with, so that it never shows another one."""
+    return labelled(
+        ipywidgets.FloatSlider, key, value=value, min=min(least, value), max=max(most, value), step=0.01,
+        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
+    )  # fmt: skip

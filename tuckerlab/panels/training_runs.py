@@ -1,0 +1,227 @@
+"""The runs of the training panel: what is asked for, what is seen while they go, and what is kept of them."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from tuckerlab.data import load_data
+from tuckerlab.experiments.methods.base import Contender, in_file_names
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.proof import default_model, recipe_for
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.schema import SCHEMA
+from tuckerlab.experiments.setup import Arena, suited
+from tuckerlab.experiments.summary import finding
+from tuckerlab.i18n import text
+from tuckerlab.training import checkpoint as checkpoints
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.weight import TuckerLayer
+
+LOOKS = 80  # looks at the sizes in a run
+
+
+class Look(NamedTuple):
+    """Sizes at one step: convolution weights stored, as a share of the dense ones, and each layer's share of rank."""
+
+    step: int
+    stored: float
+    kept: dict[str, float]
+
+
+@dataclass
+class Trace:
+    """The history of one run. One thread appends, others may read at any time."""
+
+    label: str
+    method: str
+    total_steps: int
+    steps_per_epoch: int
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    accuracies: list[tuple[int, float]] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    events: list[tuple[int, str]] = field(default_factory=list)  # when the safety valve acted, and what it did
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, from 0 to 1."""
+        return self.losses[-1][0] / self.total_steps if self.losses else 0.0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at hand, from 1."""
+        done = self.losses[-1][0] if self.losses else 0
+        return min(done, self.total_steps - 1) // self.steps_per_epoch + 1
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of the whole run."""
+        return self.total_steps // self.steps_per_epoch
+
+    def step(self, run: Run) -> None:
+        """After a step of the run, or a return to an earlier one."""
+        self.follow(run)
+        if self.losses and self.losses[-1][0] == run.step:
+            return
+        self.losses.append((run.step, run.loss))
+        if run.step == 1 or run.step == run.total_steps or run.step % max(1, run.total_steps // LOOKS) == 0:
+            self.look(run)
+
+    def follow(self, run: Run) -> None:
+        """Notes what the safety valve has done, and takes away what it has undone."""
+        self.events += [(event["step"] - run.steps_before, event["said"]) for event in run.events[len(self.events) :]]
+        if self.losses and self.losses[-1][0] > run.step:
+            self.losses = [point for point in self.losses if point[0] <= run.step]
+            self.accuracies = [point for point in self.accuracies if point[0] <= run.step]
+            self.looks = [look for look in self.looks if look.step <= run.step]
+            self.look(run)
+
+    def look(self, run: Run) -> None:
+        """At the sizes."""
+        counts = count_parameters(run.model)
+        kept = {
+            name: sum(layer.ranks) / sum(layer.shape[mode] for mode in layer.modes)
+            for name, layer in run.model.named_modules()
+            if isinstance(layer, TuckerLayer)
+        }
+        self.looks.append(Look(run.step, 1 - counts.conv_compression, kept))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained: the networks of `contenders`, one after the other, on the same images."""
+
+    contenders: tuple[Contender, ...]
+    dataset: str = "digits"
+    image_size: int | None = None
+    network: str = "auto"
+    width: float = 1.0
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    guard: bool = False
+
+    def arena(self) -> Arena:
+        """Reads the images; raises TuckerlabError for what cannot be asked for."""
+        name = default_model(self.dataset) if self.network == "auto" else self.network
+        recipe = suited(recipe_for(self.dataset), name, epochs=self.epochs, seed=self.seed)
+        data = load_data(self.dataset, image_size=self.image_size)
+        return Arena.of(self.contenders, data, name, self.width, recipe, self.device)
+
+
+class Result(NamedTuple):
+    """The record of one run, and its network."""
+
+    records: Records
+    model: nn.Module
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A run that has ended, under a name that no other has; runs of one job have the same plan."""
+
+    name: str
+    plan: Plan
+    trace: Trace
+    result: Result
+
+    @property
+    def facts(self) -> Any:
+        """The row of the record."""
+        return self.result.records.runs.iloc[0]
+
+    @property
+    def said(self) -> str:
+        """Its name, how often it is right, and how large it is."""
+        facts = self.facts
+        values = {"accuracy": 100 * facts["test_accuracy"], "removed": 100 * facts["conv_compression"]}
+        return text("training.run", name=self.name, **values, kilobytes=facts["checkpoint_bytes"] / 1e3)
+
+    @property
+    def conditions(self) -> Plan:
+        """What runs must have in common to be compared: all but the networks themselves."""
+        return replace(self.plan, contenders=())
+
+
+def free_name(label: str, runs: Sequence[Kept]) -> str:
+    """A name like the label that no kept run has."""
+    taken, name, number = {run.name for run in runs}, label, 1
+    while name in taken:
+        number += 1
+        name = f"{label} ({number})"
+    return name
+
+
+def finding_of(runs: Sequence[Kept]) -> str:
+    """The result in one line, where the runs were trained alike and there is a comparison; empty elsewhere."""
+    return finding(records_of(runs)) if all(run.conditions == runs[0].conditions for run in runs) else ""
+
+
+def records_of(runs: Sequence[Kept]) -> Records:
+    """The record of the runs, each under its name."""
+    parts = []
+    for run in runs:
+        part = run.result.records
+        name = part.runs["run"] + run.name.removeprefix(str(run.facts["label"]))
+        frames = [getattr(part, table).assign(run=name.iloc[0]) for table in SCHEMA]
+        parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
+    return Records.concat(parts)
+
+
+def numbers(runs: Sequence[Kept]) -> dict[str, float]:
+    """Accuracies and sizes of the last job's runs, by method."""
+    found: dict[str, float] = {}
+    for run in runs:
+        if run.plan is runs[-1].plan:
+            method = str(run.facts["method"])
+            found[f"{method}_accuracy"] = float(run.facts["test_accuracy"])
+            found[f"{method}_parameters"] = float(run.facts["parameters"])
+            if method == "tucker":
+                found["removed"] = float(run.facts["conv_compression"])
+    return found
+
+
+def difference(runs: Sequence[Kept], *removed: float) -> tuple[Kept, Kept] | float:
+    """The last Tucker runs at two shares of removed weights, trained alike, or the first share that is missing."""
+    found: list[Kept] = []
+    for share in removed:
+        near = [run for run in runs if run.facts["method"] == "tucker" and _near(run, share)]
+        near = [run for run in near if not found or run.conditions == found[0].conditions]
+        if not near:
+            return share
+        found.append(near[-1])
+    return found[0], found[1]
+
+
+def step_said(runs: Sequence[Kept], large: float, small: float) -> str:
+    """What the step from one share of removed weights to another costs, once both have been trained."""
+    found = difference(runs, large, small)
+    if isinstance(found, float):
+        return text("training.exercise.not_yet", removed=100 * found)
+    before, after = (100 * run.facts["test_accuracy"] for run in found)
+    points = text("unit.points", points=after - before)
+    return text("training.exercise.solved", points=points, before=before, after=after)
+
+
+def save(runs: Sequence[Kept], out: str) -> Path:
+    """Writes a new folder below `out`: record, networks, pictures. It is there whole or not at all."""
+    folder = Path(out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    try:
+        for run in runs:
+            checkpoints.save(folder / f"{in_file_names(run.name)}.safetensors", run.result.model)
+        records = records_of(runs)
+        save_figures(records, folder)
+        records.save(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def _near(run: Kept, share: float) -> bool:
+    return bool(abs(run.facts["conv_compression"] - share) < 0.015)

@@ -1,0 +1,133 @@
+"""The Tucker explorer: cut a photograph or a kernel at its ranks, and see what is left of it."""
+
+from html import escape
+
+import ipywidgets
+
+from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
+from tuckerlab.i18n import has_text, text
+from tuckerlab.panels.explorer_picture import ExplorerPicture, mode_name
+from tuckerlab.panels.widgets import (
+    LABELLED,
+    Panel,
+    labelled,
+    line_widget,
+    picture_widget,
+    set_line,
+    tiles,
+    unwatched,
+    watch,
+)
+from tuckerlab.tucker.tensor import check_fraction
+
+SLIDER = {"width": "100%", "max_width": "34rem"}  # a layout for each slider: they are hidden one by one
+MOST_MODES = 4
+
+
+class TuckerExplorer(Panel):
+    """Choose a photograph or a kernel, move its ranks, and see what is left of it and what it takes to store.
+
+    `subject` is a name from `tuckerlab.demos.decompositions.subjects()` or the beginning of one; with a `goal` the
+    panel says whether it is reached. The tolerance sets all ranks, and each may be moved afterwards; `cut` is what is
+    shown, and `by` says what set its ranks: "tolerance" or "ranks".
+    """
+
+    def __init__(self, subject: str = PHOTOS[0], tolerance: float = 0.15, goal: Goal | None = None) -> None:
+        super().__init__()
+        self.goal, self._pictures = goal, dict[str, ExplorerPicture]()
+        name, start = PHOTOS[0], 0.0
+        with self.reporting():
+            check_fraction("tolerance", tolerance)
+            start = tolerance
+            name = named_subject(subject).name
+        options = [(subject_name(name), name) for name in subjects()]
+        self.subject = labelled(ipywidgets.Dropdown, "explorer.subject", options=options, value=name, layout=SLIDER)
+        self.tolerance = labelled(
+            ipywidgets.FloatSlider, "explorer.tolerance", value=start, max=0.9, step=0.01, readout_format=".0%",
+            layout=SLIDER,
+        )  # fmt: skip
+        self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for _ in range(MOST_MODES)]
+        self.task, self.numbers, self.sentence = line_widget(), ipywidgets.HTML(), line_widget()
+        self.picture = picture_widget(b"", text("explorer.alt"))
+        self.picture.layout.align_self = "flex-start"  # not stretched: text stays sharp
+        sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
+        self.children = [
+            self.task, self.subject, self.tolerance, sliders, self.numbers, self.picture, self.sentence, self.alert,
+        ]  # fmt: skip
+        watch(self._set_by_tolerance, self.subject, self.tolerance)
+        watch(self._set_by_hand, *self.ranks)
+        self._cut_within_tolerance()
+
+    def _set_by_tolerance(self, _: object) -> None:
+        with self.reporting():
+            self._cut_within_tolerance()
+
+    def _cut_within_tolerance(self) -> None:
+        of = named_subject(self.subject.value)
+        asked = of.ranks_within(self.tolerance.value)
+        self.by, self.cut = "tolerance", of.cut(asked)
+        with unwatched(self._set_by_hand, *self.ranks):
+            for i, slider in enumerate(self.ranks):
+                slider.layout.display = "" if i < len(of.shape) else "none"
+                if i < len(of.shape):
+                    slider.description = text("explorer.rank", mode=mode_name(of.modes[i]))
+                    slider.max, slider.value = of.shape[i], asked[i]
+        self._show()
+
+    def _set_by_hand(self, _: object) -> None:
+        with self.reporting():
+            of = self.cut.of
+            self.by, self.cut = "ranks", of.cut(tuple(slider.value for slider in self.ranks[: len(of.shape)]))
+            self._show()
+
+    @property
+    def solved(self) -> bool:
+        """Whether there is a goal and it is met."""
+        return self.goal is not None and self.goal.met(self.cut)
+
+    def _show(self) -> None:
+        cut = self.cut
+        larger = cut.share >= 1
+        share = text("explorer.larger" if larger else "explorer.of", share=100 * cut.share, count_=cut.original)
+        sizes = " × ".join(str(rank) for rank in cut.ranks)
+        within = text("explorer.within", value=100 * self.tolerance.value) if self.by == "tolerance" else ""
+        self.numbers.value = tiles([
+            (text("explorer.tile.stored"), text("unit.count", count_=cut.stored), share),
+            (text("explorer.tile.core"), text("unit.count", count_=cut.core), sizes),
+            (text("explorer.tile.factors"), text("unit.count", count_=cut.factors), text("explorer.factors")),
+            (text("explorer.tile.error"), text("unit.percent", value=100 * cut.error), within),
+        ])  # fmt: skip
+        self._say()
+        if cut.of.name not in self._pictures:
+            self._pictures[cut.of.name] = ExplorerPicture(cut.of)
+        self.picture.value = self._pictures[cut.of.name].png(cut)
+
+    def _say(self) -> None:
+        """The lines: what the ranks are, what could not be, and the task."""
+        cut = self.cut
+        said = [text(f"explorer.by.{self.by}", value=100 * self.tolerance.value)]
+        said += [
+            text("explorer.lowered", mode=mode_name(mode), asked=asked, rank=rank)
+            for mode, asked, rank in zip(cut.of.modes, cut.asked, cut.ranks, strict=True)
+            if asked != rank
+        ]
+        if cut.share >= 1:
+            said.append(text("explorer.no_saving"))
+        if not cut.of.is_photo:
+            said.append(text("explorer.mosaic", out=cut.of.shape[0], into=cut.of.shape[1]))
+        set_line(self.sentence, escape(" ".join(said)))
+        if self.goal is None:
+            return
+        task = text("explorer.task", share=100 * self.goal.share, error=100 * self.goal.error)
+        key = "explorer.solved" if self.solved else "explorer.not_yet"
+        state = text(key, share=100 * cut.share, error=100 * cut.error)
+        set_line(self.task, f"{escape(task)} <b>{escape(state)}</b>")
+
+
+def subject_name(name: str) -> str:
+    """What a subject is called."""
+    key = f"explorer.subject.{name}"
+    if has_text(key):
+        return text(key)
+    of = named_subject(name)
+    return text("explorer.subject.kernel", layer=int(name.partition(".")[2]), out=of.shape[0], into=of.shape[1])
