@@ -97,25 +97,3 @@ def test_lightning_goes_on_where_it_was_interrupted(file: ModuleType, tmp_path: 
     assert all(small < large for small, large in zip(ranks(second), started, strict=True))
     for a, b in zip(second.parameters(), whole.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
-
-
-@use("lightning_loop")
-@pytest.mark.filterwarnings("default")
-def test_lightning_clips_the_gradients_of_replaced_parameters_too(file: ModuleType, tmp_path: Path) -> None:
-    norms: list[float] = []
-    shapes: set[torch.Size] = set()
-
-    class Watch(file.L.Callback):
-        def on_train_batch_end(self, trainer: Any, module: torch.nn.Module, *_: Any) -> None:
-            gradients = [p.grad for p in module.parameters() if p.grad is not None]
-            norms.append(float(torch.nn.utils.get_total_norm(gradients)))
-            shapes.add(module.net[6].core.shape)
-
-    model, loader = file.Small(), file.DataLoader(file.digits()[0], batch_size=64, drop_last=True)
-    file.L.Trainer(
-        max_epochs=2, accelerator="cpu", devices=1, logger=False, gradient_clip_val=0.01, enable_progress_bar=False,
-        enable_model_summary=False, enable_checkpointing=False, callbacks=[Watch()], limit_val_batches=0,
-    ).fit(model, loader)  # fmt: skip
-    assert len(shapes) > 2
-    assert max(norms) <= 0.01 * (1 + 1e-4)
-    assert sum(norm > 0.009 for norm in norms) > len(norms) / 2

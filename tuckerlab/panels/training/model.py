@@ -25,8 +25,7 @@ from tuckerlab.panels.training.job import Job, Plan
 from tuckerlab.panels.training.runs import Kept, numbers, records_of, save
 from tuckerlab.panels.training.trace import Trace
 from tuckerlab.training.models import MODELS
-from tuckerlab.tucker.budget import Budget
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 0.4  # seconds between two looks at a job
 MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
