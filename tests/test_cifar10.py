@@ -119,11 +119,6 @@ def test_cifar10_resized_grey_and_at_a_root(nowhere: Path) -> None:
     assert np.array_equal(data.train_images[0, 0].numpy(), np.asarray(expected))
 
 
-def test_jpeg_is_said_beside_figures(nowhere: Path) -> None:
-    write_parquet(nowhere / "cifar10", form="JPEG")
-    assert "JPEG" in load_data("cifar10", root=nowhere).note
-
-
 def test_cifar10_is_read_once(nowhere: Path) -> None:
     write_parquet(nowhere / "cifar10")
     first = load_data("cifar10", root=nowhere)
@@ -176,22 +171,6 @@ def test_nothing_in_a_pickle_is_executed(nowhere: Path) -> None:
     assert "data_batch_1" in told
     assert "mkdir" in told
     assert not (nowhere / "taken over").exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {b"data": noise(0, FEW, 3072)},
-        {b"data": noise(0, FEW, 3072), b"labels": [11] * FEW},
-        {b"data": noise(0, FEW, 1024), b"labels": [0] * FEW},
-    ],
-)
-@pytest.mark.usefixtures("small_batches")
-def test_a_pickle_of_something_else_is_named(nowhere: Path, content: object) -> None:
-    folder = nowhere / "data" / "cifar-10-batches-py"
-    write_pickle(folder)
-    (folder / "data_batch_4").write_bytes(python2(content))
-    assert "data_batch_4 is cut off or not CIFAR-10" in message(lambda: load_data("cifar10"))
 
 
 def test_parquet_of_something_else_is_named(nowhere: Path) -> None:
