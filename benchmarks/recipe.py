@@ -26,10 +26,9 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.standings import standings
 from tuckerlab.i18n import text
 from tuckerlab.training.config import Recipe
-from tuckerlab.tucker.budget import energies, removal_order
 from tuckerlab.tucker.manifold import Tangent
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import Spectrum
+from tuckerlab.tucker.rank_policy import Spectrum, energies, removal_order
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
 from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer

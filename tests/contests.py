@@ -1,6 +1,5 @@
 """What every rival must keep to: the same network again without training, and after an interruption."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,10 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Callback, Run
-from tuckerlab.training.trainer import Trainer
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
 STEEL: dict[str, Any] = {"name": "vgg_small", "num_classes": 6, "in_channels": 1, "image_size": 64, "width": 1.0}
 CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 1.0}
-LENET: dict[str, Any] = {"name": "lenet5", "num_classes": 10, "in_channels": 1, "image_size": 28, "width": 1.0}
-RESNET: dict[str, Any] = {"name": "resnet18", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 0.25}
-REAL = {"digits": DIGITS, "steel": STEEL, "cifar": CIFAR}
 
 
 def small_arena(*contenders: Contender, epochs: int = 2) -> Arena:
@@ -59,21 +54,6 @@ def in_a_contest(contender: Contender, folder: Path) -> Records:
     return contest([contender], small_arena(contender), folder, quiet=True)
 
 
-def comes_again_without_training(contender: Contender, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arena = small_arena(contender)
-    run = contender.train(Training(arena, folder))
-    assert run.is_over
-    assert run.evaluations == Training(arena).steps
-
-    def trains(trainer: Trainer) -> None:
-        pytest.fail("it trains again")
-
-    monkeypatch.setattr(Trainer, "step", trains)
-    again = contender.train(Training(arena, folder))
-    assert torch.equal(answers(contender, run, arena), answers(contender, again, arena))
-    assert again.epochs == run.epochs
-
-
 def goes_on_after_a_cut(contender: Contender, folder: Path) -> None:
     arena = small_arena(contender, epochs=3)
     whole = contender.train(Training(arena, folder / "whole"))
@@ -82,10 +62,3 @@ def goes_on_after_a_cut(contender: Contender, folder: Path) -> None:
     again = contender.train(Training(arena, folder / "cut"))
     assert again.evaluations == whole.evaluations
     assert torch.equal(answers(contender, whole, arena), answers(contender, again, arena))
-
-
-def comes_back_when_stopped(contender: Contender, folder: Path) -> None:
-    stop = threading.Event()
-    stop.set()
-    run = contender.train(Training(small_arena(contender), folder, stop=stop))
-    assert (run.state, run.step, run.made) == ("stopped", 1, None)

@@ -25,10 +25,9 @@ from tuckerlab import (
     build,
     load,
     save,
-    to_dense,
     tuckerize,
 )
-from tuckerlab.training.models import MODELS, Network
+from tuckerlab.training.models import Network
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 
@@ -64,9 +63,9 @@ def ranks_and_modes(model: nn.Module) -> list[tuple[tuple[int, ...], tuple[int, 
 # --- round trips ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("modes", ["channels", "all"])
-@pytest.mark.parametrize("ranks", [0.01, 0.4, 1.0])
-@pytest.mark.parametrize("name", ["vgg_small", "lenet5", "resnet18"])
+@pytest.mark.parametrize(
+    ("name", "ranks", "modes"), [("vgg_small", 0.01, "channels"), ("lenet5", 1.0, "all"), ("resnet18", 0.4, "channels")]
+)
 def test_a_tucker_network_is_rebuilt_from_the_file_alone(name: str, ranks: float, modes: str, tmp_path: Path) -> None:
     model = tuckerize(build(name, image_size=16, width=0.25, num_classes=7), ranks=ranks, modes=modes)
     model(torch.randn(4, 3, 16, 16))  # running statistics
@@ -80,7 +79,7 @@ def test_a_tucker_network_is_rebuilt_from_the_file_alone(name: str, ranks: float
     assert torch.equal(rebuilt.eval()(x), model.eval()(x))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["alexnet", "vit_small"])
 def test_a_dense_network_is_rebuilt_from_the_file_alone(name: str, tmp_path: Path) -> None:
     model = build(name, image_size=32, width=0.1)
     save(tmp_path / "m.safetensors", model, facts={"accuracy": 0.5, "note": "τ ≤ 0.1", "nothing": None})
@@ -89,18 +88,8 @@ def test_a_dense_network_is_rebuilt_from_the_file_alone(name: str, tmp_path: Pat
     assert checkpoint.facts == {"accuracy": 0.5, "note": "τ ≤ 0.1", "nothing": None}
 
 
-def test_only_some_layers_factorized(tmp_path: Path) -> None:
-    model = tuckerize(digits_network(), include=["features.3", "classifier.2"], ranks=0.5)
-    model = tuckerize(model, include="features.7", ranks=0.5, modes="all")
-    save(tmp_path / "m.safetensors", model)
-    rebuilt = load(tmp_path / "m.safetensors").model
-    assert ranks_and_modes(rebuilt) == ranks_and_modes(model)
-    assert_same(state(rebuilt), state(model))
-
-
-@pytest.mark.parametrize("modes", ["channels", "all"])
-def test_a_model_of_ones_own_takes_up_the_ranks_of_the_file(modes: str, tmp_path: Path) -> None:
-    model, other = my_network(0.3, modes), my_network(0.9, modes)
+def test_a_model_of_ones_own_takes_up_the_ranks_of_the_file(tmp_path: Path) -> None:
+    model, other = my_network(0.3, "all"), my_network(0.9, "all")
     save(tmp_path / "m.safetensors", model)
     assert ranks_and_modes(other) != ranks_and_modes(model)
     assert load(tmp_path / "m.safetensors", other).model is other
@@ -161,15 +150,6 @@ def test_an_optimizer_goes_on_as_if_nothing_had_been(kind: type[TuckerOptimizer]
     assert_same(state(other), state(model))
 
 
-def test_rebuilding_leaves_the_random_numbers_alone(tmp_path: Path) -> None:
-    save(tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5))
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    load(tmp_path / "m.safetensors")
-    assert torch.equal(torch.rand(2), expected)
-
-
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
@@ -227,7 +207,7 @@ def complaint(path: Path, model: nn.Module | None, **options: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999])
+@pytest.mark.parametrize("keep", [0.0, 0.999])
 def test_a_file_that_is_cut_off(keep: float, tmp_path: Path) -> None:
     path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
     save(path, model)
@@ -250,7 +230,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
         assert "a safetensors file, but not a checkpoint of tuckerlab" in complaint(path, model)
     safetensors.torch.save_file(model.state_dict(), path, metadata={"tuckerlab": json.dumps({"format": 99})})
     assert "format 99; this version reads format 1" in complaint(path, model)
-    for broken in ("{", "[]", "1"):
+    for broken in ("{", "[]", "1", json.dumps({"format": 1})):
         safetensors.torch.save_file(model.state_dict(), path, metadata={"tuckerlab": broken})
         complaint(path, model)
 
@@ -258,10 +238,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
 OTHERS: list[tuple[Callable[[], nn.Module], str]] = [
     (lambda: digits_network(num_classes=6), "'classifier.2.weight' is (10, 32) there, (6, 32) here"),
     (lambda: digits_network(in_channels=3), "'features.0.weight' is (8, 1, 3, 3) there, (8, 3, 3, 3) here"),
-    (lambda: tuckerize(digits_network(num_classes=6), ranks=0.2), "'classifier.2.weight' is (10, 32) there"),
-    (lambda: tuckerize(digits_network(width=0.5), ranks=0.2), "of another model"),
     (lambda: tuckerize(digits_network(), ranks=0.2, modes="all"), "of another model"),
-    (lambda: build("lenet5", in_channels=1, image_size=28), "of another model"),
     (lambda: nn.Linear(3, 4), "of another model"),
 ]
 
@@ -280,20 +257,14 @@ def test_a_checkpoint_of_another_model(other: Callable[[], nn.Module], said: str
     ("one", "other"),
     [
         (TuckerLinear(8, 6, ranks=2), TuckerLinear(9, 6, ranks=2)),
-        (TuckerLinear(8, 6, ranks=2), TuckerLinear(6, 8, ranks=2)),
-        (TuckerConv2d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 5, ranks=2)),
-        (TuckerConv2d(4, 6, 3, ranks=2), TuckerLinear(4, 6, ranks=2)),
         (TuckerConv1d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 3, ranks=2)),
         (TuckerConv2d(4, 6, 3, ranks=2), TuckerConv2d(4, 6, 3, ranks=2, bias=False)),
     ],
 )
-@pytest.mark.parametrize("alone", [True, False])
 def test_a_tucker_layer_takes_up_other_ranks_but_no_other_shape(
-    one: nn.Module, other: nn.Module, alone: bool, tmp_path: Path
+    one: nn.Module, other: nn.Module, tmp_path: Path
 ) -> None:
-    path = tmp_path / "m.safetensors"
-    torch.manual_seed(1)
-    model, target = (one, other) if alone else (nn.Sequential(nn.Linear(2, 2), part) for part in (one, other))
+    path, model, target = tmp_path / "m.safetensors", one, other
     save(path, model)
     assert "of another model" in complaint(path, target)
 
@@ -307,32 +278,3 @@ def test_an_optimizer_that_the_file_does_not_hold(tmp_path: Path) -> None:
     save(path, model, optimizer=TuckerSGD(model))
     assert "another optimizer" in complaint(path, other, optimizer=other_groups)
     assert "another optimizer" in complaint(path, other, optimizer=TuckerAdamW(other))
-
-
-def test_facts_that_are_not_accepted(tmp_path: Path) -> None:
-    path, model = tmp_path / "m.safetensors", digits_network()
-    save(path, model, facts={"seed": 1})
-
-    def refuse(facts: dict[str, Any]) -> None:
-        raise CheckpointError(f"{path}: seed {facts['seed']}")
-
-    assert complaint(path, digits_network(2), accept=refuse).endswith("seed 1")
-
-
-def test_a_dense_copy_of_a_tucker_network_is_a_network_of_its_own(tmp_path: Path) -> None:
-    path, model = tmp_path / "m.safetensors", tuckerize(digits_network(), ranks=0.5)
-    save(path, to_dense(model))
-    assert_same(state(load(path).model), state(to_dense(model)))
-
-
-@pytest.mark.parametrize("key", ["spec", "tucker", "dense", "facts"])
-def test_a_header_that_lacks_a_part(key: str, tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    save(path, nn.Linear(2, 3))
-    with safetensors.safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["tuckerlab"])
-    del header[key]
-    weights = {f"model.{name}": value for name, value in nn.Linear(2, 3).state_dict().items()}
-    safetensors.torch.save_file(weights, path, metadata={"tuckerlab": json.dumps(header)})
-    with pytest.raises(CheckpointError, match=f"its header lacks {key}"):
-        load(path, nn.Linear(2, 3))

@@ -5,25 +5,18 @@ import io
 import subprocess
 import sys
 import textwrap
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 import tuckerlab
 from tuckerlab import (
-    Budget,
     CheckpointError,
-    Fixed,
-    RankError,
     Tolerance,
     TuckerConv1d,
     TuckerConv2d,
@@ -110,8 +103,6 @@ def test_all_but_the_first_and_the_last_layer_become_tucker_layers() -> None:
     [
         ({"include": "*"}, {"0", "1.block.0", "1.down.conv", "4", "5"}),
         ({"include": "1.*"}, {"1.block.0", "1.down.conv"}),
-        ({"include": ["0", "[45]"]}, {"0", "4", "5"}),
-        ({"exclude": "*.conv"}, {"1.block.0", "4"}),
         ({"include": "1.*", "exclude": ["*block*"]}, {"1.down.conv"}),
         ({"include": []}, set()),
     ],
@@ -125,34 +116,6 @@ def test_include_and_exclude(options: dict[str, Any], tucker: set[str]) -> None:
     assert set(reasons(model).values()) <= left
 
 
-@pytest.mark.parametrize("option", ["include", "exclude"])
-def test_a_pattern_that_matches_nothing_is_named_with_what_there_is(option: str) -> None:
-    model = cnn()
-    with pytest.raises(TuckerlabError) as caught:
-        tuckerize(model, **{option: ["4", "features.*"]})
-    assert "pattern 'features.*' matches no convolution or linear layer" in str(caught.value)
-    assert "0, 1.block.0, 1.down.conv, 4, 5" in str(caught.value)
-    assert "TuckerLinear" not in kinds(model).values()  # nothing has been replaced
-
-
-def test_a_single_layer_is_itself_replaced() -> None:
-    assert isinstance(tuckerize(nn.Conv1d(8, 8, 3)), TuckerConv1d)
-    assert isinstance(tuckerize(nn.Conv3d(8, 8, 3)), TuckerConv3d)
-    assert isinstance(tuckerize(nn.Linear(8, 8)), TuckerLinear)
-
-
-def test_a_module_without_layers_is_left_alone() -> None:
-    model = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(3))
-    assert tuckerize(model) is model
-
-
-def test_a_second_call_changes_nothing() -> None:
-    model = tuckerize(cnn())
-    layers = list(model.modules())
-    tuckerize(model)
-    assert all(a is b for a, b in zip(layers, model.modules(), strict=True))
-
-
 class Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -164,19 +127,9 @@ class Tied(nn.Module):
         return self.head(self.hidden(self.embedding(x)))
 
 
-class Special(nn.Linear):
-    pass
-
-
 def hooked(register: str) -> nn.Linear:
     layer = nn.Linear(8, 8)
     getattr(layer, register)(lambda *_: None)
-    return layer
-
-
-def weight_hooked(register: str) -> nn.Linear:
-    layer = nn.Linear(8, 8)
-    getattr(layer.weight, register)(lambda gradient: None)
     return layer
 
 
@@ -198,28 +151,17 @@ def patched(layer: nn.Module) -> nn.Module:
     ("make", "reason"),
     [
         (lambda: nn.Conv2d(8, 8, 3, groups=2), "a convolution in 2 groups cannot be factorized"),
-        (lambda: nn.Conv2d(8, 8, 3, groups=8), "a convolution in 8 groups cannot be factorized"),
         (lambda: nn.Conv2d(1, 8, 3), "a channel mode of size 1 in its weight (8, 1, 3, 3) leaves nothing to factorize"),
-        (lambda: nn.Linear(8, 1), "a channel mode of size 1 in its weight (1, 8) leaves nothing to factorize"),
         (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d is not a plain convolution or linear layer"),
-        (lambda: Special(8, 8), "Special is not a plain convolution or linear layer"),
         (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "ParametrizedLinear is not a plain"),
         (
             lambda: nn.utils.weight_norm(nn.Linear(8, 8)),
             "its weight or bias is computed anew at each call",
         ),
-        (lambda: nn.utils.spectral_norm(nn.Linear(8, 8)), "its weight or bias is computed anew"),
-        (lambda: prune.random_unstructured(nn.Linear(8, 8), "weight", 0.5), "its weight or bias is computed anew"),
         (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "its weight or bias is computed anew"),
         (with_buffer, "it has mask beside its weight and bias, which a replacement would lose"),
         (lambda: patched(nn.Linear(8, 8)), "its forward was exchanged for another on this instance"),
-        (lambda: weight_hooked("register_hook"), "it carries hooks"),
-        (lambda: weight_hooked("register_post_accumulate_grad_hook"), "it carries hooks"),
-        (lambda: hooked("register_state_dict_pre_hook"), "it carries hooks"),
         (lambda: hooked("register_forward_hook"), "it carries hooks, which a replacement would lose"),
-        (lambda: hooked("register_forward_pre_hook"), "it carries hooks"),
-        (lambda: hooked("register_full_backward_hook"), "it carries hooks"),
-        (lambda: hooked("register_full_backward_pre_hook"), "it carries hooks"),
     ],
 )
 def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Module], reason: str) -> None:
@@ -228,16 +170,6 @@ def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Mod
     assert model[1] is layer
     assert reasons(model)["1"].startswith(reason)
     assert kinds(model)["0"] == kinds(model)["2"] == "TuckerLinear"
-
-
-@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
-@pytest.mark.parametrize("include", ["*", None])
-def test_the_hook_based_norms_of_torch_keep_their_answers(include: str | None) -> None:
-    for norm in (nn.utils.weight_norm, nn.utils.spectral_norm):
-        model = nn.Sequential(nn.Linear(8, 8), norm(nn.Linear(8, 8)), nn.Linear(8, 8), nn.Linear(8, 8)).eval()
-        x = torch.randn(5, 8)
-        before = model(x)
-        assert relative(tuckerize(model, include=include, ranks=1.0)(x), before) < 1e-6
 
 
 class Listed(nn.Module):
@@ -249,23 +181,9 @@ class Listed(nn.Module):
         self.again = hold(self.second)
 
 
-class Hidden:
-    """An object of Python that holds modules."""
-
-    def __init__(self, held: Any) -> None:
-        self.held, self.itself = held, self
-
-
 HELD: dict[str, Callable[[nn.Module], Any]] = {
     "list": lambda layer: [layer],
-    "dict": lambda layer: {"second": (layer,)},
-    "set": lambda layer: {layer},
-    "deque": lambda layer: deque([[layer]]),
-    "Hidden": lambda layer: Hidden([nn.Sequential(nn.ReLU(), layer)]),
-    "SimpleNamespace": lambda layer: SimpleNamespace(it={layer: 1}),
-    "method": lambda layer: layer.forward,
     "function": lambda layer: lambda x: layer(x),
-    "partial": lambda layer: partial(F.relu, layer),
 }
 
 
@@ -280,69 +198,6 @@ def test_a_layer_that_is_also_held_in_a_list_is_an_error_before_anything_changes
     held = tuckerize(Listed(lambda layer: nn.ModuleList([layer])), ranks=0.5)
     assert held.again[0] is held.second
     assert isinstance(held.second, TuckerLinear)
-
-
-def test_tucker_layers_in_a_list_are_not_converted_behind_its_back() -> None:
-    model = Listed(lambda layer: None)
-    tuckerize(model, ranks=0.5)
-    model.again = [model.second]
-    for convert in (to_plain, to_dense):
-        with pytest.raises(TuckerlabError, match="the network's `again`, a list, holds the layer 'second' as well"):
-            convert(model)
-
-
-def test_a_lazy_layer_is_named_with_what_to_do() -> None:
-    model = nn.Sequential(nn.Linear(8, 8), nn.LazyLinear(8), nn.Linear(8, 2))
-    with pytest.raises(TuckerlabError, match="1: a lazy layer without weights yet: send one batch through the network"):
-        tuckerize(model)
-    model(torch.zeros(1, 8))
-    assert kinds(tuckerize(model, ranks=0.5))["1"] == "TuckerLinear"
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("policy", [0.5, Tolerance(0.1), Budget(0.2)])
-def test_a_weight_that_is_not_finite_is_named_before_anything_changes(value: float, policy: Any) -> None:
-    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
-    with torch.no_grad():
-        model[2].weight[3, 4] = value
-    with pytest.raises(TuckerlabError, match=r"2: its weight holds numbers that are not finite \(NaN or infinity\)"):
-        tuckerize(model, ranks=policy)
-    assert set(kinds(model).values()) == {"Linear"}
-
-
-def test_a_name_with_brackets_is_a_name() -> None:
-    model = nn.Sequential(OrderedDict([("conv[1]", nn.Linear(8, 8)), ("conv1", nn.Linear(8, 8))]))
-    assert kinds(tuckerize(model, include="conv[1]", ranks=0.5)) == {"conv[1]": "TuckerLinear", "conv1": "Linear"}
-
-
-class ReadsWeight(nn.Module):
-    """As some networks of libraries do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Linear(8, 8)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.inner.weight)
-
-
-def test_who_reads_a_weight_of_full_size_is_told_what_to_do() -> None:
-    model = tuckerize(nn.Sequential(nn.Linear(8, 8), ReadsWeight(), nn.Linear(8, 8)), ranks=0.5)
-    with pytest.raises(AttributeError, match=r"TuckerLinear has no weight of full size: .* leave this layer dense"):
-        model(torch.zeros(1, 8))
-
-
-@pytest.mark.parametrize("function", [tuckerize, to_plain, to_dense])
-@pytest.mark.parametrize("given", [None, torch.zeros(3)])
-def test_what_is_no_network_is_refused(function: Any, given: Any) -> None:
-    with pytest.raises(TuckerlabError, match=r"give a network of torch \(nn.Module\)"):
-        function(given)
-
-
-def test_a_pattern_that_matches_a_tucker_layer_says_how_its_ranks_go_on() -> None:
-    model = tuckerize(cnn())
-    with pytest.raises(TuckerlabError, match="'4', which is in Tucker format already: its ranks are lowered by"):
-        tuckerize(model, include="4", ranks=0.2)
 
 
 def test_tied_weights_stay_tied() -> None:
@@ -380,8 +235,7 @@ class Attention(nn.Module):
         return self.head(self.decoder(x, x))
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize(("training", "gradients"), [(True, True), (False, False)])
 def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: bool, gradients: bool) -> None:
     """In eval without gradients torch takes a fast path that reads linear1.weight and the like."""
     model = Attention()
@@ -415,6 +269,50 @@ def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
     }
 
 
+def not_finite() -> nn.Module:
+    model = cnn()
+    with torch.no_grad():
+        model[4].weight[3, 4] = float("nan")
+    return model
+
+
+def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.device("meta"):
+        return make()
+
+
+def held_elsewhere() -> nn.Module:
+    model = tuckerize(Listed(lambda layer: None), ranks=0.5)
+    model.again = [model.second]
+    return model
+
+
+REFUSED: list[tuple[Callable[[], object], str]] = [
+    (lambda: tuckerize(torch.zeros(3)), r"give a network of torch \(nn.Module\)"),  # type: ignore[arg-type]
+    (lambda: to_plain(None), r"give a network of torch \(nn.Module\)"),  # type: ignore[arg-type]
+    (lambda: tuckerize(cnn(), include=["4", "x.*"]), "'x.*' matches no convolution .* 0, 1.block.0, 1.down.conv, 4, 5"),
+    (lambda: tuckerize(tuckerize(cnn()), include="4", ranks=0.2), "'4', which is in Tucker format already"),
+    (lambda: tuckerize(nn.Sequential(nn.LazyLinear(8))), "0: a lazy layer without weights yet"),
+    (lambda: tuckerize(not_finite()), "4: its weight holds numbers that are not finite"),
+    (lambda: tuckerize(cnn(), ranks=1.5), r"Fixed\(1.5\): allowed are fractions above 0 and up to 1"),
+    (
+        lambda: tuckerize(cnn(), modes="spatial"),
+        "modes 'spatial' of a weight of order 4: allowed are",
+    ),
+    (lambda: tuckerize(on_meta(cnn), ranks=Tolerance(0.1)), r"meta device: it has no weights; give Fixed\(fraction\)"),
+    (lambda: materialize(on_meta(lambda: nn.MultiheadAttention(8, 2))), r"has weights but no reset_parameters\(\)"),
+    (lambda: to_plain(nn.Sequential(patched(TuckerLinear(8, 8, ranks=2)))), "0: its forward was exchanged for another"),
+    (lambda: to_dense(held_elsewhere()), "the network's `again`, a list, holds the layer 'second' as well"),
+    (lambda: tuckerize(cnn())[4].weight, "TuckerLinear has no weight of full size: .* leave this layer dense"),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), REFUSED)
+def test_what_is_refused(call: Callable[[], object], said: str) -> None:
+    with pytest.raises((TuckerlabError, AttributeError), match=said):
+        call()
+
+
 # --- first ranks ----------------------------------------------------------------------------------------------------
 
 
@@ -425,34 +323,6 @@ def test_a_tolerance_bounds_the_error_of_every_layer() -> None:
     for layer, weight in zip((model[1].block[0], model[1].down["conv"], model[4]), weights, strict=True):
         assert (layer.dense_weight() - weight).norm() <= 0.4 * weight.norm()
         assert layer.ranks != tuple(weight.shape[:2])
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
-def test_a_budget_counts_dense_convolutions_too(share: float) -> None:
-    model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 12, 3), nn.Conv2d(12, 12, 3), nn.Flatten(), nn.Linear(48, 5))
-    dense = 9 * (4 * 8 + 8 * 12 + 12 * 12)
-    tuckerize(model, ranks=Budget(share))
-    stored = model[0].weight.numel() + model[1].stored_numel + model[2].stored_numel
-    assert stored <= (1 - share) * dense
-    assert stored > (1 - share - 0.12) * dense
-
-
-def test_all_modes() -> None:
-    model = nn.Sequential(nn.Conv2d(6, 8, 3), nn.Conv1d(6, 8, 5), nn.Linear(6, 8))
-    tuckerize(model, include="*", ranks=0.5, modes="all")
-    assert [layer.ranks for layer in model] == [(4, 3, 2, 2), (4, 3, 2), (3, 3)]
-
-
-@pytest.mark.parametrize("ranks", [0, 1.5, -0.1, (4, 4), "0.5"], ids=repr)
-def test_first_ranks_out_of_range_are_named_with_what_is_allowed(ranks: Any) -> None:
-    with pytest.raises(RankError) as caught:
-        tuckerize(cnn(), ranks=ranks)
-    assert f"Fixed({ranks!r}): allowed are fractions above 0 and up to 1" in str(caught.value)
-
-
-def test_unknown_modes_are_refused() -> None:
-    with pytest.raises(RankError, match="modes 'spatial' of a weight of order 4: allowed are 'channels', 'all'"):
-        tuckerize(cnn(), modes="spatial")
 
 
 # --- the meta device ------------------------------------------------------------------------------------------------
@@ -478,20 +348,6 @@ def test_a_model_that_never_had_full_weights() -> None:
     assert model(torch.randn(4, 3, 6, 7)).isfinite().all()
 
 
-def test_weights_on_the_meta_device_have_no_singular_values() -> None:
-    with torch.device("meta"):
-        model = cnn()
-    with pytest.raises(TuckerlabError, match=r"Tolerance\(.*meta device: it has no weights; give Fixed\(fraction\)"):
-        tuckerize(model, ranks=Tolerance(0.1))
-
-
-def test_what_cannot_be_initialised_is_named() -> None:
-    with torch.device("meta"):
-        model = nn.Sequential(nn.Linear(4, 4), nn.ParameterList([nn.Parameter(torch.zeros(3))]))
-    with pytest.raises(TuckerlabError, match=r"ParameterList has weights but no reset_parameters\(\)"):
-        materialize(model)
-
-
 HUGE = """
 import resource, sys
 import torch
@@ -503,12 +359,9 @@ def mebibytes():
 
 tl.TuckerSGD(tl.TuckerLinear(8, 8, ranks=2)), torch.linalg.qr(torch.randn(8, 8))  # loads what loads late
 start = mebibytes()
-if sys.argv[1] == "layer":
-    layer = tl.TuckerLinear(65536, 65536, ranks=16)
-else:
-    with torch.device("meta"):
-        layer = nn.Linear(65536, 65536)
-    layer = tl.materialize(tl.tuckerize(layer, ranks=tl.Fixed(16 / 65536)))
+with torch.device("meta"):
+    layer = nn.Linear(65536, 65536)
+layer = tl.materialize(tl.tuckerize(layer, ranks=tl.Fixed(16 / 65536)))
 assert layer.ranks == (16, 16)
 optimizer = tl.TuckerSGD(layer, lr=0.1, momentum=0.9, ranks=tl.Tolerance(0.5, steps=0), adapt_every=2)
 x = torch.randn(4, 65536)
@@ -524,10 +377,9 @@ print(round(mebibytes() - start))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
-@pytest.mark.parametrize("way", ["layer", "meta"])
-def test_a_layer_of_16_gib_initialises_and_trains_within_one(way: str) -> None:
+def test_a_layer_of_16_gib_initialises_and_trains_within_one() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", HUGE, way], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", HUGE], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1024
@@ -545,7 +397,6 @@ LAYERS: dict[str, tuple[Callable[[], TuckerLayer], tuple[int, ...]]] = {
         (2, 12, 9, 8),
     ),
     "conv2d, 1x1": (lambda: TuckerConv2d(12, 16, 1, ranks=(5, 5), padding=1), (2, 12, 5, 5)),
-    "conv2d, no bias": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), padding=1, bias=False), (2, 12, 5, 5)),
     "conv2d, nearly full": (lambda: TuckerConv2d(12, 16, 3, ranks=(15, 11), padding=1), (2, 12, 5, 5)),
     "conv2d, one mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(0,), padding=1), (2, 12, 5, 5)),
     "conv2d, input mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(1,), padding=1), (2, 12, 5, 5)),
@@ -568,14 +419,6 @@ def test_a_layer_converted_back_is_the_same_function(case: str, convert: Callabl
         for parameter in back.parameters():
             parameter.zero_()
     assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())  # a copy, not a view
-
-
-@cases
-def test_plain_never_stores_more(case: str) -> None:
-    layer = LAYERS[case][0]()
-    if len(layer.modes) == 4:
-        pytest.skip("spatial factors have no plain layer of their own, and are multiplied into the core")
-    assert parameters(to_plain(layer)) <= parameters(layer)
 
 
 def test_plain_is_three_layers_and_fewer_where_that_is_smaller() -> None:
@@ -633,8 +476,7 @@ def test_dense_and_tucker_and_dense_again() -> None:
 # --- checkpoints of other ranks -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ranks", [0.2, 0.6, 1.0])
-@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.parametrize(("ranks", "assign"), [(0.2, False), (1.0, True)])
 def test_a_checkpoint_of_other_ranks_resizes_the_layers(ranks: float, assign: bool) -> None:
     saved, model = tuckerize(cnn(), ranks=ranks), tuckerize(cnn(), ranks=0.4)
     file = io.BytesIO()
@@ -659,24 +501,6 @@ def test_a_checkpoint_of_another_shape_is_refused() -> None:
     assert model[0].ranks == (4, 4)
 
 
-def test_a_core_that_does_not_fit_its_factors_is_refused() -> None:
-    model = TuckerLinear(8, 6, ranks=3)
-    state = model.state_dict()
-    state["core"] = torch.zeros(3, 2)
-    with pytest.raises(CheckpointError, match=r"a core \(3, 2\) with factors \[\(6, 3\), \(8, 3\)\]"):
-        model.load_state_dict(state)
-
-
-def test_fixed_ranks_reproduce_a_model_for_a_checkpoint() -> None:
-    """However small a fresh model is made, it takes up the ranks of the file."""
-    saved = tuckerize(cnn(), ranks=Tolerance(0.3))
-    model = tuckerize(cnn(), ranks=Fixed(1e-9))
-    model.load_state_dict(saved.state_dict())
-    assert [m.ranks for m in model.modules() if isinstance(m, TuckerLayer)] == [
-        m.ranks for m in saved.modules() if isinstance(m, TuckerLayer)
-    ]
-
-
 def test_by_default_nothing_stores_more_than_it_did() -> None:
     model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
     for layer in tuckerize(model):
@@ -698,14 +522,6 @@ def test_hooks_go_along_and_what_was_frozen_stays_frozen(convert: Callable[[nn.M
     assert all(name.startswith("1.down.conv") for name in frozen)
 
 
-@pytest.mark.parametrize("convert", [to_plain, to_dense])
-def test_a_tucker_layer_with_a_forward_of_its_own_is_not_converted(convert: Callable[[nn.Module], nn.Module]) -> None:
-    model = tuckerize(cnn(), ranks=0.5)
-    patched(model[4])
-    with pytest.raises(TuckerlabError, match="4: its forward was exchanged for another on this instance: undo that"):
-        convert(model)
-
-
 def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     with torch.device("meta"):
         model = Tied()
@@ -723,36 +539,6 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     assert torch.equal(model.hidden.bias, torch.arange(8.0))
     assert not model.hidden.bias.requires_grad
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-
-
-def test_what_cannot_be_made_is_left_as_it_was() -> None:
-    with torch.device("meta"):
-        model = nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(8, 2), Forgetful())
-    for message in ("MultiheadAttention has weights but no reset_parameters", "MultiheadAttention has weights"):
-        with pytest.raises(TuckerlabError, match=message):
-            materialize(model)
-    del model[1]
-    for _ in range(2):
-        with pytest.raises(TuckerlabError, match="gives no values to mask"):
-            materialize(model)
-    assert model[0].weight.is_meta
-
-
-class Forgetful(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(3))
-        self.register_buffer("mask", torch.ones(3))
-
-    def reset_parameters(self) -> None:
-        nn.init.ones_(self.weight)
-
-
-def test_a_buffer_that_nothing_initialises_is_no_number_by_chance() -> None:
-    with torch.device("meta"):
-        model = Forgetful()
-    with pytest.raises(TuckerlabError, match=r"reset_parameters\(\) of Forgetful gives no values to mask: build"):
-        materialize(model)
 
 
 class Masked(nn.Linear):
@@ -779,13 +565,3 @@ def test_a_mask_is_written_or_refused() -> None:
         lazy = nn.Sequential(nn.LazyLinear(3))
     with pytest.raises(TuckerlabError, match="0: a lazy layer, whose size nobody knows yet"):
         materialize(lazy)
-
-
-def test_materialize_leaves_alone_what_has_weights() -> None:
-    with torch.device("meta"):
-        empty = nn.Linear(4, 3)
-    there = nn.Linear(3, 2)
-    weight = there.weight.detach().clone()
-    model = materialize(nn.Sequential(empty, there))
-    assert not model[0].weight.is_meta
-    assert torch.equal(model[1].weight, weight)

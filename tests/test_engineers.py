@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tuckerlab.cli.notebook_helpers import listing
-from tuckerlab.data.example import write_example
+from tuckerlab.data.digits import write_example
 from tuckerlab.tucker.layers import TuckerConv2d
 
 FOLDER = Path(__file__).parent.parent / "notebooks" / "engineers"
@@ -54,16 +53,6 @@ def test_the_image_folder(file: ModuleType, tmp_path: Path) -> None:
     assert found["accuracy"] > 0.2  # two epochs with mirrors that digits do not like: above chance
 
 
-@use("image_folder")
-def test_pictures_are_a_dataset(file: ModuleType, tmp_path: Path) -> None:
-    data = file.tl.load_data("digits")
-    pictures = file.Pictures(data, "test")
-    image, label = pictures[7]
-    assert len(pictures) == len(data.test_labels)
-    assert torch.equal(image, data.normalize(data.test_images[7]))
-    assert label == data.test_labels[7]
-
-
 @use("convert_trained")
 def test_a_trained_network_is_converted(file: ModuleType) -> None:
     found = file.main(epochs=4, more=2)
@@ -72,14 +61,6 @@ def test_a_trained_network_is_converted(file: ModuleType) -> None:
     assert found["cut"] < 0.5
     assert found["cut"] < found["cut_and_trained"] < found["little_by_little"]
     assert found["little_by_little"] > 0.85
-
-
-@use("lightning_loop")
-@pytest.mark.filterwarnings("default")  # Lightning's own
-def test_lightning(file: ModuleType, tmp_path: Path) -> None:
-    found = file.main(epochs=3, out=str(tmp_path))
-    assert found["accuracy"] > 0.6
-    assert found["stored"] < 0.16 * sum(p.numel() for p in file.network().parameters())
 
 
 @use("lightning_loop")
@@ -116,36 +97,3 @@ def test_lightning_goes_on_where_it_was_interrupted(file: ModuleType, tmp_path: 
     assert all(small < large for small, large in zip(ranks(second), started, strict=True))
     for a, b in zip(second.parameters(), whole.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)
-
-
-@use("lightning_loop")
-@pytest.mark.filterwarnings("default")
-def test_lightning_clips_the_gradients_of_replaced_parameters_too(file: ModuleType, tmp_path: Path) -> None:
-    norms: list[float] = []
-    shapes: set[torch.Size] = set()
-
-    class Watch(file.L.Callback):
-        def on_train_batch_end(self, trainer: Any, module: torch.nn.Module, *_: Any) -> None:
-            gradients = [p.grad for p in module.parameters() if p.grad is not None]
-            norms.append(float(torch.nn.utils.get_total_norm(gradients)))
-            shapes.add(module.net[6].core.shape)
-
-    model, loader = file.Small(), file.DataLoader(file.digits()[0], batch_size=64, drop_last=True)
-    file.L.Trainer(
-        max_epochs=2, accelerator="cpu", devices=1, logger=False, gradient_clip_val=0.01, enable_progress_bar=False,
-        enable_model_summary=False, enable_checkpointing=False, callbacks=[Watch()], limit_val_batches=0,
-    ).fit(model, loader)  # fmt: skip
-    assert len(shapes) > 2
-    assert max(norms) <= 0.01 * (1 + 1e-4)
-    assert sum(norm > 0.009 for norm in norms) > len(norms) / 2
-
-
-def test_a_listing_is_folded_and_names_the_file() -> None:
-    html = listing(FOLDER / "plain_loop.py").data
-    assert html.startswith("<details><summary><b>plain_loop.py</b>: Your own PyTorch loop")
-    assert "tuckerize" in html
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
-def test_each_file_is_short_enough_to_read(path: Path) -> None:
-    assert 30 <= len(path.read_text(encoding="utf-8").splitlines()) <= 75

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tuckerlab import DataError
 from tuckerlab.data import load_data
+from tuckerlab.data.folder_check import inspect_folder
 
 
 def write_pictures(
@@ -41,18 +42,12 @@ def test_a_folder_with_splits(nowhere: Path) -> None:
     assert data.note == ""
 
 
-@pytest.mark.parametrize("second", ["val", "validation", "valid", "Test"])
+@pytest.mark.parametrize("second", ["validation", "Test"])
 def test_other_names_for_the_second_split(nowhere: Path, second: str) -> None:
     write_pictures(nowhere / "Train", {"a": 2, "b": 2})
     write_pictures(nowhere / second, {"a": 1, "b": 1})
     note = load_data(f"folder:{nowhere}").note
     assert note == ("" if second == "Test" else f"{second} is the test split")
-
-
-def test_a_split_that_is_not_used_is_said(nowhere: Path) -> None:
-    for split in ("train", "val", "test"):
-        write_pictures(nowhere / split, {"a": 2, "b": 2})
-    assert load_data(f"folder:{nowhere}").note == "val is not used"
 
 
 def test_a_folder_without_splits_is_split_the_same_way_each_time(nowhere: Path) -> None:
@@ -65,16 +60,6 @@ def test_a_folder_without_splits_is_split_the_same_way_each_time(nowhere: Path) 
     assert data.fingerprint == "958170273056945e"  # the same on every machine
 
 
-def test_root_comes_first_for_relative_folders(nowhere: Path) -> None:
-    write_pictures(nowhere / "elsewhere" / "set", {"a": 5, "b": 5})
-    assert load_data("folder:set", root=nowhere / "elsewhere").num_classes == 2
-
-
-def test_classes_may_be_called_like_splits(nowhere: Path) -> None:
-    write_pictures(nowhere / "vehicles", {"train": 5, "bus": 5})
-    assert load_data("folder:vehicles").classes == ("bus", "train")
-
-
 def test_what_is_not_a_picture_is_left_out_and_counted(nowhere: Path) -> None:
     write_pictures(nowhere / "set", {"a": 5, "b": 5, ".hidden": 5})
     for name in ("a/notes.txt", "b/Thumbs.db", "a/.DS_Store", "b/._01.png", "readme.md"):
@@ -85,12 +70,12 @@ def test_what_is_not_a_picture_is_left_out_and_counted(nowhere: Path) -> None:
     assert "2 entries left out: not pictures" in data.note
 
 
-@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tif", ".TIFF", ".gif", ".jpg", ".JPEG"])
+@pytest.mark.parametrize("suffix", [".png", ".TIFF", ".gif", ".webp", ".jpg"])
 def test_file_formats(nowhere: Path, suffix: str) -> None:
     write_pictures(nowhere / "set", {"a": 5, "b": 5}, suffix=suffix)
     data = load_data("folder:set", grey=True)
     pixels = torch.cat([data.train_images, data.test_images])
-    lossless = suffix not in (".webp", ".jpg", ".JPEG")
+    lossless = suffix not in (".webp", ".jpg")
     expected = torch.stack([torch.from_numpy(noise(100 * g + i, 10, 10)) for g in (0, 1) for i in range(5)])
     difference = (pixels.sort(0).values[:, 0].int() - expected.sort(0).values.int()).abs().max()
     assert difference == 0 if lossless else difference < 80
@@ -100,11 +85,8 @@ def test_file_formats(nowhere: Path, suffix: str) -> None:
     ("shapes", "image_size", "side"),
     [
         ([(10, 10)], None, 10),  # a common size is kept
-        ([(64, 64)], None, 64),
-        ([(65, 65)], None, 64),  # too large
         ([(10, 12)], None, 64),  # not square
         ([(10, 10), (12, 12)], None, 64),  # not common
-        ([(2, 2)], None, 64),  # too small
         ([(10, 12), (200, 40)], 24, 24),
     ],
 )
@@ -135,14 +117,7 @@ def folder_of(path: Path, pictures: list[Image.Image], **options: Any) -> torch.
     return load_data("folder:set").test_images
 
 
-def test_sixteen_bits_are_reduced_not_cut(nowhere: Path) -> None:
-    values = (noise(0, 8, 8).astype(np.uint16) << 8) | 17
-    for suffix in (".png", ".tif", ".tiff"):
-        [picture] = folder_of(nowhere, [Image.fromarray(values)], suffix=suffix)[-1:]
-        assert np.array_equal(picture[0].numpy(), values >> 8)
-
-
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 def test_files_of_sixteen_bits_are_scaled_by_what_they_hold(bits: int, nowhere: Path) -> None:
     values = np.random.default_rng(0).integers(0, 2**bits, (8, 8)).astype(np.uint16)
     values[0, 0] = 2**bits - 1
@@ -161,6 +136,7 @@ def test_one_scale_that_makes_most_pictures_black_is_refused(bright: str, nowher
     pictures[3][0, 0] = 65535
     with pytest.raises(DataError, match=r"3\.png: its pixels need 16 bits, many others at most 13: .*nearly black"):
         folder_of(nowhere, [Image.fromarray(values) for values in pictures])
+    assert [finding.key for finding in inspect_folder("set").problems] == ["unreadable"]
 
 
 def sixteen_bit_png(values: np.ndarray[Any, Any]) -> bytes:
@@ -176,8 +152,7 @@ def sixteen_bit_png(values: np.ndarray[Any, Any]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4])
-@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize(("channels", "bits"), [(2, 12), (3, 12), (3, 16), (4, 16)])
 def test_colour_of_sixteen_bits_is_read_or_refused_and_never_black(channels: int, bits: int, nowhere: Path) -> None:
     values = np.random.default_rng(0).integers(0, 2**bits, (8, 8, channels))
     values[0, 0], values[..., 3:] = 2**bits - 1, 2**16 - 1
@@ -192,27 +167,12 @@ def test_colour_of_sixteen_bits_is_read_or_refused_and_never_black(channels: int
         assert np.array_equal(data.train_images[0].numpy(), values[..., :3].transpose(2, 0, 1) >> 8)
 
 
-def test_transparent_pixels_become_white(nowhere: Path) -> None:
-    pixels = noise(0, 8, 8, 4)
-    pixels[..., 3] = 255
-    pixels[0, :, 3] = 0
-    [picture] = folder_of(nowhere, [Image.fromarray(pixels)])
-    assert (picture[:, 0] == 255).all()
-    assert np.array_equal(picture[:, 1:].numpy(), pixels[1:, :, :3].transpose(2, 0, 1))
-
-
 def test_pictures_stand_upright_as_the_camera_meant(nowhere: Path) -> None:
     pixels = noise(0, 8, 8)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it turned by 90° clockwise
     [picture] = folder_of(nowhere, [Image.fromarray(pixels)], save={"exif": exif})
     assert np.array_equal(picture[0].numpy(), np.rot90(pixels, -1))
-
-
-def test_palettes_and_bilevel(nowhere: Path) -> None:
-    dark = Image.fromarray(noise(0, 8, 8) // 128 * 255)
-    pictures = folder_of(nowhere, [dark.convert("1"), dark.convert("P")])
-    assert all(np.array_equal(picture[0].numpy(), np.asarray(dark)) for picture in pictures)
 
 
 def test_large_photographs_are_decoded_small_but_alike(nowhere: Path) -> None:
@@ -237,11 +197,6 @@ def test_corrupt_pictures_are_counted_and_three_are_named(nowhere: Path) -> None
     assert "a/02.png (not a picture)" in message(lambda: load_data("folder:set"))
 
 
-def test_fractions_have_no_agreed_range(nowhere: Path) -> None:
-    picture = Image.fromarray(np.random.default_rng(0).random((8, 8), dtype=np.float32))
-    assert "fractions" in message(lambda: folder_of(nowhere, [picture], suffix=".tif"))
-
-
 def test_a_changed_folder_is_read_again(nowhere: Path) -> None:
     write_pictures(nowhere / "set", {"a": 5, "b": 5})
     first = load_data("folder:set")
@@ -250,47 +205,21 @@ def test_a_changed_folder_is_read_again(nowhere: Path) -> None:
     assert len(load_data("folder:set").train_images) == len(first.train_images) + 1
 
 
-def test_folders_that_will_not_do(nowhere: Path) -> None:
+def test_folders_that_are_not_there(nowhere: Path) -> None:
     told = message(lambda: load_data("folder:lost"))
     assert all(word in told for word in ("lost is not there", str(Path("data", "lost")), "TUCKERLAB_DATA"))
     assert "names no folder" in message(lambda: load_data("folder:"))
     Path("file.zip").write_bytes(b"")
     assert "file.zip is not a folder" in message(lambda: load_data("folder:file.zip"))
-
     Path("empty").mkdir()
-    told = message(lambda: load_data("folder:empty"))
-    assert "no pictures in empty" in told
-    assert "train/CLASS/picture" in told
-    Path("empty/a").mkdir()
-    Path("empty/b").mkdir()
-    assert "no pictures in empty" in message(lambda: load_data("folder:empty"))
-
-    write_pictures(Path("one"), {"only": 5})
-    assert "one has one class only, only" in message(lambda: load_data("folder:one"))
-    write_pictures(Path("few"), {"a": 5, "b": 1, "c": 0})
-    told = message(lambda: load_data("folder:few"))
-    assert "b (1), c (0)" in told
-    assert "2 or more" in told
+    assert "no pictures in empty: expected train/CLASS/picture" in message(lambda: load_data("folder:empty"))
 
 
-def test_splits_that_will_not_do(nowhere: Path) -> None:
+def test_a_test_split_without_a_class_is_said(nowhere: Path) -> None:
     write_pictures(Path("set/train"), {"a": 2, "b": 2})
-    told = message(lambda: load_data("folder:set"))
-    assert "no test split in set" in told
-    assert "test, val, valid, validation" in told
-    Path("set/test").mkdir()
-    assert f"no pictures in the test split {Path('set/test')}" in message(lambda: load_data("folder:set"))
-    write_pictures(Path("set/test"), {"c": 1, "a": 1})
-    told = message(lambda: load_data("folder:set"))
-    assert f"{Path('set/test')} has classes that {Path('set/train')} has not: c" in told
-    (Path("set/test/c/00.png")).unlink()
-    assert load_data("folder:set").note == "no test pictures of b"
-
-    write_pictures(Path("late/test"), {"a": 2, "b": 2})
-    assert "late has test but no train" in message(lambda: load_data("folder:late"))
-    write_pictures(Path("holes/train"), {"a": 2, "b": 0})
-    write_pictures(Path("holes/test"), {"a": 2})
-    assert "b (0)" in message(lambda: load_data("folder:holes"))
+    write_pictures(Path("set/test"), {"a": 1})
+    write_pictures(Path("set/val"), {"a": 1})
+    assert load_data("folder:set").note == "val is not used; no test pictures of b"
 
 
 @pytest.mark.data

@@ -2,15 +2,17 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from manifolds import partial_gradients
 from torch import Tensor, nn
 
-from tuckerlab import RankError, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear, to_plain
-from tuckerlab.tucker.manifold import Point, partial_gradients
+from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear, to_plain
+from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.rank_change import truncated
 
 CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
@@ -23,39 +25,27 @@ CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e
 PADDING_MODES = ["zeros", "reflect", "replicate", "circular"]
 ANY_DIM: list[dict[str, Any]] = [
     {},
-    {"stride": 2},
-    {"padding": 2},
-    {"padding": "same"},
-    {"padding": "valid"},
-    {"dilation": 2, "padding": 2},
-    {"padding": "same", "dilation": 2},
     {"stride": 3, "padding": 1, "dilation": 2},
-    {"bias": False, "padding": 1},
+    {"bias": False, "padding": "same"},
     {"kernel_size": 1},
-    {"kernel_size": 2, "stride": 2},
     {"modes": "all", "padding": 1},
     {"modes": (0,), "padding": 1},
-    {"modes": (1,), "padding": 1},
     {"modes": (1, 0), "padding": "same"},
-    *({"padding_mode": mode, "padding": padding} for mode in PADDING_MODES for padding in (1, "same", "valid")),
+    *({"padding_mode": mode, "padding": 1} for mode in PADDING_MODES),
     {"padding_mode": "circular", "padding": 2, "stride": 2, "bias": False},
-    {"padding_mode": "reflect", "padding": 2, "dilation": 2, "modes": "all"},
+    {"padding_mode": "reflect", "padding": "same", "dilation": 2, "modes": "all"},
 ]
 ONE_DIM: dict[int, list[dict[str, Any]]] = {
-    1: [{"kernel_size": 5, "padding": 4, "dilation": 2}],
+    1: [],
     2: [
-        {"stride": (2, 1), "padding": (0, 2)},
         {"stride": (1, 3), "padding": (2, 1), "dilation": (1, 2)},
-        {"kernel_size": (3, 1), "padding": "same"},
         {"kernel_size": (1, 3), "stride": (2, 1), "padding": (0, 1), "padding_mode": "circular"},
         {"modes": (2, 3), "padding": 1},
     ],
-    3: [
-        {"stride": (2, 1, 3), "padding": (1, 0, 2)},
-        {"kernel_size": (1, 3, 2), "dilation": (1, 2, 1), "padding": (0, 2, 1), "padding_mode": "replicate"},
-    ],
+    3: [{"kernel_size": (1, 3, 2), "dilation": (1, 2, 1), "padding": (0, 2, 1), "padding_mode": "replicate"}],
 }
-CASES = [(dim, options) for dim in CONVOLUTIONS for options in ANY_DIM + ONE_DIM[dim]]
+CASES = [(dim, options, torch.float64) for dim in CONVOLUTIONS for options in ANY_DIM + ONE_DIM[dim]]
+CASES += [(dim, {"padding": 1}, torch.float32) for dim in CONVOLUTIONS]
 
 
 def conv(dim: int, options: dict[str, Any], dtype: torch.dtype = torch.float64) -> TuckerLayer:
@@ -93,8 +83,7 @@ def name(value: Any) -> str | None:
     return ", ".join(f"{k}={v}" for k, v in value.items()) or "defaults" if isinstance(value, dict) else None
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize(("dim", "options"), CASES, ids=name)
+@pytest.mark.parametrize(("dim", "options", "dtype"), CASES, ids=name)
 def test_convolutions_are_those_of_the_dense_weight(dim: int, options: dict[str, Any], dtype: torch.dtype) -> None:
     layer = conv(dim, options, dtype)
     input = torch.randn(2, 5, *IMAGE[dim], dtype=dtype)
@@ -123,9 +112,9 @@ def _detached(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int
     return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize(
+    ("lead", "bias", "dtype"), [((), True, torch.float64), ((3,), False, torch.float32), ((2, 3), True, torch.float32)]
+)
 def test_linear_is_that_of_the_dense_weight(lead: tuple[int, ...], bias: bool, dtype: torch.dtype) -> None:
     layer = TuckerLinear(7, 5, ranks=3, bias=bias, dtype=dtype)
     input = torch.randn(*lead, 7, dtype=dtype)
@@ -151,8 +140,7 @@ def test_backward_agrees_with_finite_differences() -> None:
     assert torch.autograd.gradcheck(output, (input, *values))
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
-@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+@pytest.mark.parametrize(("dim", "padding_mode"), [(1, "reflect"), (2, "zeros"), (3, "circular")])
 def test_one_unbatched_image(dim: int, padding_mode: str) -> None:
     layer = conv(dim, {"padding": 1, "padding_mode": padding_mode})
     image = torch.randn(5, *IMAGE[dim], dtype=torch.float64)
@@ -173,13 +161,6 @@ def test_channels_last_goes_in_and_comes_out(dim: int, memory_format: torch.memo
     torch.testing.assert_close(out, expected, **CLOSE[torch.float32])
 
 
-def test_what_the_dense_layer_refuses_is_refused() -> None:
-    with pytest.raises(ValueError, match="padding='same' is not supported for strided convolutions"):
-        TuckerConv2d(4, 4, 3, ranks=2, padding="same", stride=2)
-    with pytest.raises(ValueError, match="padding_mode"):
-        TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror")
-
-
 # --- from a dense layer, and from nothing ---------------------------------------------------------------------------
 
 DENSE = {
@@ -196,10 +177,10 @@ kinds = pytest.mark.parametrize("kind", DENSE)
 
 
 @kinds
-@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-def test_from_dense_at_tolerance_zero_is_the_dense_layer(kind: str, bias: bool) -> None:
+def test_from_dense_at_tolerance_zero_is_the_dense_layer(kind: str) -> None:
     make, layer_class, shape = DENSE[kind]
+    bias = kind != "conv1d"
     dense = make(bias=bias, dtype=torch.float64)
     layer = layer_class.from_dense(dense, tolerance=0.0)
     input = torch.randn(*shape, dtype=torch.float64)
@@ -211,28 +192,13 @@ def test_from_dense_at_tolerance_zero_is_the_dense_layer(kind: str, bias: bool) 
 
 
 @kinds
-@pytest.mark.parametrize("tolerance", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("tolerance", [0.1, 0.9])
 def test_from_dense_keeps_within_its_tolerance(kind: str, tolerance: float) -> None:
     make, layer_class, _ = DENSE[kind]
     dense = make(dtype=torch.float64)
     layer = layer_class.from_dense(dense, tolerance=tolerance)
     assert (layer.dense_weight() - dense.weight).norm() <= tolerance * dense.weight.norm()
     assert tolerance < 0.9 or layer.ranks[0] < min(dense.weight.shape[:2])  # and uses it where it is large
-
-
-def test_from_dense_by_ranks_is_the_best_matrix_of_that_rank() -> None:
-    dense = nn.Linear(9, 7, dtype=torch.float64)
-    layer = TuckerLinear.from_dense(dense, ranks=3)
-    assert layer.ranks == (3, 3)
-    values = torch.linalg.svdvals(dense.weight.detach())
-    torch.testing.assert_close((layer.dense_weight() - dense.weight).norm(), values[3:].norm())
-
-
-def test_from_dense_wants_ranks_or_a_tolerance_and_one_group() -> None:
-    with pytest.raises(RankError, match="either ranks or a tolerance"):
-        TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3))
-    with pytest.raises(RankError, match="4 groups: only groups=1"):
-        TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1)
 
 
 @kinds
@@ -251,12 +217,6 @@ def test_a_new_layer_has_orthonormal_factors_and_the_dense_layer_s_variance(kind
         )
     ours, theirs = torch.tensor(norms).mean(dim=0)  # for white input the variance of the output is this, by the outputs
     assert 0.85 < float(ours / theirs) < 1.15
-
-
-def test_bias_of_a_new_layer_is_drawn_as_the_dense_layer_s() -> None:
-    layer = TuckerConv2d(16, 4000, 3, ranks=4)
-    bound = (16 * 9) ** -0.5
-    assert 0.95 * bound < float(layer.bias.detach().abs().max()) <= bound
 
 
 def test_the_meta_device_costs_nothing() -> None:
@@ -314,46 +274,32 @@ def test_copies_and_pickles_are_independent(kind: str) -> None:
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("ranks", "message"),
-    [
-        (0, "rank 0 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
-        ((7, 2), "rank 7 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
-        ((2, 6), "rank 6 in mode 1 of a weight of shape (6, 5, 3, 3): allowed are 1 to 5"),
-        ((2, -1), "rank -1 in mode 1"),
-        (True, "rank True in mode 0"),
-        ((2.0, 2), "rank 2.0 in mode 0"),
-        (2.0, "rank 2.0 in mode 0"),
-        (None, "rank None in mode 0"),
-        ((2, "2"), "rank '2' in mode 1"),
-        ((2,), "1 ranks (2,) for 2 factorized modes (0, 1): give one each"),
-        ((2, 2, 2), "3 ranks (2, 2, 2) for 2 factorized modes (0, 1)"),
-    ],
-    ids=str,
-)
-def test_ranks_out_of_range_are_named_with_what_is_allowed(ranks: Any, message: str) -> None:
-    with pytest.raises(RankError) as caught:
-        TuckerConv2d(5, 6, 3, ranks=ranks)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+REFUSED: list[tuple[Callable[[], object], str]] = [
+    (lambda: TuckerConv2d(5, 6, 3, ranks=0), "rank 0 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
+    (
+        lambda: TuckerConv2d(5, 6, 3, ranks=(2, 6)),
+        "rank 6 in mode 1 of a weight of shape (6, 5, 3, 3)",
+    ),
+    (lambda: TuckerConv2d(5, 6, 3, ranks=True), "rank True in mode 0"),
+    (lambda: TuckerConv2d(5, 6, 3, ranks=(2, "2")), "rank '2' in mode 1"),  # type: ignore[arg-type]
+    (lambda: TuckerConv2d(5, 6, 3, ranks=(2,)), "1 ranks (2,) for 2 factorized modes (0, 1): give one each"),
+    (lambda: TuckerConv2d(5, 6, 3, ranks=2, modes=(0, 4)), "modes (0, 4) of a weight of order 4"),
+    (lambda: TuckerLinear(8, 8, ranks=(3, 4)), "nearest allowed are (3, 3)"),
+    (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding="same", stride=2), "padding='same' is not supported for strided"),
+    (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror"), "padding_mode"),
+    (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3)), "either ranks or a tolerance"),
+    (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1), "4 groups: only groups=1"),
+]
 
 
-def test_ranks_that_no_tensor_has_are_named_with_the_nearest() -> None:
-    with pytest.raises(RankError, match=r"ranks \(3, 4\) .* nearest allowed are \(3, 3\)"):
-        TuckerLinear(8, 8, ranks=(3, 4))
-    with pytest.raises(RankError, match=r"ranks \(1, 30\) .* nearest allowed are \(1, 9\)"):
-        TuckerConv2d(32, 32, 3, ranks=(1, 30))
+@pytest.mark.parametrize(("call", "said"), REFUSED)
+def test_what_is_refused(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("modes", ["spatial", (), (0, 4), (0, 0), (-1,)], ids=str)
-def test_unknown_modes_are_named_with_what_is_allowed(modes: Any) -> None:
-    with pytest.raises(RankError) as caught:
-        TuckerConv2d(5, 6, 3, ranks=2, modes=modes)
-    assert f"modes {modes!r} of a weight of order 4" in str(caught.value)
-    assert "'channels', 'all'" in str(caught.value)
-
-
-@pytest.mark.parametrize("stride", [2, (2, 1), (1, 3)], ids=str)
+@pytest.mark.parametrize("stride", [2, (1, 3)], ids=str)
 def test_a_strided_pointwise_layer_of_few_channels_is_that_of_the_dense_weight(stride: Any) -> None:
     """The shortcut of a residual network at small ranks, channels last: a hang in oneDNN's own strided convolution."""
     layer = TuckerConv2d(16, 32, 1, ranks=(3, 3), stride=stride, bias=False, dtype=torch.float64)

@@ -37,18 +37,6 @@ class Watch(Callback):
         self.shares.append(count_nonzero(run.model).conv_compression)
 
 
-def test_zeros_follow_the_schedule_and_stay() -> None:
-    data = load_data("digits").subset(train=320, test=64)
-    watch = Watch()
-    fit(
-        network(), data, epochs=4, batch_size=32, progress=False, device="cpu",
-        callbacks=[MagnitudePruning(0.9, total_steps=40, every=4), watch],
-    )  # fmt: skip
-    for step, share in enumerate(watch.shares, start=1):
-        expected = 0.9 * (1 - (1 - min(step, 24) // 4 * 4 / 24) ** 3)
-        assert share == pytest.approx(expected, abs=1e-3), step
-
-
 def test_a_pruned_contender_counts_what_is_not_zero() -> None:
     data, watch, contender = load_data("digits").subset(train=320, test=64), Watch(), Pruned(0.9)
     arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=4, batch_size=32, adapt_every=4), "cpu")
@@ -72,24 +60,6 @@ def test_the_smallest_weights_of_all_layers_go() -> None:
     assert gone.sum() == int(0.7 * len(before))
     assert before[gone].abs().max() < before[~gone].abs().min()
     assert torch.equal(before[~gone], after[~gone])
-
-
-def test_what_has_gone_does_not_come_back() -> None:
-    data = load_data("digits").subset(train=320, test=64)
-    gone: list[torch.Tensor] = []
-
-    class Watched(Callback):
-        def on_step(self, run: Run) -> None:
-            zero = torch.cat([(weight == 0).flatten() for weight in convolution_weights(run.model)])
-            assert not gone or bool((zero | ~gone[-1]).all())
-            gone.append(zero)
-
-    fit(
-        network(), data, epochs=4, batch_size=32, progress=False, device="cpu",
-        callbacks=[MagnitudePruning(0.9, total_steps=40, every=4), Watched()],
-    )  # fmt: skip
-    assert len(gone) == 40
-    assert torch.equal(gone[24], gone[-1])
 
 
 def test_only_zeros_of_convolutions_are_saved() -> None:

@@ -3,18 +3,15 @@
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from manifolds import embed, explicit_projection, partial_gradients, random_point
 from torch import Tensor
 
 from tuckerlab.tucker.manifold import (
     Point,
     Tangent,
     carried,
-    embed,
     mode_roots,
-    orthonormalize,
-    partial_gradients,
     project,
-    random_point,
     retract,
 )
 from tuckerlab.tucker.rank_change import Transport, grown, truncated
@@ -56,20 +53,6 @@ def tangent_at(point: Point, seed: int = 1) -> Tangent:
     return project(point, *partial_gradients(point, gradient_like(point, seed)), mode_roots(point))
 
 
-def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
-    """The orthogonal projection onto the span of all first variations of core and factors: no formula of ours."""
-    variables = (point.core, *point.factors)
-
-    def weight(*parts: Tensor) -> Tensor:
-        return multi_mode_product(parts[0], parts[1:], point.modes)
-
-    jacobian = torch.autograd.functional.jacobian(weight, variables)
-    columns = torch.cat([block.reshape(ambient.numel(), -1) for block in jacobian], dim=1)
-    U, S, _ = torch.linalg.svd(columns, full_matrices=False)
-    basis = U[:, S / S[0] > 1e-9]
-    return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
-
-
 def orthonormality(factors: tuple[Tensor, ...]) -> float:
     return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max()) for U in factors)
 
@@ -105,7 +88,7 @@ def test_coordinates_are_orthonormal(point: Point) -> None:
         assert (U.mT @ K).abs().max() < 1e-10 * (1 + K.norm())  # the gauge: K̇ has nothing inside the span of U
 
 
-@pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])
+@pytest.mark.parametrize("smallest", [1e-2, 1e-8, 0.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_coordinates_are_bounded_however_small_the_singular_values(dtype: torch.dtype, smallest: float) -> None:
     point = make("matrix")
@@ -115,11 +98,6 @@ def test_coordinates_are_bounded_however_small_the_singular_values(dtype: torch.
     tangent = project(point, *partial_gradients(point, gradient), mode_roots(point))
     assert all(part.isfinite().all() for part in (tangent.core, *tangent.factors))
     assert tangent.norm() <= gradient.norm() * 1.001
-
-
-def test_roots_exist_for_a_core_of_zeros() -> None:
-    point = Point(torch.zeros(3, 3), make("matrix").factors, (0, 1))
-    assert all(root.isfinite().all() and (root.diagonal() > 0).all() for root in mode_roots(point))
 
 
 # --- retraction -----------------------------------------------------------------------------------------------------
@@ -139,19 +117,6 @@ def test_retraction_has_the_tangent_as_its_derivative(kind: str) -> None:
     assert errors[1] < errors[0] / 50 + 1e-12  # … so a tenth of the step has a hundredth of the error
 
 
-@kinds
-def test_loss_changes_along_the_retraction_as_the_gradient_says(kind: str) -> None:
-    point, h = make(kind), 1e-5
-    target = gradient_like(point, seed=5)
-    tangent = project(point, *partial_gradients(point, point.dense() - target), roots := mode_roots(point))
-
-    def loss(step: float) -> Tensor:
-        return 0.5 * (retract(point, tangent, step, roots).dense() - target).square().sum()
-
-    slope = (loss(h) - loss(-h)) / (2 * h)
-    torch.testing.assert_close(slope, -(tangent.norm() ** 2), rtol=1e-6, atol=1e-8)
-
-
 @given(points(), st.sampled_from([1e-6, 1e-2, 1.0, 1e3, 1e8]))
 def test_retraction_stays_on_the_manifold_for_any_step(point: Point, step: float) -> None:
     new = retract(point, tangent_at(point), step, mode_roots(point))
@@ -159,7 +124,7 @@ def test_retraction_stays_on_the_manifold_for_any_step(point: Point, step: float
     assert orthonormality(new.factors) < 1e-12
 
 
-@pytest.mark.parametrize("smallest", [1e-1, 1e-4, 1e-8, 1e-12])
+@pytest.mark.parametrize("smallest", [1e-1, 1e-12])
 def test_moves_in_two_modes_never_multiply_up(smallest: float) -> None:
     """The step may not do harm that grows as a singular value falls: the product of two moves is C ×₁v₁ ×₂v₂ ~ 1/σ."""
     point = make("matrix")
@@ -168,22 +133,6 @@ def test_moves_in_two_modes_never_multiply_up(smallest: float) -> None:
     new = retract(point, tangent, step, mode_roots(point)).dense()
     moved = float((new - point.dense()).norm())
     assert moved < 2 * step * float(tangent.norm())
-
-
-def test_a_step_without_a_tangent_stays_where_it_is() -> None:
-    point = make("conv2d")
-    zero = Tangent(torch.zeros_like(point.core), tuple(torch.zeros_like(U) for U in point.factors))
-    new = retract(point, zero, 0.1, mode_roots(point))
-    torch.testing.assert_close(new.core, point.core)
-    torch.testing.assert_close(new.factors, point.factors)
-
-
-def test_orthonormalize_is_a_factorization() -> None:
-    matrix = torch.eye(6, 3, dtype=torch.float64) + 0.1 * torch.randn(6, 3, dtype=torch.float64)
-    U, L = orthonormalize(matrix)
-    assert orthonormality((U,)) < 1e-13
-    assert torch.equal(L, L.tril())
-    torch.testing.assert_close(U @ L.mT, matrix)
 
 
 # --- transport ------------------------------------------------------------------------------------------------------
@@ -246,26 +195,6 @@ def test_transport_into_more_ranks_loses_nothing(kind: str) -> None:
     torch.testing.assert_close(embed(larger, moved, new_roots), embed(point, tangent, roots), atol=1e-6, rtol=1e-6)
 
 
-def test_transport_into_fewer_ranks_is_finite_and_no_longer() -> None:
-    point = make("conv2d")
-    tangent, roots = tangent_at(point), mode_roots(point)
-    smaller = truncated(point, (2, 1))
-    moved = Transport(point, roots, smaller, mode_roots(smaller))(tangent)
-    assert moved.core.shape == smaller.core.shape
-    assert [K.shape for K in moved.factors] == [U.shape for U in smaller.factors]
-    assert 0 < moved.norm() <= tangent.norm() * (1 + 1e-9)
-
-
-def test_second_moments_follow_a_permutation_exactly() -> None:
-    point = make("conv2d")
-    order = torch.tensor([2, 0, 3, 1])
-    other = point._replace(core=point.core[order], factors=(point.factors[0][:, order], point.factors[1]))
-    moments = Tangent(torch.rand_like(point.core), tuple(torch.rand_like(U) for U in point.factors))
-    moved = Transport(point, mode_roots(point), other, mode_roots(other)).squares(moments)
-    torch.testing.assert_close(moved.core, moments.core[order])
-    torch.testing.assert_close(moved.factors[1], moments.factors[1])
-
-
 @given(points(), st.integers(0, 2**16))
 def test_second_moments_keep_their_sum_in_a_rotation_and_stay_positive(point: Point, seed: int) -> None:
     torch.manual_seed(seed)
@@ -277,18 +206,6 @@ def test_second_moments_keep_their_sum_in_a_rotation_and_stay_positive(point: Po
     for new, old in zip((moved.core, *moved.factors), (moments.core, *moments.factors), strict=True):
         assert (new > 0).all()
         torch.testing.assert_close(new.sum(), old.sum(), rtol=1e-6, atol=1e-9)
-
-
-def test_new_directions_start_at_the_mean_second_moment() -> None:
-    point = make("conv2d")
-    larger = grown(point, tangent_at(point), (5, 4))
-    moments = Tangent(torch.rand_like(point.core) + 0.5, tuple(torch.rand_like(U) + 0.5 for U in point.factors))
-    moved = Transport(point, mode_roots(point), larger, mode_roots(larger)).squares(moments)
-    torch.testing.assert_close(moved.core[:4, :3], moments.core)
-    torch.testing.assert_close(moved.core[4], moments.core.mean().expand_as(moved.core[4]))
-    for new, old in zip(moved.factors, moments.factors, strict=True):
-        torch.testing.assert_close(new[:, :-1], old)
-        torch.testing.assert_close(new[:, -1], old.mean().expand(len(old)))
 
 
 # --- other ranks ----------------------------------------------------------------------------------------------------
@@ -328,9 +245,3 @@ def test_growth_stops_at_the_mode_s_size_at_the_velocity_s_rank_and_at_what_a_te
     none = tangent._replace(factors=tuple(torch.zeros_like(K) for K in tangent.factors))
     assert grown(point, none, (6, 6)).core.shape == (3, 3)
     assert grown(point, tangent, (3, 3)).core.shape == (3, 3)
-
-
-def test_random_points_are_orthonormal() -> None:
-    point = random_point((30, 20, 3), (0, 1), (7, 5))
-    assert point.core.shape == (7, 5, 3)
-    assert orthonormality(point.factors) < 1e-5

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,15 +14,6 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.augment import batches, epoch_order
 from tuckerlab.training.models import MODELS, build
 from tuckerlab.training.vit import Attention
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tests run side by side: threads of small operations would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def conv_weights(model: nn.Module) -> int:
@@ -51,20 +40,10 @@ def test_sizes_are_those_of_the_literature(name: str, convolutions: int, conv: i
     assert conv_weights(model) > 0.98 * parameters(model)
 
 
-def test_lenet5_has_430_500_weights() -> None:
-    model = build("lenet5", in_channels=1, image_size=28)
-    weights = [p for p in model.parameters() if p.ndim > 1]
-    assert sum(weight.numel() for weight in weights) == 430_500
-    assert conv_weights(model) == 25_500
-
-
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_takes_every_size_it_claims(name: str, channels: int) -> None:
+def test_every_model_takes_every_size_it_claims(name: str) -> None:
     smallest = MODELS[name].smallest
-    for size in {smallest, smallest + 1, 28, 32, 50, 64}:
-        if size < smallest:
-            continue
+    for size, channels in ((smallest, 1), (smallest + 1, 3), (50, 3)):
         model = build(name, num_classes=7, in_channels=channels, image_size=size, width=0.125)
         logits = model(torch.randn(2, channels, size, size))
         assert logits.shape == (2, 7)
@@ -82,16 +61,6 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_convolutions_before_batch_norm_have_no_bias(name: str) -> None:
-    model = build(name, width=0.125)
-    norms = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    if norms:
-        assert all(module.bias is None for module in model.modules() if isinstance(module, nn.Conv2d))
-        assert norms == sum(isinstance(module, nn.Conv2d) for module in model.modules())
-    assert [child for child, _ in model.named_children()] == ["features", "classifier"]
-
-
-@pytest.mark.parametrize("name", MODELS)
 def test_the_spec_rebuilds_the_model(name: str) -> None:
     model = build(name, num_classes=5, in_channels=1, image_size=40, width=0.25)
     again = build(**json.loads(json.dumps(model.spec)))
@@ -102,24 +71,7 @@ def test_the_spec_rebuilds_the_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_can_be_built_without_memory(name: str) -> None:
-    with torch.device("meta"):
-        model = build(name, width=8)
-    assert all(parameter.is_meta for parameter in model.parameters())
-    assert parameters(model) > 30 * parameters(build(name))
-
-
-def test_the_same_seed_gives_the_same_weights() -> None:
-    def weights(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(build("vgg_small").parameters())
-
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
-
-
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("width", [0.01, 0.3, 1.7])
+@pytest.mark.parametrize("width", [0.01, 1.7])
 def test_width_gives_multiples_of_eight(name: str, width: float) -> None:
     channels = [m.out_channels for m in build(name, width=width).modules() if isinstance(m, nn.Conv2d)]
     published = [m.out_channels for m in build(name).modules() if isinstance(m, nn.Conv2d)]
@@ -152,16 +104,9 @@ def test_the_small_vgg_learns_the_digits_in_seconds() -> None:
     [
         ({"name": "vgg61"}, ["vgg61", *MODELS]),
         ({"name": "vgg16", "image_size": 8}, ["vgg16", "8 × 8", "32 × 32", "vgg_small or resnet18"]),
-        ({"name": "lenet5", "image_size": 15}, ["lenet5", "15 × 15", "16 × 16"]),
-        ({"name": "vgg_small", "image_size": 3}, ["3 × 3", "4 × 4"]),
         ({"name": "vgg16", "width": 0}, ["width 0", "above 0"]),
-        ({"name": "vgg16", "width": -1.5}, ["width -1.5", "above 0"]),
-        ({"name": "vgg16", "width": math.nan}, ["width nan", "above 0"]),
-        ({"name": "vgg16", "width": math.inf}, ["width inf", "above 0"]),
         ({"name": "vgg16", "width": "wide"}, ["width 'wide'", "above 0"]),
         ({"name": "vgg16", "num_classes": 0}, ["num_classes 0", "1 or more"]),
-        ({"name": "vgg16", "in_channels": 2.0}, ["in_channels 2.0", "whole number"]),
-        ({"name": "vgg16", "image_size": None}, ["image_size None", "whole number"]),
         ({"name": "vgg16", "num_classes": True}, ["num_classes True", "whole number"]),
     ],
 )
@@ -170,10 +115,6 @@ def test_bad_input_says_what_is_allowed(arguments: dict[str, object], words: lis
         build(**arguments)  # type: ignore[arg-type]
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_each_model_describes_itself_in_one_line() -> None:
-    assert all(0 < len(entry.description) < 80 for entry in MODELS.values())
 
 
 def test_the_transformer_is_factorized_whole_and_learns() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from sklearn.datasets import load_digits
+from manifolds import embed, explicit_projection
 from torch import Tensor, nn
 
 from tuckerlab import (
@@ -23,10 +23,10 @@ from tuckerlab import (
     TuckerMuon,
     TuckerSGD,
 )
-from tuckerlab.tucker.manifold import Point, Tangent, embed, mode_roots
+from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
 from tuckerlab.tucker.muon import polar
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate
+from tuckerlab.tucker.tensor import feasible_ranks
 
 CONVOLUTIONS: list[Any] = [TuckerConv1d, TuckerConv2d, TuckerConv3d]
 FUNCTIONS: list[Callable[..., Tensor]] = [F.linear, F.conv1d, F.conv2d, F.conv3d]
@@ -34,19 +34,6 @@ FUNCTIONS: list[Callable[..., Tensor]] = [F.linear, F.conv1d, F.conv2d, F.conv3d
 
 def point_of(layer: TuckerLayer) -> Point:
     return Point(layer.core.detach().clone(), tuple(f.detach().clone() for f in layer.factors), layer.modes)
-
-
-def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
-    """The orthogonal projection onto the span of all first variations of core and factors."""
-
-    def weight(*parts: Tensor) -> Tensor:
-        return multi_mode_product(parts[0], parts[1:], point.modes)
-
-    jacobian = torch.autograd.functional.jacobian(weight, (point.core, *point.factors))
-    columns = torch.cat([block.reshape(ambient.numel(), -1) for block in jacobian], dim=1)
-    U, S, _ = torch.linalg.svd(columns, full_matrices=False)
-    basis = U[:, S / S[0] > 1e-9]
-    return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
 
 
 def orthonormality(model: nn.Module) -> float:
@@ -132,67 +119,14 @@ def test_at_full_ranks_steps_are_those_of_dense_sgd(
             torch.testing.assert_close(layer.bias, bias, atol=1e-8, rtol=1e-8)
 
 
-def test_at_full_ranks_a_schedule_does_what_it_does_to_dense_sgd() -> None:
-    torch.manual_seed(0)
-    layer = TuckerLinear(5, 5, ranks=5, bias=False, dtype=torch.float64)
-    weight = layer.dense_weight().detach().requires_grad_()
-    ours, theirs = TuckerSGD(layer, lr=0.1, momentum=0.9), torch.optim.SGD([weight], lr=0.1, momentum=0.9)
-    # one-cycle also moves the momentum, against the learning rate
-    schedules = [torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=20) for o in (ours, theirs)]
-    for step in range(20):
-        input, dense = batch(layer, seed=step)
-        for optimizer, schedule, out in zip(
-            (ours, theirs), schedules, (layer(input), dense(weight, None)), strict=True
-        ):
-            optimizer.zero_grad()
-            loss_of(out).backward()
-            optimizer.step()
-            schedule.step()
-    assert ours.param_groups[0]["momentum"] == theirs.param_groups[0]["momentum"] != 0.9
-    assert (layer.dense_weight() - weight).norm() < 1e-8 * weight.norm()
-
-
-@pytest.mark.parametrize(("momentum", "close"), [(0.0, 2e-3), (0.5, 2e-2)])
-def test_small_steps_follow_the_projected_gradient_flow(momentum: float, close: float) -> None:
-    """At lower ranks: dense steps along the explicit projection, cut back by an SVD each time, end in one place."""
-    coarse, fine = (_distance_to_projected_descent(lr, momentum, steps=int(0.1 / lr)) for lr in (2e-3, 1e-3))
-    assert coarse < close
-    assert fine < 0.65 * coarse  # both are of first order in the rate, so they meet as it falls
-
-
-def _distance_to_projected_descent(lr: float, momentum: float, steps: int) -> float:
-    """How far from each other the two end, relative to the way they went."""
-    torch.manual_seed(0)
-    layer = TuckerLinear(6, 8, ranks=3, bias=False, dtype=torch.float64)
-    start = layer.dense_weight().detach()
-    weight, velocity = start, torch.zeros_like(start)
-    input, dense = batch(layer)
-    optimizer = TuckerSGD(layer, lr=lr, momentum=momentum)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss_of(layer(input)).backward()
-        optimizer.step()
-        variable = weight.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss_of(dense(variable, None)), variable)
-        velocity = explicit_projection(Point(*_svd(weight, 3)), momentum * velocity + gradient)
-        weight = Point(*_svd(weight - lr * velocity, 3)).dense()
-    end = layer.dense_weight().detach()
-    return float((end - weight).norm() / (end - start).norm())
-
-
-def _svd(weight: Tensor, rank: int) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
-    core, factors = truncate(weight, (0, 1), ranks=(rank, rank))
-    return core, tuple(factors), (0, 1)
-
-
-@pytest.mark.parametrize("settings", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}])
+@pytest.mark.parametrize("settings", [{"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}])
 def test_dense_parameters_take_torch_s_sgd_steps_exactly(settings: dict[str, Any]) -> None:
     _dense_parameters_agree(
         lambda model: TuckerSGD(model, lr=0.1, **settings), lambda p: torch.optim.SGD(p, lr=0.1, **settings)
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.3}])
+@pytest.mark.parametrize("settings", [{"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.3}])
 def test_dense_parameters_take_torch_s_adamw_steps_exactly(settings: dict[str, Any]) -> None:
     _dense_parameters_agree(
         lambda model: TuckerAdamW(model, lr=0.01, **settings), lambda p: torch.optim.AdamW(p, lr=0.01, **settings)
@@ -313,13 +247,6 @@ def test_a_tucker_weight_of_full_rank_takes_the_step_of_the_dense_one(decay: flo
     torch.testing.assert_close(tucker[2].dense_weight(), plain[2].weight, rtol=0, atol=1e-8)
 
 
-def test_the_first_and_the_last_layer_norms_and_biases_take_torch_s_sgd_steps() -> None:
-    _dense_parameters_agree(
-        lambda model: TuckerMuon(model, lr=0.1, sgd_scale=2.0),
-        lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9, weight_decay=5e-4, nesterov=True),
-    )
-
-
 @given(layers())
 def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerLayer) -> None:
     before, lr = layer.dense_weight().detach(), 1e-4
@@ -356,35 +283,6 @@ def test_zero_gradients_move_no_direction_however_large_the_weight(decay: float 
         torch.testing.assert_close(a, b * (1 - 0.1 * (decay or 0.0)), rtol=1e-5, atol=1e-3)
     last = 1 - 0.33 * 5e-4 * 1.9 if decay is None else 1 - 0.1 * decay  # Nesterov: 1 + 0.9
     torch.testing.assert_close(after[2], before[2] * last)
-
-
-def test_a_weight_of_zeros_learns() -> None:
-    model = nn.Sequential(nn.Linear(6, 5), TuckerLinear(5, 5, ranks=3), nn.Linear(5, 5), nn.Linear(5, 4))
-    with torch.no_grad():
-        model[1].core.zero_()
-        model[2].weight.zero_()
-    optimizer = TuckerMuon(model, lr=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        model(torch.randn(8, 6)).square().mean().backward()
-        optimizer.step()
-    assert 0.05 < float(model[2].weight.detach().norm()) < 0.15
-    assert 0.05 < float(model[1].core.detach().norm()) < 0.15
-
-
-def test_a_group_may_do_without_muon() -> None:
-    torch.manual_seed(0)
-    first = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6))
-    second = copy.deepcopy(first)
-    theirs = torch.optim.SGD(second.parameters(), lr=0.33, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    ours = TuckerMuon([{"params": first, "muon": False}], lr=0.1)
-    for model, optimizer in ((first, ours), (second, theirs)):
-        for step in range(3):
-            optimizer.zero_grad()
-            model(torch.randn(4, 6, generator=torch.Generator().manual_seed(step))).square().mean().backward()
-            optimizer.step()
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
 
 
 # --- long runs ------------------------------------------------------------------------------------------------------
@@ -496,8 +394,7 @@ both = pytest.mark.parametrize("kind", ["linear", "conv"])
 
 
 @both
-@pytest.mark.parametrize("teacher", ["flat", "steep"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(("teacher", "dtype"), [("flat", torch.float32), ("steep", torch.float64)])
 def test_the_loss_falls_at_every_step(kind: str, teacher: str, dtype: torch.dtype) -> None:
     task = Stiff(kind, teacher, dtype)
     losses = task.losses(tucker(0.05), 300)
@@ -519,20 +416,7 @@ def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight(kin
 
 
 @both
-def test_where_sgd_on_the_factors_blows_up_ours_does_not(kind: str) -> None:
-    """At the rate that suits the dense weight: rates carry over to ours, and do not to the factors."""
-    task = Stiff(kind, "flat", torch.float64)
-    lr = 0.8
-    dense, ours, theirs = task.dense_losses(lr, 40), task.losses(tucker(lr), 40), task.losses(sgd(lr), 40)
-    assert rises(dense, 1e-20) == []
-    assert rises(ours, 1e-20) == []
-    assert ours[-1] < 1e-6 * ours[0]
-    assert not theirs[-1] < theirs[0]  # larger than at the start, or not a number
-
-
-@both
-@pytest.mark.parametrize("teacher", ["flat", "steep"])
-@pytest.mark.parametrize("lr", [0.05, 0.3])
+@pytest.mark.parametrize(("teacher", "lr"), [("flat", 0.3), ("steep", 0.05)])
 def test_with_momentum_ours_keeps_up_with_the_dense_weight(kind: str, teacher: str, lr: float) -> None:
     task = Stiff(kind, teacher, torch.float64)
     dense = task.dense_losses(lr, 100, momentum=0.9)
@@ -542,7 +426,7 @@ def test_with_momentum_ours_keeps_up_with_the_dense_weight(kind: str, teacher: s
     assert ours[-1] < 5 * dense[-1]
 
 
-@pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-8, 0.0])
+@pytest.mark.parametrize("smallest", [1e-2, 1e-8, 0.0])
 def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: float) -> None:
     task = Stiff("linear", "flat", torch.float64)
     values = torch.linspace(1, 0, task.rank, dtype=torch.float64).clamp(min=smallest)
@@ -550,60 +434,6 @@ def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: fl
     losses = task.losses(tucker(0.2), 120)
     assert rises(losses, 1e-20) == []
     assert losses[-1] < 1e-8 * losses[0]
-
-
-# --- what SGD trains, the others train ------------------------------------------------------------------------------
-
-OPTIMIZERS = {
-    "TuckerSGD": lambda model: TuckerSGD(model, lr=0.1, momentum=0.9),
-    "TuckerAdamW": lambda model: TuckerAdamW(model, lr=5e-3, weight_decay=0.0),
-    "TuckerMuon": lambda model: TuckerMuon(model, lr=0.02, weight_decay=0.0),
-}
-optimizers = pytest.mark.parametrize("name", OPTIMIZERS)
-
-
-@optimizers
-def test_all_train_a_regression(name: str) -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(TuckerLinear(12, 32, ranks=8), nn.Tanh(), TuckerLinear(32, 4, ranks=4))
-    x = torch.randn(128, 12)
-    y = torch.stack([x[:, 0] * x[:, 1], x[:, 2].sin(), x[:, 3], x[:, 4] - x[:, 5]], dim=1)
-    optimizer, losses = OPTIMIZERS[name](model), []
-    for _ in range(300):
-        loss = (model(x) - y).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.1 * losses[0]
-    assert orthonormality(model) < 1e-5
-
-
-@optimizers
-def test_all_train_a_classifier_of_digits(name: str) -> None:
-    torch.manual_seed(0)
-    images, labels = load_digits(return_X_y=True)
-    x, y = torch.tensor(images, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16, torch.tensor(labels)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        TuckerConv2d(16, 16, 3, ranks=(8, 8), padding=1),
-        nn.ReLU(),
-        nn.AvgPool2d(2),
-        nn.Flatten(),
-        TuckerLinear(256, 64, ranks=16),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-    )
-    optimizer, order = OPTIMIZERS[name](model), torch.randperm(1200)
-    for step in range(200):
-        pick = order[(step * 64) % 1152 :][:64]
-        optimizer.zero_grad()
-        F.cross_entropy(model(x[pick]), y[pick]).backward()
-        optimizer.step()
-    with torch.no_grad():
-        accuracy = (model(x[1200:]).argmax(dim=1) == y[1200:]).float().mean()
-    assert accuracy > 0.85
 
 
 def shared_with(layer: TuckerLinear) -> TuckerLinear:
@@ -619,24 +449,13 @@ def shared_with(layer: TuckerLinear) -> TuckerLinear:
     ("make", "message"),
     [
         (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1: allowed are numbers from 0"),
-        (lambda m: TuckerSGD(m, lr=float("nan")), "lr nan"),
-        (lambda m: TuckerSGD(m, lr=float("inf")), "lr inf"),
         (lambda m: TuckerSGD(m, momentum=1.0), "momentum 1.0: allowed are numbers from 0 up to, not including, 1"),
-        (lambda m: TuckerSGD(m, weight_decay=-1), "weight_decay -1"),
         (lambda m: TuckerSGD(m, nesterov=True), "nesterov=True with momentum 0: give a momentum above 0"),
-        (lambda m: TuckerSGD(m, adapt_every=0), "adapt_every 0: allowed are whole numbers from 1"),
         (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
         (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None: allowed are numbers from 0"),
         (lambda m: TuckerSGD(nn.ModuleList([m, shared_with(m)])), "two Tucker layers share a core or a factor"),
-        (lambda m: TuckerMuon(m, lr=-1), "lr -1"),
-        (lambda m: TuckerMuon(m, momentum=1.0), "momentum 1.0"),
-        (lambda m: TuckerMuon(m, weight_decay=-1), "weight_decay -1"),
         (lambda m: TuckerMuon(m, sgd_scale=-1), "sgd_scale -1"),
-        (lambda m: TuckerAdamW(m, lr=-1), "lr -1"),
         (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), "betas[0] 1.0"),
-        (lambda m: TuckerAdamW(m, betas=(0.9, -0.1)), "betas[1] -0.1"),
-        (lambda m: TuckerAdamW(m, eps=-1e-8), "eps -1e-08"),
-        (lambda m: TuckerAdamW(m, weight_decay=-1), "weight_decay -1"),
     ],
 )
 def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[nn.Module], Any], message: str) -> None:

@@ -1,14 +1,11 @@
 """Records: round trips, what the schema refuses, broken files, and the tables people read."""
 
-import io
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from made_up import dense, facts, tucker
-from rich.console import Console
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
@@ -34,11 +31,6 @@ class TestRoundTrip:
         tucker().save(tmp_path / "tuesday" / "a")
         assert_same(Records.load(tmp_path), dense() + tucker())
 
-    def test_without_epochs_and_ranks(self, tmp_path: Path) -> None:
-        records = Records.single(facts())
-        records.save(tmp_path)
-        assert_same(Records.load(tmp_path), records)
-
     def test_saved_again(self, tmp_path: Path) -> None:
         tucker(state="stopped").save(tmp_path)
         tucker().save(tmp_path)
@@ -56,33 +48,12 @@ class TestRoundTrip:
             dense().save(tmp_path)
         assert_same(Records.load(tmp_path), tucker())
 
-    def test_half_a_record_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        write, written = pd.DataFrame.to_parquet, []
-
-        def stop_at_the_last(frame: pd.DataFrame, path: Path, **options: Any) -> None:
-            if len(written) == len(SCHEMA) - 1:
-                raise KeyboardInterrupt
-            written.append(path)
-            write(frame, path, **options)
-
-        monkeypatch.setattr(pd.DataFrame, "to_parquet", stop_at_the_last)
-        with pytest.raises(KeyboardInterrupt):
-            dense().save(tmp_path / "d")
-        with pytest.raises(DataError, match="no run record here"):
-            Records.load(tmp_path)
-
 
 class TestTogether:
     def test_the_later_of_two_records_of_a_run_counts(self) -> None:
         both = Records.concat([tucker(test_accuracy=0.1), dense(), tucker(test_accuracy=0.9)])
         assert dict(zip(both.runs["run"], both.runs["test_accuracy"], strict=True)) == {"d": 0.98, "a": 0.9}
         assert len(both.epochs) == 4
-
-    def test_none(self) -> None:
-        assert len(Records.concat([])) == 0
-
-    def test_only(self) -> None:
-        assert_same((dense() + tucker()).only(["a"]), tucker())
 
 
 class TestSchema:
@@ -98,7 +69,6 @@ class TestSchema:
             ({"acuracy": 1.0}, "runs: unknown column acuracy; the columns are run, label"),
             ({"test_accuracy": 97.2}, "test_accuracy 97.2 is not a fraction between 0 and 1"),
             ({"seed": 1.5}, "column seed needs whole numbers, given 1.5"),
-            ({"seed": "first"}, "column seed needs int values"),
             ({"seed": None}, "column seed has a row without a value"),
             ({"multiply_adds": "many"}, "column multiply_adds needs float values"),
         ],
@@ -106,11 +76,6 @@ class TestSchema:
     def test_refused(self, changes: dict[str, object], message: str) -> None:
         with pytest.raises(DataError, match=re.escape(message)):
             Records.single(facts(**changes))
-
-    def test_missing(self) -> None:
-        incomplete = {name: value for name, value in facts().items() if name not in ("seed", "commit")}
-        with pytest.raises(DataError, match="runs: missing column seed, commit"):
-            Records.single(incomplete)
 
     def test_rows_of_other_runs(self) -> None:
         with pytest.raises(DataError, match="epochs: rows of run 'b'"):
@@ -126,26 +91,13 @@ class TestBroken:
         with pytest.raises(DataError, match="no run record here"):
             Records.load(tmp_path / "nowhere")
 
-    @pytest.mark.parametrize("name", SCHEMA)
-    def test_cut_in_half(self, tmp_path: Path, name: str) -> None:
+    def test_cut_in_half(self, tmp_path: Path) -> None:
         tucker().save(tmp_path)
-        path = tmp_path / f"{name}.parquet"
+        path = tmp_path / "epochs.parquet"
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(DataError, match=re.escape(str(path))) as caught:
             Records.load(tmp_path)
         assert "\n" not in str(caught.value)
-
-    def test_a_part_is_missing(self, tmp_path: Path) -> None:
-        tucker().save(tmp_path)
-        (tmp_path / "ranks.parquet").unlink()
-        with pytest.raises(DataError, match="it is missing"):
-            Records.load(tmp_path)
-
-    def test_another_table(self, tmp_path: Path) -> None:
-        tucker().save(tmp_path)
-        pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "epochs.parquet")
-        with pytest.raises(DataError, match=re.escape(f"{tmp_path}: epochs: unknown column x")):
-            Records.load(tmp_path)
 
 
 class TestTables:
@@ -173,31 +125,6 @@ class TestTables:
         }
         assert table["training memory, MB"].iloc[0] == ""
 
-    def test_seeds_data_sets_and_unfinished_runs_show(self) -> None:
-        records = tucker("a") + tucker("b", seed=1, dataset="cifar10", state="stopped", note="by hand")
-        table = records.table()
-        assert table["seed"].tolist() == ["0", "1"]
-        assert table["data"].tolist() == ["digits", "cifar10"]
-        assert table["state"].tolist() == ["", "stopped"]
-        assert table["note"].tolist() == ["", "by hand"]
-
-    def test_terminal(self) -> None:
-        def printed(records: Records) -> str:
-            console = Console(file=io.StringIO(), width=80)
-            console.print(records.rich_table())
-            return str(console.file.getvalue())  # type: ignore[attr-defined]
-
-        few = printed(dense() + tucker())
-        assert re.search(r"conv parameters +10,000 +1,000", few)
-        many = printed(Records.concat(tucker(f"run{i}", seed=i) for i in range(5)))
-        assert re.search(r"Tucker +4 +97.0 +1,000 +90.0 +85.7", many)
-        assert "…" not in few + many
-
-    def test_notebook_escapes_labels(self) -> None:
-        html = tucker(label="<b>x</b>")._repr_html_()
-        assert "<table" in html
-        assert "<b>" not in html
-
 
 class TestProvenance:
     def test_complete(self) -> None:
@@ -205,8 +132,3 @@ class TestProvenance:
         assert set(facts) <= set(SCHEMA["runs"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(facts["date"]))
         assert all(value != "" for value in facts.values())
-
-    def test_without_git(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", "")
-        facts = provenance_module.provenance("cpu")
-        assert (facts["commit"], facts["dirty"]) == ("unknown", 0)

@@ -1,22 +1,21 @@
 """Channel pruning: which channels go, what is left of the function, and what survives an interruption."""
 
 import math
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import contests
 import pytest
 import torch
 from torch import nn
 
 from tuckerlab import build, load_data
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.contest import contest
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Dense
 from tuckerlab.experiments.methods.channel_pruning import KEPT, Channels, pruned, without
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import count_parameters
 
 
@@ -45,14 +44,13 @@ def widths(model: nn.Module) -> list[int]:
 @pytest.mark.parametrize(
     ("name", "in_channels", "image_size", "width"),
     [
-        ("vgg_small", 1, 8, 1.0), ("vgg_small", 1, 64, 1.0), ("vgg16", 3, 32, 0.25), ("resnet18", 3, 32, 0.25),
-        ("lenet5", 1, 28, 1.0), ("alexnet", 3, 32, 0.25),
+        ("vgg_small", 1, 8, 1.0), ("resnet18", 3, 32, 0.25), ("lenet5", 1, 28, 1.0),
     ],
 )  # fmt: skip
 def test_the_target_is_met_and_hardly_more(name: str, in_channels: int, image_size: int, width: float) -> None:
     dense = network(name, in_channels, image_size, width)
     image = torch.zeros(1, in_channels, image_size, image_size)
-    for target in (0.8, 0.9, 0.95):
+    for target in (0.8, 0.95):
         model = pruned(dense, target, image)
         reached = 1 - count_parameters(model).conv_stored / count_parameters(dense).conv_stored
         assert target <= reached < target + 0.01
@@ -60,18 +58,7 @@ def test_the_target_is_met_and_hardly_more(name: str, in_channels: int, image_si
         assert model(torch.zeros(2, in_channels, image_size, image_size)).shape == (2, 10)
 
 
-def test_one_channel_less_misses_the_target() -> None:
-    dense, image = network(), torch.zeros(1, 1, 8, 8)
-    gone = sum(widths(dense)) - sum(widths(pruned(dense, 0.9, image)))
-
-    def compression(count: int) -> float:
-        left = without(dense, count, image)
-        return 1 - count_parameters(left).conv_stored / count_parameters(dense).conv_stored
-
-    assert compression(gone) >= 0.9 > compression(gone - 1)
-
-
-@pytest.mark.parametrize("gone", [0, 1, 40, 80])
+@pytest.mark.parametrize("gone", [0, 40])
 def test_it_is_the_dense_network_with_the_least_channels_silent(gone: int) -> None:
     """An oracle without the library: norms by hand, and channels that answer zero in the place of none."""
     dense = network()
@@ -107,15 +94,6 @@ def test_a_shortcut_loses_the_channels_of_what_it_is_added_to() -> None:
     assert sum(widths(model)) < sum(widths(network("resnet18", 3)))
 
 
-def test_what_is_given_stays_as_it_was() -> None:
-    dense = network().train()
-    before = {name: value.clone() for name, value in dense.state_dict().items()}
-    with torch.no_grad():
-        pruned(dense, 0.9, torch.zeros(1, 1, 8, 8))
-    assert dense.training
-    assert all(torch.equal(value, before[name]) for name, value in dense.state_dict().items())
-
-
 def test_a_contest(tmp_path: Path) -> None:
     records = contest([Dense(), Channels(0.9)], arena(3), tmp_path, quiet=True)
     dense, channels = (row for _, row in records.runs.iterrows())
@@ -129,46 +107,19 @@ def test_a_contest(tmp_path: Path) -> None:
     assert rows["conv_compression"].tolist() == [0, 0, channels["conv_compression"]]
 
 
-class Never(Callback):
-    def on_step(self, run: Run) -> None:
-        raise AssertionError("it trains")
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    contests.goes_on_after_a_cut(Channels(0.9), tmp_path)
 
 
-def test_a_replay_trains_nothing_and_answers_the_same(tmp_path: Path) -> None:
-    first = Channels(0.9).train(Training(arena(), tmp_path))
-    again = Channels(0.9).train(Training(arena(), tmp_path, callbacks=[Never()]))
-    images = arena().batch(64)[0]
-    assert torch.equal(first.network.eval()(images), again.network.eval()(images))
-    assert first.epochs == again.epochs
-
-
-@pytest.mark.parametrize("step", [2, 6])
-def test_an_interrupted_run_goes_on(tmp_path: Path, step: int) -> None:
-    stop = threading.Event()
-
-    class Stop(Callback):
-        def on_step(self, run: Run) -> None:
-            if run.steps_before + run.step == step:
-                stop.set()
-
-    stopped = Channels(0.9).train(Training(arena(), tmp_path / "cut", callbacks=[Stop()], stop=stop))
-    assert stopped.state == "stopped"
-    again = Channels(0.9).train(Training(arena(), tmp_path / "cut"))
-    whole = Channels(0.9).train(Training(arena(), tmp_path / "whole"))
-    for one, other in zip(whole.network.parameters(), again.network.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, True, "half"])
-def test_a_share_out_of_range(share: object) -> None:
-    with pytest.raises(RankError, match="allowed are numbers from 0"):
-        Channels(share)  # type: ignore[arg-type]
-
-
-def test_what_cannot_be_is_refused_before_it_trains() -> None:
-    with pytest.raises(RankError, match="every layer keeps 10% of its channels"):
-        Channels(0.999).check(arena())
-    with pytest.raises(TuckerlabError, match="needs 2 or more"):
-        Channels(0.9).check(arena(epochs=1))
-    with pytest.raises(TuckerlabError, match="a transformer"):
-        Channels(0.9).check(arena(model="vit_small"))
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: Channels(1), "allowed are numbers from 0"),
+        (lambda: Channels(0.999).check(arena()), "every layer keeps 10% of its channels"),
+        (lambda: Channels(0.9).check(arena(epochs=1)), "needs 2 or more"),
+        (lambda: Channels(0.9).check(arena(model="vit_small")), "a transformer"),
+    ],
+)
+def test_what_is_refused(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        call()

@@ -1,9 +1,6 @@
 """Int8 after training: the arithmetic against plain torch, what is stored, and that it combines with the others."""
 
-import sys
-import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
@@ -11,17 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuckerlab import Budget, Fixed, build, load_data, tuckerize
-from tuckerlab.errors import TuckerlabError
+from tuckerlab import Budget, build, load_data
 from tuckerlab.experiments.contest import contest
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
-from tuckerlab.experiments.methods.magnitude_pruning import Pruned, convolution_weights
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
-from tuckerlab.training.models import MODELS
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.convert import to_plain
 
@@ -38,8 +32,7 @@ def within(values: Tensor, expected: Tensor, bound: Tensor | float) -> bool:
 @pytest.mark.parametrize(
     "options",
     [
-        {"kernel_size": 3}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 3, "dilation": 2},
-        {"kernel_size": 1, "bias": False}, {"kernel_size": (3, 1), "padding": (1, 0)}, {"kernel_size": 3, "groups": 4},
+        {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (3, 1), "bias": False},
     ],
     ids=str,
 )  # fmt: skip
@@ -73,34 +66,6 @@ def test_a_layer_computes_what_whole_numbers_give(options: dict[str, object]) ->
     assert within(network(images), expected.clamp(max=255 * step), 0.51 * step)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("name", MODELS)
-def test_every_network_answers_nearly_as_before(name: str, compressed: bool) -> None:
-    torch.manual_seed(0)
-    model = build(name, width=0.25)
-    if compressed:
-        tuckerize(model, include=MODELS[name].include, ranks=Fixed(0.5))
-    images = torch.randn(64, 3, 32, 32)
-    with torch.no_grad():
-        model.train()(images)  # running statistics
-        expected = model.eval()(images)
-        network = quantized(model, images)
-        answers = network(images)
-        assert (answers - expected).norm() < 0.1 * expected.norm()
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        assert torch.equal(network(images.contiguous(memory_format=torch.channels_last)), answers)
-        assert not torch.equal(answers, expected)
-    assert not any(type(module) in (nn.Conv2d, nn.Linear, nn.BatchNorm2d) for module in network.modules())
-
-
-def test_what_is_given_stays_as_it_was() -> None:
-    model = build("vgg_small", in_channels=1, image_size=8, width=0.25).train()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    quantized(model, torch.randn(8, 1, 8, 8))
-    assert model.training
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
 def test_a_file_holds_a_byte_for_each_weight() -> None:
     model = build("vgg16", width=0.25)
     held = stored(quantized(model, torch.randn(8, 3, 32, 32)))
@@ -130,7 +95,7 @@ class Never(Callback):
         raise AssertionError("it trains")
 
 
-@pytest.mark.parametrize("of", [Dense(), Tucker(Budget(0.8))], ids=lambda of: of.slug)
+@pytest.mark.parametrize("of", [Tucker(Budget(0.8))], ids=lambda of: of.slug)
 def test_the_accuracy_is_that_of_the_quantized_network_and_of_every_replay(of: Contender, tmp_path: Path) -> None:
     place, contender = arena(), Int8(of)
     first = contender.train(Training(place, tmp_path))
@@ -146,46 +111,3 @@ def test_the_accuracy_is_that_of_the_quantized_network_and_of_every_replay(of: C
     assert first.epochs[-1]["test_loss"] == pytest.approx(loss.item(), rel=1e-5)
     assert first.epochs[-1]["test_loss"] != evaluate(to_plain(first.network), place.data).loss
     assert first.epochs[:-1] == of.train(Training(place, tmp_path)).epochs[:-1]
-
-
-def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    stop = threading.Event()
-
-    class Stop(Callback):
-        def on_step(self, run: Run) -> None:
-            if run.step == 6:
-                stop.set()
-
-    stopped = Int8(Dense()).train(Training(arena(), tmp_path / "cut", callbacks=[Stop()], stop=stop))
-    assert (stopped.state, stopped.made) == ("stopped", None)
-    again = Int8(Dense()).train(Training(arena(), tmp_path / "cut"))
-    whole = Int8(Dense()).train(Training(arena(), tmp_path / "whole"))
-    assert [row["test_loss"] for row in again.epochs] == [row["test_loss"] for row in whole.epochs]
-
-
-def test_zeros_stay_zeros() -> None:
-    contender, place = Int8(Pruned(0.8)), arena()
-    run = contender.train(Training(place))
-    zeros = sum(int((weight == 0).sum()) for weight in convolution_weights(run.network))
-    held = stored(contender.answering(run.network, place))
-    assert sum(int((value == 0).sum()) for value in held.values() if value.dtype == torch.int8 and value.dim() > 2) >= (
-        zeros
-    )
-    assert run.epochs[-1]["conv_compression"] == pytest.approx(0.8, abs=0.001)
-    assert (contender.method, contender.label) == ("pruning-int8", "pruned 80 % int8")
-
-
-def test_what_cannot_be_is_refused_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TuckerlabError, match="int8 of int8: it is int8 already"):
-        Int8(Int8(Dense()))
-    place = arena()
-    on_gpu = Arena(place.spec, place.data, place.recipe, torch.device("cuda"))
-    with pytest.raises(TuckerlabError, match="int8 on cuda: its kernels are for the CPU"):
-        Int8(Dense()).check(on_gpu)
-    with monkeypatch.context() as without:
-        without.setattr(torch.backends, "quantized", SimpleNamespace(engine="none"))
-        with pytest.raises(TuckerlabError, match="this build of torch has no int8 kernels"):
-            Int8(Dense()).check(place)
-    monkeypatch.setitem(sys.modules, "torch.ao.quantization", None)
-    with pytest.raises(TuckerlabError, match=r"has no torch\.ao\.quantization; install torch 2\.13"):
-        Int8(Dense()).check(place)

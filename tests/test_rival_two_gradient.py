@@ -1,13 +1,12 @@
 """The two-gradient scheme against its algebra written out densely, and within a training."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from tuckerlab import Budget, Fixed, Tolerance, TuckerConv2d, TuckerlabError, TuckerLinear, load_data
+from tuckerlab import Budget, Fixed, Tolerance, TuckerConv2d, TuckerLinear, load_data
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.two_gradient import TwoGradient, TwoGradients
 from tuckerlab.experiments.setup import Arena
@@ -49,7 +48,7 @@ def kernel_problem(**options: object) -> Problem:
     return Problem(layer, torch.randn(4, 6, 5, 5, dtype=torch.float64), **options)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3, 5])  # of 5, the new basis is all of the smaller mode
+@pytest.mark.parametrize("rank", [1, 5])  # of 5, the new basis is all of the smaller mode
 def test_a_step_is_the_one_that_is_written_down(rank: int) -> None:
     problem = matrix_problem(rank, ranks=Tolerance(0.2, growth=0, steps=0))
     layer = problem.layer
@@ -80,28 +79,6 @@ def test_a_step_of_a_kernel_is_the_one_that_is_written_down() -> None:
     core, factors = truncate(moved, (0, 1), ranks=(3, 2))
     problem.step()
     assert torch.allclose(layer.dense_weight(), torch.einsum("abhw,oa,ib->oihw", core, *factors), atol=1e-7)
-
-
-def test_the_second_gradient_is_of_the_same_function() -> None:
-    problem = kernel_problem(ranks=Fixed())
-    problem.step()
-    assert problem.losses[1] == pytest.approx(problem.losses[0], rel=1e-9)
-
-
-def test_the_loss_falls_and_ranks_follow_the_tolerance() -> None:
-    problem = matrix_problem(1, ranks=Tolerance(0.05, growth=0, steps=0))
-    ranks = []
-    for _ in range(60):
-        problem.step()
-        ranks.append(problem.layer.ranks[0])
-    assert problem.losses[-1] < 0.7 * problem.losses[0]
-    assert all(now <= 2 * before for before, now in pairwise(ranks))
-    assert max(ranks) > 1
-
-
-def test_a_step_needs_a_closure() -> None:
-    with pytest.raises(TuckerlabError, match="two gradients"):
-        matrix_problem(2, ranks=Fixed()).optimizer.step()
 
 
 def test_it_gets_the_same_gradient_evaluations_and_resumes(tmp_path: Path) -> None:

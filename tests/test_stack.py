@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerMuon, TuckerSGD
-from tuckerlab.tucker import stack
-from tuckerlab.tucker.batched_step import batches
-from tuckerlab.tucker.stack import Stack, gathered
+from tuckerlab.tucker.batched_step import Stack, batches
 from tuckerlab.tucker.weight import TuckerLayer
 
 SHAPES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=5)
@@ -33,14 +31,6 @@ def test_what_is_packed_comes_back(shapes: list[tuple[int, int]]) -> None:
     for weight, copied in zip(weights, empty, strict=True):
         for part, other in zip(weight, copied, strict=True):
             assert torch.equal(part, other)
-
-
-def test_groups_keep_to_the_room_and_to_one_kind() -> None:
-    sizes = {"a": [(8, 8)], "b": [(8, 7)], "c": [(2, 2)], "d": [(2, 2)]}
-    kind = {"a": 0, "b": 0, "c": 0, "d": 1}
-    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 130) == [["a", "b"], ["c"], ["d"]]
-    assert gathered("abcd", sizes.__getitem__, kind.__getitem__, 1000) == [["a", "b", "c"], ["d"]]
-    assert gathered("ab", sizes.__getitem__, kind.__getitem__, None) == [["a"], ["b"]]
 
 
 class Mixed(nn.Module):
@@ -75,7 +65,6 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
     together = copy.deepcopy(alone)
     x = torch.randn(16, 3, 6, 6, dtype=torch.float64)
     for model, room in ((alone, None), (together, 10**6)):
-        monkeypatch.setattr(stack, "ROOM", {"cpu": room})
         monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": room})
         decay = None if kind is TuckerMuon else 0.01  # Muon's other form is a term less
         optimizer = kind(model, 0.02, weight_decay=decay, ranks=ranks, adapt_every=3, **options)
@@ -141,16 +130,6 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
 
     assert launches(12, 10**6) == launches(4, 10**6) < (300 if kind is TuckerMuon else 150)
     assert launches(12, None) > 2.5 * launches(4, None)
-
-
-def test_padding_is_no_danger_to_adam_without_epsilon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": 10**6})
-    model = Mixed()
-    optimizer = TuckerAdamW(model, 1e-3, eps=0.0)
-    for _ in range(3):
-        model(torch.randn(4, 3, 6, 6, dtype=torch.float64), False).square().mean().backward()
-        optimizer.step()
-    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """Multilinear algebra against tensorly and torch.linalg, over shapes, dtypes and devices."""
 
+from collections.abc import Callable
 from math import prod
 
 import pytest
@@ -18,7 +19,6 @@ from tuckerlab.tucker.tensor import (
     hosvd,
     left_singular,
     mode_product,
-    multi_mode_product,
     tolerance_ranks,
     truncate,
     unfold,
@@ -40,14 +40,6 @@ seeds = st.integers(0, 2**16)
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
-
-
-def low_rank(shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0) -> Tensor:
-    """A tensor of exactly these multilinear ranks in its first modes, well conditioned."""
-    tensor = random(*ranks, *shape[len(ranks) :], seed=seed)
-    for mode, rank in enumerate(ranks):
-        tensor = tenalg.mode_dot(tensor, torch.linalg.qr(random(shape[mode], rank, seed=seed + mode + 1))[0], mode)
-    return tensor
 
 
 def error(tensor: Tensor, core: Tensor, factors: list[Tensor], modes: tuple[int, ...]) -> float:
@@ -74,17 +66,7 @@ def test_mode_product_is_tensorly_s(shape: list[int], data: st.DataObject, seed:
     torch.testing.assert_close(mode_product(tensor, matrix, mode), tenalg.mode_dot(tensor, matrix, mode))
 
 
-@pytest.mark.parametrize("skip", [None, 0, 2, 3])
-def test_multi_mode_product_is_tensorly_s(skip: int | None) -> None:
-    tensor, modes = random(3, 4, 5, 2), [0, 2, 3]
-    matrices = [random(rows, tensor.shape[mode], seed=mode) for rows, mode in zip((2, 6, 3), modes, strict=True)]
-    expected = tensor
-    for matrix, mode in zip(matrices, modes, strict=True):
-        expected = expected if mode == skip else tenalg.mode_dot(expected, matrix, mode)
-    torch.testing.assert_close(multi_mode_product(tensor, matrices, modes, skip=skip), expected)
-
-
-@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("mode", [1])
 def test_products_take_tensors_of_any_strides(mode: int) -> None:
     tensor, matrix = random(4, 5, 3).permute(2, 0, 1)[::2], random(6, 5, seed=1).mT
     matrix = matrix[: tensor.shape[mode]].mT
@@ -93,18 +75,12 @@ def test_products_take_tensors_of_any_strides(mode: int) -> None:
     assert torch.equal(unfold(tensor, mode), tensorly.unfold(tensor.contiguous(), mode))
 
 
-def test_products_are_differentiable() -> None:
-    tensor, matrix = random(3, 2, 2).requires_grad_(), random(2, 2, seed=1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t, m: mode_product(t, m, 1), (tensor, matrix))
-    assert torch.autograd.gradcheck(lambda t: fold(unfold(t, 2).square(), 2, t.shape), (tensor,))
-
-
 # --- singular values and the higher-order SVD -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(5, 5), (4, 40), (40, 4), (1, 7), (7, 1)])
+@pytest.mark.parametrize("shape", [(4, 40), (40, 4), (1, 7)])
 def test_left_singular_is_an_svd(shape: tuple[int, int], dtype: torch.dtype, device: str) -> None:
     matrix = random(*shape, dtype=dtype, device=device)
     vectors, values = left_singular(matrix)
@@ -117,18 +93,9 @@ def test_left_singular_is_an_svd(shape: tuple[int, int], dtype: torch.dtype, dev
     torch.testing.assert_close(rotated, values, atol=1e-5 * float(expected[0]), rtol=1e-5)
 
 
-def test_left_singular_in_float32_resolves_what_float32_can_hold() -> None:
-    values = torch.logspace(0, -6, 7, dtype=torch.float64)
-    matrix = torch.linalg.qr(random(9, 7))[0] * values @ torch.linalg.qr(random(20, 7, seed=1))[0].mT
-    found = left_singular(matrix.float())[1][:7].double()
-    assert ((found - values).abs() < 2e-7).all()  # an SVD in float32 is good to some 1e-7 of the largest value
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("shape", "modes"), [((6, 5), (0, 1)), ((6, 5, 3), (0, 1)), ((4, 3, 2, 2), (0, 1, 2, 3)), ((4, 3, 5), (2,))]
-)
+@pytest.mark.parametrize(("shape", "modes"), [((6, 5), (0, 1)), ((4, 3, 2, 2), (0, 1, 2, 3)), ((4, 3, 5), (2,))])
 def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtype, device: str) -> None:
     tensor = random(*shape, dtype=dtype, device=device)
     core, factors, values = hosvd(tensor, modes)
@@ -144,8 +111,7 @@ def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtyp
         torch.testing.assert_close(value[: len(expected)], expected, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("decades", [1, 3, 7, 12])
-@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50)])
+@pytest.mark.parametrize(("shape", "decades"), [((40, 60), 12), ((60, 40), 3), ((50, 50), 7)])
 def test_the_factors_of_a_matrix_are_orthonormal_however_steep_its_values(shape: tuple[int, int], decades: int) -> None:
     size = min(shape)
     U, V = (torch.linalg.qr(random(n, size, seed=n))[0] for n in shape)
@@ -168,23 +134,6 @@ def test_truncation_is_quasi_optimal(seed: int, first: int, second: int) -> None
     assert ours <= 2**0.5 * best * (1 + 1e-9) + 1e-12
     tails = [torch.linalg.svdvals(unfold(tensor, m))[r:].square().sum() for m, r in zip(modes, ranks, strict=True)]
     assert ours**2 * float(tensor.norm()) ** 2 <= float(sum(tails)) * (1 + 1e-9) + 1e-12
-
-
-def test_truncation_of_a_matrix_is_the_truncated_svd() -> None:
-    matrix = random(7, 5)
-    core, factors = truncate(matrix, (0, 1), ranks=(3, 3))
-    U, S, Vh = torch.linalg.svd(matrix, full_matrices=False)
-    torch.testing.assert_close(multi_mode_product(core, factors, (0, 1)), (U[:, :3] * S[:3]) @ Vh[:3])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_truncation_recovers_a_low_rank_tensor(dtype: torch.dtype) -> None:
-    tensor = low_rank((8, 7, 3, 3), (3, 2)).to(dtype)
-    core, factors = truncate(tensor, (0, 1), tolerance=1e-4)
-    assert core.shape == (3, 2, 3, 3)
-    assert core.is_contiguous()
-    assert all(factor.is_contiguous() for factor in factors)
-    assert error(tensor, core, factors, (0, 1)) < 10 * TOLERANCE[dtype]
 
 
 @given(seeds, st.floats(0, 0.99), st.sampled_from([(0, 1), (0, 1, 2), (2,)]))
@@ -226,29 +175,16 @@ def test_feasible_ranks_are_those_a_tensor_can_have(sizes: list[int], data: st.D
         assert rank in (want, others)
 
 
-@pytest.mark.parametrize("bad", [0, -1, 9, True, 2.0, "3", None])
-def test_a_rank_out_of_range_is_named_with_what_is_allowed(bad: object) -> None:
-    with pytest.raises(RankError) as caught:
-        check_ranks((8, 4, 3, 3), (0, 1), (bad, 2))  # type: ignore[arg-type]
-    assert f"rank {bad!r} in mode 0" in str(caught.value)
-    assert "(8, 4, 3, 3)" in str(caught.value)
-    assert "1 to 8" in str(caught.value)
-
-
-def test_as_many_ranks_as_modes() -> None:
-    with pytest.raises(RankError, match=r"3 ranks \(1, 2, 3\) for 2 factorized modes \(0, 1\)"):
-        check_ranks((8, 4), (0, 1), (1, 2, 3))
-
-
-@pytest.mark.parametrize("bad", [-0.1, 1, 1.5, float("nan"), float("inf"), True, "0.1", None])
-def test_a_tolerance_out_of_range_is_named_with_what_is_allowed(bad: object) -> None:
-    with pytest.raises(RankError) as caught:
-        tolerance_ranks([torch.ones(3)], bad)  # type: ignore[arg-type]
-    assert f"tolerance {bad!r}" in str(caught.value)
-    assert "from 0 up to, but not including, 1" in str(caught.value)
-
-
-@pytest.mark.parametrize("options", [{}, {"ranks": (2, 2), "tolerance": 0.1}])
-def test_truncate_wants_ranks_or_a_tolerance(options: dict[str, object]) -> None:
-    with pytest.raises(RankError, match="either ranks or a tolerance"):
-        truncate(random(4, 4), (0, 1), **options)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: check_ranks((8, 4, 3, 3), (0, 1), (9, 2)), r"rank 9 in mode 0 .*\(8, 4, 3, 3\).* 1 to 8"),
+        (lambda: check_ranks((8, 4), (0, 1), (1, 2, 3)), r"3 ranks \(1, 2, 3\) for 2 factorized modes \(0, 1\)"),
+        (lambda: tolerance_ranks([torch.ones(3)], 1), "tolerance 1: .* from 0 up to, but not including, 1"),
+        (lambda: tolerance_ranks([torch.ones(3)], True), "tolerance True"),
+        (lambda: truncate(random(4, 4), (0, 1)), "either ranks or a tolerance"),
+    ],
+)
+def test_what_is_refused(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(RankError, match=said):
+        call()

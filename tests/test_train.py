@@ -23,8 +23,6 @@ from tuckerlab import (
     Budget,
     CheckpointError,
     DivergedError,
-    Fixed,
-    RankError,
     Tolerance,
     TuckerlabError,
     TuckerLayer,
@@ -36,10 +34,7 @@ from tuckerlab import (
 )
 from tuckerlab.data import ImageData
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.device import resolve_device
 from tuckerlab.training.run import Callback, Run
-from tuckerlab.tucker.rank_policy import RankPolicy
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
 
 EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
 RECIPES = {
@@ -196,26 +191,6 @@ def test_a_stopped_run_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> 
     assert_same_run(resumed, fit(network(tucker=tucker), data, recipe, **options))
 
 
-def test_another_thread_can_stop_it_within_a_step(tmp_path: Path) -> None:
-    stop, at_step_5, asked = threading.Event(), threading.Event(), threading.Event()
-
-    def wait() -> None:
-        at_step_5.set()
-        assert asked.wait(10)
-
-    def ask() -> None:
-        at_step_5.wait(10)
-        stop.set()
-        asked.set()
-
-    other = threading.Thread(target=ask)
-    other.start()
-    path = tmp_path / "run.safetensors"
-    run = train(epochs=9, stop=stop, callbacks=[At(5, wait)], checkpoint=path)
-    other.join()
-    assert (run.state, run.step, saved_step(path)) == ("stopped", 5, 5)
-
-
 def test_a_run_that_is_over_is_not_trained_again(tmp_path: Path) -> None:
     path, watch = tmp_path / "run.safetensors", Watch()
     done = train(epochs=2, checkpoint=path)
@@ -245,8 +220,6 @@ def test_checkpoints_come_after_each_epoch_and_when_the_time_is_up(tmp_path: Pat
     ("changes", "named"),
     [
         ({"lr": 0.2}, "lr 0.1 there, 0.2 here"),
-        ({"epochs": 3}, "epochs 2 there, 3 here"),
-        ({"seed": 1}, "seed 0 there, 1 here"),
         ({"ranks": Tolerance(0.2)}, "ranks None there, 'Tolerance"),
         ({"data": "other"}, "data '"),
     ],
@@ -267,16 +240,6 @@ def test_a_run_of_other_settings_is_not_resumed(changes: dict[str, Any], named: 
 
 
 # --- what a run does ------------------------------------------------------------------------------------------------
-
-
-def test_callbacks_see_every_step_and_every_epoch() -> None:
-    watch = Watch()
-    run = train(epochs=3, callbacks=[watch, Watch()])
-    assert (watch.steps, watch.epochs) == (list(range(1, 13)), [1, 2, 3])
-    assert [row["step"] for row in run.epochs] == [4, 8, 12]
-    assert run.total_steps == run.step == 12
-    assert run.test_accuracy == run.epochs[-1]["test_accuracy"]
-    assert math.isnan(Run(run.model, run.optimizer, 1, 1).test_accuracy)
 
 
 def test_an_exception_in_a_callback_leaves_the_last_checkpoint(tmp_path: Path) -> None:
@@ -304,14 +267,6 @@ def test_the_seed_decides_and_the_caller_keeps_his_random_numbers() -> None:
         assert_same_weights(models[0], models[2])
 
 
-def test_random_numbers_drawn_by_a_callback_do_not_matter() -> None:
-    class Draw(Callback):
-        def on_step(self, run: Run) -> None:
-            torch.rand(run.step)
-
-    assert_same_run(train(callbacks=[Draw()]), train())
-
-
 def test_the_network_learns_and_the_rows_say_so() -> None:
     run = train(data=images(256), epochs=4, ranks=Budget(0.8), augmentation=False)
     first, last = run.epochs[0], run.epochs[-1]
@@ -333,7 +288,7 @@ def test_directions_on_trial_are_gone_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 40])
+@pytest.mark.parametrize("steps", [1, 2, 40])
 def test_schedules_of_any_length(schedule: str, steps: int) -> None:
     recipe = Recipe(lr=0.1, schedule=schedule)
     optimizer = recipe.make_optimizer(nn.Linear(2, 2), steps)
@@ -349,44 +304,6 @@ def test_schedules_of_any_length(schedule: str, steps: int) -> None:
         assert max(rates) == pytest.approx(0.1)
         assert rates[-1] < 0.001
         assert rates.index(max(rates)) == (9 if schedule == "onecycle" else 0)
-
-
-def test_one_image_more_than_a_batch_and_a_batch_larger_than_the_data() -> None:
-    assert train(data=images(33), batch_size=16).step == 2
-    run = train(data=images(20), batch_size=1000, epochs=2)
-    assert (run.step, run.steps_per_epoch) == (2, 1)
-
-
-def test_label_smoothing_changes_the_loss() -> None:
-    plain, smoothed = train(), train(label_smoothing=0.3)
-    assert plain.epochs[0]["train_loss"] != smoothed.epochs[0]["train_loss"]
-
-
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_adamw_and_both_memory_formats(channels_last: bool) -> None:
-    run = train(epochs=2, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.2), channels_last=channels_last)
-    assert type(run.optimizer).__name__ == "TuckerAdamW"
-    assert run.epochs[-1]["train_loss"] < run.epochs[0]["train_loss"]
-
-
-def test_bfloat16_on_the_cpu() -> None:
-    run, exact = train(precision="bf16", ranks=Tolerance(0.2)), train(precision="fp32", ranks=Tolerance(0.2))
-    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
-    ours, theirs = run.epochs[0]["train_loss"], exact.epochs[0]["train_loss"]
-    assert ours != theirs
-    assert ours == pytest.approx(theirs, rel=0.1)
-
-
-def test_progress_is_shown_or_not(capsys: pytest.CaptureFixture[str]) -> None:
-    train()
-    captured = capsys.readouterr()
-    assert captured.out + captured.err == ""
-    train(progress="my network")
-    captured = capsys.readouterr()
-    assert "my network" in captured.err
-    assert "4/4" in captured.err
-    train(progress=True)
-    assert "training" in capsys.readouterr().err
 
 
 # --- early stopping -------------------------------------------------------------------------------------------------
@@ -407,34 +324,20 @@ def test_patience_stops_early_and_never_looks_at_the_test_split() -> None:
     assert one.steps_per_epoch == len(held.train_images) // 16
 
 
-def test_early_stopping_waits_for_the_ranks() -> None:
-    run = train(data=images(128), epochs=12, patience=1, lr=1e-6, ranks=Budget(0.7))
-    assert run.state == "stopped early"
-    assert run.epochs[-1]["conv_compression"] >= 0.7
-    assert 8 < len(run.epochs) < 12
-
-
 # --- what goes wrong ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_a_run_that_diverges_says_where_and_keeps_a_good_checkpoint(seconds: float, tmp_path: Path) -> None:
+def test_a_run_that_diverges_says_where_and_keeps_a_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     settings: dict[str, Any] = {"data": images(64), "epochs": 20, "lr": 1e6, "schedule": "constant", "batch_size": 16}
     with pytest.raises(DivergedError) as caught:
-        train(checkpoint=path, checkpoint_seconds=seconds, **settings)
+        train(checkpoint=path, checkpoint_seconds=0.0, **settings)
     message = str(caught.value)
     assert "diverged at step" in message
-    assert "of 80" in message
     assert "learning rate of 3.3e+05" in message
-    assert "\n" not in message
-    if path.exists():
-        assert f"kept in {path}" in message
-        loaded = load(path, network(seed=3)).model
-        assert all(value.isfinite().all() for value in loaded.state_dict().values())
-    else:
-        assert seconds == 60
-        assert "no checkpoint was written" in message
+    assert f"kept in {path}" in message
+    loaded = load(path, network(seed=3)).model
+    assert all(value.isfinite().all() for value in loaded.state_dict().values())
     with pytest.raises(DivergedError, match="no checkpoint was asked for"):
         train(**settings)
 
@@ -473,25 +376,13 @@ def test_a_weight_that_overflows_is_not_saved(tmp_path: Path) -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
     ({"epochs": 1.5}, "epochs 1.5: allowed are whole numbers from 1"),
-    ({"epochs": True}, "epochs True"),
-    ({"batch_size": 0}, "batch_size 0: allowed are whole numbers from 1"),
-    ({"adapt_every": 0}, "adapt_every 0: allowed are whole numbers from 1"),
-    ({"patience": 0}, "patience 0: allowed are whole numbers from 1"),
     ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),
     ({"lr": 0}, "lr 0: allowed are numbers above 0"),
-    ({"lr": -1.0}, "lr -1.0: allowed are numbers above 0"),
-    ({"lr": math.nan}, "lr nan: allowed are numbers above 0"),
-    ({"lr": math.inf}, "lr inf: allowed are numbers above 0"),
     ({"lr": "fast"}, "lr 'fast': allowed are numbers above 0"),
     ({"momentum": 1.0}, "momentum 1.0: allowed are numbers from 0 up to, not including, 1"),
-    ({"weight_decay": -1e-4}, "weight_decay -0.0001: allowed are numbers from 0"),
-    ({"label_smoothing": 1.0}, "label_smoothing 1.0: allowed are numbers from 0 up to, not including, 1"),
     ({"optimizer": "adam"}, "optimizer 'adam': allowed are sgd, adamw"),
-    ({"schedule": "step"}, "schedule 'step': allowed are onecycle, cosine, constant"),
-    ({"precision": "int8"}, "precision 'int8': allowed are auto, fp32, bf16, fp16"),
     ({"ranks": 0.1}, "ranks 0.1: allowed are None and a policy"),
     ({"device": "abacus"}, "device 'abacus': allowed are auto, cpu, cuda"),
-    ({"device": "meta"}, "device 'meta': allowed are auto, cpu, cuda"),
     ({"device": "cuda:99"}, "device 'cuda:99': this machine has"),
     ({"learning_rate": 0.1}, "unknown setting 'learning_rate': known are epochs, batch_size, optimizer, lr,"),
     ({"ranks": Budget(0.999)}, "budget 0.999 cannot be met"),
@@ -528,9 +419,6 @@ class TwoAnswers(nn.Module):
          r"the network gives 7 numbers for each image and the data have 10 classes: build it with num_classes=10"),
         (lambda: build("vgg_small", in_channels=3, image_size=8),
          r"take images of 1 × 8 × 8 in torch.float32 \(RuntimeError: .*\): if that is their shape, build it for 1"),
-        (lambda: build("vgg_small", in_channels=1, image_size=8, num_classes=11), "the network gives 11 numbers"),
-        (lambda: TwoAnswers(build("vgg_small", in_channels=1, image_size=8), always=True),
-         r"the network returns tuple, expected is a tensor of images × classes: wrap it in a module"),
         (lambda: TwoAnswers(build("vgg_small", in_channels=1, image_size=8), always=False),
          r"the network returns tuple, expected is a tensor"),
         (lambda: nn.Conv2d(1, 10, 3), r"a tensor of shape \(2, 10, 6, 6\) for 2 images, expected is images × classes"),
@@ -543,34 +431,3 @@ def test_a_network_that_does_not_suit_the_data_is_one_line(make: Callable[[], nn
         fit(model, load_data("digits").subset(train=128, test=64), epochs=1, progress=False)
     assert "\n" not in str(caught.value)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
-
-
-def test_a_recipe_is_changed_by_name_and_told_in_plain_values() -> None:
-    recipe = Recipe(epochs=2, ranks=Tolerance(0.2))
-    settings = json.loads(json.dumps(recipe.settings()))
-    assert settings == recipe.settings()
-    assert (settings["epochs"], "tau=0.2" in settings["ranks"]) == (2, True)
-    assert fit(network(), images(64), recipe, epochs=1, progress=False, device="cpu").total_epochs == 1
-    assert recipe.epochs == 2
-
-
-def test_devices_by_name() -> None:
-    assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@pytest.mark.parametrize("policy", [None, Fixed(), Fixed(0.5), Tolerance(0.99), Budget(0.5)])
-def test_what_can_be_reached_is_not_refused(policy: RankPolicy | None) -> None:
-    TuckerSGD(network(), ranks=policy)
-
-
-def test_frozen_layers_and_dense_convolutions_count_against_a_budget() -> None:
-    model = network()
-    TuckerSGD(model, ranks=Budget(0.8))
-    for layer in model.modules():
-        if isinstance(layer, TuckerLayer):
-            layer.requires_grad_(False)
-    with pytest.raises(RankError, match=r"at most .* can be removed here"):
-        TuckerSGD(model, ranks=Budget(0.8))
-    with pytest.raises(RankError, match="at most 0 can be removed"):
-        TuckerSGD(network(tucker=False), ranks=Budget(0.8))

@@ -22,7 +22,6 @@ __version__ = "0.1.0"
 # Public names by module. None may be the name of a module: importing that module would take its place.
 _MODULES = {
     "experiments.audit": "Thresholds run_audit",
-    "tucker.budget": "Budget",
     "training.checkpoint": "load save",
     "tucker.convert": "to_dense to_plain tuckerize",
     "data": "load_data",
@@ -36,7 +35,7 @@ _MODULES = {
     "tucker.muon": "TuckerMuon",
     "tucker.sgd_adamw": "TuckerAdamW TuckerSGD",
     "experiments.proof": "run_poc",
-    "tucker.rank_policy": "Fixed Tolerance",
+    "tucker.rank_policy": "Budget Fixed Tolerance",
     "experiments.recorded": "recorded",
     "tucker.model_size": "summary",
     "experiments.sweep": "run_sweep",
@@ -71,7 +70,6 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.training.fit import fit as fit
     from tuckerlab.training.guard import Guard as Guard, Rule as Rule
     from tuckerlab.training.models import build as build
-    from tuckerlab.tucker.budget import Budget as Budget
     from tuckerlab.tucker.convert import to_dense as to_dense, to_plain as to_plain, tuckerize as tuckerize
     from tuckerlab.tucker.layers import (
         TuckerConv1d as TuckerConv1d,
@@ -82,7 +80,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.tucker.meta import materialize as materialize
     from tuckerlab.tucker.model_size import summary as summary
     from tuckerlab.tucker.muon import TuckerMuon as TuckerMuon
-    from tuckerlab.tucker.rank_policy import Fixed as Fixed, Tolerance as Tolerance
+    from tuckerlab.tucker.rank_policy import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
     from tuckerlab.tucker.sgd_adamw import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
     from tuckerlab.tucker.weight import TuckerLayer as TuckerLayer
 else:  # not for mypy, which would then believe in every name

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import tuckerlab as tl
 from tuckerlab.data import ImageData
-from tuckerlab.data.example import write_example
+from tuckerlab.data.digits import write_example
 from tuckerlab.training.augment import batches, default_augmentation, epoch_order
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.tucker.model_size import count_parameters

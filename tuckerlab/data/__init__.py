@@ -6,8 +6,8 @@ ImageData(digits: 1438 + 359 pictures of 1 × 8 × 8, 10 classes)
 >>> data.normalize(data.train_images[:4]).shape
 torch.Size([4, 1, 8, 8])
 
-One file for each source (`digits`, `cifar10`, `folder`), one for what they all return (`images`), one for the
-decoding of pictures (`pictures`).
+One file for each source (`digits`, `cifar10`, `image_folder`), one for what they all return (`image_data`), one for
+the decoding of pictures (`decode`), and one that looks for what is wrong with a folder (`folder_check`).
 """
 
 import os
@@ -16,9 +16,8 @@ from pathlib import Path
 from tuckerlab.data.image_data import ImageData
 from tuckerlab.errors import DataError, is_whole
 
-__all__ = ["KNOWN", "ImageData", "data_roots", "load_data"]
+__all__ = ["ImageData", "data_roots", "load_data"]
 
-KNOWN = ("digits", "cifar10", "folder:PATH")
 SMALLEST, LARGEST = 4, 1024  # pixels a side
 
 
@@ -46,11 +45,12 @@ def load_data(
     pictures stay in memory for the next call, as long as their files do not change: treat the tensors as
     read-only.
     """
-    if image_size is not None and not _is_size(image_size):
+    if image_size is not None and not (is_whole(image_size) and SMALLEST <= image_size <= LARGEST):
         raise DataError(
             f"image_size {image_size!r}: it must be a whole number of pixels between {SMALLEST} and {LARGEST}"
         )
     roots = (*([] if root is None else [Path(root).expanduser()]), *data_roots())
+    # The sources are imported when they are asked for: digits need neither pyarrow nor the look at folders
     if name == "digits":
         from tuckerlab.data.digits import load_digits
 
@@ -63,18 +63,10 @@ def load_data(
         from tuckerlab.data.image_folder import load_folder
 
         return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
-    raise DataError(f"unknown data set {name!r}: known are {', '.join(KNOWN)}")
+    raise DataError(f"unknown data set {name!r}: known are digits, cifar10, folder:PATH")
 
 
 def data_roots() -> tuple[Path, ...]:
-    """Where data sets are looked for: the folder that TUCKERLAB_DATA names, then `data` in this folder.
-
-    >>> data_roots()[-1].as_posix()
-    'data'
-    """
+    """Where data sets are looked for: the folder that TUCKERLAB_DATA names, then `data` in this folder."""
     named = os.environ.get("TUCKERLAB_DATA")
     return (*([Path(named).expanduser()] if named else []), Path("data"))
-
-
-def _is_size(value: object) -> bool:
-    return is_whole(value) and SMALLEST <= value <= LARGEST

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuckerlab.data.decode import Stamp, stack
+from tuckerlab.data.decode import Stamp, reason, stack
 from tuckerlab.data.image_data import ImageData
 from tuckerlab.errors import DataError
 
@@ -30,15 +30,15 @@ PER_BATCH = 10_000  # pictures in each official file
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", ".", "plain_text")  # original pixels first
 _SIDE = 32
 
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]  # N × 3 × 32 × 32, N
 Split = tuple[Tensor, Tensor, str]  # images, labels, note
 
 
 def load_cifar10(roots: Sequence[Path], *, image_size: int | None = None, grey: bool | None = None) -> ImageData:
     """The first copy found under `roots`; `DataError` says where it looked, or which file is incomplete."""
-    train_files, test_files = _find(roots)
-    size = image_size or _SIDE
-    images, labels, note = _read(_stamps(train_files), size, grey)
-    test_images, test_labels, _ = _read(_stamps(test_files), size, grey)
+    (images, labels, note), (test_images, test_labels, _) = (
+        _read(tuple(Stamp.of(file) for file in files), image_size or _SIDE, grey) for files in _find(roots)
+    )
     return ImageData("cifar10", images, labels, test_images, test_labels, CLASSES, note)
 
 
@@ -69,13 +69,8 @@ def _incomplete(folder: Path, missing: str) -> DataError:
     return DataError(f"the CIFAR-10 in {folder} is not complete: {missing} is missing; fetch it again")
 
 
-def _broken(file: Path, reason: object) -> DataError:
-    why = " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
+def _broken(file: Path, why: str) -> DataError:
     return DataError(f"{file} is cut off or not CIFAR-10: {why}; fetch it again")
-
-
-def _stamps(files: Sequence[Path]) -> tuple[Stamp, ...]:
-    return tuple(Stamp.of(file) for file in files)
 
 
 @lru_cache(maxsize=4)  # two sizes of both splits
@@ -93,7 +88,7 @@ def _read(stamps: tuple[Stamp, ...], size: int, grey: bool | None) -> Split:
     return images, torch.from_numpy(labels), ""
 
 
-def _read_binary(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_binary(file: Path) -> Batch:
     """One batch of records: a byte for the label, 1 024 each for red, green, blue."""
     record = 1 + 3 * _SIDE**2
     wanted, there = PER_BATCH * record, file.stat().st_size
@@ -103,40 +98,28 @@ def _read_binary(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return records[:, 1:].reshape(-1, 3, _SIDE, _SIDE), _checked(records[:, 0], file)
 
 
-def _read_pickle(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_pickle(file: Path) -> Batch:
     """One batch: a dict with `data` (N × 3 072 bytes) and `labels` (a list), written by Python 2."""
     try:
         batch = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
         pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
         shapes = pixels.shape, labels.shape
     except Exception as error:  # a broken pickle can fail with anything
-        raise _broken(file, error) from error
+        raise _broken(file, reason(error)) from error
     if pixels.dtype != np.uint8 or shapes != ((PER_BATCH, 3 * _SIDE**2), (PER_BATCH,)):
         raise _broken(file, f"its data and labels have the shapes {shapes[0]} and {shapes[1]}")
     return pixels.reshape(-1, 3, _SIDE, _SIDE), _checked(labels, file)
-
-
-# All that a pickled array asks for; where numpy keeps the function changes with its versions.
-_ARRAYS: dict[str, object] = {
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-    "_reconstruct": np.empty(0).__reduce__()[0],
-}
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Reads containers, numbers and numpy arrays; whatever else a pickle would import or call is refused."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if name in _ARRAYS and module.split(".")[0] == "numpy":
-            return _ARRAYS[name]
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 of Python 3 writes bytes
-            return _latin1
+        if module.split(".")[0] == "numpy":  # where numpy keeps its function changes with its versions
+            for allowed in (np.ndarray, np.dtype, np.empty(0).__reduce__()[0]):
+                if name == getattr(allowed, "__name__", None):
+                    return allowed
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data set")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    return text.encode("latin-1")
 
 
 def _read_parquet(files: Sequence[Path], size: int, grey: bool | None) -> Split:
@@ -152,7 +135,7 @@ def _read_parquet(files: Sequence[Path], size: int, grey: bool | None) -> Split:
             with pq.ParquetFile(file) as parquet:
                 table = parquet.read().flatten()
         except (pa.ArrowException, OSError) as error:
-            raise _broken(file, error) from error
+            raise _broken(file, reason(error)) from error
         if not {"img.bytes", "label"} <= set(table.column_names):
             columns = ", ".join(table.column_names)
             raise DataError(f"{file} has the columns {columns}; give Parquet with img (holding bytes) and label")

@@ -9,10 +9,10 @@ All files are read before complaints are made, so one error names what is wrong 
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -24,13 +24,11 @@ from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
-HIGH_BYTE = "high byte"  # in the info of a picture of 16-bit colours: the largest of those that pillow reads
-DARK = 3  # bits that a picture may lack of the scale that all share
-BRIGHT = 128  # the least that it must be: colours of 12 bits in 16 would be read as nearly black
-TOO_DARK = "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
-_STRIP = 2**18  # pixels
+DARK = 3  # bits that most pictures may lack of the scale that all share
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Stack(NamedTuple):
@@ -38,6 +36,21 @@ class Stack(NamedTuple):
 
     images: Tensor
     bits: int | None = None
+
+
+class Depth(NamedTuple):
+    """Of a file of 16 bits: the bits that its largest value needs, and whether pillow has kept the upper eight only."""
+
+    bits: int
+    reduced: bool
+
+
+class Decoded(NamedTuple):
+    """One picture: uint8 size × size (× 3), or int32 if it is grey of 16 bits; and its own width and height."""
+
+    pixels: NDArray[Any]
+    shape: tuple[int, int]
+    depth: Depth | None = None
 
 
 class Stamp(NamedTuple):
@@ -62,101 +75,110 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
     messages. Raises `DataError` with the number of pictures that cannot be read and the names of the first
     three.
     """
-    Image.init()  # not safe in threads
     pixels = np.empty((len(sources), size, size, 1 if grey else 3), dtype=np.uint8)
     problems: dict[int, str] = {}
+    depths: dict[int, Depth] = {}
     wide: dict[int, NDArray[np.int32]] = {}  # pixels of more than eight bits, until all are known
-    high_bytes: dict[int, int] = {}  # of colours of 16 bits
-    length = max(1, _STRIP // size**2)
 
-    def read(start: int) -> bool:
-        """Read one strip of pictures; whether it has colour."""
-        part = sources[start : start + length]
-        # One tall picture: pillow converts what is pasted, and its step to numpy is dear for small pictures.
-        strip = Image.new("L" if grey else "RGB", (size, size * len(part)))
-        for index, source in enumerate(part):
-            try:
-                picture = opened(source, size)
-                if HIGH_BYTE in picture.info:
-                    high_bytes[start + index] = picture.info[HIGH_BYTE]
-                if picture.size != (size, size):
-                    picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-                if picture.mode == "I":
-                    wide[start + index] = np.asarray(picture)
-                else:
-                    strip.paste(picture, (0, size * index))
-            except MemoryError:
-                raise
-            except Exception as error:  # whatever a decoder meets in a broken file
-                problems[start + index] = reason(error)
-        rows = np.asarray(strip).reshape(len(part), size, size, -1)
-        pixels[start : start + len(part)] = rows
-        return not grey and bool((rows != rows[..., :1]).any())
+    def read(index: int) -> bool:
+        """Reads a picture; whether it has colour."""
+        try:
+            picture = decode(sources[index], size, grey=bool(grey))
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a decoder meets in a broken file
+            problems[index] = reason(error)
+            return False
+        if picture.depth is not None:
+            depths[index] = picture.depth
+        if picture.pixels.dtype == np.uint8:
+            pixels[index] = np.atleast_3d(picture.pixels)
+        else:
+            wide[index] = picture.pixels
+        return has_colour(picture.pixels)
 
-    starts = range(0, len(sources), length)
-    # Files: reading waits for the disk and decoding does not hold Python's lock. Pictures that are in memory
-    # already are small and spend their time in Python, where threads would only wait for each other.
-    workers = min(8, os.cpu_count() or 1) if isinstance(sources[0], Path) else 1
-    with ThreadPoolExecutor(workers) as pool:
-        colour = any(list(pool.map(read, starts)))
+    # Files wait for the disk; pictures in memory are small and would only wait for each other
+    each = in_threads if isinstance(sources[0], Path) else map
+    colour = any(list(each(read, range(len(sources)))))
     if problems:
         raise DataError(_complaint(problems, len(sources), name))
-    high = np.array([*high_bytes.values()])
-    if len(high) and (high.max() < BRIGHT or np.quantile(high, 0.25) < BRIGHT / 2**DARK):
-        raise DataError(f"{name(min(high_bytes))}: {TOO_DARK}")
-    depths = {index: bits_of(values) for index, values in wide.items()}
-    bits = max(depths.values(), default=None)
-    if bits is not None and np.quantile([*depths.values()], 0.25) <= bits - DARK:
-        deepest = max(depths, key=depths.__getitem__)
-        raise DataError(
-            f"{name(deepest)}: its pixels need {bits} bits, many others at most {bits - DARK}: on one scale they "
-            "would be nearly black; save all alike, with 8 bits or with values up to 65535"
-        )
+    if dark := too_dark(depths):
+        raise DataError(f"{name(dark[0])}: {dark[1]}")
+    bits = max((depth.bits for depth in depths.values()), default=8)
     for index, values in wide.items():
-        pixels[index] = eight_bits(values, bits or 8)[..., None]
+        pixels[index] = (values >> (bits - 8)).astype(np.uint8)[..., None]
     if grey is None and not colour:
         pixels = pixels[..., :1]
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    return Stack(images, bits)
+    return Stack(images, bits if wide else None)
+
+
+def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """`function` of each item, in order: reading waits for the disk, and decoding does not hold Python's lock."""
+    Image.init()  # not safe in threads
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, items))
 
 
 def common_side(paths: Sequence[Path]) -> int | None:
     """The side of the pictures if all are squares of one size; only their first bytes are read."""
-    Image.init()
 
-    def measure(path: Path) -> tuple[int, int] | None:
+    def shape(path: Path) -> tuple[int, int] | None:
         try:
             with Image.open(path, formats=FORMATS) as picture:
                 return picture.size
         except Exception:  # `stack` will name it
             return None
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        sizes = set(pool.map(measure, paths)) - {None}
-    width, height = sizes.pop() or (0, 0) if len(sizes) == 1 else (0, 0)
+    shapes = set(in_threads(shape, paths)) - {None}
+    width, height = shapes.pop() or (0, 0) if len(shapes) == 1 else (0, 0)
     return width if width == height > 0 else None
 
 
-def opened(source: Source, size: int) -> Image.Image:
-    """A picture in mode L, RGB or, if it has up to 16 bits, I: its first frame, upright, transparent pixels white."""
+def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
+    """A picture's first frame, upright, transparent pixels white, stretched to size × size; grey if it is, or `grey`.
+
+    Raises whatever pillow raises, and `ValueError` for pixels that cannot become eight bits.
+    """
+    depth = None
     if isinstance(source, np.ndarray):
-        return Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
-    with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
-        picture.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
-        deep = picture.mode[0] != "I" and any(";16" in str(tile[3]) for tile in picture.tile)
-        picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        found = _plain(picture)
-        if deep:
-            found.info[HIGH_BYTE] = max(high for _, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist())
-        return found
+        picture = Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
+        shape = picture.size
+    else:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
+            shape = file.size
+            file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
+            reduced = file.mode[0] != "I" and any(";16" in str(tile[3]) for tile in file.tile)
+            file.load()
+            ImageOps.exif_transpose(file, in_place=True)
+            if reduced:  # without transparency
+                high = max(high for _, high in np.reshape(file.getextrema(), (-1, 2))[:3].tolist())
+                depth = Depth(8 + int(high).bit_length(), True)
+            picture = _plain(file)
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+    if grey and picture.mode == "RGB":
+        picture = picture.convert("L")
+    pixels = np.asarray(picture)
+    if picture.mode == "I":
+        depth = Depth(max(8, int(pixels.max()).bit_length()), False)
+    return Decoded(pixels, shape, depth)
+
+
+def has_colour(pixels: NDArray[Any]) -> bool:
+    """Whether a decoded picture has a pixel that is not grey."""
+    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
 
 
 def _plain(picture: Image.Image) -> Image.Image:
+    """In mode L, RGB or, if it is grey of up to 16 bits, I."""
     if picture.mode in ("L", "RGB"):
         return picture
     if picture.mode.startswith("I"):
-        return _sixteen_bits(picture)
+        values = np.asarray(picture).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
+        return Image.fromarray(values.astype(np.int32))
     if picture.mode == "F":
         raise ValueError("its pixels are fractions without an agreed range; save it with 8 or 16 bits")
     if picture.has_transparency_data:
@@ -166,29 +188,26 @@ def _plain(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def _sixteen_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 0xFFFF:
-        raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
-    return Image.fromarray(values.astype(np.int32))
+def too_dark(depths: Mapping[int, Depth]) -> tuple[int, str] | None:
+    """Which of the files of 16 bits forbids that all share one scale, and why: others would be nearly black.
 
-
-def bits_of(values: NDArray[np.int32]) -> int:
-    """The bits that pixels need, from 8.
-
-    >>> bits_of(np.array([0, 4095])), bits_of(np.array([17]))
-    (12, 8)
+    >>> too_dark({0: Depth(12, False), 1: Depth(12, False)}), too_dark({7: Depth(12, True)})
+    (None, (7, 'its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535'))
     """
-    return max(8, int(values.max()).bit_length())
-
-
-def eight_bits(values: NDArray[np.int32], bits: int) -> NDArray[np.uint8]:
-    """The upper eight of so many bits.
-
-    >>> eight_bits(np.array([0, 4095]), 12)
-    array([  0, 255], dtype=uint8)
-    """
-    return (values >> (bits - 8)).astype(np.uint8)
+    if not depths:
+        return None
+    bits = max(depth.bits for depth in depths.values())
+    for index, depth in sorted(depths.items()):
+        if depth.reduced and bits < 16:
+            return index, (
+                "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
+            )
+    if np.quantile([depth.bits for depth in depths.values()], 0.25) > bits - DARK:
+        return None
+    return max(depths, key=lambda index: depths[index].bits), (
+        f"its pixels need {bits} bits, many others at most {bits - DARK}: on one scale they would be nearly black; "
+        "save all alike, with 8 bits or with values up to 65535"
+    )
 
 
 def reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ ImageData(stripes: 6 + 2 pictures of 1 × 4 × 4, 2 classes)
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,23 +39,37 @@ class ImageData:
     note: str = ""
 
     def __post_init__(self) -> None:
-        _check_split(self.name, "training", self.train_images, self.train_labels, len(self.classes))
-        _check_split(self.name, "test", self.test_images, self.test_labels, len(self.classes))
-        if self.train_images.shape[1:] != self.test_images.shape[1:]:
-            shapes = tuple(self.train_images.shape[1:]), tuple(self.test_images.shape[1:])
+        for split, images, labels in (
+            ("training", self.train_images, self.train_labels),
+            ("test", self.test_images, self.test_labels),
+        ):
+            shape = tuple(images.shape)
+            if images.dtype != torch.uint8 or images.ndim != 4 or shape[1:] != (self.channels, *2 * [self.image_size]):
+                raise DataError(
+                    f"{self.name}: the {split} pictures are {images.dtype} of shape {shape}; "
+                    "both splits must be uint8 of N × C × size × size, with one C and size"
+                )
+            if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or labels.device != images.device:
+                raise DataError(
+                    f"{self.name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)} on "
+                    f"{labels.device}; they must be int64, one for each of {len(images)} pictures, on {images.device}"
+                )
+            if len(labels) == 0:
+                raise DataError(f"{self.name}: the {split} split has no pictures; it needs at least one")
+            low, high = (int(value) for value in labels.aminmax())
+            if low < 0 or high >= self.num_classes:
+                raise DataError(
+                    f"{self.name}: {split} labels run from {low} to {high}; with {self.num_classes} classes they must "
+                    f"lie from 0 to {self.num_classes - 1}"
+                )
+        trained, tested = (set(labels.tolist()) for labels in (self.train_labels, self.test_labels))
+        if tested - trained:
+            untrained = ", ".join(self.classes[label] for label in sorted(tested - trained))
             raise DataError(
-                f"{self.name}: training pictures have the shape {shapes[0]} and test pictures {shapes[1]}; "
-                "they must be the same"
+                f"{self.name}: the test split has classes that the training split has no picture of, {untrained}: "
+                "add some there, or remove them from the test split"
             )
-        trained = self.train_labels.bincount(minlength=len(self.classes)) > 0
-        tested = self.test_labels.bincount(minlength=len(self.classes)) > 0
-        untrained = [c for c, miss in zip(self.classes, (tested & ~trained).tolist(), strict=True) if miss]
-        if untrained:
-            raise DataError(
-                f"{self.name}: the test split has classes that the training split has no picture of, "
-                f"{', '.join(untrained)}: add some there, or remove them from the test split"
-            )
-        if int(trained.sum()) < 2:
+        if len(trained) < 2:
             raise DataError(f"{self.name}: the training split has one class only; it needs two or more")
 
     def __repr__(self) -> str:
@@ -115,13 +130,8 @@ class ImageData:
 
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device; uint8, so CIFAR-10 takes 184 MB there."""
-        return replace(
-            self,
-            train_images=self.train_images.to(device),
-            train_labels=self.train_labels.to(device),
-            test_images=self.test_images.to(device),
-            test_labels=self.test_labels.to(device),
-        )
+        tensors = ("train_images", "train_labels", "test_images", "test_labels")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
     def hold_out(self, fraction: float, seed: int) -> "ImageData":
         """Data to make choices with, without a look at the test set: part of the training split replaces it.
@@ -144,24 +154,15 @@ class ImageData:
 
     def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":
         """So many pictures of each split, drawn with the classes' shares kept; None leaves a split whole."""
-        images, labels, note = self.train_images, self.train_labels, self.note
-        test_images, test_labels = self.test_images, self.test_labels
-        if train is not None:
-            chosen, _ = stratified(labels, train, seed)
-            images, labels = images[chosen], labels[chosen]
-            note = _joined(note, f"{train} of {len(self.train_labels)} training pictures (seed {seed})")
-        if test is not None:
-            chosen, _ = stratified(test_labels, test, seed)
-            test_images, test_labels = test_images[chosen], test_labels[chosen]
-            note = _joined(note, f"{test} of {len(self.test_labels)} test pictures (seed {seed})")
-        return replace(
-            self,
-            train_images=images,
-            train_labels=labels,
-            test_images=test_images,
-            test_labels=test_labels,
-            note=note,
-        )
+        changes: dict[str, Any] = {"note": self.note}
+        for split, size, word in (("train", train, "training"), ("test", test, "test")):
+            if size is not None:
+                images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+                chosen, _ = stratified(labels, size, seed)
+                changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen]}
+                said = f"{size} of {len(labels)} {word} pictures (seed {seed})"
+                changes["note"] = _joined(changes["note"], said)
+        return replace(self, **changes)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -216,26 +217,5 @@ def _shares(counts: Counts, size: int, least: Counts, most: Counts) -> Counts:
     return take
 
 
-def _check_split(name: str, split: str, images: Tensor, labels: Tensor, classes: int) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
-        raise DataError(
-            f"{name}: the {split} pictures are {images.dtype} of shape {tuple(images.shape)}; "
-            "they must be uint8 of N × C × size × size"
-        )
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or labels.device != images.device:
-        raise DataError(
-            f"{name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)} on "
-            f"{labels.device}; they must be int64, one for each of {len(images)} pictures, on {images.device}"
-        )
-    if len(labels) == 0:
-        raise DataError(f"{name}: the {split} split has no pictures; it needs at least one")
-    low, high = (int(value) for value in labels.aminmax())
-    if low < 0 or high >= classes:
-        raise DataError(
-            f"{name}: {split} labels run from {low} to {high}; with {classes} classes they must lie from "
-            f"0 to {classes - 1}"
-        )
-
-
 def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
+    return "; ".join(filter(None, notes))

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tuckerlab.data.bundled import bundled
+from tuckerlab.data.digits import sklearn_file
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.training.checkpoint import load
@@ -164,7 +164,7 @@ def subject(name: str) -> Subject:
 
 def _photo(file: str) -> Tensor:
     """A photograph as height × width × colour, from 0 (dark) to 1 (bright)."""
-    small = Image.open(bundled(f"images/{file}")).resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
+    small = Image.open(sklearn_file(f"images/{file}")).resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(small, dtype=np.float32) / 255)
 
 

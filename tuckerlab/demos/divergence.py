@@ -15,7 +15,7 @@ from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.run import Callback, Run
-from tuckerlab.tucker.budget import Budget
+from tuckerlab.tucker.rank_policy import Budget
 
 BLUE, RED = PALETTE[0], PALETTE[1]
 

@@ -31,7 +31,7 @@ from tuckerlab.experiments.sweep.job import values
 from tuckerlab.files import atomic_path
 from tuckerlab.plotting.figure import DPI, Picture
 from tuckerlab.training.device import resolve_device
-from tuckerlab.tucker.budget import Budget
+from tuckerlab.tucker.rank_policy import Budget
 
 COMPRESSION = (0.8, 0.9, 0.95)
 

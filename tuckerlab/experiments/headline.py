@@ -38,8 +38,7 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.timing import interleave
-from tuckerlab.tucker.budget import Budget
-from tuckerlab.tucker.rank_policy import RAMP
+from tuckerlab.tucker.rank_policy import RAMP, Budget
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.
 RECIPES = {

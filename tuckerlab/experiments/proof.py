@@ -28,8 +28,7 @@ from tuckerlab.experiments.summary import finding
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
-from tuckerlab.tucker.budget import Budget
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {

@@ -27,11 +27,10 @@ from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
 from tuckerlab.training.models import MODELS, Network
 from tuckerlab.training.timing import latencies
-from tuckerlab.tucker.budget import Budget
 from tuckerlab.tucker.convert import to_plain, tuckerize
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_change import truncated
-from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Spectrum, Tolerance
 from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 

@@ -24,7 +24,7 @@ from tuckerlab.tucker.plain_layers import forms, ordinary
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.replace import ALL_HOOKS, check_module, check_replaceable, replaced
 from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
-from tuckerlab.tucker.weight import TuckerLayer, factorized_modes
+from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
 
 Dense = nn.modules.conv._ConvNd | nn.Linear
 CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
@@ -42,7 +42,7 @@ def tuckerize(
     include: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] = (),
     ranks: RankPolicy | float | None = None,
-    modes: str = "channels",
+    modes: str | Sequence[int] = "channels",
 ) -> nn.Module:
     """Replaces, in place, the convolutions and linear layers of a module by Tucker layers; returns the module.
 
@@ -55,6 +55,7 @@ def tuckerize(
     exclude: names or patterns that stay dense, whatever `include` says.
     ranks: a policy, or a fraction of each mode (0.5 for Fixed(0.5)). The default keeps 70 % of each mode, a good start
     for training, or less where core and factors would store more than the dense weight (matrices).
+    modes: of convolutions, as the layers take them: "channels", "all", or a tuple.
     Trained weights are approximated (truncated HOSVD); an untrained network starts from the leading singular
     subspaces of its own initialisation (spectral initialisation, Khodak et al., ICLR 2021). A module on the "meta"
     device has no weights: its Tucker layers stay there until `materialize` makes them, random and small from the start.
@@ -71,14 +72,14 @@ def tuckerize(
     other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
     _check_finite(chosen)
     check_replaceable(module, dict(chosen))
-    spectra = [_spectrum(layer, modes, policy) for _, layer in chosen]
+    spectra = [_spectrum(layer, _modes(layer, modes), policy) for _, layer in chosen]
     found = policy.choose(spectra, other=other)
     if ranks is None:
         found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
     for name, layer in dense:
         setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
     for (_, layer), layer_ranks in zip(chosen, found, strict=True):
-        module = replaced(module, layer, _factorized(layer, layer_ranks, modes))
+        module = replaced(module, layer, _factorized(layer, layer_ranks, _modes(layer, modes)))
     return module
 
 
@@ -212,15 +213,20 @@ def _check_finite(layers: Sequence[tuple[str, Dense]]) -> None:
 # --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
 
 
-def _spectrum(layer: Dense, modes: str, policy: RankPolicy) -> Spectrum:
-    weight, factorized = layer.weight.detach(), factorized_modes(layer.weight.dim(), modes)
+def _modes(layer: Dense, modes: str | Sequence[int]) -> tuple[int, ...]:
+    """The modes to factorize; a linear layer has no choice: a matrix has one rank."""
+    return CHANNELS if isinstance(layer, nn.Linear) else factorized_modes(layer.weight.dim(), modes)
+
+
+def _spectrum(layer: Dense, modes: tuple[int, ...], policy: RankPolicy) -> Spectrum:
+    weight = layer.weight.detach()
     if isinstance(policy, Fixed):  # needs no singular values, and so works without weights
-        values = tuple(torch.empty(weight.shape[mode]) for mode in factorized)
+        values = tuple(torch.empty(weight.shape[mode]) for mode in modes)
     elif weight.is_meta:
         raise TuckerlabError(f"{policy} for a module on the meta device: it has no weights; give Fixed(fraction)")
     else:
-        values = tuple(left_singular(unfold(weight, mode))[1].cpu() for mode in factorized)
-    return Spectrum(tuple(weight.shape), factorized, values)
+        values = tuple(left_singular(unfold(weight, mode))[1].cpu() for mode in modes)
+    return Spectrum(tuple(weight.shape), modes, values)
 
 
 def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[int, ...]:
@@ -229,8 +235,8 @@ def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[i
     return ranks
 
 
-def _factorized(layer: Dense, ranks: tuple[int, ...], modes: str) -> TuckerLayer:
-    ranks = feasible_ranks(layer.weight.shape, factorized_modes(layer.weight.dim(), modes), ranks)
+def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) -> TuckerLayer:
+    ranks = feasible_ranks(layer.weight.shape, modes, ranks)
     new: TuckerLayer
     if isinstance(layer, nn.Linear):
         new = TuckerLinear.like(layer, ranks) if layer.weight.is_meta else TuckerLinear.from_dense(layer, ranks=ranks)

@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.tucker.batched_step import TINY, State, WeightStep
+from tuckerlab.tucker.batched_step import TINY, Stack, State, WeightStep
 from tuckerlab.tucker.groups import Model
 from tuckerlab.tucker.manifold import Point, Tangent
 from tuckerlab.tucker.optimizer import Parameters, TuckerOptimizer
 from tuckerlab.tucker.rank_policy import RankPolicy
 from tuckerlab.tucker.sgd_adamw import check_range, heavy_ball, sgd_step
-from tuckerlab.tucker.stack import Stack
 from tuckerlab.tucker.tensor import fold, unfold
 
 SGD_DECAY = 5e-4  # of what takes a step of SGD, where norms are kept

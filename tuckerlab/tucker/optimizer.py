@@ -21,13 +21,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.tucker.batched_step import Batch, State, WeightStep, batches
+from tuckerlab.tucker.batched_step import Batch, Stack, State, WeightStep, batches
 from tuckerlab.tucker.groups import Entry, Model, modules_of, weights_of
 from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
 from tuckerlab.tucker.precision import full_precision
 from tuckerlab.tucker.rank_change import Transport, grown, truncated
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
-from tuckerlab.tucker.stack import Stack
 from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 

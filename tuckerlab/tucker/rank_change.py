@@ -1,12 +1,4 @@
-"""From a point to one of other ranks, and what travels along: truncation, growth, and the transport of tangent vectors.
-
->>> from tuckerlab.tucker.manifold import mode_roots, random_point
->>> point = random_point((6, 5), (0, 1), (3, 3))
->>> smaller = truncated(point, (2, 2))
->>> transport = Transport(point, mode_roots(point), smaller, mode_roots(smaller))
->>> transport(Tangent(torch.ones(3, 3), (torch.zeros(6, 3), torch.zeros(5, 3)))).core.shape
-torch.Size([2, 2])
-"""
+"""From a point to one of other ranks, and what travels along: truncation, growth, transport of tangent vectors."""
 
 from collections.abc import Sequence
 
@@ -19,14 +11,6 @@ from tuckerlab.tucker.tensor import feasible_ranks, fold, left_singular, multi_m
 
 class Transport:
     """Carries tangent vectors from one point to another, whose ranks may differ, by orthogonal projection.
-
-    >>> from tuckerlab.tucker.manifold import embed, mode_roots, partial_gradients, project, random_point
-    >>> old = random_point((6, 5), (0, 1), (2, 2), dtype=torch.float64)
-    >>> roots = mode_roots(old)
-    >>> tangent = project(old, *partial_gradients(old, torch.randn(6, 5, dtype=torch.float64)), roots)
-    >>> same = Transport(old, roots, old, roots)(tangent)
-    >>> torch.allclose(embed(old, same, roots), embed(old, tangent, roots))
-    True
 
     Ẇ is projected onto the new tangent space, block by block; left out are the parts that a K̇_i block gives to the
     *other* K-blocks, which are of second order in the distance. A truncated direction leaves its velocity in K̇_i, and
@@ -56,13 +40,6 @@ class Transport:
     def squares(self, moments: Tangent) -> Tangent:
         """Second moments (entrywise, not negative) in the new coordinates.
 
-        >>> from tuckerlab.tucker.manifold import mode_roots, random_point
-        >>> point = random_point((6, 5), (0, 1), (2, 2))
-        >>> roots = mode_roots(point)
-        >>> ones = Tangent(torch.ones(2, 2), (torch.ones(6, 2), torch.ones(5, 2)))
-        >>> torch.allclose(Transport(point, roots, point, roots).squares(ones).core, ones.core, atol=1e-3)
-        True
-
         If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: second moments follow a change of basis T
         with its entrywise square. The share of a coordinate that was in none of the old ones (all of it, in a direction
         that has been added) starts at the mean, so that it moves no faster than the others.
@@ -83,10 +60,6 @@ class Transport:
 def truncated(point: Point, ranks: Sequence[int], bases: Sequence[Tensor] | None = None) -> Point:
     """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
 
-    >>> from tuckerlab.tucker.manifold import random_point
-    >>> truncated(random_point((6, 5), (0, 1), (3, 3)), (2, 2)).core.shape
-    torch.Size([2, 2])
-
     `bases` are the left singular vectors of the core's unfoldings, where they are known already.
     """
     if bases is None:
@@ -98,15 +71,7 @@ def truncated(point: Point, ranks: Sequence[int], bases: Sequence[Tensor] | None
 
 
 def grown(point: Point, tangent: Tangent, ranks: Sequence[int]) -> Point:
-    """The same tensor with factors extended, up to `ranks`, by the strongest directions of K̇_i; zeros in the core.
-
-    >>> from tuckerlab.tucker.manifold import mode_roots, partial_gradients, project, random_point
-    >>> point = random_point((6, 5), (0, 1), (2, 2))
-    >>> tangent = project(point, *partial_gradients(point, torch.randn(6, 5)), mode_roots(point))
-    >>> larger = grown(point, tangent, (3, 3))
-    >>> larger.core.shape, torch.allclose(larger.dense(), point.dense(), atol=1e-5)
-    (torch.Size([3, 3]), True)
-    """
+    """The same tensor with factors extended, up to `ranks`, by the strongest directions of K̇_i; zeros in the core."""
     extra = []
     for U, K, rank in zip(point.factors, tangent.factors, ranks, strict=True):
         room = min(rank, U.shape[0]) - U.shape[1]

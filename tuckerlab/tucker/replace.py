@@ -6,17 +6,17 @@
 """
 
 from collections import UserList, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.distributed import forbid_stale
-from tuckerlab.tucker.weight import TuckerLayer
+from tuckerlab.tucker.weight import TuckerLayer, forbid_stale
 
+Layer = TypeVar("Layer", bound=nn.Module)
 OF_MODULES = vars(nn.Module()).keys()
 # what a module does before and after its calls, in forward and backward passes
 HOOKS = tuple(name for name in OF_MODULES if "forward" in name or "backward" in name)
@@ -103,3 +103,16 @@ def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
             if child is old:
                 parent._modules[name] = new
     return new if module is old else module
+
+
+def swapped(network: nn.Module, kind: type[Layer], make: Callable[[Layer], nn.Module]) -> nn.Module:
+    """The network with each layer of a kind replaced, in place, by what `make` makes of it, and what is in it.
+
+    >>> swapped(nn.Linear(3, 2), nn.Linear, lambda layer: nn.Linear(layer.in_features, 1))
+    Linear(in_features=3, out_features=1, bias=True)
+    """
+    if isinstance(network, kind):
+        return make(network)
+    for name, child in network.named_children():
+        setattr(network, name, swapped(child, kind, make))
+    return network

@@ -19,12 +19,14 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import build
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.budget import Budget
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.meta import materialize
 from tuckerlab.tucker.model_size import Counts
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
+
+ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
+"""What differs from a recipe of SGD; not tuned."""
 
 
 class Contender:
@@ -193,6 +195,36 @@ class EqualTime(Varied):
 
     def train(self, training: Training) -> Run:
         return self.of.train(training.of(self.epochs))
+
+
+@dataclass(frozen=True)
+class WithAdamW(Varied):
+    """A contender whose weights are stepped by AdamW, those in Tucker format on the manifold.
+
+    Some images are learned better with AdamW, whatever the format of the weights. Beside a rival that uses it stand the
+    dense network and ours with the same optimizer, so that nobody takes the one for the other.
+
+    >>> WithAdamW(Dense()).label, WithAdamW(Tucker(Budget(0.9))).method
+    ('dense AdamW', 'tucker-adamw')
+    """
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        return f"{self.of.method}-adamw"
+
+    @property
+    def label(self) -> str:
+        return f"{self.of.label} AdamW"
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, **ADAMW)
+
+    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        return replace(recipe, optimizer="adamw").make_optimizer(model, total_steps)
+
+    def train(self, training: Training) -> Run:
+        arena = replace(training.arena, recipe=self.recipe(training.recipe))
+        return self.of.train(replace(training, arena=arena, prefix="adamw-"))
 
 
 def in_file_names(label: str) -> str:

@@ -38,14 +38,6 @@ KEPT = 0.1
 class Channels(Contender):
     """The dense network gets two thirds of the training, then loses channels, and gets the rest.
 
-    >>> from tuckerlab import load_data
-    >>> from tuckerlab.experiments.setup import Arena
-    >>> from tuckerlab.training.config import Recipe
-    >>> contender, data = Channels(0.9), load_data("digits").subset(train=128, test=64)
-    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=2, batch_size=64), "cpu")
-    >>> 0.9 <= contender.train(Training(arena)).epochs[-1]["conv_compression"] < 0.91
-    True
-
     Raises RankError for a compression outside 0 … 1 (1 excluded) and, before it trains, for one out of reach;
     TuckerlabError for a transformer.
     """

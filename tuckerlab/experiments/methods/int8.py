@@ -50,14 +50,6 @@ ANNOUNCED = [  # by torch, of this way to quantize: all of it is to move into a 
 class Int8(Contender):
     """Another contender's network, quantized once it is trained; it trains, counts and is saved as that one does.
 
-    >>> from tuckerlab import load_data
-    >>> from tuckerlab.experiments.methods.base import Dense
-    >>> contender, data = Int8(Dense()), load_data("digits").subset(train=128, test=64)
-    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
-    >>> run = contender.train(Training(arena))
-    >>> contender.file_bytes(run.network, arena) / contender.of.file_bytes(run.network, arena) < 0.4
-    True
-
     Raises TuckerlabError for a network that is int8 already, and, before it trains, on a GPU.
     """
 

@@ -1,11 +1,5 @@
 """Unstructured magnitude pruning in one training cycle: the smallest weights of all convolutions are set to zero.
 
->>> from tuckerlab import build, fit, load_data
->>> data, model = load_data("digits").subset(train=256, test=64), build("vgg_small", in_channels=1, image_size=8)
->>> run = fit(model, data, epochs=2, progress=False, callbacks=[MagnitudePruning(0.9, total_steps=8, every=1)])
->>> round(count_nonzero(model).conv_compression, 2)
-0.9
-
 The share of zeros rises as the target of `Budget` does, over all convolutions together; that schedule was made for this
 method (Zhu and Gupta, "To prune, or not to prune", 2017). The zeros lie anywhere, so the arithmetic, the time of a step
 and of an answer stay those of the dense network. The settings are the published ones; they were not tuned here.
@@ -22,9 +16,8 @@ from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.run import Callback, Run
-from tuckerlab.tucker.budget import Budget
 from tuckerlab.tucker.model_size import Counts, count_parameters
-from tuckerlab.tucker.rank_policy import RAMP
+from tuckerlab.tucker.rank_policy import RAMP, Budget
 from tuckerlab.tucker.tensor import check_fraction
 
 

@@ -15,8 +15,7 @@ import torch
 from torch import nn
 
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.adamw import ADAMW
-from tuckerlab.experiments.methods.base import Contender, Tucker, setting
+from tuckerlab.experiments.methods.base import ADAMW, Contender, Tucker, setting
 from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
@@ -43,14 +42,7 @@ def changes(optimizer: str, recipe: Recipe) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Factors(Contender):
-    """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon.
-
-    >>> from tuckerlab import Budget, load_data
-    >>> contender, data = Factors(Budget(0.9)), load_data("digits").subset(train=128, test=64)
-    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
-    >>> contender.train(Training(arena)).epochs[-1]["conv_compression"] > 0.9
-    True
-    """
+    """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon."""
 
     policy: RankPolicy
     optimizer_name: str = "sgd"

@@ -24,16 +24,7 @@ BEFORE = 2 / 3
 
 @dataclass(frozen=True)
 class Cut(Contender):
-    """The dense network gets all of the training, and is cut at its end.
-
-    >>> from tuckerlab import Budget, load_data
-    >>> from tuckerlab.experiments.setup import Arena
-    >>> from tuckerlab.training.config import Recipe
-    >>> contender, data = Cut(Budget(0.9)), load_data("digits").subset(train=128, test=64)
-    >>> arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
-    >>> contender.train(Training(arena)).epochs[-1]["conv_compression"] > 0.9
-    True
-    """
+    """The dense network gets all of the training, and is cut at its end."""
 
     policy: RankPolicy
     method = "cut"

@@ -15,11 +15,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.methods.adamw import WithAdamW
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.tucker.budget import Budget
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker, WithAdamW
 from tuckerlab.tucker.layerwise import PerLayer
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 
 class Method(NamedTuple):

@@ -14,9 +14,8 @@ import numpy as np
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.registry import contender, method
-from tuckerlab.tucker.budget import Budget
 from tuckerlab.tucker.layerwise import PerLayer
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -1,0 +1,56 @@
+"""What tests of the geometry need and training never does: random points, and tensors of full size."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tuckerlab.tucker.manifold import Point, Tangent
+from tuckerlab.tucker.tensor import multi_mode_product, unfold
+
+
+def random_point(
+    shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int], *, dtype: torch.dtype | None = None
+) -> Point:
+    """Uniformly random orthonormal factors and a standard normal core."""
+    core_shape = list(shape)
+    for mode, rank in zip(modes, ranks, strict=True):
+        core_shape[mode] = rank
+    factors = tuple(
+        torch.linalg.qr(torch.randn(shape[mode], rank, dtype=dtype))[0] for mode, rank in zip(modes, ranks, strict=True)
+    )
+    return Point(torch.randn(core_shape, dtype=dtype), factors, tuple(modes))
+
+
+def partial_gradients(point: Point, gradient: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """∂L/∂C and ∂L/∂U_i for a dense gradient G = ∂L/∂W: what autograd returns without ever forming G."""
+    down = [factor.mT for factor in point.factors]
+    factors = tuple(
+        unfold(multi_mode_product(gradient, down, point.modes, skip=mode), mode) @ unfold(point.core, mode).mT
+        for mode in point.modes
+    )
+    return multi_mode_product(gradient, down, point.modes), factors
+
+
+def embed(point: Point, tangent: Tangent, roots: Sequence[Tensor]) -> Tensor:
+    """The ambient (dense) tensor Ẇ of a tangent vector, for tests and figures."""
+    ambient = multi_mode_product(tangent.core, point.factors, point.modes)
+    for i in range(len(point.modes)):
+        directions = torch.linalg.solve_triangular(roots[i], tangent.factors[i], upper=False, left=False)
+        swapped = (*point.factors[:i], directions, *point.factors[i + 1 :])
+        ambient = ambient + multi_mode_product(point.core, swapped, point.modes)
+    return ambient
+
+
+def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
+    """The orthogonal projection onto the span of all first variations of core and factors: no formula of ours."""
+    variables = (point.core, *point.factors)
+
+    def weight(*parts: Tensor) -> Tensor:
+        return multi_mode_product(parts[0], parts[1:], point.modes)
+
+    jacobian = torch.autograd.functional.jacobian(weight, variables)
+    columns = torch.cat([block.reshape(ambient.numel(), -1) for block in jacobian], dim=1)
+    U, S, _ = torch.linalg.svd(columns, full_matrices=False)
+    basis = U[:, S / S[0] > 1e-9]
+    return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
