@@ -18,7 +18,6 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.adamw import WithAdamW
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.tucker.budget import Budget
-from tuckerlab.tucker.layerwise import PerLayer
 from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
 
 
@@ -26,7 +25,7 @@ class Method(NamedTuple):
     """How a contender is made of a policy, and the policies that it understands; none: it has no setting."""
 
     make: Callable[[Any], Contender]
-    policies: tuple[type[RankPolicy], ...] = (Budget, Tolerance, PerLayer)
+    policies: tuple[type[RankPolicy], ...] = (Budget, Tolerance)
 
 
 def _rival(file: str, name: str, *more: Any) -> Callable[[Any], Contender]:
