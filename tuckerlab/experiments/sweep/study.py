@@ -109,11 +109,11 @@ def run_sweep(
             elif workers > 1:
                 launched = in_processes(config, workers)
             with launched as advance, tqdm(total=len(points), desc="networks", disable=quiet) as bar:
-                while not all(state.is_finished() for state in states):
-                    bar.n = sum(state.is_finished() for state in states)
-                    bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
+                while bar.n < len(points):
                     advance(states.count(TrialState.WAITING))
                     states = queue(opened, points, config)
+                    bar.n = sum(state.is_finished() for state in states)
+                    bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
         return _gathered(opened, folder)
 
 
