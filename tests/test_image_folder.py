@@ -14,7 +14,7 @@ from test_inspection import SPOILERS, broken, good
 
 from tuckerlab.data import folder_check, load_data
 from tuckerlab.data.digits import write_example
-from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, Finding, inspect_folder
+from tuckerlab.data.folder_check import PROBLEMS, SAMPLES, WARNINGS, Count, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import BringYourOwn, FolderInspector, image_folder
 from tuckerlab.panels.image_folder import EXAMPLE, GAP, ROWS, _mosaic, advice, draw, said

@@ -38,7 +38,7 @@ _MODULES = {
     "tucker.rank_policy": "Budget Fixed Tolerance",
     "experiments.recorded": "recorded",
     "tucker.model_size": "summary",
-    "experiments.sweep": "run_sweep",
+    "experiments.sweep.study": "run_sweep",
     "training.fit": "fit",
     "tucker.weight": "TuckerLayer",
 }
@@ -65,7 +65,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.experiments.headline import run_headline as run_headline
     from tuckerlab.experiments.proof import run_poc as run_poc
     from tuckerlab.experiments.recorded import recorded as recorded
-    from tuckerlab.experiments.sweep import run_sweep as run_sweep
+    from tuckerlab.experiments.sweep.study import run_sweep as run_sweep
     from tuckerlab.training.checkpoint import load as load, save as save
     from tuckerlab.training.fit import fit as fit
     from tuckerlab.training.guard import Guard as Guard, Rule as Rule

@@ -187,12 +187,6 @@ def sweep(
         typer.Option(help="Parts of the weights to save, written alike. [default: 0.8,0.9,0.95,0.98]"),
     ] = None,
     seeds: Seeds = None,
-    per_layer: Annotated[
-        bool | None, typer.Option("--per-layer", help="Search a tolerance for each layer, within those given.")
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, metavar="<int>", help="Networks that --per-layer trains. [default: 40]")
-    ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     optimizer: Optimizer = None,
@@ -221,7 +215,6 @@ def sweep(
     given = asked({"methods": method, "pruning": False if no_pruning else None, **locals()})
     del given["no_pruning"]
     given.pop("method", None)
-    from tuckerlab.experiments.sweep.driver import run_sweep
-    from tuckerlab.experiments.sweep.outcome import show
+    from tuckerlab.experiments.sweep.study import run_sweep, show
 
     show(run_sweep(**given))

@@ -27,7 +27,7 @@ from tuckerlab.experiments.methods.registry import METHODS, contender
 from tuckerlab.experiments.proof import Proof, default_model, recipe_for
 from tuckerlab.experiments.setup import Arena, digest, in_file_names, suited
 from tuckerlab.experiments.standings import ALL_COSTS, IN_BRIEF, rich_standings, standings
-from tuckerlab.experiments.sweep.job import values
+from tuckerlab.experiments.sweep.grid import values
 from tuckerlab.files import atomic_path
 from tuckerlab.plotting.figure import DPI, Picture
 from tuckerlab.training.device import resolve_device
@@ -100,7 +100,7 @@ def run_compare(
         shutil.rmtree(folder)
     trained = folder / "training"
     if workers != 1 and not any(folder.glob("seed*/runs.parquet")):
-        from tuckerlab.experiments.sweep import run_sweep
+        from tuckerlab.experiments.sweep.study import run_sweep
 
         run_sweep(
             dataset=dataset, image_size=image_size, model=name, width=width, compressions=compression, seeds=seeds,

@@ -27,9 +27,8 @@ from tuckerlab.panels.training_runs import (
 )
 from tuckerlab.panels.widgets import ROW, Panel, button, labelled, line_widget, picture_widget, set_line, watch
 from tuckerlab.training.models import MODELS
-from tuckerlab.tucker.rank_policy import Budget
 from tuckerlab.tucker.model_size import summary
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 0.4  # seconds between two looks at a job
 DATA = ["digits", "cifar10", "folder:"]

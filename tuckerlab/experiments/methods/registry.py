@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker, WithAdamW
-from tuckerlab.tucker.layerwise import PerLayer
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 
@@ -24,7 +23,7 @@ class Method(NamedTuple):
     """How a contender is made of a policy, and the policies that it understands; none: it has no setting."""
 
     make: Callable[[Any], Contender]
-    policies: tuple[type[RankPolicy], ...] = (Budget, Tolerance, PerLayer)
+    policies: tuple[type[RankPolicy], ...] = (Budget, Tolerance)
 
 
 def _rival(file: str, name: str, *more: Any) -> Callable[[Any], Contender]:

@@ -1,125 +1,253 @@
-"""The Optuna study of a sweep: opened by any number of drivers and workers, with errors that a user can mend.
+"""`run_sweep`: methods × settings × seeds as an Optuna study, trained by one worker or many.
 
->>> import tempfile
->>> folder = tempfile.mkdtemp()
->>> plan = Plan(folder, f"sqlite:///{folder}/study.db", "sweep")
->>> open_study(plan, {"epochs": 3}).study_name, open_study(plan, {"epochs": 3}).user_attrs["settings"]
-('sweep', {'epochs': 3})
->>> open_study(plan, {"epochs": 5})
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: study sweep has other settings: epochs 3 there, 5 here; give the same, or another name
+A killed worker gives no more heartbeats, so its trial fails and its network waits again. A second call finds what is
+there, and trains the rest. Any number of drivers may be at a study at once.
 """
 
-import contextlib
-from collections.abc import Iterator
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from optuna import Study
+from optuna.storages import fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from tqdm.auto import tqdm
 
-from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.sweep.plan import Plan, check_same
-from tuckerlab.experiments.sweep.pruner import hopeless
+from tuckerlab.errors import TuckerlabError, is_whole
+from tuckerlab.experiments.contest import check_seeds
+from tuckerlab.experiments.pareto import front
+from tuckerlab.experiments.proof import default_model
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import digest, in_file_names
+from tuckerlab.experiments.standings import rich_standings, standings
+from tuckerlab.experiments.summary import Network, finding, networks
+from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
+from tuckerlab.experiments.sweep.launch import Advance, in_processes, in_this_process, on_cluster
+from tuckerlab.experiments.sweep.storage import SweepConfig, delete_study, expected_experiments, open_study, reachable
+from tuckerlab.training.device import resolve_device
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.storages import RDBStorage
+COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
+"""What is tried where nothing is asked for."""
 
-PATIENCE = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}
-"""Seconds until a data base is given up, as its driver calls it: the time a file is locked, or until it answers."""
-
-
-def lock(plan: Plan) -> FileLock:
-    """Held by who takes or adds trials: SQLite cannot lock a trial, and two would take the same."""
-    return FileLock(Path(plan.folder) / "study.lock")
+RETRIES = 3
+"""So many workers may die over a network until it is to blame."""
 
 
-def open_study(plan: Plan, settings: dict[str, Any] | None = None) -> "Study":
-    """The study of the plan; with settings it is made where there is none, and has these or is refused.
+def run_sweep(
+    *,
+    dataset: str = "digits",
+    image_size: int | None = None,
+    model: str = "auto",
+    width: float = 1.0,
+    methods: Sequence[str] | None = None,
+    tolerances: str | Sequence[float] | None = None,
+    compressions: str | Sequence[float] | None = None,
+    seeds: int = 3,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    storage: str | None = None,
+    study: str | None = None,
+    pruning: bool = True,
+    margin: float = 0.15,
+    out: str | os.PathLike[str] = "runs",
+    device: str = "auto",
+    resume: bool = True,
+    quiet: bool = False,
+    heartbeat: float = 1.0,
+) -> "Sweep":
+    """Trains each method at each tolerance and target compression for each seed, and finds the front.
 
-    Raises TuckerlabError for a storage that cannot be reached, and for a study that is missing or has other settings.
+    dataset … device: as `run_poc` takes them. methods: names from `tuckerlab.experiments.methods.registry`; "dense" and
+    "tucker" if none. tolerances, compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8
+    to 0.98 if neither is given. workers: processes on this machine; one, if not given, trains in this one. scheduler:
+    of a dask cluster, whose workers train instead. storage: URL of a data base, for several machines; a file in the
+    folder if not given. study: its name; made of the settings if not given. pruning: gives up what is more than
+    `margin` less accurate than something smaller, when ranks have come down. resume: False removes study and folder
+    first, and begins anew. heartbeat: seconds between two signs of life; who gives none 30 times counts as dead.
+
+    Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
+    asked for, for a storage or scheduler that does not answer, and for a study of other settings.
     """
-    import optuna
+    if scheduler is not None and workers is not None:
+        raise TuckerlabError(f"scheduler {scheduler} has workers of its own: leave out workers {workers}, or scheduler")
+    workers = 1 if workers is None else workers
+    if not is_whole(workers) or workers < 1:
+        raise TuckerlabError(f"workers {workers!r}: allowed are whole numbers from 1")
+    if study is not None and not re.fullmatch(r"\w[\w.-]*", study):
+        raise TuckerlabError(f"study {study!r}: give a name of letters, digits, '.', '-' and '_'")
+    taus, rates = values("tolerances", tolerances), values("compressions", compressions)
+    if not taus and not rates:
+        rates = [*COMPRESSIONS]
+    methods = ("dense", "tucker") if methods is None else methods
+    points = grid(methods, tolerances=taus, compressions=rates, seeds=check_seeds(seeds))
+    config = SweepConfig(
+        "", "", "", dataset=dataset, image_size=image_size, width=width, epochs=epochs, batch_size=batch_size,
+        optimizer=optimizer, lr=lr, model=default_model(dataset) if model == "auto" else model,
+        device=resolve_device(device).type, margin=margin if pruning else None, heartbeat=heartbeat,
+    )  # fmt: skip
+    arena = config.arena([point.contender for point in points if point.seed == 0])
+    study = study or f"sweep-{in_file_names(dataset)}-{config.model}-{digest(arena.plan)}"
+    folder = (Path(out) / study).resolve()
+    config = replace(config, folder=str(folder), study=study, storage=storage or f"sqlite:///{folder / 'study.db'}")
+    _make_folder(config, resume)
+    opened = open_study(config, arena.plan)
+    with reachable(config.storage):
+        states = queue(opened, points, config, again=True)
+        if not all(state.is_finished() for state in states):
+            launched: AbstractContextManager[Advance] = in_this_process(config, arena, progress=not quiet)
+            if scheduler is not None:
+                launched = on_cluster(config, scheduler)
+            elif workers > 1:
+                launched = in_processes(config, workers)
+            with launched as advance, tqdm(total=len(points), desc="networks", disable=quiet) as bar:
+                while bar.n < len(points):
+                    advance(states.count(TrialState.WAITING))
+                    states = queue(opened, points, config)
+                    bar.n = sum(state.is_finished() for state in states)
+                    bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
+        return _gathered(opened, folder)
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the table says what happens
-    several = plan.bounds is not None
-    choosing: dict[str, Any] = {"sampler": optuna.samplers.TPESampler() if several else optuna.samplers.RandomSampler()}
-    if not several:
-        choosing["pruner"] = hopeless(plan.margin)
-    with reachable(plan.storage), lock(plan):
-        storage = _connected(plan.storage)
-        if settings is None:
-            return optuna.load_study(study_name=plan.study, storage=storage, **choosing)
-        directions: Any = ["maximize", "minimize"] if several else ["maximize"]
-        study = optuna.create_study(
-            storage=storage, study_name=plan.study, directions=directions, load_if_exists=True, **choosing
-        )
-        known = study.user_attrs.get("settings")
-        if known is None:
-            study.set_user_attr("settings", settings)
-        else:
-            check_same(known, settings, f"study {plan.study}")
-        return study
 
+def _make_folder(config: SweepConfig, resume: bool) -> None:
+    """The folder with its marker; what a sweep has left in it, and in the storage, is removed if it is to begin anew.
 
-def delete_study(plan: Plan) -> None:
-    """Removes the study from its storage, if it is there."""
-    import optuna
-
-    with reachable(plan.storage), contextlib.suppress(KeyError):
-        optuna.delete_study(study_name=plan.study, storage=_connected(plan.storage))
-
-
-def _connected(storage: str) -> "RDBStorage":
-    from optuna.storages import RDBStorage
-
-    kind = storage.partition(":")[0].partition("+")[0]
-    try:
-        return RDBStorage(storage, engine_kwargs={"connect_args": PATIENCE.get(kind, {})})
-    except RuntimeError as error:  # its tables are of another version of optuna
-        raise TuckerlabError(f"storage {shown(storage)}: {error}") from None
-
-
-@contextlib.contextmanager
-def reachable(storage: str) -> Iterator[None]:
-    """Makes one line of what a data base says that does not answer.
-
-    >>> with reachable("sqlite:////nowhere/at/all.db"):
-    ...     delete_study(Plan("", "sqlite:////nowhere/at/all.db", "sweep"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: storage sqlite:////nowhere/at/all.db: unable to open database file; ...
+    Raises TuckerlabError for a folder with something else in it.
     """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except ImportError as error:
-        missing = getattr(error.__cause__ or error, "name", None) or "its driver"
-        raise TuckerlabError(
-            f"storage {shown(storage)}: the Python package {missing} is not installed, which talks to this data base"
-        ) from None
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-        said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
-        raise TuckerlabError(
-            f"storage {shown(storage)}: {said}; give the URL of a data base that answers, such as "
-            "sqlite:///study.db or postgresql://user@host/name; finished parts are kept"
-        ) from None
+    folder = Path(config.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not config.marker.exists():  # in this order: another driver may be making it
+        raise TuckerlabError(f"{folder} is not a sweep's folder; it is left alone: give another study or out")
+    if not resume:
+        delete_study(config)
+        shutil.rmtree(folder)
+        folder.mkdir()
+    config.marker.touch()  # the first file of all
 
 
-def shown(storage: str) -> str:
-    """A URL without its password.
+def queue(study: Study, points: Sequence[GridPoint], config: SweepConfig, again: bool = False) -> list[TrialState]:
+    """Has the networks wait in the study that nobody has in training, has finished or given up; how each stands now.
 
-    >>> shown("postgresql://me:secret@host/name")
-    'postgresql://me:***@host/name'
+    A network that failed waits again only where its worker has died, or with `again`.
     """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+    with expected_experiments():
+        fail_stale_trials(study)
+    with config.lock:
+        known = _by_key(study)
+        for point in points:
+            trials = known.get(point.key, [])
+            state = trials[-1].state if trials else TrialState.FAIL
+            is_to_be_tried = state == TrialState.FAIL and (again or not _problem(trials))
+            if is_to_be_tried or (state == TrialState.PRUNED and config.margin is None):
+                about = {"key": point.key, "label": point.contender.label, "place": point.place, **asdict(point)}
+                study.enqueue_trial({}, user_attrs=about)
+    known = _by_key(study)
+    return [known[point.key][-1].state for point in points]
 
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return storage
+
+def _by_key(study: Study) -> dict[str, list[FrozenTrial]]:
+    """The trials of each network. The last one counts: the one that has come to its end, or else the latest."""
+    found: dict[str, list[FrozenTrial]] = {}
+    trials = (trial for trial in study.get_trials(deepcopy=False) if "key" in trial.user_attrs)
+    for trial in sorted(trials, key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number)):
+        found.setdefault(trial.user_attrs["key"], []).append(trial)
+    return found
+
+
+def _problem(trials: Sequence[FrozenTrial]) -> str:
+    """Why a network has failed; empty where it has not, or may be tried again."""
+    if not trials or trials[-1].state != TrialState.FAIL:
+        return ""
+    innocent = {"error", "interrupted"}
+    deaths = sum(trial.state == TrialState.FAIL and not innocent & trial.user_attrs.keys() for trial in trials)
+    said = f"{deaths} workers died while they trained it" if deaths > RETRIES else ""
+    return str(trials[-1].user_attrs.get("error", said))
+
+
+def _gathered(study: Study, folder: Path) -> "Sweep":
+    """All that the trials of a study have come to.
+
+    Raises TuckerlabError where that is nothing, and where a record is not there: its worker has another disk.
+    """
+    records, given_up, failed = [], [], []
+    for key, trials in _by_key(study).items():
+        state, attrs = trials[-1].state, trials[-1].user_attrs
+        if state == TrialState.COMPLETE:
+            place = folder / attrs["place"]
+            if not (place / "runs.parquet").exists():
+                said = f"{place}: worker {attrs['worker']} has left no record here"
+                raise TuckerlabError(f"{said}: give an --out that all machines see")
+            records.append(Records.load(place))
+        elif state == TrialState.PRUNED:
+            given_up.append((attrs["label"], attrs["seed"]))
+        elif problem := _problem(trials):
+            failed.append((key, problem))
+    if failed and not records:
+        raise TuckerlabError(f"no network could be trained: {failed[0][0]}: {failed[0][1]}")
+    return Sweep(Records.concat(records), study, folder, tuple(given_up), tuple(failed))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep leaves behind: the record of all finished trials of its study, the study, and the folder.
+
+    given_up: label and seed of the networks that the pruner has given up. failed: those that could not be trained, by
+    their names in the study, and why.
+    """
+
+    records: Records
+    study: Study | None
+    folder: Path
+    given_up: tuple[tuple[str, int], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def front(self) -> list[Network]:
+        """The networks that no other beats in both size and accuracy (means over the seeds), from the smallest.
+
+        Without those of which a seed was given up, since the mean of the others would flatter them, and those that
+        have fewer seeds than others.
+        """
+        given_up = {name for name, _ in self.given_up}
+        found = [network for network in networks(self.records)[0] if network.name not in given_up]
+        most = max((network.seeds for network in found), default=0)
+        return front(network for network in found if network.seeds == most)
+
+    @property
+    def finding(self) -> str:
+        """The result in one line; empty without a dense network."""
+        return finding(self.records)
+
+    def _repr_html_(self) -> str:
+        table = standings(self.records)
+        best = {network.name for network in self.front}
+        return f"<p><b>{self.finding}</b></p>{table[[name in best for name in table.index]].to_html(border=0)}"
+
+
+def show(sweep: Sweep) -> None:
+    """Prints the front, the result in one line, what is missing from it, and where everything lies."""
+    console, runs = Console(), sweep.records.runs
+    best = {network.name for network in sweep.front}
+    console.print("best at their size, and dense:")
+    console.print(
+        rich_standings(sweep.records.only(runs["run"][runs["label"].isin(best) | (runs["method"] == "dense")]))
+    )
+    if sweep.finding:
+        console.print(f"[bold]{sweep.finding}[/bold]")
+    if sweep.given_up:
+        said = ", ".join(f"{name} (seed {seed})" for name, seed in sweep.given_up)
+        console.print(f"given up, far behind something smaller: {said}", highlight=False)
+    for key, problem in sweep.failed:
+        console.print(f"failed: {key}: {problem}", highlight=False, markup=False)
+    note = runs["note"].iloc[0] if len(runs) else ""
+    if note:
+        console.print(f"data: {note}", highlight=False)
+    console.print(f"study, records and checkpoints: {sweep.folder}", highlight=False, soft_wrap=True)
