@@ -14,8 +14,7 @@ import numpy as np
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.registry import contender, method
-from tuckerlab.tucker.rank_policy import Budget
-from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 
 @dataclass(frozen=True)
