@@ -32,7 +32,7 @@ class Deployment:
     """A row for each network, runtime, precision and batch; the first network is what the others are compared with.
 
     - `median_ms`, `p95_ms`, `iqr_ms`, `images_per_second`: of one batch, over `rounds` calls; `faster`: how many times
-      as fast as the first network in the same form, the median over the rounds in which both were timed in turn.
+      as fast as the first network in the same form, the quotient of the medians; both were timed in turn.
     - `layout`: how images and weights lie in memory, whichever torch is faster with; empty for onnxruntime.
     - `file_bytes`: the safetensors of a plain torch network with its source, or the ONNX file; `smaller`: how many
       times smaller than that of the first. `peak_bytes`: by how much the peak memory of a process grows from the
