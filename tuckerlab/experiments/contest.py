@@ -158,6 +158,8 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
     if contender.method not in ("dense", "tucker"):
         settings["contender"] = repr(contender)
+    if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
+        settings["epochs_of_others"] = arena.recipe.epochs
     counts = contender.counts(run.network, arena)
     shape = (data.channels, data.image_size, data.image_size)
     told = {  # the digest: in a tree of records no two runs are taken for one

@@ -159,5 +159,6 @@ def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
 
 def _conditions(run: "pd.Series[Any]") -> tuple[Any, ...]:
     settings = json.loads(run["settings"] or "{}")
-    told = [run[name] for name in ("dataset", "model", "width", "epochs", "device", "cores")]
+    told = [run[name] for name in ("dataset", "model", "width", "device", "cores")]
+    told.append(settings.get("epochs_of_others", run["epochs"]))
     return (*told, settings.get("data"), settings.get("spec", {}).get("image_size"))
