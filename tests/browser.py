@@ -4,11 +4,14 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
@@ -66,6 +69,7 @@ def a_server(command: str, folder: Path) -> Iterator[str]:
             if address := re.search(r"https?:/{2}(?:127\.0\.0\.1|localhost):\d+/\S*token=\S+", line):
                 # somebody has to read on, or the server waits for a full pipe
                 threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True).start()
+                answered(address[0])
                 yield address[0]
                 return
         raise AssertionError(f"no address in what the server said:\n{''.join(said)}")
@@ -74,6 +78,20 @@ def a_server(command: str, folder: Path) -> Iterator[str]:
         process.wait(30)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def answered(address: str) -> None:
+    """Waits until somebody listens there: JupyterLab says its address a moment before it does."""
+    where = urlsplit(address)
+    last = time.monotonic() + PATIENCE / SECONDS
+    while True:
+        try:
+            socket.create_connection((where.hostname or "", where.port or 0), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < last, f"{address}: nobody listens there"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def number(locator: Locator) -> float:
