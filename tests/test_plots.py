@@ -15,7 +15,6 @@ from matplotlib.text import Text
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.plots import (
-    accuracy_over_time,
     accuracy_vs_parameters,
     figures,
     ranks_over_time,
@@ -24,6 +23,7 @@ from tuckerlab.experiments.plots import (
 )
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.time_plot import accuracy_over_time
 
 
 @pytest.fixture
