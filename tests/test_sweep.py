@@ -430,6 +430,23 @@ def test_a_killed_driver_loses_nothing_and_its_workers_end(cut: Sweep, tmp_path:
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
 
 
+def pause_between_writes(pid: int, folder: Path) -> None:
+    """Stops a worker, though never in the middle of a write: a stopped process keeps its lock on the data base."""
+
+    def paused() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        with contextlib.closing(sqlite3.connect(folder / "killed" / "study.db", timeout=0)) as base:
+            try:
+                base.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                return False
+        return True
+
+    until(paused)
+
+
 @pytest.mark.slow
 def test_a_killed_scheduler_loses_nothing(whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "ANSWER", 5.0)
@@ -450,7 +467,7 @@ def test_a_killed_scheduler_loses_nothing(whole: Sweep, tmp_path: Path, monkeypa
         worker = start(*dask, address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5")
         sweep = pool.submit(run_sweep, **KILLED, out=tmp_path, scheduler=address)
         until(lambda: any(t.state == TrialState.RUNNING and t.intermediate_values for t in study_of(tmp_path).trials))
-        os.kill(worker.pid, signal.SIGSTOP)  # or it might finish all by itself before the scheduler is missed
+        pause_between_writes(worker.pid, tmp_path)  # or it might finish all by itself before the scheduler is missed
         os.kill(scheduler.pid, signal.SIGKILL)
         with pytest.raises(TuckerlabError, match=address):
             sweep.result(LONG)
