@@ -35,6 +35,7 @@ REFUSALS = [
     ("poc --device abacus", "abacus"),
     ("headline --dataset digits --model vgg_small --minutes nan", "minutes nan"),
     ("headline --dataset digits --model vgg16", "32"),
+    ("headline --start nan", "start nan"),
     ("headline --dataset digits --model vgg_small --pruning 2", "2"),
 ]
 

@@ -91,6 +91,10 @@ def headline(
         list[str] | None,
         typer.Option(help="One more method, of those of compare, at each --compression; may be repeated."),
     ] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(help="Ranks of Tucker networks at the first step, as a share of each mode's size. [default: 0.5]"),
+    ] = None,
     seeds: Seeds = None,
     epochs: Annotated[
         int | None,

@@ -141,8 +141,10 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
-def on_meta(spec: dict[str, Any]) -> nn.Module:
+def on_meta(spec: dict[str, Any], ranks: float | None = None) -> nn.Module:
     """The Tucker network of a specification, without memory; raises what `build` would raise.
+
+    ranks: the share of each mode's size, as `tuckerize` takes it.
 
     >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
     >>> on_meta(spec).features[3].core.device
@@ -150,7 +152,7 @@ def on_meta(spec: dict[str, Any]) -> nn.Module:
     """
     with torch.device("meta"):
         network = build(**spec)
-    return tuckerize(network, include=MODELS[spec["name"]].include)
+    return tuckerize(network, ranks=ranks, include=MODELS[spec["name"]].include)
 
 
 def in_file_names(dataset: str) -> str:

@@ -111,11 +111,14 @@ class Dense(Contender):
 class Tucker(Contender):
     """In Tucker format, small from the start: its dense weights never exist.
 
+    start: the ranks of the first step, as a share of each mode's size; None is what `tuckerize` takes.
+
     >>> Tucker(Budget(0.95)).slug, Tucker(Tolerance(0.1)).label
     ('tucker-95', 'Tucker τ 0.1')
     """
 
     policy: RankPolicy
+    start: float | None = None
     method = "tucker"
 
     @property
@@ -130,7 +133,7 @@ class Tucker(Contender):
         """A new network from the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return materialize(on_meta(spec))
+            return materialize(on_meta(spec, self.start))
 
     def train(self, training: Training) -> Run:
         return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
