@@ -93,7 +93,9 @@ def headline(
     ] = None,
     start: Annotated[
         float | None,
-        typer.Option(help="Ranks of Tucker networks at the first step, as a share of each mode's size. [default: 0.5]"),
+        typer.Option(
+            help="Largest rank of Tucker networks at the first step, as a share of the widest layer. [default: 0.25]"
+        ),
     ] = None,
     seeds: Seeds = None,
     epochs: Annotated[

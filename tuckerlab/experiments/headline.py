@@ -48,9 +48,9 @@ RECIPES = {
 SPARE = 0.1  # of the time limit, for measuring, pictures and what a machine does beside
 TESTED = 1024  # test images that are timed
 EQUAL = ("epochs", "time")
-# Ranks at the first step, as a share of each mode's size: steps are shorter than dense ones from the beginning, and
-# more of them fit the time. (At the 0.7 of `tuckerize` they are as long for a quarter of the run.)
-START = 0.5
+# The largest rank at the first step, as a share of the widest layer. Wide layers, which give up most of their ranks in
+# any case, begin small, and narrow ones as ever: steps are short from the beginning, and more of them fit the time.
+START = 0.25
 ON_THE_WAY = (0.0, 0.125, 0.25, 0.5, 1.0)  # of the way down to the last ranks: where a step is timed
 
 
@@ -82,8 +82,8 @@ def run_headline(
     dense network is pruned beside them (unstructured, by magnitude, in the same number of steps). equal: what Tucker
     networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
-    `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the ranks of Tucker networks at
-    the first step, as a share of each mode's size. epochs: of the dense network, 40 on
+    `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of
+    Tucker networks at the first step, as a share of the widest layer's size. epochs: of the dense network, 40 on
     CUDA and 12 elsewhere; minutes: fewer, if need be, so that everything ends within so many minutes on this machine.
     batch_size, optimizer, lr, precision: those of `RECIPES` for the device.
 
@@ -93,7 +93,7 @@ def run_headline(
     if unknown := [value for value in equal if value not in EQUAL] or ([] if equal else ["nothing"]):
         raise TuckerlabError(f"equal {unknown[0]!r}: allowed are {' and '.join(EQUAL)}, one of them or both")
     if not 0 < start <= 1:
-        raise TuckerlabError(f"start {start}: allowed are shares of each mode's size, above 0 and up to 1")
+        raise TuckerlabError(f"start {start}: allowed are shares of the widest layer, above 0 and up to 1")
     if minutes is not None and not 0 < minutes < math.inf:
         raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0")
     if epochs is not None and minutes is not None:

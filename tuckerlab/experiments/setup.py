@@ -26,10 +26,10 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
 from tuckerlab.training.models import MODELS, build
-from tuckerlab.tucker.convert import tuckerize
+from tuckerlab.tucker.convert import FRACTION, tuckerize
 from tuckerlab.tucker.model_size import Counts, count_parameters
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import RankPolicy
+from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 
 if TYPE_CHECKING:
     from tuckerlab.experiments.methods.base import Contender
@@ -141,10 +141,10 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
-def on_meta(spec: dict[str, Any], ranks: float | None = None) -> nn.Module:
+def on_meta(spec: dict[str, Any], start: float | None = None) -> nn.Module:
     """The Tucker network of a specification, without memory; raises what `build` would raise.
 
-    ranks: the share of each mode's size, as `tuckerize` takes it.
+    start: no rank is larger than this share of the widest layer; None: they are those of `tuckerize`.
 
     >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
     >>> on_meta(spec).features[3].core.device
@@ -152,6 +152,8 @@ def on_meta(spec: dict[str, Any], ranks: float | None = None) -> nn.Module:
     """
     with torch.device("meta"):
         network = build(**spec)
+    widest = max(max(weight.shape) for weight in network.parameters() if weight.dim() > 1)
+    ranks = None if start is None else Fixed(FRACTION, max_rank=max(1, round(start * widest)))
     return tuckerize(network, ranks=ranks, include=MODELS[spec["name"]].include)
 
 

@@ -26,6 +26,7 @@ from tuckerlab.tucker.replace import ALL_HOOKS, check_module, check_replaceable,
 from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
 from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
 
+FRACTION = 0.7  # of each mode's size: the ranks that a layer gets where none are given
 Dense = nn.modules.conv._ConvNd | nn.Linear
 CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
     nn.Conv1d: TuckerConv1d,
@@ -65,7 +66,7 @@ def tuckerize(
     Raises TuckerlabError for a pattern that matches nothing.
     """
     check_module(module, "tuckerize")
-    policy = ranks if isinstance(ranks, RankPolicy) else Fixed(0.7 if ranks is None else ranks)
+    policy = ranks if isinstance(ranks, RankPolicy) else Fixed(FRACTION if ranks is None else ranks)
     reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
     chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
     dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]

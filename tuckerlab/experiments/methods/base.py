@@ -111,7 +111,7 @@ class Dense(Contender):
 class Tucker(Contender):
     """In Tucker format, small from the start: its dense weights never exist.
 
-    start: the ranks of the first step, as a share of each mode's size; None is what `tuckerize` takes.
+    start: the largest rank at the first step, as a share of the widest layer; None: ranks as `tuckerize` takes them.
 
     >>> Tucker(Budget(0.95)).slug, Tucker(Tolerance(0.1)).label
     ('tucker-95', 'Tucker τ 0.1')
