@@ -93,9 +93,7 @@ def headline(
     ] = None,
     start: Annotated[
         float | None,
-        typer.Option(
-            help="Largest rank of Tucker networks at the first step, as a share of the widest layer. [default: 0.25]"
-        ),
+        typer.Option(help="Largest first rank of Tucker networks, as a share of the widest layer. [default: 0.25]"),
     ] = None,
     seeds: Seeds = None,
     epochs: Annotated[
