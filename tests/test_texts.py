@@ -1,4 +1,4 @@
-"""The words of the panels: every key has a message, every message is used, and no words stand in the code."""
+"""The words of panels and pictures: every key has a message, every message is used, and what a translation does."""
 
 import ast
 import itertools
@@ -205,67 +205,3 @@ def test_a_block_speaks_in_its_own_thread(folder: Path) -> None:
         with pytest.raises(RuntimeError), speaking("xx"):
             raise RuntimeError
     assert language() == "en"
-
-
-# --- no words in the code of panels ----------------------------------------------------------------------------------
-
-SHOWN = {"description", "tooltip", "placeholder", "title", "label", "value", "text", "xlabel", "ylabel"}
-SETTERS = {
-    "set_title", "set_xlabel", "set_ylabel", "set_text", "set_label", "annotate", "suptitle", "headline", "text",
-    "line_widget", "set_line", "heading", "HTML", "Markdown", "_said", "Button", "Checkbox", "Label",
-    "picture_widget", "tiles", "append", "DataError", "TuckerlabError",
-}  # fmt: skip
-HTML_TAG = re.compile(r"<[^<>]*>|&\w+;|style=\S+")
-
-
-def words(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and string of each piece of text for people that does not come from the catalogue."""
-    for node in ast.walk(tree):
-        shown: list[ast.expr] = []
-        if isinstance(node, ast.Call):
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            shown += [keyword.value for keyword in node.keywords if keyword.arg in SHOWN]
-            shown += node.args if called in SETTERS and not is_text(node) else []
-        if isinstance(node, ast.Assign):
-            targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
-            shown += [node.value] if SHOWN & set(targets) else []
-        for one in shown:
-            yield from literals(one)
-
-
-def literals(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """The strings in an expression that are words; not those that calls are given, these are looked at themselves."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        if re.search(r"[^\W\d_]{2}", HTML_TAG.sub("", node.value)):
-            yield node.lineno, node.value
-    elif isinstance(node, ast.JoinedStr):
-        joined = "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)
-        yield from literals(ast.copy_location(ast.Constant(joined), node))
-        for part in node.values:
-            if isinstance(part, ast.FormattedValue):
-                yield from literals(part.value)
-    elif isinstance(node, ast.IfExp):
-        yield from (*literals(node.body), *literals(node.orelse))
-    elif isinstance(
-        node, ast.BinOp | ast.BoolOp | ast.List | ast.Tuple | ast.ListComp | ast.GeneratorExp | ast.Starred
-    ):
-        for child in ast.iter_child_nodes(node):
-            yield from literals(child)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "join":
-        yield from (found for argument in node.args for found in literals(argument))
-
-
-def is_text(call: ast.Call) -> bool:
-    """Whether it is a look into the catalogue, and not the method of axes that has the same name."""
-    return isinstance(call.func, ast.Name) and call.func.id == "text"
-
-
-SYNTAX = {  # words for machines among those for people
-    "step {}: {}",  # in the note of a record
-    "auto", "digits", "cifar10", "folder:", "png", "left", "right", "center", "top", "bottom",
-}  # fmt: skip
-
-
-def test_no_words_in_the_code_of_panels() -> None:
-    keys = set(MESSAGES) | SYNTAX
-    assert [(path.name, *one) for path in PANELS for one in words(TREES[path]) if one[1] not in keys] == []

@@ -1,11 +1,10 @@
-"""The words of panels and pictures: message catalogues in gettext's format, one for each language.
+"""The language that panels and pictures speak: English stands in the code, catalogues of gettext hold translations.
 
->>> text("unit.points", points=-1.24)
+>>> _("{points:+.1f} points", points=-1.24)
 '−1.2 points'
 
-A message is named by a key and never written in the code; `locale/LANGUAGE/LC_MESSAGES/tuckerlab.po` holds the
-messages, as templates of `str.format`. The variable TUCKERLAB_LANG chooses the language, `speaking` that of a block of
-code; what a catalogue lacks is shown in English.
+A sentence is a template of `str.format`, and its own key in `locale/LANGUAGE/LC_MESSAGES/tuckerlab.po`. The variable
+TUCKERLAB_LANG chooses the language, `speaking` that of a block of code; what a catalogue lacks is shown in English.
 """
 
 import gettext
@@ -25,6 +24,31 @@ ENGLISH = "en"
 _spoken: ContextVar[str] = ContextVar("language of a block, of one thread or task alone")
 
 
+def _(message: str, /, **values: Any) -> str:
+    """A sentence in the language that is spoken here, with its values filled in; minus signs are typographic.
+
+    >>> _("{count:,.0f} images", count=1438)
+    '1,438 images'
+
+    Raises TuckerlabError for an unknown language.
+    """
+    return _filled(_catalogue(language()).gettext(message), values)
+
+
+def ngettext(one: str, many: str, /, count: float, **values: Any) -> str:
+    """The same for a sentence with a number in it, `count`, that decides between singular and plural.
+
+    >>> ngettext("{count} image", "{count:,} images", count=1)
+    '1 image'
+    """
+    return _filled(_catalogue(language()).ngettext(one, many, int(count)), {"count": count, **values})
+
+
+def N_(message: str) -> str:  # noqa: N802 (the name that extractors of messages know)
+    """Marks a sentence that stands in a table, and is given to `_` where it is shown."""
+    return message
+
+
 def text(key: str, /, **values: Any) -> str:
     """The message of a key with its values filled in; a value `count` chooses between singular and plural.
 
@@ -38,7 +62,7 @@ def text(key: str, /, **values: Any) -> str:
     message = catalogue.ngettext(key, key, values["count"]) if "count" in values else catalogue.gettext(key)
     if message == key:
         raise KeyError(key)
-    return message.format_map({name: _Number(v) if isinstance(v, int | float) else v for name, v in values.items()})
+    return _filled(message, values)
 
 
 def has_text(key: str) -> bool:
@@ -97,6 +121,10 @@ def languages() -> list[str]:
     True
     """
     return sorted(path.parts[-3] for path in FOLDER.glob("*/LC_MESSAGES/tuckerlab.po"))
+
+
+def _filled(message: str, values: dict[str, Any]) -> str:
+    return message.format_map({name: _Number(v) if isinstance(v, int | float) else v for name, v in values.items()})
 
 
 class _Number(float):

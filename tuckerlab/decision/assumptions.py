@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 
 DEFAULT, ENTERED = "default", "entered"
 MOST_YEARS = 20
@@ -125,10 +125,10 @@ class Assumption:
     def said_origin(self) -> str:
         """Where it comes from, and for a default why it is that."""
         if self.origin == DEFAULT:
-            return text("money.origin.default", why=text(f"money.why.{self.key}"))
+            return _("default: {why}", why=text(f"money.why.{self.key}"))
         if self.origin == ENTERED:
-            return text("money.origin.entered")
-        return text("money.origin.measured", run=self.origin)
+            return _("entered by you")
+        return _("measured in {run}", run=self.origin)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tuckerlab.decision.measurements import Basis
 from tuckerlab.decision.wording import html_table, ratio_line
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.audit.criteria import Thresholds
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 
 FIRST_SHARE = 0.01  # of the requests, in the first step of the canary
 COLUMNS = ("stage", "weeks", "who", "entry", "exit", "risk", "valve")
@@ -64,7 +64,10 @@ class Step:
     def who(self) -> str:
         """The roles with their likely days."""
         named = [(text(f"plan.role.{role}"), round(days.likely)) for role, days in self.days.items()]
-        return text("brief.comma").join(text("plan.who", role=role, count=count) for role, count in named)
+        return _(", ").join(
+            ngettext("{role} {count:.0f} day", "{role} {count:.0f} days", role=role, count=count)
+            for role, count in named
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,14 @@ class Plan:
         """How long and how much work, in one sentence."""
         weeks, days = self.weeks, self.days
         told = {"weeks": weeks.likely, "fewest_weeks": weeks.low, "most_weeks": weeks.high}
-        return text("plan.headline", days=days.likely, fewest_days=days.low, most_days=days.high, **told)
+        return _(
+            "It takes about {weeks:.0f} weeks ({fewest_weeks:.0f} to {most_weeks:.0f}) and {days:.0f} days "
+            "of work ({fewest_days:.0f} to {most_days:.0f})",
+            days=days.likely,
+            fewest_days=days.low,
+            most_days=days.high,
+            **told,
+        )
 
     def _repr_html_(self) -> str:
         return html_table([text(f"plan.column.{column}") for column in COLUMNS], self.rows)
@@ -119,7 +129,7 @@ def plan(
         "shadow": _measured(basis, "time_1"),
         "canary": _waiting(requests, assumptions),
     }
-    values = {"network": network or text("plan.small"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
+    values = {"network": network or _("the small network"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
     values |= {"class_loss": asked.class_loss, "gap": asked.calibration_gap, "robustness": asked.robustness_loss}
     all_weeks = sum(weeks for weeks, _ in STAGES.values())
     all_days = sum(days for _, roles in STAGES.values() for days in roles.values())
@@ -148,25 +158,35 @@ def range_in_words(value: Range) -> str:
     ('2 (1 to 4)', '2')
     """
     low, likely, high = (f"{part:.0f}" for part in value)
-    return likely if low == high else text("plan.range", likely=likely, low=low, high=high)
+    return likely if low == high else _("{likely} ({low} to {high})", likely=likely, low=low, high=high)
 
 
 def _measured(basis: Basis | None, ratio: str) -> str:
     found = basis.measured.get(ratio) if basis else None
-    return text("plan.measured", what=ratio_line(ratio, found)) if found else text("plan.not_measured")
+    return _("Measured so far: {what}.", what=ratio_line(ratio, found)) if found else _("Not measured so far.")
 
 
 def _waiting(requests: float | None, assumptions: Assumptions) -> str:
     """How many requests it takes, and how long these take at the share of the first step."""
     if requests is None:
-        return text("plan.requests.unknown")
+        return _("How many requests that takes was not computed yet.")
     answers = assumptions["answers_a_day"].likely * FIRST_SHARE
     if answers <= 0:
-        return text("plan.requests.never", requests=requests)
+        return _("That takes about {requests:,.0f} requests with their true answers.", requests=requests)
     days = requests / answers
     if days >= 2:
-        return text("plan.requests.days", requests=requests, time=days)
-    return text("plan.requests.hours", requests=requests, time=24 * days)
+        return _(
+            "That takes about {requests:,.0f} requests with their true answers; at 1 % of your traffic the "
+            "requests come in {time:.0f} days. Finding the true answers takes longer.",
+            requests=requests,
+            time=days,
+        )
+    return _(
+        "That takes about {requests:,.0f} requests with their true answers; at 1 % of your traffic the "
+        "requests come in {time:.1f} hours. What takes the weeks is finding the true answers.",
+        requests=requests,
+        time=24 * days,
+    )
 
 
 def _sum(ranges: list[Range]) -> Range:

@@ -23,7 +23,7 @@ from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.plan import Plan
 from tuckerlab.decision.sensitivity import Bar, tornado
 from tuckerlab.decision.wording import network_name, ratio_name, verdict_line
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.fonts import families
 from tuckerlab.plotting.labels import write_names
@@ -69,7 +69,7 @@ def embedded(made: Picture) -> str:
 def size_picture(evidence: Evidence) -> Picture:
     """Accuracy against size, bars from the worst seed to the best: both networks by name, all others in grey."""
     made = picture(HALF)
-    axes = styled(made.subplots(), x=text("brief.axis.parameters"), y=text("brief.axis.accuracy"))
+    axes = styled(made.subplots(), x=_("numbers stored"), y=_("right on test images, %"))
     ours = {subject.label for subject in (evidence.dense, evidence.small) if subject}
     named = ours | {other.network.name for other in evidence.others if other.quantity == "accuracy"}
     dense = next((n for n in evidence.networks if evidence.dense and n.name == evidence.dense.label), None)
@@ -104,12 +104,12 @@ def size_picture(evidence: Evidence) -> Picture:
 def cost_picture(evidence: Evidence) -> Picture:
     """What the small network needs of what the full one does: a bar for each cost, with its spread."""
     made = picture(HALF)
-    axes = styled(made.subplots(), x=text("brief.axis.share"), y="")
+    axes = styled(made.subplots(), x=_("% of what the full network needs"), y="")
     shares = [evidence.shares[name] for name in COSTS]
     limit = 1.25 * max(100.0, *(100 * found.high for found in shares if found))
     for place, found in enumerate(shares):
         if found is None:
-            axes.text(2, place, text("brief.not_measured"), va="center", fontsize=TEXT, color=QUIET)
+            axes.text(2, place, _("not measured"), va="center", fontsize=TEXT, color=QUIET)
             continue
         value, low, high = (100 * part for part in (found.value, found.low, found.high))
         axes.barh(place, value, color=BLUE if value <= 100 else ORANGE, height=0.6)
@@ -117,7 +117,7 @@ def cost_picture(evidence: Evidence) -> Picture:
             axes.errorbar(value, place, xerr=[[value - low], [high - value]], color=INK, capsize=3, elinewidth=1.2)
         beside = 100 if NEAR * limit < high < 100 else high  # a number would stand on the dotted line
         axes.annotate(
-            text("unit.share", share=value), (beside, place), (6, 0), textcoords="offset points",
+            _("{share:.0f} %", share=value), (beside, place), (6, 0), textcoords="offset points",
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
@@ -161,16 +161,16 @@ def printed_money_picture(money: Money) -> Picture:
 def draw_fan(axes: Axes, money: Money) -> None:
     """Cash from the first day on: the middle of the draws, the ranges of 50 % and 90 % of them, and the payback."""
     assumptions = money.assumptions
-    cash = text("money.picture.cash", currency=assumptions.currency)
-    styled(axes, x=text("money.picture.years"), y=cash, title=text("money.picture.fan"))
+    cash = _("cash in today’s money, {currency}", currency=assumptions.currency)
+    styled(axes, x=_("years from the first day"), y=cash, title=_("What was spent and saved"))
     years = np.linspace(0, assumptions.years, TIMES)
     low, lower, median, upper, high = money.case.fan(years, (0.05, 0.25, 0.5, 0.75, 0.95))
-    axes.fill_between(years, low, high, color=BLUE, alpha=0.15, linewidth=0, label=text("money.picture.most"))
-    axes.fill_between(years, lower, upper, color=BLUE, alpha=0.3, linewidth=0, label=text("money.picture.half"))
-    axes.plot(years, median, color=BLUE, linewidth=2.2, label=text("money.picture.median"))
+    axes.fill_between(years, low, high, color=BLUE, alpha=0.15, linewidth=0, label=_("90 % of the cases"))
+    axes.fill_between(years, lower, upper, color=BLUE, alpha=0.3, linewidth=0, label=_("50 % of the cases"))
+    axes.plot(years, median, color=BLUE, linewidth=2.2, label=_("half of the cases are above"))
     axes.axhline(0, color=INK, linewidth=1)
     if (after := money.payback.median) <= assumptions.years:
-        label = text("money.picture.payback", years=after)
+        label = _("back at nothing: {years:.1f} years", years=after)
         axes.plot(after, 0, "o", color=GREEN, markersize=9, zorder=4, clip_on=False, label=label)
     axes.set_xlim(0, assumptions.years)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -193,8 +193,12 @@ def draw_tornado(
     When the axes have their place, `make_room` finds how much the numbers at the ends need.
     """
     shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
-    styled(axes, x=text("money.picture.worth", years=assumptions.years, currency=assumptions.currency), y="")
-    axes.set_title(text("money.picture.tornado"), fontsize=TEXT, color=INK, loc="left", x=title_at, y=1.0)
+    styled(
+        axes,
+        x=_("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency),
+        y="",
+    )
+    axes.set_title(_("What moves it most"), fontsize=TEXT, color=INK, loc="left", x=title_at, y=1.0)
     for i, bar in enumerate(shown):
         for end, worth, colour in ((bar.low, bar.worth_low, ORANGE), (bar.high, bar.worth_high, BLUE)):
             axes.barh(i, worth - bar.middle, left=bar.middle, color=colour, height=0.55)
@@ -207,10 +211,10 @@ def draw_tornado(
     axes.set_yticks(range(len(shown)), [textwrap.fill(name, wrap) for name in names])
     axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
     axes.grid(visible=False, axis="y")
-    for label, colour in ((text("money.picture.lower"), ORANGE), (text("money.picture.upper"), BLUE)):
+    for label, colour in ((_("low end"), ORANGE), (_("high end"), BLUE)):
         axes.barh([0], [0], color=colour, label=label)
     if shown:
-        label = text("money.picture.middle")
+        label = _("middle of the cases")
         axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
@@ -233,7 +237,7 @@ def make_room(axes: Axes) -> None:
     place, apart = axes.get_window_extent().width, APART * figure.dpi / 72
     wide = [(label.get_window_extent().width + apart, label.xy[0], label.get_horizontalalignment()) for label in labels]
     left = right = 0.0
-    for _ in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
+    for _round in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
         pixel = (most - least + left + right) / place
         left = max([0.0, *(width * pixel - (at - least) for width, at, side in wide if side == "right")])
         right = max([0.0, *(width * pixel - (most - at) for width, at, side in wide if side == "left")])
@@ -244,12 +248,12 @@ def _tick(value: float, assumptions: Assumptions) -> str:
     if abs(value) < 1e6:
         return assumptions.amount(value)
     sign = "−" if value < 0 else ""
-    return sign + text("money.picture.amount", currency=assumptions.currency, value=abs(value) / 1e6)
+    return sign + _("{currency}{value:.3g} M", currency=assumptions.currency, value=abs(value) / 1e6)
 
 
 def _end(key: str, value: float) -> str:
     if key in KINDS:
-        return text("money.picture.million", value=float(f"{value / 1e6:.3g}")) if value >= 1e6 else plain(value)
+        return _("{value:,.10g} M", value=float(f"{value / 1e6:.3g}")) if value >= 1e6 else plain(value)
     return text("money.picture.change" if key == "accuracy" else "money.picture.share", value=value)
 
 
@@ -259,12 +263,12 @@ def _end(key: str, value: float) -> str:
 def plan_picture(plan: Plan) -> Picture:
     """Each stage from its likely start to its likely end, when it ends at the latest, and who works how many days."""
     figure = Picture(figsize=(9.4, 3.6))
-    axes = styled(figure.subplots(), x=text("plan.picture.weeks"), y="")
+    axes = styled(figure.subplots(), x=_("weeks from the first day"), y="")
     for i, step in enumerate(plan.steps):
         axes.barh(i, step.weeks.likely, left=step.start.likely, height=0.5, color=BLUE)
         axes.plot([step.end.likely, step.end.high], [i, i], color=QUIET, linewidth=1.6, solid_capstyle="butt")
         axes.plot(step.end.high, i, "|", color=QUIET, markersize=11, markeredgewidth=1.6)
-    axes.plot([], [], "|-", color=QUIET, markersize=9, markeredgewidth=1.6, label=text("plan.picture.latest"))
+    axes.plot([], [], "|-", color=QUIET, markersize=9, markeredgewidth=1.6, label=_("at the latest"))
     axes.set_yticks(range(len(plan.steps)), [f"{step.name}\n{step.who}" for step in plan.steps])
     axes.set_xlim(0, 1.03 * max(plan.weeks.high, 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

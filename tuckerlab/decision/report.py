@@ -51,7 +51,7 @@ from tuckerlab.decision.wording import (
 )  # fmt: skip
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import language, speaking, text
+from tuckerlab.i18n import _, language, ngettext, speaking, text
 from tuckerlab.plotting.fonts import PAGE, font_faces
 
 SUFFIXES = (".html", ".pdf")
@@ -101,9 +101,9 @@ def write_brief(
     printed = path.with_suffix(".pdf") if pdf_too or path.suffix.lower() == ".pdf" else None
     browser = pdf.find_browser() if printed else None
     with speaking(lang):
-        report(text("brief.step.read"))
+        report(_("reading the runs, and auditing where the networks are there"))
         evidence = Evidence.of(runs, network)
-        report(text("brief.step.draw"))
+        report(_("drawing and writing"))
         told = assumptions or Assumptions(currency="¥" if lang == "ja" else "$")
         case = money(told, evidence.basis) if evidence.is_valid else None
         criteria = judge(evidence, case)
@@ -118,7 +118,7 @@ def write_brief(
                 temporary.write_text(html, encoding="utf-8")
             written.append(path)
         if printed and browser:
-            report(text("brief.step.print"))
+            report(_("printing"))
             pdf.print_pdf(html, printed, browser)
             written.append(printed)
     return Brief(tuple(written), answer, criteria, evidence, case, steps)
@@ -136,7 +136,9 @@ def page(
     company: str = "",
 ) -> str:
     """The HTML, in the language that is spoken here, with all that it shows inside."""
-    title = short(title, 58) or text("brief.title", dataset=dataset_name(evidence.dataset))
+    title = short(title, 58) or _(
+        "Replace the network for “{dataset}” by a smaller one?", dataset=dataset_name(evidence.dataset)
+    )
     values = {
         "evidence": evidence, "criteria": criteria, "answer": answer, "money": money, "plan": plan, "title": title,
         "company": short(company, 40), "small": small_name(evidence), "pictures": draw(evidence, money),
@@ -191,17 +193,37 @@ def lacks(criteria: Sequence[Criterion], answer: Answer) -> list[str]:
 def _lack(criterion: Criterion) -> str:
     key, measured, limit = criterion.key, criterion.measured, criterion.limit
     if key == "repeats":
-        return text("brief.lack.repeats", limit=limit, count=int(measured.value) if measured else 0)
+        return ngettext(
+            "{limit:.0f} trainings with other seeds, there is {count}",
+            "{limit:.0f} trainings with other seeds, there are {count}",
+            limit=limit,
+            count=int(measured.value) if measured else 0,
+        )
     if measured is None:
         return text(f"brief.lack.{key}.missing")
     if key == "payback" and criterion.outcome is Outcome.FAILED and criterion.detail:
-        return text("brief.lack.payback.settled", chance=chance(measured.value), reach=REACH)
+        return _(
+            "money: it pays back in {chance} of the cases, even with any one of our defaults {reach:.0f} "
+            "times larger or smaller",
+            chance=chance(measured.value),
+            reach=REACH,
+        )
     if key == "payback" and criterion.detail:
-        return text("brief.lack.payback.default", name=text(f"money.name.{criterion.detail}"))
+        return _(
+            "money: your own number for “{name}”, which moves the outcome most",
+            name=text(f"money.name.{criterion.detail}"),
+        )
     if key == "payback":
-        return text("brief.lack.payback", chance=chance(measured.value), limit=f"{100 * limit:.0f}")
+        return _(
+            "it pays back in {chance} of the cases; at least {limit} % was asked",
+            chance=chance(measured.value),
+            limit=f"{100 * limit:.0f}",
+        )
     if key == "accuracy_loss" and criterion.outcome is Outcome.IN_PART:
-        return text("brief.lack.accuracy_loss.in_part", worst=number(measured.high, 1))
+        return _(
+            "accuracy holds in every training, not only in the middle: the worst loses {worst} points",
+            worst=number(measured.high, 1),
+        )
     if key in IN_POINTS:
         told = {"measured": number(measured.value, 1), "limit": f"{limit:g}", "name": short(criterion.detail, 20)}
     else:
@@ -217,11 +239,28 @@ def other_lines(evidence: Evidence) -> list[str]:
     if evidence.exported and evidence.exported.int8:
         time, file, points = evidence.exported.int8
         told = {"time": 100 * time, "file": 100 * file, "device": short(evidence.exported.device)}
-        lines.insert(0, text("brief.others.int8", points=points, **told))
+        lines.insert(
+            0,
+            _(
+                "Exported as int8: {time:.0f} % of the time ({device}), {file:.0f} % of the file, {points:+.1f} "
+                "points.",
+                points=points,
+                **told,
+            ),
+        )
     if not rest:
-        return [text("brief.others.none"), *lines]
-    count = text("brief.others.count", networks=len(rest), methods=len({network.method for network in rest}))
-    return some([count, *([] if evidence.others else [text("brief.others.best")]), *lines], OTHERS)
+        return [
+            _("Nothing else was tried in these runs; other methods may do better. `tuckerlab compare` tries them all."),
+            *lines,
+        ]
+    count = _(
+        "Other networks of these images: {networks:.0f}, made small in {methods:.0f} ways.",
+        networks=len(rest),
+        methods=len({network.method for network in rest}),
+    )
+    return some(
+        [count, *([] if evidence.others else [_("None of them is better within the allowed loss.")]), *lines], OTHERS
+    )
 
 
 def _other(other: Other) -> str:
@@ -239,7 +278,7 @@ def gap_lines(evidence: Evidence, money: Money | None) -> list[str]:
     if not evidence.exported:
         gaps.append(Gap("no_deployment"))
     if money and money.gaps:
-        names = text("brief.comma").join(LINES[key].name for key in money.gaps)
+        names = _(", ").join(LINES[key].name for key in money.gaps)
         gaps.append(Gap("money", {"lines": names}))
     return some([gap.said for gap in gaps], GAPS)
 
@@ -250,7 +289,7 @@ def gap_lines(evidence: Evidence, money: Money | None) -> list[str]:
 def small_name(evidence: Evidence) -> str:
     """What people call the small network."""
     small = evidence.small
-    return short(network_name(small.label, small.method)) if small else text("plan.small")
+    return short(network_name(small.label, small.method)) if small else _("the small network")
 
 
 def dataset_name(dataset: str) -> str:
@@ -269,7 +308,7 @@ def date(iso: str) -> str:
     '24 November 2026'
     """
     year, month, day = iso.split("-")
-    return text("brief.date", year=year, month=text(f"brief.month.{int(month)}"), day=str(int(day)))
+    return _("{day} {month} {year}", year=year, month=text(f"brief.month.{int(month)}"), day=str(int(day)))
 
 
 def thumbnail(image: Any) -> str:

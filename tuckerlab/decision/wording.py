@@ -16,7 +16,7 @@ from tuckerlab.decision.assumptions import ENTERED
 from tuckerlab.decision.business_case import LINES, ONCE, YEARLY, Money, Spread
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.sensitivity import Turn
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.plotting.styles import method_name
 
 LONGEST_NAME = 34  # letters of a name that a user gave: of a class, a data set, a folder
@@ -75,8 +75,8 @@ def chance(share: float) -> str:
     ('less than 1 %', '58 %', 'more than 99 %')
     """
     if share < 0.01:
-        return text("money.chance.least")
-    return text("money.chance.most") if share > 0.99 else text("unit.whole_percent", value=100 * share)
+        return _("less than 1 %")
+    return _("more than 99 %") if share > 0.99 else _("{value:.0f} %", value=100 * share)
 
 
 # --- names and lines -------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def network_name(label: str, method: str) -> str:
     if name == method:  # a method that there are no words for
         return label
     rate = re.search(r"(\d[\d.]*) %", label)
-    return text("brief.network", method=name, rate=float(rate[1])) if rate else name
+    return _("{method} {rate:g} %", method=name, rate=float(rate[1])) if rate else name
 
 
 def joined(sentences: Iterable[str]) -> str:
@@ -119,7 +119,7 @@ def joined(sentences: Iterable[str]) -> str:
     >>> joined(["One.", "Two."]), joined([])
     ('One. Two.', '')
     """
-    return reduce(lambda first, second: text("brief.two", first=first, second=second), sentences, "").strip()
+    return reduce(lambda first, second: _("{first} {second}", first=first, second=second), sentences, "").strip()
 
 
 def some(lines: list[str], most: int) -> list[str]:
@@ -128,7 +128,11 @@ def some(lines: list[str], most: int) -> list[str]:
     >>> some(["one", "two", "three"], 2)
     ['one', 'and 2 more']
     """
-    return lines if len(lines) <= most else [*lines[: most - 1], text("brief.more", count=len(lines) - most + 1)]
+    return (
+        lines
+        if len(lines) <= most
+        else [*lines[: most - 1], ngettext("and {count:.0f} more", "and {count:.0f} more", count=len(lines) - most + 1)]
+    )
 
 
 def unbroken(said: str) -> str:
@@ -159,7 +163,12 @@ def outcome_line(money: Money) -> str:
     amount, saves = money.assumptions.amount, money.yearly.median >= 0
 
     def said(spread: Spread) -> str:
-        return text("money.spread", median=amount(spread.median), low=amount(spread.low), high=amount(spread.high))
+        return _(
+            "{median}, in 90 % of the cases {low} to {high}",
+            median=amount(spread.median),
+            low=amount(spread.low),
+            high=amount(spread.high),
+        )
 
     return text(
         "money.outcome.saves" if saves else "money.outcome.costs",
@@ -172,7 +181,10 @@ def outcome_line(money: Money) -> str:
 
 def gap_lines(money: Money) -> list[str]:
     """The lines that count nothing because something was not measured, and what."""
-    return [text("money.gap", line=LINES[key].name, missing=_missing(money, key)) for key in money.gaps]
+    return [
+        _("{line}: not counted. Not measured: {missing}.", line=LINES[key].name, missing=_missing(money, key))
+        for key in money.gaps
+    ]
 
 
 def _missing(money: Money, key: str) -> str:
@@ -183,17 +195,36 @@ def notes(money: Money) -> list[str]:
     """What a reader should know before trusting the numbers."""
     said, basis, assumptions = [], money.basis, money.assumptions
     if basis.accuracy and not basis.accuracy.has_spread:
-        said.append(text("money.note.one_start"))
+        said.append(
+            _(
+                "Accuracy was measured with one start. How much it varies from start to start is not known: "
+                "repeat with three seeds."
+            )
+        )
     for key in ("ms_1", "ms_128"):
         entered, found = assumptions[key], basis.full.get(key)
         if not found or entered.origin != ENTERED:
             continue
         if not found.value / OTHER_NETWORK <= entered.likely <= found.value * OTHER_NETWORK:
             told = {"name": entered.name, "measured": found.value, "mine": entered.likely}
-            said.append(text("money.note.scale", **told))
+            said.append(
+                _(
+                    "{name}: the run measured {measured:.3g} ms, and {mine:.3g} ms is entered. A network of another "
+                    "size may gain more or less: measure yours in the first stage of the plan.",
+                    **told,
+                )
+            )
     if basis.time_1 and money.lines["devices"].high == 0 and assumptions["devices"].likely:
         speed = 100 * assumptions["smaller_device"].likely
-        said.append(text("money.note.device", time=100 * basis.time_1.value, speed=speed))
+        said.append(
+            _(
+                "Smaller devices save nothing here: they would be too slow. A smaller device works at "
+                "{speed:.0f} % of today’s speed, so the network would have to answer in {speed:.0f} % of today’s "
+                "time; it needs {time:.0f} %.",
+                time=100 * basis.time_1.value,
+                speed=speed,
+            )
+        )
     return said
 
 
@@ -215,18 +246,18 @@ def rows(money: Money) -> dict[str, list[list[str]]]:
         return [
             name,
             amount(spread.mean),
-            text("money.span", low=amount(spread.low), high=amount(spread.high)),
+            _("{low} to {high}", low=amount(spread.low), high=amount(spread.high)),
             rests_on,
         ]
 
     def line(key: str) -> list[str]:
         one, measured = LINES[key], money.basis.measured
         if key in money.gaps:
-            return [one.name, "–", "", text("money.table.missing", what=_missing(money, key))]
+            return [one.name, "–", "", _("not counted; not measured: {what}", what=_missing(money, key))]
         shares = " · ".join(ratio_line(name, measured[name]) for name in one.needs)
-        return row(one.name, money.lines[key], shares or text("money.table.assumed"))
+        return row(one.name, money.lines[key], shares or _("assumptions alone"))
 
-    total = text("money.table.total")
+    total = _("Together")
     return {
         "once": [*(line(one.key) for one in ONCE), row(total, money.once)],
         "yearly": [*(line(one.key) for one in YEARLY), row(total, money.yearly)],

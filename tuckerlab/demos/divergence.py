@@ -10,7 +10,7 @@ import torch
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DivergedError
 from tuckerlab.experiments.methods.base import Tucker
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
@@ -35,8 +35,8 @@ class Attempt:
     def end(self) -> str:
         """How it ended, as people say it."""
         if math.isnan(self.accuracy):
-            return text("mishap.breaks_off")
-        return text("mishap.reaches", accuracy=100 * self.accuracy)
+            return _("breaks off")
+        return _("reaches {accuracy:.0f} %", accuracy=100 * self.accuracy)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Divergence:
     def picture(self) -> Picture:
         """The losses of both, and where the valve acted."""
         figure = Picture(figsize=(9.5, 4.2))
-        axes = styled(figure.subplots(), x=text("mishap.axis.step"), y=text("mishap.axis.loss"))
+        axes = styled(figure.subplots(), x=_("training steps, those undone too"), y=_("training loss"))
         for attempt, colour, key in ((self.alone, RED, "alone"), (self.guarded, BLUE, "guarded")):
             label = text(f"mishap.{key}", accuracy=100 * attempt.accuracy)
             if math.isnan(attempt.accuracy):
@@ -64,14 +64,21 @@ class Divergence:
             axes.plot(range(1, len(attempt.losses) + 1), attempt.losses, color=colour, linewidth=1.8, label=label)
         steps = [step for step, _ in self.guarded.alarms]
         heights = [_last_number(self.guarded.losses[:step]) for step in steps]
-        label = text("mishap.acted", count=len(steps))
+        label = ngettext("the valve acts ({count:.0f} time)", "the valve acts ({count:.0f} times)", count=len(steps))
         axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)
         for number, at in enumerate(zip(steps, heights, strict=True), start=1):
             axes.annotate(f"{number}", at, (9, 3), textcoords="offset points", fontsize=TEXT, color=INK, weight="bold")
         axes.set_yscale("log")
         figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
         ends = {"alone": self.alone.end, "guarded": self.guarded.end}
-        figure.headline(text("mishap.headline", lr=self.lr, **ends))
+        figure.headline(
+            _(
+                "A learning rate of {lr:g} is far too high: alone the training {alone}, with the safety valve it "
+                "{guarded}",
+                lr=self.lr,
+                **ends,
+            )
+        )
         return figure
 
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import NullLocator
 
 from tuckerlab.demos.digits_descent import Descent
 from tuckerlab.demos.rank_overestimation import TRUE_RANK, Race
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 BLUE, RED, PINK = PALETTE[0], PALETTE[1], PALETTE[3]
@@ -31,9 +31,13 @@ def overestimation(races: Mapping[float, Sequence[Race]]) -> Picture:
     figure = Picture(figsize=(5.2 * len(races), 4.4))
     panels = figure.subplots(1, len(races), sharey=True, squeeze=False)[0]
     for axes, (fall, found) in zip(panels, races.items(), strict=True):
-        title = text("descents.equal") if fall == 1 else text("descents.falling", times=fall)
-        styled(axes, x=text("descents.axis.rank", rank=TRUE_RANK), y="", title=title)
-        axes.set_xticks(range(len(found)), [text("descents.rate", lr=race.rank) for race in found])
+        title = (
+            _("true singular values all equal")
+            if fall == 1
+            else _("each true singular value 1/{times:g} of the one before", times=fall)
+        )
+        styled(axes, x=_("rank of the layer (the true rank is {rank:.0f})", rank=TRUE_RANK), y="", title=title)
+        axes.set_xticks(range(len(found)), [_("{lr:g}", lr=race.rank) for race in found])
         axes.plot([nan if race.ours is None else race.ours for race in found], "-", color=BLUE, linewidth=LINE)
         axes.axhline(steps, color=QUIET, linewidth=1, linestyle=":")
         for colour, marker, needed in (
@@ -44,11 +48,27 @@ def overestimation(races: Mapping[float, Sequence[Race]]) -> Picture:
                 height, shape = (1.08 * steps, "X") if value is None else (value, marker)
                 axes.plot(place, height, shape, color=colour, markersize=10)
         axes.set(ylim=(0, 1.2 * steps), xlim=(-0.5, len(found) - 0.5))
-    panels[0].set_ylabel(text("descents.axis.needed"), fontsize=TEXT, color=INK)
+    panels[0].set_ylabel(_("steps to an error of 10⁻⁶"), fontsize=TEXT, color=INK)
     handles = [
-        Line2D([], [], color=BLUE, marker="o", markersize=9, linewidth=LINE, label=text("descents.ours")),
-        Line2D([], [], color=RED, marker="s", markersize=9, linestyle="", label=text("descents.theirs")),
-        Line2D([], [], color=RED, marker="X", markersize=9, linestyle="", label=text("descents.missed", steps=steps)),
+        Line2D([], [], color=BLUE, marker="o", markersize=9, linewidth=LINE, label=_("Riemannian step")),
+        Line2D(
+            [],
+            [],
+            color=RED,
+            marker="s",
+            markersize=9,
+            linestyle="",
+            label=_("ordinary descent, at its best learning rate"),
+        ),
+        Line2D(
+            [],
+            [],
+            color=RED,
+            marker="X",
+            markersize=9,
+            linestyle="",
+            label=_("not there within {steps:.0f} steps", steps=steps),
+        ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     lost = [race for race in every if race.best is None]
@@ -64,28 +84,35 @@ def loss_descent(ours: Sequence[Descent], theirs: Sequence[Descent]) -> Picture:
     figure = Picture(figsize=(10.4, 4.4))
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     highest, best = theirs[-1], min(theirs, key=lambda descent: descent.losses[-1])
-    styled(left, x=text("descents.axis.step"), y=text("descents.axis.loss"))
-    _losses(left, ours[-1], BLUE, "-", text("descents.ours_rate", lr=ours[-1].lr))
-    _losses(left, highest, RED, "--", text("descents.theirs_rate", lr=highest.lr))
+    styled(left, x=_("step"), y=_("loss"))
+    _losses(left, ours[-1], BLUE, "-", _("Riemannian step, learning rate {lr:g}", lr=ours[-1].lr))
+    _losses(left, highest, RED, "--", _("ordinary descent, {lr:g}", lr=highest.lr))
     if best is not highest:
-        _losses(left, best, PINK, ":", text("descents.theirs_best", lr=best.lr))
+        _losses(left, best, PINK, ":", _("ordinary descent, {lr:g} (its best)", lr=best.lr))
     left.set_yscale("log")
     _plain_ticks(left)
     left.legend(loc="lower left", fontsize=TEXT, frameon=False)
-    styled(right, x=text("descents.axis.lr"), y=text("descents.axis.risen"))
+    styled(right, x=_("learning rate"), y=_("steps after which the loss was higher, %"))
     for shift, colour, found in ((-0.2, BLUE, ours), (0.2, RED, theirs)):
         places = [i + shift for i in range(len(found))]
         bars = right.bar(places, [100 * descent.risen for descent in found], width=0.36, color=colour)
-        labels = [text("descents.percent", value=100 * descent.risen) for descent in found]
+        labels = [_("{value:.0f}", value=100 * descent.risen) for descent in found]
         right.bar_label(bars, labels, fontsize=TEXT, color=INK, padding=2)
-    right.set_xticks(range(len(ours)), [text("descents.rate", lr=descent.lr) for descent in ours])
+    right.set_xticks(range(len(ours)), [_("{lr:g}", lr=descent.lr) for descent in ours])
     right.grid(visible=False, axis="x")
     right.set_ylim(0, 120 * max(0.05, *(descent.risen for descent in (*ours, *theirs))))
     said = {
         "lr": highest.lr, "ours": ours[-1].losses[-1], "theirs": highest.losses[-1], "best": best.losses[-1],
         "risen": 100 * ours[-1].risen, "their_risen": 100 * highest.risen,
     }  # fmt: skip
-    figure.headline(text("descents.loss_descent", **said))
+    figure.headline(
+        _(
+            "Learning rate {lr:g}: ordinary descent ends at a loss of {theirs:.2g} and rose after "
+            "{their_risen:.0f} % of its steps, ours at {ours:.2g} and after {risen:.0f} %. At its own best "
+            "rate ordinary descent ends at {best:.2g}.",
+            **said,
+        )
+    )
     return figure
 
 
@@ -93,26 +120,32 @@ def gradient_evaluations(one: Descent, two: Descent) -> Picture:
     """Left the loss against gradient evaluations, right the time of a step: our step, and the one of two gradients."""
     figure = Picture(figsize=(10.4, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    styled(left, x=text("descents.axis.evaluations"), y=text("descents.axis.loss"))
+    styled(left, x=_("gradient evaluations"), y=_("loss"))
     for name, descent, colour, style in (("one", one, BLUE, "-"), ("two", two, RED, "--")):
         counted = [descent.gradients * step for step in range(len(descent.losses))]
         left.plot(counted, descent.losses, style, color=colour, linewidth=LINE, label=text(f"descents.{name}"))
     left.set_yscale("log")
     _plain_ticks(left)
     left.legend(loc="upper right", fontsize=TEXT, frameon=False)
-    styled(right, x=text("descents.axis.milliseconds"), y="")
+    styled(right, x=_("time of a step, ms"), y="")
     times = [1e3 * one.seconds, 1e3 * two.seconds]
     bars = right.barh([1, 0], times, height=0.5, color=[BLUE, RED])
-    labels = [text("descents.milliseconds", value=value) for value in times]
+    labels = [_("{value:.0f}", value=value) for value in times]
     right.bar_label(bars, labels, fontsize=TEXT, color=INK, padding=4)
-    right.set_yticks([1, 0], [text("descents.one"), text("descents.two")])
+    right.set_yticks([1, 0], [_("one gradient (ours)"), _("two gradients (published)")])
     right.set(xlim=(0, 1.3 * max(times)), ylim=(-0.6, 1.6))
     right.grid(visible=False, axis="y")
     said = {
         "steps": len(one.losses), "one": one.losses[-1], "two": two.losses[len(one.losses) - 1],
         "evaluations": one.evaluations, "more": two.gradients * len(one.losses), "times": two.seconds / one.seconds,
     }  # fmt: skip
-    figure.headline(text("descents.gradient_evaluations", **said))
+    figure.headline(
+        _(
+            "After {steps:.0f} steps the loss is {one:.2g} with one gradient a step and {two:.2g} with two, "
+            "for {evaluations:.0f} and {more:.0f} evaluations. A step of two takes {times:.1f} times as long.",
+            **said,
+        )
+    )
     return figure
 
 
@@ -127,5 +160,5 @@ def _plain_ticks(axes: Axes) -> None:
         for value in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100)
         if low <= value <= high
     ]
-    axes.set_yticks(values, [text("descents.rate", lr=value) for value in values])
+    axes.set_yticks(values, [_("{lr:g}", lr=value) for value in values])
     axes.yaxis.set_minor_locator(NullLocator())

@@ -29,7 +29,7 @@ from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena, digest
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.memory import training_memory
 from tuckerlab.training.metrics import multiply_adds
@@ -63,7 +63,7 @@ def contest(
         if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
             return _complete(folder, there, extend)
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
-    text("plots.epoch")  # and so is a language that there is no catalogue for
+    _("epoch")  # and so is a language that there is no catalogue for
     if not resume:
         _remove_unfinished(folder)
     runs: dict[Contender, Run] = {}

@@ -20,7 +20,7 @@ from tuckerlab.errors import DataError
 from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import TOLERATED, Network, counts_convolutions, networks_by, smallest_within
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.styles import look, method_name, ordered
 
@@ -53,7 +53,7 @@ def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Pi
         _draw(panel, networks, lowest)
         milliseconds = axis.endswith("_ms")  # no thousandths of them
         panel.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
-    panels[0].set_ylabel(text("plots.test_accuracy"), fontsize=TEXT, color=INK)
+    panels[0].set_ylabel(_("test accuracy, %"), fontsize=TEXT, color=INK)
     panels[0].set_ylim(lowest, highest)
     figure.legend(handles=_handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
     figure.headline(headline(found))
@@ -76,7 +76,7 @@ def headline(found: dict[str, list[Network]]) -> str:
         if best and best is not dense:
             said.append(text(f"comparison.best.{axis}", name=best.name))
     if said:
-        return text("comparison.headline", best="; ".join(said))
+        return _("Within a point of the full network: {best}", best="; ".join(said))
     return text("comparison.none" if any(found.values()) else "comparison.untitled")
 
 
@@ -129,7 +129,7 @@ def _write_below(axes: Axes, networks: Sequence[Network], lowest: float) -> None
     for i, group in enumerate(groups):
         numbers = sorted(f"{network.accuracy:.0f}" for network in group)
         axes.annotate(
-            text("comparison.below", accuracies=", ".join(numbers)), (group[0].size, lowest), (0, 9 + 14 * (i % 2)),
+            _("{accuracies} %", accuracies=", ".join(numbers)), (group[0].size, lowest), (0, 9 + 14 * (i % 2)),
             textcoords="offset points", ha="center", fontsize=TEXT, color=QUIET,
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ def _scale(axes: Axes, networks: Sequence[Network]) -> None:
         axes.set_xlim(least / 1.6, most * 1.3)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(text("tradeoff.logarithmic", axis=axes.get_xlabel()))
+        axes.set_xlabel(_("{axis} (logarithmic)", axis=axes.get_xlabel()))
     else:
         axes.set_xlim(0, 1.08 * most)
 
@@ -152,4 +152,4 @@ def _handles(networks: Sequence[Network]) -> list[Line2D]:
         Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
         for method in ordered({network.method for network in networks})
     ]
-    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=text("comparison.front"))]
+    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]

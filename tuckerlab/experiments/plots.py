@@ -23,7 +23,7 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network, finding, names, networks
 from tuckerlab.experiments.time_plot import accuracy_over_time
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled
 
 NAMED = 6
@@ -45,7 +45,7 @@ def training_curves(records: Records) -> Picture:
     figure = Picture(figsize=(10, 4.6))
     left, right = figure.subplots(1, 2)
     for axes, quantity, scale in ((left, "accuracy", 100), (right, "loss", 1)):
-        styled(axes, x=text("plots.epoch"), y=text(f"plots.{quantity}"))
+        styled(axes, x=_("epoch"), y=text(f"plots.{quantity}"))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for network, rows in epochs.groupby("name", sort=False):
             for split, style in styles.items():
@@ -60,7 +60,7 @@ def training_curves(records: Records) -> Picture:
         handles += axes.plot([], [], style, color=QUIET, label=text("plots.test_band" if banded else f"plots.{split}"))
     columns = min(len(handles), 5)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
-    figure.headline(finding(records) or text("plots.training_curves"))
+    figure.headline(finding(records) or _("Accuracy and loss per epoch"))
     return figure
 
 
@@ -79,10 +79,10 @@ def ranks_over_time(records: Records, run: str | None = None) -> Picture:
     figure = Picture(figsize=(3.2 + 3.6 * len(modes), 2.2 + 0.3 * len(layers)))
     panels = np.atleast_1d(figure.subplots(1, len(modes), sharey=True))
     for axes, mode in zip(panels, modes, strict=True):
-        title = text(f"plots.mode.{mode}") if mode < 2 else text("plots.kernel", side=mode - 1)
+        title = text(f"plots.mode.{mode}") if mode < 2 else _("kernel, side {side}", side=mode - 1)
         _rank_map(axes, rows[rows["mode"] == mode], layers, title)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label(text("plots.rank"), fontsize=TEXT, color=INK)
+    bar.set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
     bar.ax.tick_params(labelsize=TEXT, labelcolor=INK)
     mean = rows.groupby("epoch")["kept"].mean()
     kept = rows.groupby(["layer", "mode"])["kept"].last().groupby("layer").mean()
@@ -96,7 +96,7 @@ def ranks_over_time(records: Records, run: str | None = None) -> Picture:
 def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> None:
     grid = rows.pivot_table(index="layer", columns="epoch", values="kept", aggfunc="last").reindex(layers)
     axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
-    styled(axes, x=text("plots.epoch"), y="", title=title).grid(visible=False)
+    styled(axes, x=_("epoch"), y="", title=title).grid(visible=False)
     places = np.arange(len(layers)) + 0.5
     axes.set_yticks(places, layers)
     axes.set_ylim(len(layers), 0)
@@ -104,7 +104,7 @@ def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> 
     axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
     last = rows.groupby("layer")[["rank", "size"]].last().reindex(layers).to_numpy(dtype=float)
     right = axes.secondary_yaxis("right")
-    ends = ["" if np.isnan(rank) else text("plots.rank_of", rank=rank, size=size) for rank, size in last]
+    ends = ["" if np.isnan(rank) else _("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last]
     right.set_yticks(places, ends)
     right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     right.spines["right"].set_visible(False)
@@ -121,7 +121,9 @@ def accuracy_vs_parameters(records: Records) -> Picture:
     found, counted = networks(records)
     _require(bool(found), "test accuracies")
     figure = Picture(figsize=(9, 5.2))
-    axes = styled(figure.subplots(), x=text("plots.stored", parameters=counted), y=text("plots.test_accuracy"))
+    axes = styled(
+        figure.subplots(), x=_("{parameters} stored (log scale)", parameters=counted), y=_("test accuracy, %")
+    )
     few = len(found) <= NAMED
     group = {network.name: network.name if few else network.method for network in found}
     dense = [network for network in found if network.method == "dense"]
@@ -153,7 +155,7 @@ def accuracy_vs_parameters(records: Records) -> Picture:
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
     _frame(axes, found)
-    figure.headline(finding(records) or text("plots.accuracy_vs_parameters"))
+    figure.headline(finding(records) or _("Test accuracy against parameters"))
     return figure
 
 
@@ -180,7 +182,7 @@ def _write_names(axes: Axes, found: list[Network]) -> None:
         )
     seeds = max(network.seeds for network in found)
     if seeds > 1:
-        note = text("plots.seeds", seeds=seeds)
+        note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=seeds)
         axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
 
 
@@ -202,9 +204,9 @@ def _frame(axes: Axes, found: list[Network]) -> None:
     sizes = found[0].full * (1 - rates)
     near = (sizes >= left) & (sizes <= right)
     top = axes.secondary_xaxis("top")
-    top.set_xticks(sizes[near], [text("plots.rate", rate=100 * rate) for rate in rates[near]])
+    top.set_xticks(sizes[near], [_("{rate:g} %", rate=100 * rate) for rate in rates[near]])
     top.xaxis.set_minor_locator(NullLocator())
-    top.set_xlabel(text("plots.compression"), fontsize=TEXT, color=INK)
+    top.set_xlabel(_("compression rate"), fontsize=TEXT, color=INK)
     top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
     top.spines["top"].set_color(QUIET)
 

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import names
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 
 COSTS = {"step_ms": 1.0, "train_seconds": 1.0, "checkpoint_bytes": 1e3}
 """What is shown of what a network costs, and the unit it is shown in."""
@@ -81,7 +81,7 @@ def rich_standings(records: Records, costs: Mapping[str, float] = COSTS) -> Tabl
     """
     table = _cells(records, brief=True, costs=costs)
     seeds = ", ".join(sorted(set(table.pop("seeds")))) if len(table) else ""
-    corner = text("tables.terminal.seeds", seeds=seeds)
+    corner = _("seeds:\n{seeds}", seeds=seeds)
     shown = Table(Column(corner, no_wrap=True), box=box.SIMPLE_HEAD, padding=0)
     for column in table.columns:
         shown.add_column(text(f"tables.terminal.{column}"), justify="right", no_wrap=True)

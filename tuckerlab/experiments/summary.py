@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tuckerlab.experiments.records import Records
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 
 TOLERATED = 1.0
 """The line speaks of the smallest network that loses at most this much accuracy, in points."""
@@ -124,7 +124,7 @@ def finding(records: Records) -> str:
     near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
     fewer, points = _times(dense[0].size / best.size), _points(best.accuracy - dense[0].accuracy)
-    return text("finding.line", name=best.name, fewer=fewer, parameters=counted, points=points)
+    return _("{name}: {fewer} {parameters}, {points}", name=best.name, fewer=fewer, parameters=counted, points=points)
 
 
 def _times(factor: float) -> str:
@@ -134,7 +134,7 @@ def _times(factor: float) -> str:
     ('20× fewer', '243× fewer', '1.3× more', 'as many')
     """
     if abs(factor - 1) < 0.005:
-        return text("finding.as_many")
+        return _("as many")
     ratio, key = (factor, "finding.fewer") if factor > 1 else (1 / factor, "finding.more")
     return text(key, times=f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}")
 
@@ -145,4 +145,6 @@ def _points(change: float) -> str:
     >>> _points(-0.31), _points(1.0), _points(0.04)
     ('−0.3 points of test accuracy', '+1.0 points of test accuracy', 'the same test accuracy')
     """
-    return text("finding.points", points=change) if round(change, 1) else text("finding.same")
+    return (
+        _("{points:+.1f} points of test accuracy", points=change) if round(change, 1) else _("the same test accuracy")
+    )

@@ -11,7 +11,7 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import names
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import INK, TEXT, Picture, colours, styled
 
 
@@ -33,7 +33,7 @@ def accuracy_over_time(records: Records) -> Picture:
     unit = 60 if minutes else 1
     figure = Picture(figsize=(9, 5.2))
     x = text("plots.minutes" if minutes else "plots.seconds")
-    axes = styled(figure.subplots(), x=x, y=text("plots.test_accuracy"))
+    axes = styled(figure.subplots(), x=x, y=_("test accuracy, %"))
     ends = {}
     for name, curve in curves.groupby(level=0, sort=False):
         axes.plot(
@@ -68,7 +68,7 @@ def training_seconds(records: Records) -> "pd.Series[float]":
 def _race(curves: pd.DataFrame, ends: dict[str, "pd.Series[float]"], dense: list[str], small: list[str]) -> str:
     """Who is as accurate as the dense network, and when; or who comes nearest."""
     if len(dense) != 1 or not small:
-        return text("plots.accuracy_over_time")
+        return _("Test accuracy against training time")
     goal = ends[dense[0]]
     shares = {}
     for name in small:
@@ -77,8 +77,18 @@ def _race(curves: pd.DataFrame, ends: dict[str, "pd.Series[float]"], dense: list
             shares[name] = 100 * float(there["seconds"].iloc[0] / goal["seconds"])
     if shares:
         first = min(shares, key=lambda name: shares[name])
-        return text("plots.as_accurate", name=first, dense=dense[0], share=shares[first])
+        return _(
+            "{name} is as accurate as {dense} after {share:.0f} % of its training time",
+            name=first,
+            dense=dense[0],
+            share=shares[first],
+        )
     nearest = max(small, key=lambda name: float(ends[name]["accuracy"]))
     found = {"points": goal["accuracy"] - ends[nearest]["accuracy"]}
     found["share"] = 100 * ends[nearest]["seconds"] / goal["seconds"]
-    return text("plots.behind", name=nearest, dense=dense[0], **found)
+    return _(
+        "{name} ends {points:.1f} points behind {dense}, in {share:.0f} % of its training time",
+        name=nearest,
+        dense=dense[0],
+        **found,
+    )

@@ -5,7 +5,7 @@ from typing import Any
 import ipywidgets
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _
 from tuckerlab.panels.image_folder import FolderInspector, said
 from tuckerlab.panels.training_panel import TrainingPanel
 from tuckerlab.panels.widgets import Panel, heading, line_widget, set_line
@@ -24,7 +24,7 @@ class BringYourOwn(Panel):
         self.training = TrainingPanel(**{"dense": True, **settings})
         self.training.dataset.layout.display = "none"  # the folder above is what is trained on
         self.hint = line_widget()
-        self.below = ipywidgets.VBox([heading(text("own.train")), self.training])
+        self.below = ipywidgets.VBox([heading(_("Train on these images")), self.training])
         self._epochs = settings.get("epochs")
         self.inspector.observe(lambda _: self._follow(), "dataset")
         self.training.observe(lambda _: self._follow(), "state")
@@ -41,17 +41,26 @@ class BringYourOwn(Panel):
     @property
     def finding(self) -> str:
         """The comparison in one line."""
-        return self.training.finding or text("own.no_run")
+        return self.training.finding or _(
+            "No comparison yet: press Train above, wait until both networks are trained, then run this cell again."
+        )
 
     def check(self, percent: float | None) -> str:
         """The answer to the exercise: how often one is right who always names the class trained most."""
         report = self.inspector.report
         if report is None or not report.ready:
-            return text("own.check.no_folder")
+            return _("Look at a folder first, in the panel above.")
         if percent is None:
-            return text("own.check.open")
+            return _("Type your number in the cell above, in per cent, and run it again.")
         share = 100 * report.always_the_same
-        return text("own.check.right", share=share) if abs(percent - share) <= 1 else text("own.check.wrong")
+        return (
+            _("✓ Right: {share:.1f} %. A network is worth something only above that.", share=share)
+            if abs(percent - share) <= 1
+            else _(
+                "Not quite. Take the class with the longest blue bar, and divide the number of its test images "
+                "by that of all test images."
+            )
+        )
 
     def _follow(self) -> None:
         dataset, busy = self.inspector.dataset, self.training.state != "idle"
@@ -59,7 +68,7 @@ class BringYourOwn(Panel):
             self.training.dataset.value = dataset  # which sets the epochs that suit it
             self.training.epochs.value = self._epochs or self.training.epochs.value
         self.below.layout.display = "" if dataset or busy else "none"
-        set_line(self.hint, "" if dataset else text("own.not_yet"))
+        set_line(self.hint, "" if dataset else _("The controls for training appear here as soon as a folder is ready."))
 
     def _press(self) -> None:
         folder, training = self.inspector, self.training
@@ -71,4 +80,6 @@ class BringYourOwn(Panel):
         problems = [said(problem) for problem in folder.report.problems] if folder.report else []
         why = "; ".join(problems) or folder.problem or training.problem
         if why or not folder.dataset:
-            raise TuckerlabError(text("own.unattended", folder=folder.folder.value, why=why))
+            raise TuckerlabError(
+                _("the folder {folder} could not be trained on: {why}", folder=folder.folder.value, why=why)
+            )

@@ -25,7 +25,7 @@ from tuckerlab.decision.wording import (
     verdict_line,
 )
 from tuckerlab.experiments.recorded import names
-from tuckerlab.i18n import language, text
+from tuckerlab.i18n import _, language, text
 from tuckerlab.panels.decide_case import Outcome, count, draw, folder_of, read_evidence
 from tuckerlab.panels.widgets import (
     ROW,
@@ -81,7 +81,7 @@ class DecidePanel(Panel):
         }  # fmt: skip
         self.verdict, self.turns, self.notes, self.answer, self.progress = (line_widget() for _ in range(5))
         self.numbers, self.account, self.plan = (ipywidgets.HTML() for _ in range(3))
-        self.picture = picture_widget(b"", text("decide.alt"))
+        self.picture = picture_widget(b"", _("What was spent and saved over time, and what moves it most"))
         self.fields = {
             key: ipywidgets.Text(
                 description=text(f"money.name.{key}"), style={"description_width": "18rem"}, layout=RANGE,
@@ -154,7 +154,7 @@ class DecidePanel(Panel):
         """As all panels, with the assumptions as a table: their fields need a kernel."""
         rows = [[it.name, it.said, self._origin(it.key)] for it in self.money.assumptions]
         head = [text(f"decide.column.{column}") for column in ("assumption", "range", "origin")]
-        return super().static() + folded(text("decide.assumptions"), html_table(head, rows))
+        return super().static() + folded(_("All assumptions"), html_table(head, rows))
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
@@ -165,7 +165,8 @@ class DecidePanel(Panel):
             button("decide.reset", self.reset),
         ]
         assumptions = ipywidgets.VBox([
-            ipywidgets.Label(text("decide.assumptions.how")), ipywidgets.HBox([self.years, self.currency], layout=ROW),
+            ipywidgets.Label(_("Type one number that you know, or three: low / likely / high.")),
+            ipywidgets.HBox([self.years, self.currency], layout=ROW),
             *rows, ipywidgets.HBox(file, layout=ROW),
         ])  # fmt: skip
         named = {"assumptions": assumptions, "lines": self.account, "plan": self.plan}
@@ -190,8 +191,19 @@ class DecidePanel(Panel):
 
     def _show_writing(self, step: str) -> None:
         self.write.disabled = self.writing
-        done = text("decide.written", path=self.written) if self.written else ""
-        set_line(self.progress, escape(text("decide.writing", step=step) if self.writing else done))
+        done = _("Written: {path}", path=self.written) if self.written else ""
+        set_line(
+            self.progress,
+            escape(
+                _(
+                    "The brief is being written, which takes a minute where the networks are there to be audited. "
+                    "{step}",
+                    step=step,
+                )
+                if self.writing
+                else done
+            ),
+        )
 
     def _set(self, run: str, network: str | None, assumptions: Assumptions) -> None:
         """Another case; where it cannot be counted, what there was stays. None: the network that the run suggests."""
@@ -257,7 +269,7 @@ class DecidePanel(Panel):
 
     def _origin(self, key: str) -> str:
         assumptions = self.money.assumptions
-        return text("decide.unit", unit=assumptions.unit(key), origin=assumptions[key].said_origin)
+        return _("{unit} · {origin}", unit=assumptions.unit(key), origin=assumptions[key].said_origin)
 
 
 def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
@@ -265,28 +277,28 @@ def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
     amount, years = money.assumptions.amount, money.assumptions.years
 
     def span(spread: Any) -> str:
-        return text("decide.tile.range", low=amount(spread.low), high=amount(spread.high))
+        return _("90 % of the cases: {low} to {high}", low=amount(spread.low), high=amount(spread.high))
 
     after, saves = money.payback.median, money.yearly.median >= 0
     yearly = money.yearly if saves else -money.yearly
     key = "value" if math.isfinite(after) else "never"
     return [
-        (text("decide.tile.chance", years=years), chance(money.pays), text("decide.tile.chance.means")),
+        (_("Pays back within {years:.0f} years", years=years), chance(money.pays), _("of the cases")),
         (
-            text("decide.tile.payback"),
+            _("Paid back after"),
             text(f"decide.tile.payback.{key}", years=after),
-            text("decide.tile.payback.means"),
+            _("in the middle of the cases"),
         ),
         (text("decide.tile.yearly" if saves else "decide.tile.costs"), amount(yearly.median), span(yearly)),
-        (text("decide.tile.once"), amount(-money.once.median), span(-money.once)),
-        (text("decide.tile.worth", years=years), amount(money.worth.median), span(money.worth)),
+        (_("Spent once"), amount(-money.once.median), span(-money.once)),
+        (_("Both over {years:.0f} years, today’s money", years=years), amount(money.worth.median), span(money.worth)),
     ]
 
 
 def _turns(outcome: Outcome) -> str:
     said = [line for turn in outcome.turns if (line := turn_line(outcome.money, turn))]
     if not said:
-        return escape(text("decide.no_turns"))
+        return escape(_("No single number here, moved alone, makes half of the cases pay back."))
     items = "".join(f"<li>{escape(line)}</li>" for line in said)
     return f"{escape(text('decide.turns'))} <ul style='margin:0'>{items}</ul>"
 

@@ -17,7 +17,7 @@ from tuckerlab.decision.sensitivity import TURNING, Turn, tornado, turns
 from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import run_folder
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import SCREEN_DPI, encoded
 from tuckerlab.plotting.figure import Picture
 
@@ -62,7 +62,7 @@ def basis_of(evidence: Evidence, run: str) -> Basis:
 def folder_of(run: str) -> Path:
     """The folder of a recorded result, or of a path. DataError where there is none."""
     if not run:  # which would be the present folder
-        raise DataError(text("decide.no_run"))
+        raise DataError(_("no run was given: type the name of a recorded result, or the folder of a run of yours"))
     return run_folder(run)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuckerlab.demos.decompositions import Cut, Subject
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
@@ -60,14 +60,14 @@ class ExplorerPicture:
         self.images[0].set_data(pixels(self.subject, cut.rebuilt))
         self.images[1].set_data(error)
         self.images[1].set_clim(0 if self.subject.is_photo else -limit, limit)
-        self.titles[0].set_text(text("explorer.numbers", count_=cut.stored))
-        self.titles[1].set_text(text("unit.percent", value=100 * cut.error))
+        self.titles[0].set_text(_("{count_:,.0f} numbers", count_=cut.stored))
+        self.titles[1].set_text(_("{value:.1f} %", value=100 * cut.error))
         for end, sign in zip(self.ends, (0 if self.subject.is_photo else -1, 1), strict=True):
-            end.set_text(text("explorer.scale", value=round(sign * limit, 3) + 0.0))
+            end.set_text(_("{value:.2g}", value=round(sign * limit, 3) + 0.0))
         for i, (rank, size) in enumerate(zip(cut.ranks, self.subject.shape, strict=True)):
             self.kept[i].set_verts(list(self.blocks[i][:rank]))
             self.needles[i].set_xdata([rank + 0.5] * 2)
-            self.labels[i].set_text(text("explorer.kept", rank=rank, size=size))
+            self.labels[i].set_text(_("{rank} of {size}", rank=rank, size=size))
         return self.moving.png()
 
     def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
@@ -81,7 +81,7 @@ class ExplorerPicture:
             each.set_axis_off()
         for each, name in zip(axes, ("original", "rebuilt", "error"), strict=True):
             each.set_title(text(f"explorer.{name}"), fontsize=TEXT + 1, color=INK, loc="left")
-        numbers = text("explorer.numbers", count_=self.subject.tensor.numel())
+        numbers = _("{count_:,.0f} numbers", count_=self.subject.tensor.numel())
         titles = [each.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right") for each in axes]
         return shown[1:], titles[1:]
 
@@ -96,7 +96,7 @@ class ExplorerPicture:
             each.set_xticks([])
             each.set_yticks([])
             each.spines[:].set_visible(False)
-            ends = ("", "") if i == 2 else (text("explorer.scale", value=v) for v in (-self.limit, self.limit))
+            ends = ("", "") if i == 2 else (_("{value:.2g}", value=v) for v in (-self.limit, self.limit))
             texts = [
                 each.text(x, 0.5, end, transform=each.transAxes, ha=side, va="center", fontsize=TEXT, color=INK)
                 for x, side, end in zip((-0.04, 1.04), ("right", "left"), ends, strict=True)
@@ -115,7 +115,7 @@ class ExplorerPicture:
         needles: list[Line2D] = []
         labels: list[Text] = []
         for each, values, mode in zip(axes, relative, self.subject.modes, strict=True):
-            styled(each, x=text("explorer.axis.rank"), y="" if kept else text("explorer.axis.values"))
+            styled(each, x=_("rank"), y="" if kept else _("singular value,\n% of the largest"))
             each.set_title(mode_name(mode), fontsize=TEXT, color=INK, loc="left")
             labels.append(each.set_title("", fontsize=TEXT, color=INK, loc="right"))
             _scale(each, bottom, len(values), labelled=not kept)
@@ -125,7 +125,7 @@ class ExplorerPicture:
             kept.append(PolyCollection(list(blocks), color=BLUE, linewidth=0))
             each.add_collection(kept[-1])
             needles += each.plot([1, 1], [bottom, bottom**-0.04], color=ORANGE, linewidth=2)
-        handles = [Patch(color=BLUE, label=text("explorer.stays")), Patch(color=PALE, label=text("explorer.dropped"))]
+        handles = [Patch(color=BLUE, label=_("kept")), Patch(color=PALE, label=_("dropped"))]
         axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
         return kept, needles, labels
 
@@ -138,7 +138,7 @@ def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
     decades = np.arange(0, log10(bottom) - 1, -1)
     ticks = [step * 10.0**decade for decade in decades for step in ((1, 0.5, 0.2) if len(decades) < 3 else (1,))]
     ticks = [tick for tick in ticks if tick >= 0.99 * bottom]
-    said = [text("explorer.tick", value=100 * tick) if labelled else "" for tick in ticks]
+    said = [_("{value:g}", value=100 * tick) if labelled else "" for tick in ticks]
     axes.set_yticks(ticks, said)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(range(1, size + 1) if size < 9 else [1, *range(size // 4, size + 1, size // 4)])

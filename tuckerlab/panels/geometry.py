@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from tuckerlab.demos.planted_weight import LR, RANK, Task, ordinary, planted, riemannian, spectrum
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
@@ -38,14 +38,32 @@ class GeometryPanel(Panel):
         self.steps = steps
         self.exponent = labelled(
             ipywidgets.SelectionSlider, "geometry.smallest", value=4, layout=SLIDER, continuous_update=False,
-            options=[(text("geometry.smallest.value", count=10**exponent), exponent) for exponent in EXPONENTS],
+            options=[(ngettext("1 (all equal)", "1/{count:,.0f}", count=10**power), power) for power in EXPONENTS],
         )  # fmt: skip
         self.lr = labelled(
             ipywidgets.Dropdown, "geometry.lr", value=LR,
-            options=[(text("geometry.lr.value", value=lr), lr) for lr in RATES],
+            options=[(_("{value:g}", value=lr), lr) for lr in RATES],
         )  # fmt: skip
-        self.sentence, self.terms = line_widget(), line_widget(escape(text("geometry.terms")))
-        self.picture = picture_widget(b"", text("geometry.alt"))
+        self.sentence, self.terms = (
+            line_widget(),
+            line_widget(
+                escape(
+                    _(
+                        "Both methods look for the same small weight, stored as a core and factors (the thin matrices "
+                        "beside it), from the same start. A step is one correction of all its numbers. Ordinary "
+                        "descent corrects weak directions more slowly the weaker they are; the Riemannian step takes the "
+                        "shape of the factors into account and corrects all at one speed."
+                    )
+                )
+            ),
+        )
+        self.picture = picture_widget(
+            b"",
+            _(
+                "Left: the singular values of the weight, falling from 1. Right: the error left after each step, "
+                "with ordinary descent and with the Riemannian step, on logarithmic axes."
+            ),
+        )
         self.children = [self.exponent, self.lr, self.sentence, self.picture, self.terms, self.alert]
         watch(self._show, self.exponent, self.lr)
         self._show()
@@ -63,7 +81,7 @@ class GeometryPanel(Panel):
         ours, theirs = self.left
         return "slower" if theirs > ALIKE * ours else "ahead" if ours > ALIKE * theirs else "alike"
 
-    def _show(self, _: object = None) -> None:
+    def _show(self, change: object = None) -> None:
         with self.reporting():
             self.ours = _riemannian(self.exponent.value, self.steps)
             self.theirs = _ordinary(self.exponent.value, self.lr.value, self.steps)
@@ -96,23 +114,23 @@ def share(value: float) -> str:
     ('0.26 %', '10⁻¹⁶')
     """
     if value >= PERCENT:
-        return text("geometry.share", value=100 * value)
+        return _("{value:.2g} %", value=100 * value)
     exponent = str(round(math.log10(value))) if value else "-∞"
-    return text("geometry.power", exponent=exponent.translate(SUPERSCRIPT))
+    return _("10{exponent}", exponent=exponent.translate(SUPERSCRIPT))
 
 
 def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
     """Left the singular values, right both losses by step; a curve of `theirs` that is shorter has blown up."""
     figure = Picture(figsize=(10.6, 4.1))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.75))
-    styled(left, x=text("geometry.axis.number"), y="", title=text("geometry.axis.singular"))
+    styled(left, x=_("direction"), y="", title=_("singular value: strength of each direction"))
     left.set(yscale="log", ylim=(LOWEST, 3.0), xlim=(0.2, RANK + 0.8))
     left.bar(range(1, len(values) + 1), [value - LOWEST for value in values], bottom=LOWEST, width=0.6, color=QUIET)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.grid(visible=False, axis="x")
     _powers(left, range(-8, 1, 2))
 
-    styled(right, x=text("geometry.axis.step"), y="", title=text("geometry.axis.loss"))
+    styled(right, x=_("step"), y="", title=_("error at each step (squared, relative)"))
     right.set(xscale="log", yscale="log", xlim=(1, 1.15 * len(ours)), ylim=LOSSES)
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= len(ours)]
     right.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -124,7 +142,7 @@ def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]
     if len(theirs) < len(ours):
         last = len(theirs), min(theirs[-1], BLOWN)
         right.plot(*last, "X", color=RED, markersize=13, clip_on=False)
-        said = text("geometry.blew_up", steps=len(theirs))
+        said = _("blew up at step {steps:.0f}", steps=len(theirs))
         right.annotate(said, last, (13, -3), textcoords="offset points", va="center", fontsize=TEXT, color=INK)
     right.legend(loc="lower left", fontsize=TEXT, frameon=False)
     return figure

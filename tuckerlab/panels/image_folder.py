@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
 from tuckerlab.data.folder_check import SAMPLES, Count, Finding, FolderReport, inspect_folder
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.panels.widgets import ROW, SLIDER, Panel, button, labelled, line_widget, picture_widget, set_line
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
@@ -47,7 +47,7 @@ class FolderInspector(Panel):
         example = EXAMPLE if any((root / EXAMPLE).is_dir() for root in data_roots()) else ""
         self.folder = labelled(
             ipywidgets.Text, "folder.folder", value=folder, continuous_update=False, layout=SLIDER,
-            placeholder=text("folder.placeholder", path=example or "~/Pictures/parts"),
+            placeholder=_("for example {path}", path=example or "~/Pictures/parts"),
         )  # fmt: skip
         self.look = button("folder.look", self.start, button_style="primary")
         self.stop = button("folder.stop", lambda: self._stop.set())
@@ -82,7 +82,7 @@ class FolderInspector(Panel):
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _typed(self, _: object) -> None:
+    def _typed(self, change: object) -> None:
         """What was found in one folder says nothing about another."""
         with self._lock:
             self._stop.set()
@@ -130,7 +130,12 @@ class FolderInspector(Panel):
         self.findings.value = _findings_html(report) if report is not None else ""
         self.picture.value, self.picture.layout.display = b"", "none"
         if report is None:
-            set_line(self.state, "" if self.problem else text("folder.state.idle"))
+            set_line(
+                self.state,
+                ""
+                if self.problem
+                else _("Type a folder and press Look. It needs one folder of images for each class."),
+            )
             return
         set_line(self.state, f"<b>{escape(_state(report))}</b>")
         if any(report.samples.values()):
@@ -138,21 +143,42 @@ class FolderInspector(Panel):
             figure = draw(report.classes, report.samples)
             figure.savefig(buffer, format="png", dpi=SCREEN_DPI, bbox_inches="tight")
             shown = list(report.classes.items())[:ROWS]
-            rows = [text("folder.alt.row", name=name, train=count.train, test=count.test) for name, count in shown]
-            self.picture.tooltip = text("folder.alt", rows=" ".join(rows))
+            rows = [
+                _("{name}: {train:,.0f} to train, {test:,.0f} to test.", name=name, train=count.train, test=count.test)
+                for name, count in shown
+            ]
+            self.picture.tooltip = _(
+                "A row for each class: a few of its images, as the network sees them, and bars for the number of "
+                "training and test images. {rows}",
+                rows=" ".join(rows),
+            )
             self.picture.value, self.picture.layout.display = buffer.getvalue(), ""
 
 
 def _state(report: FolderReport) -> str:
     """Whether there can be training, in a line."""
     if report.problems:
-        return text("folder.state.not_yet", count=len(report.problems))
+        return ngettext(
+            "✗ Not yet: {count:.0f} thing below prevents training",
+            "✗ Not yet: {count:.0f} things below prevent training",
+            count=len(report.problems),
+        )
     if not report.ready:
-        return text("folder.state.stopped", done=report.checked, total=report.total)
+        return _(
+            "Stopped after {done:,.0f} of {total:,.0f} images. Press Look to see all of them.",
+            done=report.checked,
+            total=report.total,
+        )
     train, test = (sum(part) for part in zip(*report.classes.values(), strict=True))
     known = sum(count.train > 0 for count in report.classes.values())
-    images = text("unit.images", count=train + test)
-    return text("folder.state.ready", images=images, classes=known, train=train, test=test)
+    images = ngettext("{count:,.0f} image", "{count:,.0f} images", count=train + test)
+    return _(
+        "✓ Ready to train: {images} in {classes:,.0f} classes ({train:,.0f} to train, {test:,.0f} to test)",
+        images=images,
+        classes=known,
+        train=train,
+        test=test,
+    )
 
 
 def _findings_html(report: FolderReport) -> str:
@@ -162,7 +188,7 @@ def _findings_html(report: FolderReport) -> str:
         rows = "".join(f"<li>{escape(name)} ({escape(why)})</li>" for name, why in report.unreadable[:LISTED])
         parts.append(f"<details><summary>{text('folder.all_unreadable')}</summary><ul>{rows}</ul></details>")
     parts.append(_list_html("folder.warnings", report.warnings, PALETTE[0]))
-    return "".join(parts) or (escape(text("folder.nothing")) if report.ready else "")
+    return "".join(parts) or (escape(_("Nothing else to report.")) if report.ready else "")
 
 
 def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
@@ -194,7 +220,7 @@ def _list(names: tuple[str, ...]) -> str:
     # One more would fit in the place of "and 1 more"
     if len(names) <= NAMED + 1:
         return ", ".join(names)
-    return text("inspection.names", names=", ".join(names[:NAMED]), more=len(names) - NAMED)
+    return _("{names} and {more:,.0f} more", names=", ".join(names[:NAMED]), more=len(names) - NAMED)
 
 
 def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -> Picture:
@@ -220,17 +246,22 @@ def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -
         label = text(f"folder.picture.{part}")
         axes.barh(places, values / most * longest, 0.36 * side, begin, color=colour, label=label)
         for place, value in zip(places, values, strict=True):
-            at, said = begin + value / most * longest + GAP, text("unit.count", count_=int(value))
+            at, said = begin + value / most * longest + GAP, _("{count_:,.0f}", count_=int(value))
             axes.text(at, place, said, va="center", fontsize=TEXT - 0.5, color=INK)
     end = begin + 1.16 * longest
     axes.set_xlim(-0.5, end)
     axes.set_ylim(step * len(names) - GAP, -0.5)
     axes.axvline(begin, color=QUIET, linewidth=1)
-    axes.set_title(text("folder.picture.samples"), loc="left", fontsize=TEXT, color=INK)
+    axes.set_title(_("what the network will see"), loc="left", fontsize=TEXT, color=INK)
     above = {"bbox_to_anchor": (begin / end, 1.0), "borderaxespad": 0.4, "handlelength": 1.2}
     axes.legend(loc="lower left", ncols=2, fontsize=TEXT, frameon=False, **above)
     if len(counts) > ROWS:
-        axes.set_xlabel(text("folder.picture.more", count=len(counts) - ROWS), fontsize=TEXT, color=QUIET, loc="left")
+        axes.set_xlabel(
+            ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=len(counts) - ROWS),
+            fontsize=TEXT,
+            color=QUIET,
+            loc="left",
+        )
     return figure
 
 

@@ -8,7 +8,7 @@ import ipywidgets
 from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.demos.rank_cycle import STEPS, TAU, TRUE_RANK, Path, follow
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
@@ -32,16 +32,33 @@ class CyclePanel(Panel):
         self.steps, self.each_step, self.chosen = steps, _paths(1, steps), _paths(20, steps)
         self.every = labelled(
             ipywidgets.SelectionSlider, "cycle.every", value=20, continuous_update=False, layout=SLIDER,
-            options=[(text("cycle.every.value", count=every), every) for every in CYCLES],
+            options=[(ngettext("{count:.0f} (every step)", "{count:.0f}", count=every), every) for every in CYCLES],
         )  # fmt: skip
         self.sentence = line_widget()
-        self.terms = line_widget(escape(text("cycle.terms", true=TRUE_RANK, tau=TAU)))
-        self.picture = picture_widget(b"", text("cycle.alt"))
+        self.terms = line_widget(
+            escape(
+                _(
+                    "The true rank is {true:.0f}. Both layers live under a tolerance of {tau:.0%}: what makes up "
+                    "less of the weight is cut off. A new direction starts from nothing, so after one step it is "
+                    "still smaller than that.",
+                    true=TRUE_RANK,
+                    tau=TAU,
+                )
+            )
+        )
+        self.picture = picture_widget(
+            b"",
+            _(
+                "Left: the rank that the tolerance keeps, step by step, from a rank that is too small and from "
+                "one that is too large. Right: the error of the weight on a logarithmic axis. Cut at every step, "
+                "and in the chosen cycle."
+            ),
+        )
         self.children = [self.every, self.sentence, self.picture, self.terms, self.alert]
         self.every.observe(self._show, "value")
         self._show()
 
-    def _show(self, _: object = None) -> None:
+    def _show(self, change: object = None) -> None:
         with self.reporting():
             self.chosen = _paths(self.every.value, self.steps)
             set_line(self.sentence, escape(_sentence(self.each_step[0], self.chosen[0], self.steps)))
@@ -55,7 +72,7 @@ def _paths(every: int, steps: int) -> tuple[Path, ...]:
 
 def _sentence(each_step: Path, chosen: Path, steps: int) -> str:
     """What becomes of the rank that is too small."""
-    said = [text("cycle.says.each_step", rank=each_step.found)]
+    said = [_("Cut at every step it ends at rank {rank:.0f}.", rank=each_step.found)]
     if chosen.every != 1:
         end = "finds" if chosen.found == TRUE_RANK else "stays" if chosen.found == FIRST[0] else "ends"
         told = {"first": FIRST[0], "every": chosen.every, "rank": chosen.found, "steps": steps, "true": TRUE_RANK}
@@ -67,11 +84,13 @@ def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> P
     """Left the rank within the tolerance before each step, right the error; of each the path from below comes first."""
     figure = Picture(figsize=(10.6, 4.3))
     left, right = figure.subplots(1, 2)
-    styled(left, x=text("cycle.axis.step"), y=text("cycle.axis.rank"))
-    styled(right, x=text("cycle.axis.step"), y=text("cycle.axis.error"))
-    groups = [(RED, text("cycle.each_step"), each_step)]
+    styled(left, x=_("step"), y=_("rank within the tolerance"))
+    styled(right, x=_("step"), y=_("error (squared, relative)"))
+    groups = [(RED, _("cut at every step"), each_step)]
     if chosen[0].every != 1:
-        groups.append((BLUE, text("cycle.cycle", count=chosen[0].every), chosen))
+        groups.append(
+            (BLUE, ngettext("cycle of {count:.0f} step", "cycle of {count:.0f} steps", count=chosen[0].every), chosen)
+        )
     for colour, name, paths in groups:
         for key, style, path in zip(("below", "above"), ("-", "--"), paths, strict=True):
             left.plot(path.ranks, style, color=colour, linewidth=2.2, drawstyle="steps-post")
@@ -80,7 +99,7 @@ def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> P
             right.plot(errors, style, color=colour, linewidth=2.2, label=label)
     left.axhline(true_rank, color=INK, linewidth=1, linestyle=":")
     left.annotate(
-        text("cycle.true_rank", rank=true_rank), (0.98, true_rank), (0, 4), xycoords=("axes fraction", "data"),
+        _("true rank {rank:.0f}", rank=true_rank), (0.98, true_rank), (0, 4), xycoords=("axes fraction", "data"),
         textcoords="offset points", ha="right", fontsize=TEXT, color=INK,
     )  # fmt: skip
     left.set_ylim(0, 2 + max(true_rank, *(rank for path in (*each_step, *chosen) for rank in path.ranks)))

@@ -12,7 +12,7 @@ from tuckerlab.deploy.rollout.plots import rollout_timeline
 from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.deploy.rollout.traffic import Truth
 from tuckerlab.errors import DataError
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import _, has_text, ngettext, text
 from tuckerlab.panels.widgets import (
     SLIDER,
     Panel,
@@ -72,17 +72,25 @@ class RollOutPanel(Panel):
             ipywidgets.FloatSlider, "canary.harm", value=1.0, min=0.2, max=5, step=0.1, continuous_update=False,
             layout=SLIDER, readout_format=".1f", style=NAMED,
         )  # fmt: skip
-        self.fault = _choice("canary.fault", 2.0, [(text("canary.points", points=fault), fault) for fault in FAULTS])
-        shares = {share: text("rollout.stage", share=100 * share) for share in (*STAGES, *LABELLED)}
+        self.fault = _choice("canary.fault", 2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS])
+        shares = {share: _("{share:g} %", share=100 * share) for share in (*STAGES, *LABELLED)}
         self.since = _choice("canary.since", STAGES[0], [(shares[share], share) for share in STAGES])
         self.labelled = _choice("canary.labelled", 1.0, [(shares[share], share) for share in LABELLED])
-        self.delay = _choice("canary.delay", 1, [(text("canary.days", count=days), days) for days in DELAYS])
+        self.delay = _choice(
+            "canary.delay", 1, [(ngettext("{count:g} day", "{count:g} days", count=days), days) for days in DELAYS]
+        )
         self.requests_a_day = _choice(
-            "canary.requests_a_day", 10_000, [(text("unit.count", count_=count), count) for count in REQUESTS]
+            "canary.requests_a_day", 10_000, [(_("{count_:,.0f}", count_=count), count) for count in REQUESTS]
         )
         self.again = button("canary.again", self._again)
         self.sentence, self.chances, self.origin = line_widget(), line_widget(), line_widget()
-        self.numbers, self.picture = ipywidgets.HTML(), picture_widget(b"", text("canary.alt"))
+        self.numbers, self.picture = (
+            ipywidgets.HTML(),
+            picture_widget(
+                b"",
+                _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out"),
+            ),
+        )
         controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]
         self.children = [
             *controls, self.again,
@@ -91,14 +99,22 @@ class RollOutPanel(Panel):
         watch(self._show, *controls)
         self._show()
         if found is None:
-            self.show_problem(DataError(text("canary.no_source", source=source, there=", ".join(names))))
+            self.show_problem(
+                DataError(
+                    _(
+                        "{source}: there are no recorded answers of that name; there are {there}",
+                        source=source,
+                        there=", ".join(names),
+                    )
+                )
+            )
 
     def _again(self) -> None:
         """The same roll-out with other requests."""
         self.seed += 1
         self._show()
 
-    def _show(self, _: object = None) -> None:
+    def _show(self, change: object = None) -> None:
         if self.source.value is None:
             return
         with self.reporting():
@@ -175,9 +191,25 @@ def story_said(story: Timeline) -> str:
         "high": float(end["high"]),
     }
     said = [text(f"canary.says.{story.ended.replace(' ', '_')}", **told)]
-    said.append(text("canary.says.wrong", count=story.wrong) if story.wrong else text("canary.says.none_wrong"))
+    said.append(
+        ngettext(
+            "{count:,.0f} customer saw a wrong answer that the old network would have given right.",
+            "{count:,.0f} customers saw a wrong answer that the old network would have given right.",
+            count=story.wrong,
+        )
+        if story.wrong
+        else _("No customer saw a wrong answer that the old network would have given right.")
+    )
     if story.ended == "asked" and story.unlabelled:
-        said.append(text("canary.says.too_loose", count=story.unlabelled))
+        said.append(
+            ngettext(
+                "Look up the true answer of the {count:,.0f} request on which the networks differ; the others "
+                "need none.",
+                "Look up the true answers of the {count:,.0f} requests on which the networks differ; the others "
+                "need none.",
+                count=story.unlabelled,
+            )
+        )
     return " ".join(said)
 
 
@@ -185,14 +217,14 @@ def _numbers(state: RollOut) -> list[tuple[str, str, str]]:
     """What it has cost: in stages, at once with the same test, and at once with none."""
     story, once, unwatched = state.story, state.at_once, "canary.tile.unwatched"
     a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
-    at_once = text("unit.count", count_=int(once["wrong"])), _until(once["ended"], once["days"])
+    at_once = _("{count_:,.0f}", count_=int(once["wrong"])), _until(once["ended"], once["days"])
     until = text(f"{unwatched}.until" if state.faulty.loss > 0 else f"{unwatched}.a_day")
-    differing = text("canary.tile.differing.meaning", points=-state.faulty.loss)
+    differing = _("accuracy in truth: {points:+.1f} points", points=-state.faulty.loss)
     return [
-        (text("canary.tile.stages"), text("unit.count", count_=story.wrong), _until(story.ended, story.days)),
-        (text("canary.tile.at_once"), *at_once),
-        (text(unwatched), text("unit.count", count_=a_day), until),
-        (text("canary.tile.differing"), text("unit.percent", value=state.faulty.differing), differing),
+        (_("Wrong answers, in stages"), _("{count_:,.0f}", count_=story.wrong), _until(story.ended, story.days)),
+        (_("All at once, same test"), *at_once),
+        (text(unwatched), _("{count_:,.0f}", count_=a_day), until),
+        (_("Answers that differ"), _("{value:.1f} %", value=state.faulty.differing), differing),
     ]
 
 
@@ -202,10 +234,24 @@ def _until(ended: str, days: float) -> str:
 
 def _chances_said(state: RollOut, repeats: int) -> str:
     back, out, asked = (state.shares[how] * repeats for how in ("rolled back", "rolled out", "asked"))
-    said = text("canary.chances", repeats=repeats, back=back, out=out, asked=asked)
+    said = _(
+        "Of {repeats:.0f} such roll-outs {back:.0f} are rolled back, {out:.0f} go out to all, "
+        "{asked:.0f} are left to a person.",
+        repeats=repeats,
+        back=back,
+        out=out,
+        asked=asked,
+    )
     return f"{said} {text('canary.chances.median', median=state.median)}" if back >= repeats / 2 else said
 
 
 def _origin_said(state: RollOut, fault: float) -> str:
     told = {"points": -state.traffic.loss, "differing": state.traffic.differing, "fault": fault}
-    return text("canary.origin", **told, alarm=100 * state.story.rule.false_alarm)
+    return _(
+        "Requests are drawn from the test images with the real answers of both networks ({differing:.1f} "
+        "% differ; accuracy of the new one: {points:+.1f} points), and the fault of {fault:g} points is "
+        "put on top. The test errs in at most {alarm:g} % of roll-outs in each direction, however often "
+        "it looks.",
+        **told,
+        alarm=100 * state.story.rule.false_alarm,
+    )

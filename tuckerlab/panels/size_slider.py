@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import _, has_text, text
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.widgets import (
     ROW,
@@ -51,7 +51,16 @@ class InstantSlider(Panel):
         self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", value=1e6, max=MOST_ANSWERS, step=1e5)
         self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", value=0.1, max=HIGHEST_PRICE, step=0.01)
         self.numbers, self.sentence, self.origin = ipywidgets.HTML(), line_widget(), line_widget()
-        self.task, self.picture = line_widget(), picture_widget(b"", text("instant.alt"))
+        self.task, self.picture = (
+            line_widget(),
+            picture_widget(
+                b"",
+                _(
+                    "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
+                    "Right: what the chosen size needs, in per cent of the full network."
+                ),
+            ),
+        )
         self.children = [
             self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
             ipywidgets.HBox([self.answers, self.price], layout=ROW), self.origin, self.alert,
@@ -93,7 +102,18 @@ class InstantSlider(Panel):
                 slider.options = settings or [("", 0.0)]
                 slider.layout.display = "" if settings else "none"
         origin = sizes.origin | {"date": str(sizes.origin.get("date"))[:10]}
-        set_line(self.origin, escape(text("instant.origin", **origin)) if "device" in origin else "")
+        set_line(
+            self.origin,
+            escape(
+                _(
+                    "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one "
+                    "such machine.",
+                    **origin,
+                )
+            )
+            if "device" in origin
+            else "",
+        )
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
 
@@ -122,26 +142,26 @@ class InstantSlider(Panel):
         """What a year of answers costs."""
         return yearly_cost(size, self.answers.value, self.price.value)
 
-    def _show(self, _: object = None) -> None:
+    def _show(self, change: object = None) -> None:
         size, full = self.size, self.sizes.full
         costs = self.cost(full), self.cost(size)
         points = round(100 * (size.test_accuracy - full.test_accuracy), 1)
-        verdict = text("instant.same") if points >= 0 else text("unit.points", points=points)
+        verdict = _("✓ as accurate as the full network") if points >= 0 else _("{points:+.1f} points", points=points)
         self.numbers.value = tiles([
-            (text("instant.tile.accuracy"), text("unit.percent", value=100 * size.test_accuracy), verdict),
-            (text("instant.tile.parameters"), text("unit.count", count_=size.parameters),
+            (_("Right on new images"), _("{value:.1f} %", value=100 * size.test_accuracy), verdict),
+            (_("Numbers stored"), _("{count_:,.0f}", count_=size.parameters),
              _times(full.parameters / size.parameters)),
-            (text("instant.tile.file"), text("unit.kilobytes", value=size.file_bytes / 1e3),
-             text("instant.of_full", share=100 * size.file_bytes / full.file_bytes)),
-            (text("instant.tile.latency"), text("unit.milliseconds", value=size.latency_1_ms),
-             text("instant.of_full", share=100 * size.latency_1_ms / full.latency_1_ms)),
-            (text("instant.tile.cost"), text("unit.money", value=costs[1]),
+            (_("File"), _("{value:,.0f} kB", value=size.file_bytes / 1e3),
+             _("{share:.0f} % of the full network", share=100 * size.file_bytes / full.file_bytes)),
+            (_("Time for one answer"), _("{value:.2f} ms", value=size.latency_1_ms),
+             _("{share:.0f} % of the full network", share=100 * size.latency_1_ms / full.latency_1_ms)),
+            (_("Cost of a year"), _("{value:,.2f}", value=costs[1]),
              _saved(costs[0] - costs[1])),
         ])  # fmt: skip
         kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
         if kind == "cut" and size.conv_compression <= 0:
             kind = "larger"
-        source = text("instant.full") if size.source == full.source else size.source
+        source = _("the full network") if size.source == full.source else size.source
         set_line(self.sentence, escape(text(f"instant.is.{kind}", source=source)))
         if self.exercise is not None:
             found = text("instant.solved" if self.solved else "instant.not_yet")
@@ -153,18 +173,22 @@ class InstantSlider(Panel):
 
 def _setting(size: Size) -> str:
     said = text(f"instant.setting.{size.by}", value=100 * size.setting)
-    return text("instant.setting.trained", setting=said) if size.trained else said
+    return _("{setting} ◆ trained", setting=said) if size.trained else said
 
 
 def _times(factor: float) -> str:
     if round(factor, 1) == 1:
-        return text("instant.of_full", share=100 / factor)
-    return text("instant.times_fewer", times=factor) if factor > 1 else text("instant.times_more", times=1 / factor)
+        return _("{share:.0f} % of the full network", share=100 / factor)
+    return (
+        _("{times:.1f}× fewer than the full network", times=factor)
+        if factor > 1
+        else _("{times:.1f}× as many as in the full network", times=1 / factor)
+    )
 
 
 def _saved(value: float) -> str:
     if round(value, 2) == 0:
-        return text("instant.as_dear")
+        return _("as much as the full network")
     return text("instant.saved" if value > 0 else "instant.dearer", value=abs(value))
 
 
@@ -200,7 +224,7 @@ class SizePicture:
         for share, bar, label in zip(shares, self.bars, self.labels, strict=True):
             bar.set_width(100 * min(share, 1.5))
             label.set_x(100 * min(share, 1.5) + 3)
-            label.set_text(text("unit.share", share=100 * share))
+            label.set_text(_("{share:.0f} %", share=100 * share))
         return self.moving.png()
 
     def _draw_curve(self, axes: Axes) -> None:
@@ -208,34 +232,40 @@ class SizePicture:
         full = 100 * self.sizes.full.test_accuracy
         x = np.array([_kept(size) for size in series])
         y = np.array([100 * size.test_accuracy for size in series])
-        styled(axes, x=text("instant.axis.removed"), y=text("instant.axis.accuracy"))
+        styled(axes, x=_("convolution weights removed"), y=_("right on new images, %"))
         axes.set_xscale("log")
         axes.set_xlim(max(105, 1.05 * x.max()), max(0.7 * x.min(), 0.5))
-        axes.set_xticks(
-            [100 * (1 - tick) for tick in TICKS], [text("unit.whole_percent", value=100 * t) for t in TICKS]
-        )
+        axes.set_xticks([100 * (1 - tick) for tick in TICKS], [_("{value:.0f} %", value=100 * t) for t in TICKS])
         axes.xaxis.set_minor_locator(NullLocator())
         trained = np.array([size.trained for size in series])
         shown = y[trained].min() - 3 if trained.any() else y.min()
         bottom = min(shown, full - LEAST_SPAN)
         axes.set_ylim(bottom, full + 0.18 * (full - bottom))
         axes.axhline(full, color=INK, linewidth=1.2, linestyle=":")
-        axes.text(0.995, full, text("instant.full"), transform=axes.get_yaxis_transform(), **_LABEL, ha="right")
+        axes.text(0.995, full, _("the full network"), transform=axes.get_yaxis_transform(), **_LABEL, ha="right")
         for source in dict.fromkeys(size.source for size in series):  # each network's cuts are a line of their own
             own = np.array([size.source == source for size in series])
             axes.plot(x[own], y[own], color=QUIET, linewidth=1.2, marker=".", markersize=4)
-        axes.plot(x[trained], y[trained], "D-", color=BLUE, markersize=7, label=text("instant.trained"))
-        axes.plot([], [], ".-", color=QUIET, label=text("instant.cut"))
+        axes.plot(x[trained], y[trained], "D-", color=BLUE, markersize=7, label=_("trained at this size"))
+        axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
         axes.plot(x[trained], np.full(trained.sum(), bottom), "|", color=BLUE, markersize=16, clip_on=False)
         good, top = self.sizes.smallest_within(self.by, 0), axes.get_ylim()[1]
         axes.plot([_kept(good)] * 2, [full, top], color=GREEN, linewidth=2)
-        axes.plot(_kept(good), top, "v", color=GREEN, markersize=12, clip_on=False, label=text("instant.as_accurate"))
+        axes.plot(
+            _kept(good),
+            top,
+            "v",
+            color=GREEN,
+            markersize=12,
+            clip_on=False,
+            label=_("the smallest that is as accurate as the full network"),
+        )
         axes.legend(loc="lower left", fontsize=TEXT - 1.5, frameon=False)
         [self.needle] = axes.plot([x[0], x[0]], [bottom, axes.get_ylim()[1]], color="#D55E00", linewidth=2)
         [self.dot] = axes.plot([x[0]], [y[0]], "o", color="#D55E00", markersize=11, markeredgecolor="white")
 
     def _draw_bars(self, axes: Axes) -> None:
-        styled(axes, x=text("instant.axis.share"), y="")
+        styled(axes, x=_("% of the full network"), y="")
         names = [text(f"instant.bar.{name}") for name in BARS]
         self.bars = axes.barh(names, [100] * len(BARS), color=BLUE, height=0.55).patches
         self.labels = [axes.text(100, i, "", va="center", fontsize=TEXT, color=INK) for i in range(len(BARS))]

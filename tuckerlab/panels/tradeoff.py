@@ -12,7 +12,7 @@ from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import _, has_text, ngettext, text
 from tuckerlab.panels.tradeoff_picture import TradeOffPicture, network_name
 from tuckerlab.panels.widgets import (
     ROW,
@@ -62,7 +62,13 @@ class TradeOff(Panel):
         self.folder = labelled(ipywidgets.Text, "tradeoff.folder", value=typed, continuous_update=False)
         self.again = button("tradeoff.refresh", self.refresh)
         self.sentence, self.origin, self.numbers = line_widget(), line_widget(), ipywidgets.HTML()
-        self.picture = picture_widget(b"", text("tradeoff.alt"))
+        self.picture = picture_widget(
+            b"",
+            _(
+                "Accuracy of each network against what it costs. A band marks the accuracies that are good "
+                "enough, a star the smallest network among them, a ring the network to look at."
+            ),
+        )
         self.children = [
             ipywidgets.HBox([self.source, self.axis], layout=ROW), self.methods, self.points, self.sentence,
             self.picture, self.chosen, self.numbers, self.origin,
@@ -75,7 +81,7 @@ class TradeOff(Panel):
         watch(self.refresh, self.folder)
         self.refresh(wanted=source)
 
-    def refresh(self, _: object = None, *, wanted: str | None = None) -> None:
+    def refresh(self, change: object = None, *, wanted: str | None = None) -> None:
         """Looks for the user's own runs again; the source stays, or is the first whose name begins with `wanted`."""
         own: list[Tradeoff] = []
         with self.reporting():
@@ -90,9 +96,17 @@ class TradeOff(Panel):
             self.source.value = found or next(iter(self.tradeoffs), None)
         self._load()
         if wanted is not None and found is None and self.tradeoffs:
-            self.show_problem(DataError(text("tradeoff.no_source", source=wanted, there=", ".join(self.tradeoffs))))
+            self.show_problem(
+                DataError(
+                    _(
+                        "record “{source}”: there is none of that name; there are {there}",
+                        source=wanted,
+                        there=", ".join(self.tradeoffs),
+                    )
+                )
+            )
 
-    def _load(self, _: object = None) -> None:
+    def _load(self, change: object = None) -> None:
         """The axes and methods of another source; all stays as it is where it is the same one."""
         before, self.tradeoff = self.tradeoff, self.tradeoffs.get(self.source.value, NOTHING)
         if before is not self.tradeoff:
@@ -107,7 +121,7 @@ class TradeOff(Panel):
                 self.chosen.options = ()  # one of the same name here is another network
         self._show()
 
-    def _show(self, _: object = None) -> None:
+    def _show(self, change: object = None) -> None:
         axis, points = self.axis.value or "", self.points.value
         methods = [box.method for box in self.methods.children if box.value]
         self.networks = self.tradeoff.along(axis, methods) if axis else ()
@@ -154,7 +168,9 @@ def _first_with_runs() -> str:
 def _own(folder: str) -> list[Tradeoff]:
     """The user's own runs; none where there are none yet. Raises DataError for a folder that is not there."""
     if folder and not Path(folder).is_dir():
-        raise DataError(text("tradeoff.no_folder", folder=folder))
+        raise DataError(
+            _("folder “{folder}”: it is not there; give a folder with runs in it, or leave it empty", folder=folder)
+        )
     return tradeoffs(folder) if folder else []
 
 
@@ -163,8 +179,9 @@ def source_name(name: str, tradeoff: Tradeoff) -> str:
     if not name.startswith(OWN):
         return text(f"data.{name}") if has_text(f"data.{name}") else name
     run = tradeoff.records.runs.iloc[0]
-    return text(
-        "tradeoff.own",
+    return ngettext(
+        "Yours: {dataset}, {model}, {epochs} passes, {count} run",
+        "Yours: {dataset}, {model}, {epochs} passes, {count} runs",
         dataset=run["dataset"],
         model=run["model"],
         epochs=int(run["epochs"]),
@@ -190,7 +207,7 @@ def _numbers(tradeoff: Tradeoff, chosen: Network | None, full: Network | None) -
     if chosen is None:
         return []
     change = _change(chosen, full) if full else ""
-    cells = [(text("tradeoff.tile.right"), text("unit.percent", value=chosen.accuracy), change)]
+    cells = [(_("Right on new images"), _("{value:.1f} %", value=chosen.accuracy), change)]
     for axis in tradeoff.axes:
         full = tradeoff.full(axis)
         for network in tradeoff.along(axis):
@@ -202,7 +219,7 @@ def _numbers(tradeoff: Tradeoff, chosen: Network | None, full: Network | None) -
 
 def _change(network: Network, full: Network) -> str:
     change = round(network.accuracy - full.accuracy, 1)
-    return text("unit.points", points=change) if change else text("tradeoff.same")
+    return _("{points:+.1f} points", points=change) if change else _("as the full network")
 
 
 def _value(axis: str, network: Network) -> str:
@@ -211,10 +228,10 @@ def _value(axis: str, network: Network) -> str:
 
 def _ratio(network: Network, full: Network) -> str:
     if network is full:
-        return text("tradeoff.ratio.full")
+        return _("the full network")
     if full.size >= MANY * network.size:
-        return text("tradeoff.ratio.less", times=full.size / network.size)
-    return text("tradeoff.ratio.share", share=100 * network.size / full.size)
+        return _("{times:.1f}× less than the full network", times=full.size / network.size)
+    return _("{share:.0f} % of the full network", share=100 * network.size / full.size)
 
 
 def _origin(tradeoff: Tradeoff) -> str:

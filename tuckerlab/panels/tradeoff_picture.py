@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from tuckerlab.experiments.cost_plots import BELOW, FAR_APART
 from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.summary import Network
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.labels import write_names
@@ -35,14 +35,19 @@ class TradeOffPicture:
     def __init__(self, axis: str, found: Sequence[Network], full: Network | None) -> None:
         self.full = full
         figure = Picture(figsize=(10.6, 4.7))
-        axes = styled(figure.subplots(), x=text(f"tradeoff.axis.{axis}"), y=text("tradeoff.right"))
-        axes.set_title(text("tradeoff.better"), fontsize=TEXT, color=QUIET, loc="left")
+        axes = styled(figure.subplots(), x=text(f"tradeoff.axis.{axis}"), y=_("right on new images, %"))
+        axes.set_title(_("↖ better: costs less, right more often"), fontsize=TEXT, color=QUIET, loc="left")
         every = [*found, *([full] if full else [])]
         if every:
             _frame(axes, every, axis, full)
         hidden = [n for n in found if full and n.accuracy < full.accuracy - BELOW]
         if hidden:
-            said = text("tradeoff.below", count=len(hidden), points=BELOW)
+            said = ngettext(
+                "below the picture: {count} network, more than {points:g} points behind",
+                "below the picture: {count} networks, more than {points:g} points behind",
+                count=len(hidden),
+                points=BELOW,
+            )
             axes.text(0.99, 0.03, said, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
         if full:
             axes.axhline(full.accuracy, color=INK, linewidth=1.2, linestyle=":")
@@ -99,10 +104,12 @@ class TradeOffPicture:
             points.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=":", label=method_name("dense")))
         return [
             *points,
-            Line2D([], [], color=QUIET, linewidth=1.2, label=text("tradeoff.front")),
-            Patch(color=GREEN, alpha=0.2, linewidth=0, label=text("tradeoff.band")),
-            Line2D([], [], color=GREEN, marker="*", markersize=15, linestyle="", label=text("tradeoff.star")),
-            Line2D([], [], linestyle="", marker="o", **_RING, markersize=13, label=text("tradeoff.ring")),
+            Line2D([], [], color=QUIET, linewidth=1.2, label=_("no other is better in both")),
+            Patch(color=GREEN, alpha=0.2, linewidth=0, label=_("accuracy good enough")),
+            Line2D(
+                [], [], color=GREEN, marker="*", markersize=15, linestyle="", label=_("smallest that is good enough")
+            ),
+            Line2D([], [], linestyle="", marker="o", **_RING, markersize=13, label=_("network to look at")),
         ]
 
 
@@ -126,12 +133,12 @@ def _frame(axes: Axes, found: Sequence[Network], axis: str, full: Network | None
         axes.set_xlim(least / 1.5, most * 1.5)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel(text("tradeoff.logarithmic", axis=axes.get_xlabel()))
+        axes.set_xlabel(_("{axis} (logarithmic)", axis=axes.get_xlabel()))
     else:
         axes.set_xlim(0, most * 1.12)
         axes.xaxis.set_major_locator(MaxNLocator(6))
     if axis.endswith("_ms"):
-        axes.xaxis.set_major_formatter(lambda value, _: text("tradeoff.tick.milliseconds", value=value))
+        axes.xaxis.set_major_formatter(lambda value, place: _("{value:g} ms", value=value))
     else:
         unit = UNITS.get(axis, "")
         axes.xaxis.set_major_formatter(EngFormatter(unit=unit, sep=" " if unit else ""))

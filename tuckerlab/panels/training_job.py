@@ -12,7 +12,7 @@ from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, setting
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.panels.training_runs import Plan, Result, Trace
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.openmp import release_workers
@@ -219,10 +219,10 @@ class Job(Callback):
 
 def _left(seconds: float | None) -> str:
     if seconds is None:
-        return text("training.left.unknown")
+        return _("estimating the time left")
     if seconds < 100:
-        return text("training.left.seconds", seconds=seconds)
-    return text("training.left.minutes", minutes=seconds / 60)
+        return _("about {seconds:.0f} s left", seconds=seconds)
+    return _("about {minutes:.0f} min left", minutes=seconds / 60)
 
 
 def devices() -> list[str]:

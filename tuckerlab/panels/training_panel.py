@@ -11,7 +11,7 @@ from IPython.display import Markdown
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.proof import recipe_for
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.panels.training_job import Job, devices
 from tuckerlab.panels.training_picture import TrainingPicture, events_html, tiles_html
 from tuckerlab.panels.training_runs import (
@@ -88,7 +88,14 @@ class TrainingPanel(Panel):
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
         self.said, self.hint, self.verdict, self.saved = (line_widget() for _ in range(4))
         self.tiles, self.events, self.runs = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
-        self.picture = picture_widget(b"", text("training.alt"))
+        self.picture = picture_widget(
+            b"",
+            _(
+                "Four charts against the pass over the images: training loss, share of new images that are "
+                "right, convolution weights stored in per cent of the full network, and a map of the ranks of "
+                "each layer."
+            ),
+        )
         self.save = button("training.export", self._save, icon="save")
         self.children = [
             ipywidgets.HBox([self.dataset, self.network], layout=ROW),
@@ -102,14 +109,14 @@ class TrainingPanel(Panel):
         watch(self._steer, self.by, self.compression, self.tolerance)
         watch(self._suit, self.dataset)
         self.observe(self._enable, "state")
-        set_line(self.said, escape(text("training.state.idle")))
+        set_line(self.said, escape(_("Press Train. The notebook stays free while the network learns.")))
         self._enable()
         self._list()
         if not attended:
             self._train()
             self.wait()
             if self.problem:
-                raise TuckerlabError(text("training.failed_unattended", problem=self.problem))
+                raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
 
     @property
     def policy(self) -> RankPolicy:
@@ -137,12 +144,20 @@ class TrainingPanel(Panel):
 
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
-        return records_of(self.shown) if self.shown else _said(text("training.no_run"))
+        return (
+            records_of(self.shown)
+            if self.shown
+            else _said(_("no run yet: press Train in the panel above, then run this cell again"))
+        )
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
         trained = [run.result.model for run in self.kept if run.trace.method == "tucker"]
-        return summary(trained[-1]) if trained else _said(text("training.no_run"))
+        return (
+            summary(trained[-1])
+            if trained
+            else _said(_("no run yet: press Train in the panel above, then run this cell again"))
+        )
 
     def exercise(self, large: float, small: float) -> Any:
         """What the step from one size to another costs, once both have been trained."""
@@ -193,7 +208,7 @@ class TrainingPanel(Panel):
                 counts = self.job.change(self.policy)
                 set_line(self.hint, escape(text("training.changed" if counts else "training.changed_later")))
 
-    def _suit(self, _: object) -> None:
+    def _suit(self, change: object) -> None:
         """Another data set is learned in another time."""
         self.epochs.value = recipe_for(self.dataset.value).epochs
 
@@ -202,8 +217,8 @@ class TrainingPanel(Panel):
         set_line(self.saved, "")
         with self.reporting():
             if not self.shown:
-                raise DataError(text("training.nothing_to_save"))
-            set_line(self.saved, escape(text("training.saved", folder=save(self.shown, self.out))))
+                raise DataError(_("There is no run to save: train one, and tick it in the list."))
+            set_line(self.saved, escape(_("Saved in {folder}", folder=save(self.shown, self.out))))
 
     def _drive(self, job: Job) -> None:
         with self.reporting(fresh=False):  # a picture that cannot be drawn does not end the training
@@ -235,7 +250,7 @@ class TrainingPanel(Panel):
             set_line(self.said, escape(job.said(self.state)))
         self._draw()
 
-    def _enable(self, _: object = None) -> None:
+    def _enable(self, change: object = None) -> None:
         """Offers what can be done now."""
         state = self.state
         self.train.disabled = state != "idle"
@@ -271,12 +286,12 @@ class TrainingPanel(Panel):
             box = ipywidgets.Checkbox(True, description=run.said, indent=False, layout={"width": "100%"})
             watch(self._choose, box)
             self.boxes.append(box)
-        title = [ipywidgets.HTML(escape(text("training.show")))] if self.boxes else []
+        title = [ipywidgets.HTML(escape(_("Runs shown:")))] if self.boxes else []
         self.runs.children = (*title, *self.boxes)
         self.save.layout.display = "" if self.boxes else "none"
         self._choose()
 
-    def _choose(self, _: object = None) -> None:
+    def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
             self.finding = finding_of(self.shown)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.training_runs import Trace
 from tuckerlab.panels.widgets import tiles
@@ -43,7 +43,7 @@ class TrainingPicture:
         (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
         epochs = max((trace.epochs for trace in traces.values()), default=1)
         for axes, key in ((self.loss, "loss"), (self.accuracy, "accuracy"), (self.size, "size")):
-            styled(axes, x=text("training.axis.epoch"), y="", title=text(f"training.axis.{key}"))
+            styled(axes, x=_("pass over the images"), y="", title=text(f"training.axis.{key}"))
             axes.set_xlim(0, epochs)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.set_yscale("log")
@@ -91,13 +91,15 @@ class TrainingPicture:
         losses = np.log10(losses[np.isfinite(losses) & (losses > 0)])
         before = self.loss.get_ylim(), self.loss.get_title("left")
         if any(len(mark.get_xdata()) for mark in self.marks.values()):
-            self.loss.set_title(text("training.axis.loss.marked"), loc="left", fontsize=TEXT, color=INK)
+            self.loss.set_title(
+                _("training loss (lower is better; ▼ the safety valve acted)"), loc="left", fontsize=TEXT, color=INK
+            )
         if len(losses):
             self.loss.set_ylim(10.0 ** min(-3, np.floor(losses.min())), 10.0 ** max(1, np.ceil(losses.max())))
         return bool(before != (self.loss.get_ylim(), self.loss.get_title("left")))
 
     def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
-        styled(axes, x=text("training.axis.epoch"), y="", title=text("training.axis.ranks"))
+        styled(axes, x=_("pass over the images"), y="", title=_("rank of each layer, % of full"))
         rows = max(1, len(layers))
         image = axes.imshow(
             np.full((rows, COLUMNS), np.nan), cmap="Blues", vmin=0, vmax=100, aspect="auto", interpolation="nearest",
@@ -162,9 +164,11 @@ def tiles_html(traces: Mapping[str, Trace]) -> str:
     """The numbers of each run as they are now."""
     cells = []
     for name, trace in traces.items():
-        accuracy = text("unit.percent", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
+        accuracy = _("{value:.1f} %", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
         stored = trace.looks[-1].stored if trace.looks else 1.0
-        cells.append((name, accuracy, text("training.tile.meaning", removed=100 * (1 - stored))))
+        cells.append(
+            (name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=100 * (1 - stored)))
+        )
     return tiles(cells)
 
 

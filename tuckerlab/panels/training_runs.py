@@ -17,7 +17,7 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.experiments.setup import Arena, suited
 from tuckerlab.experiments.summary import finding
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
@@ -140,7 +140,13 @@ class Kept:
         """Its name, how often it is right, and how large it is."""
         facts = self.facts
         values = {"accuracy": 100 * facts["test_accuracy"], "removed": 100 * facts["conv_compression"]}
-        return text("training.run", name=self.name, **values, kilobytes=facts["checkpoint_bytes"] / 1e3)
+        return _(
+            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file "
+            "{kilobytes:,.0f} kB",
+            name=self.name,
+            **values,
+            kilobytes=facts["checkpoint_bytes"] / 1e3,
+        )
 
     @property
     def conditions(self) -> Plan:
@@ -202,10 +208,20 @@ def step_said(runs: Sequence[Kept], large: float, small: float) -> str:
     """What the step from one share of removed weights to another costs, once both have been trained."""
     found = difference(runs, large, small)
     if isinstance(found, float):
-        return text("training.exercise.not_yet", removed=100 * found)
+        return _(
+            "Not yet: no run has come to {removed:.0f} % removed. Train one in the panel above, then run "
+            "this cell again.",
+            removed=100 * found,
+        )
     before, after = (100 * run.facts["test_accuracy"] for run in found)
-    points = text("unit.points", points=after - before)
-    return text("training.exercise.solved", points=points, before=before, after=after)
+    points = _("{points:+.1f} points", points=after - before)
+    return _(
+        "✓ {points}: from {before:.1f} to {after:.1f} % right on new images. With another seed it may be "
+        "a few tenths more or less.",
+        points=points,
+        before=before,
+        after=after,
+    )
 
 
 def save(runs: Sequence[Kept], out: str) -> Path:

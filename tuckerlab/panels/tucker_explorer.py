@@ -5,7 +5,7 @@ from html import escape
 import ipywidgets
 
 from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import _, has_text, text
 from tuckerlab.panels.explorer_picture import ExplorerPicture, mode_name
 from tuckerlab.panels.widgets import (
     LABELLED,
@@ -48,7 +48,14 @@ class TuckerExplorer(Panel):
         )  # fmt: skip
         self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for _ in range(MOST_MODES)]
         self.task, self.numbers, self.sentence = line_widget(), ipywidgets.HTML(), line_widget()
-        self.picture = picture_widget(b"", text("explorer.alt"))
+        self.picture = picture_widget(
+            b"",
+            _(
+                "Above: the original, what the chosen ranks rebuild, and the error between the two on a scale of "
+                "its own. Below: a chart for each mode with its singular values, largest first; those that are "
+                "kept are solid, those that are dropped pale, and a line marks the cut."
+            ),
+        )
         self.picture.layout.align_self = "flex-start"  # not stretched: text stays sharp
         sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
         self.children = [
@@ -58,7 +65,7 @@ class TuckerExplorer(Panel):
         watch(self._set_by_hand, *self.ranks)
         self._cut_within_tolerance()
 
-    def _set_by_tolerance(self, _: object) -> None:
+    def _set_by_tolerance(self, change: object) -> None:
         with self.reporting():
             self._cut_within_tolerance()
 
@@ -70,11 +77,11 @@ class TuckerExplorer(Panel):
             for i, slider in enumerate(self.ranks):
                 slider.layout.display = "" if i < len(of.shape) else "none"
                 if i < len(of.shape):
-                    slider.description = text("explorer.rank", mode=mode_name(of.modes[i]))
+                    slider.description = _("Rank, {mode}", mode=mode_name(of.modes[i]))
                     slider.max, slider.value = of.shape[i], asked[i]
         self._show()
 
-    def _set_by_hand(self, _: object) -> None:
+    def _set_by_hand(self, change: object) -> None:
         with self.reporting():
             of = self.cut.of
             self.by, self.cut = "ranks", of.cut(tuple(slider.value for slider in self.ranks[: len(of.shape)]))
@@ -90,12 +97,16 @@ class TuckerExplorer(Panel):
         larger = cut.share >= 1
         share = text("explorer.larger" if larger else "explorer.of", share=100 * cut.share, count_=cut.original)
         sizes = " × ".join(str(rank) for rank in cut.ranks)
-        within = text("explorer.within", value=100 * self.tolerance.value) if self.by == "tolerance" else ""
+        within = (
+            _("within the tolerance of {value:.0f} %", value=100 * self.tolerance.value)
+            if self.by == "tolerance"
+            else ""
+        )
         self.numbers.value = tiles([
-            (text("explorer.tile.stored"), text("unit.count", count_=cut.stored), share),
-            (text("explorer.tile.core"), text("unit.count", count_=cut.core), sizes),
-            (text("explorer.tile.factors"), text("unit.count", count_=cut.factors), text("explorer.factors")),
-            (text("explorer.tile.error"), text("unit.percent", value=100 * cut.error), within),
+            (_("Numbers stored"), _("{count_:,.0f}", count_=cut.stored), share),
+            (_("of these: the core"), _("{count_:,.0f}", count_=cut.core), sizes),
+            (_("of these: the factors"), _("{count_:,.0f}", count_=cut.factors), _("one table for each mode")),
+            (_("Error"), _("{value:.1f} %", value=100 * cut.error), within),
         ])  # fmt: skip
         self._say()
         if cut.of.name not in self._pictures:
@@ -107,18 +118,34 @@ class TuckerExplorer(Panel):
         cut = self.cut
         said = [text(f"explorer.by.{self.by}", value=100 * self.tolerance.value)]
         said += [
-            text("explorer.lowered", mode=mode_name(mode), asked=asked, rank=rank)
+            _(
+                "Rank of {mode}: {rank} instead of {asked}, because the other ranks leave room for no more.",
+                mode=mode_name(mode),
+                asked=asked,
+                rank=rank,
+            )
             for mode, asked, rank in zip(cut.of.modes, cut.asked, cut.ranks, strict=True)
             if asked != rank
         ]
         if cut.share >= 1:
-            said.append(text("explorer.no_saving"))
+            said.append(_("At these ranks the Tucker form stores more numbers than the original: it saves nothing."))
         if not cut.of.is_photo:
-            said.append(text("explorer.mosaic", out=cut.of.shape[0], into=cut.of.shape[1]))
+            said.append(
+                _(
+                    "The picture shows the first 16 × 16 of the {out} × {into} little squares; the numbers count all "
+                    "of them.",
+                    out=cut.of.shape[0],
+                    into=cut.of.shape[1],
+                )
+            )
         set_line(self.sentence, escape(" ".join(said)))
         if self.goal is None:
             return
-        task = text("explorer.task", share=100 * self.goal.share, error=100 * self.goal.error)
+        task = _(
+            "Your task: store less than {share:.0f} % of the numbers, at an error below {error:.1f} %.",
+            share=100 * self.goal.share,
+            error=100 * self.goal.error,
+        )
         key = "explorer.solved" if self.solved else "explorer.not_yet"
         state = text(key, share=100 * cut.share, error=100 * cut.error)
         set_line(self.task, f"{escape(task)} <b>{escape(state)}</b>")
@@ -130,4 +157,9 @@ def subject_name(name: str) -> str:
     if has_text(key):
         return text(key)
     of = named_subject(name)
-    return text("explorer.subject.kernel", layer=int(name.partition(".")[2]), out=of.shape[0], into=of.shape[1])
+    return _(
+        "Trained kernel: layer {layer} of the digits network ({out} × {into} × 3 × 3)",
+        layer=int(name.partition(".")[2]),
+        out=of.shape[0],
+        into=of.shape[1],
+    )

@@ -18,7 +18,7 @@ import ipywidgets
 import traitlets
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import _, has_text, text
 from tuckerlab.plotting.figure import INK, QUIET
 
 LABELLED = {"description_width": "initial"}
@@ -86,9 +86,13 @@ def described(error: BaseException) -> tuple[str, str]:
         return str(error), ""
     if isinstance(error, OSError):
         name, reason = error.filename or type(error).__name__, error.strerror or error
-        return text("panel.unreadable", name=name, reason=reason), ""
+        return _("{name}: cannot be read or written ({reason}); choose another place", name=name, reason=reason), ""
     said = " ".join(str(error).split())
-    return text("panel.defect", kind=type(error).__name__, said=said), "".join(traceback.format_exception(error))
+    return _(
+        "Something went wrong that should not have ({kind}: {said}). The details below help to find out why.",
+        kind=type(error).__name__,
+        said=said,
+    ), "".join(traceback.format_exception(error))
 
 
 def picture_widget(png: bytes, description: str) -> ipywidgets.Image:

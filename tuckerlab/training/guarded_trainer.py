@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DivergedError
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Watch
@@ -128,7 +128,9 @@ class GuardedTrainer(Trainer):
         action = self.watch.decide(alarm)
         key = self._return(action, alarm.rule)
         did = text(key, back=run.steps_before + run.step, factor=self.guard.slower)
-        said = text("guard.said", step=at["step"], why=text(f"guard.why.{alarm.rule}", **measured), did=did)
+        said = _(
+            "Step {step:,.0f}: {why}; {did}.", step=at["step"], why=text(f"guard.why.{alarm.rule}", **measured), did=did
+        )
         run.events.append({**at, "rule": alarm.rule, "action": action, **measured, "said": said})
         if run.state == GUARDED and not run.epochs:
             raise DivergedError(f"{said} Nothing was learned by then; try a lower learning rate")

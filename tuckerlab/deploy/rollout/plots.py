@@ -10,10 +10,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from tuckerlab.deploy.rollout.power import Caught, chance_interval
 from tuckerlab.deploy.rollout.simulate import Timeline
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, wrapped
 
-BLUE, RED, GREEN, _, SKY, ORANGE = PALETTE
+BLUE, RED, GREEN, *_rest, SKY, ORANGE = PALETTE
 BAND = "#56B4E9"
 LEAST, MOST = 6.0, 12.0
 """Points of loss that the axis of a timeline shows at least and at most."""
@@ -25,7 +25,7 @@ def rollout_timeline(story: Timeline) -> Picture:
     """One roll-out: between which bounds the loss lay after each request, the stages, and how it ended."""
     rule, points = story.rule, story.points
     figure = Picture(figsize=(10.6, 4.4))
-    axes = styled(figure.subplots(), x=text("rollout.axis.requests"), y=text("rollout.axis.loss"))
+    axes = styled(figure.subplots(), x=_("requests answered by the new network"), y=_("loss of accuracy, points"))
     x, low, high = (points[name].to_numpy() for name in ("requests", "low", "high"))
     top = float(np.clip(max(2 * rule.harm + 2, 1.3 * high[-1]), LEAST, MOST))
     axes.set_ylim(-top / 2, top)
@@ -44,10 +44,18 @@ def rollout_timeline(story: Timeline) -> Picture:
     place = min(max(where, -top / 2), top)
     axes.plot(x[-1], place, mark, color=colour, markersize=13, markeredgecolor="white", clip_on=False, zorder=5)
     handles = [
-        *axes.plot([], [], color=BLUE, linewidth=1.8, label=text("rollout.high")),
-        *axes.plot([], [], color=RED, linewidth=1.8, label=text("rollout.low")),
-        *axes.plot([], [], "--", color=BLUE, label=text("rollout.harm", harm=rule.harm)),
-        *axes.plot([], [], "--", color=RED, label=text("rollout.tolerated", tolerated=rule.tolerated)),
+        *axes.plot([], [], color=BLUE, linewidth=1.8, label=_("the loss is at most this (requests of the stage)")),
+        *axes.plot([], [], color=RED, linewidth=1.8, label=_("the loss is at least this (all requests)")),
+        *axes.plot(
+            [], [], "--", color=BLUE, label=_("goes on when the upper line falls below this ({harm:g})", harm=rule.harm)
+        ),
+        *axes.plot(
+            [],
+            [],
+            "--",
+            color=RED,
+            label=_("goes back when the lower line rises above this ({tolerated:g})", tolerated=rule.tolerated),
+        ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
@@ -67,8 +75,8 @@ def _name_stages(axes: Axes, story: Timeline, top: float) -> None:
         ended = float(rows["requests"].iloc[-1])
         if began:
             axes.axvline(began, color=INK, linewidth=1)
-        days = text("rollout.day", day=int(rows["days"].iloc[-1]) + 1)
-        name = text("rollout.stage", share=100 * share)
+        days = _("to day {day:.0f}", day=int(rows["days"].iloc[-1]) + 1)
+        name = _("{share:g} %", share=100 * share)
         room = (ended - began) / width
         if room > 0.045:
             said = f"{name}\n{days}" if room > 0.075 else name
@@ -85,7 +93,7 @@ def requests_needed(found: Sequence[Caught]) -> Picture:
     left, right = figure.subplots(1, 2)
     ways = _ways(found)
     for axes, y in ((left, "until"), (right, "labels")):
-        styled(axes, x=text("rollout.axis.fault"), y="", title=text(f"rollout.axis.{y}"))
+        styled(axes, x=_("loss of the new network, points"), y="", title=text(f"rollout.axis.{y}"))
         axes.set(xscale="log", yscale="log")
         axes.xaxis.set_major_locator(FixedLocator(sorted({one.loss for one in found})))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -119,8 +127,12 @@ def kept_promises(found: Sequence[Caught]) -> Picture:
     for axes, group, names, wrong in zip(
         figure.subplots(1, 2, sharey=True), groups, ways, ("rolled_back", "rolled_out"), strict=True
     ):
-        title = text("rollout.no_loss") if wrong == "rolled_back" else text("rollout.with_loss", loss=group[0].loss)
-        styled(axes, x=text("rollout.axis.ended"), y="", title=title)
+        title = (
+            _("The new network is as good as the old one")
+            if wrong == "rolled_back"
+            else _("The new network has a {loss:g}-point loss", loss=group[0].loss)
+        )
+        styled(axes, x=_("share of roll-outs, %"), y="", title=title)
         order = list(OUTCOMES) if wrong == "rolled_back" else list(OUTCOMES)[::-1]
         left = np.zeros(len(group))
         for how in order:
@@ -133,8 +145,8 @@ def kept_promises(found: Sequence[Caught]) -> Picture:
         promised = 100 * (group[0].rule.false_alarm if wrong == "rolled_back" else group[0].rule.miss)
         axes.axvline(promised, color=INK, linestyle=":", linewidth=1.6)
         axes.annotate(
-            text("rollout.promised", share=promised), (promised, -0.62), (5, 0), textcoords="offset points",
-            fontsize=TEXT, color=INK, va="center",
+            _("promised: at most {share:g} % wrong", share=promised), (promised, -0.62), (5, 0),
+            textcoords="offset points", fontsize=TEXT, color=INK, va="center",
         )  # fmt: skip
         axes.set(xlim=(0, 100), ylim=(len(names) - 0.5, -0.9))
         axes.grid(visible=False, axis="y")
@@ -160,7 +172,7 @@ def _ways(found: Sequence[Caught]) -> dict[str, list[Caught]]:
     """By the share of labels that arrives, in the order given; of each the losses from the smallest."""
     shares = list(dict.fromkeys(one.traffic.labelled for one in found))
     ordered = sorted(found, key=lambda one: (shares.index(one.traffic.labelled), one.loss))
-    groups = groupby(ordered, lambda one: text("rollout.labels", labelled=100 * one.traffic.labelled))
+    groups = groupby(ordered, lambda one: _("{labelled:g} % of the labels arrive", labelled=100 * one.traffic.labelled))
     return {name: list(group) for name, group in groups}
 
 
@@ -169,5 +181,12 @@ def _needed_headline(first: Sequence[Caught]) -> str:
     caught = (one for one in first if np.isfinite(one.median))
     one = min(caught, key=lambda one: abs(one.loss - 2), default=None)
     if one is None:
-        return text("rollout.picture.never")
-    return text("rollout.picture.needed", loss=one.loss, median=one.median, high=one.high, labels=one.labels)
+        return _("None of these losses is caught in half of the roll-outs")
+    return _(
+        "A {loss:g}-point loss is caught after {median:,.0f} requests (nine times in ten within "
+        "{high:,.0f}) and {labels:,.0f} true answers",
+        loss=one.loss,
+        median=one.median,
+        high=one.high,
+        labels=one.labels,
+    )

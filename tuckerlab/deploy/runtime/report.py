@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.plotting.figure import INK, TEXT, Picture, colours, styled
 
 NEEDED = (
@@ -70,15 +70,24 @@ def layouts(rows: pd.DataFrame) -> str:
     usual = torch["layout"].mode().iloc[0] if len(torch) else "–"
     others = torch[torch["layout"] != usual]
     named = [f"{row.network} {row.precision} {row.batch}: {row.layout}" for row in others.itertuples()]
-    return text("deployment.layouts", layouts=(usual + (f" ({', '.join(named)})" if named else "")).replace("_", " "))
+    return _(
+        "In torch, the faster layout of images and weights: {layouts}",
+        layouts=(usual + (f" ({', '.join(named)})" if named else "")).replace("_", " "),
+    )
 
 
 def circumstances(rows: pd.DataFrame) -> str:
     """Where and on what it was measured, in a line."""
     first = rows.iloc[0]
     said = {name: str(first[name]) for name in ("device", "torch", "onnxruntime", "dataset", "date")}
-    images = text("unit.images", count=int(first["test_images"]))
-    return text("deployment.circumstances", **said, images=images, count=int(first["threads"]))
+    images = ngettext("{count:,.0f} image", "{count:,.0f} images", count=int(first["test_images"]))
+    return ngettext(
+        "{device}, {count} thread; torch {torch}, onnxruntime {onnxruntime}; {images} of {dataset}; {date}",
+        "{device}, {count} threads; torch {torch}, onnxruntime {onnxruntime}; {images} of {dataset}; {date}",
+        **said,
+        images=images,
+        count=int(first["threads"]),
+    )
 
 
 def size(count: float | None) -> str:
@@ -104,7 +113,7 @@ def comparison(rows: pd.DataFrame, kind: str) -> str:
     dense, others = chosen.iloc[0], chosen.iloc[1:]
     small = others.loc[others["file_bytes"].idxmin()]
     said = {
-        "images": text("unit.images", count=int(small["batch"])),
+        "images": ngettext("{count:,.0f} image", "{count:,.0f} images", count=int(small["batch"])),
         "name": str(small["network"]),
         "speed": times(float(small["faster"]), "faster"),
         "file": times(float(small["smaller"]), "smaller"),
@@ -157,7 +166,9 @@ def deployment_picture(rows: pd.DataFrame) -> Picture:
     figure = Picture(figsize=(3.9 * len(panels) + 1.2, 1.9 + 0.42 * len(forms) * len(networks)))
     colour, height = colours(networks, networks[:1]), BAR / len(networks)
     for axes, (column, batch, better) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
-        title = text(f"deployment.picture.{column}", images=text("unit.images", count=batch))
+        title = text(
+            f"deployment.picture.{column}", images=ngettext("{count:,.0f} image", "{count:,.0f} images", count=batch)
+        )
         styled(axes, x=text(f"deployment.axis.{column}"), y="", title=title)
         for number, network in enumerate(networks):
             own = rows[(rows["network"] == network) & (rows["batch"] == batch)].set_index(["runtime", "precision"])
@@ -177,7 +188,7 @@ def deployment_picture(rows: pd.DataFrame) -> Picture:
     names = [text(f"deployment.form.{runtime}.{precision}") for runtime, precision in forms]
     figure.axes[0].set_yticks(range(len(forms)), names)
     figure.axes[0].set_ylim(len(forms) - 0.5, -0.5)
-    handles = [Patch(color=colour[name], label=text("method.dense") if name == "dense" else name) for name in networks]
+    handles = [Patch(color=colour[name], label=_("Full network") if name == "dense" else name) for name in networks]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TEXT, frameon=False)
-    figure.headline(comparison(rows, "headline") or text("deployment.picture.alone"))
+    figure.headline(comparison(rows, "headline") or _("What one network costs in each form"))
     return figure

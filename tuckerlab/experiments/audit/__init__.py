@@ -26,7 +26,7 @@ from tuckerlab.experiments.audit import plots, tables
 from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
 from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
 from tuckerlab.experiments.audit.predictions import Answers, blurred, check_strengths, noisy
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.plotting.figure import Picture
 
 __all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "run_audit"]
@@ -81,12 +81,21 @@ class Audit:
     @property
     def _maps_said(self) -> str:
         if self.attribution is None:
-            networks = text("audit.and").join(text(f"audit.{name}") for name in self.without_gradients)
-            return text("audit.no_gradients", networks=networks)
+            networks = _(" and ").join(text(f"audit.{name}") for name in self.without_gradients)
+            return _(
+                "There are no attribution maps: no gradients pass through the network ({networks}).", networks=networks
+            )
         if not self.attribution.sample:
-            return text("audit.no_sample")
+            return _("Attribution maps were not compared: there is no image that both get right.")
         said = {"similarity": self.attribution.similarity, "chance": self.attribution.chance}
-        return text("audit.maps", **said, count=self.attribution.sample)
+        return ngettext(
+            "Attribution maps (the pixels that an answer rests on) of {count} image that both get right: "
+            "rank correlation {similarity:.2f}.",
+            "Attribution maps (the pixels that an answer rests on) of {count} images that both get right: "
+            "mean rank correlation {similarity:.2f}, against {chance:.2f} for maps of different images.",
+            **said,
+            count=self.attribution.sample,
+        )
 
     @cached_property
     def figures(self) -> dict[str, Picture]:

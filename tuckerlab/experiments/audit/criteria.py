@@ -13,7 +13,7 @@ import pandas as pd
 
 from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.experiments.summary import ROUNDING
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, text
 
 
 @dataclass(frozen=True)
@@ -109,15 +109,29 @@ def verdict(found: tuple[Criterion, ...], overall: pd.DataFrame, per_class: pd.D
     failed, held = [c.said for c in found if not c.held], [c.said for c in found if c.held]
     row = overall.iloc[0]
     said = [
-        text("audit.failed", failed=len(failed), all=len(found), images=row["count"])
+        _(
+            "Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.",
+            failed=len(failed),
+            all=len(found),
+            images=row["count"],
+        )
         if failed
-        else text("audit.passed", all=len(found), images=row["count"])
+        else _("Passed: all {all} criteria held on {images:,.0f} test images.", all=len(found), images=row["count"])
     ]
     if failed:
-        said.append(text("audit.what_failed", what="; ".join(failed)))
+        said.append(_("Failed: {what}.", what="; ".join(failed)))
     if held:
-        said.append(text("audit.what_held", what="; ".join(held)))
+        said.append(_("Held: {what}.", what="; ".join(held)))
     beyond = int(((per_class["high"] < 0) | (per_class["low"] > 0)).sum())
     images = float(per_class["count"].median())
-    said.append(text("audit.few", images=images, one=100 / images, beyond=beyond, classes=len(per_class)))
+    said.append(
+        _(
+            "A class has about {images:.0f} images, so one answer there is {one:.1f} points; for {beyond} of "
+            "{classes} classes the change is beyond its own 95 % interval.",
+            images=images,
+            one=100 / images,
+            beyond=beyond,
+            classes=len(per_class),
+        )
+    )
     return said

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from tuckerlab.data import ImageData
 from tuckerlab.experiments.audit.attribution import SHOWN, Attribution
 from tuckerlab.experiments.audit.predictions import Floats
-from tuckerlab.i18n import text
+from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 CLASSES, FLIPS, COLUMNS, NAME = 20, 8, 4, 16
@@ -25,7 +25,7 @@ def class_changes(per_class: pd.DataFrame) -> Picture:
     """The change in accuracy of each class with its 95 % interval; of many classes those that lose most."""
     rows = per_class.sort_values("change", kind="stable").head(CLASSES)
     figure = Picture(figsize=(8.5, 2.1 + 0.36 * len(rows)))
-    axes = styled(figure.subplots(), x=text("audit.axis.change"), y="")
+    axes = styled(figure.subplots(), x=_("change in accuracy, points (bar: 95 % interval)"), y="")
     lower, upper = rows["low"] > 0, rows["high"] < 0
     for (low, change, high), place in zip(rows[["low", "change", "high"]].to_numpy(), range(len(rows)), strict=True):
         colour = PALETTE[1] if high < 0 else PALETTE[2] if low > 0 else QUIET
@@ -33,7 +33,8 @@ def class_changes(per_class: pd.DataFrame) -> Picture:
         axes.plot([change], [place], "o", color=colour, markersize=8)
     axes.axvline(0, color=INK, linewidth=1)
     names = [
-        text("audit.class", name=name, images=text("unit.images", count=count)) for name, count in rows["count"].items()
+        _("{name} ({images})", name=name, images=ngettext("{count:,.0f} image", "{count:,.0f} images", count=count))
+        for name, count in rows["count"].items()
     ]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -58,7 +59,7 @@ def robustness_curves(robustness: pd.DataFrame) -> Picture:
     panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
     for axes, kind in zip(panels, kinds, strict=True):
         rows = robustness[robustness["kind"] == kind]
-        styled(axes, x=text(f"audit.axis.{kind}"), y=text("audit.axis.accuracy") if axes is panels[0] else "")
+        styled(axes, x=text(f"audit.axis.{kind}"), y=_("test accuracy, %") if axes is panels[0] else "")
         for network, (colour, marker, line) in NETWORKS.items():
             look = {"color": colour, "marker": marker, "linestyle": line}
             axes.plot(rows["strength"], rows[network], linewidth=2, label=text(f"audit.{network}"), **look)
@@ -68,7 +69,13 @@ def robustness_curves(robustness: pd.DataFrame) -> Picture:
     worst = robustness[robustness["strength"] > 0].sort_values("change", kind="stable").iloc[0]
     detail = text(f"audit.corruption.{worst['kind']}", strength=worst["strength"])
     said = {"change": worst["change"], "low": worst["low"], "high": worst["high"], "detail": detail}
-    figure.headline(text("audit.picture.robustness", **said))
+    figure.headline(
+        _(
+            "Worst under {detail}: the compressed network differs from the dense one by {change:+.1f} points "
+            "(95 % interval {low:+.1f} to {high:+.1f})",
+            **said,
+        )
+    )
     return figure
 
 
@@ -81,12 +88,25 @@ def worst_flips(flips: pd.DataFrame, data: ImageData, gained: int) -> Picture:
     panels = np.atleast_1d(figure.subplots(deep, columns)).ravel()
     for axes in panels:
         axes.axis("off")
-    for axes, (_, row) in zip(panels, rows.iterrows(), strict=False):
+    for axes, (_index, row) in zip(panels, rows.iterrows(), strict=False):
         _show(axes, data, int(row["index"]))
         axes.set_title(
-            text("audit.flip", **{str(name): _short(value) for name, value in row.items()}), fontsize=TEXT, loc="left"
+            _(
+                "is: {label}\ndense: {dense_answer} ({dense_confidence:.0f} %)\ncompressed: {compressed_answer} "
+                "({compressed_confidence:.0f} %)",
+                **{str(name): _short(value) for name, value in row.items()},
+            ),
+            fontsize=TEXT,
+            loc="left",
         )
-    figure.headline(text("audit.picture.flips", flips=len(flips), gained=gained, shown=len(rows)))
+    figure.headline(
+        _(
+            "Answers from right to wrong: {flips}, from wrong to right: {gained}; the {shown} surest errors",
+            flips=len(flips),
+            gained=gained,
+            shown=len(rows),
+        )
+    )
     return figure
 
 
