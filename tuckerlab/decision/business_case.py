@@ -1,11 +1,5 @@
 """What it costs and what it saves: ranges of assumptions times measured shares, drawn many times.
 
->>> from tuckerlab.decision.measurements import Measured
->>> half = Measured("time", 0.5, 0.5, 0.5, "run A")
->>> case = money(Assumptions().entered(ms_1=40, ms_128=40, server_hour=0.2), Basis(time_1=half, time_128=half))
->>> case.verdict, case.gaps
-('pays', ('memory', 'downloads', 'retraining', 'accuracy'))
-
 Each assumption is drawn once and used in all lines, so that they move together; what was measured is drawn within its
 spread. The draws are the same in every call: two cases differ by what was changed alone.
 """
@@ -19,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuckerlab.decision.assumptions import KINDS, Assumptions, Range
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.kinds import KINDS, Range
 from tuckerlab.decision.measurements import RATIOS, Basis
-from tuckerlab.i18n import text
+from tuckerlab.i18n import N_, _
 
 DRAWS = 20_000
 FEW = 2_000  # where many quantiles are asked for, or what is told in two digits
@@ -43,13 +38,14 @@ class Line:
     """
 
     key: str
+    title: str
     needs: tuple[str, ...]
     amount: Callable[[Any], Any]
 
     @property
     def name(self) -> str:
         """What people call it."""
-        return text(f"money.line.{self.key}")
+        return _(self.title)
 
 
 def alone_hours(a: Any) -> Any:
@@ -62,9 +58,10 @@ def batch_hours(a: Any) -> Any:
     return a.answers_a_day * DAYS * (1 - a.alone) * a.ms_128 / MS_PER_HOUR / a.busy
 
 
-def hours_at_work(a: Any) -> Any:
-    """The hours of computing that a year saves."""
-    return a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
+def energy(a: Any) -> Any:
+    """The power for the hours of computing that a year saves."""
+    hours = a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
+    return hours * a.watts / WATTS_PER_KILOWATT * a.kwh
 
 
 def devices(a: Any) -> Any:
@@ -82,27 +79,34 @@ def downloads(a: Any) -> Any:
     return a.devices * a.updates * a.file_mb / MB_PER_GB * a.download_gb * (1 - a.file)
 
 
+def retraining(a: Any) -> Any:
+    """What retrainings cost less."""
+    return a.retrainings * a.training_hours * a.training_hour * (1 - a.training)
+
+
 def accuracy(a: Any) -> Any:
     """A gain is no money: who would pay for it? A loss, in points, is."""
     return a.answers_a_day * DAYS * np.minimum(a.accuracy, 0) / 100 * a.wrong_answer
 
 
 ONCE = (
-    Line("people", (), lambda a: -a.people_days * a.day_rate),
-    Line("computing", (), lambda a: -a.poc_hours * a.training_hour),
-    Line("validation", (), lambda a: -a.validation),
+    Line("people", N_("Work until it runs everywhere"), (), lambda a: -a.people_days * a.day_rate),
+    Line("computing", N_("Trainings of the PoC"), (), lambda a: -a.poc_hours * a.training_hour),
+    Line("validation", N_("Other costs of checking"), (), lambda a: -a.validation),
 )
 YEARLY = (
-    Line("alone", ("time_1",), lambda a: alone_hours(a) * a.server_hour * (1 - a.time_1)),
-    Line("batches", ("time_128",), lambda a: batch_hours(a) * a.server_hour * (1 - a.time_128)),
-    Line("devices", ("time_1",), devices),
-    Line("memory", ("memory",), memory),
-    Line("energy", ("time_1", "time_128"), lambda a: hours_at_work(a) * a.watts / WATTS_PER_KILOWATT * a.kwh),
-    Line("downloads", ("file",), downloads),
-    Line("retraining", ("training",), lambda a: a.retrainings * a.training_hours * a.training_hour * (1 - a.training)),
-    Line("upkeep", (), lambda a: -a.upkeep_days * a.day_rate),
-    Line("accuracy", ("accuracy",), accuracy),
-)
+    Line("alone", N_("Servers, images one at a time"), ("time_1",),
+         lambda a: alone_hours(a) * a.server_hour * (1 - a.time_1)),
+    Line("batches", N_("Servers, images in batches"), ("time_128",),
+         lambda a: batch_hours(a) * a.server_hour * (1 - a.time_128)),
+    Line("devices", N_("Smaller devices"), ("time_1",), devices),
+    Line("memory", N_("Memory of servers"), ("memory",), memory),
+    Line("energy", N_("Power of servers of your own"), ("time_1", "time_128"), energy),
+    Line("downloads", N_("Updates sent to devices"), ("file",), downloads),
+    Line("retraining", N_("Retrainings"), ("training",), retraining),
+    Line("upkeep", N_("Keeping it up"), (), lambda a: -a.upkeep_days * a.day_rate),
+    Line("accuracy", N_("Accuracy that is lost"), ("accuracy",), accuracy),
+)  # fmt: skip
 LINES = {line.key: line for line in (*ONCE, *YEARLY)}
 
 
@@ -147,11 +151,7 @@ def _worth(years: Any, discount: Any) -> Any:
 
 
 def account(values: Mapping[str, Any]) -> Case:
-    """The account of numbers, or of arrays that go together, by the names of assumptions and measured shares.
-
-    >>> float(account({assumption.key: assumption.likely for assumption in Assumptions()}).once)
-    -35120.0
-    """
+    """The account of numbers, or of arrays that go together, by the names of assumptions and measured shares."""
     a = SimpleNamespace(**values)
     there = {line.key: line.amount(a) for line in (*ONCE, *YEARLY) if set(line.needs) <= values.keys()}
     lines = {key: np.asarray(amounts, dtype=float) for key, amounts in there.items()}
@@ -171,11 +171,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Array) -> "Spread":
-        """Of draws, which may be infinite.
-
-        >>> Spread.of(np.array([1.0, 2.0, np.inf])).median
-        2.0
-        """
+        """Of draws, which may be infinite."""
         low, median, high = np.quantile(values, (0.05, 0.5, 0.95), method="closest_observation")
         return cls(float(median), float(low), float(high), float(values.mean()))
 
@@ -201,12 +197,6 @@ class Money:
     pays: float
     lines: Mapping[str, Spread]
     gaps: tuple[str, ...]
-
-    @property
-    def verdict(self) -> str:
-        """One of "pays", "may_pay", "may_not" and "does_not", by the share of draws that pay back."""
-        steps = ((0.8, "pays"), (0.5, "may_pay"), (0.2, "may_not"))
-        return next((name for least, name in steps if self.pays >= least), "does_not")
 
 
 def money(assumptions: Assumptions, basis: Basis) -> Money:
@@ -246,11 +236,7 @@ def _shares() -> dict[str, Array]:
 
 
 def triangular(value: Range, share: Array) -> Array:
-    """The numbers that such shares of a triangular distribution lie below.
-
-    >>> triangular(Range(0, 1, 2), np.array([0.0, 0.125, 0.5, 1.0]))
-    array([0. , 0.5, 1. , 2. ])
-    """
+    """The numbers that such shares of a triangular distribution lie below."""
     low, likely, high = value
     if low == high:
         return np.full_like(share, likely)

@@ -1,16 +1,8 @@
 """What run folders say about one decision: the full network, the small one, what else was tried, what is not known.
 
->>> from tuckerlab.experiments.recorded import found_folder
->>> evidence = Evidence.of([found_folder("compare-folder-neu_steel")])
->>> evidence.small.label, round(evidence.change.value, 1), evidence.change.origin, evidence.is_valid
-('Tucker 95 %', 0.1, '[1]', True)
->>> [gap.key for gap in evidence.gaps], [(other.quantity, other.network.name) for other in evidence.others]
-(['no_networks'], [('accuracy', 'dense AdamW'), ('file', 'Tucker 95 % int8')])
-
 Nothing is made up: a number that no run has measured is None, and the reason is among the gaps.
 """
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from tuckerlab.decision.gaps import NO_COMPARISON, Gap, find_gaps
 from tuckerlab.decision.measurements import (
     QUANTITIES,
     TIMES,
@@ -31,23 +24,17 @@ from tuckerlab.decision.measurements import (
     measured,
     quantities,
     share,
-)
-from tuckerlab.decision.pair_audit import Gap, PairAudit, Source, audit_pair, open_sources
+)  # fmt: skip
+from tuckerlab.decision.pair_audit import PairAudit, Source, audit_pair, open_sources
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import ROUNDING, TOLERATED, Network, networks_by, smallest_within
 
 OURS = ("tucker", "tucker-adamw")
 ADAMW = "-adamw"
-ENOUGH_SEEDS = 3
-SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
-CHANCE = 1.5  # a network that is right at most so many times as often as a guess has not learned
 MORE_ACCURATE, CHEAPER = 0.1, 0.95  # points; of the cost: less is within the noise of a timing
 SIZES = {"accuracy": "parameters", "file": "checkpoint_bytes", "time_1": "latency_1_ms", "time_128": "latency_128_ms"}
 PROVENANCE = ("device", "threads", "platform", "torch", "tuckerlab", "commit", "dirty", "epochs", "seed", "note")
-
-INVALID = frozenset({"no_dense", "no_small", "no_accuracy", "no_pairs", "recipes", "unfinished", "unsettled", "guess"})
-"""Gaps with which there is no comparison to decide on."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +122,7 @@ class Evidence:
         dense_label = reference(records, small_label)
         small, dense = table[table["label"] == small_label], table[table["label"] == dense_label]
         pairs = len(set(dense["seed"]) & set(small["seed"]))
-        gaps = list(_gaps(records, dense, small, pairs))
+        gaps = list(find_gaps(records, dense, small, pairs))
         files, looked = None, None
         if small_label and dense_label:
             each = (exported(source.folder, source.mark, dense_label, small_label) for source in sources)
@@ -145,15 +132,15 @@ class Evidence:
             gaps.append(looked)
         wanted = {small_label, dense_label}
         origin = " ".join(source.mark for source in sources if wanted & set(source.folder.labels))
-        one_machine = not any(gap.key == "hardware" for gap in gaps)
-        shown = [name for name in QUANTITIES if one_machine or name not in TIMES]
         ours, full = quantities(small), quantities(dense)
-        shares = {name: share(ours, full, name, origin) if name in shown else None for name in QUANTITIES}
+        if any(gap.key == "hardware" for gap in gaps):  # times of several machines cannot be compared
+            ours[list(TIMES)] = full[list(TIMES)] = math.nan
+        shares = {name: share(ours, full, name, origin) for name in QUANTITIES}
 
         def subject(rows: pd.DataFrame, table: pd.DataFrame, times: Mapping[str, Measured]) -> Subject | None:
             if rows.empty:
                 return None
-            found = {name: measured(table, name, origin) if name in shown else None for name in QUANTITIES}
+            found = {name: measured(table, name, origin) for name in QUANTITIES}
             first = rows.iloc[0]
             return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), {**found, **times})
 
@@ -179,7 +166,7 @@ class Evidence:
     @property
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
-        return not any(gap.key in INVALID for gap in self.gaps)
+        return not any(gap.key in NO_COMPARISON for gap in self.gaps)
 
     @property
     def timed_on(self) -> tuple[str, int]:
@@ -253,42 +240,6 @@ def better(records: Records, small: str, dense: str | None, allowed: float) -> I
             is_better = best.size <= CHEAPER * ours.size
         if is_better:
             yield Other(quantity, best, ours)
-
-
-def _gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame, pairs: int) -> Iterator[Gap]:
-    """What is missing in the rows of the full network and of the small one, of which so many seeds are the same."""
-    if dense.empty or small.empty:
-        yield Gap("no_dense" if dense.empty else "no_small")
-        return
-    both = pd.concat([dense, small])
-    if both["test_accuracy"].isna().any():
-        yield Gap("no_accuracy")
-    if (both["state"] != "finished").any():
-        yield Gap("unfinished")
-    if set(dense["epochs"]) != set(small["epochs"]):
-        yield Gap("recipes")
-    settings = records.runs["settings"].iloc[0]
-    guess = 1 / (json.loads(settings)["spec"]["num_classes"] if settings else 10)
-    if dense["test_accuracy"].mean() <= CHANCE * guess:
-        yield Gap("guess", {"accuracy": 100 * float(dense["test_accuracy"].mean()), "guess": 100 * guess})
-    elif (rise := max(_rise(records, rows) for rows in (dense, small))) > SETTLED:
-        yield Gap("unsettled", {"points": rise})
-    if not pairs:
-        yield Gap("no_pairs")
-    elif pairs < ENOUGH_SEEDS:
-        yield Gap("one_seed", {"count": pairs})
-    if len(both[["device", "threads"]].drop_duplicates()) > 1:
-        yield Gap("hardware")
-
-
-def _rise(records: Records, rows: pd.DataFrame) -> float:
-    """How much the accuracy, a mean over the seeds, rose in the last tenth of the epochs; all of it in a single one."""
-    epochs = records.epochs[records.epochs["run"].isin(rows["run"])].dropna(subset=["test_accuracy"])
-    course = 100 * epochs.groupby("epoch")["test_accuracy"].mean()
-    if course.empty:  # a record without its course cannot be blamed
-        return 0.0
-    before = course.iloc[: -math.ceil(len(course) / 10)]
-    return float(course.iloc[-1] - (before.iloc[-1] if len(before) else 0.0))
 
 
 def _provenance(runs: pd.DataFrame) -> dict[str, tuple[Any, ...]]:

@@ -1,14 +1,5 @@
 """What was measured, each number with its spread and its origin: of one network, and of the small beside the full one.
 
->>> from tuckerlab import recorded
->>> runs = recorded("accuracy-digits-vgg_small").records.runs
->>> dense, small = (quantities(runs[runs["method"] == method]) for method in ("dense", "tucker"))
->>> accuracy = measured(dense, "accuracy", "A")
->>> f"{accuracy.value:.2f} ({accuracy.low:.2f} to {accuracy.high:.2f})", accuracy.origin
-('99.33 (99.16 to 99.44)', 'A')
->>> f"{share(small, dense, 'parameters', 'A').value:.3f}"
-'0.107'
-
 What was not measured is None, a gap that the brief shows.
 """
 
@@ -22,11 +13,11 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.i18n import N_
 
 TIMES = {"time_1": "latency_1", "time_128": "latency_128", "step": "step"}
 QUANTITIES = ("accuracy", "parameters", "conv_parameters", "file", *TIMES, "memory")
 BATCHES = {"time_1": 1, "time_128": 128}
-RATIOS = ("accuracy", "time_1", "time_128", "file", "memory", "training")
 WEIGHT_BYTES = 4
 RUNTIME = "onnxruntime"
 
@@ -35,11 +26,10 @@ RUNTIME = "onnxruntime"
 class Measured:
     """What was measured: `value` in the middle, `low` to `high` the spread (of seeds, or the interval of a timing)."""
 
-    name: str
     value: float
     low: float
     high: float
-    origin: str
+    origin: str = ""
 
     def __post_init__(self) -> None:
         """The mean of equal numbers may be rounded to just above them: the spread always holds the middle."""
@@ -47,23 +37,17 @@ class Measured:
         object.__setattr__(self, "high", max(self.high, self.value))
 
     @classmethod
-    def over(cls, name: str, values: Iterable[float], origin: str) -> "Measured | None":
-        """The mean and the worst and best of several values; None, a visible gap, where one was not taken.
-
-        >>> Measured.over("file", [1.0, 2.0, 6.0], "run A, 3 seeds")
-        Measured(name='file', value=3.0, low=1.0, high=6.0, origin='run A, 3 seeds')
-        """
+    def over(cls, values: Iterable[float], origin: str) -> "Measured | None":
+        """The mean and the worst and best of several values; None, a visible gap, where one was not taken."""
         taken = np.asarray(list(values), dtype=float)
         if not taken.size or not np.isfinite(taken).all():
             return None
-        return cls(name, float(taken.mean()), float(taken.min()), float(taken.max()), origin)
+        return cls(float(taken.mean()), float(taken.min()), float(taken.max()), origin)
 
-    def times(self, name: str, factor: float) -> "Measured":
-        """So many times as much, in another unit and under another name; its negative for -1."""
-        low, value, high = (
-            factor * part + 0.0 for part in (self.low, self.value, self.high)
-        )  # no minus before a nought
-        return Measured(name, value, *((high, low) if factor < 0 else (low, high)), self.origin)
+    def times(self, factor: float) -> "Measured":
+        """So many times as much, in another unit; its negative for -1."""
+        value, *ends = (factor * part + 0.0 for part in (self.value, self.low, self.high))  # no minus before a nought
+        return Measured(value, min(ends), max(ends), self.origin)
 
     @property
     def has_spread(self) -> bool:
@@ -96,24 +80,24 @@ def measured(table: pd.DataFrame, quantity: str, origin: str) -> Measured | None
     """The mean over the seeds, from the lowest to the highest; a time has its interquartile range in it as well."""
     values = table[quantity]
     if quantity not in TIMES or values.isna().any() or values.empty:
-        return Measured.over(quantity, values, origin)
+        return Measured.over(values, origin)
     most = values + table[f"{quantity}_half"]
     least = values**2 / most  # as far down in proportion: a record has no quartiles, and no time is below nothing
-    return Measured(quantity, float(values.mean()), float(least.min()), float(most.max()), origin)
+    return Measured(float(values.mean()), float(least.min()), float(most.max()), origin)
 
 
 def share(small: pd.DataFrame, dense: pd.DataFrame, quantity: str, origin: str) -> Measured | None:
     """The small network's share of the full one's, seed by seed; of one seed with the spread of its times."""
     ratios = (_by_seed(small, quantity) / _by_seed(dense, quantity)).dropna()
     if len(ratios) != 1 or quantity not in TIMES:
-        return Measured.over(quantity, ratios, origin)
+        return Measured.over(ratios, origin)
     ours, full = measured(small, quantity, origin), measured(dense, quantity, origin)
     return None if ours is None or full is None else _ratio(float(ratios.iloc[0]), ours, full)
 
 
 def change(small: pd.DataFrame, dense: pd.DataFrame, origin: str) -> Measured | None:
     """The change in accuracy from the full network to the small one of the same seed, in points."""
-    return Measured.over("change", (_by_seed(small, "accuracy") - _by_seed(dense, "accuracy")).dropna(), origin)
+    return Measured.over((_by_seed(small, "accuracy") - _by_seed(dense, "accuracy")).dropna(), origin)
 
 
 def _by_seed(table: pd.DataFrame, quantity: str) -> pd.Series:
@@ -121,7 +105,7 @@ def _by_seed(table: pd.DataFrame, quantity: str) -> pd.Series:
 
 
 def _ratio(value: float, small: Measured, dense: Measured) -> Measured:
-    return Measured(small.name, value, small.low / dense.high, small.high / dense.low, small.origin)
+    return Measured(value, small.low / dense.high, small.high / dense.low, small.origin)
 
 
 # --- exported files --------------------------------------------------------------------------------------------------
@@ -166,7 +150,7 @@ def exported(folder: RunFolder, mark: str, dense: str, small: str) -> Exported |
     def time(network: str, name: str) -> Measured:
         row = forms[network, "fp32", BATCHES[name]]
         value, half = float(row["median_ms"]), float(row["iqr_ms"]) / 2
-        return Measured(name, value, value**2 / (value + half), value + half, f"{mark} ONNX")
+        return Measured(value, value**2 / (value + half), value + half, f"{mark} ONNX")
 
     full, ours = ({name: time(network, name) for name in BATCHES} for network in (dense, small))
     faster = {name: float(forms[small, "fp32", batch]["faster"]) for name, batch in BATCHES.items()}
@@ -181,6 +165,16 @@ def exported(folder: RunFolder, mark: str, dense: str, small: str) -> Exported |
 
 
 # --- what the money needs --------------------------------------------------------------------------------------------
+
+RATIOS = {
+    "accuracy": N_("Change in accuracy, points"),
+    "time_1": N_("Time of an answer, one at a time, against the full network’s"),
+    "time_128": N_("Time of an answer in batches, against the full network’s"),
+    "file": N_("File, against the full network’s"),
+    "memory": N_("Memory, against the full network’s"),
+    "training": N_("Training time, against the full network’s"),
+}
+"""What people call the measurements of `Basis`."""
 
 
 @dataclass(frozen=True)
@@ -202,25 +196,16 @@ class Basis:
 
     @property
     def measured(self) -> dict[str, Measured]:
-        """The shares that there are.
-
-        >>> list(Basis(time_1=Measured("time", 0.5, 0.4, 0.6, "run A")).measured)
-        ['time_1']
-        """
-        found = {name: getattr(self, name) for name in RATIOS}
-        return {name: ratio for name, ratio in found.items() if ratio is not None}
+        """The shares that there are."""
+        return {name: ratio for name in RATIOS if (ratio := getattr(self, name)) is not None}
 
 
 def full_network(numbers: Mapping[str, Measured | None]) -> dict[str, Measured]:
-    """`Basis.full`: QUANTITIES of a full network, by the names and in the units of the assumptions.
-
-    >>> full_network({"time_128": Measured("time_128", 64.0, 32.0, 128.0, "run A"), "file": None})["ms_128"].value
-    0.5
-    """
+    """`Basis.full`: QUANTITIES of a full network, by the names and in the units of the assumptions."""
     found = {
         "ms_1": (numbers.get("time_1"), 1.0),
         "ms_128": (numbers.get("time_128"), 1 / BATCHES["time_128"]),
         "file_mb": (numbers.get("file"), 1e-3),
         "memory_mb": (numbers.get("parameters"), WEIGHT_BYTES / 1e6),
     }
-    return {key: number.times(key, scale) for key, (number, scale) in found.items() if number is not None}
+    return {key: number.times(scale) for key, (number, scale) in found.items() if number is not None}

@@ -1,29 +1,21 @@
-"""Where the small network answers differently, if the networks themselves lie beside the record; else the gap.
-
->>> from tuckerlab.experiments.recorded import found_folder
->>> source = Source("[1]", RunFolder.open(found_folder("compare-folder-neu_steel")))
->>> audit_pair([source], "dense", "Tucker 95 %").key
-'no_networks'
-"""
+"""Where the small network answers differently, if the networks themselves lie beside the record; else the gap."""
 
 import contextlib
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tuckerlab.decision.gaps import Gap
 from tuckerlab.deploy.rollout import Rule, Traffic, requests_to_catch
 from tuckerlab.errors import CheckpointError, DataError
 from tuckerlab.experiments.audit import Audit, run_audit
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.i18n import text
 
 DAMAGED = ("missing_network", "broken_network")
-AUDIT_GAPS = ("no_networks", "no_images", "no_package", *DAMAGED)
 NOISE = (16.0,)
 """One strength, in pixel values: a brief tells of it, it does not study it."""
 
@@ -58,23 +50,6 @@ def open_sources(runs: Sequence[str | os.PathLike[str]]) -> tuple[Source, ...]:
         if len(kinds) > 1:
             raise DataError(f"the runs are of several kinds ({column}: {', '.join(kinds)}); give those of one kind")
     return found
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Something that was not measured, or not well enough.
-
-    >>> Gap("one_seed", {"count": 1}).said
-    'With 1 training of each, luck cannot be told from skill: train with three seeds.'
-    """
-
-    key: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def said(self) -> str:
-        """In a sentence, with what to do."""
-        return text(f"brief.gap.{self.key}", **self.values)
 
 
 @dataclass(frozen=True)

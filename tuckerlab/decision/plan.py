@@ -1,11 +1,5 @@
 """The plan of the PoC: stages with their time, people, criteria, risks and safety valves, filled from the runs.
 
->>> found = plan(Assumptions(), network="Tucker 95 %", requests=20_000)
->>> found.weeks.likely, found.days.likely, found.steps[0].who
-(12.0, 40.0, 'engineer 8 days, expert of the product 2 days')
->>> found.steps[3].exit.partition("1 % of your traffic")[2]
-' the requests come in 1.2 hours. What takes the weeks is finding the true answers.'
-
 Weeks and days are the assumptions of the same names, shared out over the stages: the plan and the money cannot differ.
 """
 
@@ -13,35 +7,93 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuckerlab.decision.assumptions import Assumptions, Range
+from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.kinds import Range
 from tuckerlab.decision.measurements import Basis
 from tuckerlab.decision.wording import html_table, ratio_line
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.audit.criteria import Thresholds
-from tuckerlab.i18n import _, ngettext, text
+from tuckerlab.i18n import N_, _, ngettext
 
 FIRST_SHARE = 0.01  # of the requests, in the first step of the canary
-COLUMNS = ("stage", "weeks", "who", "entry", "exit", "risk", "valve")
-
-STAGES: Mapping[str, tuple[float, Mapping[str, float]]] = {
-    "reproduce": (2, {"engineer": 8, "expert": 2}),
-    "audit": (1, {"engineer": 4, "expert": 3}),
-    "shadow": (3, {"engineer": 5, "operations": 3}),
-    "canary": (4, {"engineer": 4, "operations": 3, "owner": 1}),
-    "rollout": (2, {"engineer": 3, "operations": 3, "owner": 1}),
+ROLES = {
+    "engineer": N_("engineer"),
+    "expert": N_("expert of the product"),
+    "operations": N_("operations"),
+    "owner": N_("owner"),
 }
-"""The likely weeks of each stage and the likely days of work of each role in it.
 
-Orders of magnitude for one network and one team; their sums are the defaults of the assumptions `weeks` and
-`people_days`. Whoever enters other totals scales all stages.
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage in words, its likely weeks, and the likely days of work of each of ROLES in it."""
+
+    name: str
+    weeks: float
+    days: Mapping[str, float]
+    entry: str
+    exit: str
+    risk: str
+    valve: str
+
+
+# fmt: off
+STAGES = (
+    Stage(
+        N_("1 · Repeat it on your data"), 2, {"engineer": 8, "expert": 2},
+        entry=N_("Labelled images of yours and the network that runs today are at hand."),
+        exit=N_("With three starts, {network} loses at most {loss:.1f} points against the full network, on test images "
+                "of yours."),
+        risk=N_("It loses more on your images than in the run."),
+        valve=N_("Take the next larger size. If none holds, stop here: this stage is all that was spent."),
+    ),
+    Stage(
+        N_("2 · Look closer: the audit"), 1, {"engineer": 4, "expert": 3},
+        entry=N_("Stage 1 held."),
+        exit=N_("Both networks answer at least {agreement:g} % of the images alike. No class loses more than "
+                "{class_loss:g} points, noise and blur cost at most {robustness:g} points, and confidence is at most "
+                "{gap:g} points further off."),
+        risk=N_("Right as often, but wrong about other images: a rare defect, a dark picture."),
+        valve=N_("The audit names the classes. Train again with more of them, or leave them to the full network."),
+    ),
+    Stage(
+        N_("3 · Shadow: answers nobody sees"), 3, {"engineer": 5, "operations": 3},
+        entry=N_("The audit passed. The exported file answers as the trained network does."),
+        exit=N_("On real requests, beside the full network, it answers at least {agreement:g} % alike, and as quickly "
+                "as was measured."),
+        risk=N_("On the real machine it is not as quick, or real images differ from the test images."),
+        valve=N_("Nobody sees its answers: switch it off. Measure again on that machine."),
+    ),
+    Stage(
+        N_("4 · Canary: 1 %, 10 %, 50 %"), 4, {"engineer": 4, "operations": 3, "owner": 1},
+        entry=N_("The shadow held for a week. One switch leads all requests back to the full network, and was tried."),
+        exit=N_("1 %, then 10 %, then 50 % of the requests: each step holds until the test shows no loss beyond "
+                "{loss:.1f} points."),
+        risk=N_("It loses accuracy where no test image has shown it."),
+        valve=N_("The test stops the step, and the switch rolls back at once. At 1 %, one answer in a hundred was "
+                 "concerned."),
+    ),
+    Stage(
+        N_("5 · Roll out"), 2, {"engineer": 3, "operations": 3, "owner": 1},
+        entry=N_("The canary held at 50 %. The owner agrees."),
+        exit=N_("All requests go to {network}. The full network is kept ready for three months."),
+        risk=N_("Images change with time, and a retraining goes wrong."),
+        valve=N_("The guard of the training goes back to the last good network. The audit and the canary are repeated "
+                 "for each new one."),
+    ),
+)
+# fmt: on
+"""Orders of magnitude for one network and one team; their sums are the defaults of `weeks` and `people_days`.
+
+Whoever enters other totals scales all stages.
 """
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a plan: when it starts and how long it takes, in weeks, and the days of each role."""
+    """One stage of a plan, in words: when it starts and how long it takes, in weeks, and the days of each role."""
 
-    key: str
+    name: str
     start: Range
     weeks: Range
     days: Mapping[str, Range]
@@ -51,11 +103,6 @@ class Step:
     valve: str
 
     @property
-    def name(self) -> str:
-        """What people call the stage."""
-        return text(f"plan.stage.{self.key}")
-
-    @property
     def end(self) -> Range:
         """When it is over, in weeks from the first day."""
         return _sum([self.start, self.weeks])
@@ -63,10 +110,9 @@ class Step:
     @property
     def who(self) -> str:
         """The roles with their likely days."""
-        named = [(text(f"plan.role.{role}"), round(days.likely)) for role, days in self.days.items()]
         return _(", ").join(
-            ngettext("{role} {count:.0f} day", "{role} {count:.0f} days", role=role, count=count)
-            for role, count in named
+            ngettext("{role} {count:.0f} day", "{role} {count:.0f} days", role=_(ROLES[role]), count=round(days.likely))
+            for role, days in self.days.items()
         )
 
 
@@ -87,34 +133,31 @@ class Plan:
         return _sum([days for step in self.steps for days in step.days.values()])
 
     @property
-    def rows(self) -> list[list[str]]:
-        """The table: stage, weeks, who, begins when, done when, risk, safety valve."""
-        return [[it.name, range_in_words(it.weeks), it.who, it.entry, it.exit, it.risk, it.valve] for it in self.steps]
-
-    @property
     def headline(self) -> str:
         """How long and how much work, in one sentence."""
         weeks, days = self.weeks, self.days
-        told = {"weeks": weeks.likely, "fewest_weeks": weeks.low, "most_weeks": weeks.high}
         return _(
-            "It takes about {weeks:.0f} weeks ({fewest_weeks:.0f} to {most_weeks:.0f}) and {days:.0f} days "
-            "of work ({fewest_days:.0f} to {most_days:.0f})",
+            "It takes about {weeks:.0f} weeks ({fewest_weeks:.0f} to {most_weeks:.0f}) and {days:.0f} days of work "
+            "({fewest_days:.0f} to {most_days:.0f})",
+            weeks=weeks.likely,
+            fewest_weeks=weeks.low,
+            most_weeks=weeks.high,
             days=days.likely,
             fewest_days=days.low,
             most_days=days.high,
-            **told,
         )
 
     def _repr_html_(self) -> str:
-        return html_table([text(f"plan.column.{column}") for column in COLUMNS], self.rows)
+        head = [
+            _("Stage"), _("Weeks"), _("Who"), _("Begins when"), _("Done when"), _("What can go wrong"),
+            _("Safety valve"),
+        ]  # fmt: skip
+        rows = [[it.name, range_in_words(it.weeks), it.who, it.entry, it.exit, it.risk, it.valve] for it in self.steps]
+        return html_table(head, rows)
 
 
 def plan(
-    assumptions: Assumptions,
-    basis: Basis | None = None,
-    *,
-    network: str = "",
-    requests: float | None = None,
+    assumptions: Assumptions, basis: Basis | None = None, *, network: str = "", requests: float | None = None
 ) -> Plan:
     """The plan for a small network, by its label, with what was measured of it and what an audit asks for.
 
@@ -124,39 +167,30 @@ def plan(
     if requests is not None and not 0 < requests < math.inf:
         raise TuckerlabError(f"requests {requests!r}: allowed are numbers above 0")
     asked = Thresholds()
-    known = {
-        "reproduce": _measured(basis, "accuracy"),
-        "shadow": _measured(basis, "time_1"),
-        "canary": _waiting(requests, assumptions),
-    }
     values = {"network": network or _("the small network"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
     values |= {"class_loss": asked.class_loss, "gap": asked.calibration_gap, "robustness": asked.robustness_loss}
-    all_weeks = sum(weeks for weeks, _ in STAGES.values())
-    all_days = sum(days for _, roles in STAGES.values() for days in roles.values())
+    known = (_measured(basis, "accuracy"), "", _measured(basis, "time_1"), _waiting(requests, assumptions), "")
+    all_weeks = sum(stage.weeks for stage in STAGES)
+    all_days = sum(sum(stage.days.values()) for stage in STAGES)
     steps: list[Step] = []
-    for key, (weeks, roles) in STAGES.items():
-        done = [text(f"plan.exit.{key}", **values), known.get(key, "")]
+    for stage, so_far in zip(STAGES, known, strict=True):
         steps.append(
             Step(
-                key,
+                _(stage.name),
                 start=steps[-1].end if steps else Range(0, 0, 0),
-                weeks=assumptions["weeks"].range.times(weeks / all_weeks),
-                days={role: assumptions["people_days"].range.times(days / all_days) for role, days in roles.items()},
-                entry=text(f"plan.entry.{key}"),
-                exit=" ".join(filter(None, done)),
-                risk=text(f"plan.risk.{key}"),
-                valve=text(f"plan.valve.{key}"),
+                weeks=assumptions["weeks"].range.times(stage.weeks / all_weeks),
+                days={k: assumptions["people_days"].range.times(days / all_days) for k, days in stage.days.items()},
+                entry=_(stage.entry),
+                exit=f"{_(stage.exit, **values)} {so_far}".strip(),
+                risk=_(stage.risk),
+                valve=_(stage.valve),
             )
         )
     return Plan(tuple(steps))
 
 
 def range_in_words(value: Range) -> str:
-    """A range of weeks or days: what is likely, and between what.
-
-    >>> range_in_words(Range(1.2, 2, 3.6)), range_in_words(Range(2, 2, 2))
-    ('2 (1 to 4)', '2')
-    """
+    """A range of weeks or days: what is likely, and between what."""
     low, likely, high = (f"{part:.0f}" for part in value)
     return likely if low == high else _("{likely} ({low} to {high})", likely=likely, low=low, high=high)
 

@@ -1,9 +1,4 @@
-"""The pictures of the decision: accuracy against size, costs, cash over time, what moves it most, and the plan.
-
->>> from tuckerlab.decision.business_case import Assumptions, Basis, money
->>> [axes.get_title(loc="left") for axes in money_picture(money(Assumptions(), Basis())).axes]
-['What was spent and saved', 'What moves it most']
-"""
+"""The pictures of the decision: accuracy against size, costs, cash over time, what moves it most, and the plan."""
 
 import base64
 import io
@@ -17,13 +12,15 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.decision.assumptions import KINDS, Assumptions, plain
+from tuckerlab.decision.assumptions import Assumptions, plain
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.kinds import KINDS
+from tuckerlab.decision.measurements import RATIOS
 from tuckerlab.decision.plan import Plan
 from tuckerlab.decision.sensitivity import Bar, tornado
-from tuckerlab.decision.wording import network_name, ratio_name, verdict_line
-from tuckerlab.i18n import _, text
+from tuckerlab.decision.wording import network_name, verdict_line
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.fonts import families
 from tuckerlab.plotting.labels import write_names
@@ -34,7 +31,14 @@ INCH = 25.4 * PRINTED / TEXT  # millimetres of paper for an inch of a picture
 HALF, WHOLE = (87, 50), (180, 48)  # millimetres
 BELOW = 6.0  # points under the full network where the picture of sizes ends
 NEAR = 0.55  # of the picture of costs: what ends further right has its number near the dotted line
-COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
+COSTS = {
+    "parameters": N_("numbers stored"),
+    "file": N_("file"),
+    "time_1": N_("time, one answer"),
+    "time_128": N_("time, 128 answers"),
+    "step": N_("time, training step"),
+    "memory": N_("memory to train"),
+}
 MOVERS, LONGEST, FEWEST, LEAST = 5, 7, 4, 0.02  # bars of a tornado: in the brief, most, room for; none so short
 TIMES = 25  # points of a fan
 LINE, INSIDE = 0.2, 0.72  # inches of a line of a legend; the part of a picture's height inside its axes
@@ -51,11 +55,7 @@ def picture(millimetres: tuple[float, float]) -> Picture:
 
 
 def embedded(made: Picture) -> str:
-    """The picture as the address of an SVG that holds all of it.
-
-    >>> embedded(picture(HALF))[:26]
-    'data:image/svg+xml;base64,'
-    """
+    """The picture as the address of an SVG that holds all of it."""
     for label in made.findobj(Text):  # in that font it is as wide as a Japanese character
         label.set_text(label.get_text().replace("’", "'"))
     buffer = io.BytesIO()
@@ -121,7 +121,7 @@ def cost_picture(evidence: Evidence) -> Picture:
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(shares)), [text(f"brief.cost.{name}") for name in COSTS])
+    axes.set_yticks(range(len(shares)), [_(name) for name in COSTS.values()])
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.set_xlim(0, limit)
     axes.grid(visible=False, axis="y")
@@ -175,7 +175,7 @@ def draw_fan(axes: Axes, money: Money) -> None:
     axes.set_xlim(0, assumptions.years)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
+    axes.yaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
     legend = axes.legend(fontsize=TEXT - 0.5, frameon=False, loc="upper left")
     figure = axes.get_figure(root=True)
     height = figure.get_figheight() if figure else 1.0
@@ -207,7 +207,7 @@ def draw_tornado(
                 _end(bar.key, end), (worth, i), (4 if to_right else -4, 0), textcoords="offset points", va="center",
                 ha="left" if to_right else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
-    names = [assumptions[bar.key].name if bar.key in KINDS else ratio_name(bar.key) for bar in shown]
+    names = [_(KINDS[bar.key].name if bar.key in KINDS else RATIOS[bar.key]) for bar in shown]
     axes.set_yticks(range(len(shown)), [textwrap.fill(name, wrap) for name in names])
     axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
     axes.grid(visible=False, axis="y")
@@ -217,7 +217,7 @@ def draw_tornado(
         label = _("middle of the cases")
         axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(lambda value, _: _tick(value, assumptions))
+    axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
     axes.legend(
         fontsize=TEXT - 0.5, frameon=False, handlelength=0.9, columnspacing=0.9, handletextpad=0.5, ncols=3,
         loc="lower right", bbox_to_anchor=(1.03, 0.985), borderaxespad=0,
@@ -254,7 +254,7 @@ def _tick(value: float, assumptions: Assumptions) -> str:
 def _end(key: str, value: float) -> str:
     if key in KINDS:
         return _("{value:,.10g} M", value=float(f"{value / 1e6:.3g}")) if value >= 1e6 else plain(value)
-    return text("money.picture.change" if key == "accuracy" else "money.picture.share", value=value)
+    return f"{value:+.1f}".replace("-", "−") if key == "accuracy" else f"{value:.0%}"
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------

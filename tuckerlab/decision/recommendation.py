@@ -1,9 +1,5 @@
 """The recommendation, by criteria that the brief shows: go, go with conditions, no-go, or not to be decided yet.
 
->>> held = Criterion("accuracy_loss", Outcome.HELD, Kind.DECISIVE)
->>> recommend([held]), recommend([held, Criterion("agreement", Outcome.MISSING, Kind.DECISIVE)])
-(<Answer.GO: 'go'>, <Answer.UNDECIDED: 'undecided'>)
-
 What was not measured never counts as held. `judge` makes the criteria of what was measured.
 """
 
@@ -11,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuckerlab.decision.assumptions import DEFAULT, KINDS
+from tuckerlab.decision.assumptions import DEFAULT
 from tuckerlab.decision.business_case import Money
-from tuckerlab.decision.evidence import ENOUGH_SEEDS, Evidence
+from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.gaps import ENOUGH_SEEDS
+from tuckerlab.decision.kinds import KINDS
 from tuckerlab.decision.measurements import Measured
-from tuckerlab.decision.sensitivity import settled, tornado
+from tuckerlab.decision.sensitivity import REACH, settled, tornado
+from tuckerlab.decision.wording import chance, number, short, spread
 from tuckerlab.experiments.summary import ROUNDING
+from tuckerlab.i18n import N_, _, ngettext
 
 LIMITS = {
     "class_loss": 5.0, "agreement": 95.0, "payback": 0.8, "file": 0.2, "time_1": 1.0, "time_128": 1.0,
@@ -33,6 +33,19 @@ class Answer(StrEnum):
     CONDITIONS = "conditions"
     NO_GO = "no_go"
     UNDECIDED = "undecided"
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        return _(ANSWERS[self])
+
+
+ANSWERS = {
+    Answer.GO: N_("Go"),
+    Answer.CONDITIONS: N_("Go, with conditions"),
+    Answer.NO_GO: N_("No-go"),
+    Answer.UNDECIDED: N_("Cannot be decided yet"),
+}
 
 
 class Outcome(StrEnum):
@@ -96,7 +109,7 @@ def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
 
 def _judged(evidence: Evidence, money: Money | None) -> Iterator[Criterion]:
     yield Criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING, Kind.VALID)
-    lost = evidence.change.times("accuracy_loss", -1) if evidence.change else None
+    lost = evidence.change.times(-1) if evidence.change else None
     yield at_most("accuracy_loss", lost, evidence.allowed, Kind.DECISIVE)
     yield from _audited(evidence)
     yield _payback(money)
@@ -104,15 +117,11 @@ def _judged(evidence: Evidence, money: Money | None) -> Iterator[Criterion]:
         yield at_most(name, evidence.shares[name], LIMITS[name], Kind.GAIN)
     pairs, enough = evidence.pairs, LIMITS["repeats"]
     outcome = Outcome.HELD if pairs >= enough else Outcome.IN_PART if pairs else Outcome.MISSING
-    yield Criterion("repeats", outcome, Kind.CARE, Measured("repeats", pairs, pairs, pairs, ""), enough)
+    yield Criterion("repeats", outcome, Kind.CARE, Measured(pairs, pairs, pairs), enough)
 
 
 def at_most(key: str, measured: Measured | None, limit: float, kind: Kind) -> Criterion:
-    """Held where the whole spread is at most the limit, in part where the middle is.
-
-    >>> at_most("time_1", Measured("time_1", 0.9, 0.8, 1.1, "[1]"), 1.0, Kind.GAIN).outcome
-    <Outcome.IN_PART: 'in_part'>
-    """
+    """Held where the whole spread is at most the limit, in part where the middle is."""
     outcome = Outcome.MISSING if measured is None else _outcome(measured.value, measured.high, limit)
     return Criterion(key, outcome, kind, measured, limit)
 
@@ -131,12 +140,10 @@ def _audited(evidence: Evidence) -> Iterator[Criterion]:
         if looked is None:
             yield Criterion(key, Outcome.MISSING, Kind.DECISIVE, None, limit)
             continue
-        value, low, high = (found[key].measured, found[key].low, found[key].high)
-        ends = (low, high) if key == "class_loss" else (value, value)
+        one, value = found[key], found[key].measured
+        ends = (one.low, one.high) if key == "class_loss" else (value, value)
         outcome = _outcome(sign * value, sign * value, sign * limit)
-        yield Criterion(
-            key, outcome, Kind.DECISIVE, Measured(key, value, *ends, looked.origin), limit, found[key].detail
-        )
+        yield Criterion(key, outcome, Kind.DECISIVE, Measured(value, *ends, looked.origin), limit, one.detail)
 
 
 def _payback(money: Money | None) -> Criterion:
@@ -153,17 +160,79 @@ def _payback(money: Money | None) -> Criterion:
     default = leading_default(money)
     if default and not settled(money):
         outcome = Outcome.MISSING if outcome is Outcome.FAILED else Outcome.IN_PART
-    chance = Measured("payback", money.pays, money.pays, money.pays, "")
-    return Criterion("payback", outcome, Kind.DECISIVE, chance, limit, default)
+    pays = Measured(money.pays, money.pays, money.pays)
+    return Criterion("payback", outcome, Kind.DECISIVE, pays, limit, default)
 
 
 def leading_default(money: Money) -> str:
-    """The assumption that moves the outcome most, if it is a default; else nothing.
-
-    >>> from tuckerlab.decision.business_case import Assumptions, Basis, money
-    >>> mine = Assumptions().entered(people_days=40)
-    >>> leading_default(money(Assumptions(), Basis())), leading_default(money(mine, Basis()))
-    ('people_days', 'day_rate')
-    """
+    """The assumption that moves the outcome most, if it is a default; else nothing."""
     leading = next((bar.key for bar in tornado(money) if bar.key in KINDS), "")
     return leading if leading and money.assumptions[leading].origin == DEFAULT else ""
+
+
+# --- what stands in the way, in words --------------------------------------------------------------------------------
+
+MISSING = {
+    "comparison": N_("a valid comparison of both networks"),
+    "accuracy_loss": N_("the change in accuracy"),
+    "class_loss": N_("which classes lose: the audit"),
+    "agreement": N_("how often both answer alike: the audit"),
+    "payback": N_("the money"),
+    "file": N_("the size of the file"),
+    "time_1": N_("the time of one answer"),
+    "time_128": N_("the time of 128 answers"),
+}
+NOT_HELD = {
+    "accuracy_loss": N_("it loses {measured} points of accuracy; at most {limit} was asked"),
+    "class_loss": N_("class “{name}” loses {measured} points; at most {limit} was asked"),
+    "agreement": N_("both answer {measured} % of the images alike; at least {limit} % was asked"),
+    "file": N_("the file has {measured} % of the full network’s size; at most {limit} % was asked"),
+    "time_1": N_("one answer takes {measured} % of the time; at most {limit} % was asked"),
+    "time_128": N_("128 answers take {measured} % of the time; at most {limit} % was asked"),
+}
+
+
+def lacks(criteria: Sequence[Criterion], answer: Answer) -> list[str]:
+    """What stands in the way: of a no-go what failed, of an open answer what is missing, else all that did not hold."""
+    asked = {Answer.NO_GO: (Outcome.FAILED,), Answer.UNDECIDED: (Outcome.MISSING,)}
+    wanted = asked.get(answer, (Outcome.IN_PART, Outcome.FAILED, Outcome.MISSING))
+    return [_lack(criterion) for criterion in criteria if criterion.outcome in wanted]
+
+
+def _lack(criterion: Criterion) -> str:
+    key, measured, limit = criterion.key, criterion.measured, criterion.limit
+    if measured is None:
+        return _(MISSING[key])
+    if key == "repeats":
+        return ngettext(
+            "{limit:.0f} trainings with other seeds, there is {count}",
+            "{limit:.0f} trainings with other seeds, there are {count}",
+            limit=limit,
+            count=int(measured.value),
+        )
+    if key == "payback":
+        return _lack_of_money(criterion, chance(measured.value))
+    if key == "accuracy_loss" and criterion.outcome is Outcome.IN_PART:
+        worst = number(measured.high, 1)
+        return _(
+            "accuracy holds in every training, not only in the middle: the worst loses {worst} points", worst=worst
+        )
+    if key in ("accuracy_loss", "class_loss", "agreement"):  # in points
+        value, name = number(measured.value, 1), short(criterion.detail, 20)
+        return _(NOT_HELD[key], measured=value, limit=f"{limit:g}", name=name)
+    return _(NOT_HELD[key], measured=spread(measured, 0, scale=100), limit=f"{100 * limit:.0f}")
+
+
+def _lack_of_money(criterion: Criterion, pays: str) -> str:
+    if not criterion.detail:
+        limit = f"{100 * criterion.limit:.0f}"
+        return _("it pays back in {chance} of the cases; at least {limit} % was asked", chance=pays, limit=limit)
+    if criterion.outcome is Outcome.FAILED:
+        return _(
+            "money: it pays back in {chance} of the cases, even with any one of our defaults {reach:.0f} times larger "
+            "or smaller",
+            chance=pays,
+            reach=REACH,
+        )
+    name = _(KINDS[criterion.detail].name)
+    return _("money: your own number for “{name}”, which moves the outcome most", name=name)

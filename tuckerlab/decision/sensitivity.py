@@ -1,14 +1,4 @@
-"""What the outcome hangs on: each assumption moved alone, and where the case turns.
-
->>> from tuckerlab.decision.business_case import money
->>> from tuckerlab.decision.measurements import Basis, Measured
->>> half = Measured("time", 0.5, 0.5, 0.6, "run A")
->>> case = money(Assumptions(), Basis(time_1=half, time_128=half))
->>> tornado(case)[0].key
-'busy'
->>> [turn.pays_above for turn in turns(case, ["server_hour", "day_rate"])]
-[True, False]
-"""
+"""What the outcome hangs on: each assumption moved alone, and where the case turns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from tuckerlab.decision.assumptions import DEFAULT, KINDS, Assumptions
+from tuckerlab.decision.assumptions import DEFAULT, Assumptions
 from tuckerlab.decision.business_case import FEW, Array, Money, account, drawn, ranges
+from tuckerlab.decision.kinds import KINDS
 
 TURNING = ("answers_a_day", "ms_1", "server_hour", "devices", "people_days", "day_rate", "wrong_answer")
 """The assumptions that a turning point can be told of: the account is a straight line in each of them."""

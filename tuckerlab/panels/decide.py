@@ -10,9 +10,10 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.decision.assumptions import KINDS, LEADING, MOST_YEARS, Assumptions, parsed, scaled
+from tuckerlab.decision.assumptions import LEADING, MOST_YEARS, Assumptions, parsed, scaled
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
+from tuckerlab.decision.kinds import KINDS
 from tuckerlab.decision.wording import (
     chance,
     gap_lines,
