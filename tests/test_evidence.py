@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 from decisions import GOOD, Row, pairs, records, run, tables, with_networks
-from hypothesis import given, strategies as st
 
 from tuckerlab import load_data
-from tuckerlab.decision.evidence import INVALID, Evidence, better
-from tuckerlab.decision.measurements import QUANTITIES, TIMES, measured, quantities
+from tuckerlab.decision.evidence import Evidence, better
+from tuckerlab.decision.gaps import NO_COMPARISON
+from tuckerlab.decision.measurements import QUANTITIES, TIMES
 from tuckerlab.decision.pair_audit import DAMAGED
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import found_folder
@@ -40,8 +40,7 @@ def keys(found: Evidence) -> set[str]:
 def test_accuracy_shares_and_the_change_of_each_seed(evidence: Callable[..., Evidence]) -> None:
     found = evidence(pairs([(0.98, 0.97), (0.96, 0.975), (0.97, 0.95)]))
     assert found.dense is not None
-    full = found.dense["accuracy"]
-    assert full is not None
+    assert (full := found.dense["accuracy"]) is not None
     assert (full.value, full.low, full.high) == pytest.approx((97.0, 96.0, 98.0))
     assert found.change is not None  # −1, +1.5, −2: the spread is that of the pairs, not of the two means
     assert (found.change.value, found.change.low, found.change.high) == pytest.approx((-0.5, -2.0, 1.5))
@@ -62,14 +61,6 @@ def test_a_time_of_one_seed_has_the_spread_of_its_timing(evidence: Callable[...,
     assert 0 < time.low < 0.5 < time.high  # no time is below nothing
     assert not size.has_spread
     assert keys(found) == {"one_seed"}
-
-
-@given(st.integers(1, 10**9), st.integers(1, 9), st.floats(1e-6, 1e6))
-def test_the_spread_holds_the_middle(size: int, seeds: int, time: float) -> None:
-    timed = {"latency_1_ms": time, "latency_1_iqr_ms": 0.0, "checkpoint_bytes": size}
-    table = quantities(records([run("dense", seed, 0.98, **timed) for seed in range(seeds)]).runs)
-    found = [measured(table, name, "[1]") for name in ("file", "time_1", "accuracy")]
-    assert all(one is not None and one.low <= one.value <= one.high for one in found)
 
 
 # --- which networks --------------------------------------------------------------------------------------------------
@@ -156,7 +147,7 @@ def well(**changes: Any) -> list[Row]:
 )
 def test_without_a_comparison_there_is_none(evidence: Callable[..., Evidence], rows: list[Row], gap: str) -> None:
     found = evidence(rows)
-    assert gap in keys(found) & INVALID
+    assert gap in keys(found) & set(NO_COMPARISON)
     assert not found.is_valid
     if gap in ("no_dense", "no_small", "no_accuracy", "no_pairs"):
         assert found.change is None
@@ -263,8 +254,6 @@ def test_images_or_a_package_that_are_gone_are_a_gap(poc: Path, monkeypatch: pyt
 def test_networks_that_are_broken_or_gone_are_a_gap(poc: Path, tmp_path: Path) -> None:
     for name in ("runs", "epochs", "ranks"):
         (tmp_path / f"{name}.parquet").write_bytes((poc / f"{name}.parquet").read_bytes())
-    [gap] = [gap for gap in Evidence.of([tmp_path]).gaps if gap.key == "no_networks"]
-    assert gap.said.count("`tuckerlab poc --dataset digits --model vgg_small`") == 1
     (tmp_path / "seed0").mkdir()
     whole = {name: (poc / "seed0" / f"{name}.safetensors").read_bytes() for name in ("dense", "tucker")}
     for name, other in (("dense", "tucker"), ("tucker", "dense")):

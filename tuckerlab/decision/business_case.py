@@ -58,37 +58,12 @@ def batch_hours(a: Any) -> Any:
     return a.answers_a_day * DAYS * (1 - a.alone) * a.ms_128 / MS_PER_HOUR / a.busy
 
 
-def energy(a: Any) -> Any:
-    """The power for the hours of computing that a year saves."""
-    hours = a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
-    return hours * a.watts / WATTS_PER_KILOWATT * a.kwh
+def hours_at_work(a: Any) -> Any:
+    """The hours of computing that a year saves."""
+    return a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
 
 
-def devices(a: Any) -> Any:
-    """A smaller device is enough where the network became quicker by as much as that device is slower."""
-    return a.devices / a.device_years * a.device_difference * (a.time_1 <= a.smaller_device)
-
-
-def memory(a: Any) -> Any:
-    """What the copies in servers' memory cost less."""
-    return a.copies * a.memory_mb / MB_PER_GB * a.gb_month * MONTHS * (1 - a.memory)
-
-
-def downloads(a: Any) -> Any:
-    """What the updates of devices cost less."""
-    return a.devices * a.updates * a.file_mb / MB_PER_GB * a.download_gb * (1 - a.file)
-
-
-def retraining(a: Any) -> Any:
-    """What retrainings cost less."""
-    return a.retrainings * a.training_hours * a.training_hour * (1 - a.training)
-
-
-def accuracy(a: Any) -> Any:
-    """A gain is no money: who would pay for it? A loss, in points, is."""
-    return a.answers_a_day * DAYS * np.minimum(a.accuracy, 0) / 100 * a.wrong_answer
-
-
+# fmt: off
 ONCE = (
     Line("people", N_("Work until it runs everywhere"), (), lambda a: -a.people_days * a.day_rate),
     Line("computing", N_("Trainings of the PoC"), (), lambda a: -a.poc_hours * a.training_hour),
@@ -99,14 +74,23 @@ YEARLY = (
          lambda a: alone_hours(a) * a.server_hour * (1 - a.time_1)),
     Line("batches", N_("Servers, images in batches"), ("time_128",),
          lambda a: batch_hours(a) * a.server_hour * (1 - a.time_128)),
-    Line("devices", N_("Smaller devices"), ("time_1",), devices),
-    Line("memory", N_("Memory of servers"), ("memory",), memory),
-    Line("energy", N_("Power of servers of your own"), ("time_1", "time_128"), energy),
-    Line("downloads", N_("Updates sent to devices"), ("file",), downloads),
-    Line("retraining", N_("Retrainings"), ("training",), retraining),
+    # a smaller device is enough where the network became quicker by as much as that device is slower
+    Line("devices", N_("Smaller devices"), ("time_1",),
+         lambda a: a.devices / a.device_years * a.device_difference * (a.time_1 <= a.smaller_device)),
+    Line("memory", N_("Memory of servers"), ("memory",),
+         lambda a: a.copies * a.memory_mb / MB_PER_GB * a.gb_month * MONTHS * (1 - a.memory)),
+    Line("energy", N_("Power of servers of your own"), ("time_1", "time_128"),
+         lambda a: hours_at_work(a) * a.watts / WATTS_PER_KILOWATT * a.kwh),
+    Line("downloads", N_("Updates sent to devices"), ("file",),
+         lambda a: a.devices * a.updates * a.file_mb / MB_PER_GB * a.download_gb * (1 - a.file)),
+    Line("retraining", N_("Retrainings"), ("training",),
+         lambda a: a.retrainings * a.training_hours * a.training_hour * (1 - a.training)),
     Line("upkeep", N_("Keeping it up"), (), lambda a: -a.upkeep_days * a.day_rate),
-    Line("accuracy", N_("Accuracy that is lost"), ("accuracy",), accuracy),
-)  # fmt: skip
+    # a gain is no money: who would pay for it? A loss, in points, is
+    Line("accuracy", N_("Accuracy that is lost"), ("accuracy",),
+         lambda a: a.answers_a_day * DAYS * np.minimum(a.accuracy, 0) / 100 * a.wrong_answer),
+)
+# fmt: on
 LINES = {line.key: line for line in (*ONCE, *YEARLY)}
 
 

@@ -49,41 +49,31 @@ def find_browser() -> str:
 
 
 def installed_browser(which: Callable[[str], str | None]) -> str | None:
-    """The first browser that `which` finds by its name or in its usual place; None without any.
-
-    >>> installed_browser({"microsoft-edge": "/usr/bin/microsoft-edge"}.get)
-    '/usr/bin/microsoft-edge'
-    """
+    """The first browser that `which` finds by its name or in its usual place; None without any."""
     return next(filter(None, map(which, (*NAMES, *PLACES))), None)
 
 
 def print_pdf(html: str, out: Path, browser: str) -> None:
     """Prints a page to a file. TuckerlabError where the browser fails or takes too long."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        page, profile = Path(folder) / "brief.html", Path(folder) / "profile"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, atomic_path(out) as temporary:
+        page, printed = Path(folder) / "brief.html", Path(folder) / "brief.pdf"  # browsers may write to few places
         page.write_text(html, encoding="utf-8")
-        with atomic_path(out) as temporary:
-            printed = Path(folder) / "brief.pdf"  # a browser from a package may write to few places
-            command = [browser, *QUIETLY, f"--user-data-dir={profile}", f"--print-to-pdf={printed}"]
-            if sys.platform != "win32" and os.geteuid() == 0:
-                command.append("--no-sandbox")  # the sandbox does not work for root
-            fault = _fault([*command, page.as_uri()])
-            if fault or not printed.is_file():
-                raise TuckerlabError(
-                    f"{out}: the browser {browser} did not print it ({fault or 'it wrote no file'}). Write the brief "
-                    "as .html, and print it from any browser"
-                )
-            shutil.copyfile(printed, temporary)
-
-
-def _fault(command: list[str]) -> str:
-    """What went wrong, in the last words of the browser; nothing where it ended well."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        return f"it took more than {SECONDS} seconds"
-    except OSError as error:
-        return error.strerror or str(error)
-    if done.returncode == 0:
-        return ""
-    return next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+        command = [browser, *QUIETLY, f"--user-data-dir={folder}/profile", f"--print-to-pdf={printed}", page.as_uri()]
+        if sys.platform != "win32" and os.geteuid() == 0:
+            command.insert(1, "--no-sandbox")  # the sandbox does not work for root
+        fault = "it wrote no file"
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+            if done.returncode:
+                fault = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+            elif printed.is_file():
+                shutil.copyfile(printed, temporary)
+                return
+        except subprocess.TimeoutExpired:
+            fault = f"it took more than {SECONDS} seconds"
+        except OSError as error:
+            fault = str(error)
+        raise TuckerlabError(
+            f"{out}: the browser {browser} did not print it ({fault}). Write the brief as .html, and print it from any "
+            "browser"
+        )

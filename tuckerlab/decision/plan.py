@@ -91,20 +91,20 @@ Whoever enters other totals scales all stages.
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a plan, in words: when it starts and how long it takes, in weeks, and the days of each role."""
+    """A stage of a plan: when it starts and how long it takes, in weeks, the days of each role, and when it is done."""
 
-    name: str
+    stage: Stage
     start: Range
     weeks: Range
     days: Mapping[str, Range]
-    entry: str
     exit: str
-    risk: str
-    valve: str
+
+    @property
+    def name(self) -> str:
+        return _(self.stage.name)
 
     @property
     def end(self) -> Range:
-        """When it is over, in weeks from the first day."""
         return _sum([self.start, self.weeks])
 
     @property
@@ -114,6 +114,20 @@ class Step:
             ngettext("{role} {count:.0f} day", "{role} {count:.0f} days", role=_(ROLES[role]), count=round(days.likely))
             for role, days in self.days.items()
         )
+
+    @property
+    def row(self) -> list[str]:
+        """The stage, its weeks, who, when it begins, when it is done, what can go wrong, and the safety valve."""
+        stage = self.stage
+        return [
+            self.name,
+            range_in_words(self.weeks),
+            self.who,
+            _(stage.entry),
+            self.exit,
+            _(stage.risk),
+            _(stage.valve),
+        ]
 
 
 @dataclass(frozen=True)
@@ -152,8 +166,7 @@ class Plan:
             _("Stage"), _("Weeks"), _("Who"), _("Begins when"), _("Done when"), _("What can go wrong"),
             _("Safety valve"),
         ]  # fmt: skip
-        rows = [[it.name, range_in_words(it.weeks), it.who, it.entry, it.exit, it.risk, it.valve] for it in self.steps]
-        return html_table(head, rows)
+        return html_table(head, [step.row for step in self.steps])
 
 
 def plan(
@@ -170,22 +183,14 @@ def plan(
     values = {"network": network or _("the small network"), "loss": asked.accuracy_loss, "agreement": asked.agreement}
     values |= {"class_loss": asked.class_loss, "gap": asked.calibration_gap, "robustness": asked.robustness_loss}
     known = (_measured(basis, "accuracy"), "", _measured(basis, "time_1"), _waiting(requests, assumptions), "")
-    all_weeks = sum(stage.weeks for stage in STAGES)
-    all_days = sum(sum(stage.days.values()) for stage in STAGES)
+    all_weeks, all_days = sum(it.weeks for it in STAGES), sum(sum(it.days.values()) for it in STAGES)
+    weeks, days = assumptions["weeks"].range, assumptions["people_days"].range
     steps: list[Step] = []
     for stage, so_far in zip(STAGES, known, strict=True):
-        steps.append(
-            Step(
-                _(stage.name),
-                start=steps[-1].end if steps else Range(0, 0, 0),
-                weeks=assumptions["weeks"].range.times(stage.weeks / all_weeks),
-                days={k: assumptions["people_days"].range.times(days / all_days) for k, days in stage.days.items()},
-                entry=_(stage.entry),
-                exit=f"{_(stage.exit, **values)} {so_far}".strip(),
-                risk=_(stage.risk),
-                valve=_(stage.valve),
-            )
-        )
+        start = steps[-1].end if steps else Range(0, 0, 0)
+        work = {role: days.times(share / all_days) for role, share in stage.days.items()}
+        done = f"{_(stage.exit, **values)} {so_far}".strip()
+        steps.append(Step(stage, start, weeks.times(stage.weeks / all_weeks), work, done))
     return Plan(tuple(steps))
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +19,23 @@ import jinja2
 from markupsafe import Markup, escape
 
 from tuckerlab import __version__
-from tuckerlab.decision import pdf, plots
+from tuckerlab.decision import pdf, plots, wording
 from tuckerlab.decision.assumptions import Assumptions
 from tuckerlab.decision.business_case import LINES, Money, money
 from tuckerlab.decision.evidence import Evidence, Other
 from tuckerlab.decision.gaps import NO_AUDIT, NO_COMPARISON
 from tuckerlab.decision.pair_audit import PairAudit
-from tuckerlab.decision.plan import Plan, plan, range_in_words
+from tuckerlab.decision.plan import Plan, plan
 from tuckerlab.decision.recommendation import Answer, Criterion, judge, lacks, recommend
-from tuckerlab.decision.wording import (
-    between,
-    chance,
-    network_name,
-    number,
-    outcome_line,
-    percent,
-    short,
-    some,
-    spread,
-    times,
-    unbroken,
-    verdict_line,
-)  # fmt: skip
+from tuckerlab.decision.wording import network_name, number, short, some, times, unbroken
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import N_, _, language, ngettext, speaking
+from tuckerlab.i18n import N_, _, language, speaking
 from tuckerlab.plotting.fonts import PAGE, font_faces
 
 SUFFIXES = (".html", ".pdf")
 REASONS = 3  # that are shown at most; where there are more the page says how many
+FONTS = "/* fonts */"  # where they will stand, once it is known which letters they need
 TEMPLATES = Path(__file__).parent / "templates"
 MONTHS = (
     N_("January"), N_("February"), N_("March"), N_("April"), N_("May"), N_("June"), N_("July"), N_("August"),
@@ -64,14 +52,25 @@ BETTER = {
 
 @dataclass(frozen=True, eq=False)
 class Brief:
-    """What was written and where to, and what it rests on; `money` is None without a comparison."""
+    """What is recommended, and what that rests on; `money` is None without a comparison. `paths` are what was written.
 
-    paths: tuple[Path, ...]
-    answer: Answer
-    criteria: tuple[Criterion, ...]
+    The money and the plan are counted with `assumptions`. requests: see `tuckerlab.decision.plan.plan`.
+    """
+
     evidence: Evidence
     money: Money | None
+    criteria: tuple[Criterion, ...]
+    answer: Answer
     plan: Plan
+    years: int
+    paths: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, evidence: Evidence, assumptions: Assumptions, requests: float | None = None) -> "Brief":
+        case = money(assumptions, evidence.basis) if evidence.is_valid else None
+        criteria = judge(evidence, case)
+        steps = plan(assumptions, evidence.basis, network=small_name(evidence), requests=requests)
+        return cls(evidence, case, criteria, recommend(criteria), steps, assumptions.years)
 
 
 def write_brief(
@@ -106,14 +105,10 @@ def write_brief(
         report(_("reading the runs, and auditing where the networks are there"))
         evidence = Evidence.of(runs, network)
         report(_("drawing and writing"))
-        told = assumptions or Assumptions(currency="¥" if lang == "ja" else "$")
-        case = money(told, evidence.basis) if evidence.is_valid else None
-        criteria = judge(evidence, case)
-        answer = recommend(criteria)
         looked = evidence.pair_audit
         requests = looked.requests_to_catch(evidence.allowed) if looked else None
-        steps = plan(told, evidence.basis, network=small_name(evidence), requests=requests)
-        html = page(evidence, criteria, answer, case, steps, years=told.years, title=title, company=company)
+        brief = Brief.of(evidence, assumptions or Assumptions(currency="¥" if lang == "ja" else "$"), requests)
+        html = page(brief, title, company)
         written = []
         if path.suffix.lower() == ".html":
             with atomic_path(path) as temporary:
@@ -123,44 +118,32 @@ def write_brief(
             report(_("printing"))
             pdf.print_pdf(html, printed, browser)
             written.append(printed)
-    return Brief(tuple(written), answer, criteria, evidence, case, steps)
+    return replace(brief, paths=tuple(written))
 
 
-def page(
-    evidence: Evidence,
-    criteria: Sequence[Criterion],
-    answer: Answer,
-    money: Money | None,
-    plan: Plan,
-    *,
-    years: int,
-    title: str = "",
-    company: str = "",
-) -> str:
+def page(brief: Brief, title: str = "", company: str = "") -> str:
     """The HTML, in the language that is spoken here, with all that it shows inside."""
+    evidence = brief.evidence
     values = {
-        "evidence": evidence, "criteria": criteria, "answer": answer, "money": money, "plan": plan, "years": years,
-        "title": short(title, 58), "company": short(company, 40), "small": small_name(evidence),
-        "dataset": dataset_name(evidence.dataset), "pictures": draw(evidence, money),
-        "asked": {one.key: one for one in criteria}, "reasons": reasons(evidence, criteria, answer),
+        "evidence": evidence, "criteria": brief.criteria, "answer": brief.answer, "money": brief.money,
+        "plan": brief.plan, "years": brief.years, "title": short(title, 58), "company": short(company, 40),
+        "small": small_name(evidence), "dataset": dataset_name(evidence.dataset),
+        "pictures": draw(evidence, brief.money), "asked": {one.key: one for one in brief.criteria},
+        "reasons": reasons(brief), "better": [better(other) for other in evidence.others], "no_audit": NO_AUDIT,
         "sources": [f"{source.mark} {short(source.name, 48)}" for source in evidence.sources],
-        "uncounted": [LINES[key].name for key in money.gaps] if money else [], "no_audit": NO_AUDIT,
-        "language": language(), "version": __version__, "today": datetime.date.today().isoformat(),
-        "page_fonts": Markup(PAGE),
+        "uncounted": [LINES[key].name for key in brief.money.gaps] if brief.money else [],
+        "today": date(datetime.date.today().isoformat()), "days": [date(day) for day in evidence.provenance["dates"]],
+        "language": language(), "version": __version__, "page_fonts": Markup(PAGE), "fonts": Markup(FONTS),
     }  # fmt: skip
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, finalize=_unbroken,
     )  # fmt: skip
-    functions = (
-        _, between, chance, date, lacks, losing_classes, network_name, ngettext, number, outcome_line, percent,
-        range_in_words, short, some, spread, thumbnail, times, verdict_line,
-    )  # fmt: skip
-    environment.globals |= {function.__name__: function for function in functions}
-    environment.filters |= {"better": better, "commands": commands, "date": date, "short": short}
-    template = environment.get_template("page.html.j2")
-    plain = template.render(**values, fonts="")
-    return template.render(**values, fonts=Markup(font_faces(set(plain), language())))
+    environment.globals |= vars(wording)  # with _ and ngettext
+    environment.globals |= {"lacks": lacks, "losing_classes": losing_classes, "thumbnail": thumbnail}
+    environment.filters |= {"commands": commands, "short": short}
+    html = environment.get_template("page.html.j2").render(**values)
+    return html.replace(FONTS, font_faces(set(html), language()))
 
 
 def draw(evidence: Evidence, money: Money | None) -> dict[str, str]:
@@ -173,13 +156,11 @@ def draw(evidence: Evidence, money: Money | None) -> dict[str, str]:
     }
 
 
-def reasons(evidence: Evidence, criteria: Sequence[Criterion], answer: Answer) -> list[str]:
+def reasons(brief: Brief) -> list[str]:
     """What stands in the way of a go, the first of it."""
-    if answer is Answer.GO:
-        return []
-    if evidence.is_valid:
-        return some(lacks(criteria, answer), REASONS)
-    return some([gap.said for gap in evidence.gaps if gap.key in NO_COMPARISON], REASONS - 1)  # these are longer
+    if brief.evidence.is_valid:
+        return some(lacks(brief.criteria, brief.answer), REASONS)
+    return some([gap.said for gap in brief.evidence.gaps if gap.key in NO_COMPARISON], REASONS - 1)  # these are longer
 
 
 def better(other: Other) -> str:
