@@ -212,7 +212,7 @@ def test_folders_that_are_not_there(nowhere: Path) -> None:
     Path("file.zip").write_bytes(b"")
     assert "file.zip is not a folder" in message(lambda: load_data("folder:file.zip"))
     Path("empty").mkdir()
-    assert "no pictures in empty: expected train/CLASS/picture" in message(lambda: load_data("folder:empty"))
+    assert "empty: No images were found" in message(lambda: load_data("folder:empty"))
 
 
 def test_a_test_split_without_a_class_is_said(nowhere: Path) -> None:

@@ -289,8 +289,8 @@ def test_pictures_that_cannot_be_used(broken: str, tmp_path: Path) -> None:
     if broken == "no test split":
         (pictures / "test").rename(tmp_path / "elsewhere")
     said = {
-        "empty": "no pictures in", "corrupt": "class1/3.png", "one class": "one class only",
-        "no test split": "no test split in", "a file": "is not a folder",
+        "empty": "No images were found", "corrupt": "class1/3.png", "one class": "one class only",
+        "no test split": "none with images to test on", "a file": "is not a folder",
     }[broken]  # fmt: skip
     with pytest.raises(TuckerlabError) as caught:
         run_poc(**SMALL, dataset=f"folder:{pictures}", image_size=16, out=tmp_path / "runs")

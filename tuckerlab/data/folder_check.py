@@ -1,7 +1,6 @@
 """A look at a folder of pictures before anything is trained: all that prevents training, and all that spoils it.
 
-What is called a problem here is refused by `load_data`, and what is not can be loaded. The words for each finding are
-in the catalogue, as `inspection.KEY` (what there is) and `inspection.KEY.do` (what to do).
+What is called a problem here is refused by `load_data`, and what is not can be loaded.
 """
 
 import hashlib
@@ -11,35 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
 from tuckerlab.data.decode import Depth, decode, has_colour, in_threads, reason, too_dark
-from tuckerlab.data.image_folder import DEFAULT_SIZE, SECOND_SPLITS, Layout, Value, find_folder
+from tuckerlab.data.findings import Finding
+from tuckerlab.data.image_folder import DEFAULT_SIZE, SECOND_SPLITS, Layout, find_folder
 
 FEW = 20  # training pictures of a class, below which its accuracy is a matter of luck
 SKEW = 10  # times as many pictures of the largest class as of the smallest
 SMALL = 8  # pixels at the shorter side: the digits of scikit-learn, which can just be told apart
 SAMPLES = 8  # pictures of each class
 _CHUNK = 128  # pictures between two reports of progress
-
-PROBLEMS = ("no_train", "no_test_split", "no_pictures", "one_class", "few", "no_test_pictures", "untrained",
-            "unreadable")  # fmt: skip
-WARNINGS = ("leak", "contradiction", "drawn", "untested", "tiny", "imbalance", "mixed_sizes", "mixed_colour", "small",
-            "left_out", "loose", "unused")  # fmt: skip
-
-Warned = tuple[str, Mapping[str, Value]]  # a key and the values of its message
-
-
-class Finding(NamedTuple):
-    """One thing to know: a problem prevents training, a warning does not. `values` belong to the message `key`."""
-
-    kind: Literal["problem", "warning"]
-    key: str
-    values: Mapping[str, Value]
 
 
 class Count(NamedTuple):
@@ -51,11 +36,12 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FolderReport:
-    """What was found: problems first. `samples` are a few pictures of each class, uint8 and square."""
+    """What was found. `samples` are a few pictures of each class, uint8 and square."""
 
     path: Path
     classes: Mapping[str, Count]
-    findings: tuple[Finding, ...]
+    problems: tuple[Finding, ...]  # what prevents training
+    warnings: tuple[Finding, ...]  # what does not, but should be known
     unreadable: tuple[tuple[str, str], ...]  # file, reason
     samples: Mapping[str, Sequence[NDArray[np.uint8]]]
     checked: int
@@ -72,16 +58,6 @@ class FolderReport:
         tested = sum(count.test for count in self.classes.values())
         most = max(self.classes.values(), key=lambda count: count.train, default=Count(0, 0))
         return most.test / tested if tested else 0.0
-
-    @property
-    def problems(self) -> tuple[Finding, ...]:
-        """What prevents training."""
-        return tuple(finding for finding in self.findings if finding.kind == "problem")
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What does not, but should be known."""
-        return tuple(finding for finding in self.findings if finding.kind == "warning")
 
 
 def inspect_folder(
@@ -112,24 +88,22 @@ def inspect_folder(
     unreadable = tuple((name, look.problem) for name, look in zip(names, broken, strict=True))
 
     train, test = ([files[index] for index in part.tolist()] for part in layout.parts())
-    trained, tested = (Counter(label for _, label in part) for part in (train, test))
+    trained, tested = (Counter(label for _file, label in part) for part in (train, test))
     counts = {label: Count(trained[label], tested[label]) for label in (*layout.train, *layout.test)}
-    problems = layout.problems()
+    problems = [*layout.problems]
     if unreadable:
         said = tuple(f"{name} ({why})" for name, why in unreadable)
-        problems["unreadable"] = {"count": len(said), "total": len(files), "names": said}
-    warnings = dict([
-        *_about_copies(layout, good, {file for file, _ in train}),
+        problems.append(Finding("unreadable", {"count": len(said), "total": len(files), "names": said}))
+    warnings = [
+        *_about_copies(layout, good, {file for file, _label in train}),
         *_about_classes(layout, counts),
         *_about_shapes(good),
         *_about_entries(layout),
-    ])  # fmt: skip
-    findings = (
-        *(Finding("problem", key, problems[key]) for key in PROBLEMS if key in problems),
-        *(Finding("warning", key, warnings[key]) for key in WARNINGS if key in warnings),
-    )
+    ]
     samples = {label: [k.pixels for k in good if k.label == label and k.pixels is not None] for label in counts}
-    return FolderReport(layout.path, counts, findings, unreadable, samples, len(looks), len(files))
+    return FolderReport(
+        layout.path, counts, tuple(problems), tuple(warnings), unreadable, samples, len(looks), len(files)
+    )
 
 
 class _Look(NamedTuple):
@@ -168,7 +142,7 @@ def _chosen(layout: Layout) -> set[Path]:
     return {own[len(own) * i // SAMPLES] for own in members.values() for i in range(SAMPLES)}
 
 
-def _about_copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> Iterator[Warned]:
+def _about_copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> Iterator[Finding]:
     """Pictures in both splits, and pictures in two classes."""
     trained = {look.digest for look in good if look.file in train}
     labels: dict[bytes, set[str]] = {}
@@ -179,45 +153,47 @@ def _about_copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> It
     yield from _named(layout, leak=copies, contradiction=twice)
 
 
-def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> Iterator[Warned]:
+def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> Iterator[Finding]:
     """Splits, and how the pictures are spread over the classes."""
     known = {label: counts[label] for label in layout.classes if sum(counts[label])}
-    if layout.is_drawn and not layout.problems():
-        yield "drawn", {"count": sum(count.test for count in known.values())}
+    if layout.is_drawn and not layout.problems:
+        yield Finding("drawn", {"count": sum(count.test for count in known.values())})
     untested = tuple(label for label, count in known.items() if not count.test)
     if untested and any(count.test for count in known.values()):
-        yield "untested", {"names": untested}
+        yield Finding("untested", {"names": untested})
     if tiny := tuple(f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW):
-        yield "tiny", {"names": tiny, "least": FEW}
+        yield Finding("tiny", {"names": tiny, "least": FEW})
     if len(known) > 1:
         low, high = (choose(known, key=lambda label: known[label].train) for choose in (min, max))
         least, most = known[low].train, known[high].train
         if least and most / least >= SKEW:
-            yield "imbalance", {"name": low, "least": least, "name_most": high, "most": most, "times": most / least}
+            yield Finding(
+                "imbalance", {"name": low, "least": least, "name_most": high, "most": most, "times": most / least}
+            )
 
 
-def _about_shapes(good: Sequence[_Look]) -> Iterator[Warned]:
+def _about_shapes(good: Sequence[_Look]) -> Iterator[Finding]:
     """Sizes and colours."""
     shapes = Counter(look.shape for look in good)
     if len(shapes) > 1:
         (width, height), (width_to, height_to) = (choose(shapes, key=math.prod) for choose in (min, max))
-        ends: dict[str, Value] = {"width": width, "height": height, "width_to": width_to, "height_to": height_to}
-        yield "mixed_sizes", {"sizes": len(shapes), **ends}
-    if small := sum(number for shape, number in shapes.items() if min(shape) < SMALL):
-        yield "small", {"count": small, "pixels": SMALL}
+        ends = {"width": width, "height": height, "width_to": width_to, "height_to": height_to}
+        yield Finding("mixed_sizes", {"sizes": len(shapes), **ends})
     coloured = sum(look.colour for look in good)
     if 0 < coloured < len(good):
-        yield "mixed_colour", {"colour": coloured, "grey": len(good) - coloured}
+        yield Finding("mixed_colour", {"colour": coloured, "grey": len(good) - coloured})
+    if small := sum(number for shape, number in shapes.items() if min(shape) < SMALL):
+        yield Finding("small", {"count": small, "pixels": SMALL})
 
 
-def _about_entries(layout: Layout) -> Iterator[Warned]:
+def _about_entries(layout: Layout) -> Iterator[Finding]:
     """What lies beside the pictures."""
     unused = [folder for folder in layout.unused if layout.train_folder or folder.name.lower() not in SECOND_SPLITS]
     yield from _named(layout, left_out=layout.left_out, loose=layout.loose, unused=unused)
 
 
-def _named(layout: Layout, **files: Sequence[Path]) -> Iterator[Warned]:
+def _named(layout: Layout, **files: Sequence[Path]) -> Iterator[Finding]:
     """Warnings about files, where there are any."""
     for key, paths in files.items():
         if paths:
-            yield key, {"count": len(paths), "names": layout.relative(paths)}
+            yield Finding(key, {"count": len(paths), "names": layout.relative(paths)})

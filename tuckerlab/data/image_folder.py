@@ -1,45 +1,22 @@
-"""Your own pictures: a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture alone.
+"""Your own pictures: a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture alone."""
 
->>> import tempfile
->>> from PIL import Image
->>> folder = Path(tempfile.mkdtemp())
->>> for number in range(10):
-...     (folder / f"shade{number % 2}").mkdir(exist_ok=True)
-...     Image.new("L", (8, 8), 20 * number).save(folder / f"shade{number % 2}" / f"{number}.png")
->>> load_folder(str(folder), roots=[]).note
-'a fifth of each class, drawn by us, is the test split'
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from tuckerlab.data.decode import SUFFIXES, Stack, Stamp, common_side, stack
+from tuckerlab.data.findings import Finding
 from tuckerlab.data.image_data import ImageData, stratified
 from tuckerlab.errors import DataError
 
 DEFAULT_SIZE = 64  # pixels a side, where the pictures have no common size up to it
 SECOND_SPLITS = ("test", "val", "valid", "validation")  # the first of them that is there is the test split
-_EXPECTED = "train/CLASS/picture and test/CLASS/picture, or CLASS/picture"
 
 Split = dict[str, list[Path]]  # the picture files of each class
-Value = str | int | float | tuple[str, ...]
-
-# What prevents loading, as the error says it; `folder_check` has the same keys and values for its report.
-_REFUSED = {
-    "no_train": "{path} has {names} but no train; expected {expected}",
-    "no_test_split": "no test split in {path}: it has train but none of {splits}; add one, or put the class folders "
-    "directly there to have a fifth of the pictures drawn for it",
-    "no_pictures": "no pictures in {folder}: expected {expected} in {path}, as {names}",
-    "one_class": "{path} has one class only, {name}: it takes two or more folders of pictures",
-    "few": "too few pictures in the class folders {names} of {path}: each needs {least} or more",
-    "no_test_pictures": "no pictures in the test split {folder}: put them in {folder}/CLASS",
-    "untrained": "{path} has classes that are tested but never trained: {names}; add them to the training split",
-}
 
 
 def load_folder(
@@ -51,12 +28,10 @@ def load_folder(
     and pictures that cannot be read; `folder_check.inspect_folder` lists all that is wrong with a folder.
     """
     layout = Layout.of(find_folder(text, roots))
-    for key, values in layout.problems().items():
-        said = {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        splits = ", ".join(SECOND_SPLITS)
-        raise DataError(_REFUSED[key].format(**said, path=layout.path, expected=_EXPECTED, splits=splits))
-    images, bits = _read(tuple(Stamp.of(file) for file, _ in layout.files), layout.path, image_size, grey)
-    labels = torch.tensor([layout.classes.index(label) for _, label in layout.files])
+    if layout.problems:
+        raise DataError(f"{layout.path}: {layout.problems[0].message} {layout.problems[0].advice}")
+    images, bits = _read(tuple(Stamp.of(file) for file, _label in layout.files), layout.path, image_size, grey)
+    labels = torch.tensor([layout.classes.index(label) for _file, label in layout.files])
     train, test = layout.parts()
     notes = _notes(layout)
     if bits is not None:
@@ -127,10 +102,10 @@ class Layout:
 
     def parts(self) -> tuple[Tensor, Tensor]:
         """Indices into `files` of the training and of the test split; none is drawn where something prevents it."""
-        if not self.is_drawn or self.problems():
+        if not self.is_drawn or self.problems:
             both = torch.arange(len(self.files)).tensor_split([sum(map(len, self.train.values()))])
             return both[0], both[1]
-        labels = torch.tensor([self.classes.index(label) for _, label in self.files])
+        labels = torch.tensor([self.classes.index(label) for _file, label in self.files])
         test, train = stratified(labels, max(len(self.classes), len(labels) // 5), seed=0, leave=1)
         return train, test
 
@@ -138,30 +113,33 @@ class Layout:
         """Paths as they are written in messages."""
         return tuple(file.relative_to(self.path).as_posix() for file in files)
 
-    def problems(self) -> dict[str, Mapping[str, Value]]:
-        """All that prevents loading, the gravest first: a key for each, and the values of its message."""
+    @cached_property
+    def problems(self) -> tuple[Finding, ...]:
+        """All that prevents loading, the gravest first."""
+        return tuple(self._find_problems())
+
+    def _find_problems(self) -> Iterator[Finding]:
         if self.train_folder is None:
             there = [f.name.lower() for f in (self.test_folder, *self.unused) if f]
-            return {"no_train": {"names": tuple(sorted(name for name in there if name in SECOND_SPLITS))}}
-        found: dict[str, Mapping[str, Value]] = {}
+            yield Finding("no_train", {"names": tuple(sorted(name for name in there if name in SECOND_SPLITS))})
+            return
         if self.test_folder is None and not self.is_drawn:
-            found["no_test_split"] = {}
+            yield Finding("no_test_split", {})
         least = 2 if self.is_drawn else 1  # one to train and one to test
         few = tuple(f"{label} ({len(files)})" for label, files in self.train.items() if len(files) < least)
         if not any(self.train.values()):
             kinds = tuple(sorted(suffix[1:] for suffix in SUFFIXES))
-            found["no_pictures"] = {"folder": str(self.train_folder), "names": kinds}
+            yield Finding("no_pictures", {"folder": str(self.train_folder), "names": kinds})
         else:
             if len(self.train) == 1:
-                found["one_class"] = {"name": next(iter(self.train))}
+                yield Finding("one_class", {"name": next(iter(self.train))})
             if few:
-                found["few"] = {"names": few, "least": least}
+                yield Finding("few", {"names": few, "least": least})
         unknown = tuple(label for label, files in self.test.items() if files and label not in self.train)
         if self.test_folder is not None and not any(self.test.values()):
-            found["no_test_pictures"] = {"folder": str(self.test_folder)}
+            yield Finding("no_test_pictures", {"folder": str(self.test_folder)})
         elif unknown:
-            found["untrained"] = {"names": unknown}
-        return found
+            yield Finding("untrained", {"names": unknown})
 
 
 def _notes(layout: Layout) -> list[str]:
@@ -194,7 +172,10 @@ def find_folder(text: str, roots: Sequence[Path]) -> Path:
     except (OSError, RuntimeError) as error:  # a name that is too long, a user or a folder that is closed to us
         raise DataError(f"the folder {text} cannot be looked for ({error}); correct the path") from None
     if files:
-        raise DataError(f"{files[0]} is not a folder; give the folder that has the pictures as {_EXPECTED}")
+        raise DataError(
+            f"{files[0]} is not a folder; give the folder that has the pictures as train/CLASS/picture and "
+            "test/CLASS/picture, or CLASS/picture"
+        )
     looked = ", ".join(str(place) for place in places)
     raise DataError(
         f"the folder {text} is not there: looked for {looked}; correct the path, or set TUCKERLAB_DATA to "

@@ -6,7 +6,7 @@ import ipywidgets
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _
-from tuckerlab.panels.image_folder import FolderInspector, said
+from tuckerlab.panels.image_folder import FolderInspector
 from tuckerlab.panels.training_panel import TrainingPanel
 from tuckerlab.panels.widgets import Panel, heading, line_widget, set_line
 
@@ -77,7 +77,7 @@ class BringYourOwn(Panel):
         if folder.dataset:
             training.train.click()
             training.wait()
-        problems = [said(problem) for problem in folder.report.problems] if folder.report else []
+        problems = [problem.message for problem in folder.report.problems] if folder.report else []
         why = "; ".join(problems) or folder.problem or training.problem
         if why or not folder.dataset:
             raise TuckerlabError(

@@ -4,7 +4,6 @@ import io
 import threading
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -12,14 +11,14 @@ import traitlets
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.folder_check import SAMPLES, Count, Finding, FolderReport, inspect_folder
+from tuckerlab.data.findings import Finding
+from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
 from tuckerlab.i18n import _, ngettext, text
 from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.panels.widgets import ROW, SLIDER, Panel, button, labelled, line_widget, picture_widget, set_line
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 EXAMPLE = "neu_steel"  # offered where it is among the data
-NAMED = 4  # of a long list
 LISTED = 200  # unreadable files, in the folded list
 ROWS = 8  # classes shown
 GAP = 5  # pixels between images
@@ -194,33 +193,12 @@ def _findings_html(report: FolderReport) -> str:
 def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
     if not findings:
         return ""
+    advice = f'<br><span style="color:{QUIET}">'
     items = "".join(
-        f'<li style="margin:.3rem 0">{escape(said(f))}<br><span style="color:{QUIET}">{escape(advice(f))}</span></li>'
-        for f in findings
+        f'<li style="margin:.3rem 0">{escape(it.message)}{advice}{escape(it.advice)}</span></li>' for it in findings
     )
     style = f"border-left:4px solid {colour};padding:.1rem .8rem;margin:.4rem 0;line-height:1.4;color:{INK}"
     return f'<div style="{style}"><b>{escape(text(title))}</b><ul style="margin:.2rem 0">{items}</ul></div>'
-
-
-def said(finding: Finding) -> str:
-    """What there is."""
-    return text(f"inspection.{finding.key}", **_values(finding))
-
-
-def advice(finding: Finding) -> str:
-    """What to do."""
-    return text(f"inspection.{finding.key}.do", **{k: v for k, v in _values(finding).items() if k != "count"})
-
-
-def _values(finding: Finding) -> dict[str, Any]:
-    return {name: _list(value) if isinstance(value, tuple) else value for name, value in finding.values.items()}
-
-
-def _list(names: tuple[str, ...]) -> str:
-    # One more would fit in the place of "and 1 more"
-    if len(names) <= NAMED + 1:
-        return ", ".join(names)
-    return _("{names} and {more:,.0f} more", names=", ".join(names[:NAMED]), more=len(names) - NAMED)
 
 
 def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -> Picture:
