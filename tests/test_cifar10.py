@@ -127,14 +127,6 @@ def test_cifar10_is_read_once(nowhere: Path) -> None:
     assert load_data("cifar10", root=nowhere).train_images is not first.train_images
 
 
-def test_cifar10_not_here(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUCKERLAB_DATA", str(nowhere / "sets"))
-    told = message(lambda: load_data("cifar10"))
-    assert str(nowhere / "sets" / "cifar10") in told
-    assert str(Path("data", "cifar10")) in told
-    assert "TUCKERLAB_DATA" in told
-
-
 @pytest.mark.parametrize(
     ("layout", "file"),
     [

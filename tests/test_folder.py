@@ -42,14 +42,6 @@ def test_a_folder_with_splits(nowhere: Path) -> None:
     assert data.note == ""
 
 
-@pytest.mark.parametrize("second", ["validation", "Test"])
-def test_other_names_for_the_second_split(nowhere: Path, second: str) -> None:
-    write_pictures(nowhere / "Train", {"a": 2, "b": 2})
-    write_pictures(nowhere / second, {"a": 1, "b": 1})
-    note = load_data(f"folder:{nowhere}").note
-    assert note == ("" if second == "Test" else f"{second} is the test split")
-
-
 def test_a_folder_without_splits_is_split_the_same_way_each_time(nowhere: Path) -> None:
     write_pictures(nowhere / "data" / "set", {"b": 10, "a": 20})
     data = load_data("folder:set")  # found under data/
@@ -207,19 +199,12 @@ def test_a_changed_folder_is_read_again(nowhere: Path) -> None:
 
 def test_folders_that_are_not_there(nowhere: Path) -> None:
     told = message(lambda: load_data("folder:lost"))
-    assert all(word in told for word in ("lost is not there", str(Path("data", "lost")), "TUCKERLAB_DATA"))
+    assert "lost is not there" in told
     assert "names no folder" in message(lambda: load_data("folder:"))
     Path("file.zip").write_bytes(b"")
     assert "file.zip is not a folder" in message(lambda: load_data("folder:file.zip"))
     Path("empty").mkdir()
     assert "empty: No images were found" in message(lambda: load_data("folder:empty"))
-
-
-def test_a_test_split_without_a_class_is_said(nowhere: Path) -> None:
-    write_pictures(Path("set/train"), {"a": 2, "b": 2})
-    write_pictures(Path("set/test"), {"a": 1})
-    write_pictures(Path("set/val"), {"a": 1})
-    assert load_data("folder:set").note == "val is not used; no test pictures of b"
 
 
 @pytest.mark.data

@@ -111,28 +111,6 @@ def test_what_prevents_training(nowhere: Path, spoil: Callable[[], None], key: s
     assert key == "unreadable" or report.problems[0].message in told
 
 
-def test_all_problems_come_at_once_and_before_the_warnings(nowhere: Path) -> None:
-    good()
-    empty_class()
-    untrained()
-    broken()
-    Path("set/train/d").mkdir()
-    Path("set/train/a/notes.txt").touch()
-    report = inspect_folder("set")
-    assert keys(report) == ["few", "unreadable", "contradiction", "left_out"]
-    shutil.rmtree("set/train/c")
-    assert keys(inspect_folder("set"))[:3] == ["few", "untrained", "unreadable"]
-
-
-def test_copies_across_the_splits_are_a_leak(nowhere: Path) -> None:
-    good()
-    shutil.copy("set/train/a/03.png", "set/test/a/other name.png")
-    report = inspect_folder("set")
-    assert keys(report) == ["leak"]
-    assert values(report, "leak") == {"count": 1, "names": ("test/a/other name.png",)}
-    assert report.ready
-
-
 def test_without_a_test_folder_the_same_fifth_is_drawn_as_when_loading(nowhere: Path) -> None:
     write_pictures(Path("set"), {"a": 40, "b": 60})
     report, data = inspect_folder("set"), load_data("folder:set")
@@ -180,12 +158,6 @@ def test_what_is_no_picture_or_lies_elsewhere(nowhere: Path) -> None:
     assert values(report, "loose")["names"] == ("train/lost.png",)
     assert values(report, "unused")["names"] == ("val",)
     assert "val is not used" in load_data("folder:set").note
-
-
-def test_no_folder_is_an_error_like_that_of_load_data(nowhere: Path) -> None:
-    Path("file.zip").touch()
-    for text in ("lost", "file.zip", "~nobody-of-that-name/x"):
-        assert message(lambda text=text: inspect_folder(text)) == message(lambda text=text: load_data(f"folder:{text}"))
 
 
 def test_progress_is_told_and_a_look_can_be_stopped(nowhere: Path) -> None:

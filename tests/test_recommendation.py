@@ -14,7 +14,7 @@ from tuckerlab.decision.business_case import Money, money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.measurements import Basis, Measured
 from tuckerlab.decision.pair_audit import PairAudit
-from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, at_most, judge, recommend
+from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, judge, recommend
 from tuckerlab.experiments.audit.criteria import Criterion as Audited
 
 criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
@@ -57,16 +57,6 @@ HELD, IN_PART, FAILED, MISSING = Outcome
 def test_the_answer(outcomes: dict[str, Outcome], answer: Answer) -> None:
     for order in itertools.permutations(made(**outcomes)):
         assert recommend(order) is answer
-
-
-@pytest.mark.parametrize(
-    ("middle", "worst", "outcome"),
-    [(0.5, 1.0, HELD), (1.0, 1.0, HELD), (0.5, 1.01, IN_PART), (1.01, 1.2, FAILED), (-2.0, -1.0, HELD)],
-)
-def test_the_whole_spread_must_hold(middle: float, worst: float, outcome: Outcome) -> None:
-    found = at_most("time_1", Measured(middle, middle - 1, worst), 1.0, Kind.GAIN)
-    assert (found.outcome, found.limit) == (outcome, 1.0)
-    assert at_most("time_1", None, 1.0, Kind.GAIN).outcome is MISSING
 
 
 # --- how they come out -----------------------------------------------------------------------------------------------
@@ -145,10 +135,3 @@ def test_few_repeats_are_a_condition(good: Evidence, tmp_path: Path) -> None:
 def test_what_is_neither_smaller_nor_quicker_is_a_no_go(good: Evidence) -> None:
     slow = {name: Measured(1.2, 1.2, 1.2) for name in good.shares}
     assert recommend(judge(dataclasses.replace(good, shares=slow), case(0.9))) is Answer.NO_GO
-
-
-def test_a_run_without_a_full_network(tmp_path: Path) -> None:
-    records([row for row in pairs(GOOD) if row["method"] == "tucker"]).save(tmp_path)
-    criteria = judge(Evidence.of([tmp_path]), None)
-    assert recommend(criteria) is Answer.UNDECIDED
-    assert {c.outcome for c in criteria} == {MISSING}

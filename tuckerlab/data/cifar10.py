@@ -1,8 +1,5 @@
 """CIFAR-10 (Krizhevsky, 2009): 60 000 colour pictures of 32 × 32 pixels, in each of its published forms.
 
->>> CLASSES[3]
-'cat'
-
 The official binary batches, the official pickled batches (nothing in them is executed), or Parquet with
 encoded pictures in `img.bytes` and a `label`, as data-set hubs have it; in each root or in its folder
 `cifar10`.

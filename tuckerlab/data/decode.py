@@ -1,9 +1,5 @@
 """From picture files to tensors, by pillow: upright, square, eight bits, grey or colour.
 
->>> import numpy as np
->>> stack([np.full((20, 10, 3), 7, dtype=np.uint8)], "picture {}".format, size=4, grey=None).images.shape
-torch.Size([1, 1, 4, 4])
-
 All files are read before complaints are made, so one error names what is wrong with a folder as a whole.
 """
 
@@ -189,11 +185,7 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 
 def too_dark(depths: Mapping[int, Depth]) -> tuple[int, str] | None:
-    """Which of the files of 16 bits forbids that all share one scale, and why: others would be nearly black.
-
-    >>> too_dark({0: Depth(12, False), 1: Depth(12, False)}), too_dark({7: Depth(12, True)})
-    (None, (7, 'its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535'))
-    """
+    """Which of the files of 16 bits forbids that all share one scale, and why: others would be nearly black."""
     if not depths:
         return None
     bits = max(depth.bits for depth in depths.values())

@@ -1,8 +1,4 @@
-"""The handwritten digits that come with scikit-learn: 1 797 grey pictures of 8 × 8 pixels.
-
->>> load_digits().train_images.amax().item()
-255
-"""
+"""The handwritten digits that come with scikit-learn: 1 797 grey pictures of 8 × 8 pixels."""
 
 import os
 from importlib.metadata import distribution

@@ -177,10 +177,6 @@ class ImageData:
 def stratified(labels: Tensor, size: int, seed: int, *, leave: int = 0) -> tuple[Tensor, Tensor]:
     """Indices of `size` images drawn with the share of each class kept, and of the rest; both ascending.
 
-    >>> drawn, rest = stratified(torch.tensor([0, 0, 0, 0, 1, 1]), 3, seed=0)
-    >>> len(drawn), int((drawn < 4).sum()), len(rest)
-    (3, 2, 3)
-
     At least one of each class is drawn and at least `leave` of each remain; `DataError` where that cannot be.
     """
     classes = labels.cpu().numpy()

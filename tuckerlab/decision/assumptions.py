@@ -65,12 +65,10 @@ class Assumption:
 
     @property
     def range(self) -> Range:
-        """The three numbers."""
         return Range(self.low, self.likely, self.high)
 
     @property
     def name(self) -> str:
-        """What people call it."""
         return _(KINDS[self.key].name)
 
     @property

@@ -44,7 +44,6 @@ class Line:
 
     @property
     def name(self) -> str:
-        """What people call it."""
         return _(self.title)
 
 

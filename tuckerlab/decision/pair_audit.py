@@ -29,7 +29,6 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The name of the folder."""
         return self.folder.path.resolve().name
 
     @property

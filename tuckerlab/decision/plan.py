@@ -143,7 +143,6 @@ class Plan:
 
     @property
     def days(self) -> Range:
-        """The work of all."""
         return _sum([days for step in self.steps for days in step.days.values()])
 
     @property

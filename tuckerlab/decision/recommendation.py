@@ -36,7 +36,6 @@ class Answer(StrEnum):
 
     @property
     def said(self) -> str:
-        """In words."""
         return _(ANSWERS[self])
 
 
