@@ -211,19 +211,17 @@ def _waiting(requests: float | None, assumptions: Assumptions) -> str:
     answers = assumptions["answers_a_day"].likely * FIRST_SHARE
     if answers <= 0:
         return _("That takes about {requests:,.0f} requests with their true answers.", requests=requests)
-    days = requests / answers
-    if days >= 2:
+    told = {"requests": requests, "time": requests / answers}  # days
+    if told["time"] >= 2:
         return _(
             "That takes about {requests:,.0f} requests with their true answers; at 1 % of your traffic the "
             "requests come in {time:.0f} days. Finding the true answers takes longer.",
-            requests=requests,
-            time=days,
+            **told,
         )
     return _(
         "That takes about {requests:,.0f} requests with their true answers; at 1 % of your traffic the "
         "requests come in {time:.1f} hours. What takes the weeks is finding the true answers.",
-        requests=requests,
-        time=24 * days,
+        **told | {"time": 24 * told["time"]},
     )
 
 

@@ -120,32 +120,24 @@ def verdict_line(money: Money) -> str:
 
 def outcome_line(money: Money) -> str:
     """What a year saves, what is spent once, and what both come to."""
-    amount, years = money.assumptions.amount, money.assumptions.years
+    amount = money.assumptions.amount
 
     def said(spread: Spread) -> str:
-        return _(
-            "{median}, in 90 % of the cases {low} to {high}",
-            median=amount(spread.median),
-            low=amount(spread.low),
-            high=amount(spread.high),
-        )
+        told = {"median": amount(spread.median), "low": amount(spread.low), "high": amount(spread.high)}
+        return _("{median}, in 90 % of the cases {low} to {high}", **told)
 
-    once, worth = amount(-money.once.median), said(money.worth)
+    told = {"once": amount(-money.once.median), "worth": said(money.worth), "years": money.assumptions.years}
     if money.yearly.median >= 0:
         return _(
             "A year saves, net: {yearly}. Spent once: {once}. Both over {years:.0f} years, in today’s money: {worth}.",
             yearly=said(money.yearly),
-            once=once,
-            worth=worth,
-            years=years,
+            **told,
         )
     return _(
         "A year costs more than today: {yearly}. Spent once: {once}. Both over {years:.0f} years, in today’s money: "
         "{worth}.",
         yearly=said(-money.yearly),
-        once=once,
-        worth=worth,
-        years=years,
+        **told,
     )
 
 
