@@ -69,7 +69,8 @@ def rollout_timeline(story: Timeline) -> Picture:
 def _name_stages(axes: Axes, story: Timeline, top: float) -> None:
     """Where the stages begin, and their names where there is room."""
     width, began = axes.get_xlim()[1], 0.0
-    for share, rows in story.points.groupby("stage"):
+    for share in story.points["stage"].unique():
+        rows = story.points[story.points["stage"] == share]
         ended = float(rows["requests"].iloc[-1])
         if began:
             axes.axvline(began, color=INK, linewidth=1)
