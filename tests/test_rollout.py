@@ -4,11 +4,9 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, strategies
 from scipy.stats import binom
@@ -24,7 +22,6 @@ from tuckerlab.deploy.rollout import (
     recorded_answers,
     simulate,
     timeline,
-    traffic as traffic_file,
 )
 from tuckerlab.deploy.rollout.counts import Pair, bounds, harm, no_harm
 from tuckerlab.deploy.rollout.plots import kept_promises, requests_needed, rollout_timeline
@@ -36,34 +33,23 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
 """Two networks that differ in 3 % of their answers, and are right equally often."""
 
 
-def test_what_is_out_of_range_is_named() -> None:
+def test_what_is_out_of_range_is_refused() -> None:
     rule: list[dict[str, Any]] = [
-        {"harm": 0.0}, {"harm": math.nan}, {"tolerated": 1.0}, {"false_alarm": 0.0}, {"miss": 0.6}, {"most": 10.5},
+        {"harm": math.nan}, {"tolerated": 1.0}, {"false_alarm": 0.0}, {"miss": 0.6}, {"most": 10.5},
         {"stages": (0.5, 0.1, 1.0)}, {"stages": (0.1, 0.5)}, {"stages": ()}, {"stages": [0.1, 1.0]},
     ]  # fmt: skip
     for settings in rule:
         with pytest.raises(TuckerlabError, match=f"{next(iter(settings))} .*allowed are"):
             Rule(**settings)
-    traffic: list[dict[str, Any]] = [{"labelled": 1.1}, {"delay": -1}, {"requests_a_day": 0}]
-    for settings in traffic:
-        with pytest.raises(TuckerlabError, match=f"{next(iter(settings))} .*allowed are"):
-            replace(EVEN, **settings)
-    for points in (99, -1):
-        with pytest.raises(TuckerlabError, match=f"a loss of {points}"):
-            EVEN.with_loss(points)
-    answers: list[tuple[Any, Any, Any]] = [
-        ([1, 2], [1], None), ([1], [1], [1, 2]), ([3], [1], None), ([1], [1], [-2]), ([0.9], [1], None),
-        ([1], [[1]], None),
-    ]  # fmt: skip
-    for old, new, labels in answers:
+    for wrong in (
+        lambda: replace(EVEN, labelled=1.1), lambda: EVEN.with_loss(99), lambda: EVEN.with_loss(-1),
+        lambda: paired([1, 2], [1], None, 3), lambda: paired([1], [1], [1, 2], 3), lambda: paired([3], [1], None, 3),
+        lambda: paired([1], [1], [-2], 3), lambda: paired([0.9], [1], None, 3),  # type: ignore[list-item]
+        lambda: Traffic.of([1], [1], [-1], 2), lambda: Traffic.of([], [], [], 2), lambda: simulate(Rule(), EVEN, 0),
+        lambda: simulate(Rule(), [EVEN] * 3, 1),
+    ):  # fmt: skip
         with pytest.raises(TuckerlabError):
-            paired(old, new, labels, 3)
-    for labels in ([-1], []):
-        with pytest.raises(TuckerlabError, match="a label for each"):
-            Traffic.of([1] * len(labels), [1] * len(labels), labels, 2)
-    for each, repeats in ((EVEN, 0), ([EVEN] * 3, 1)):
-        with pytest.raises(TuckerlabError):
-            simulate(Rule(), each, repeats)
+            wrong()
 
 
 # --- counts and the state machine ------------------------------------------------------------------------------------
@@ -103,10 +89,9 @@ def test_a_loss_is_rolled_back_and_stays_so() -> None:
     assert rollout.decision.action == "roll back"
     assert rollout.decision.low > 0
     assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
-    with pytest.raises(TuckerlabError, match="has ended"):
-        rollout.add((1, 0, 0, 0, 0, 0))
-    with pytest.raises(TuckerlabError, match="under way"):
-        rollout.overrule("go on")
+    for further in (lambda: rollout.add((1, 0, 0, 0, 0, 0)), lambda: rollout.overrule("go on")):
+        with pytest.raises(TuckerlabError):
+            further()
 
 
 def test_through_all_stages() -> None:
@@ -145,18 +130,12 @@ def test_after_so_many_requests_a_human_decides() -> None:
     assert "a person has sent it on" in on.decision.reason
     assert back.decision.action == "roll back"
     assert "a person has decided so" in back.decision.reason
-    with pytest.raises(TuckerlabError, match="go on or to roll back"):
-        rollout.overrule("stop")  # type: ignore[arg-type]
 
 
-def test_labels_that_cannot_be() -> None:
+def test_more_labels_than_requests_are_refused() -> None:
     rollout = RollOut().add((8, 0, 2, 0, 0, 0))
-    for cells, stage, named in [
-        ((0, 0, 0, 3, 0, 0), 0, "3 labels for requests that were counted as differing: there are 2"),
-        ((0, 9, 0, 0, 0, 0), 0, "counted as alike"),
-        ((0, 1, 0, 0, 0, 0), 1, "stage 1"),
-    ]:
-        with pytest.raises(TuckerlabError, match=named):
+    for cells, stage in (((0, 0, 0, 3, 0, 0), 0), ((0, 9, 0, 0, 0, 0), 0), ((0, 1, 0, 0, 0, 0), 1)):
+        with pytest.raises(TuckerlabError):
             rollout.add_late(cells, stage)
 
 
@@ -257,34 +236,24 @@ def pairs(lost: float, gained: float, labelled: float = 1.0) -> list[float]:
 TWO = (0.3, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("rule", "chances"),
-    [
+def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same() -> None:
+    for rule, chances in (
         (Rule(stages=TWO), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
         (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
         (Rule(stages=TWO, random_labels=True), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
-    ],
-)
-def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same(
-    rule: Rule, chances: list[list[float]]
-) -> None:
-    assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
+    ):
+        assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("random", "chances", "is_fair"),
-    [
+def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm() -> None:
+    for random, chances, is_fair in (
         (False, pairs(0.2, 0.1), True),
         (True, pairs(0.2, 0.1, labelled=0.5), False),  # what differs is taken for lost
         (False, pairs(0.2, 0.1, labelled=0.5), False),
         (False, pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
-    ],
-)
-def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm(
-    random: bool, chances: list[float], is_fair: bool
-) -> None:
-    expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances], "no_harm")
-    assert expected == pytest.approx(1) if is_fair else expected < 0.999
+    ):
+        expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances], "no_harm")
+        assert expected == pytest.approx(1) if is_fair else expected < 0.999
 
 
 # --- what is promised, over all stages and looks ---------------------------------------------------------------------
@@ -369,17 +338,11 @@ def test_recorded_answers(name: str) -> None:
         assert sum(traffic.chances) == pytest.approx(1)
 
 
-def test_recorded_answers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic_file, "PLACE", tmp_path)
-    columns = {"label": [0, 1], "answer of dense": [0, 1], "answer of small": [0, 0], "classes": 2}
-    pd.DataFrame(columns).to_parquet(tmp_path / "mine.parquet")
-    assert Recorded.open("mine").traffic("small").loss == 50
-    with pytest.raises(DataError, match="there are dense, small"):
-        Recorded.open("mine").traffic("large")
-    (tmp_path / "mine.parquet").write_bytes(b"PAR1")
-    for name in ("../mine", "mine"):
-        with pytest.raises(DataError):
-            Recorded.open(name)
+def test_recorded_answers_that_are_not_there() -> None:
+    with pytest.raises(DataError, match="there are "):
+        Recorded.open("../mine")
+    with pytest.raises(DataError, match="there are dense, "):
+        Recorded.open("digits").traffic("large")
 
 
 # --- what it takes to catch a loss, and the figures ----------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.deploy.chain_merging import MARGIN
@@ -95,38 +95,21 @@ class Trained:
         return dict(self.network.spec)  # type: ignore[arg-type]
 
     @property
-    def dense_bytes(self) -> int:
-        """Bytes of the weights of the same network uncompressed, four a number."""
-        with torch.device("meta"):
-            return 4 * sum(parameter.numel() for parameter in build(**self.spec).parameters())
-
-    @property
-    def images(self) -> Tensor:
-        """A few test images, normalised as in training; random numbers without the data."""
-        if self.data is not None:
-            return self.data.normalize(self.data.test_images[:IMAGES])
-        side = self.spec["image_size"]
-        return torch.randn(IMAGES, self.spec["in_channels"], side, side, generator=torch.Generator().manual_seed(0))
-
-    @property
     def metadata(self) -> dict[str, str]:
         """What goes with the file: input and output, classes, where the network comes from, versions."""
-        spec, here = self.spec, provenance("cpu")
-        shape = f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}"
-        known = self.data is not None
+        spec, here, data = self.spec, provenance("cpu"), self.data
+        pixels = "normalised as in training" if data is None else "pixels from 0 to 255"
         return {
-            "input": f"{shape}, pixels from 0 to 255" if known else f"{shape}, normalised as in training",
+            "input": f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}, {pixels}",
             "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
-            "classes": json.dumps(self.data.classes if self.data is not None else None, ensure_ascii=False),
-            "dataset": self.data.name if self.data is not None else "unknown",
+            "classes": json.dumps(None if data is None else data.classes, ensure_ascii=False),
+            "dataset": "unknown" if data is None else data.name,
             "model": json.dumps(spec),
             "network": self.label,
             "run": self.folder.name,
             "seed": "unknown" if self.seed is None else str(self.seed),
             "commit": self.commit,
-            "tuckerlab": str(here["tuckerlab"]),
-            "torch": str(here["torch"]),
-            "date": str(here["date"]),
+            **{name: str(here[name]) for name in ("tuckerlab", "torch", "date")},
         }
 
 
@@ -147,11 +130,6 @@ class Handover:
     def difference(self) -> float:
         """The largest between an output of the file and of the trained network, relative to the largest output."""
         return self.exported.difference + self.prepared.difference
-
-    @property
-    def use(self) -> str:
-        """Two lines of Python that use the file."""
-        return "\n".join(USE[self.to]).format(path=self.exported.path.as_posix(), input=self.metadata["input"])
 
 
 def run_export(
@@ -174,34 +152,36 @@ def run_export(
     if opset is not None and to != "onnx":
         raise TuckerlabError(f"--opset {opset} with --to {to}: only onnx has an opset; leave it out")
     source = Trained.find(run, network, seed)
-    path = _place(source, to, out, overwrite)
+    path, spec, data = _place(source, to, out, overwrite), source.spec, source.data
+    shape = IMAGES, spec["in_channels"], spec["image_size"], spec["image_size"]
+    images = data.test_images[:IMAGES] if data else torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    normalised = data.normalize(images) if data else images
     runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
-    ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin)
+    ready = prepared(source.network, normalised[:1], runtime=runtime, margin=margin)
     if not quiet:
         Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
-    module, example, metadata = ready.module, source.images, source.metadata
-    if source.data is not None:
-        module, example = (
-            FromPixels(module, source.data.mean, source.data.std),
-            source.data.test_images[:IMAGES].float(),
-        )
+    module = FromPixels(ready.module, data.mean, data.std) if data else ready.module
+    metadata, example = source.metadata, images.float()
     if to == "onnx":
         exported = export_onnx(module, path, example, opset=opset, metadata=metadata)
     else:
         exported = (export_program if to == "torch" else export_plain)(module, path, example, metadata=metadata)
-    return Handover(exported, ready, metadata, source.dense_bytes, to)
+    with torch.device("meta"):
+        dense_bytes = 4 * sum(parameter.numel() for parameter in build(**spec).parameters())
+    return Handover(exported, ready, metadata, dense_bytes, to)
 
 
 def show(done: Handover) -> None:
     """Prints what became of the network, how large the file is, how near its answers are, and how it is used."""
     size, full = done.exported.size_bytes / 1e6, done.dense_bytes / 1e6
+    path, given = done.exported.path.as_posix(), done.metadata["input"]
     print(
         *done.prepared.words,
         f"written: {done.exported.path}",
         f"size: {size:.3g} MB; the weights of the full network take {full:.3g} MB, {full / size:.1f} times as much",
         f"check: answers within {done.difference:.0e} of the largest output, for 1 and for 32 images",
         "to use it:",
-        *(f"  {line}" for line in done.use.splitlines()),
+        *(f"  {line.format(path=path, input=given)}" for line in USE[done.to]),
         sep="\n",
     )
 
@@ -211,6 +191,8 @@ def _place(source: Trained, to: str, out: str | os.PathLike[str] | None, overwri
     name = f"{source.slug}{FORMATS[to]}"
     if out is None:
         return source.folder / "export" / name
+    if not os.fspath(out):
+        raise TuckerlabError('--out "": give the path of a file or folder, or leave it out')
     path = Path(out)
     if to != "plain" and path.is_dir():
         path /= name

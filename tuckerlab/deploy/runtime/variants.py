@@ -16,7 +16,6 @@ from tuckerlab.deploy.export.int8 import CALIBRATION, quantize_onnx
 from tuckerlab.deploy.ort import answers, open_session
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.augment import epoch_order
-from tuckerlab.training.eval_mode import undisturbed
 from tuckerlab.training.metrics import checkpoint_bytes
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -49,13 +48,7 @@ def variants(label: str, network: nn.Module, data: ImageData, folder: Path, thre
 
     Raises TuckerlabError for a network that does not fit the data or cannot be exported.
     """
-    example, shape = data.normalize(data.train_images[:1]), tuple[int, ...]()
-    with suppress(RuntimeError), undisturbed(network, training=False), torch.inference_mode():
-        shape = tuple(network(example).shape)
-    if shape != (1, data.num_classes):
-        image = " × ".join(map(str, example.shape[1:]))
-        fits = f"images of {image} with numbers for {data.num_classes} classes"
-        raise TuckerlabError(f"{label}: does not answer {fits}; give the data it is for")
+    example = data.normalize(data.train_images[:1])
     plain = prepared(network, example, threads=threads).module
     size, source = checkpoint_bytes(plain), None
     with suppress(TuckerlabError):  # a network that has no plain form answers here all the same
