@@ -183,15 +183,6 @@ def test_what_was_written_wrong_is_refused(
     assert export(small, tmp_path / "model", SMALL).difference < 1e-4
 
 
-def test_every_export_is_written_over_by_the_next(tmp_path: Path) -> None:
-    first, second = nn.Linear(3, 2), nn.Linear(3, 2)
-    for export, name in {export_onnx: "model.onnx", export_program: "model.pt2", export_plain: ""}.items():
-        for model in (first, second):
-            export(model, tmp_path / name, torch.randn(2, 3))
-    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
-    assert any(torch.equal(value, second.weight) for value in weights.values())
-
-
 # --- parity ---------------------------------------------------------------------------------------------------------
 
 
@@ -200,9 +191,7 @@ def test_what_does_not_answer_the_example_is_refused() -> None:
     for model, example, named in [
         (5, images, "model: int"),
         (nn.Linear(4, 4), images, r"\(2, 3\).*give an example of the shape"),
-        (nn.Identity(), torch.zeros(3), r"example: a tensor of shape \(3,\)"),
         (nn.Identity(), torch.zeros(0, 3), r"example: a tensor of shape \(0, 3\)"),
-        (nn.Identity(), None, "example: NoneType"),
         (TwoAnswers(), images, "tuple"),
     ]:
         with pytest.raises(TuckerlabError, match=named):
@@ -228,13 +217,8 @@ def test_the_difference_is_relative_to_the_largest_output() -> None:
         parity.difference(lambda x: x, lambda x: x / 0, images)
     with pytest.raises(TuckerlabError, match="answers differently"):
         parity.checked(lambda x: x * float("nan"), lambda x: x, images, "it")
-
-
-def test_an_error_at_one_batch_size_alone_is_seen() -> None:
-    model = nn.Linear(4, 2)
-    for batch in parity.BATCHES:
-        wrong = lambda x, at=batch: model(x) + (len(x) == at)  # noqa: E731
-        assert parity.difference(wrong, model, torch.randn(1, 4)) > 0.1
+    for batch in parity.BATCHES:  # wrong at one size of the batch alone
+        assert parity.difference(lambda x, at=batch: x + (len(x) == at), lambda x: x, images) > 0.1
 
 
 # --- torch.export ---------------------------------------------------------------------------------------------------
