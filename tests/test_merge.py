@@ -115,39 +115,39 @@ def test_nothing_is_timed_where_nothing_can_be_chosen() -> None:
         merge(model, torch.zeros(1, 64, 3, 3), fails, margin=-0.1)
 
 
+class Timed:
+    """A timer that is told what it is given, and for which short names are quick."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.forms: list[list[str]] = []
+
+    def __call__(self, built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
+        self.shapes.append(tuple(images.shape))
+        self.forms.append(list(built))
+        assert not any(form.training for form in built.values())
+        return {name: float(len(name)) for name, form in built.items() if form(images).isfinite().all()}
+
+
 def test_each_layer_is_timed_on_the_input_that_it_gets() -> None:
-    seen: list[tuple[int, ...]] = []
-
-    def timer(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
-        seen.append(tuple(images.shape))
-        for form in built.values():
-            assert not form.training
-            form(images)
-        return dict.fromkeys(built, 1.0)
-
-    model = nn.Sequential(
+    model, timer = nn.Sequential(
         TuckerConv2d(16, 16, 3, ranks=(4, 4), padding=1), nn.MaxPool2d(2), TuckerConv2d(16, 32, 3, ranks=(4, 4)),
         nn.Flatten(), TuckerLinear(32 * 4, 16, ranks=2),
-    )  # fmt: skip
+    ), Timed()  # fmt: skip
     merge(model, torch.zeros(3, 16, 8, 8), timer)
-    assert seen == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 128)]
+    assert timer.shapes == [(3, 16, 8, 8), (3, 16, 4, 4), (3, 128)]
 
 
 def test_layers_that_are_alike_are_timed_once_and_the_largest_first_while_there_is_time() -> None:
     model = nn.Sequential(
         *(TuckerLinear(16, 16, ranks=2) for _ in range(3)), TuckerLinear(16, 64, ranks=2), TuckerLinear(64, 64, ranks=2)
     )
-    timed: list[list[str]] = []
-
-    def timer(built: Mapping[str, nn.Module], images: Tensor) -> dict[str, float]:
-        timed.append(list(built))
-        return {form: float(len(form)) for form in built}
-
+    timer = Timed()
     _, decisions = merge(model, torch.zeros(1, 16), timer)
-    assert [forms[0] for forms in timed] == ["64 → 2 → 64", "16 → 2 → 64", "16 → 2 → 16"]
+    assert [forms[0] for forms in timer.forms] == ["64 → 2 → 64", "16 → 2 → 64", "16 → 2 → 16"]
     assert all(len(decision.times_ms) == 2 for decision in decisions)
     plain, decisions = merge(model, torch.zeros(1, 16), timer, seconds=0.0)
-    assert len(timed) == 3
+    assert len(timer.forms) == 3
     assert {decision.reason for decision in decisions} == {"smallest"}
     torch.testing.assert_close(plain(torch.ones(1, 16)), model(torch.ones(1, 16)))
 
@@ -175,13 +175,7 @@ def test_layers_that_are_never_called_or_twice_or_the_whole_model() -> None:
             answer: Tensor = self.twice(self.twice(x))
             return answer
 
-    model, images = Odd(), torch.randn(2, 16)
-    timed: list[str] = []
-
-    def timer(built: Mapping[str, nn.Module], given: Tensor) -> dict[str, float]:
-        timed.extend(built)
-        return {form: float(len(form)) for form in built}
-
+    model, images, timer = Odd(), torch.randn(2, 16), Timed()
     plain, decisions = merge(model, images, timer)
     assert [decision.layer for decision in decisions] == ["unused", "twice"]
     assert [len(decision.times_ms) for decision in decisions] == [0, 2]

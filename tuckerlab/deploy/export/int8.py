@@ -32,16 +32,11 @@ def quantize_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str]
     images: some hundred training images as the network sees them, N × the shape of its input.
 
     What was found on trained networks (vgg_small on digits and on steel defects, dense and with 90 % of the convolution
-    weights removed; a processor without VNNI) and is built in:
-
-    - Weights of 8 bits overflow in the sums of products of such processors: the outputs were off by 9 % to 14 % (dense)
-      and 29 % to 45 % (Tucker), and the Tucker networks lost 6 to 10 points of accuracy. With 7 bits it was 1 % to 7 %
-      and 4 % to 9 %, and less than a point. Unsigned weights are exact too, but no faster than fp32 here.
-    - Ranges as min and max, by entropy or as percentiles made no difference above noise: min and max it is.
-    - The first or last layer in float halved the error of the outputs at best and did not change the accuracy: all
-      layers become int8.
-    - In a transformer the products of matrices alone become int8: with everything, agreement with fp32 fell from 90 %
-      to 81 % (a vit_small with Tucker layers, hardly trained). It gets smaller that way, but not faster.
+    weights removed; a processor without VNNI) and is built in: weights of 7 bits, as 8 overflow in sums of products of
+    such processors (outputs were off by 29 % to 45 % for Tucker networks, which lost 6 to 10 points of accuracy; with 7
+    bits by 4 % to 9 %, and less than a point). Ranges as min and max: by entropy or as percentiles they were no better.
+    All layers, as the first or last in float did not change the accuracy. In a transformer the products of matrices
+    alone: with everything, agreement with fp32 fell from 90 % to 81 %; it gets smaller that way, but not faster.
 
     Raises TuckerlabError for no images.
     """
