@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.i18n import _
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.provenance import provenance
-from tuckerlab.training.timing import Timing, interleave
+from tuckerlab.training.timing import interleave
 
 BATCHES = (1, 128)
 ROUNDS, FEWEST = 100, 7
@@ -56,20 +56,20 @@ def measure_deployment(
         raise TuckerlabError(f"rounds and batches: {wrong[0]!r}; allowed are whole numbers from 1")
     threads, data = torch.get_num_threads(), data.to("cpu")
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         made: list[Variant] = []
         for number, label in enumerate(tqdm(networks, desc="exporting", disable=not progress, unit="network")):
-            made += variants(label, networks[label], data, Path(place) / str(number), threads)
+            made += variants(label, networks[label], data, Path(folder) / str(number), threads)
         scored = _scored(made, data, progress)
         for batch in batches:
             images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
             timed = _timed(made, images, rounds, seconds, progress)
-            for one in tqdm(made, desc="memory", disable=not (memory and progress), unit="process"):
+            for place, one in enumerate(tqdm(made, desc="memory", disable=not (memory and progress), unit="process")):
                 told = {name: getattr(one, name) for name in ("network", "runtime", "precision", "file_bytes")}
-                smaller = _first_alike(one, made).file_bytes / one.file_bytes
+                smaller = made[_reference(place, made)].file_bytes / one.file_bytes
                 peak = footprint(one.runtime, one.file, images.shape, threads) if memory and one.file else None
                 told |= {"batch": batch, "smaller": smaller, "peak_bytes": peak}
-                rows.append(told | timed[str(one)] | scored[str(one)])
+                rows.append(told | timed[place] | scored[place])
     facts: dict[str, Any] = {"dataset": data.name, "test_images": len(data.test_images), "note": data.note}
     facts |= provenance("cpu") | {"onnxruntime": importlib.metadata.version("onnxruntime")}
     return Deployment(pd.DataFrame(rows).assign(**facts))
@@ -132,23 +132,22 @@ def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
     console.print(said, soft_wrap=True)
 
 
-def _first_alike(one: Variant, made: Sequence[Variant]) -> Variant:
-    """The variant of the first network in the same runtime and precision."""
-    return next(other for other in made if (other.runtime, other.precision) == (one.runtime, one.precision))
+def _reference(place: int, made: Sequence[Variant]) -> int:
+    """The place of the variant of the first network in the same runtime and precision."""
+    forms = [(one.runtime, one.precision) for one in made]
+    return forms.index(forms[place])
 
 
 def _timed(
     made: Sequence[Variant], images: Tensor, rounds: int, seconds: float, progress: bool
-) -> dict[str, dict[str, Any]]:
+) -> list[dict[str, Any]]:
     """All variants in turn, each in the layout that is faster for it; every call after one that is not timed.
 
     A runtime's workers spin for a while when it has answered, in the hope of more work, and take a core from the next
     one that way. So they get the time to go to sleep, and the next one an untimed call to wake its own.
     """
-    chosen = {str(variant): _fastest(variant, images, min(rounds, FEWEST)) for variant in made}
-    calls: dict[str, Callable[[], Tensor]] = {
-        str(variant): partial(variant.layouts[chosen[str(variant)]], images) for variant in made
-    }
+    layouts = [_fastest(variant, images, min(rounds, FEWEST)) for variant in made]
+    calls = {str(one): partial(one.layouts[layout], images) for one, layout in zip(made, layouts, strict=True)}
     start = time.perf_counter()
     for call in calls.values():
         call()
@@ -163,40 +162,38 @@ def _timed(
 
     label = f"batches of {len(images)}"
     with tqdm(total=fitting * len(calls), desc=label, disable=not progress, unit="answer") as bar:
-        times = interleave(calls, repeats=fitting, warmup=1, before=settle)
-    return {
-        str(one): {
-            "layout": chosen[str(one)],
-            "median_ms": times[str(one)].median_ms,
-            "p95_ms": float(np.percentile(times[str(one)].samples_ms, 95)),
-            "iqr_ms": times[str(one)].iqr_ms,
+        times = list(interleave(calls, repeats=fitting, warmup=1, before=settle).values())
+    return [
+        {
+            "layout": layout,
+            "median_ms": own.median_ms,
+            "p95_ms": float(np.percentile(own.samples_ms, 95)),
+            "iqr_ms": own.iqr_ms,
             "rounds": fitting,
-            "images_per_second": 1e3 * len(images) / times[str(one)].median_ms,
-            "faster": times[str(_first_alike(one, made))].median_ms / times[str(one)].median_ms,
+            "images_per_second": 1e3 * len(images) / own.median_ms,
+            "faster": times[_reference(place, made)].median_ms / own.median_ms,
         }
-        for one in made
-    }
+        for place, (layout, own) in enumerate(zip(layouts, times, strict=True))
+    ]
 
 
 def _fastest(variant: Variant, images: Tensor, rounds: int) -> str:
     calls = {name: partial(answer, images) for name, answer in variant.layouts.items()}
-    if len(calls) == 1:
-        return next(iter(calls))
-    times: dict[str, Timing] = interleave(calls, repeats=rounds, warmup=1)
-    return min(times, key=lambda name: times[name].median_ms)
+    times = interleave(calls, repeats=rounds, warmup=1) if len(calls) > 1 else {}
+    return min(calls, key=lambda name: times[name].median_ms if times else 0.0)
 
 
-def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> dict[str, dict[str, float]]:
+def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[dict[str, float]]:
     """Accuracy, and how far the outputs are from those of torch in fp32: the first variant of each network."""
-    found: dict[str, dict[str, float]] = {}
+    found: list[dict[str, float]] = []
     reference: dict[str, Tensor] = {}
     for variant in tqdm(made, desc="accuracy", disable=not progress, unit="form"):
         answer = next(iter(variant.layouts.values()))
         logits = torch.cat([answer(data.normalize(part)) for part in torch.split(data.test_images, SCORED)])
         expected = reference.setdefault(variant.network, logits)
-        found[str(variant)] = {
+        found.append({
             "accuracy": float((logits.argmax(1) == data.test_labels).double().mean()),
             "agreement": float((logits.argmax(1) == expected.argmax(1)).double().mean()),
             "difference": float((logits - expected).abs().max()) / (float(expected.abs().max()) or 1.0),
-        }
+        })  # fmt: skip
     return found
