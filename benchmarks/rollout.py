@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import script
 
-from tuckerlab.deploy.rollout import Recorded, caught_table, compare_labels, recorded_answers
+from tuckerlab.deploy.rollout import Recorded, compare_labels, recorded_answers
 from tuckerlab.files import atomic_path
 from tuckerlab.training.provenance import provenance
 
@@ -25,7 +25,9 @@ def main() -> None:
     for name in recorded_answers():
         traffic = Recorded.open(name).traffic("Tucker 90 %")
         found += compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats, origin=name)
-    table = caught_table(found).assign(**provenance("cpu"))
+    stages = [", ".join(f"{share:g}" for share in one.rule.stages) for one in found]
+    table = pd.DataFrame([vars(one) | vars(one.rule) for one in found]).drop(columns="rule")
+    table = table.assign(stages=stages, **provenance("cpu"))
     with atomic_path(options.results / "rollout.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     shares, requests = ["rolled_back", "rolled_out", "asked"], ["low", "median", "high", "labels"]

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import importlib
 import json
-import re
 import runpy
 import subprocess
 import sys
@@ -24,8 +23,8 @@ from torch import Tensor, nn
 from tuckerlab import TuckerConv2d, TuckerlabError, __version__, export_onnx, export_plain, export_program, to_plain
 from tuckerlab.data import load_data
 from tuckerlab.deploy.export import FromPixels, parity, prepared
-from tuckerlab.deploy.export.python_source import KNOWN, Source, construction
-from tuckerlab.deploy.ort import answers, chain_model, open_session
+from tuckerlab.deploy.export.python_source import Source, construction
+from tuckerlab.deploy.ort import answers, open_session, time_in_onnxruntime
 from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.plain_layers import forms, ordinary
 
@@ -103,18 +102,13 @@ def test_a_tucker_model_and_its_plain_copy_are_written_alike_and_in_silence(
     torch.testing.assert_close(found, outputs(to_plain(small), SMALL), rtol=1e-4, atol=1e-5)
 
 
-def test_an_opset_that_cannot_hold_the_model_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_an_opset_that_cannot_be_had_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
     old = export_onnx(nn.Linear(4, 4), tmp_path / "model.onnx", torch.randn(2, 4), opset=13).path.read_bytes()
-    with pytest.raises(TuckerlabError, match=r"opset 13 cannot hold this model.* 18 "):
-        export_onnx(nn.LayerNorm(4), tmp_path / "model.onnx", torch.randn(2, 4), opset=13)
+    for opset in (13, 99):
+        with pytest.raises(TuckerlabError, match=f"opset {opset}: torch writes this model as opset 18"):
+            export_onnx(nn.LayerNorm(4), tmp_path / "model.onnx", torch.randn(2, 4), opset=opset)
     assert (tmp_path / "model.onnx").read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_opsets_that_cannot_be_had_are_refused_with_what_is_allowed(tmp_path: Path) -> None:
-    for opset in (0, 12, 99, 20.0, True, "20"):
-        with pytest.raises(TuckerlabError, match="allowed are 13 to "):
-            export_onnx(nn.Linear(2, 2), tmp_path / "a.onnx", torch.zeros(1, 2), opset=opset)  # type: ignore[arg-type]
 
 
 SAVE_ONNX, SAVE_PROGRAM, SAVE_TENSORS = onnx.save, torch.export.save, safetensors.torch.save_file
@@ -139,30 +133,14 @@ def wrong_tensors(tensors: dict[str, Tensor], *settings: Any, **more: Any) -> No
 
 def test_weights_that_are_too_many_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuckerlab.deploy.export.onnx.LARGEST", 0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))  # onnx keeps weights below 1 KB in the model
-    done = export_onnx(model, tmp_path / "model.onnx", SMALL)
-    name, weights = sorted(path.name for path in tmp_path.iterdir())
-    assert name == "model.onnx"
-    assert re.fullmatch(r"model\.onnx\.\w+\.data", weights)
-    assert done.size_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
-
-    def assert_is_there() -> None:
+    for _ in range(2):  # what is there from before is replaced
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))  # onnx keeps weights below 1 KB in the model
+        done = export_onnx(model, tmp_path / "model.onnx", SMALL)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+        assert done.size_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+        assert 4 * 3 * 36 * 30 <= (tmp_path / "model.onnx.data").stat().st_size < 4 * 3 * 36 * 30 + 500
         found = answers(open_session(tmp_path / "model.onnx"), SMALL)
         torch.testing.assert_close(found, outputs(model, SMALL), rtol=1e-4, atol=1e-5)
-
-    assert_is_there()
-    other = nn.Sequential(nn.Flatten(), nn.Linear(3 * 36, 30))
-    monkeypatch.setattr(onnx, "save", wrong_onnx)
-    with pytest.raises(TuckerlabError, match="answers differently"):
-        export_onnx(other, tmp_path / "model.onnx", SMALL)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name, weights]
-    assert_is_there()  # the old one, whole
-    monkeypatch.setattr(onnx, "save", SAVE_ONNX)
-    export_onnx(other, tmp_path / "model.onnx", SMALL)
-    model = other
-    assert_is_there()
-    assert len(list(tmp_path.iterdir())) == 2
-    assert not (tmp_path / weights).exists()
 
 
 class Branches(nn.Module):
@@ -175,21 +153,13 @@ class TwoAnswers(nn.Module):
         return x, x
 
 
-@pytest.mark.parametrize(
-    ("export", "word"),
-    [
-        (export_onnx, "as ONNX: what its forward does depends on the numbers"),
-        (export_program, "as an exported program: what its forward does depends on the numbers"),
-        (export_plain, "cannot be traced.*depends on what is in a tensor"),
-    ],
-)
+@pytest.mark.parametrize("export", [export_onnx, export_program, export_plain])
 def test_a_network_that_cannot_be_exported_leaves_nothing_behind(
-    export: Any, word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    export: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(TuckerlabError, match=word) as caught:
+    with pytest.raises(TuckerlabError, match=r"cannot be written as .* use torch\.where") as caught:
         export(Branches(), tmp_path / "model", torch.randn(2, 3))
     assert "\n" not in str(caught.value)
-    assert "\x1b" not in str(caught.value)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert capfd.readouterr() == ("", "")
 
@@ -213,24 +183,6 @@ def test_what_was_written_wrong_is_refused(
     assert export(small, tmp_path / "model", SMALL).difference < 1e-4
 
 
-def test_an_export_leaves_the_network_as_it_was(small: nn.Module, tmp_path: Path) -> None:
-    small.train()
-    small.append(nn.BatchNorm1d(32))
-    before = {name: value.clone() for name, value in small.state_dict().items()}
-    export_program(small, tmp_path / "model.pt2", SMALL)
-    assert all(module.training for module in small.modules())
-    assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
-
-
-def test_every_export_is_written_over_by_the_next(tmp_path: Path) -> None:
-    first, second = nn.Linear(3, 2), nn.Linear(3, 2)
-    for export, name in {export_onnx: "model.onnx", export_program: "model.pt2", export_plain: ""}.items():
-        for model in (first, second):
-            export(model, tmp_path / name, torch.randn(2, 3))
-    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
-    assert any(torch.equal(value, second.weight) for value in weights.values())
-
-
 # --- parity ---------------------------------------------------------------------------------------------------------
 
 
@@ -239,36 +191,20 @@ def test_what_does_not_answer_the_example_is_refused() -> None:
     for model, example, named in [
         (5, images, "model: int"),
         (nn.Linear(4, 4), images, r"\(2, 3\).*give an example of the shape"),
-        (nn.Identity(), torch.zeros(3), r"example: a tensor of shape \(3,\)"),
         (nn.Identity(), torch.zeros(0, 3), r"example: a tensor of shape \(0, 3\)"),
-        (nn.Identity(), None, "example: NoneType"),
         (TwoAnswers(), images, "tuple"),
     ]:
         with pytest.raises(TuckerlabError, match=named):
-            parity.on_cpu(model, example)
+            parity.plain_on_cpu(model, example)
 
 
-def test_a_hook_is_in_the_copy_that_is_written(small: nn.Module) -> None:
+def test_a_hook_is_in_the_copy_or_the_copy_is_refused(small: nn.Module) -> None:
     hook = small[2].register_forward_hook(lambda layer, given, out: 1.5 * out + 0.5)
-    torch.testing.assert_close(outputs(parity.on_cpu(small, SMALL)[0], SMALL), outputs(small, SMALL))
+    torch.testing.assert_close(outputs(parity.plain_on_cpu(small, SMALL)[0], SMALL), outputs(small, SMALL))
     hook.remove()
-    small[2].register_forward_hook(lambda layer, given, out: out * layer.ranks[0])
-    with pytest.raises(TuckerlabError, match="the copy that is to be written fails where the network does not"):
-        parity.on_cpu(small, SMALL)
-
-
-def test_a_copy_that_answers_otherwise_is_refused(small: nn.Module) -> None:
-    class Looking(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = small
-
-        def forward(self, x: Tensor) -> Tensor:
-            out: Tensor = self.inner(x)
-            return out if type(self.inner[2]) is TuckerConv2d else out + 1
-
+    small[2].register_forward_hook(lambda layer, given, out: out if type(layer) is TuckerConv2d else out + 1)
     with pytest.raises(TuckerlabError, match="the copy that is to be written answers differently from the network"):
-        parity.on_cpu(Looking(), SMALL)
+        parity.plain_on_cpu(small, SMALL)
 
 
 def test_the_difference_is_relative_to_the_largest_output() -> None:
@@ -281,18 +217,8 @@ def test_the_difference_is_relative_to_the_largest_output() -> None:
         parity.difference(lambda x: x, lambda x: x / 0, images)
     with pytest.raises(TuckerlabError, match="answers differently"):
         parity.checked(lambda x: x * float("nan"), lambda x: x, images, "it")
-
-
-def test_an_error_at_one_batch_size_alone_is_seen() -> None:
-    model = nn.Linear(4, 2)
-    for batch in parity.BATCHES:
-        wrong = lambda x, at=batch: model(x) + (len(x) == at)  # noqa: E731
-        assert parity.difference(wrong, model, torch.randn(1, 4)) > 0.1
-
-
-def test_an_example_of_zeros_is_no_test_on_zeros() -> None:
-    assert parity.like(torch.zeros(1, 3, 4, 4), 5).std() > 0.5
-    assert parity.like(torch.tensor([[1, 2]]), 3).tolist() == [[1, 2]] * 3
+    for batch in parity.BATCHES:  # wrong at one size of the batch alone
+        assert parity.difference(lambda x, at=batch: x + (len(x) == at), lambda x: x, images) > 0.1
 
 
 # --- torch.export ---------------------------------------------------------------------------------------------------
@@ -375,21 +301,15 @@ def test_the_self_test_of_the_source_sees_a_wrong_weight(
 
 MADE = [
     nn.Conv1d(2, 4, 3, padding="same", padding_mode="circular"), nn.Conv3d(2, 4, (1, 2, 3), groups=2, bias=False),
-    nn.ConvTranspose1d(2, 4, 3, output_padding=1, stride=2), nn.ConvTranspose2d(2, 4, 3, dilation=2),
-    nn.ConvTranspose3d(2, 4, 3), nn.Linear(3, 4, bias=False), nn.BatchNorm1d(3, eps=0.1),
+    nn.ConvTranspose2d(2, 4, 3, output_padding=1, stride=2, dilation=2), nn.Linear(3, 4, bias=False), nn.Linear(3, 4),
     nn.BatchNorm2d(3, momentum=None), nn.BatchNorm3d(3, affine=False), nn.LayerNorm((3, 4), elementwise_affine=False),
-    nn.LayerNorm(3, bias=False), nn.GroupNorm(2, 4, affine=False), nn.ReLU6(), nn.LeakyReLU(0.3, inplace=True),
-    nn.ELU(2.0), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(2, 10), nn.Hardswish(),
-    nn.Hardsigmoid(), nn.Softmax(1), nn.LogSoftmax(-1), nn.MaxPool1d(2), nn.MaxPool2d((2, 3), 1, ceil_mode=True),
-    nn.MaxPool3d(2, padding=1), nn.AvgPool1d(2), nn.AvgPool2d(2, count_include_pad=False, divisor_override=3),
-    nn.AvgPool3d(2, stride=(1, 2, 1)), nn.AdaptiveAvgPool1d(2), nn.AdaptiveAvgPool2d((2, None)),
-    nn.AdaptiveAvgPool3d(1), nn.AdaptiveMaxPool1d(1), nn.AdaptiveMaxPool2d(1), nn.AdaptiveMaxPool3d(2),
-    nn.Flatten(2), nn.Conv2d(3, 4, 1), nn.ReLU(True),
+    nn.LayerNorm(3, bias=False), nn.GroupNorm(2, 4, affine=False), nn.LeakyReLU(0.3, inplace=True), nn.GELU("tanh"),
+    nn.Softplus(2, 10), nn.LogSoftmax(-1), nn.MaxPool2d((2, 3), 1, ceil_mode=True), nn.AdaptiveMaxPool3d(2),
+    nn.AvgPool2d(2, count_include_pad=False, divisor_override=3), nn.AdaptiveAvgPool2d((2, None)), nn.Flatten(2),
 ]  # fmt: skip
 
 
 def test_a_layer_is_constructed_as_it_was() -> None:
-    assert {type(module) for module in MADE} == {*KNOWN}
     for module in MADE:
         again = eval(construction(module))  # as Python will read it in the generated file; the text is our own
         assert repr(again) == repr(module)
@@ -434,7 +354,8 @@ def our_own(x: Tensor) -> Tensor:
 
 
 def test_what_the_plain_format_cannot_write_is_named() -> None:
-    for model, word in [(nn.Sequential(nn.Bilinear(2, 2, 2)), "Bilinear"), (Custom(), "our_own"), (nn.LSTM(2, 2), "")]:
+    attention = nn.Sequential(nn.MultiheadAttention(4, 2))
+    for model, word in [(attention, "MultiheadAttention"), (Custom(), "our_own"), (nn.LSTM(2, 2), "")]:
         with pytest.raises(TuckerlabError, match=f"{word}.*use onnx or torch|use onnx or torch.*{word}"):
             Source.of(model)
 
@@ -449,14 +370,12 @@ def test_pixels_are_normalised_as_the_data_are() -> None:
     torch.testing.assert_close(pixels, data.normalize(data.test_images[:16]))
 
 
-def test_what_is_timed_in_onnxruntime_is_the_layer() -> None:
-    for case, (make, shape) in LAYERS.items():
-        if case in ("border", "same"):
-            continue  # borders of another kind than zeros are left out
-        layer, images = make(), torch.randn(shape)
-        for apart in forms(layer):
-            session = open_session(chain_model(ordinary(layer, apart), images))
-            torch.testing.assert_close(answers(session, images), layer(images), rtol=1e-4, atol=1e-5)
+def test_every_form_of_a_layer_can_be_timed_in_onnxruntime() -> None:
+    for make, shape in LAYERS.values():
+        built = {str(apart): ordinary(layer, apart).eval() for layer in [make()] for apart in forms(layer)}
+        times = time_in_onnxruntime(built, torch.randn(shape), repeats=1)
+        assert times.keys() == built.keys()
+        assert min(times.values()) > 0
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
@@ -480,6 +399,3 @@ def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(TuckerlabError, match=r"bad\.onnx: onnxruntime cannot load it"):
         open_session(tmp_path / "bad.onnx")
-    session = open_session(chain_model(nn.Linear(4, 2), torch.zeros(1, 4)))
-    with pytest.raises(TuckerlabError, match="cannot answer a batch"):
-        answers(session, torch.zeros(1, 5))

@@ -30,10 +30,9 @@ def assert_same(model: nn.Module, images: Tensor) -> nn.Module:
     return folded
 
 
-@pytest.mark.parametrize("tucker", [False, True])
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "vit_small"])
-def test_every_norm_of_our_networks_is_folded(name: str, tucker: bool) -> None:
-    model = to_plain(network(name, tucker=tucker))
+def test_every_norm_of_our_networks_is_folded(name: str) -> None:
+    model = to_plain(network(name, tucker=True))
     assert norms(model) > 0
     folded = assert_same(model, torch.randn(4, 3, 32, 32))
     assert norms(folded) == 0
@@ -46,10 +45,9 @@ def test_every_norm_of_our_networks_is_folded(name: str, tucker: bool) -> None:
         ([nn.Conv1d(3, 6, 3, stride=2), nn.BatchNorm1d(6)], (8, 3, 9)),
         ([nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6, eps=0.1)], (8, 4, 7, 7)),
         ([nn.Conv3d(2, 6, 2, padding=1, padding_mode="replicate"), nn.BatchNorm3d(6)], (8, 2, 4, 4, 4)),
-        ([nn.Linear(5, 6), nn.BatchNorm1d(6)], (8, 5)),
         ([nn.Linear(5, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3), nn.BatchNorm1d(3)], (8, 5)),
     ],
-    ids=["conv1d", "groups", "conv3d", "linear", "two"],
+    ids=["conv1d", "groups", "conv3d", "linear"],
 )
 def test_all_kinds_of_layers(layers: list[nn.Module], shape: tuple[int, ...]) -> None:
     assert norms(assert_same(nn.Sequential(*layers), torch.randn(shape))) == 0
@@ -101,15 +99,6 @@ class LooksAtNumbers(Net):
         return self.norm(self.conv(x)) if x.sum() > -1e9 else x
 
 
-class TwoNames(Net):
-    def __init__(self) -> None:
-        super().__init__()
-        self.again = self.conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.again(x))
-
-
 class SharesTheWeight(Net):
     def __init__(self) -> None:
         super().__init__()
@@ -120,15 +109,9 @@ class SharesTheWeight(Net):
         return self.other(self.norm(self.conv(x)))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Net.__subclasses__() if kind is not TwoNames])
+@pytest.mark.parametrize("kind", Net.__subclasses__())
 def test_what_cannot_be_folded_stays(kind: type[Net]) -> None:
     assert kept_norms(assert_same(kind(), torch.randn(8, 3, 4, 4))) == ["norm"]
-
-
-def test_a_layer_with_two_names_is_folded_under_both() -> None:
-    folded = assert_same(TwoNames(), torch.randn(8, 3, 4, 4))
-    assert norms(folded) == 0
-    assert folded.again is folded.conv
 
 
 def test_batch_statistics_and_hooks_stay() -> None:
@@ -158,43 +141,21 @@ def test_the_same_function_at_a_multiple_of_four(rank: int, expected: int, bias:
     assert [layer.out_channels for layer in given] == [rank, rank, 6]  # what was given stays
 
 
-class Chain(nn.Module):
+class ReadsBetween(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.f = chain(17, 17, 17)
 
-
-class IndexedFromOutside(Chain):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f[0](x) + self.f(x)
-
-
-class ReadsBetween(Chain):
     def forward(self, x: Tensor) -> Tensor:
         between = self.f[0](x)
-        return self.f[1](between) + between
-
-
-class Hooked(Chain):
-    def __init__(self) -> None:
-        super().__init__()
-        self.f[0].register_forward_hook(lambda module, given, answer: answer.roll(1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f(x)
-
-
-@pytest.mark.parametrize("kind", Chain.__subclasses__())
-def test_what_others_use_too_stays(kind: type[Chain]) -> None:
-    network, images = kind(), torch.randn(2, 17, 5, 5)
-    made = aligned(network)
-    assert all(layer.weight.shape == (17, 17, 3, 3) for layer in made.modules() if isinstance(layer, nn.Conv2d))
-    torch.testing.assert_close(made(images), network(images))
+        answer: Tensor = self.f[1](between) + between
+        return answer
 
 
 @pytest.mark.parametrize(
     "network",
     [
+        ReadsBetween(),
         chain(17, 34, 17, groups=17),
         nn.Sequential(nn.Conv2d(3, 17, 1), nn.ReLU(), nn.Conv2d(17, 3, 1)),  # relu(0) is 0, other functions are not
         nn.Sequential(nn.Linear(17, 17), nn.Linear(17, 3)),

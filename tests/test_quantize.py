@@ -1,6 +1,5 @@
 """int8 in ONNX: whole numbers in the file, nearly the same answers, on any processor, and clear refusals."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +71,12 @@ def test_weights_are_whole_numbers_of_seven_bits_and_notes_stay(quantized: Path)
 
 
 def test_each_channel_has_its_scale(quantized: Path) -> None:
-    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(quantized).graph.initializer}
-    scales = [
-        tensors[node.input[1]] for node in onnx.load(quantized).graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] in weights(quantized)
-    ]  # fmt: skip
-    assert sorted(scale.size for scale in scales) == [5, 24, 24]
-    assert all(len(set(scale.tolist())) == scale.size for scale in scales)
+    graph = onnx.load(quantized).graph
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    read = [node.input for node in graph.node if node.op_type == "DequantizeLinear"]
+    scales = [tensors[scale].tolist() for name, scale, *_ in read if name in weights(quantized)]
+    assert sorted(map(len, scales)) == [5, 24, 24]
+    assert all(len(set(scale)) == len(scale) for scale in scales)
 
 
 def test_nearly_the_same_answers(source: Path, quantized: Path, images: Tensor) -> None:
@@ -97,16 +95,11 @@ def test_the_runtime_computes_what_the_file_says(quantized: Path, images: Tensor
     assert np.abs(told - found).max() < 0.02 * np.abs(told).max()
 
 
-def saved(text: str) -> Callable[[Path], object]:
-    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}')
-    return lambda path: onnx.save(model, path)
-
-
 def test_in_a_transformer_products_alone_become_int8(tmp_path: Path) -> None:
     text = """g (float[N, 4, 3] x) => (float[N, 4, 3] z)
         <float[3] one = {1, 1, 1}, float[3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 10}>
         {n = LayerNormalization(x, one, one) y = MatMul(n, w) z = Add(x, y)}"""
-    saved(text)(tmp_path / "model.onnx")
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'), tmp_path / "model.onnx")
     made = onnx.load(quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", torch.randn(40, 4, 3)))
     after = {output: node.op_type for node in made.graph.node for output in node.output}
     read = {node.op_type: [after.get(name, "") for name in node.input] for node in made.graph.node}
@@ -115,21 +108,8 @@ def test_in_a_transformer_products_alone_become_int8(tmp_path: Path) -> None:
     assert read["Add"][0] == ""
 
 
-def test_what_is_not_a_model_or_does_not_fit_is_refused_and_the_old_file_stays(
-    source: Path, quantized: Path, images: Tensor, tmp_path: Path
-) -> None:
-    cut, two = tmp_path / "cut.onnx", tmp_path / "two.onnx"
-    cut.write_bytes(source.read_bytes()[:-100])
-    saved("g (float[N, 2] a, float[N, 2] b) => (float[N, 2] c) {c = Add(a, b)}")(two)
+def test_without_images_the_old_file_stays(source: Path, images: Tensor, tmp_path: Path) -> None:
     (tmp_path / "int8.onnx").write_text("the old file")
-    for path, given, said in [
-        (tmp_path / "missing.onnx", images, "no such file"),
-        (cut, images, "not an ONNX model, or cut off"),
-        (two, images, "its inputs are a, b"),
-        (quantized, images, "int8 already"),
-        (source, images[:0], "no images"),
-        (source, images[:, :1], "takes N × 3 × 8 × 8; these images are 64 × 1 × 8 × 8"),
-    ]:
-        with pytest.raises(TuckerlabError, match=said):
-            quantize_onnx(path, tmp_path / "int8.onnx", given)
-        assert (tmp_path / "int8.onnx").read_text() == "the old file"
+    with pytest.raises(TuckerlabError, match="no images"):
+        quantize_onnx(source, tmp_path / "int8.onnx", images[:0])
+    assert (tmp_path / "int8.onnx").read_text() == "the old file"

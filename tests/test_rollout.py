@@ -2,29 +2,26 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, strategies
 from scipy.stats import binom
 
 from tuckerlab.deploy.rollout import (
+    Caught,
     Recorded,
     RollOut,
     Rule,
-    Tally,
     Traffic,
-    caught_table,
     compare_labels,
     paired,
     recorded_answers,
     simulate,
     timeline,
-    traffic as traffic_file,
 )
 from tuckerlab.deploy.rollout.counts import Pair, bounds, harm, no_harm
 from tuckerlab.deploy.rollout.plots import kept_promises, requests_needed, rollout_timeline
@@ -36,30 +33,26 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
 """Two networks that differ in 3 % of their answers, and are right equally often."""
 
 
-# --- the rule --------------------------------------------------------------------------------------------------------
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"harm": 0.0}, "harm 0.0"),
-    ({"harm": math.nan}, "harm nan"),
-    ({"tolerated": 1.0}, "tolerated 1.0"),
-    ({"false_alarm": 0.0}, "false_alarm 0.0"),
-    ({"miss": 0.6}, "miss 0.6"),
-    ({"most": 10.5}, "most 10.5"),
-    ({"stages": (0.5, 0.1, 1.0)}, r"stages \(0.5, 0.1, 1.0\)"),
-    ({"stages": (0.1, 0.5)}, r"stages \(0.1, 0.5\)"),
-    ({"stages": [0.1, 1.0]}, r"stages \[0.1, 1.0\]"),
-    ({"random_labels": "no"}, "random_labels 'no'"),
-]
-
-
-def test_a_rule_out_of_range() -> None:
-    for settings, named in WRONG:
-        with pytest.raises(TuckerlabError, match=named):
+def test_what_is_out_of_range_is_refused() -> None:
+    rule: list[dict[str, Any]] = [
+        {"harm": math.nan}, {"tolerated": 1.0}, {"false_alarm": 0.0}, {"miss": 0.6}, {"most": 10.5},
+        {"stages": (0.5, 0.1, 1.0)}, {"stages": (0.1, 0.5)}, {"stages": ()}, {"stages": [0.1, 1.0]},
+    ]  # fmt: skip
+    for settings in rule:
+        with pytest.raises(TuckerlabError, match=f"{next(iter(settings))} .*allowed are"):
             Rule(**settings)
+    for wrong in (
+        lambda: replace(EVEN, labelled=1.1), lambda: EVEN.with_loss(99), lambda: EVEN.with_loss(-1),
+        lambda: paired([1, 2], [1], None, 3), lambda: paired([1], [1], [1, 2], 3), lambda: paired([3], [1], None, 3),
+        lambda: paired([1], [1], [-2], 3), lambda: paired([0.9], [1], None, 3),  # type: ignore[list-item]
+        lambda: Traffic.of([1], [1], [-1], 2), lambda: Traffic.of([], [], [], 2), lambda: simulate(Rule(), EVEN, 0),
+        lambda: simulate(Rule(), [EVEN] * 3, 1),
+    ):  # fmt: skip
+        with pytest.raises(TuckerlabError):
+            wrong()
 
 
-# --- counts ----------------------------------------------------------------------------------------------------------
+# --- counts and the state machine ------------------------------------------------------------------------------------
 
 CLASS = strategies.integers(0, 2)
 REQUESTS = strategies.lists(strategies.tuples(CLASS, CLASS, strategies.none() | CLASS), max_size=30)
@@ -75,24 +68,8 @@ def test_each_request_is_counted_in_its_cell(requests: list[tuple[int, int, int 
             cells[Pair.differing] += 1
         else:
             cells[Pair.lost if old == label else Pair.gained if new == label else Pair.both_wrong] += 1
-    columns = [list(column) for column in zip(*requests, strict=True)] or [[], [], []]
-    assert paired(*columns, classes=3).cells == tuple(cells.values())  # type: ignore[misc,arg-type]
-
-
-def test_answers_that_are_none() -> None:
-    for old, new, labels, named in [
-        ([1, 2], [1], None, "2 old and 1 new answers"),
-        ([1], [1], [1, 2], "2 labels for 1 requests"),
-        ([3], [1], None, "old answers: 3"),
-        ([1], [1], [-2], "labels: -2"),
-        ([0.9], [1], None, "float64"),
-        ([1], [[1]], None, "2 dimensions"),
-    ]:
-        with pytest.raises(TuckerlabError, match=named):
-            paired(old, new, labels, 3)  # type: ignore[arg-type]
-
-
-# --- the state machine -----------------------------------------------------------------------------------------------
+    old_, new_, labels = (list(column) for column in zip(*requests, strict=True)) if requests else ([], [], [])
+    assert paired(old_, new_, labels, classes=3) == tuple(cells.values())  # type: ignore[arg-type]
 
 
 def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
@@ -100,41 +77,37 @@ def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
     old, new, labels = rng.integers(0, 4, (3, 60))
     known = np.where(rng.random(60) < 0.6, labels, -1)
     rule = Rule(miss=1e-9, false_alarm=1e-9)  # nothing is decided meanwhile
-    late = RollOut(rule).add(paired(old, new, None, 4)).add_late(paired(old, new, known, 4), stage=0)
-    assert late == RollOut(rule).add(paired(old, new, known, 4))
-    drips = RollOut(rule).add(paired(old, new, None, 4))
+    at_once, none_yet = RollOut(rule).add(paired(old, new, known, 4)), RollOut(rule).add(paired(old, new, None, 4))
+    assert none_yet.add_late(paired(old, new, known, 4), stage=0) == at_once
     for i in rng.permutation(60):
-        drips = drips.add_late(paired(old[i : i + 1], new[i : i + 1], known[i : i + 1], 4), stage=0)
-    assert drips == late
+        none_yet = none_yet.add_late(paired(old[i : i + 1], new[i : i + 1], known[i : i + 1], 4), stage=0)
+    assert none_yet == at_once
 
 
 def test_a_loss_is_rolled_back_and_stays_so() -> None:
-    rollout = RollOut().add(Tally((0, 900, 0, 60, 5, 10)))
+    rollout = RollOut().add((0, 900, 0, 60, 5, 10))
     assert rollout.decision.action == "roll back"
     assert rollout.decision.low > 0
     assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
-    with pytest.raises(TuckerlabError, match="has ended"):
-        rollout.add(Tally((1, 0, 0, 0, 0, 0)))
-    with pytest.raises(TuckerlabError, match="under way"):
-        rollout.overrule("go on")
+    for further in (lambda: rollout.add((1, 0, 0, 0, 0, 0)), lambda: rollout.overrule("go on")):
+        with pytest.raises(TuckerlabError):
+            further()
 
 
 def test_through_all_stages() -> None:
     rollout, actions = RollOut(), []
     assert rollout.decision.action == "hold"
-    assert rollout.decision.reason == "No requests have come yet."
     while not rollout.ended:
-        rollout = rollout.add(Tally((0, 700, 0, 0, 1, 0)))
+        rollout = rollout.add((0, 700, 0, 0, 1, 0))
         actions.append((rollout.decision.action, rollout.decision.share))
     assert actions == [("go on", 0.1), ("go on", 0.5), ("go on", 1.0), ("done", 1.0)]
-    assert "below the limit of 1" in rollout.decision.reason
     assert "a person" not in rollout.decision.reason
 
 
 def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
-    rollout = RollOut().add(Tally((20_000, 0, 40, 0, 0, 0)))  # so few differ that this is good enough
+    rollout = RollOut().add((20_000, 0, 40, 0, 0, 0))  # so few differ that this is good enough
     assert rollout.stage == 1
-    rollout = rollout.add_late(Tally((0, 19_000, 0, 40, 0, 0)), stage=0)
+    rollout = rollout.add_late((0, 19_000, 0, 40, 0, 0), stage=0)
     assert rollout.decision.action == "roll back"
     assert "after 20,040 requests" in rollout.decision.reason
 
@@ -149,36 +122,26 @@ def test_a_fault_that_begins_late_does_not_drown() -> None:
 
 
 def test_after_so_many_requests_a_human_decides() -> None:
-    rule = Rule(most=1000)
-    rollout = RollOut(rule).add(Tally((900, 0, 100, 0, 0, 0)))
-    decision = rollout.decision
-    assert decision.action == "ask"
-    assert "100 requests (10.0 %) were answered differently and have no true answer" in decision.reason
+    rollout = RollOut(Rule(most=1000)).add((900, 0, 100, 0, 0, 0))
+    assert rollout.decision.action == "ask"
+    assert "100 requests (10.0 %) were answered differently and have no true answer" in rollout.decision.reason
     on, back = rollout.overrule("go on"), rollout.overrule("roll back")
     assert (on.stage, on.decision.action, on.by_hand) == (1, "go on", (0,))
     assert "a person has sent it on" in on.decision.reason
     assert back.decision.action == "roll back"
     assert "a person has decided so" in back.decision.reason
-    with pytest.raises(TuckerlabError, match="go on or to roll back"):
-        rollout.overrule("stop")  # type: ignore[arg-type]
 
 
-def test_labels_that_cannot_be() -> None:
-    rollout = RollOut().add(Tally((8, 0, 2, 0, 0, 0)))
-    for cells, stage, named in [
-        ((0, 0, 0, 3, 0, 0), 0, "3 labels for requests that were counted as differing: there are 2"),
-        ((0, 9, 0, 0, 0, 0), 0, "counted as alike"),
-        ((0, 1, 0, 0, 0, 0), 1, "stage 1"),
-    ]:
-        with pytest.raises(TuckerlabError, match=named):
-            rollout.add_late(Tally(cells), stage)
-    with pytest.raises(TuckerlabError, match="5 is no tally"):
-        rollout.add(5)  # type: ignore[arg-type]
+def test_more_labels_than_requests_are_refused() -> None:
+    rollout = RollOut().add((8, 0, 2, 0, 0, 0))
+    for cells, stage in (((0, 0, 0, 3, 0, 0), 0), ((0, 9, 0, 0, 0, 0), 0), ((0, 1, 0, 0, 0, 0), 1)):
+        with pytest.raises(TuckerlabError):
+            rollout.add_late(cells, stage)
 
 
 def test_complaints_are_no_random_labels() -> None:
     """Only those who were given a wrong answer complain: all known labels speak against the new network."""
-    complaints = Tally((9_700, 0, 260, 40, 0, 0))
+    complaints = (9_700, 0, 260, 40, 0, 0)
     assert RollOut(Rule(random_labels=True)).add(complaints).decision.action == "roll back"
     assert RollOut().add(complaints).decision.action == "hold"
 
@@ -189,34 +152,27 @@ def test_who_follows_the_advice_keeps_what_is_promised(rule: Rule) -> None:
     chances, rng, wolf = (0.9, 0.04, 0.025, 0.02, 0.015), np.random.default_rng(0), 0
     for _ in range(40):
         right, wrong, *differ = rng.multinomial(16_000, chances)
-        rollout = RollOut(rule).add(Tally((right + wrong, 0, sum(differ), 0, 0, 0)))
+        rollout = RollOut(rule).add((right + wrong, 0, sum(differ), 0, 0, 0))
         asked = "look up the true answers of these requests" in rollout.decision.reason
         assert asked != rule.random_labels
-        wolf += rollout.add_late(Tally((0, 0, 0, *differ)), stage=0).ended == "rolled back"
+        wolf += rollout.add_late((0, 0, 0, *differ), stage=0).ended == "rolled back"
     assert (wolf <= binom.ppf(0.999, 40, rule.false_alarm)) != rule.random_labels
 
 
-def test_a_roll_out_is_kept_as_json(tmp_path: Path) -> None:
-    rule = Rule(stages=(0.2, 1.0), harm=2.0)
-    rollout = RollOut(rule).add(Tally((0, 400, 0, 1, 1, 0))).overrule("go on").add(Tally((10, 0, 1, 0, 0, 0)))
-    (tmp_path / "rollout.json").write_text(rollout.to_json(), encoding="utf-8")
-    again = RollOut.from_json((tmp_path / "rollout.json").read_text(encoding="utf-8"))
-    assert again == rollout
-    assert again.decision == rollout.decision
-
-
-def test_json_that_is_no_roll_out_or_does_not_fit_its_rule() -> None:
+def test_a_roll_out_is_kept_as_json() -> None:
+    rollout = RollOut(Rule(stages=(0.2, 1.0), harm=2.0)).add((0, 400, 0, 1, 1, 0)).overrule("go on")
+    again = RollOut.from_json(rollout.add((10, 0, 1, 0, 0, 0)).to_json())
+    assert again == rollout.add((10, 0, 1, 0, 0, 0))
     for text in ("", "[]", '{"rule": {"harm": 1, "stages": [1.0], "colour": 1}}'):
         with pytest.raises(TuckerlabError, match="no roll-out"):
             RollOut.from_json(text)
     found = RollOut(Rule(stages=(0.2, 1.0))).to_json()
     for was, now in (("[0.2, 1.0]", "[0.2, 0.5, 1.0]"), ('"stage": 0', '"stage": 2'), ("[0, 0, 0, 0, 0, 0], ", "")):
-        assert was in found
         with pytest.raises(TuckerlabError, match="a rule with"):
             RollOut.from_json(found.replace(was, now))
 
 
-# --- the bounds and the decisions are one --------------------------------------------------------------------------
+# --- the bounds, the decisions and the simulation are one -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", [Rule(), Rule(random_labels=True, tolerated=0.5)])
@@ -247,7 +203,7 @@ def test_simulated_roll_outs_are_those_of_the_machine(rule: Rule, loss: float) -
             new = batch.counts[0] - before
             before = batch.counts[0].copy()
             if new.any():
-                machine = machine.add(Tally(tuple(new[stage].tolist())))
+                machine = machine.add(new[stage].tolist())
             stage = int(batch.stage[0])
             ended = ENDED[batch.ended[0]]
             assert machine.counts == tuple(map(tuple, before.tolist()))
@@ -280,60 +236,39 @@ def pairs(lost: float, gained: float, labelled: float = 1.0) -> list[float]:
 TWO = (0.3, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("rule", "chances"),
-    [
+def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same() -> None:
+    for rule, chances in (
         (Rule(stages=TWO), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
         (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
         (Rule(stages=TWO, random_labels=True), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
-    ],
-)
-def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same(
-    rule: Rule, chances: list[list[float]]
-) -> None:
-    assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
+    ):
+        assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("rule", "chances", "fair"),
-    [
-        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1), True),
-        (
-            Rule(harm=10, stages=TWO, random_labels=True),
-            pairs(0.2, 0.1, labelled=0.5),
-            False,
-        ),  # what differs is taken for lost
-        (Rule(harm=10, stages=TWO), pairs(0.2, 0.1, labelled=0.5), False),
-        (Rule(harm=10, stages=TWO), pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
-    ],
-)
-def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm(
-    rule: Rule, chances: list[float], fair: bool
-) -> None:
-    expected = expected_wealth(rule, [chances, chances], "no_harm")
-    assert expected == pytest.approx(1) if fair else expected < 0.999
+def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm() -> None:
+    for random, chances, is_fair in (
+        (False, pairs(0.2, 0.1), True),
+        (True, pairs(0.2, 0.1, labelled=0.5), False),  # what differs is taken for lost
+        (False, pairs(0.2, 0.1, labelled=0.5), False),
+        (False, pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
+    ):
+        expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances], "no_harm")
+        assert expected == pytest.approx(1) if is_fair else expected < 0.999
 
 
 # --- what is promised, over all stages and looks ---------------------------------------------------------------------
 
 REPEATS = 400
-LABELS = replace(EVEN, labelled=0.5)
 
 
 def within(share: float, promised: float) -> bool:
     return share * REPEATS <= binom.ppf(0.999, REPEATS, promised)
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        Rule(harm=3.0, false_alarm=0.2, most=4000),
-        Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=True),
-    ],
-)
-def test_it_does_not_cry_wolf_more_often_than_promised(rule: Rule) -> None:
-    traffic = LABELS if rule.random_labels else EVEN
-    found = simulate(rule, traffic, REPEATS)
+@pytest.mark.parametrize("random", [False, True])
+def test_it_does_not_cry_wolf_more_often_than_promised(random: bool) -> None:
+    rule = Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=random)
+    found = simulate(rule, replace(EVEN, labelled=0.5 if random else 1.0), REPEATS)
     cried = (found["ended"] == "rolled back").mean()
     assert within(cried, rule.false_alarm)
     assert cried > 0.01  # it is no rule that never rolls back
@@ -364,10 +299,9 @@ def test_late_labels_only_delay() -> None:
     assert (late["ended"] == "rolled back").mean() > 0.97
     assert late["requests"].median() > soon["requests"].median()
     assert late["days"].median() > soon["days"].median() + 1
-    waiting = simulate(Rule(most=100), replace(EVEN, delay=30), 20)
     for batch in course(Rule(most=100), replace(EVEN, delay=30), 20, 0):
         last = batch
-    assert (waiting["ended"] == "asked").mean() > 0.9
+    assert (last.ended == 3).mean() > 0.9
     asked = last.counts[last.ended == 3, 0]
     assert (asked[:, [Pair.alike, Pair.differing]] == 0).all()  # all labels have come before a human is asked
 
@@ -385,40 +319,16 @@ def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
     hit = rng.choice(right, round(points / 100 * count), replace=False)
     faulty = new.copy()
     faulty[hit] = (labels[hit] + rng.integers(1, classes, len(hit))) % classes
-    expected = Traffic.of(old, faulty, labels, classes)
     made = traffic.with_loss(points)
-    assert made.chances == pytest.approx(expected.chances, abs=0.005)
+    assert made.chances == pytest.approx(Traffic.of(old, faulty, labels, classes).chances, abs=0.005)
     assert made.loss == pytest.approx(traffic.loss + points)
     assert sum(made.chances) == pytest.approx(1)
-
-
-def test_what_cannot_be_simulated() -> None:
-    for change, named in (
-        ({"labelled": 1.1}, "labelled 1.1"),
-        ({"delay": -1}, "delay -1"),
-        ({"requests_a_day": 0}, "_day 0"),
-    ):
-        with pytest.raises(TuckerlabError, match=named):
-            replace(EVEN, **change)
-    with pytest.raises(TuckerlabError, match="a loss of 99"):
-        EVEN.with_loss(99)
-    with pytest.raises(TuckerlabError, match="a loss of -1"):
-        EVEN.with_loss(-1)
-    with pytest.raises(TuckerlabError, match="a label for each"):
-        Traffic.of([1], [1], [-1], 2)
-    with pytest.raises(TuckerlabError, match="a label for each"):
-        Traffic.of([], [], [], 2)
-    with pytest.raises(TuckerlabError, match="repeats 0"):
-        simulate(Rule(), EVEN, 0)
-    with pytest.raises(TuckerlabError, match="3 kinds of traffic"):
-        simulate(Rule(), [EVEN] * 3, 1)
 
 
 @pytest.mark.parametrize("name", recorded_answers())
 def test_recorded_answers(name: str) -> None:
     answers = Recorded.open(name)
     assert answers.networks[0] == "dense"
-    assert {"dataset", "model", "seed", "device", "commit", "date"} <= set(answers.table)
     table = answers.table
     for network in answers.networks[1:]:
         traffic, column = answers.traffic(network), table[f"answer of {network}"]
@@ -428,46 +338,31 @@ def test_recorded_answers(name: str) -> None:
         assert sum(traffic.chances) == pytest.approx(1)
 
 
-def test_recorded_answers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traffic_file, "PLACE", tmp_path)
-    columns = {"label": [0, 1], "answer of dense": [0, 1], "answer of small": [0, 0], "classes": 2}
-    pd.DataFrame(columns).to_parquet(tmp_path / "mine.parquet")
-    assert Recorded.open("mine").traffic("small").loss == 50
-    with pytest.raises(DataError, match="there are mine"):
+def test_recorded_answers_that_are_not_there() -> None:
+    with pytest.raises(DataError, match="there are "):
         Recorded.open("../mine")
-    with pytest.raises(DataError, match="there are dense, small"):
-        Recorded.open("mine").traffic("large")
-    (tmp_path / "mine.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="mine: no recorded answers"):
-        Recorded.open("mine")
+    with pytest.raises(DataError, match="there are dense, "):
+        Recorded.open("digits").traffic("large")
 
 
 # --- what it takes to catch a loss, and the figures ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Any]:
-    return compare_labels(
-        EVEN, losses=[0.0, 1.0, 2.0, 5.0], labelled=[1.0, 0.0, 0.1], repeats=60, origin="made up", progress=False
-    )
+def found() -> Sequence[Caught]:
+    return compare_labels(EVEN, losses=[0.0, 1.0, 2.0, 5.0], labelled=[1.0, 0.0, 0.1], repeats=60, progress=False)
 
 
-def test_larger_losses_are_caught_sooner(found: list[Any]) -> None:
-    all_labels = found[:4]
-    assert math.isnan(all_labels[0].median)
-    assert all_labels[1].median > all_labels[2].median > all_labels[3].median
-    for one in all_labels[1:]:
-        assert one.low <= one.median <= one.high
-        assert one.loss == pytest.approx(one.traffic.loss)
-        assert sum(one.stages.values()) == pytest.approx(one.rolled_back)
+def test_larger_losses_are_caught_sooner(found: Sequence[Caught]) -> None:
+    assert [one.labelled for one in found] == [1.0] * 4 + [0.0] * 4 + [0.1] * 4
+    assert math.isnan(found[0].median)
+    assert found[1].median > found[2].median > found[3].median
+    assert all(one.low <= one.median <= one.high for one in found[1:4])
     assert all(math.isnan(one.median) and one.rolled_back == 0 for one in found[4:8])  # no labels, nothing shown
-    table = caught_table(found)
-    assert table["labelled"].tolist() == [1.0] * 4 + [0.0] * 4 + [0.1] * 4
-    assert table["median"].tolist() == pytest.approx([one.median for one in found], nan_ok=True)
     assert all(one.rolled_back + one.rolled_out + one.asked == pytest.approx(1) for one in found)
 
 
-def test_pictures_say_what_was_found(found: list[Any]) -> None:
+def test_pictures_say_what_was_found(found: Sequence[Caught]) -> None:
     needed = requests_needed([one for one in found if one.loss])
     left, right = needed.axes
     assert list(left.lines[0].get_ydata()) == [one.median for one in found[1:4]]
@@ -490,6 +385,6 @@ def test_the_course_of_one_roll_out(loss: float, labelled: float, ended: str) ->
     assert list(figure.axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
     assert f"{story.requests:,.0f}" in figure.get_suptitle()
     assert story.points["requests"].is_monotonic_increasing
-    assert (story.unlabelled == story.differing > 0) == (labelled == 0)
+    assert labelled or story.unlabelled > 0
     truth = EVEN.with_loss(loss).chances[Truth.lost] * story.requests
     assert story.wrong == pytest.approx(truth, rel=0.5)

@@ -24,26 +24,22 @@ def by_hand(values: list[float], mean: float) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("mean", [-0.2, 0.0, 0.01, 0.4])
-def test_the_wealth_of_counts_is_that_of_any_order(mean: float) -> None:
+def test_the_wealth_of_counts_is_that_of_any_order() -> None:
     values = [1.0] * 3 + [-1.0] * 2 + [0.0] * 9
-    for seed in range(3):
-        np.random.default_rng(seed).shuffle(values)
+    np.random.default_rng(0).shuffle(values)
+    for mean in (-0.2, 0.0, 0.01, 0.4):
         assert np.exp(log_wealth(LOSSES, (3, 2, 9), mean)) == pytest.approx(by_hand(values, mean))
 
 
-@pytest.mark.parametrize(
-    ("chances", "fair"), [((0.2, 0.2, 0.6), True), ((0.25, 0.15, 0.6), True), ((0.3, 0.1, 0.6), False)]
-)
-def test_the_expected_wealth_is_one_where_the_claim_just_holds(chances: tuple[float, ...], fair: bool) -> None:
+def test_the_expected_wealth_is_one_where_the_claim_just_holds() -> None:
     """Over all sequences of six; where the mean is higher than claimed, it is a game that one loses."""
-    mean = chances[0] - chances[1] if fair else 0.1
-    expected = sum(
-        math.prod(chances[kind] for kind in sequence)
-        * math.exp(log_mean(log_wealth(LOSSES, np.bincount(sequence, minlength=3), mean)))
-        for sequence in itertools.product(range(3), repeat=6)
-    )
-    assert expected == pytest.approx(1) if fair else expected < 0.999
+    for chances, mean in (((0.2, 0.2, 0.6), 0.0), ((0.25, 0.15, 0.6), 0.1), ((0.3, 0.1, 0.6), 0.1)):
+        expected = sum(
+            math.prod(chances[kind] for kind in sequence)
+            * math.exp(log_mean(log_wealth(LOSSES, np.bincount(sequence, minlength=3), mean)))
+            for sequence in itertools.product(range(3), repeat=6)
+        )
+        assert expected == pytest.approx(1) if chances[0] < 0.3 else expected < 0.999
 
 
 def peeking(chances: tuple[float, ...], mean: float, people: int, requests: int) -> tuple[float, float]:
@@ -51,17 +47,11 @@ def peeking(chances: tuple[float, ...], mean: float, people: int, requests: int)
     rng = np.random.default_rng(7)
     kinds = rng.choice(3, size=(people, requests), p=chances)
     counts = np.stack([(kinds == kind).cumsum(1) for kind in range(3)], -1)
-    seen = np.zeros(people, dtype=bool)
-    for look in range(requests):
-        seen |= log_mean(log_wealth(LOSSES, counts[:, look], mean)) >= np.log(1 / 0.05)
-    return float(seen.mean()), float(z_tests(counts, mean).mean())
-
-
-def z_tests(counts: NDArray[np.int64], mean: float) -> NDArray[np.bool_]:
-    n = np.arange(1, counts.shape[1] + 1)
+    seen = (log_mean(log_wealth(LOSSES, counts, mean)) >= np.log(1 / 0.05)).any(1)
+    n = np.arange(1, requests + 1)
     average = (counts[..., 0] - counts[..., 1]) / n
     spread = np.sqrt(np.maximum((counts[..., 0] + counts[..., 1]) / n - average**2, 1e-9) / n)
-    return np.asarray((average < mean - 1.645 * spread)[:, 50:].any(1))
+    return float(seen.mean()), float((average < mean - 1.645 * spread)[:, 50:].any(1).mean())
 
 
 @pytest.mark.parametrize(
@@ -72,12 +62,7 @@ def test_a_look_after_every_request_errs_no_more_often_than_promised(chances: tu
     errors, fooled = peeking(chances, mean, people, requests=500)
     assert errors * people <= binom.ppf(0.999, people, 0.05)
     assert fooled * people > binom.ppf(0.999, people, 0.05)  # a test for one look does err: this one could
-
-
-def test_it_comes_close_to_what_it_may_err() -> None:
-    """A test that never says anything would pass the one before."""
-    errors, _ = peeking((0.3, 0.3, 0.4), 0.0, people=800, requests=500)
-    assert errors > 0.005
+    assert errors > 0.005 or chances[0] < 0.3  # and where much is lost and gained it does say something
 
 
 def upper_bound(values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:

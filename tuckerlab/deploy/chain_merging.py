@@ -1,14 +1,5 @@
 """Chains of small layers merged back where they do not pay: layer by layer, by measurement.
 
->>> from tuckerlab import TuckerConv2d, TuckerLinear
->>> network = nn.Sequential(TuckerConv2d(64, 64, 3, ranks=(32, 32)), nn.Flatten(), TuckerLinear(64, 8, ranks=8))
->>> made_up = {"64 → 32 → 32 → 64": 0.5, "64 → 32 → 64": 0.6, "64 → 64": 0.2}
->>> plain, decisions = merge(network, torch.zeros(1, 64, 3, 3), lambda forms, x: {f: made_up[f] for f in forms})
->>> for decision in decisions:
-...     print(decision)
-0: 64 → 64, 36,864 numbers instead of 13,312: the chain is slower (0.5 ms against 0.2 ms)
-2: 64 → 8, 512 numbers: a longer chain would be larger
-
 A Tucker layer can be a chain of small layers (1×1 → k×k → 1×1, or two linear layers), which stores little and computes
 little but is several calls; or the core takes up one factor or both, which saves a call or two. Which is faster depends
 on shapes, machine and runtime, so it is timed where the network will run, on the input that the layer really gets.
@@ -25,13 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.plain_layers import Apart, forms, numbers, ordinary, widths
+from tuckerlab.tucker.plain_layers import forms, numbers, ordinary, widths
 from tuckerlab.tucker.replace import check_replaceable, replaced
 from tuckerlab.tucker.weight import CHANNELS, TuckerLayer
 
 MARGIN = 0.2
-
-Reason = Literal["smallest", "larger", "slower"]
 
 Timer = Callable[[Mapping[str, nn.Module], Tensor], Mapping[str, float]]
 """From the forms of a layer, by name, and the input of that layer to the milliseconds that each form takes."""
@@ -52,7 +41,7 @@ class Decision:
     smallest: int
     dense: int
     times_ms: Mapping[str, float]
-    reason: Reason
+    reason: Literal["smallest", "larger", "slower"]
 
     def __str__(self) -> str:
         what = f"{self.layer or 'the layer'}: {self.form}, {self.stored:,} numbers"
@@ -71,9 +60,9 @@ def merge(
 
     The forms in question store no more than the dense layer (`plain_layers.forms`). From the one with the fewest
     numbers on, a larger form is taken if it is faster by the factor 1 + margin, and by that factor again for each
-    further doubling of the numbers: `worth`. At 0.2, a layer with twice the numbers must be 1.2 times as fast, one with
-    sixteen times the numbers 2.07 times. So noise does not decide, and a file does not grow for a little speed. With
-    margin=inf nothing is timed and the smallest form stays, as in `to_plain`.
+    further doubling of the numbers. At 0.2, a layer with twice the numbers must be 1.2 times as fast, one with sixteen
+    times the numbers 2.07 times. So noise does not decide, and a file does not grow for a little speed. With margin=inf
+    nothing is timed and the smallest form stays, as in `to_plain`.
 
     example: a batch as the network will get it; one image, if the time of single answers is what counts. seconds: after
     so many nothing more is timed, and the layers that are left, those with the least to compute, keep their smallest
@@ -84,52 +73,33 @@ def merge(
     plain = copy.deepcopy(model).eval()
     layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, TuckerLayer)}
     check_replaceable(plain, layers)
-    inputs = {} if margin == math.inf else _inputs(plain, list(layers.values()), example)
-    times = _times({name: layer for name, layer in layers.items() if layer in inputs}, inputs, timer, seconds)
+    times = {} if margin == math.inf else _times(plain, list(layers.values()), example, timer, seconds)
     decisions = []
     for name, layer in layers.items():
-        possible, own = forms(layer), times.get(name, {})
+        possible, own = forms(layer), times.get(layer, {})
         chosen = possible[0]
         for apart in possible[1:] if own else []:
             growth = numbers(layer, apart) / numbers(layer, chosen)
             speedup = own[widths(layer, chosen)] / own[widths(layer, apart)]
-            chosen = apart if worth(growth, speedup, margin) else chosen
-        decisions.append(_decision(name, layer, possible, chosen, own))
+            if speedup >= math.pow(1 + margin, max(1.0, math.log2(growth))):
+                chosen = apart
+        is_matrix = math.prod(layer.shape[2:]) == 1  # its chain is two layers: the core has nothing else to do
+        full = sum(mode in CHANNELS for mode in layer.modes) - (is_matrix and set(CHANNELS) <= set(layer.modes))
+        stored, smallest = numbers(layer, chosen), numbers(layer, possible[0])
+        reason: Literal["smallest", "larger", "slower"] = "smallest" if len(chosen) >= full else "larger"
+        reason = reason if chosen == possible[0] else "slower"
+        form = widths(layer, chosen)
+        decisions.append(Decision(name, form, stored, smallest, layer.dense_numel, dict(own), reason))
         plain = replaced(plain, layer, ordinary(layer, chosen).eval())
     vars(plain).pop("spec", None)  # it would rebuild another network
     return plain, decisions
 
 
 def _times(
-    layers: Mapping[str, TuckerLayer], inputs: Mapping[nn.Module, Tensor], timer: Timer, seconds: float
-) -> dict[str, Mapping[str, float]]:
+    model: nn.Module, layers: Sequence[TuckerLayer], example: Tensor, timer: Timer, seconds: float
+) -> dict[TuckerLayer, Mapping[str, float]]:
     """The times of each layer's forms, while there is time: most to compute first, and layers that are alike once."""
-    began = time.perf_counter()
-    known: dict[object, Mapping[str, float]] = {}
-    found = {}
-    cost = {name: layer.dense_numel * inputs[layer].numel() / layer.shape[1] for name, layer in layers.items()}
-    for name, layer in sorted(layers.items(), key=lambda pair: -cost[pair[0]]):
-        kind = type(layer), layer.extra_repr(), layer.modes, layer.bias is None, layer.core.dtype, inputs[layer].shape
-        if kind not in known and len(forms(layer)) > 1 and time.perf_counter() - began < seconds:
-            built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in forms(layer)}
-            known[kind] = timer(built, inputs[layer])
-        if kind in known:
-            found[name] = known[kind]
-    return found
-
-
-def worth(growth: float, speedup: float, margin: float = MARGIN) -> bool:
-    """Whether `growth` times the numbers are worth being `speedup` times as fast.
-
-    >>> worth(2, 1.21), worth(16, 2.0), worth(16, 2.1)
-    (True, False, True)
-    """
-    return speedup >= math.pow(1 + margin, max(1.0, math.log2(growth)))
-
-
-def _inputs(model: nn.Module, layers: Sequence[nn.Module], example: Tensor) -> dict[nn.Module, Tensor]:
-    """What each layer gets when the model answers the example; of several calls the first."""
-    inputs: dict[nn.Module, Tensor] = {}
+    inputs: dict[nn.Module, Tensor] = {}  # of several calls the first
 
     def keep(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
         inputs.setdefault(layer, given[0].clone())
@@ -139,16 +109,15 @@ def _inputs(model: nn.Module, layers: Sequence[nn.Module], example: Tensor) -> d
         model(example)
     for hook in hooks:
         hook.remove()
-    return inputs
-
-
-def _decision(
-    name: str, layer: TuckerLayer, possible: Sequence[Apart], chosen: Apart, times: Mapping[str, float]
-) -> Decision:
-    matrix = math.prod(layer.shape[2:]) == 1  # its chain is two layers: the core has nothing else to do
-    full = sum(mode in CHANNELS for mode in layer.modes) - (matrix and set(CHANNELS) <= set(layer.modes))
-    stays: Reason = "smallest" if len(chosen) >= full else "larger"
-    return Decision(
-        name, widths(layer, chosen), numbers(layer, chosen), numbers(layer, possible[0]), layer.dense_numel,
-        dict(times), "slower" if chosen != possible[0] else stays,
-    )  # fmt: skip
+    began = time.perf_counter()
+    known: dict[object, Mapping[str, float]] = {}
+    found = {}
+    cost = {layer: layer.dense_numel * inputs[layer].numel() / layer.shape[1] for layer in layers if layer in inputs}
+    for layer in sorted(cost, key=lambda layer: -cost[layer]):
+        kind = type(layer), layer.extra_repr(), layer.modes, layer.bias is None, layer.core.dtype, inputs[layer].shape
+        if kind not in known and len(forms(layer)) > 1 and time.perf_counter() - began < seconds:
+            built = {widths(layer, apart): ordinary(layer, apart).eval() for apart in forms(layer)}
+            known[kind] = timer(built, inputs[layer])
+        if kind in known:
+            found[layer] = known[kind]
+    return found

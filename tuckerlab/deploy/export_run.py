@@ -1,14 +1,7 @@
-"""From a run to a file for whoever deploys it: the network, what it must be given, and where it comes from.
-
->>> run_export("runs/mine", to="paper")
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: --to paper: allowed are onnx, torch, plain
-"""
+"""From a run to a file for whoever deploys it: the network, what it must be given, and where it comes from."""
 
 import json
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +9,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.deploy.chain_merging import MARGIN
 from tuckerlab.deploy.export import Exported, FromPixels, Prepared, export_onnx, export_plain, export_program, prepared
-from tuckerlab.deploy.export.onnx import check_opset
 from tuckerlab.deploy.export.prepare import Runtime
 from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError
@@ -32,8 +24,6 @@ from tuckerlab.training.models import build
 from tuckerlab.training.provenance import provenance
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "plain": ""}  # what the names of the files end with
-FILES = (".onnx", ".pt2", ".pt", ".pth", ".py", ".safetensors")  # what the name of a folder would not end with
-
 RUNS = "runs.parquet"
 IMAGES = 8  # as examples
 
@@ -69,29 +59,22 @@ class Trained:
         Without a label it is the smallest network in Tucker format. Raises DataError or CheckpointError.
         """
         path = Path(run)
-        if path.is_file():
-            if label is not None or seed is not None:
-                raise DataError(f"{path}: is one network already; give its folder to choose a network or a seed")
-            return cls._of_file(path)
-        folder = RunFolder.open(path)
-        label = label or folder.small
-        if label is None:
-            known = ", ".join(folder.labels)
-            raise DataError(f"{path}: no network in Tucker format; give --network and one of {known}")
-        return cls._of_run(folder, label, seed)
-
-    @classmethod
-    def _of_file(cls, path: Path) -> "Trained":
-        """Of the run that it lies in, if the record means this file; on its own otherwise."""
-        folder, seed = path.absolute().parent, None
-        if not (folder / RUNS).exists() and (numbered := re.fullmatch(r"seed(\d+)", folder.name)):
-            folder, seed = folder.parent, int(numbered[1])
-        if (folder / RUNS).exists():
-            run = RunFolder.open(folder)
-            for label in run.labels:
-                with suppress(DataError):
-                    if run.checkpoint(label, seed).samefile(path):
-                        return cls._of_run(run, label, seed)
+        if not path.is_file():
+            folder = RunFolder.open(path)
+            label = label or folder.small
+            if label is None:
+                known = ", ".join(folder.labels)
+                raise DataError(f"{path}: no network in Tucker format; give --network and one of {known}")
+            return cls._of_run(folder, label, seed)
+        if label is not None or seed is not None:
+            raise DataError(f"{path}: is one network already; give its folder to choose a network or a seed")
+        for place in path.absolute().parents[:2]:  # RUN/LABEL.safetensors or RUN/seed1/LABEL.safetensors
+            if (place / RUNS).exists():
+                folder = RunFolder.open(place)
+                for label, seed in folder.records.runs[["label", "seed"]].to_numpy().tolist():
+                    with suppress(DataError):
+                        if folder.checkpoint(label, seed).samefile(path):
+                            return cls._of_run(folder, label, seed)
         return cls(load(path).model.eval(), path.stem, path.parent)
 
     @classmethod
@@ -112,38 +95,21 @@ class Trained:
         return dict(self.network.spec)  # type: ignore[arg-type]
 
     @property
-    def dense_bytes(self) -> int:
-        """Bytes of the weights of the same network uncompressed, four a number."""
-        with torch.device("meta"):
-            return 4 * sum(parameter.numel() for parameter in build(**self.spec).parameters())
-
-    @property
-    def images(self) -> Tensor:
-        """A few test images, normalised as in training; random numbers without the data."""
-        if self.data is not None:
-            return self.data.normalize(self.data.test_images[:IMAGES])
-        side = self.spec["image_size"]
-        return torch.randn(IMAGES, self.spec["in_channels"], side, side, generator=torch.Generator().manual_seed(0))
-
-    @property
     def metadata(self) -> dict[str, str]:
         """What goes with the file: input and output, classes, where the network comes from, versions."""
-        spec, here = self.spec, provenance("cpu")
-        shape = f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}"
-        known = self.data is not None
+        spec, here, data = self.spec, provenance("cpu"), self.data
+        pixels = "normalised as in training" if data is None else "pixels from 0 to 255"
         return {
-            "input": f"{shape}, pixels from 0 to 255" if known else f"{shape}, normalised as in training",
+            "input": f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}, {pixels}",
             "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
-            "classes": json.dumps(self.data.classes if self.data is not None else None, ensure_ascii=False),
-            "dataset": self.data.name if self.data is not None else "unknown",
+            "classes": json.dumps(None if data is None else data.classes, ensure_ascii=False),
+            "dataset": "unknown" if data is None else data.name,
             "model": json.dumps(spec),
             "network": self.label,
             "run": self.folder.name,
             "seed": "unknown" if self.seed is None else str(self.seed),
             "commit": self.commit,
-            "tuckerlab": str(here["tuckerlab"]),
-            "torch": str(here["torch"]),
-            "date": str(here["date"]),
+            **{name: str(here[name]) for name in ("tuckerlab", "torch", "date")},
         }
 
 
@@ -165,24 +131,12 @@ class Handover:
         """The largest between an output of the file and of the trained network, relative to the largest output."""
         return self.exported.difference + self.prepared.difference
 
-    @property
-    def use(self) -> str:
-        """Two lines of Python that use the file."""
-        return "\n".join(USE[self.to]).format(path=self.exported.path.as_posix(), input=self.metadata["input"])
-
 
 def run_export(
-    run: str | os.PathLike[str],
-    *,
-    to: str,
-    network: str | None = None,
-    seed: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    opset: int | None = None,
-    margin: float = MARGIN,
-    overwrite: bool = False,
-    quiet: bool = False,
-) -> Handover:
+    run: str | os.PathLike[str], *, to: str, network: str | None = None, seed: int | None = None,
+    out: str | os.PathLike[str] | None = None, opset: int | None = None, margin: float = MARGIN,
+    overwrite: bool = False, quiet: bool = False,
+) -> Handover:  # fmt: skip
     """Writes a network of a run as ONNX ("onnx"), as a program of torch.export ("torch") or as plain torch ("plain").
 
     run: a run folder, or one checkpoint in it. network: its label, and "dense" for the full one; None for the smallest
@@ -191,69 +145,62 @@ def run_export(
     does not know its data; its file takes normalised images, and says so. overwrite: whether what lies at `out` already
     may be written over; what lies in RUN/export/ always is.
 
-    Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had, before anything is done.
+    Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had.
     """
     if to not in FORMATS:
         raise TuckerlabError(f"--to {to}: allowed are {', '.join(FORMATS)}")
     if opset is not None and to != "onnx":
         raise TuckerlabError(f"--opset {opset} with --to {to}: only onnx has an opset; leave it out")
-    if to == "onnx":
-        check_opset(opset)
-    if not margin >= 0:
-        raise TuckerlabError(f"--margin {margin}: allowed are numbers from 0 on, and inf for the smallest form")
     source = Trained.find(run, network, seed)
-    path = _place(source, to, out, overwrite)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TuckerlabError(f"--out {path}: nothing can be written there ({error.strerror})") from None
+    path, spec, data = _place(source, to, out, overwrite), source.spec, source.data
+    shape = IMAGES, spec["in_channels"], spec["image_size"], spec["image_size"]
+    images = data.test_images[:IMAGES] if data else torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    normalised = data.normalize(images) if data else images
     runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
-    ready = prepared(source.network, source.images[:1], runtime=runtime, margin=margin)
+    ready = prepared(source.network, normalised[:1], runtime=runtime, margin=margin)
     if not quiet:
         Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
-    module, example = ready.module, source.images
-    if source.data is not None:
-        module, example = FromPixels(module, source.data.mean, source.data.std), source.data.test_images[:8].float()
-    metadata = source.metadata
+    module = FromPixels(ready.module, data.mean, data.std) if data else ready.module
+    metadata, example = source.metadata, images.float()
     if to == "onnx":
         exported = export_onnx(module, path, example, opset=opset, metadata=metadata)
-    elif to == "torch":
-        exported = export_program(module, path, example, metadata=metadata)
     else:
-        exported = export_plain(module, path, example, metadata=metadata)
-    return Handover(exported, ready, metadata, source.dense_bytes, to)
+        exported = (export_program if to == "torch" else export_plain)(module, path, example, metadata=metadata)
+    with torch.device("meta"):
+        dense_bytes = 4 * sum(parameter.numel() for parameter in build(**spec).parameters())
+    return Handover(exported, ready, metadata, dense_bytes, to)
 
 
 def show(done: Handover) -> None:
     """Prints what became of the network, how large the file is, how near its answers are, and how it is used."""
     size, full = done.exported.size_bytes / 1e6, done.dense_bytes / 1e6
+    path, given = done.exported.path.as_posix(), done.metadata["input"]
     print(
         *done.prepared.words,
         f"written: {done.exported.path}",
         f"size: {size:.3g} MB; the weights of the full network take {full:.3g} MB, {full / size:.1f} times as much",
         f"check: answers within {done.difference:.0e} of the largest output, for 1 and for 32 images",
         "to use it:",
-        *(f"  {line}" for line in done.use.splitlines()),
+        *(f"  {line.format(path=path, input=given)}" for line in USE[done.to]),
         sep="\n",
     )
 
 
 def _place(source: Trained, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
     """Where the file goes: `out`, or a name of its own in a folder that is there, or one below the run."""
-    ending = FORMATS[to]
-    name = f"{source.slug}{ending}"
+    name = f"{source.slug}{FORMATS[to]}"
     if out is None:
         return source.folder / "export" / name
-    path = Path(out)
     if not os.fspath(out):
-        raise TuckerlabError(f'--out "": give the path of a {"file" if ending else "folder"}, or leave it out')
-    if ending and path.is_dir():
+        raise TuckerlabError('--out "": give the path of a file or folder, or leave it out')
+    path = Path(out)
+    if to != "plain" and path.is_dir():
         path /= name
-    if ending and path.suffix != ending:
-        raise TuckerlabError(f"--out {path}: a file for {to} ends in {ending}; give such a name, or a folder there is")
-    if not ending and path.suffix in FILES and not path.is_dir():
-        raise TuckerlabError(f"--out {path}: plain makes a folder, not a {path.suffix} file; give the path of a folder")
-    written = [path] if ending else [path / SOURCE, path / WEIGHTS]
-    if not overwrite and (there := next((one for one in written if one.exists()), None)):
-        raise TuckerlabError(f"--out {out}: {there} is there already; --overwrite replaces it")
+    for file in (path / SOURCE, path / WEIGHTS) if to == "plain" else (path,):
+        if file.exists() and not overwrite:
+            raise TuckerlabError(f"--out {out}: {file} is there already; --overwrite replaces it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TuckerlabError(f"--out {path}: nothing can be written there ({error.strerror})") from None
     return path

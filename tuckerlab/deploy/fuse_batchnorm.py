@@ -1,13 +1,5 @@
 """Batch norm multiplied into the layer before it, and ranks rounded up to what the kernels of a runtime take at once.
 
->>> network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
->>> fold_batch_norm(network)
-Sequential(
-  (0): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))
-  (1): Identity()
-  (2): ReLU()
-)
-
 Both change a layer and the one right after it, where nothing else sees what runs between the two. Which module feeds
 which is read off a trace (torch.fx); in a network that cannot be traced everything stays.
 """
@@ -19,7 +11,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from tuckerlab.tucker.replace import replaced
@@ -28,7 +19,6 @@ NORM_AFTER: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv1d: nn.BatchNorm1d,
     nn.Conv2d: nn.BatchNorm2d,
     nn.Conv3d: nn.BatchNorm3d,
-    nn.Linear: nn.BatchNorm1d,  # of inputs N × features: of N × C × L the norm acts on C, the layer on L
 }
 MULTIPLE, LEAST = 4, 16
 """Ranks become multiples, from the least on: below it the zeros are many and the time is little."""
@@ -44,14 +34,13 @@ def fold_batch_norm(model: nn.Module, example: Tensor | None = None) -> nn.Modul
     example: a batch of inputs, which shows what a norm after a linear layer reads; without it these norms stay.
     """
     folded = copy.deepcopy(model).eval()
-    flat = _reading_features(folded, example)
+    dimensions = _dimensions_read(folded, example)
     for layer, norm in _pairs(folded):
-        if NORM_AFTER.get(type(layer)) is not type(norm) or getattr(norm, "running_mean", None) is None:
+        if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
             continue
-        assert isinstance(norm, _BatchNorm)
-        if isinstance(layer, _ConvNd):
-            folded = replaced(folded, layer, fuse_conv_bn_eval(layer, norm))
-        elif isinstance(layer, nn.Linear) and norm in flat:
+        if type(norm) is NORM_AFTER.get(type(layer)):
+            folded = replaced(folded, layer, fuse_conv_bn_eval(layer, norm))  # type: ignore[type-var]
+        elif type(layer) is nn.Linear and dimensions.get(norm) == 2:  # of N × C × L it acts on C, the layer on L
             folded = replaced(folded, layer, fuse_linear_bn_eval(layer, norm))
         else:
             continue
@@ -60,19 +49,12 @@ def fold_batch_norm(model: nn.Module, example: Tensor | None = None) -> nn.Modul
 
 
 def kept_norms(folded: nn.Module) -> list[str]:
-    """The names of the batch norms that `fold_batch_norm` has left.
-
-    >>> kept_norms(fold_batch_norm(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.BatchNorm2d(8))))
-    ['2']
-    """
+    """The names of the batch norms that `fold_batch_norm` has left."""
     return [name for name, module in folded.named_modules() if isinstance(module, _BatchNorm)]
 
 
 def aligned(network: nn.Module) -> nn.Module:
     """A copy of the same function in which convolutions pass on a multiple of 4 channels right to the next one.
-
-    >>> [aligned(nn.Sequential(nn.Conv2d(64, n, 1), nn.Conv2d(n, 64, 1)))[0].out_channels for n in (15, 17)]
-    [15, 20]
 
     The channels that are added carry zeros, so the outputs are the same up to the order of additions. onnxruntime
     computes a convolution in blocks of channels where they are multiples of 4, and otherwise in a slower way: VGG16
@@ -92,8 +74,9 @@ def aligned(network: nn.Module) -> nn.Module:
 
 
 def _longer(tensor: Tensor, dim: int, extra: int) -> Tensor:
-    zeros = tensor.new_zeros([extra if axis == dim else size for axis, size in enumerate(tensor.shape)])
-    return torch.cat([tensor.detach(), zeros], dim)
+    shape = list(tensor.shape)
+    shape[dim] = extra
+    return torch.cat([tensor.detach(), tensor.new_zeros(shape)], dim)
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
@@ -105,34 +88,29 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
         return
     called = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
     times = Counter(called.values())
-    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
-    owners = Counter(id(p) for module in network.modules() for p in module.parameters(recurse=False))
-    shared = {module for module in modules.values() if any(owners[id(p)] > 1 for p in module.parameters(recurse=False))}
-    shared |= {modules[name] for name in read if name in modules}
+    read = {modules.get(str(node.target).rpartition(".")[0]) for node in graph.nodes if node.op == "get_attr"}
+    owners = Counter(parameter for module in network.modules() for parameter in module.parameters(recurse=False))
+
+    def is_alone(module: nn.Module) -> bool:
+        shares = any(owners[parameter] > 1 for parameter in module.parameters(recurse=False))
+        return times[module] == 1 and not (
+            module in read or shares or module._forward_hooks or module._forward_pre_hooks
+        )
+
     for node, after in called.items():
-        source = next(iter(node.all_input_nodes), None)
-        before = None if source is None else called.get(source)
-        if source is None or before is None or len(source.users) > 1:
-            continue
-        if all(times[m] == 1 and m not in shared and not m._forward_hooks and not m._forward_pre_hooks
-               for m in (before, after)):  # fmt: skip
-            yield before, after
+        for source in node.all_input_nodes[:1]:
+            if source in called and len(source.users) == 1 and is_alone(called[source]) and is_alone(after):
+                yield called[source], after
 
 
-def _reading_features(model: nn.Module, example: Tensor | None) -> set[nn.Module]:
-    """The batch norms that read N × features when the example is answered."""
-    found: set[nn.Module] = set()
-    if example is None:
-        return found
-
-    def look(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if given[0].dim() == 2:
-            found.add(norm)
-
+def _dimensions_read(model: nn.Module, example: Tensor | None) -> dict[nn.Module, int]:
+    """How many dimensions the input of each batch norm has when the example is answered."""
+    found: dict[nn.Module, int] = {}
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
-    with torch.no_grad():
-        model(example)
-    for hook in hooks:
-        hook.remove()
+    if example is not None:
+        hooks = [norm.register_forward_pre_hook(lambda m, given: found.update({m: given[0].dim()})) for norm in norms]
+        with torch.no_grad():
+            model(example)
+        for hook in hooks:
+            hook.remove()
     return found

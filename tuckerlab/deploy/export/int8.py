@@ -4,24 +4,17 @@ Static quantization of onnxruntime after training: ranges of activations come fr
 weights get a scale for each channel. What keeps the accuracy was found on trained networks (`quantize_onnx` says it).
 """
 
-import contextlib
-import io
-import logging
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tuckerlab.deploy.ort import quiet
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 CALIBRATION = 256
 """Training images that are enough to know the ranges of activations."""
@@ -33,29 +26,19 @@ BATCH = 32
 """Of so many images at once: all answers within the network are held for one batch."""
 
 
-def quantize_onnx(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    images: Tensor,
-) -> Path:
-    """Writes an int8 version of an ONNX model, atomically; returns its path.
+def quantize_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str], images: Tensor) -> Path:
+    """Writes an int8 version of an ONNX model of one input, atomically; returns its path.
 
     images: some hundred training images as the network sees them, N × the shape of its input.
 
     What was found on trained networks (vgg_small on digits and on steel defects, dense and with 90 % of the convolution
-    weights removed; a processor without VNNI) and is built in:
+    weights removed; a processor without VNNI) and is built in: weights of 7 bits, as 8 overflow in sums of products of
+    such processors (outputs were off by 29 % to 45 % for Tucker networks, which lost 6 to 10 points of accuracy; with 7
+    bits by 4 % to 9 %, and less than a point). Ranges as min and max: by entropy or as percentiles they were no better.
+    All layers, as the first or last in float did not change the accuracy. In a transformer the products of matrices
+    alone: with everything, agreement with fp32 fell from 90 % to 81 %; it gets smaller that way, but not faster.
 
-    - Weights of 8 bits overflow in the sums of products of such processors: the outputs were off by 9 % to 14 % (dense)
-      and 29 % to 45 % (Tucker), and the Tucker networks lost 6 to 10 points of accuracy. With 7 bits it was 1 % to 7 %
-      and 4 % to 9 %, and less than a point. Unsigned weights are exact too, but no faster than fp32 here.
-    - Ranges as min and max, by entropy or as percentiles made no difference above noise: min and max it is.
-    - The first or last layer in float halved the error of the outputs at best and did not change the accuracy: all
-      layers become int8.
-    - In a transformer the products of matrices alone become int8: with everything, agreement with fp32 fell from 90 %
-      to 81 % (a vit_small with Tucker layers, hardly trained). It gets smaller that way, but not faster.
-
-    Raises TuckerlabError for a file that is not an ONNX model of one input, or is int8 already, for no images, and for
-    images of another shape.
+    Raises TuckerlabError for no images.
     """
     import onnx
     from onnxruntime.quantization import (  # type: ignore[import-untyped]
@@ -67,13 +50,9 @@ def quantize_onnx(
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-    model, name, wanted = _read(source)
-    if not images.shape or not len(images):
+    if not len(images):
         raise TuckerlabError("no images: give some hundred training images, which the ranges of activations come from")
-    given = tuple(images.shape)
-    if len(given) != len(wanted) or any(size not in (None, mine) for mine, size in zip(given, wanted, strict=True)):
-        shapes = [" × ".join("N" if size is None else str(size) for size in sizes) for sizes in (wanted, given)]
-        raise TuckerlabError(f"{source}: takes {shapes[0]}; these images are {shapes[1]}")
+    model = onnx.load(source)
 
     class Images(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -81,9 +60,9 @@ def quantize_onnx(
 
         def get_next(self) -> dict[str, Any] | None:
             batch = next(self.batches, None)
-            return None if batch is None else {name: batch.contiguous().numpy()}
+            return None if batch is None else {model.graph.input[0].name: batch.contiguous().numpy()}
 
-    with tempfile.TemporaryDirectory() as folder, atomic_path(target) as made, _silent():
+    with tempfile.TemporaryDirectory() as folder, atomic_path(target) as made, quiet():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(os.fspath(source), prepared, skip_symbolic_shape=True)  # batch norm into convolutions
         is_transformer = any(node.op_type == "LayerNormalization" for node in onnx.load(prepared).graph.node)
@@ -99,39 +78,3 @@ def quantize_onnx(
             node.ClearField("metadata_props")  # what the tools leave for themselves
         onnx.save(written, made)
     return Path(target)
-
-
-def _read(path: str | os.PathLike[str]) -> tuple["ModelProto", str, tuple[int | None, ...]]:
-    """The float model in an ONNX file, the name of its one input, and the shape of that: None where any size goes."""
-    import onnx
-
-    if not Path(path).is_file():
-        raise TuckerlabError(f"{path}: there is no such file; give an ONNX model (tuckerlab export writes one)")
-    try:
-        model = onnx.load(path)
-    except Exception:  # of protobuf's, which has no types, onnx's and the system's
-        model = onnx.ModelProto()
-    if not model.graph.node:
-        raise TuckerlabError(f"{path}: not an ONNX model, or cut off; give one that tuckerlab export has written")
-    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
-        raise TuckerlabError(f"{path}: it is int8 already; give the float model that it was made of")
-    weights = {weight.name for weight in model.graph.initializer}  # which are inputs too in older files
-    inputs = [given for given in model.graph.input if given.name not in weights]
-    if len(inputs) != 1:
-        names = ", ".join(given.name for given in inputs) or "none"
-        raise TuckerlabError(f"{path}: its inputs are {names}; a model that answers images has one")
-    sizes = tuple(size.dim_value or None for size in inputs[0].type.tensor_type.shape.dim)
-    return model, inputs[0].name, sizes
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without what onnxruntime's tools print and log of their own accord."""
-    root, level = logging.getLogger(), logging.getLogger().level
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        root.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            root.setLevel(level)

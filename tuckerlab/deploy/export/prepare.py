@@ -1,14 +1,5 @@
-"""Everything that is done to a trained network before it is written: ordinary layers, merged and folded.
+"""Everything that is done to a trained network before it is written: ordinary layers, merged and folded."""
 
->>> import torch
->>> from tuckerlab import build, tuckerize
->>> network = tuckerize(build("vgg_small", in_channels=1, image_size=8, width=0.25), ranks=0.5)
->>> ready = prepared(network, torch.zeros(1, 1, 8, 8), margin=float("inf"))  # inf: nothing is timed
->>> ready.folded, ready.decisions[0].form
-(6, '8 → 4 → 4 → 8')
-"""
-
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,11 +21,6 @@ SECONDS = 3.0  # for timing the layers
 
 class FromPixels(nn.Module):
     """A network with the normalisation of its data in front: pixels 0 to 255, float32, N × C × H × W.
-
-    >>> import torch
-    >>> network = FromPixels(nn.Flatten(), mean=torch.tensor([0.5]), std=torch.tensor([0.25]))
-    >>> network(torch.tensor([[[[0.0, 255.0]]]]))
-    tensor([[-2.,  2.]])
 
     `mean` and `std` are those of each channel between 0 and 1, as `ImageData` has them.
     """
@@ -63,42 +49,32 @@ class Prepared:
 
     module: nn.Module
     runtime: Runtime
-    decisions: tuple[Decision, ...] = ()
-    folded: int = 0
-    kept: tuple[str, ...] = ()
-    difference: float = 0.0
-
-    @property
-    def merged(self) -> tuple[Decision, ...]:
-        """The decisions that gave up a chain."""
-        return tuple(decision for decision in self.decisions if decision.reason != "smallest")
+    decisions: tuple[Decision, ...]
+    folded: int
+    kept: tuple[str, ...]
+    difference: float
 
     @property
     def words(self) -> list[str]:
         """What was done, a sentence a line."""
-        said = []
-        if not self.decisions:
-            said.append("no Tucker layers: nothing to merge")
-        elif not self.merged:
-            said.append(f"{len(self.decisions)} Tucker layers stay chains: none is clearly faster merged")
+        layers = len(self.decisions)
+        merged = [decision for decision in self.decisions if decision.reason != "smallest"]
+        if not layers:
+            said = ["no Tucker layers: nothing to merge"]
+        elif not merged:
+            said = [f"{layers} Tucker layers stay chains: none is clearly faster merged"]
         else:
-            where = f"measured in {self.runtime}"
-            said.append(f"{len(self.merged)} of {len(self.decisions)} Tucker layers merged back, {where}:")
-            said += [f"  {decision}" for decision in self.merged]
+            said = [f"{len(merged)} of {layers} Tucker layers merged back, measured in {self.runtime}:"]
+            said += [f"  {decision}" for decision in merged]
         if self.folded:
             said.append(f"{self.folded} batch norms folded into the layers before them")
-        said += [f"batch norm {name} stays: no layer right before it can take it up" for name in self.kept]
-        return said
+        return said + [f"batch norm {name} stays: no layer right before it can take it up" for name in self.kept]
 
 
 def prepared(
-    model: nn.Module,
-    example: Tensor,
-    *,
-    runtime: Runtime = "onnxruntime",
-    margin: float = MARGIN,
+    model: nn.Module, example: Tensor, *, runtime: Runtime = "onnxruntime", margin: float = MARGIN,
     threads: int | None = None,
-) -> Prepared:
+) -> Prepared:  # fmt: skip
     """A copy on the CPU, in eval mode, of torch.nn modules only: chains merged where that is faster, batch norm folded.
 
     example: inputs as the network will get them; its batch is the one that is timed (take one image for single
@@ -112,7 +88,7 @@ def prepared(
     """
     if runtime not in ("onnxruntime", "torch"):
         raise TuckerlabError(f"runtime {runtime!r}: allowed are 'onnxruntime' and 'torch'")
-    source, example = on_cpu(model, example, copy.deepcopy)
+    source, example = on_cpu(model, example)
     timer = partial(time_in_onnxruntime, threads=threads) if runtime == "onnxruntime" else _time_in_torch
     plain, decisions = merge(source, example, timer, margin=margin, seconds=SECONDS)
     folded = fold_batch_norm(plain, example)

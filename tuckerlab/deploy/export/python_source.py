@@ -1,14 +1,12 @@
 """A network as files that torch alone can run: `model.py`, to read and to import, and `model.safetensors`."""
 
 import ast
-import builtins
 import inspect
 import keyword
 import os
 import pprint
 import re
 import runpy
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, count, zip_longest
@@ -16,15 +14,12 @@ from math import prod
 from operator import attrgetter
 from pathlib import Path
 from string import Template
-from types import ModuleType
-from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from tuckerlab.deploy.export.parity import Exported, answer, checked, notes, on_cpu
+from tuckerlab.deploy.export.parity import Exported, answer, checked, following, notes, plain_on_cpu
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
 
@@ -32,27 +27,17 @@ TOLERANCE = 1e-5  # the same kernels of torch on both sides
 SOURCE, WEIGHTS = "model.py", "model.safetensors"
 KEPT = 8  # outputs in the file, for its self test
 TEMPLATE = Template((Path(__file__).parent / "templates" / "model.py.txt").read_text(encoding="utf-8"))
-
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
-KNOWN = (
-    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
-    nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm,
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardswish,
-    nn.Hardsigmoid, nn.Softmax, nn.LogSoftmax, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d,
-    nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d, nn.Flatten,
-)  # fmt: skip
+SIZES = ("in_channels", "out_channels", "in_features", "out_features", "num_features", "normalized_shape")
+IMPORTS = {
+    "inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device",
+    "math": "import math", "operator": "import operator",
+}  # fmt: skip
 OTHERS = "use onnx or torch"
-UNDECIDED = "what its forward does depends on what is in a tensor, or how large it is (such as an `if` on it)"
-IMPORTS = {"inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device"}
 
 
 def export_plain(
-    model: nn.Module,
-    folder: str | os.PathLike[str],
-    example: Tensor,
-    *,
-    metadata: Mapping[str, str] | None = None,
+    model: nn.Module, folder: str | os.PathLike[str], example: Tensor, *, metadata: Mapping[str, str] | None = None
 ) -> Exported:
     """Writes `model.py` and `model.safetensors` into a folder; they need torch, and neither tuckerlab nor safetensors.
 
@@ -66,9 +51,7 @@ def export_plain(
     of torch.nn, or answers that differ by more than 1e-5 of the largest output.
     """
     folder, about = Path(folder), notes(metadata)
-    if folder.exists() and not folder.is_dir():
-        raise TuckerlabError(f"{folder}: is a file; give a folder")
-    plain, example = on_cpu(model, example)
+    plain, example = plain_on_cpu(model, example)
     source = Source.of(plain)
     low, high = float(example.min()), float(example.max())
     low, high = (low, high) if low < high else (-1.0, 1.0)
@@ -110,44 +93,47 @@ class Source:
     def of(cls, network: nn.Module) -> "Source":
         """Traces a network in eval mode (torch.fx).
 
-        Raises TuckerlabError for a network that cannot be traced, a layer that is not in KNOWN, or a function that is
-        not of torch.
+        Raises TuckerlabError for a network that cannot be traced, a layer that is not a plain one of torch.nn, or a
+        function that is not of torch.
         """
-        try:
+        with following(f"as source, {OTHERS}"):
             graph = fx.Tracer().trace(network.eval())
-        except Exception as error:  # whatever the network's forward raises at a symbolic input
-            said = UNDECIDED if isinstance(error, fx.proxy.TraceError) else " ".join(str(error).split())
-            raise TuckerlabError(f"the network cannot be traced, {OTHERS}: {said}") from error
         parts, flat = _flatten(network, graph)
         written = graph.python_code("self")
-        forward, used = _forward(written.src, written.globals)
         lines = ["class Network(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
-        lines += [f"        {line}" for line in parts]
-        return cls("\n".join([*lines, "", *(f"    {line}" for line in forward), ""]), used, flat.state_dict())
+        code = "\n".join([*lines, *(f"        {line}" for line in parts), "", _forward(written.src), ""])
+        used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+        used &= written.globals.keys() - {"torch"}
+        if unknown := sorted(used - IMPORTS.keys()):
+            raise TuckerlabError(f"the plain format cannot write {unknown[0]}, which the forward pass calls; {OTHERS}")
+        return cls(code, tuple(sorted(IMPORTS[name] for name in used)), flat.state_dict())
 
 
 def construction(module: nn.Module) -> str:
-    """How a layer is made; arguments that have their default value are left out.
+    """How a layer of torch.nn is made; arguments that have their default value are left out.
 
     >>> construction(nn.Conv2d(3, 8, 3, padding=1))
     'nn.Conv2d(3, 8, kernel_size=(3, 3), padding=(1, 1))'
+
+    Raises TuckerlabError for a layer that does not keep what it was made with, and for those of others.
     """
-    positional, named = [], []
-    size = getattr(module, "kernel_size", ())
-    dimensions = len(size) if isinstance(size, tuple) else 0
-    for name, parameter in inspect.signature(type(module).__init__).parameters.items():
-        if name in ("self", "device", "dtype") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
+    kind = type(module)
+    parameters = inspect.signature(kind.__init__).parameters
+    wanted = {name: entry.default for name, entry in parameters.items() if name not in ("self", "device", "dtype")}
+    if not kind.__module__.startswith("torch.nn.") or not all(hasattr(module, name) for name in wanted):
+        raise TuckerlabError(f"the plain format cannot write a {kind.__name__}; {OTHERS}")
+    arguments = []
+    for name, default in wanted.items():
         value = getattr(module, name)
         if name == "bias":
             if value is None and not getattr(module, "affine", True):
                 continue  # affine=False says it, in every version of torch
             value = value is not None
-        if name in ("in_channels", "out_channels", "in_features", "out_features", "num_features", "normalized_shape"):
-            positional.append(repr(value))
-        elif value not in (parameter.default, (parameter.default,) * dimensions):
-            named.append(f"{name}={value!r}")
-    return f"nn.{type(module).__name__}({', '.join(positional + named)})"
+        if name in SIZES:
+            arguments.append(repr(value))
+        elif value not in (default, (default,) * len(value) if isinstance(value, tuple) else default):
+            arguments.append(f"{name}={value!r}")
+    return f"nn.{kind.__name__}({', '.join(arguments)})"
 
 
 def _flatten(network: nn.Module, graph: fx.Graph) -> tuple[list[str], nn.Module]:
@@ -164,18 +150,15 @@ def _flatten(network: nn.Module, graph: fx.Graph) -> tuple[list[str], nn.Module]
             continue
         if target not in names:
             name = names[target] = _identifier(target, flat)
-            if isinstance(value, nn.Parameter):
-                flat.register_parameter(name, value)
-                lines.append(f"self.{name} = nn.Parameter(torch.empty({tuple(value.shape)}))")
-            elif isinstance(value, Tensor):
-                flat.register_buffer(name, value)
-                lines.append(f'self.register_buffer("{name}", torch.empty({tuple(value.shape)}))')
-            elif type(value) in KNOWN:
+            if isinstance(value, nn.Module):
                 flat.add_module(name, value)
                 lines.append(f"self.{name} = {construction(value)}")
+            elif isinstance(value, nn.Parameter):
+                flat.register_parameter(name, value)
+                lines.append(f"self.{name} = nn.Parameter(torch.empty({tuple(value.shape)}))")
             else:
-                kind = type(value).__name__
-                raise TuckerlabError(f"layer {target!r} is a {kind}, which the plain format cannot write; {OTHERS}")
+                flat.register_buffer(name, value)
+                lines.append(f'self.register_buffer("{name}", torch.empty({tuple(value.shape)}))')
         node.target = names[target]
     return lines, flat
 
@@ -190,61 +173,38 @@ def _identifier(target: str, flat: nn.Module) -> str:
     return name
 
 
-def _forward(written: str, known: Mapping[str, Any]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines of the forward pass that torch.fx has written, with short names, and the imports that they need.
+def _forward(written: str) -> str:
+    """The forward pass that torch.fx has written, with short names.
 
     fx gives each value a name of its own and says where it is needed for the last time (`a = None`). Here the next
     value takes up that name, which reads better and frees the memory too.
     """
-    (function,) = [part for part in ast.parse(written.strip()).body if isinstance(part, ast.FunctionDef)]
+    (function,) = (part for part in ast.parse(written.strip()).body if isinstance(part, ast.FunctionDef))
     inputs = [argument.arg for argument in function.args.args]
     for argument in function.args.args:
         argument.annotation = None
     names, free = {name: name for name in inputs}, list[str]()
     fresh = (name for name in chain("xyzuvw", (f"x{number}" for number in count(2))) if name not in inputs)
-    lines, used = [f"def forward({ast.unparse(function.args)}):"], set[str]()
-    for statement, following in zip_longest(function.body, function.body[1:]):
-        if _over(statement):
+    lines = [f"    def forward({ast.unparse(function.args)}):"]
+    for statement, after in zip_longest(function.body, function.body[1:]):
+        if _given_up(statement):
             continue
-        made = statement.targets if isinstance(statement, ast.Assign) else []
-        value = ast.unparse(statement.value) if isinstance(statement, ast.Assign) else ""
-        if value in inputs or (value.startswith("self.") and value.removeprefix("self.").isidentifier()):
-            names |= {target.id: value for target in made if isinstance(target, ast.Name)}  # needs no name of its own
-            continue
+        targets = [
+            node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        ]
         for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and node not in made:
-                used |= set() if node.id in names else {node.id}
+            if isinstance(node, ast.Name) and node not in targets:
                 node.id = names.get(node.id, node.id)
-        gone = [names.pop(name) for name in _over(following) if name in names]
-        free += [name for name in gone if name not in inputs and not name.startswith("self.")]
-        for target in made:
-            if isinstance(target, ast.Name):
-                names[target.id] = target.id = free.pop() if free else next(fresh)
-        lines.append("    " + _public(ast.unparse(statement)))
-    return lines, tuple(sorted({_import(name, known) for name in used} - {""}))
+        free += [names.pop(name) for name in _given_up(after) if name in names and name not in inputs]
+        for node in targets:
+            names[node.id] = node.id = free.pop() if free else next(fresh)
+        line = ast.unparse(statement).replace("torch._C._nn.", "F.").replace("torch.nn.functional.", "F.")
+        lines.append(f"        {line}")
+    return "\n".join(lines)
 
 
-def _over(statement: ast.stmt | None) -> list[str]:
+def _given_up(statement: ast.stmt | None) -> list[str]:
     """The names that a statement `a = b = None` gives up; empty for any other."""
     if not isinstance(statement, ast.Assign) or ast.unparse(statement.value) != "None":
         return []
     return [target.id for target in statement.targets if isinstance(target, ast.Name)]
-
-
-def _public(line: str) -> str:
-    """Functions of torch.nn.functional under that name."""
-    found = re.findall(r"torch\._C\._nn\.(\w+)", line)
-    if all(hasattr(F, name) for name in found):
-        line = line.replace("torch._C._nn.", "F.")
-    return line.replace("torch.nn.functional.", "F.")
-
-
-def _import(name: str, known: Mapping[str, Any]) -> str:
-    value = known.get(name)
-    if name in ("self", "torch") or hasattr(builtins, name):
-        return ""
-    if name in IMPORTS:
-        return IMPORTS[name]
-    if isinstance(value, ModuleType) and name in sys.stdlib_module_names:
-        return f"import {name}"
-    raise TuckerlabError(f"the plain format cannot write {name}, which the forward pass calls; {OTHERS}")

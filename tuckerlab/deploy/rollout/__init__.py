@@ -13,14 +13,14 @@
 decides. `traffic`, `simulate` and `power` try it on real answers, `plots` shows what they found.
 """
 
-from tuckerlab.deploy.rollout.counts import Tally, paired
-from tuckerlab.deploy.rollout.power import Caught, caught_table, compare_labels, requests_to_catch
+from tuckerlab.deploy.rollout.counts import paired
+from tuckerlab.deploy.rollout.power import Caught, compare_labels, requests_to_catch
 from tuckerlab.deploy.rollout.rollout import Decision, RollOut
 from tuckerlab.deploy.rollout.rule import Rule
 from tuckerlab.deploy.rollout.simulate import Timeline, simulate, timeline
 from tuckerlab.deploy.rollout.traffic import Recorded, Traffic, recorded_answers
 
 __all__ = [
-    "Caught", "Decision", "Recorded", "RollOut", "Rule", "Tally", "Timeline", "Traffic", "caught_table",
-    "compare_labels", "paired", "recorded_answers", "requests_to_catch", "simulate", "timeline",
+    "Caught", "Decision", "Recorded", "RollOut", "Rule", "Timeline", "Traffic", "compare_labels", "paired",
+    "recorded_answers", "requests_to_catch", "simulate", "timeline",
 ]  # fmt: skip

@@ -29,13 +29,10 @@ HALVINGS = 26  # to a hundred-millionth of the range
 
 
 def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:
-    """The logarithm of the wealth of each of the `BETS` against "the mean is at least `mean`".
-
-    >>> log_wealth((1, -1, 0), [0, 0, 0], 0.0).tolist() == [0.0] * len(BETS)
-    True
+    """The logarithm of the wealth of each of the `BETS` against "the mean is at least `mean`", … × bets.
 
     `values` (… × kinds) are the numbers that can occur, the largest above `mean`; `counts` (… × kinds) how often each
-    did. The result is … × bets. A claim "at most" is tested with the signs of values and mean turned round.
+    did. A claim "at most" is tested with the signs of values and mean turned round.
     """
     values, mean = np.asarray(values, dtype=float), np.asarray(mean, dtype=float)[..., None]
     most = 1 / (values.max(-1, keepdims=True) - mean)  # a larger bet could lose more than all
@@ -44,20 +41,13 @@ def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:
 
 
 def log_mean(logs: Floats) -> Floats:
-    """The logarithm of the mean over the last axis, for what is given as logarithms.
-
-    >>> round(float(np.exp(log_mean(np.log([1.0, 3.0])))), 6)
-    2.0
-    """
+    """The logarithm of the mean over the last axis, for what is given as logarithms."""
     top = logs.max(-1, keepdims=True)
     return np.asarray(top[..., 0] + np.log(np.exp(logs - top).mean(-1)))
 
 
 def crossing(rises: Callable[[Floats], Floats], level: float, low: ArrayLike, high: ArrayLike) -> Floats:
     """The smallest point between `low` and `high` where a rising function has reached the level, by halving.
-
-    >>> round(float(crossing(lambda x: x**2, 2.0, 0.0, 4.0)), 6)
-    1.414214
 
     Where it nowhere reaches it, `high`. With a wealth for the function, it is the end of a confidence sequence.
     """

@@ -1,15 +1,8 @@
 """What answers and labels say, as six counts, and how much these speak for harm and for no harm.
 
->>> paired(old=[3, 3, 5, 7], new=[3, 5, 3, 7], labels=[3, 3, None, None], classes=10)
-Tally(cells=(1, 1, 1, 1, 0, 0))
->>> counts = np.zeros((4, 6)); counts[0] = 900, 70, 0, 22, 1, 7   # a stage of 1,000 requests, 100 of them labelled
->>> rule = Rule()
->>> bool(harm(counts, rule) >= np.log(1 / rule.false_alarm)), bool(no_harm(counts[0], rule) > 0)
-(True, False)
-
 Where both networks answer alike nothing is lost, whatever the label turns out to be; only where they differ is a label
-needed at all. The functions of evidence take arrays of any leading shape: one roll-out, its course, or hundreds at
-once. Counts are … × stages × 6, the cells of `Pair`.
+needed at all. The functions below take counts of any leading shape (one roll-out, its course, or hundreds at once):
+… × stages × 6, the cells of `Pair`.
 
 *Harm.* The claim "the loss is tolerated" is bet against over all stages together, and afresh in each stage, so that
 a fault that first shows at half of the traffic does not drown in what was good before. The mean of these fortunes is
@@ -26,7 +19,6 @@ decides where labels never come, if answers hardly differ.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -34,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tuckerlab.deploy.rollout.anytime_test import Floats, crossing, log_mean, log_wealth
 from tuckerlab.deploy.rollout.rule import Rule
-from tuckerlab.errors import TuckerlabError, is_whole
+from tuckerlab.errors import TuckerlabError
 
 Answers = Sequence[int] | NDArray[np.integer]
 Labels = Sequence[int | None] | NDArray[np.integer] | None
@@ -53,31 +45,29 @@ LABELLED = (Pair.lost, Pair.gained, Pair.both_wrong)
 """What a request on which the networks differ turns into when its label comes."""
 
 
-@dataclass(frozen=True)
-class Tally:
-    """How many requests lie in each cell of `Pair`."""
+def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[int, ...]:
+    """How many requests lie in each cell of `Pair`, from the answers of both networks to the same ones, as classes.
 
-    cells: tuple[int, ...]
+    >>> paired(old=[3, 3, 5, 7], new=[3, 5, 3, 7], labels=[3, 3, None, None], classes=10)
+    (1, 1, 1, 1, 0, 0)
 
-
-def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> Tally:
-    """The answers of both networks to the same requests, as classes; a label that is not known is None or −1.
-
-    Raises TuckerlabError where the lengths differ, or an answer or a label is not a class.
+    A label that is not known is None or −1. Raises TuckerlabError where the lengths differ, or an answer or a label is
+    not a class.
     """
     before, now = _checked("old answers", old, classes), _checked("new answers", new, classes)
-    if len(before) != len(now):
-        raise TuckerlabError(f"{len(before)} old and {len(now)} new answers: both networks answer each request")
     given = [UNKNOWN] * len(now) if labels is None else [UNKNOWN if label is None else label for label in labels]
     right = _checked("labels", given, classes, least=UNKNOWN)
-    if len(right) != len(now):
-        raise TuckerlabError(f"{len(right)} labels for {len(now)} requests: give one each, None where it is not known")
+    if not len(before) == len(now) == len(right):
+        raise TuckerlabError(
+            f"{len(before)} old and {len(now)} new answers, {len(right)} labels: give one each for every request, and "
+            "None for a label that is not known"
+        )
     known, differ = right != UNKNOWN, before != now
     cell = np.where(differ, Pair.differing, np.where(known, Pair.alike_known, Pair.alike))
     cell[differ & known] = Pair.both_wrong
     cell[differ & known & (before == right)] = Pair.lost
     cell[differ & known & (now == right)] = Pair.gained
-    return Tally(tuple(np.bincount(cell, minlength=len(Pair)).tolist()))
+    return tuple(np.bincount(cell, minlength=len(Pair)).tolist())
 
 
 def harm(counts: ArrayLike, rule: Rule, tolerated: ArrayLike | None = None) -> Floats:
@@ -99,10 +89,6 @@ def no_harm(counts: ArrayLike, rule: Rule, harm: ArrayLike | None = None) -> Flo
 def bounds(counts: ArrayLike, stage: ArrayLike, rule: Rule) -> tuple[Floats, Floats]:
     """Between what the loss lies, in points: below by all stages, above by the present one.
 
-    >>> low, high = bounds(np.zeros((4, 6)), 0, Rule())
-    >>> float(low), float(high)
-    (-100.0, 100.0)
-
     The lower bound passes `tolerated` when `harm` has been shown, the upper one `harm` when `no_harm` has.
     """
     counts = np.asarray(counts)
@@ -113,11 +99,7 @@ def bounds(counts: ArrayLike, stage: ArrayLike, rule: Rule) -> tuple[Floats, Flo
 
 
 def decided(counts: ArrayLike, stage: ArrayLike, rule: Rule) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether to roll back, and whether the present stage has shown that there is no harm.
-
-    >>> [bool(one) for one in decided([[0, 700, 0, 0, 1, 0]] + 3 * [[0] * 6], 0, Rule())]
-    [False, True]
-    """
+    """Whether to roll back, and whether the present stage has shown that there is no harm."""
     counts = np.asarray(counts)
     back = harm(counts, rule) >= np.log(1 / rule.false_alarm)
     return back, ~back & (no_harm(present(counts, stage), rule) >= np.log(1 / rule.miss))
@@ -129,24 +111,17 @@ def present(counts: Integers, stage: ArrayLike) -> Integers:
 
 
 def _checked(name: str, given: Answers, classes: int, least: int = 0) -> Integers:
-    if not is_whole(classes) or classes < 2:
-        raise TuckerlabError(f"classes {classes!r}: a whole number from 2")
     found = np.asarray(given)
     if found.ndim != 1 or (found.size and not np.issubdtype(found.dtype, np.integer)):
         raise TuckerlabError(f"{name} of type {found.dtype}, {found.ndim} dimensions: give one list of whole numbers")
-    wrong = found[(found < least) | (found >= classes)]
-    if wrong.size:
-        unknown = ", and None or -1 where it is not known" if least else ""
-        raise TuckerlabError(f"{name}: {wrong[0]} is not a class; classes are 0 to {classes - 1}{unknown}")
+    if (wrong := found[(found < least) | (found >= classes)]).size:
+        raise TuckerlabError(f"{name}: {wrong[0]} is not a class; classes are 0 to {classes - 1}")
     return found.astype(np.int64)
 
 
-def _cells(lost: Sequence[Pair], gained: Sequence[Pair], neither: Sequence[Pair]) -> Integers:
-    """The matrix that sums cells up to the three values."""
-    found = np.zeros((len(Pair), 3), dtype=np.int64)
-    for value, cells in enumerate((lost, gained, neither)):
-        found[list(cells), value] = 1
-    return found
+def _cells(*of_value: tuple[Pair, ...]) -> Integers:
+    """The matrix (cells × values) that sums cells up to the three `_VALUES`."""
+    return np.array([[cell in cells for cells in of_value] for cell in Pair], dtype=np.int64)
 
 
 _VALUES: Floats = np.array([1.0, -1.0, 0.0])  # what a request adds to the loss: lost, gained, neither

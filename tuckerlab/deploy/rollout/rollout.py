@@ -1,29 +1,19 @@
 """A roll-out as a state machine: counts of answers go in, a decision with its reason comes out.
 
->>> from tuckerlab.deploy.rollout.counts import Tally
->>> rollout = RollOut()
->>> rollout = rollout.add(Tally((0, 960, 0, 25, 5, 10)))
->>> rollout.decision.action, rollout.decision.share
-('roll back', 0.01)
->>> print(rollout.decision.reason)
-Rolled back in the 1 % stage after 1,000 requests: the new network is right less often, by at least 0.24 points.
-
-It never changes: each step returns the next state, so that a service can keep it as JSON beside its log:
-
->>> RollOut.from_json(rollout.to_json()) == rollout
-True
+It never changes: each step returns the next state, so that a service can keep it as JSON beside its log.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from tuckerlab.deploy.rollout.counts import LABELLED, Pair, Tally, bounds, decided
+from tuckerlab.deploy.rollout.counts import LABELLED, Pair, bounds, decided
 from tuckerlab.deploy.rollout.rule import Rule
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.i18n import text
+from tuckerlab.i18n import N_, _
 
 Action = Literal["go on", "hold", "ask", "roll back", "done"]
 Ended = Literal["", "rolled back", "rolled out"]
@@ -57,32 +47,30 @@ class RollOut:
     by_hand: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rule, Rule):
-            raise TuckerlabError(f"rule {self.rule!r}: give a Rule, such as Rule(harm=1.0)")
-        if not self.counts:
-            object.__setattr__(self, "counts", ((0,) * len(Pair),) * len(self.rule.stages))
         stages = len(self.rule.stages)
+        if not self.counts:
+            object.__setattr__(self, "counts", ((0,) * len(Pair),) * stages)
         if [len(row) for row in self.counts] != [len(Pair)] * stages or self.stage not in range(stages):
             raise TuckerlabError(
                 f"stage {self.stage!r} and counts of {len(self.counts)} stages: a rule with {stages} stages has "
                 f"the stages 0 to {stages - 1}, and {len(Pair)} counts of each"
             )
 
-    def add(self, tally: Tally) -> "RollOut":
+    def add(self, cells: Sequence[int]) -> "RollOut":
         """The state after these requests, made in the present stage; TuckerlabError where the roll-out has ended."""
         if self.ended:
             raise TuckerlabError(f"the roll-out has ended ({self.ended}): late labels may be added, requests may not")
-        return self._counted(self.stage, self._cells(tally))._decided()
+        return self._counted(self.stage, cells)
 
-    def add_late(self, tally: Tally, stage: int) -> "RollOut":
-        """The state after labels came in for requests that were counted without: `tally` is of the same requests.
+    def add_late(self, cells: Sequence[int], stage: int) -> "RollOut":
+        """The state after labels came in for requests that were counted without: `cells` is of the same requests.
 
         They count for the stage in which the requests were made. Raises TuckerlabError for a stage that was not
         reached, and for more labels than it has requests without.
         """
         if not 0 <= stage <= self.stage:
             raise TuckerlabError(f"stage {stage}: labels come for stages that were reached, 0 to {self.stage}")
-        moved = list(self._cells(tally))
+        moved = list(cells)
         for unknown, known in ((Pair.alike, (Pair.alike_known,)), (Pair.differing, LABELLED)):
             moved[unknown] = -sum(moved[cell] for cell in known)  # requests whose label is still not known stay there
             if self.counts[stage][unknown] + moved[unknown] < 0:
@@ -90,7 +78,7 @@ class RollOut:
                     f"{-moved[unknown]} labels for requests that were counted as {unknown.name}: there are "
                     f"{self.counts[stage][unknown]} in stage {stage}; add requests once with add(), then their labels"
                 )
-        return self._counted(stage, moved)._decided()
+        return self._counted(stage, moved)
 
     def overrule(self, action: Literal["go on", "roll back"]) -> "RollOut":
         """The state after a human has decided. What is promised about errors does not hold for a human."""
@@ -107,20 +95,12 @@ class RollOut:
 
     @classmethod
     def from_json(cls, given: str) -> "RollOut":
-        """The roll-out that was written with `to_json`; TuckerlabError for what is none.
-
-        >>> RollOut.from_json("{}")
-        Traceback (most recent call last):
-            ...
-        tuckerlab.errors.TuckerlabError: no roll-out (KeyError: 'rule'): give what to_json() has returned
-        """
+        """The roll-out that was written with `to_json`; TuckerlabError for what is none."""
         try:
             found = json.loads(given)
-            rule = found["rule"]
-            return cls(
-                Rule(**{**rule, "stages": tuple(rule["stages"])}), found["stage"], tuple(map(tuple, found["counts"])),
-                found["ended"], tuple(found["by_hand"]),
-            )  # fmt: skip
+            rule = Rule(**found["rule"] | {"stages": tuple(found["rule"]["stages"])})
+            counts = tuple(map(tuple, found["counts"]))
+            return cls(rule, found["stage"], counts, found["ended"], tuple(found["by_hand"]))
         except (ValueError, TypeError, LookupError) as error:
             told = f"{type(error).__name__}: {error}"
             raise TuckerlabError(f"no roll-out ({told}): give what to_json() has returned") from None
@@ -128,48 +108,81 @@ class RollOut:
     @property
     def decision(self) -> Decision:
         """What to do now."""
-        requests = sum(self.counts[self.stage])
-        low, high = (float(end) for end in bounds(np.array(self.counts), self.stage, self.rule))
-        action, reason = self._action(requests)
-        if reason == "went_on":
-            high = float(bounds(np.array(self.counts), self.stage - 1, self.rule)[1])
-        share = self.rule.stages[-1] if self.ended == "rolled out" else self.rule.stages[self.stage]
-        told = {"share": 100 * share, "requests": requests, "low": low, "high": high, "harm": self.rule.harm}
-        said = [text(f"rollout.reason.{reason}", **told, all=sum(map(sum, self.counts)))]
-        differing = self.counts[self.stage][Pair.differing]
-        if action in ("hold", "ask") and differing >= max(1, self.rule.harm / 100 * requests):
-            key = "too_few_labels" if self.rule.random_labels else "too_loose"  # no number of requests would show it
-            said.append(text(f"rollout.reason.{key}", differing=differing, share=100 * differing / requests))
-        return Decision(action, " ".join(said), share, requests, low, high)
-
-    def _action(self, requests: int) -> tuple[Action, str]:
+        rule, counts = self.rule, np.array(self.counts)
+        requests, differing = int(counts[self.stage].sum()), int(counts[self.stage, Pair.differing])
+        low, high = (float(end) for end in bounds(counts, self.stage, rule))
+        action: Action
         if self.ended == "rolled back":
-            return "roll back", "rolled_back_by_hand" if self.stage in self.by_hand else "rolled_back"
+            action = "roll back"
+            reason = N_(
+                "Rolled back in the {share:g} % stage after {all:,.0f} requests: the new network is right less often, "
+                "by at least {low:.2f} points."
+            )
+            if self.stage in self.by_hand:
+                reason = N_(
+                    "Rolled back in the {share:g} % stage after {all:,.0f} requests: a person has decided so. The loss "
+                    "may be {high:.1f} points."
+                )
+        elif self.ended:
+            action = "done"
+            reason = N_(
+                "All requests go to the new network: in every stage its loss was shown to be below the limit of "
+                "{harm:g}."
+            )
+            if self.by_hand:
+                reason = N_(
+                    "All requests go to the new network; in some stages a person has sent it on, and nothing is shown "
+                    "about these."
+                )
+        elif requests >= rule.most:
+            action = "ask"
+            reason = N_(
+                "A person decides: the {share:g} % stage has had its {requests:,.0f} requests, and the loss may still "
+                "be {high:.1f} points. Below {harm:g} would be good enough."
+            )
+        elif requests:
+            action = "hold"
+            reason = N_(
+                "Held at {share:g} %: after {requests:,.0f} requests of this stage the loss may still be {high:.1f} "
+                "points. To go on it must be shown to be below {harm:g}."
+            )
+        elif not self.stage:
+            action, reason = "hold", N_("No requests have come yet.")
+        elif self.stage - 1 in self.by_hand:
+            action, reason = "go on", N_("On to {share:g} %: a person has sent it on.")
+        else:
+            action, high = "go on", float(bounds(counts, self.stage - 1, rule)[1])
+            reason = N_(
+                "On to {share:g} %: in the stage before, the loss was shown to be below {high:.2f} points ({harm:g} "
+                "would have been too much)."
+            )
+        share = rule.stages[self.stage]
+        told = {"share": 100 * share, "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
+        said = _(reason, **told, low=low, high=high)
+        if action in ("hold", "ask") and differing >= max(1, rule.harm / 100 * requests):
+            missing = N_(
+                "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is "
+                "too many to show anything without them: look up the true answers of these requests; the others need "
+                "none."
+            )
+            if rule.random_labels:
+                missing = N_(
+                    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That "
+                    "is too many to show anything without more true answers, of requests taken at random."
+                )
+            said += " " + _(missing, differing=differing, part=100 * differing / requests)
+        return Decision(action, said, share, requests, low, high)
+
+    def _counted(self, stage: int, cells: Sequence[int]) -> "RollOut":
+        counts = np.array(self.counts)
+        counts[stage] += cells
+        state = replace(self, counts=tuple(map(tuple, counts.tolist())))
         if self.ended:
-            return "done", "done_by_hand" if self.by_hand else "done"
-        if requests >= self.rule.most:
-            return "ask", "ask"
-        if self.stage and not requests:
-            return "go on", "sent_on" if self.stage - 1 in self.by_hand else "went_on"
-        return "hold", "hold" if requests else "begin"
-
-    def _cells(self, tally: Tally) -> tuple[int, ...]:
-        if not isinstance(tally, Tally):
-            raise TuckerlabError(f"{tally!r} is no tally: give what paired() counts")
-        return tally.cells
-
-    def _counted(self, stage: int, cells: tuple[int, ...] | list[int]) -> "RollOut":
-        counts = [list(row) for row in self.counts]
-        counts[stage] = [there + new for there, new in zip(counts[stage], cells, strict=True)]
-        return replace(self, counts=tuple(map(tuple, counts)))
-
-    def _decided(self) -> "RollOut":
-        if self.ended:
-            return self
-        back, shown = decided(np.array(self.counts), self.stage, self.rule)
+            return state
+        back, shown = decided(counts, self.stage, self.rule)
         if back:
-            return replace(self, ended="rolled back")
-        return self._next() if shown else self
+            return replace(state, ended="rolled back")
+        return state._next() if shown else state
 
     def _next(self) -> "RollOut":
         last = self.stage + 1 == len(self.rule.stages)

@@ -1,12 +1,4 @@
-"""The rule of a roll-out: which loss is too much, how often it may err, and through which stages it goes.
-
->>> Rule().stages
-(0.01, 0.1, 0.5, 1.0)
->>> Rule(harm=0.5, tolerated=0.5)
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: tolerated 0.5: a loss that is tolerated lies from 0 to below harm, which is 0.5 points
-"""
+"""The rule of a roll-out: which loss is too much, how often it may err, and through which stages it goes."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -41,31 +33,20 @@ class Rule:
     random_labels: bool = False
 
     def __post_init__(self) -> None:
-        if not is_number(self.harm) or not 0 < self.harm < 100:
-            raise TuckerlabError(f"harm {self.harm!r}: a loss that is too much lies above 0 and below 100 points")
-        if not is_number(self.tolerated) or not 0 <= self.tolerated < self.harm:
-            raise TuckerlabError(
-                f"tolerated {self.tolerated!r}: a loss that is tolerated lies from 0 to below harm, which is "
-                f"{self.harm:g} points"
-            )
-        for name in ("false_alarm", "miss"):
-            value = getattr(self, name)
-            if not is_number(value) or not 0 < value <= 0.5:
-                raise TuckerlabError(f"{name} {value!r}: the chance of an error lies above 0 and up to 0.5")
-        if not is_whole(self.most) or self.most < 1:
-            raise TuckerlabError(f"most {self.most!r}: the requests of a stage are a whole number from 1")
-        if not isinstance(self.random_labels, bool):
-            raise TuckerlabError(f"random_labels {self.random_labels!r}: allowed are True and False")
-        if not isinstance(self.stages, tuple) or not self.stages or not all(map(is_number, self.stages)):
-            raise TuckerlabError(f"stages {self.stages!r}: give a tuple of shares that ends with 1.0")
-        rising = all(low < high for low, high in itertools.pairwise(self.stages))
-        if not rising or self.stages[0] <= 0 or self.stages[-1] != 1:
-            raise TuckerlabError(f"stages {self.stages!r}: shares of the requests rise from above 0 to 1.0")
+        harm, chance = self.harm, "chances above 0 and up to 0.5"
+        is_tuple = isinstance(self.stages, tuple) and all(map(is_number, self.stages))
+        rises = is_tuple and all(low < high for low, high in itertools.pairwise((0, *self.stages)))
+        for name, is_allowed, allowed in (
+            ("harm", is_number(harm) and 0 < harm < 100, "losses above 0 and below 100 points"),
+            ("tolerated", is_number(self.tolerated) and 0 <= self.tolerated < harm, f"losses from 0 to below {harm}"),
+            ("false_alarm", is_number(self.false_alarm) and 0 < self.false_alarm <= 0.5, chance),
+            ("miss", is_number(self.miss) and 0 < self.miss <= 0.5, chance),
+            ("stages", rises and self.stages[-1:] == (1,), "a tuple of shares that rise from above 0 to 1.0"),
+            ("most", is_whole(self.most) and self.most >= 1, "whole numbers from 1"),
+        ):
+            if not is_allowed:
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are {allowed}")
 
     def with_labels(self, share: float) -> "Rule":
-        """The rule where this share of labels arrives, at random: something is assumed only where some do not.
-
-        >>> Rule().with_labels(0.1).random_labels, Rule().with_labels(1.0).random_labels
-        (True, False)
-        """
+        """The rule where this share of labels arrives, at random: something is assumed only where some do not."""
         return replace(self, random_labels=share < 1)

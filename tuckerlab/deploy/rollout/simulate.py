@@ -1,12 +1,5 @@
 """Hundreds of roll-outs at once, with requests drawn from real answers: when does each end, and how?
 
->>> from tuckerlab.deploy.rollout.rule import Rule
->>> from tuckerlab.deploy.rollout.traffic import Traffic
->>> traffic = Traffic((0.96, 0.02, 0.005, 0.005, 0.01), classes=10).with_loss(5)
->>> found = simulate(Rule(), traffic, repeats=20)
->>> [str(how) for how in set(found["ended"])], bool(found["requests"].median() < 500)
-(['rolled back'], True)
-
 The decisions are those of `RollOut`: `decided` on the same counts, for all roll-outs in one array.
 """
 
@@ -47,10 +40,6 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
     `requests` answered by the new network, `labels` that were needed, `days`, and `wrong`: answers of the new network
     that the old one would have given right.
 
-    >>> from tuckerlab.deploy.rollout.traffic import Traffic
-    >>> sorted(simulate(Rule(), Traffic((1.0, 0, 0, 0, 0), classes=2), repeats=2).columns)
-    ['days', 'ended', 'labels', 'requests', 'stage', 'wrong']
-
     "asked" is where a stage has had its requests, all labels have come that come, and nothing is shown. A label is
     needed where the answers differ. Of a fault that first shows in a later stage `traffic` has one for each stage.
     """
@@ -67,13 +56,7 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
 
 
 def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed: int) -> Iterator[Batch]:
-    """The roll-outs after each look, until all have ended; it is the same object each time.
-
-    >>> from tuckerlab.deploy.rollout.traffic import Traffic
-    >>> looks = [int(b.counts.sum()) for b in course(Rule(), Traffic((1.0, 0, 0, 0, 0), classes=2), 1, seed=0)]
-    >>> looks[:3]
-    [0, 20, 40]
-    """
+    """The roll-outs after each look, until all have ended; it is the same object each time."""
     if repeats < 1:
         raise TuckerlabError(f"repeats {repeats}: allowed are whole numbers from 1")
     rng, shares = np.random.default_rng(seed), np.asarray(rule.stages)
@@ -83,7 +66,7 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
     labels, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
     stage, wrong, ended = np.zeros((3, repeats), dtype=np.int64)
     batch = Batch(stage, np.zeros((repeats, len(shares), len(Pair)), dtype=np.int64), np.zeros(repeats), wrong, ended)
-    post = _Post(repeats)
+    on_their_way: list[tuple[Integers, Integers, Floats, Integers]] = []  # roll-outs, stages, days due, changes
     yield batch
     while (running := np.flatnonzero(batch.ended == 0)).size:
         stage = batch.stage[running]
@@ -94,11 +77,8 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
         first, late, lost = _draw(rng, chances[stage], labels, size)
         batch.wrong[running] += lost
         batch.counts[running, stage] += first
-        if delay:
-            post.send(running, batch, late, delay)
-            post.deliver(batch)
-        else:
-            batch.counts[running, stage] += late
+        on_their_way.append((running, stage, batch.days[running] + delay, late))
+        on_their_way = [waiting for sent in on_their_way if (waiting := _deliver(batch, *sent))[0].size]
         back, on = decided(batch.counts[running], stage, rule)
         out = on & (stage + 1 == len(shares))
         batch.stage[running] += on & ~out
@@ -106,25 +86,14 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
         yield batch
 
 
-class _Post:
-    """Labels on their way: when they are due for which stage, and how they change its counts (looks × roll-outs)."""
-
-    def __init__(self, repeats: int) -> None:
-        self.due, self.stage = np.zeros((0, repeats)), np.zeros((0, repeats), dtype=np.int64)
-        self.change = np.zeros((0, repeats, len(Pair)), dtype=np.int64)
-
-    def send(self, running: Integers, batch: Batch, late: Integers, delay: float) -> None:
-        due, change = np.full((1, *batch.days.shape), np.inf), np.zeros((1, *self.change.shape[1:]), dtype=np.int64)
-        due[0, running], change[0, running] = batch.days[running] + delay, late
-        self.due, self.change = np.concatenate([self.due, due]), np.concatenate([self.change, change])
-        self.stage = np.concatenate([self.stage, batch.stage[None]])
-
-    def deliver(self, batch: Batch) -> None:
-        looks, rolls = np.nonzero(self.due <= batch.days + 1e-9)
-        np.add.at(batch.counts, (rolls, self.stage[looks, rolls]), self.change[looks, rolls])
-        self.due[looks, rolls] = np.inf
-        waiting = np.isfinite(self.due[:, batch.ended == 0]).any(1)
-        self.due, self.stage, self.change = self.due[waiting], self.stage[waiting], self.change[waiting]
+def _deliver(
+    batch: Batch, rolls: Integers, stage: Integers, due: Floats, change: Integers
+) -> tuple[Integers, Integers, Floats, Integers]:
+    """Counts the labels of one look that are due; what is left of them, for the roll-outs that have not ended."""
+    now = due <= batch.days[rolls] + 1e-9
+    batch.counts[rolls[now], stage[now]] += change[now]
+    later = ~now & (batch.ended[rolls] == 0)
+    return rolls[later], stage[later], due[later], change[later]
 
 
 def _draw(
@@ -137,10 +106,9 @@ def _draw(
     first[:, Pair.alike] = truth[:, Truth.alike_right] + truth[:, Truth.alike_wrong]
     first[:, Pair.differing] = size - first[:, Pair.alike]
     change[:, Pair.alike_known] = known[:, Truth.alike_right] + known[:, Truth.alike_wrong]
-    change[:, Pair.lost], change[:, Pair.gained] = known[:, Truth.lost], known[:, Truth.gained]
-    change[:, Pair.both_wrong] = known[:, Truth.both_wrong]
+    change[:, LABELLED] = known[:, [Truth.lost, Truth.gained, Truth.both_wrong]]
     change[:, Pair.alike] = -change[:, Pair.alike_known]
-    change[:, Pair.differing] = -change[:, list(LABELLED)].sum(-1)
+    change[:, Pair.differing] = -change[:, LABELLED].sum(-1)
     return first, change, truth[:, Truth.lost]
 
 
@@ -150,15 +118,13 @@ class Timeline:
 
     Their columns: requests (answered by the new network so far), days, stage (a share), low and high (the bounds of the
     loss, in points). `ended` is rolled back, rolled out or asked; `wrong` are the answers of the new network that the
-    old one would have given right; `differing` are answers that differ, `unlabelled` those of them without a label, in
-    the stage that it ended in.
+    old one would have given right; `unlabelled` are answers that differ and have no label in the stage it ended in.
     """
 
     rule: Rule
     points: pd.DataFrame
     ended: str
     wrong: int
-    differing: int
     unlabelled: int
 
     @property
@@ -178,25 +144,14 @@ class Timeline:
 
 
 def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) -> Timeline:
-    """Simulates one roll-out and keeps what was known at each look.
-
-    >>> from tuckerlab.deploy.rollout.traffic import Traffic
-    >>> timeline(Rule(), Traffic((1.0, 0, 0, 0, 0), classes=2)).ended
-    'rolled out'
-    """
-    counts, days, stages = [], [], []
-    stage = 0
+    """Simulates one roll-out and keeps what was known at each look."""
+    looks, stage = [], 0
     for batch in course(rule, traffic, 1, seed):
-        counts.append(batch.counts[0].copy())
-        days.append(float(batch.days[0]))
-        stages.append(stage)  # a look belongs to the stage whose requests it looks at
-        stage = int(batch.stage[0])
-    seen, place = np.array(counts), np.array(stages)
-    low, high = bounds(seen, place, rule)
-    points = pd.DataFrame({
-        "requests": seen.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[place],
-        "low": low, "high": high,
-    })  # fmt: skip
-    last = counts[-1][stages[-1]]
-    differing, open_ = int(last[Pair.differing :].sum()), int(last[Pair.differing])
-    return Timeline(rule, points, ENDED[batch.ended[0]], int(batch.wrong[0]), differing, open_)
+        looks.append((batch.counts[0].copy(), float(batch.days[0]), stage))
+        stage = int(batch.stage[0])  # a look belongs to the stage whose requests it looks at
+    counts, days, stages = map(np.array, zip(*looks, strict=True))
+    low, high = bounds(counts, stages, rule)
+    points = {"requests": counts.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[stages]}
+    unlabelled = int(counts[-1, stages[-1], Pair.differing])
+    ended = ENDED[batch.ended[0]]
+    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), ended, int(batch.wrong[0]), unlabelled)

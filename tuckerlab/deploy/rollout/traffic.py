@@ -1,17 +1,7 @@
 """Requests as they come: how often the answers of two networks are alike, lost or gained, and what becomes known.
 
->>> traffic = Traffic.of(old=[3, 3, 5, 7], new=[3, 5, 5, 7], labels=[3, 3, 5, 1], classes=10)
->>> traffic.loss, traffic.with_loss(10).loss
-(25.0, 35.0)
-
 Requests are drawn from a test split with replacement: what the networks answer is real, that the next request is like
-the last is assumed. The answers of networks to test pictures are recorded (`benchmarks/answers.py` writes them):
-
->>> answers = Recorded.open("digits")
->>> answers.networks
-('dense', 'Tucker 90 %')
->>> 0 <= answers.traffic("Tucker 90 %").differing <= 100
-True
+the last is assumed. The answers of networks to test pictures are recorded (`benchmarks/answers.py` writes them).
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 import pandas as pd
 
-from tuckerlab.deploy.rollout.counts import Answers, Pair, paired
+from tuckerlab.deploy.rollout.counts import Answers
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.recorded import FOLDER
 
@@ -50,23 +40,19 @@ class Traffic:
     requests_a_day: float = 10_000.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.labelled <= 1:
-            raise TuckerlabError(f"labelled {self.labelled!r}: the share of requests with a label lies from 0 to 1")
-        if not 0 <= self.delay <= 365:
-            raise TuckerlabError(f"delay {self.delay!r}: the days until a label arrives lie from 0 to 365")
-        if not 1 <= self.requests_a_day <= 1e9:
-            raise TuckerlabError(f"requests_a_day {self.requests_a_day!r}: requests a day lie from 1 to 1,000,000,000")
+        for name, least, most in (("labelled", 0, 1), ("delay", 0, 365), ("requests_a_day", 1, 1e9)):
+            if not least <= getattr(self, name) <= most:
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are numbers from {least} to {most:,.0f}")
 
     @classmethod
     def of(cls, old: Answers, new: Answers, labels: Answers, classes: int) -> "Traffic":
         """Requests like those of a test split, all of whose labels are known; TuckerlabError where they do not fit."""
-        cells = paired(old, new, labels, classes).cells
-        if not len(labels) or cells[Pair.alike] or cells[Pair.differing]:
+        before, now, right = map(np.asarray, (old, new, labels))
+        if not before.shape == now.shape == right.shape or not right.size or right.min() < 0:
             raise TuckerlabError("requests are drawn from a test split: give its answers with a label for each")
-        alike = np.asarray(old) == np.asarray(new)
-        right = int((alike & (np.asarray(new) == np.asarray(labels))).sum())
-        counts = (right, int(alike.sum()) - right, cells[Pair.lost], cells[Pair.gained], cells[Pair.both_wrong])
-        return cls(tuple(count / len(labels) for count in counts), classes)
+        alike, was, holds = before == now, before == right, now == right
+        kinds = (alike & holds, alike & ~holds, was & ~alike, holds & ~alike, ~(alike | was | holds))
+        return cls(tuple(float(kind.mean()) for kind in kinds), classes)
 
     @property
     def loss(self) -> float:
@@ -80,9 +66,9 @@ class Traffic:
 
     def balanced(self) -> "Traffic":
         """The same with as many answers gained as lost: networks that differ, and are right equally often."""
-        chances = list(self.chances)
-        chances[Truth.lost] = chances[Truth.gained] = (chances[Truth.lost] + chances[Truth.gained]) / 2
-        return replace(self, chances=tuple(chances))
+        alike_right, alike_wrong, lost, gained, both_wrong = self.chances
+        half = (lost + gained) / 2
+        return replace(self, chances=(alike_right, alike_wrong, half, half, both_wrong))
 
     def with_loss(self, points: float) -> "Traffic":
         """The same with a fault: so many points of right answers of the new network become any other class.
@@ -106,7 +92,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Recorded:
-    """The right classes and the answers of each network to the test pictures, in one table."""
+    """The right classes and the answers of each network to the test pictures, in one table.
+
+    >>> Recorded.open("digits").networks
+    ('dense', 'Tucker 90 %')
+    """
 
     name: str
     table: pd.DataFrame
@@ -137,9 +127,5 @@ class Recorded:
 
 
 def recorded_answers() -> list[str]:
-    """The names of what is recorded.
-
-    >>> "digits" in recorded_answers()
-    True
-    """
+    """The names of what is recorded."""
     return sorted(path.stem for path in PLACE.glob("*.parquet"))

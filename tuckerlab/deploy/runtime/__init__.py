@@ -1,17 +1,9 @@
 """What a network costs where it is deployed: dense and compressed, in torch and onnxruntime, as fp32 and int8.
 
->>> rows = [{"network": name, "runtime": "onnxruntime", "precision": "fp32", "batch": 1} for name in ("dense", "small")]
->>> rows[0] |= {"median_ms": 8.0, "faster": 1.0, "smaller": 1.0, "file_bytes": 9e6, "accuracy": 0.91}
->>> rows[1] |= {"median_ms": 2.0, "faster": 4.0, "smaller": 9.0, "file_bytes": 1e6, "accuracy": 0.90}
->>> print(Deployment(pd.DataFrame(rows)).finding)  # doctest: +NORMALIZE_WHITESPACE
-1 image in onnxruntime: small answers 4.0× faster (2.00 ms instead of 8.00 ms), its file is 9.0× smaller, and test
-accuracy is 90.0 % instead of 91.0 %.
-
 `benchmark` measures `variants`, `process_memory` what a process of each takes, `report` says it in tables and pictures.
 """
 
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,7 +12,6 @@ import pandas as pd
 
 from tuckerlab.deploy.runtime.report import NEEDED, circumstances, comparison, deployment_picture, html_tables
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path
 from tuckerlab.plotting.figure import DPI, Picture
 
@@ -41,9 +32,6 @@ class Deployment:
       `difference` of the outputs, relative to the largest output.
     - where it was measured, as in a record, and the version of onnxruntime; `threads` are those of both runtimes.
     - `run`: the one in the record whose network it is, where a run was measured.
-
-    >>> Deployment(pd.DataFrame({"network": ["dense"]}))
-    Deployment(dense)
     """
 
     rows: pd.DataFrame
@@ -56,7 +44,7 @@ class Deployment:
     @property
     def finding(self) -> str:
         """What it comes to, in one sentence: one image in onnxruntime, fp32; empty for one network alone."""
-        return comparison(self.rows, "finding")
+        return comparison(self.rows)
 
     @property
     def figures(self) -> dict[str, Picture]:
@@ -73,13 +61,7 @@ class Deployment:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Deployment":
-        """Reads what `save` has written; DataError where there is none or it cannot be read.
-
-        >>> Deployment.load("no/such/folder")
-        Traceback (most recent call last):
-            ...
-        tuckerlab.errors.DataError: no/such/folder/deployment.parquet: not there; tuckerlab check measures it
-        """
+        """Reads what `save` has written; DataError where there is none or it cannot be read."""
         path = Path(folder) / FILE
         if not path.is_file():
             raise DataError(f"{path}: not there; tuckerlab check measures it")
@@ -91,25 +73,9 @@ class Deployment:
             raise DataError(f"{path}: lacks {', '.join(missing)}; measure again with --fresh")
         return cls(rows)
 
-    def is_of(self, folder: RunFolder, labels: Collection[str]) -> bool:
-        """Whether it tells of these networks as a run folder has them now (first seed), and of no other runs of them.
-
-        >>> from tuckerlab.experiments.recorded import found_folder
-        >>> folder = RunFolder.open(found_folder("poc-digits"))
-        >>> table = Deployment.load(folder.path)
-        >>> table.is_of(folder, folder.labels), Deployment(table.rows.assign(run="other")).is_of(folder, folder.labels)
-        (True, False)
-        """
-        if "run" not in self.rows or not set(labels) <= set(folder.labels):
-            return False
-        rows = self.rows[self.rows["network"].isin(labels)]
-        wanted = {(label, str(folder.rows(label)["run"].iloc[0])) for label in labels}
-        return set(zip(rows["network"], rows["run"], strict=True)) == wanted
-
     def __repr__(self) -> str:
         return f"Deployment({', '.join(self.networks)})"
 
     def _repr_html_(self) -> str:
         said = f"<p><b>{escape(self.finding)}</b></p>" if self.finding else ""
-        where = f"<p>{escape(circumstances(self.rows))}</p>"
-        return said + html_tables(self.rows) + where
+        return f"{said}{html_tables(self.rows)}<p>{escape(circumstances(self.rows))}</p>"

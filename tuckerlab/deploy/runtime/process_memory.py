@@ -11,9 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-PEAK = "VmHWM:"  # the largest resident set since the process began, or since it was set back
-SET_BACK = "5"  # written to clear_refs: the peak becomes the present size
-
 
 def footprint(runtime: str, file: str | os.PathLike[str], shape: Sequence[int], threads: int) -> int | None:
     """Bytes by which the peak of resident memory grows to load a file and answer one batch of this shape.
@@ -29,11 +26,11 @@ def footprint(runtime: str, file: str | os.PathLike[str], shape: Sequence[int], 
     return int(done.stdout) if done.returncode == 0 else None
 
 
-def _onnxruntime(threads: int) -> Callable[[str, list[int]], object]:
+def _in_onnxruntime(file: str, shape: list[int], threads: int) -> Callable[[], object]:
     import numpy as np
     import onnxruntime  # type: ignore[import-untyped]
 
-    def answer(file: str, shape: list[int]) -> object:
+    def answer() -> object:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -42,32 +39,31 @@ def _onnxruntime(threads: int) -> Callable[[str, list[int]], object]:
     return answer
 
 
-def _torch(threads: int) -> Callable[[str, list[int]], object]:
-    import importlib.util
+def _in_torch(file: str, shape: list[int], threads: int) -> Callable[[], object]:
+    import runpy
 
     import torch
 
-    def answer(file: str, shape: list[int]) -> object:
-        spec: Any = importlib.util.spec_from_file_location("model", Path(file) / "model.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    def answer() -> object:
+        load: Any = runpy.run_path(str(Path(file) / "model.py"))["load"]
         with torch.inference_mode():
-            return module.load()(torch.zeros(shape))
+            return load()(torch.zeros(shape))
 
     torch.set_num_threads(threads)
     return answer
 
 
 def _peak() -> int:
+    """The largest resident set of this process, in bytes, since it began or was set back."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith(PEAK))
-    return 1024 * int(line.split()[1])
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":
     runtime, file, threads, *shape = sys.argv[1:]
-    answer = {"torch": _torch, "onnxruntime": _onnxruntime}[runtime](int(threads))
-    Path("/proc/self/clear_refs").write_text(SET_BACK, encoding="ascii")
+    prepare = {"torch": _in_torch, "onnxruntime": _in_onnxruntime}[runtime]
+    answer = prepare(file, [int(size) for size in shape], int(threads))
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak becomes the present size
     before = _peak()
-    answer(file, [int(size) for size in shape])
+    answer()
     print(_peak() - before)

@@ -16,35 +16,27 @@ from tuckerlab.deploy.export.int8 import CALIBRATION, quantize_onnx
 from tuckerlab.deploy.ort import answers, open_session
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.augment import epoch_order
-from tuckerlab.training.eval_mode import undisturbed
 from tuckerlab.training.metrics import checkpoint_bytes
 
-Answer = Callable[[Tensor], Tensor]
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
 class Variant:
     """A network that answers: in which runtime and precision, and from how large a file.
 
-    `forms` are ways to call it that give the same answers, by the layout of the images in memory; torch has two. `file`
-    is what a process of its own can load (None: nothing that would do).
+    `layouts` are ways to call it that give the same logits, by the layout of the images in memory; torch has two.
+    `file` is what a process of its own can load (None: nothing that would do).
     """
 
     network: str
     runtime: str
     precision: str
-    forms: Mapping[str, Answer]
+    layouts: Mapping[str, Callable[[Tensor], Tensor]]
     file_bytes: int
     file: Path | None = None
 
-    @property
-    def answer(self) -> Answer:
-        """Logits of a batch, in the first of the forms."""
-        return next(iter(self.forms.values()))
-
-    @property
-    def name(self) -> str:
-        """Which one it is among all."""
+    def __str__(self) -> str:
         return f"{self.network} · {self.runtime} {self.precision}"
 
 
@@ -57,46 +49,27 @@ def variants(label: str, network: nn.Module, data: ImageData, folder: Path, thre
     Raises TuckerlabError for a network that does not fit the data or cannot be exported.
     """
     example = data.normalize(data.train_images[:1])
-    _check(label, network, example, data.num_classes)
     plain = prepared(network, example, threads=threads).module
-    chosen = epoch_order(len(data.train_images), 0, 0)[:CALIBRATION]
-    calibration = data.normalize(data.train_images[chosen])
-    folder.mkdir(parents=True, exist_ok=True)
-    size, file = checkpoint_bytes(plain), None
+    size, source = checkpoint_bytes(plain), None
     with suppress(TuckerlabError):  # a network that has no plain form answers here all the same
         written = export_plain(plain, folder / "plain", example)
-        size, file = written.size_bytes, written.path
-    made = [Variant(label, "torch", "fp32", _in_torch(plain), size, file)]
+        size, source = written.size_bytes, written.path
+    layouts = {name: partial(_answer, _laid_out(plain, layout), layout) for name, layout in LAYOUTS.items()}
+    made = [Variant(label, "torch", "fp32", layouts, size, source)]
     exported = export_onnx(plain, folder / "model.onnx", example).path
-    files = {"fp32": exported, "int8": quantize_onnx(exported, folder / "int8.onnx", calibration)}
-    for precision, file in files.items():
-        session = open_session(file, threads=threads)
-        size = file.stat().st_size
-        made.append(Variant(label, "onnxruntime", precision, {"": partial(answers, session)}, size, file))
+    chosen = data.train_images[epoch_order(len(data.train_images), 0, 0)[:CALIBRATION]]
+    quantized = quantize_onnx(exported, folder / "int8.onnx", data.normalize(chosen))
+    for precision, file in (("fp32", exported), ("int8", quantized)):
+        session = partial(answers, open_session(file, threads=threads))
+        made.append(Variant(label, "onnxruntime", precision, {"": session}, file.stat().st_size, file))
     return made
 
 
-def _check(label: str, network: nn.Module, example: Tensor, classes: int) -> None:
-    try:
-        with undisturbed(network, training=False), torch.inference_mode():
-            shape = tuple(network(example).shape)
-    except RuntimeError:  # of torch, for shapes that do not fit
-        shape = ()
-    if shape != (1, classes):
-        image = " × ".join(map(str, example.shape[1:]))
-        raise TuckerlabError(
-            f"{label}: does not answer images of {image} with numbers for {classes} classes; give the data it is for"
-        )
+def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    return copy.deepcopy(network).eval().to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
-def _in_torch(network: nn.Module) -> dict[str, Answer]:
-    def form(layout: torch.memory_format) -> Answer:
-        def answer(images: Tensor) -> Tensor:
-            with torch.inference_mode():
-                logits: Tensor = copied(images.contiguous(memory_format=layout))
-            return logits
-
-        copied = copy.deepcopy(network).eval().to(memory_format=layout)  # type: ignore[call-overload]
-        return answer
-
-    return {"contiguous": form(torch.contiguous_format), "channels_last": form(torch.channels_last)}
+def _answer(network: nn.Module, layout: torch.memory_format, images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        logits: Tensor = network(images.contiguous(memory_format=layout))
+    return logits
