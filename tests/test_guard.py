@@ -22,11 +22,11 @@ from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.recorded import FOLDER
 from tuckerlab.experiments.records import Records
 from tuckerlab.training import trainer
+from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Rule, Watch
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED, Callback, Run
-from tuckerlab.training.snapshot import Snapshot
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}

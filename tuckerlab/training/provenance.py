@@ -1,8 +1,4 @@
-"""Where a number comes from: hardware, versions, commit, date.
-
->>> sorted(provenance("cpu"))
-['commit', 'cores', 'date', 'device', 'dirty', 'platform', 'python', 'threads', 'torch', 'tuckerlab']
-"""
+"""Where a number comes from: hardware, versions, commit, date."""
 
 import datetime
 import importlib.metadata
@@ -18,9 +14,6 @@ OTHERS = ("--", ":/", ":(top,exclude)data/results")  # all files of the checkout
 
 def provenance(device: torch.device | str | None = None) -> dict[str, str | int]:
     """What belongs beside each measured number; `device` is where it was measured (CUDA if there is one).
-
-    >>> len(provenance("cpu")["date"])
-    25
 
     `commit` is that of the checkout this package lies in, `dirty` 1 when tracked files differ from it (recorded
     results left out: a record that has just been written changes no number of the next); "unknown" and 0 outside git.
@@ -44,11 +37,7 @@ def provenance(device: torch.device | str | None = None) -> dict[str, str | int]
 
 
 def device_name(device: torch.device | str = "cpu") -> str:
-    """The name of the processor or the graphics card, as its maker gave it.
-
-    >>> bool(device_name("cpu"))
-    True
-    """
+    """The name of the processor or the graphics card, as its maker gave it."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

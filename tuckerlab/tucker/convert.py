@@ -63,8 +63,8 @@ def tuckerize(
     """
     check_module(module, "tuckerize")
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(FRACTION if ranks is None else ranks)
-    include, exclude = ([p] if isinstance(p, str) else p for p in (include, exclude))
-    reasons = _reasons(module, include, exclude or ())
+    include = [include] if isinstance(include, str) else include
+    reasons = _reasons(module, include, [exclude] if isinstance(exclude, str) else exclude)
     chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
     dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]
     other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
