@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from tuckerlab import (
     CheckpointError,
     Fixed,
-    Tolerance,
     TuckerAdamW,
     TuckerConv1d,
     TuckerConv2d,
     TuckerLayer,
     TuckerLinear,
-    TuckerMuon,
     TuckerSGD,
     build,
     load,
@@ -28,7 +26,6 @@ from tuckerlab import (
     tuckerize,
 )
 from tuckerlab.training.models import Network
-from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 
 def digits_network(seed: int = 0, **changes: Any) -> Network:
@@ -109,34 +106,6 @@ def test_single_layers_of_any_type_and_layout(make: Callable[[], nn.Module], tmp
     assert_same(state(load(tmp_path / "m.safetensors", make()).model), state(model))
 
 
-@pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW, TuckerMuon])
-def test_an_optimizer_goes_on_as_if_nothing_had_been(kind: type[TuckerOptimizer], tmp_path: Path) -> None:
-    def network(seed: int, ranks: float) -> tuple[nn.Module, TuckerOptimizer]:
-        torch.manual_seed(seed)
-        model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 2))
-        model = tuckerize(model, ranks=ranks)
-        momentum = {"momentum": 0.9} if kind is TuckerSGD else {}
-        return model, kind(model, lr=0.01, ranks=Tolerance(0.3, growth=0.3, steps=0), adapt_every=3, **momentum)
-
-    def steps(model: nn.Module, optimizer: TuckerOptimizer, seed: int) -> None:
-        torch.manual_seed(seed)
-        for _ in range(7):
-            loss = model(torch.randn(8, 6)).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    model, optimizer = network(0, 0.8)
-    steps(model, optimizer, 1)
-    save(tmp_path / "m.safetensors", model, optimizer=optimizer)
-    other, other_optimizer = network(5, 0.3)
-    load(tmp_path / "m.safetensors", other, optimizer=other_optimizer)
-    steps(model, optimizer, 2)
-    steps(other, other_optimizer, 2)
-    assert optimizer.steps == other_optimizer.steps == 14
-    assert_same(state(other), state(model))
-
-
 # --- the file -------------------------------------------------------------------------------------------------------
 
 
@@ -153,20 +122,17 @@ def test_the_file_is_plain_safetensors_with_a_json_header(tmp_path: Path) -> Non
     assert {f"model.{name}" for name in model.state_dict()} == names
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_exception_while_saving_leaves_the_old_file(
-    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exception_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "m.safetensors"
     save(path, nn.Linear(2, 3), facts={"epoch": 1})
     old = path.read_bytes()
 
     def full_disk(tensors: object, target: Path, **options: object) -> None:
         Path(target).write_bytes(old[:20])
-        raise error
+        raise OSError
 
     monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
-    with pytest.raises(error):
+    with pytest.raises(OSError):
         save(path, nn.Linear(2, 3), facts={"epoch": 2})
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

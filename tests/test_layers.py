@@ -110,17 +110,6 @@ def test_linear_is_that_of_the_dense_weight(lead: tuple[int, ...], bias: bool, d
         torch.testing.assert_close(ours.grad, theirs, **CLOSE[dtype])
 
 
-def test_backward_agrees_with_finite_differences() -> None:
-    layer = conv(2, {"padding": 1, "padding_mode": "reflect", "modes": "all"})
-    input = torch.randn(1, 5, 4, 4, dtype=torch.float64, requires_grad=True)
-    names, values = zip(*layer.named_parameters(), strict=True)
-
-    def output(input: Tensor, *parameters: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (input,))
-
-    assert torch.autograd.gradcheck(output, (input, *values))
-
-
 @pytest.mark.parametrize(("dim", "padding_mode"), [(1, "reflect"), (2, "zeros"), (3, "circular")])
 def test_one_unbatched_image(dim: int, padding_mode: str) -> None:
     layer = conv(dim, {"padding": 1, "padding_mode": padding_mode})

@@ -65,16 +65,6 @@ def test_projection_is_the_explicit_one(point: Point) -> None:
 
 
 @given(points())
-def test_partial_gradients_are_autograd_s(point: Point) -> None:
-    gradient = gradient_like(point)
-    parts = [part.clone().requires_grad_() for part in point.parts]
-    (multi_mode_product(parts[0], parts[1:], point.modes) * gradient).sum().backward()
-    core, factors = partial_gradients(point, gradient)
-    for ours, part in zip((core, *factors), parts, strict=True):
-        torch.testing.assert_close(ours, part.grad)
-
-
-@given(points())
 def test_coordinates_are_orthonormal(point: Point) -> None:
     one, two, roots = tangent_at(point, 1), tangent_at(point, 2), mode_roots(point)
     product = sum((a * b).sum() for a, b in zip(one.parts, two.parts, strict=True))

@@ -17,7 +17,6 @@ from tuckerlab import (
     TuckerConv1d,
     TuckerConv2d,
     TuckerConv3d,
-    TuckerlabError,
     TuckerLayer,
     TuckerLinear,
     TuckerMuon,
@@ -148,17 +147,6 @@ def test_adamw_is_torch_s_where_the_basis_is() -> None:
             loss_of(out).backward()
             optimizer.step()
     assert (layer.dense_weight() - weight).norm() < 1e-8
-
-
-@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW, TuckerMuon])
-def test_weight_decay_alone_shrinks_the_whole_weight(make: type[TuckerOptimizer]) -> None:
-    layer = TuckerConv2d(6, 8, 3, ranks=(4, 3), bias=False, dtype=torch.float64)
-    before = layer.dense_weight().detach()
-    optimizer = make(layer, lr=0.1, weight_decay=0.5)  # type: ignore[call-arg]
-    for parameter in layer.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    torch.testing.assert_close(layer.dense_weight().detach(), before * (1 - 0.1 * 0.5))
 
 
 # --- Muon -----------------------------------------------------------------------------------------------------------
@@ -397,26 +385,3 @@ def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: fl
     losses = task.losses(lambda layer: TuckerSGD(layer, lr=0.2), 120)
     assert rises(losses, 1e-20) == []
     assert losses[-1] < 1e-8 * losses[0]
-
-
-def shared_with(layer: TuckerLinear) -> TuckerLinear:
-    other = TuckerLinear(4, 4, ranks=2)
-    other.core = layer.core
-    return other
-
-
-@pytest.mark.parametrize(
-    ("make", "named"),
-    [
-        (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1"),
-        (lambda m: TuckerSGD(m, momentum=1.0), "momentum 1.0"),
-        (lambda m: TuckerSGD(m, nesterov=True), "momentum above 0"),
-        (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
-        (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
-        (lambda m: TuckerSGD(nn.ModuleList([m, shared_with(m)])), "two Tucker layers share"),
-        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"betas\[0\] 1.0"),
-    ],
-)
-def test_a_setting_out_of_range_is_named(make: Callable[[nn.Module], Any], named: str) -> None:
-    with pytest.raises(TuckerlabError, match=named):
-        make(TuckerLinear(4, 4, ranks=2))

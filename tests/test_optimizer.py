@@ -352,6 +352,12 @@ def shared(model: nn.Module) -> list[nn.Parameter]:
     return list(model.other.parameters())
 
 
+def shared_core(model: nn.Module) -> nn.Module:
+    other = TuckerConv2d(8, 10, 3, ranks=(4, 4))
+    other.core = model[3].core
+    return nn.ModuleList([model, other])
+
+
 def not_finite(model: nn.Module) -> None:
     with torch.no_grad():
         model[3].core[0, 0] = float("nan")
@@ -367,6 +373,13 @@ def not_finite(model: nn.Module) -> None:
         (lambda m: TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
         (lambda m: TuckerSGD([{"params": [m[3].core]}]), r"only part of TuckerConv2d\(8, 10"),
         (lambda m: TuckerSGD(shared(m)), r"parameters that 2 layers such as TuckerConv2d.* share"),
+        (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1"),
+        (lambda m: TuckerSGD(m, momentum=1.0), r"momentum 1\.0"),
+        (lambda m: TuckerSGD(m, nesterov=True), "momentum above 0"),
+        (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
+        (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
+        (lambda m: TuckerSGD(shared_core(m)), "two Tucker layers share"),
+        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"betas\[0\] 1\.0"),
         (lambda m: TuckerSGD(m[2]), "it has no parameters"),
         (lambda m: TuckerSGD(None), r"TuckerSGD\(None\)"),
         (lambda m: TuckerSGD(m, adapt_every=True), "adapt_every True"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
-from tuckerlab.tucker.tensor import feasible_ranks, tolerance_ranks
+from tuckerlab.tucker.tensor import feasible_ranks
 
 
 def spectrum(shape: tuple[int, ...], *values: list[float]) -> Spectrum:
@@ -86,12 +86,6 @@ def test_rounding_and_limits(limits: dict[str, int], expected: tuple[int, int]) 
 
 
 # --- Tolerance ------------------------------------------------------------------------------------------------------
-
-
-@given(spectra(), st.floats(0, 0.99))
-def test_tolerance_takes_the_smallest_ranks_within_it(layers: list[Spectrum], tau: float) -> None:
-    for layer, ranks in zip(layers, Tolerance(tau).choose(layers), strict=True):
-        assert ranks == feasible_ranks(layer.shape, layer.modes, tolerance_ranks(layer.values, tau))
 
 
 def test_tolerance_rises_linearly_over_its_steps() -> None:

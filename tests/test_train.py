@@ -45,6 +45,7 @@ RECIPES = {
     "adamw": Recipe(
         epochs=EPOCHS, batch_size=16, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.3), adapt_every=3, schedule="cosine"
     ),
+    "muon": Recipe(epochs=EPOCHS, batch_size=16, optimizer="muon", ranks=Budget(0.7), adapt_every=4),
     "patience": Recipe(epochs=EPOCHS, batch_size=14, patience=2),
 }
 

@@ -72,10 +72,9 @@ def training_memory(
         saved.clear()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = _storages([p.grad for p in model.parameters()], besides=weights)
-    resident = sum(weights.values()) + sum(state.values())
-    peak = None if before is None else torch.cuda.max_memory_allocated(device) - before + resident
-    sizes = [sum(part.values()) for part in (weights, gradients, state, activations)]
-    return Memory(sizes[0], sizes[1], sizes[2], sizes[3], peak)
+    held, grown, kept, saved_bytes = (sum(part.values()) for part in (weights, gradients, state, activations))
+    peak = None if before is None else torch.cuda.max_memory_allocated(device) - before + held + kept
+    return Memory(held, grown, kept, saved_bytes, peak)
 
 
 def _storages(

@@ -1,13 +1,14 @@
 """Where a number comes from: hardware, versions, commit, date."""
 
 import datetime
-import importlib.metadata
 import os
 import platform
 import subprocess
 from pathlib import Path
 
 import torch
+
+from tuckerlab import __version__
 
 OTHERS = ("--", ":/", ":(top,exclude)data/results")  # all files of the checkout but the records
 
@@ -26,7 +27,7 @@ def provenance(device: torch.device | str | None = None) -> dict[str, str | int]
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit or "unknown",
         "dirty": int(bool(changes)),
-        "tuckerlab": _version("tuckerlab"),
+        "tuckerlab": __version__,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -49,13 +50,6 @@ def device_name(device: torch.device | str = "cpu") -> str:
         lines = ["model name: " + _output("sysctl", "-n", "machdep.cpu.brand_string")]
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, names), "") or platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _git(*arguments: str) -> str:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from tuckerlab.errors import TuckerlabError
@@ -186,15 +186,12 @@ def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence
             return "its weight is shared with another module"
         if "forward" in vars(layer) or "_call_impl" in vars(layer):
             return "its forward was exchanged for another on this instance, which a replacement would lose"
-        if any(vars(layer)[name] for name in ALL_HOOKS) or any(map(_has_hooks, layer.parameters())):
+        hooks = [vars(layer)[name] for name in ALL_HOOKS] + [p._backward_hooks for p in layer.parameters()]
+        if any(hooks) or any(getattr(p, "_post_accumulate_grad_hooks", None) for p in layer.parameters()):
             return "it carries hooks, which a replacement would lose"
         return None
 
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
-
-
-def _has_hooks(parameter: Tensor) -> bool:
-    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))
 
 
 # --- dense layer → Tucker layer ---------------------------------------------------------------------------------------

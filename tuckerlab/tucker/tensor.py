@@ -1,11 +1,5 @@
 """Multilinear algebra in plain torch: unfoldings, mode products, the higher-order SVD and its truncation.
 
->>> tensor = torch.arange(24.0).reshape(2, 3, 4)
->>> unfold(tensor, 1).shape
-torch.Size([3, 8])
->>> mode_product(tensor, torch.ones(5, 3), 1).shape
-torch.Size([2, 5, 4])
-
 Notation and conventions follow Kolda and Bader, "Tensor decompositions and applications" (SIAM Review 2009), with
 unfoldings in row-major order as in tensorly. Every function works on any device, and is differentiable where torch is.
 """
