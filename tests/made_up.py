@@ -12,14 +12,7 @@ LAYERS = [("conv1", 6, 1), ("conv2", 16, 6)]
 def facts(run: str = "a", **changes: Any) -> dict[str, Any]:
     """What `Records.single` needs to know of a run, and its sizes: 1 000 conv parameters of 10 000."""
     told = {"run": run, "label": "Tucker", "method": "tucker", "dataset": "digits", "model": "lenet5"}
-    told |= {
-        "width": 1.0,
-        "seed": 0,
-        "epochs": 3,
-        "batch_size": 64,
-        "lr": 0.05,
-        "ranks_policy": "Tolerance(0.1)",
-    }
+    told |= {"width": 1.0, "seed": 0, "epochs": 3, "batch_size": 64, "lr": 0.05, "ranks_policy": "Tolerance(0.1)"}
     told |= {"state": "finished", "test_accuracy": 0.97, "conv_parameters": 1_000, "parameters": 1_500}
     told |= {"conv_compression": 0.9, "compression": 1 - 1_500 / 10_500}
     return told | ORIGIN | changes

@@ -5,21 +5,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tuckerlab import TuckerLayer
 from tuckerlab.tucker.manifold import Point, Tangent
-from tuckerlab.tucker.tensor import multi_mode_product, unfold
+from tuckerlab.tucker.tensor import multi_mode_product, shape_of_core, unfold
 
 
 def random_point(
     shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int], *, dtype: torch.dtype | None = None
 ) -> Point:
     """Uniformly random orthonormal factors and a standard normal core."""
-    core_shape = list(shape)
-    for mode, rank in zip(modes, ranks, strict=True):
-        core_shape[mode] = rank
-    factors = tuple(
-        torch.linalg.qr(torch.randn(shape[mode], rank, dtype=dtype))[0] for mode, rank in zip(modes, ranks, strict=True)
-    )
-    return Point(torch.randn(core_shape, dtype=dtype), factors, tuple(modes))
+    sizes = [(shape[mode], rank) for mode, rank in zip(modes, ranks, strict=True)]
+    factors = tuple(torch.linalg.qr(torch.randn(size, dtype=dtype))[0] for size in sizes)
+    return Point(torch.randn(shape_of_core(shape, modes, ranks), dtype=dtype), factors, tuple(modes))
+
+
+def point_of(layer: TuckerLayer) -> Point:
+    """A layer's weight as it is now, in memory of its own."""
+    return Point(layer.core.detach().clone(), tuple(f.detach().clone() for f in layer.factors), layer.modes)
+
+
+def orthonormality(factors: Sequence[Tensor]) -> float:
+    """The largest entry of UᵀU − I."""
+    return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).detach().abs().max()) for U in factors)
 
 
 def partial_gradients(point: Point, gradient: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from manifolds import point_of
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
-from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.rank_change import truncated
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -56,10 +56,8 @@ def shrink(model: nn.Module) -> None:
     """One direction less in both channel modes of every layer."""
     for layer in model.modules():
         if isinstance(layer, TuckerLayer):
-            point = Point(layer.core.detach(), tuple(f.detach() for f in layer.factors), layer.modes)
-            layer.assign(
-                truncated(point, [r - 1 if m < 2 else r for m, r in zip(layer.modes, layer.ranks, strict=True)])
-            )
+            ranks = [rank - (mode < 2) for mode, rank in zip(layer.modes, layer.ranks, strict=True)]
+            layer.assign(truncated(point_of(layer), ranks))
 
 
 def train_step(compiled: Any, net: nn.Module, optimizer: TuckerSGD, input: Tensor) -> None:

@@ -4,13 +4,13 @@ import copy
 import io
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from manifolds import orthonormality
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
@@ -33,6 +33,7 @@ from tuckerlab import (
 
 ROOT = Path(tuckerlab.__file__).parents[1]
 EXACT = {"ranks": 1.0, "include": "*"}
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 class Residual(nn.Module):
@@ -49,14 +50,8 @@ class Residual(nn.Module):
 
 
 def cnn() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        Residual(),
-        nn.AdaptiveAvgPool2d(3),
-        nn.Flatten(),
-        nn.Linear(108, 20),
-        nn.Linear(20, 5),
-    )
+    ends = [nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(108, 20), nn.Linear(20, 5)]
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), Residual(), *ends)
 
 
 def kinds(module: nn.Module) -> dict[str, str]:
@@ -69,51 +64,25 @@ def reasons(module: nn.Module) -> dict[str, str]:
     return {name: m.dense_because for name, m in module.named_modules() if hasattr(m, "dense_because")}
 
 
-def relative(found: Tensor, expected: Tensor) -> float:
-    return float(((found - expected).norm() / expected.norm()).detach())
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 # --- which layers ---------------------------------------------------------------------------------------------------
-
-
-def test_all_but_the_first_and_the_last_layer_become_tucker_layers() -> None:
-    model = cnn()
-    assert tuckerize(model) is model
-    assert kinds(model) == {
-        "0": "Conv2d",
-        "1.block.0": "TuckerConv2d",
-        "1.down.conv": "TuckerConv2d",
-        "4": "TuckerLinear",
-        "5": "Linear",
-    }
-    assert reasons(model) == {
-        "0": "the first layer stays dense unless include names it",
-        "5": "the last layer stays dense unless include names it",
-    }
-    assert model[1].block[0].ranks == (6, 6)  # 70 % of 8, rounded
-    assert model(torch.randn(2, 3, 6, 7)).shape == (2, 5)
 
 
 @pytest.mark.parametrize(
     ("options", "tucker"),
     [
-        ({"include": "*"}, {"0", "1.block.0", "1.down.conv", "4", "5"}),
-        ({"include": "1.*"}, {"1.block.0", "1.down.conv"}),
-        ({"include": "1.*", "exclude": ["*block*"]}, {"1.down.conv"}),
-        ({"include": []}, set()),
+        ({}, ["1.block.0", "1.down.conv", "4"]),  # all but the first and the last
+        ({"include": "*"}, ["0", "1.block.0", "1.down.conv", "4", "5"]),
+        ({"include": "1.*", "exclude": ["*block*"]}, ["1.down.conv"]),
+        ({"include": []}, []),
     ],
-    ids=lambda value: str(value) if isinstance(value, dict) else "",  # a set prints in another order in each process
 )
-def test_include_and_exclude(options: dict[str, Any], tucker: set[str]) -> None:
-    model = tuckerize(cnn(), **options)
-    assert {name for name, kind in kinds(model).items() if kind.startswith("Tucker")} == tucker
-    assert set(reasons(model)) == set(kinds(model)) - tucker  # nothing stays dense without a reason
-    left = {"excluded", "not included", *(r for r in reasons(model).values() if r.startswith("the "))}
-    assert set(reasons(model).values()) <= left
+def test_include_and_exclude(options: dict[str, Any], tucker: list[str]) -> None:
+    model = cnn()
+    assert tuckerize(model, **options) is model
+    assert [name for name, kind in kinds(model).items() if kind.startswith("Tucker")] == tucker
+    assert set(reasons(model)) == set(kinds(model)) - set(tucker)  # nothing stays dense without a reason
+    assert "1.block.0" not in tucker or model[1].block[0].ranks == (6, 6)  # 70 % of 8, rounded
+    assert model(torch.randn(2, 3, 6, 7)).shape == (2, 5)
 
 
 class Tied(nn.Module):
@@ -127,19 +96,13 @@ class Tied(nn.Module):
         return self.head(self.hidden(self.embedding(x)))
 
 
-def hooked(register: str) -> nn.Linear:
+def changed(change: Callable[[nn.Linear], object]) -> nn.Linear:
     layer = nn.Linear(8, 8)
-    getattr(layer, register)(lambda *_: None)
+    change(layer)
     return layer
 
 
-def with_buffer() -> nn.Module:
-    layer = nn.Linear(8, 8)
-    layer.register_buffer("mask", torch.ones(8, 8))
-    return layer
-
-
-def patched(layer: nn.Module) -> nn.Module:
+def patch(layer: nn.Module) -> nn.Module:
     """With a forward of its own, as monkey patches have it."""
     known = layer.forward
     layer.forward = lambda x: known(x) + 1.0
@@ -150,25 +113,22 @@ def patched(layer: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: nn.Conv2d(8, 8, 3, groups=2), "a convolution in 2 groups cannot be factorized"),
-        (lambda: nn.Conv2d(1, 8, 3), "a channel mode of size 1 in its weight (8, 1, 3, 3) leaves nothing to factorize"),
-        (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d is not a plain convolution or linear layer"),
+        (lambda: nn.Conv2d(8, 8, 3, groups=2), "2 groups"),
+        (lambda: nn.Conv2d(1, 8, 3), "channel mode of size 1"),
+        (lambda: nn.ConvTranspose2d(8, 8, 3), "ConvTranspose2d is not a plain"),
         (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "ParametrizedLinear is not a plain"),
-        (
-            lambda: nn.utils.weight_norm(nn.Linear(8, 8)),
-            "its weight or bias is computed anew at each call",
-        ),
-        (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "its weight or bias is computed anew"),
-        (with_buffer, "it has mask beside its weight and bias, which a replacement would lose"),
-        (lambda: patched(nn.Linear(8, 8)), "its forward was exchanged for another on this instance"),
-        (lambda: hooked("register_forward_hook"), "it carries hooks, which a replacement would lose"),
+        (lambda: nn.utils.weight_norm(nn.Linear(8, 8)), "computed anew at each call"),
+        (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "computed anew"),
+        (lambda: changed(lambda layer: layer.register_buffer("mask", torch.ones(8, 8))), "it has mask"),
+        (lambda: changed(patch), "its forward was exchanged"),
+        (lambda: changed(lambda layer: layer.register_forward_hook(lambda *_: None)), "it carries hooks"),
     ],
 )
 def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Module], reason: str) -> None:
     layer = make()
     model = tuckerize(nn.Sequential(nn.Linear(8, 8), layer, nn.Linear(8, 8)), include="*", ranks=0.5)
     assert model[1] is layer
-    assert reasons(model)["1"].startswith(reason)
+    assert reason in reasons(model)["1"]
     assert kinds(model)["0"] == kinds(model)["2"] == "TuckerLinear"
 
 
@@ -181,43 +141,32 @@ class Listed(nn.Module):
         self.again = hold(self.second)
 
 
-HELD: dict[str, Callable[[nn.Module], Any]] = {
-    "list": lambda layer: [layer],
-    "function": lambda layer: lambda x: layer(x),
-}
-
-
-@pytest.mark.parametrize("kind", HELD)
-def test_a_layer_that_is_also_held_in_a_list_is_an_error_before_anything_changes(kind: str) -> None:
-    model = nn.Sequential(Listed(HELD[kind]))
+@pytest.mark.parametrize("hold", [lambda layer: [layer], lambda layer: lambda x: layer(x)])
+def test_a_layer_that_is_also_held_in_a_list_is_an_error_before_anything_changes(hold: Any) -> None:
+    model = nn.Sequential(Listed(hold))
     before = list(model.modules())
-    with pytest.raises(TuckerlabError, match=rf"0's `again`, a {kind}, holds the layer '0.second' as well"):
+    with pytest.raises(TuckerlabError, match=r"0's `again`, a .*, holds the layer '0.second' as well"):
         tuckerize(model)
-    assert all(a is b for a, b in zip(model.modules(), before, strict=True))
+    assert list(model.modules()) == before
     assert not reasons(model)
     held = tuckerize(Listed(lambda layer: nn.ModuleList([layer])), ranks=0.5)
     assert held.again[0] is held.second
     assert isinstance(held.second, TuckerLinear)
 
 
-def test_tied_weights_stay_tied() -> None:
+def test_tied_weights_stay_tied_and_a_module_used_twice_is_replaced_twice() -> None:
     model = tuckerize(Tied(), include="*", ranks=0.5)
     assert kinds(model) == {"hidden": "TuckerLinear", "head": "Linear"}
     assert reasons(model) == {"head": "its weight is shared with another module"}
     assert model.head.weight is model.embedding.weight
-    assert model(torch.arange(4)).shape == (4, 30)
-
-
-def test_a_module_used_twice_is_replaced_at_both_places() -> None:
     shared = nn.Linear(8, 8)
-    model = nn.Sequential(shared, nn.ReLU(), nn.ModuleList([shared])[0])
-    x = torch.randn(3, 8)
-    expected = model(x)
-    tuckerize(model, **EXACT)
-    assert isinstance(model[0], TuckerLinear)
-    assert model[0] is model[2]
-    torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-5)
-    plain = to_plain(model)
+    twice, x = nn.Sequential(shared, nn.ReLU(), nn.ModuleList([shared])[0]), torch.randn(3, 8)
+    expected = twice(x)
+    tuckerize(twice, **EXACT)
+    assert isinstance(twice[0], TuckerLinear)
+    assert twice[0] is twice[2]
+    torch.testing.assert_close(twice(x), expected, **CLOSE)
+    plain = to_plain(twice)
     assert plain[0] is plain[2]
 
 
@@ -235,22 +184,17 @@ class Attention(nn.Module):
         return self.head(self.decoder(x, x))
 
 
-@pytest.mark.parametrize(("training", "gradients"), [(True, True), (False, False)])
-def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: bool, gradients: bool) -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: bool) -> None:
     """In eval without gradients torch takes a fast path that reads linear1.weight and the like."""
-    model = Attention()
-    model.train(training)
-    x = torch.randn(2, 5, 12)
-    with torch.set_grad_enabled(gradients):
+    model, x = Attention().train(training), torch.randn(2, 5, 12)
+    with torch.set_grad_enabled(training):
         expected = model(x)
         tuckerize(model, **EXACT)
         torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(to_plain(model)(x), expected, atol=1e-5, rtol=1e-4)
-    assert {name for name, kind in kinds(model).items() if kind.startswith("Tucker")} == {"project", "head"}
-    because = reasons(model)
-    assert because["attention.out_proj"] == "its owner MultiheadAttention reads the weight directly"
-    assert because["encoder.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
-    assert because["decoder.linear2"] == "its owner TransformerDecoderLayer reads the weight directly"
+    assert [name for name, kind in kinds(model).items() if kind.startswith("Tucker")] == ["project", "head"]
+    assert reasons(model)["encoder.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
 
 
 def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
@@ -261,12 +205,7 @@ def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
     assert all(parameter.dtype == torch.float64 for parameter in model.parameters())
     assert not any(module.training for module in model.modules())
     assert [p.requires_grad for p in model[1].block[0].parameters()] == [False] * 4
-    assert {n: p.requires_grad for n, p in model[4].named_parameters()} == {
-        "core": True,
-        "factor0": True,
-        "factor1": True,
-        "bias": False,
-    }
+    assert [name for name, p in model[4].named_parameters() if not p.requires_grad] == ["bias"]
 
 
 def not_finite() -> nn.Module:
@@ -287,33 +226,46 @@ def held_elsewhere() -> nn.Module:
     return model
 
 
-REFUSED: list[tuple[Callable[[], object], str]] = [
-    (lambda: tuckerize(torch.zeros(3)), r"give a network of torch \(nn.Module\)"),  # type: ignore[arg-type]
-    (lambda: to_plain(None), r"give a network of torch \(nn.Module\)"),  # type: ignore[arg-type]
-    (lambda: tuckerize(cnn(), include=["4", "x.*"]), "'x.*' matches no convolution .* 0, 1.block.0, 1.down.conv, 4, 5"),
-    (lambda: tuckerize(tuckerize(cnn()), include="4", ranks=0.2), "'4', which is in Tucker format already"),
-    (lambda: tuckerize(nn.Sequential(nn.LazyLinear(8))), "0: a lazy layer without weights yet"),
-    (lambda: tuckerize(not_finite()), "4: its weight holds numbers that are not finite"),
-    (lambda: tuckerize(cnn(), ranks=1.5), r"Fixed\(1.5\): allowed are fractions above 0 and up to 1"),
-    (
-        lambda: tuckerize(cnn(), modes="spatial"),
-        "modes 'spatial' of a weight of order 4: allowed are",
-    ),
-    (lambda: tuckerize(on_meta(cnn), ranks=Tolerance(0.1)), r"meta device: it has no weights; give Fixed\(fraction\)"),
-    (lambda: materialize(on_meta(lambda: nn.MultiheadAttention(8, 2))), r"has weights but no reset_parameters\(\)"),
-    (lambda: to_plain(nn.Sequential(patched(TuckerLinear(8, 8, ranks=2)))), "0: its forward was exchanged for another"),
-    (lambda: to_dense(held_elsewhere()), "the network's `again`, a list, holds the layer 'second' as well"),
-    (lambda: tuckerize(cnn())[4].weight, "TuckerLinear has no weight of full size: .* leave this layer dense"),
-]
+class Masked(nn.Linear):
+    """With a mask of 0 and 1 that only some initialise."""
+
+    def __init__(self, written: bool) -> None:
+        super().__init__(3, 3)
+        self.written = written
+        self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if getattr(self, "written", False):
+            self.mask.copy_(torch.ones(3, 3).tril())
 
 
-@pytest.mark.parametrize(("call", "said"), REFUSED)
-def test_what_is_refused(call: Callable[[], object], said: str) -> None:
-    with pytest.raises((TuckerlabError, AttributeError), match=said):
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: tuckerize(torch.zeros(3)), r"nn.Module"),
+        (lambda: to_plain(None), r"nn.Module"),
+        (lambda: tuckerize(cnn(), include=["4", "x.*"]), "'x.*' matches no convolution"),
+        (lambda: tuckerize(tuckerize(cnn()), include="4", ranks=0.2), "'4', which is in Tucker format already"),
+        (lambda: tuckerize(nn.Sequential(nn.LazyLinear(8))), "0: a lazy layer"),
+        (lambda: tuckerize(not_finite()), "4: its weight holds numbers that are not finite"),
+        (lambda: tuckerize(cnn(), ranks=1.5), r"Fixed\(1.5\)"),
+        (lambda: tuckerize(cnn(), modes="spatial"), "modes 'spatial'"),
+        (lambda: tuckerize(on_meta(cnn), ranks=Tolerance(0.1)), r"give Fixed\(fraction\)"),
+        (lambda: materialize(on_meta(lambda: nn.MultiheadAttention(8, 2))), r"no reset_parameters\(\)"),
+        (lambda: materialize(on_meta(lambda: Masked(False))), "no values to mask"),
+        (lambda: materialize(on_meta(lambda: nn.Sequential(nn.LazyLinear(3)))), "0: a lazy layer"),
+        (lambda: to_plain(nn.Sequential(patch(TuckerLinear(8, 8, ranks=2)))), "0: its forward was exchanged"),
+        (lambda: to_dense(held_elsewhere()), "holds the layer 'second' as well"),
+        (lambda: tuckerize(cnn())[4].weight, "leave this layer dense"),
+    ],
+)
+def test_what_is_refused(call: Callable[[], object], named: str) -> None:
+    with pytest.raises((TuckerlabError, AttributeError), match=named):
         call()
 
 
-# --- first ranks ----------------------------------------------------------------------------------------------------
+# --- first ranks, and the meta device -------------------------------------------------------------------------------
 
 
 def test_a_tolerance_bounds_the_error_of_every_layer() -> None:
@@ -325,25 +277,21 @@ def test_a_tolerance_bounds_the_error_of_every_layer() -> None:
         assert layer.ranks != tuple(weight.shape[:2])
 
 
-# --- the meta device ------------------------------------------------------------------------------------------------
+def test_by_default_nothing_stores_more_than_it_did() -> None:
+    model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
+    for layer in tuckerize(model):
+        assert not isinstance(layer, TuckerLayer) or 0.85 * layer.dense_numel < layer.stored_numel <= layer.dense_numel
 
 
 def test_a_model_that_never_had_full_weights() -> None:
-    with torch.device("meta"):
-        model = cnn()
+    model = on_meta(cnn)
     assert all(parameter.is_meta for parameter in tuckerize(model, ranks=0.25).parameters())
     materialize(model)
-    torch.manual_seed(0)
-    dense = cnn()
     assert model[1].block[0].ranks == (2, 2)
-    for layer in model.modules():
-        if isinstance(layer, TuckerLayer):
-            for factor in layer.factors:
-                assert (factor.mT @ factor - torch.eye(factor.shape[1])).abs().max() < 1e-5
+    assert orthonormality([f for m in model.modules() if isinstance(m, TuckerLayer) for f in m.factors]) < 1e-5
     assert model[1].block[1].running_var.eq(1).all()  # what is not ours is initialised as well
-    assert 0.5 < float(model[0].weight.detach().std() / dense[0].weight.detach().std()) < 2
-    out = model(torch.randn(4, 3, 6, 7))
-    out.square().mean().backward()
+    assert 0.5 < float(model[0].weight.detach().std() / cnn()[0].weight.detach().std()) < 2
+    model(torch.randn(4, 3, 6, 7)).square().mean().backward()
     TuckerSGD(model, lr=0.1).step()
     assert model(torch.randn(4, 3, 6, 7)).isfinite().all()
 
@@ -362,27 +310,41 @@ start = mebibytes()
 with torch.device("meta"):
     layer = nn.Linear(65536, 65536)
 layer = tl.materialize(tl.tuckerize(layer, ranks=tl.Fixed(16 / 65536)))
-assert layer.ranks == (16, 16)
 optimizer = tl.TuckerSGD(layer, lr=0.1, momentum=0.9, ranks=tl.Tolerance(0.5, steps=0), adapt_every=2)
-x = torch.randn(4, 65536)
-before = layer.core.detach().clone()
 for _ in range(2):
-    loss = layer(x).square().mean()
     optimizer.zero_grad()
-    loss.backward()
+    layer(torch.randn(4, 65536)).square().mean().backward()
     optimizer.step()
-assert loss.isfinite() and layer.core.shape != before.shape
+assert layer.ranks != (16, 16)
 print(round(mebibytes() - start))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 def test_a_layer_of_16_gib_initialises_and_trains_within_one() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HUGE], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    command = [sys.executable, "-c", HUGE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1024
+
+
+def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
+    model = on_meta(Tied)
+    with torch.device("meta"):
+        model.norm = nn.BatchNorm1d(4)
+        masked = Masked(True)
+    model.norm.running_mean = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    model.hidden.bias = nn.Parameter(torch.arange(8.0), requires_grad=False)
+    materialize(model)
+    assert model.head.weight is model.embedding.weight
+    assert 0.5 < float(model.head.weight.detach().std()) < 1.5  # as an embedding, not as a linear layer
+    assert model.norm.running_mean.tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert model.norm.running_var.tolist() == [1.0] * 4
+    assert int(model.norm.num_batches_tracked) == 0
+    assert torch.equal(model.hidden.bias, torch.arange(8.0))
+    assert not model.hidden.bias.requires_grad
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert int(materialize(masked).mask.sum()) == 6
 
 
 # --- back again -----------------------------------------------------------------------------------------------------
@@ -391,29 +353,26 @@ LAYERS: dict[str, tuple[Callable[[], TuckerLayer], tuple[int, ...]]] = {
     "linear": (lambda: TuckerLinear(12, 10, ranks=3), (4, 12)),
     "linear, nearly full": (lambda: TuckerLinear(12, 10, ranks=9, bias=False), (4, 12)),
     "conv1d": (lambda: TuckerConv1d(12, 10, 3, ranks=(3, 4), stride=2, padding=1), (2, 12, 9)),
-    "conv2d": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), stride=(2, 1), padding=(1, 0)), (2, 12, 9, 8)),
     "conv2d, circular": (
         lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4), padding="same", padding_mode="circular", dilation=2),
         (2, 12, 9, 8),
     ),
     "conv2d, 1x1": (lambda: TuckerConv2d(12, 16, 1, ranks=(5, 5), padding=1), (2, 12, 5, 5)),
     "conv2d, nearly full": (lambda: TuckerConv2d(12, 16, 3, ranks=(15, 11), padding=1), (2, 12, 5, 5)),
-    "conv2d, one mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(0,), padding=1), (2, 12, 5, 5)),
-    "conv2d, input mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(1,), padding=1), (2, 12, 5, 5)),
+    "conv2d, one mode": (lambda: TuckerConv2d(12, 16, 3, ranks=4, modes=(1,), stride=(2, 1)), (2, 12, 5, 5)),
     "conv2d, all modes": (lambda: TuckerConv2d(12, 16, 3, ranks=(5, 4, 2, 2), modes="all", padding=1), (2, 12, 5, 5)),
     "conv3d": (lambda: TuckerConv3d(6, 8, 2, ranks=(3, 3), padding=1, padding_mode="reflect"), (1, 6, 4, 4, 4)),
 }
-cases = pytest.mark.parametrize("case", LAYERS)
 
 
-@cases
+@pytest.mark.parametrize("case", LAYERS)
 @pytest.mark.parametrize("convert", [to_dense, to_plain])
 def test_a_layer_converted_back_is_the_same_function(case: str, convert: Callable[[nn.Module], nn.Module]) -> None:
     make, shape = LAYERS[case]
     layer, x = make(), torch.randn(*shape)
     before = copy.deepcopy(layer.state_dict())
     back = convert(layer)
-    torch.testing.assert_close(back(x), layer(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(back(x), layer(x), **CLOSE)
     assert all(type(m).__module__.startswith("torch.nn") for m in back.modules())
     with torch.no_grad():
         for parameter in back.parameters():
@@ -423,8 +382,7 @@ def test_a_layer_converted_back_is_the_same_function(case: str, convert: Callabl
 
 def test_plain_is_three_layers_and_fewer_where_that_is_smaller() -> None:
     def sizes(layer: TuckerLayer) -> list[tuple[int, ...]]:
-        plain = to_plain(layer)
-        return [tuple(m.weight.shape) for m in plain.modules() if hasattr(m, "weight")]
+        return [tuple(m.weight.shape) for m in to_plain(layer).modules() if hasattr(m, "weight")]
 
     assert sizes(TuckerConv2d(32, 48, 3, ranks=(8, 6))) == [(6, 32, 1, 1), (8, 6, 3, 3), (48, 8, 1, 1)]
     assert sizes(TuckerConv2d(32, 48, 3, ranks=(47, 6))) == [(6, 32, 1, 1), (48, 6, 3, 3)]
@@ -433,35 +391,21 @@ def test_plain_is_three_layers_and_fewer_where_that_is_smaller() -> None:
     assert sizes(TuckerLinear(32, 48, ranks=5)) == [(5, 32), (48, 5)]
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_models_converted_back_are_the_same_function(training: bool) -> None:
-    model, x = tuckerize(cnn(), ranks=0.5).train(training), torch.randn(4, 3, 6, 7)
-    for convert in (to_dense, to_plain):
-        back = convert(model)
-        assert all(m.training == training for m in back.modules())
-        torch.testing.assert_close(back(x), copy.deepcopy(model)(x), atol=1e-5, rtol=1e-5)
-        assert all(type(m).__module__.startswith(("torch.nn", __name__)) for m in back.modules())
-        assert kinds(model)["4"] == "TuckerLinear"  # the model itself stays as it is
-    assert parameters(to_plain(model)) <= parameters(model)
-    assert {name: m.weight.shape for name, m in to_dense(model).named_modules() if name in kinds(cnn())} == {
-        name: m.weight.shape for name, m in cnn().named_modules() if name in kinds(cnn())
-    }
-
-
-def test_plain_runs_where_tuckerlab_is_not_installed(tmp_path: Path) -> None:
-    model = tuckerize(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(32, 4)))
-    x = torch.randn(2, 3, 6, 6)
-    torch.save({"model": to_plain(model), "x": x, "y": model(x).detach()}, tmp_path / "plain.pt")
-    code = """
-        import sys
-        sys.modules["tuckerlab"] = None  # importing it fails
-        import torch
-        saved = torch.load(sys.argv[1], weights_only=False)
-        torch.testing.assert_close(saved["model"](saved["x"]), saved["y"], atol=1e-5, rtol=1e-5)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "plain.pt")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("convert", [to_plain, to_dense])
+def test_models_converted_back_are_the_same_function_with_their_hooks(convert: Callable[..., nn.Module]) -> None:
+    model = tuckerize(cnn(), ranks=0.5).eval()
+    model[4].register_forward_hook(lambda layer, given, out: 2 * out)
+    model[1].block[0].register_forward_pre_hook(lambda layer, given: (given[0] + 1.0,))
+    model[4].register_forward_hook(lambda layer, given, options, out: out + len(options), with_kwargs=True)
+    model[1].down["conv"].requires_grad_(False)
+    x = torch.randn(3, 3, 12, 12)
+    back = convert(model)
+    torch.testing.assert_close(back(x), model(x), **CLOSE)
+    assert not any(m.training for m in back.modules())
+    assert kinds(model)["4"] == "TuckerLinear"  # the model itself stays as it is
+    frozen = [name for name, parameter in back.named_parameters() if not parameter.requires_grad]
+    assert frozen
+    assert all(name.startswith("1.down.conv") for name in frozen)
 
 
 def test_dense_and_tucker_and_dense_again() -> None:
@@ -470,7 +414,7 @@ def test_dense_and_tucker_and_dense_again() -> None:
     assert [name for name, _ in again.named_parameters()] == [name for name, _ in dense.named_parameters()]
     for a, b in zip(again.state_dict().values(), dense.state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(again(x), dense(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(again(x), dense(x), **CLOSE)
 
 
 # --- checkpoints of other ranks -------------------------------------------------------------------------------------
@@ -488,80 +432,11 @@ def test_a_checkpoint_of_other_ranks_resizes_the_layers(ranks: float, assign: bo
     torch.testing.assert_close(model.eval()(x), saved.eval()(x))
     assert not any(parameter.requires_grad for parameter in model[4].parameters())
     assert model[1].block[0].core.requires_grad
-    assert model[1].block[0].core.data_ptr() != saved[1].block[0].core.data_ptr()
 
 
 def test_a_checkpoint_of_another_shape_is_refused() -> None:
     model = nn.Sequential(TuckerConv2d(8, 12, 3, ranks=4))
     for other in (TuckerConv2d(8, 10, 3, ranks=4), TuckerConv2d(7, 12, 3, ranks=3), TuckerConv2d(8, 12, 5, ranks=4)):
-        with pytest.raises(CheckpointError) as caught:
+        with pytest.raises(CheckpointError, match=r"^0: .* no weight of shape \(12, 8, 3, 3\)"):
             model.load_state_dict(nn.Sequential(other).state_dict())
-        assert str(caught.value).startswith("0: the checkpoint holds a core")
-        assert "which is no weight of shape (12, 8, 3, 3)" in str(caught.value)
     assert model[0].ranks == (4, 4)
-
-
-def test_by_default_nothing_stores_more_than_it_did() -> None:
-    model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
-    for layer in tuckerize(model):
-        assert not isinstance(layer, TuckerLinear) or 0.85 * layer.dense_numel < layer.stored_numel <= layer.dense_numel
-
-
-@pytest.mark.parametrize("convert", [to_plain, to_dense])
-def test_hooks_go_along_and_what_was_frozen_stays_frozen(convert: Callable[[nn.Module], nn.Module]) -> None:
-    model = tuckerize(cnn(), ranks=0.5)
-    model[4].register_forward_hook(lambda layer, given, out: 2 * out)
-    model[1].block[0].register_forward_pre_hook(lambda layer, given: (given[0] + 1.0,))
-    model[4].register_forward_hook(lambda layer, given, options, out: out + len(options), with_kwargs=True)
-    model[1].down["conv"].requires_grad_(False)
-    x = torch.randn(3, 3, 12, 12)
-    converted = convert(model.eval())
-    assert relative(converted(x), model(x)) < 1e-6
-    frozen = [name for name, parameter in converted.named_parameters() if not parameter.requires_grad]
-    assert frozen
-    assert all(name.startswith("1.down.conv") for name in frozen)
-
-
-def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
-    with torch.device("meta"):
-        model = Tied()
-        model.norm = nn.BatchNorm1d(4)
-    model.norm.running_mean = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    model.hidden.bias = nn.Parameter(torch.arange(8.0), requires_grad=False)
-    materialize(model)
-    assert model.head.weight is model.embedding.weight
-    assert (
-        0.5 < float(model.head.weight.detach().std()) < 1.5
-    )  # the embedding's own initialisation, not that of a linear layer
-    assert model.norm.running_mean.tolist() == [1.0, 2.0, 3.0, 4.0]
-    assert model.norm.running_var.tolist() == [1.0] * 4
-    assert int(model.norm.num_batches_tracked) == 0
-    assert torch.equal(model.hidden.bias, torch.arange(8.0))
-    assert not model.hidden.bias.requires_grad
-    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-
-
-class Masked(nn.Linear):
-    """With a mask of 0 and 1 that only some initialise."""
-
-    def __init__(self, written: bool) -> None:
-        super().__init__(3, 3)
-        self.written = written
-        self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))
-
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if getattr(self, "written", False):
-            self.mask.copy_(torch.ones(3, 3).tril())
-
-
-def test_a_mask_is_written_or_refused() -> None:
-    with torch.device("meta"):
-        good, bad = Masked(True), Masked(False)
-    assert int(materialize(good).mask.sum()) == 6
-    with pytest.raises(TuckerlabError, match="gives no values to mask"):
-        materialize(bad)
-    with torch.device("meta"):
-        lazy = nn.Sequential(nn.LazyLinear(3))
-    with pytest.raises(TuckerlabError, match="0: a lazy layer, whose size nobody knows yet"):
-        materialize(lazy)

@@ -1,7 +1,6 @@
 """The safety valve: faults end near the last good network, ordinary runs are left alone, resumed ones agree."""
 
 import math
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,11 +21,11 @@ from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.recorded import FOLDER
 from tuckerlab.experiments.records import Records
 from tuckerlab.training import trainer
+from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Rule, Watch
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED, Callback, Run
-from tuckerlab.training.snapshot import Snapshot
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
@@ -71,6 +70,10 @@ def assert_ends_well(run: Run, data: ImageData, good: float) -> None:
     assert all(bool(value.isfinite().all()) for value in run.model.state_dict().values())
     assert [row["step"] for row in run.epochs] == [STEPS * (i + 1) for i in range(len(run.epochs))]
     assert run.step == run.epochs[-1]["step"]
+
+
+def spoiled(run: Run) -> None:
+    next(run.model.parameters()).data.fill_(math.inf)
 
 
 def did(run: Run) -> list[tuple[str, str]]:
@@ -168,12 +171,13 @@ def test_gradients_that_are_no_numbers(data: ImageData, times: float) -> None:
         assert run.events[-1]["said"].endswith(f"ended with the network of step {3 * STEPS}.")
 
 
-def test_weights_that_are_no_numbers_are_left_behind(data: ImageData) -> None:
-    model = network()
-    spoil = During(STEPS + 3, 1, lambda run: next(model.parameters()).data.fill_(math.inf))
-    run = train(data, model, callbacks=[spoil], epochs=3)
+@pytest.mark.parametrize("at", [STEPS + 3, 2 * STEPS])
+def test_weights_that_are_no_numbers_are_left_behind(data: ImageData, at: int) -> None:
+    run = train(data, callbacks=[During(at, 1, spoiled)], epochs=3)
     assert did(run) == [("finite", "roll back")]
     assert_ends_well(run, data, run.epochs[0]["test_accuracy"])
+    with pytest.raises(DivergedError):
+        train(data, guard=Guard(finite=None), callbacks=[During(at, 1, spoiled)])
 
 
 def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> None:
@@ -244,9 +248,8 @@ WHOLE: list[Run] = []  # the run that is not cut off, trained once
 
 def test_a_run_that_the_guard_has_ended_is_not_taken_up_again(data: ImageData, tmp_path: Path) -> None:
     path, model = tmp_path / "run.safetensors", network()
-    spoil = At(
-        3 * STEPS + 2, lambda: next(iter(model.parameters())).register_hook(lambda gradient: gradient * math.nan)
-    )
+    first = next(iter(model.parameters()))
+    spoil = At(3 * STEPS + 2, lambda: first.register_hook(lambda gradient: gradient * math.nan))
     ended = train(data, model, checkpoint=path, callbacks=[spoil])
     assert (ended.state, ended.is_over) == (GUARDED, True)
     assert_same_run(train(data, network(seed=5), checkpoint=path), ended)
@@ -255,31 +258,16 @@ def test_a_run_that_the_guard_has_ended_is_not_taken_up_again(data: ImageData, t
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
-def event(run: str = "a", **changes: Any) -> dict[str, Any]:
-    told = {"run": run, "epoch": 1, "step": 9, "rule": "loss", "action": "stop", "measured": 7.0, "allowed": 4.0}
-    return {**told, "said": "Step 9: it rose.", **changes}
-
-
-def test_events_are_a_table_of_the_record(tmp_path: Path) -> None:
-    one = Records.single(facts("a"), events=[event(measured=math.nan)])
-    both = one + Records.single(facts("b"), events=[event("b"), event("b", step=10)])
-    both.save(tmp_path)
+def test_events_are_a_table_of_the_record_and_old_records_have_none(tmp_path: Path) -> None:
+    event = {"run": "a", "epoch": 1, "step": 9, "rule": "loss", "action": "stop", "allowed": 4.0, "said": "It rose."}
+    Records.single(facts("a"), events=[event | {"measured": math.nan}]).save(tmp_path)
     loaded = Records.load(tmp_path)
-    assert loaded.events["step"].tolist() == [9, 9, 10]
+    assert loaded.events["step"].tolist() == [9]
     assert math.isnan(loaded.events["measured"][0])
-    assert loaded.only(["b"]).events["run"].tolist() == ["b", "b"]
-    with pytest.raises(TuckerlabError, match="events: rows of run 'c'"):
-        Records.single(facts("a"), events=[event("c")])
-
-
-def test_a_record_of_before_there_were_events_has_none(tmp_path: Path) -> None:
-    (Records.single(facts("a"), events=[event()])).save(tmp_path)
-    (tmp_path / "events.parquet").unlink()
-    assert Records.load(tmp_path).events.empty
     old = Records.load(FOLDER / "headline-cpu")
     assert len(old) > 0
     assert old.events.empty
-    assert len((old + Records.single(facts("a"), events=[event()])).events) == 1
+    assert len((old + loaded).events) == 1
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
@@ -361,22 +349,16 @@ def test_in_a_loop_of_your_own() -> None:
     assert loss.isfinite()
 
 
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"loss": Rule("explode", 2.0)}, "loss: action 'explode'"),
-    ({"loss": Rule("stop", 0.5)}, "loss: limit 0.5"),
-    ({"cut": Rule("stop", 60)}, "cut: limit 60"),
-    ({"accuracy": Rule("stop", math.nan)}, "accuracy: limit nan"),
-    ({"cut": Rule("stop", 0.5, times=-1)}, "cut: times -1"),
-    ({"finite": Rule("stop", 1)}, "finite: limit 1"),
-    ({"cut": 0.5}, "cut 0.5"),
-    ({"reference": 97.0}, "reference 97.0"),
-    ({"slower": 1.0}, "slower 1.0"),
-]
+WRONG: list[dict[str, Any]] = [
+    {"loss": Rule("explode", 2.0)}, {"loss": Rule("stop", 0.5)}, {"cut": Rule("stop", 60)},
+    {"accuracy": Rule("stop", math.nan)}, {"cut": Rule("stop", 0.5, times=-1)}, {"finite": Rule("stop", 1)},
+    {"cut": 0.5}, {"reference": 97.0}, {"slower": 1.0},
+]  # fmt: skip
 
 
 def test_a_guard_that_makes_no_sense(data: ImageData) -> None:
-    for settings, named in WRONG:
-        with pytest.raises(TuckerlabError, match=re.escape(named)):
+    for settings in WRONG:
+        with pytest.raises(TuckerlabError, match=next(iter(settings))):
             Guard(**settings)
     with pytest.raises(TuckerlabError, match="guard True"):
         train(data, guard=True)

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from manifolds import partial_gradients
+from manifolds import orthonormality, partial_gradients, point_of
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLayer, TuckerLinear, to_plain
-from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.rank_change import truncated
 
 CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
@@ -22,7 +21,6 @@ CONVOLUTIONS: dict[int, tuple[Any, Any, type[nn.Module]]] = {
 }
 IMAGE = {1: (11,), 2: (9, 8), 3: (6, 7, 6)}
 CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e-12, "rtol": 1e-10}}
-PADDING_MODES = ["zeros", "reflect", "replicate", "circular"]
 ANY_DIM: list[dict[str, Any]] = [
     {},
     {"stride": 3, "padding": 1, "dilation": 2},
@@ -31,7 +29,7 @@ ANY_DIM: list[dict[str, Any]] = [
     {"modes": "all", "padding": 1},
     {"modes": (0,), "padding": 1},
     {"modes": (1, 0), "padding": "same"},
-    *({"padding_mode": mode, "padding": 1} for mode in PADDING_MODES),
+    {"padding_mode": "replicate", "padding": 1},
     {"padding_mode": "circular", "padding": 2, "stride": 2, "bias": False},
     {"padding_mode": "reflect", "padding": "same", "dilation": 2, "modes": "all"},
 ]
@@ -51,7 +49,7 @@ CASES += [(dim, {"padding": 1}, torch.float32) for dim in CONVOLUTIONS]
 def conv(dim: int, options: dict[str, Any], dtype: torch.dtype = torch.float64) -> TuckerLayer:
     """A layer 5 → 6 with these options, at ranks below the sizes of its modes."""
     options = {"kernel_size": 3, "dtype": dtype, **options}
-    modes = {"all": tuple(range(dim + 2)), "channels": (0, 1)}.get(
+    modes = {"channels": (0, 1), "all": tuple(range(dim + 2))}.get(
         options.get("modes", "channels"), options.get("modes")
     )
     kernel = options["kernel_size"] if isinstance(options["kernel_size"], tuple) else (options["kernel_size"],) * dim
@@ -65,25 +63,13 @@ def dense_forward(dim: int, layer: Any, input: Tensor, weight: Tensor, bias: Ten
     """What nn.ConvNd computes with this weight."""
     if layer.padding_mode == "zeros":
         return CONVOLUTIONS[dim][1](input, weight, bias, layer.stride, layer.padding, layer.dilation)
-    reference = CONVOLUTIONS[dim][2](
-        5,
-        6,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        padding_mode=layer.padding_mode,
-        bias=False,
-    )
+    options = {name: getattr(layer, name) for name in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
+    reference = CONVOLUTIONS[dim][2](5, 6, **options, bias=False)
     out = torch.func.functional_call(reference, {"weight": weight}, (input,))
     return out if bias is None else out + bias.reshape(-1, *[1] * dim)
 
 
-def name(value: Any) -> str | None:
-    return ", ".join(f"{k}={v}" for k, v in value.items()) or "defaults" if isinstance(value, dict) else None
-
-
-@pytest.mark.parametrize(("dim", "options", "dtype"), CASES, ids=name)
+@pytest.mark.parametrize(("dim", "options", "dtype"), CASES)
 def test_convolutions_are_those_of_the_dense_weight(dim: int, options: dict[str, Any], dtype: torch.dtype) -> None:
     layer = conv(dim, options, dtype)
     input = torch.randn(2, 5, *IMAGE[dim], dtype=dtype)
@@ -100,16 +86,11 @@ def test_convolutions_are_those_of_the_dense_weight(dim: int, options: dict[str,
     close = {key: 50 * value for key, value in CLOSE[dtype].items()}
     torch.testing.assert_close(ours.grad, theirs.grad, **close)
     assert weight.grad is not None
-    core, factors = partial_gradients(Point(*_detached(layer)), weight.grad)
-    torch.testing.assert_close(layer.core.grad, core, **close)
-    for factor, gradient in zip(layer.factors, factors, strict=True):
-        torch.testing.assert_close(factor.grad, gradient, **close)
+    core, factors = partial_gradients(point_of(layer), weight.grad)
+    for part, gradient in zip(layer.parts, (core, *factors), strict=True):
+        torch.testing.assert_close(part.grad, gradient, **close)
     if layer.bias is not None and bias is not None:
         torch.testing.assert_close(layer.bias.grad, bias.grad, **close)
-
-
-def _detached(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
-    return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
 
 
 @pytest.mark.parametrize(
@@ -124,20 +105,9 @@ def test_linear_is_that_of_the_dense_weight(lead: tuple[int, ...], bias: bool, d
     layer(input).square().sum().backward()
     F.linear(input, weight, None if layer.bias is None else layer.bias.detach()).square().sum().backward()
     assert weight.grad is not None
-    core, factors = partial_gradients(Point(*_detached(layer)), weight.grad)
-    for ours, theirs in zip((layer.core, *layer.factors), (core, *factors), strict=True):
+    core, factors = partial_gradients(point_of(layer), weight.grad)
+    for ours, theirs in zip(layer.parts, (core, *factors), strict=True):
         torch.testing.assert_close(ours.grad, theirs, **CLOSE[dtype])
-
-
-def test_backward_agrees_with_finite_differences() -> None:
-    layer = conv(2, {"padding": 1, "padding_mode": "reflect", "modes": "all"})
-    input = torch.randn(1, 5, 4, 4, dtype=torch.float64, requires_grad=True)
-    names, values = zip(*layer.named_parameters(), strict=True)
-
-    def output(input: Tensor, *parameters: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (input,))
-
-    assert torch.autograd.gradcheck(output, (input, *values))
 
 
 @pytest.mark.parametrize(("dim", "padding_mode"), [(1, "reflect"), (2, "zeros"), (3, "circular")])
@@ -163,102 +133,75 @@ def test_channels_last_goes_in_and_comes_out(dim: int, memory_format: torch.memo
 
 # --- from a dense layer, and from nothing ---------------------------------------------------------------------------
 
+CIRCULAR = {"padding": "same", "padding_mode": "circular"}
 DENSE = {
     "linear": (lambda **k: nn.Linear(12, 9, **k), TuckerLinear, (3, 12)),
     "conv1d": (lambda **k: nn.Conv1d(8, 12, 3, padding=1, **k), TuckerConv1d, (2, 8, 9)),
     "conv2d": (lambda **k: nn.Conv2d(8, 12, (3, 2), stride=(2, 1), **k), TuckerConv2d, (2, 8, 9, 8)),
-    "conv3d": (
-        lambda **k: nn.Conv3d(8, 6, 2, padding="same", padding_mode="circular", **k),
-        TuckerConv3d,
-        (1, 8, 4, 4, 4),
-    ),
+    "conv3d": (lambda **k: nn.Conv3d(8, 6, 2, **CIRCULAR, **k), TuckerConv3d, (1, 8, 4, 4, 4)),
 }
 kinds = pytest.mark.parametrize("kind", DENSE)
 
 
 @kinds
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-def test_from_dense_at_tolerance_zero_is_the_dense_layer(kind: str) -> None:
+def test_from_dense_keeps_within_its_tolerance_and_at_zero_is_the_dense_layer(kind: str) -> None:
     make, layer_class, shape = DENSE[kind]
-    bias = kind != "conv1d"
-    dense = make(bias=bias, dtype=torch.float64)
+    dense = make(bias=kind != "conv1d", dtype=torch.float64)
     layer = layer_class.from_dense(dense, tolerance=0.0)
     input = torch.randn(*shape, dtype=torch.float64)
     torch.testing.assert_close(layer(input), dense(input))
     assert layer.core.dtype == torch.float64
-    assert (layer.bias is not None) == bias
-    if layer.bias is not None:
-        assert layer.bias.data_ptr() != dense.bias.data_ptr()
-
-
-@kinds
-@pytest.mark.parametrize("tolerance", [0.1, 0.9])
-def test_from_dense_keeps_within_its_tolerance(kind: str, tolerance: float) -> None:
-    make, layer_class, _ = DENSE[kind]
-    dense = make(dtype=torch.float64)
-    layer = layer_class.from_dense(dense, tolerance=tolerance)
-    assert (layer.dense_weight() - dense.weight).norm() <= tolerance * dense.weight.norm()
-    assert tolerance < 0.9 or layer.ranks[0] < min(dense.weight.shape[:2])  # and uses it where it is large
+    assert (layer.bias is not None) == (kind != "conv1d")
+    for tolerance in (0.1, 0.9):
+        layer = layer_class.from_dense(dense, tolerance=tolerance)
+        assert (layer.dense_weight() - dense.weight).norm() <= tolerance * dense.weight.norm()
+    assert layer.ranks[0] < min(dense.weight.shape[:2])  # and uses it where it is large
 
 
 @kinds
 @pytest.mark.parametrize("fraction", [0.25, 1.0])
 def test_a_new_layer_has_orthonormal_factors_and_the_dense_layer_s_variance(kind: str, fraction: float) -> None:
     make, layer_class, _ = DENSE[kind]
-    dense, norms = make(), []
+    dense, ours, theirs = make(), 0.0, 0.0
     ranks = [max(1, int(fraction * min(dense.weight.shape[:2])))] * 2
-    for seed in range(300):
+    for seed in range(200):
         torch.manual_seed(seed)
         layer = layer_class.like(dense, ranks)
-        for factor in layer.factors:
-            assert (factor.mT @ factor - torch.eye(factor.shape[1])).abs().max() < 1e-5
-        norms.append(
-            [float(layer.dense_weight().detach().square().sum()), float(make().weight.detach().square().sum())]
-        )
-    ours, theirs = torch.tensor(norms).mean(dim=0)  # for white input the variance of the output is this, by the outputs
-    assert 0.85 < float(ours / theirs) < 1.15
-
-
-def test_the_meta_device_costs_nothing() -> None:
-    layer = TuckerLinear(2**20, 2**20, ranks=8, device="meta")
-    assert all(parameter.is_meta for parameter in layer.parameters())
-    assert layer.stored_numel == 8 * 8 + 2 * 8 * 2**20
+        assert orthonormality(layer.factors) < 1e-5
+        ours += float(layer.dense_weight().detach().square().sum())
+        theirs += float(make().weight.detach().square().sum())
+    assert 0.85 < ours / theirs < 1.15  # for white input the variance of the output is this, by the outputs
 
 
 def test_sizes_and_text() -> None:
     layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), stride=(2, 1), padding=1, dilation=(1, 2), padding_mode="circular")
     assert layer.dense_numel == 128 * 64 * 9
-    assert layer.stored_numel == 32 * 16 * 9 + 128 * 32 + 64 * 16 == layer.core.numel() + 5120
-    assert repr(layer) == (
-        "TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(2, 1), padding=(1, 1), dilation=(1, 2), "
-        "padding_mode='circular', ranks=(32, 16), c.r.=86.8%)"
-    )
+    assert layer.stored_numel == 32 * 16 * 9 + 128 * 32 + 64 * 16
+    assert "padding=(1, 1), dilation=(1, 2), padding_mode='circular', ranks=(32, 16), c.r.=86.8%" in repr(layer)
     assert repr(TuckerLinear(20, 10, ranks=2)) == "TuckerLinear(20, 10, ranks=(2, 2), c.r.=68.0%)"
+    meta = TuckerLinear(2**20, 2**20, ranks=8, device="meta")
+    assert all(parameter.is_meta for parameter in meta.parameters())
 
 
 # --- replacing the weight -------------------------------------------------------------------------------------------
 
 
-def test_a_new_weight_leaves_a_living_graph_alone() -> None:
+def test_a_new_weight_leaves_a_living_graph_alone_and_a_layer_frozen() -> None:
     layer = TuckerLinear(6, 5, ranks=3)
     input, old = torch.randn(4, 6), layer.core
     loss = layer(input).square().sum()
-    layer.assign(truncated(Point(*_detached(layer)), (2, 2)))
+    layer.assign(truncated(point_of(layer), (2, 2)))
     loss.backward()
-    assert old.grad is not None
     assert old.grad.shape == (3, 3)
     assert layer.core.grad is None
     layer(input).square().sum().backward()
     assert layer.core.grad is not None
-
-
-def test_a_new_weight_keeps_a_layer_frozen() -> None:
-    layer = TuckerLinear(6, 5, ranks=3).requires_grad_(False)
-    layer.assign(truncated(layer.point, (2, 2)))
+    layer.requires_grad_(False).assign(truncated(point_of(layer), (1, 1)))
     assert not any(parameter.requires_grad for parameter in layer.parameters())
 
 
-@kinds
+@pytest.mark.parametrize("kind", ["linear", "conv2d"])
 def test_copies_and_pickles_are_independent(kind: str) -> None:
     make, layer_class, shape = DENSE[kind]
     layer = layer_class.like(make(), 2)
@@ -271,32 +214,24 @@ def test_copies_and_pickles_are_independent(kind: str) -> None:
         assert layer.core.abs().sum() > 0
 
 
-# --- bad input ------------------------------------------------------------------------------------------------------
-
-
-REFUSED: list[tuple[Callable[[], object], str]] = [
-    (lambda: TuckerConv2d(5, 6, 3, ranks=0), "rank 0 in mode 0 of a weight of shape (6, 5, 3, 3): allowed are 1 to 6"),
-    (
-        lambda: TuckerConv2d(5, 6, 3, ranks=(2, 6)),
-        "rank 6 in mode 1 of a weight of shape (6, 5, 3, 3)",
-    ),
-    (lambda: TuckerConv2d(5, 6, 3, ranks=True), "rank True in mode 0"),
-    (lambda: TuckerConv2d(5, 6, 3, ranks=(2, "2")), "rank '2' in mode 1"),  # type: ignore[arg-type]
-    (lambda: TuckerConv2d(5, 6, 3, ranks=(2,)), "1 ranks (2,) for 2 factorized modes (0, 1): give one each"),
-    (lambda: TuckerConv2d(5, 6, 3, ranks=2, modes=(0, 4)), "modes (0, 4) of a weight of order 4"),
-    (lambda: TuckerLinear(8, 8, ranks=(3, 4)), "nearest allowed are (3, 3)"),
-    (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding="same", stride=2), "padding='same' is not supported for strided"),
-    (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror"), "padding_mode"),
-    (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3)), "either ranks or a tolerance"),
-    (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1), "4 groups: only groups=1"),
-]
-
-
-@pytest.mark.parametrize(("call", "said"), REFUSED)
-def test_what_is_refused(call: Callable[[], object], said: str) -> None:
-    with pytest.raises(ValueError) as caught:
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: TuckerConv2d(5, 6, 3, ranks=0), "rank 0 in mode 0"),
+        (lambda: TuckerConv2d(5, 6, 3, ranks=(2, 6)), "rank 6 in mode 1"),
+        (lambda: TuckerConv2d(5, 6, 3, ranks=(2, "2")), "rank '2' in mode 1"),
+        (lambda: TuckerConv2d(5, 6, 3, ranks=(2,)), "give one each"),
+        (lambda: TuckerConv2d(5, 6, 3, ranks=2, modes=(0, 4)), r"modes \(0, 4\)"),
+        (lambda: TuckerLinear(8, 8, ranks=(3, 4)), r"nearest allowed are \(3, 3\)"),
+        (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding="same", stride=2), "padding='same'"),
+        (lambda: TuckerConv2d(4, 4, 3, ranks=2, padding_mode="mirror"), "padding_mode"),
+        (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3)), "either ranks or a tolerance"),
+        (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1), "only groups=1"),
+    ],
+)
+def test_what_is_refused(call: Callable[[], object], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         call()
-    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("stride", [2, (1, 3)], ids=str)

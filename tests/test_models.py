@@ -1,6 +1,5 @@
 """The networks: sizes known from the literature, every shape they claim to take, and errors that help."""
 
-import copy
 import json
 
 import pytest
@@ -9,9 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tuckerlab import Fixed, TuckerAdamW, TuckerLayer, tuckerize
-from tuckerlab.data import load_data
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.training.augment import batches, epoch_order
 from tuckerlab.training.models import MODELS, build
 from tuckerlab.training.vit import Attention
 
@@ -41,33 +38,21 @@ def test_sizes_are_those_of_the_literature(name: str, convolutions: int, conv: i
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_takes_every_size_it_claims(name: str) -> None:
+def test_every_model_takes_every_size_it_claims_and_the_spec_rebuilds_it(name: str) -> None:
     smallest = MODELS[name].smallest
     for size, channels in ((smallest, 1), (smallest + 1, 3), (50, 3)):
         model = build(name, num_classes=7, in_channels=channels, image_size=size, width=0.125)
-        logits = model(torch.randn(2, channels, size, size))
-        assert logits.shape == (2, 7)
+        images = torch.randn(4, channels, size, size).contiguous(memory_format=torch.channels_last)
+        logits = model(images)
+        assert logits.shape == (4, 7)
         assert logits.isfinite().all()
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_gradients_reach_every_parameter(name: str) -> None:
-    model = build(name, width=0.125).to(memory_format=torch.channels_last)
-    images = torch.randn(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    F.cross_entropy(model(images), torch.arange(4)).backward()
+    F.cross_entropy(logits, torch.arange(4)).backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().sum() > 0, parameter_name
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_spec_rebuilds_the_model(name: str) -> None:
-    model = build(name, num_classes=5, in_channels=1, image_size=40, width=0.25)
     again = build(**json.loads(json.dumps(model.spec)))
     again.load_state_dict(model.state_dict())
-    images = torch.randn(2, 1, 40, 40)
     assert torch.equal(model.eval()(images), again.eval()(images))
-    assert copy.deepcopy(model).spec == again.spec
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -79,42 +64,15 @@ def test_width_gives_multiples_of_eight(name: str, width: float) -> None:
     assert all(abs(c - width * p) <= max(4, 8 - width * p) for c, p in zip(channels, published, strict=True))
 
 
-def test_the_small_vgg_learns_the_digits_in_seconds() -> None:
-    torch.manual_seed(0)
-    data = load_data("digits")
-    model = build("vgg_small", in_channels=1, image_size=8)
-    epochs, batch_size = 6, 64
-    steps = epochs * (len(data.train_images) // batch_size)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps, cycle_momentum=False)
-    for epoch in range(epochs):
-        order = epoch_order(len(data.train_images), 0, epoch)
-        for x, y in batches(data.train_images, data.train_labels, batch_size, order=order, drop_last=True):
-            optimizer.zero_grad()
-            F.cross_entropy(model(data.normalize(x)), y).backward()
-            optimizer.step()
-            schedule.step()
-    with torch.no_grad():
-        answers = model.eval()(data.normalize(data.test_images)).argmax(1)
-    assert (answers == data.test_labels).double().mean() > 0.95
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"name": "vgg61"}, ["vgg61", *MODELS]),
-        ({"name": "vgg16", "image_size": 8}, ["vgg16", "8 × 8", "32 × 32", "vgg_small or resnet18"]),
-        ({"name": "vgg16", "width": 0}, ["width 0", "above 0"]),
-        ({"name": "vgg16", "width": "wide"}, ["width 'wide'", "above 0"]),
-        ({"name": "vgg16", "num_classes": 0}, ["num_classes 0", "1 or more"]),
-        ({"name": "vgg16", "num_classes": True}, ["num_classes True", "whole number"]),
-    ],
-)
-def test_bad_input_says_what_is_allowed(arguments: dict[str, object], words: list[str]) -> None:
-    with pytest.raises(TuckerlabError) as caught:
-        build(**arguments)  # type: ignore[arg-type]
-    assert all(word in str(caught.value) for word in words), str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_bad_input_says_what_is_allowed() -> None:
+    wrong = [{"image_size": 8}, {"width": 0}, {"width": "wide"}, {"num_classes": 0}, {"num_classes": True}]
+    for arguments in wrong:
+        with pytest.raises(TuckerlabError, match=next(iter(arguments))):
+            build("vgg16", **arguments)
+    with pytest.raises(TuckerlabError, match=r"vgg61.*vgg_small"):
+        build("vgg61")
+    with pytest.raises(TuckerlabError, match="or take vgg_small or resnet18"):
+        build("vgg16", image_size=8)
 
 
 def test_the_transformer_is_factorized_whole_and_learns() -> None:

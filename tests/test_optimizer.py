@@ -3,7 +3,6 @@
 import copy
 import io
 import pickle
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from manifolds import orthonormality
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -40,17 +40,9 @@ makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 def network(seed: int = 0, ranks: int = 4) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(2, 8, 3, padding=1),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        TuckerConv2d(8, 10, 3, ranks=(ranks, ranks)),
-        nn.ReLU(),
-        nn.Flatten(),
-        TuckerLinear(90, 12, ranks=ranks),
-        nn.ReLU(),
-        nn.Linear(12, 3),
-    )
+    first = [nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), TuckerConv2d(8, 10, 3, ranks=(ranks, ranks))]
+    last = [nn.ReLU(), nn.Flatten(), TuckerLinear(90, 12, ranks=ranks), nn.ReLU(), nn.Linear(12, 3)]
+    return nn.Sequential(*first, *last)
 
 
 def data(step: int = 0) -> tuple[Tensor, Tensor]:
@@ -115,25 +107,6 @@ def test_groups_of_equal_settings_are_one_group(make: Any) -> None:
     losses = train(whole, make(whole, ranks=Tolerance(0.2, steps=0), adapt_every=3), 10)
     groups = [{"params": list(parts[:4])}, {"params": [parts[6]]}, {"params": [parts[8]]}]
     assert train(parts, make(groups, ranks=Tolerance(0.2, steps=0), adapt_every=3), 10) == losses
-
-
-def test_schedules_of_torch_drive_the_rate() -> None:
-    model = network()
-    optimizer = TuckerAdamW(model, lr=1e-2, ranks=Tolerance(0.2, steps=0), adapt_every=4)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=21)
-    first, rates = optimizer.param_groups[0]["lr"], []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a schedule warns if it finds that the optimizer's step is not called
-        for step in range(20):
-            train(model, optimizer, range(step, step + 1))
-            scheduler.step()
-            rates.append(optimizer.param_groups[0]["lr"])
-    assert rates[-1] < 0.05 * max(rates[0], first)
-    before = values_of(model)
-    optimizer.param_groups[0]["lr"] = 0.0
-    train(model, optimizer, 1)
-    for a, b in zip(model.parameters(), before, strict=False):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
 @makers
@@ -232,11 +205,8 @@ def test_momentum_goes_on_through_a_rank_change(make: Any) -> None:
     train(model, optimizer, 10)
     with torch.no_grad():
         for layer in layers_of(model):  # the last direction fades out of each weight
-            core, factors = layer.core.clone(), layer.factors
-            core[-1] *= 1e-4
-            core[:, -1] *= 1e-4
-            layer.core.copy_(core)
-            assert len(factors) == 2
+            layer.core[-1] *= 1e-4
+            layer.core[:, -1] *= 1e-4
     other = copy.deepcopy((model, optimizer))
     other[1].ranks = Tolerance(0.01, steps=0, growth=0.0)
     other[1].adapt()
@@ -298,9 +268,8 @@ def test_a_run_resumed_from_its_states_is_the_run_that_was_not_interrupted(make:
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), model.parameters(), strict=True))
 
 
-@makers
-def test_the_optimizer_s_state_before_the_model_s_is_refused_with_the_order(make: Any) -> None:
-    model = network(ranks=6)
+def test_the_optimizer_s_state_before_the_model_s_is_refused_with_the_order() -> None:
+    model, make = network(ranks=6), MAKERS["TuckerSGD"]
     optimizer = make(model)
     train(model, optimizer, 2)
     other = network(ranks=3)
@@ -327,7 +296,7 @@ def test_copies_of_model_and_optimizer_go_on_by_themselves(make: Any) -> None:
     assert losses[0] == losses[1] == train(model, optimizer, range(4, 10))
 
 
-# --- bad input ------------------------------------------------------------------------------------------------------
+# --- what it is given -----------------------------------------------------------------------------------------------
 
 
 def assigned(model: nn.Module) -> nn.Module:
@@ -335,16 +304,12 @@ def assigned(model: nn.Module) -> nn.Module:
     return model
 
 
-def materialized(model: nn.Module) -> nn.Module:
-    return materialize(model.to("meta"))
-
-
-def pickled(model: nn.Module) -> nn.Module:
-    copied: nn.Module = pickle.loads(pickle.dumps(model))  # our own bytes: a copy as pickle makes it
-    return copied
-
-
-COPIES = {"double": nn.Module.double, "pickle": pickled, "assign": assigned, "materialize": materialized}
+COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "double": nn.Module.double,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "assign": assigned,
+    "materialize": lambda model: materialize(model.to("meta")),
+}
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
@@ -354,38 +319,28 @@ def test_a_decay_split_by_tensors_keeps_layers_together_whatever_became_of_the_m
     rest = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
     optimizer = TuckerSGD(groups, lr=0.05, momentum=0.9, ranks=Budget(0.7, steps=0), adapt_every=2)
-    losses = []
     for step in range(4):
         x, y = data(step)
-        losses.append(F.cross_entropy(model(x.to(next(model.parameters()).dtype)), y))
         optimizer.zero_grad()
-        losses[-1].backward()
+        F.cross_entropy(model(x.to(next(model.parameters()).dtype)), y).backward()
         optimizer.step()
     assert ranks_of(model) != ranks_of(network())
-    for layer in layers_of(model):
-        for U in layer.factors:
-            assert (U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).abs().max() < 1e-5
+    assert orthonormality([U for layer in layers_of(model) for U in layer.factors]) < 1e-5
 
 
 @pytest.mark.parametrize("by", ["tensors", "split"])
 def test_a_budget_holds_however_the_dense_kernels_are_given(by: str) -> None:
-    torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 16, 5), TuckerConv2d(16, 16, 3, ranks=16), nn.Conv2d(16, 16, 1, groups=16))
     dense = [model[0].weight, model[0].bias, *model[2].parameters()]
-    given: dict[str, Any] = {
-        "tensors": model.parameters(),
-        "split": [{"params": model[1]}, {"params": dense}],
-    }
-    optimizer = TuckerSGD(given[by], ranks=Budget(0.3, steps=0))
-    optimizer.adapt()
+    given: Any = model.parameters() if by == "tensors" else [{"params": model[1]}, {"params": dense}]
+    TuckerSGD(given, ranks=Budget(0.3, steps=0)).adapt()
     kernels = 3 * 16 * 25 + 16 * 16 * 9 + 16
     stored = model[1].stored_numel + model[0].weight.numel() + model[2].weight.numel()
     assert 0.69 * kernels < stored <= 0.7 * kernels
 
 
 def half(model: nn.Module) -> None:
-    model.to(torch.bfloat16)
-    optimizer = TuckerSGD(model)
+    optimizer = TuckerSGD(model.to(torch.bfloat16))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -397,32 +352,42 @@ def shared(model: nn.Module) -> list[nn.Parameter]:
     return list(model.other.parameters())
 
 
+def shared_core(model: nn.Module) -> nn.Module:
+    other = TuckerConv2d(8, 10, 3, ranks=(4, 4))
+    other.core = model[3].core
+    return nn.ModuleList([model, other])
+
+
 def not_finite(model: nn.Module) -> None:
     with torch.no_grad():
         model[3].core[0, 0] = float("nan")
     TuckerSGD(model, ranks=Tolerance(0.1)).adapt()
 
 
-REFUSED: list[tuple[Callable[[nn.Module], object], str]] = [
-    (half, r"torch.bfloat16.*allowed are float32 and float64.*torch\.autocast"),
-    (not_finite, r"the weight of TuckerConv2d\(8, 10.* is not finite: lower the learning rate"),
-    (lambda m: TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
-    (lambda m: TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\): allowed are modules and parameters"),
-    (
-        lambda m: TuckerSGD([{"params": [m[3].core]}]),
-        r"only part of TuckerConv2d\(8, 10.*belong in one group, together",
-    ),
-    (lambda m: TuckerSGD(shared(m)), r"parameters that 2 layers such as TuckerConv2d.* share"),
-    (lambda m: TuckerSGD(m[2]), "nothing is left for a param group: it has no parameters"),
-    (lambda m: TuckerSGD(None), r"TuckerSGD\(None\): give it a network, param groups, or parameters"),
-    (lambda m: TuckerSGD(m, adapt_every=True), "adapt_every True: allowed are whole numbers from 1"),
-    (lambda m: TuckerSGD(m, ranks=0.1), r"ranks 0\.1: allowed are Tolerance"),  # type: ignore[arg-type]
-]
-
-
-@pytest.mark.parametrize(("call", "said"), REFUSED)
-def test_what_is_refused(call: Callable[[nn.Module], object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (half, r"torch.bfloat16.*torch\.autocast"),
+        (not_finite, r"the weight of TuckerConv2d\(8, 10.* is not finite"),
+        (lambda m: TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
+        (lambda m: TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
+        (lambda m: TuckerSGD([{"params": [m[3].core]}]), r"only part of TuckerConv2d\(8, 10"),
+        (lambda m: TuckerSGD(shared(m)), r"parameters that 2 layers such as TuckerConv2d.* share"),
+        (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1"),
+        (lambda m: TuckerSGD(m, momentum=1.0), r"momentum 1\.0"),
+        (lambda m: TuckerSGD(m, nesterov=True), "momentum above 0"),
+        (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
+        (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
+        (lambda m: TuckerSGD(shared_core(m)), "two Tucker layers share"),
+        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"betas\[0\] 1\.0"),
+        (lambda m: TuckerSGD(m[2]), "it has no parameters"),
+        (lambda m: TuckerSGD(None), r"TuckerSGD\(None\)"),
+        (lambda m: TuckerSGD(m, adapt_every=True), "adapt_every True"),
+        (lambda m: TuckerSGD(m, ranks=0.1), r"ranks 0\.1"),
+    ],
+)
+def test_what_is_refused(call: Callable[[nn.Module], object], named: str) -> None:
+    with pytest.raises(TuckerlabError, match=named):
         call(network())
 
 
@@ -444,34 +409,24 @@ def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again() -> None:
     with pytest.raises(TuckerlabError, match="the ranks have changed since DistributedDataParallel was made"):
         train(wrapped, optimizer, 4)
     assert optimizer.steps == 2
-    train(DistributedDataParallel(model, find_unused_parameters=True), optimizer, 2)
-
-
-@pytest.mark.usefixtures("one_process")
-def test_a_wrapper_is_not_called_again_after_parameters_were_replaced() -> None:
-    model = network()
-    wrapped = DistributedDataParallel(model)
+    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
+    train(wrapped, optimizer, 1)
     model.load_state_dict(network(ranks=2).state_dict())
     with pytest.raises(TuckerlabError, match="the ranks have changed since"):
         wrapped(data()[0])
 
 
 @makers
-@pytest.mark.parametrize(
-    ("where", "value"), [("dense", float("inf")), ("core", float("nan")), ("factor", float("inf"))]
-)
-def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, where: str, value: float) -> None:
+@pytest.mark.parametrize("where", ["dense", "core", "factor"])
+def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, where: str) -> None:
     model = network()
     optimizer = make(model, ranks=Tolerance(0.3, steps=0), adapt_every=3)
     train(model, optimizer, 2)
     F.cross_entropy(model(data()[0]), data()[1]).backward()
     weight = {"dense": model[8].weight, "core": model[3].core, "factor": model[6].factor1}[where]
-    assert weight.grad is not None
-    weight.grad.view(-1)[-1] = float(value)
+    weight.grad.view(-1)[-1] = float("nan" if where == "core" else "inf")
     before, state = values_of(model), copy.deepcopy(list(optimizer.state.values()))
-    with pytest.raises(
-        DivergedError, match="not finite at optimizer step 3: nothing has been changed; lower the learning"
-    ):
+    with pytest.raises(DivergedError, match="not finite at optimizer step 3: nothing has been changed"):
         optimizer.step()
     assert not any(moved(model, before))
     assert optimizer.steps == 2

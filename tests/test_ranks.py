@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
-from tuckerlab.tucker.tensor import feasible_ranks, tolerance_ranks
+from tuckerlab.tucker.tensor import feasible_ranks
 
 
 def spectrum(shape: tuple[int, ...], *values: list[float]) -> Spectrum:
@@ -61,16 +61,13 @@ def test_limits_hold_whatever_the_policy(
         return
     for layer, ranks in zip(layers, chosen, strict=True):
         assert feasible_ranks(layer.shape, layer.modes, ranks) == ranks
-        for rank, present in zip(ranks, layer.ranks, strict=True):
-            assert 1 <= rank <= min(present, min_rank + room)
         core = [*ranks, *layer.shape[2:]]
         for mode, (rank, present) in enumerate(zip(ranks, layer.ranks, strict=True)):
             at_most = prod(core) // core[mode]  # what the rank in the other mode leaves possible
             top = min(present, min_rank + room)
-            assert rank >= min(min_rank, present, at_most)
-            lower = top // multiple * multiple
-            if lower >= min_rank and rank < min(at_most, present):  # there is room for a multiple
-                assert rank % multiple == 0
+            assert min(min_rank, present, at_most) <= rank <= top
+            rounded = -(-rank // multiple) * multiple
+            assert rank in (rounded, at_most) or rounded > top  # a multiple, where there is room for one
 
 
 @pytest.mark.parametrize(
@@ -88,22 +85,13 @@ def test_rounding_and_limits(limits: dict[str, int], expected: tuple[int, int]) 
     assert Fixed(0.5, **limits).choose([falling((12, 8, 3, 3), (12, 8))]) == [expected]
 
 
-# --- Fixed ----------------------------------------------------------------------------------------------------------
-
-
 # --- Tolerance ------------------------------------------------------------------------------------------------------
-
-
-@given(spectra(), st.floats(0, 0.99))
-def test_tolerance_takes_the_smallest_ranks_within_it(layers: list[Spectrum], tau: float) -> None:
-    for layer, ranks in zip(layers, Tolerance(tau).choose(layers), strict=True):
-        assert ranks == feasible_ranks(layer.shape, layer.modes, tolerance_ranks(layer.values, tau))
 
 
 def test_tolerance_rises_linearly_over_its_steps() -> None:
     layer = falling((12, 12), (12, 12))
     policy = Tolerance(0.4, steps=100)
-    for step in (0, 1, 25, 50, 99, 100, 1000):
+    for step in (0, 25, 99, 1000):
         now = Tolerance(0.4 * min(1.0, step / 100))
         assert policy.choose([layer], step=step) == now.choose([layer])
     assert policy.choose([layer], step=0) == [(12, 12)]
@@ -117,10 +105,6 @@ def stored(layers: list[Spectrum], ranks: list[tuple[int, ...]]) -> int:
     return sum(layer.stored(r) for layer, r in zip(layers, ranks, strict=True))
 
 
-def least(layers: list[Spectrum]) -> int:
-    return stored(layers, [(1, 1)] * len(layers))
-
-
 def total(layers: list[Spectrum]) -> int:
     return sum(prod(layer.shape) for layer in layers)
 
@@ -130,7 +114,7 @@ def test_budget_meets_its_target_or_says_what_can_be_met(layers: list[Spectrum],
     try:
         ranks = Budget(share).choose(layers, other=other)
     except RankError as error:
-        best = 1 - (least(layers) + other) / (total(layers) + other)
+        best = 1 - (stored(layers, [(1, 1)] * len(layers)) + other) / (total(layers) + other)
         assert best < share
         assert f"budget {share:.4g} cannot be met" in str(error)  # noqa: PT017
         assert f"at most {best:.4g} can be removed" in str(error)  # noqa: PT017
@@ -200,27 +184,23 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
     assert policy.larger((16, 12, 3, 3), (0, 1), ranks) == expected
 
 
-# --- bad input ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "named"),
     [
-        (lambda: Tolerance(1.0), "tolerance 1.0: allowed are numbers from 0 up to, but not including, 1"),
-        (lambda: Tolerance("0.1"), "tolerance '0.1'"),  # type: ignore[arg-type]
-        (lambda: Budget(1), "budget 1: allowed are numbers from 0 up to, but not including, 1"),
-        (lambda: Fixed(0), "Fixed(0): allowed are fractions above 0 and up to 1"),
-        (lambda: Tolerance(growth=-1), "growth -1: allowed are fractions from 0 (off) to 1"),
-        (lambda: Tolerance(min_rank=0), "min_rank 0, max_rank None, multiple 1: allowed are 1 ≤ min_rank ≤ max_rank"),
-        (lambda: Budget(max_rank=2.5), "max_rank 2.5: allowed are whole numbers from 1"),
-        (lambda: Budget(steps=-1), "steps -1: allowed are 0 (at once) and whole numbers above"),
+        (lambda: Tolerance(1.0), "tolerance 1.0"),
+        (lambda: Tolerance("0.1"), "tolerance '0.1'"),
+        (lambda: Budget(1), "budget 1"),
+        (lambda: Fixed(0), r"Fixed\(0\)"),
+        (lambda: Fixed(growth=0.1), r"Fixed\(growth=0.1\)"),
+        (lambda: Tolerance(growth=-1), "growth -1"),
+        (lambda: Tolerance(min_rank=0), "min_rank 0, max_rank None, multiple 1"),
+        (lambda: Budget(max_rank=2.5), "max_rank 2.5"),
+        (lambda: Budget(steps=-1), "steps -1"),
     ],
 )
-def test_a_setting_out_of_range_is_named_with_what_is_allowed(make: Callable[[], RankPolicy], message: str) -> None:
-    with pytest.raises(RankError) as caught:
+def test_a_setting_out_of_range_is_named(make: Callable[[], RankPolicy], named: str) -> None:
+    with pytest.raises(RankError, match=named):
         make()
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 # --- ranks while training: a teacher of known ranks -----------------------------------------------------------------
@@ -248,16 +228,14 @@ class Planted:
     def student(self, ranks: tuple[int, ...]) -> TuckerLayer:
         if self.kind == "linear":
             return TuckerLinear(20, 24, ranks=ranks, bias=False)
-        return TuckerConv2d(
-            10, 12, 3, ranks=ranks, bias=False, padding=1, modes="all" if len(ranks) == 4 else "channels"
-        )
+        return TuckerConv2d(10, 12, 3, ranks, bias=False, padding=1, modes="all" if len(ranks) == 4 else "channels")
 
-    def train(self, layer: TuckerLayer, policy: RankPolicy, steps: int, adapt_every: int) -> list[tuple[int, ...]]:
+    def train(self, layer: TuckerLayer, policy: RankPolicy, adapt_every: int) -> list[tuple[int, ...]]:
         """Trains, and returns the ranks after each adaptation."""
-        optimizer = TuckerSGD(layer, lr=0.1 if self.kind == "linear" else 0.05, momentum=0.9, ranks=policy,
-                              adapt_every=adapt_every)  # fmt: skip
+        lr = 0.1 if self.kind == "linear" else 0.05
+        optimizer = TuckerSGD(layer, lr=lr, momentum=0.9, ranks=policy, adapt_every=adapt_every)
         ranks = []
-        for step in range(steps):
+        for step in range(200):
             loss = 0.5 * (layer(self.input) - self.target).square().sum(dim=1).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -275,38 +253,30 @@ planted = pytest.mark.parametrize("kind", ["linear", "conv", "conv, all modes"])
 
 
 @planted
-@pytest.mark.parametrize("adapt_every", [10])
-def test_ranks_grow_from_one_to_exactly_those_of_the_teacher(kind: str, adapt_every: int) -> None:
+def test_ranks_grow_from_one_to_exactly_those_of_the_teacher(kind: str) -> None:
     task = Planted(kind)
     layer = task.student((1,) * len(task.ranks))
-    ranks = task.train(layer, Tolerance(0.02, steps=0), 200, adapt_every)
+    ranks = task.train(layer, Tolerance(0.02, steps=0), adapt_every=10)
     assert ranks[0][:2] == (2, 2)  # by one direction at a time at first
     assert layer.ranks == task.ranks
     assert task.error(layer) < 1e-4
 
 
 @planted
-@pytest.mark.parametrize("adapt_every", [1])
-def test_ranks_shrink_from_nearly_full_to_exactly_those_of_the_teacher(kind: str, adapt_every: int) -> None:
+def test_ranks_shrink_from_nearly_full_to_exactly_those_of_the_teacher(kind: str) -> None:
     task = Planted(kind)
     layer = task.student(task.full)
-    task.train(layer, Tolerance(0.02, steps=60), 200, adapt_every)
+    task.train(layer, Tolerance(0.02, steps=60), adapt_every=1)
     assert layer.ranks == task.ranks
     assert task.error(layer) < 1e-4
 
 
 def test_a_budget_is_met_across_layers_while_training() -> None:
-    torch.manual_seed(0)
+    layers = [TuckerConv2d(16, 24, 3, (16, 12), padding=1), TuckerConv2d(24, 24, 3, (18, 18), padding=1)]
+    layers.append(TuckerLinear(24 * 36, 20, ranks=18))
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1),
-        nn.ReLU(),
-        TuckerConv2d(16, 24, 3, ranks=(16, 12), padding=1),
-        nn.ReLU(),
-        TuckerConv2d(24, 24, 3, ranks=(18, 18), padding=1),
-        nn.Flatten(),
-        TuckerLinear(24 * 36, 20, ranks=18),
+        nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), layers[0], nn.ReLU(), layers[1], nn.Flatten(), layers[2]
     )
-    layers = [layer for layer in model if isinstance(layer, TuckerLayer)]
     dense = sum(layer.dense_numel for layer in layers) + model[0].weight.numel()
     optimizer = TuckerSGD(model, lr=0.01, momentum=0.9, ranks=Budget(0.8, steps=40), adapt_every=4)
     x, y = torch.randn(32, 3, 6, 6), torch.randint(20, (32,))

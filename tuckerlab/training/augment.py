@@ -1,10 +1,5 @@
 """Batches of pictures, and their random shifts and flips, on the device where they lie.
 
->>> images, labels = torch.zeros(5, 1, 4, 4, dtype=torch.uint8), torch.arange(5)
->>> order = epoch_order(5, seed=0, epoch=3)
->>> for pictures, classes in batches(images, labels, 2, order=order):
-...     _ = augment(pictures, crop_padding=1, flip=True)
-
 A data set that fits in memory is one tensor: a batch is an index into it, and no worker process is needed.
 """
 
@@ -21,7 +16,7 @@ from tuckerlab.errors import DataError, is_whole
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may be done to pictures without changing what they show; called with a batch, it does so.
+    """A random crop of each picture after reflect padding by so many pixels, and a left-right flip of half of them.
 
     >>> Augmentation(crop_padding=4, flip=True)(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
     torch.Size([2, 3, 32, 32])
@@ -31,53 +26,41 @@ class Augmentation:
     flip: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
-        return augment(images, crop_padding=self.crop_padding, flip=self.flip)
+        """Of pictures N × C × H × W of any dtype, on any device.
+
+        Random numbers come from the global generator of that device: seeded the same, they come out the same. Raises
+        DataError unless `crop_padding` is less than the side.
+        """
+        count, channels, height, width = images.shape
+        if not 0 <= self.crop_padding < min(height, width):
+            raise DataError(
+                f"crop_padding {self.crop_padding}: for pictures of {height} × {width} pixels it lies between 0 and "
+                f"{min(height, width) - 1}"
+            )
+        if self.crop_padding == 0 and not self.flip:
+            return images
+        rows = torch.arange(height, device=images.device).expand(count, height)
+        columns = torch.arange(width, device=images.device).expand(count, width)
+        if self.crop_padding:
+            most = self.crop_padding
+            shift = torch.randint(-most, most + 1, (2, count, 1), device=images.device)
+            rows, columns = _reflect(rows + shift[0], height), _reflect(columns + shift[1], width)
+        if self.flip:
+            flipped = torch.rand(count, 1, device=images.device) < 0.5
+            columns = torch.where(flipped, columns.flip(1), columns)
+        # Cropping and flipping only choose pixels: one gather, with the same choice for all channels.
+        chosen = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+        return images.flatten(2).gather(2, chosen[:, None].expand(-1, channels, -1)).view(images.shape)
 
 
 def default_augmentation(data: ImageData) -> Augmentation:
     """Shifts of up to an eighth of the side, at most 4 pixels; and left-right flips, except for digits.
-
-    >>> from tuckerlab.data import load_data
-    >>> default_augmentation(load_data("digits"))
-    Augmentation(crop_padding=1, flip=False)
 
     For CIFAR-10 this is the usual 4 pixels and flip. Photographs mostly keep their class in a mirror; where
     yours do not (letters, left and right parts), give your own. Up-down flips would suit textures, but not
     scenes.
     """
     return Augmentation(crop_padding=min(4, data.image_size // 8), flip=data.name != "digits")
-
-
-def augment(images: Tensor, *, crop_padding: int = 0, flip: bool = False) -> Tensor:
-    """A random crop of each picture after reflect padding, and a left-right flip of half of them.
-
-    >>> picture = torch.arange(25, dtype=torch.uint8).reshape(1, 1, 5, 5)
-    >>> augment(picture, crop_padding=2, flip=True).shape
-    torch.Size([1, 1, 5, 5])
-
-    `images` is N × C × H × W of any dtype, on any device. Random numbers come from the global generator of
-    that device: seeded the same, they come out the same. Raises `DataError` unless `crop_padding` (pixels) is
-    less than the side.
-    """
-    count, channels, height, width = images.shape
-    if not 0 <= crop_padding < min(height, width):
-        raise DataError(
-            f"crop_padding {crop_padding}: for pictures of {height} × {width} pixels it lies between 0 and "
-            f"{min(height, width) - 1}"
-        )
-    if crop_padding == 0 and not flip:
-        return images
-    rows = torch.arange(height, device=images.device).expand(count, height)
-    columns = torch.arange(width, device=images.device).expand(count, width)
-    if crop_padding:
-        shift = torch.randint(-crop_padding, crop_padding + 1, (2, count, 1), device=images.device)
-        rows, columns = _reflect(rows + shift[0], height), _reflect(columns + shift[1], width)
-    if flip:
-        flipped = torch.rand(count, 1, device=images.device) < 0.5
-        columns = torch.where(flipped, columns.flip(1), columns)
-    # Cropping and flipping only choose pixels: one gather, with the same choice for all channels.
-    chosen = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
-    return images.flatten(2).gather(2, chosen[:, None].expand(-1, channels, -1)).view(images.shape)
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
@@ -113,22 +96,15 @@ def batches(
 def _batches(
     images: Tensor, labels: Tensor, batch_size: int, order: Tensor | None, count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    if order is not None:
-        order = order.to(images.device)
+    order = None if order is None else order.to(images.device)
     for start in range(0, count, batch_size):
-        stop = min(start + batch_size, count)
-        if order is None:
-            yield images[start:stop], labels[start:stop]
-        else:
-            index = order[start:stop]
-            yield images.index_select(0, index), labels.index_select(0, index)
+        chosen: slice | Tensor = slice(start, min(start + batch_size, count))
+        chosen = chosen if order is None else order[chosen]
+        yield images[chosen], labels[chosen]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """The order of n pictures in one epoch.
-
-    >>> sorted(epoch_order(4, seed=0, epoch=7).tolist())
-    [0, 1, 2, 3]
 
     It depends on (n, seed, epoch) alone, so a run that is resumed meets it again.
     """

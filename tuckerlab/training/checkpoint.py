@@ -1,12 +1,4 @@
-"""Checkpoints: one safetensors file with a JSON header; nothing is pickled or unpickled.
-
->>> import tempfile
->>> from tuckerlab import build, tuckerize
->>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
->>> model = tuckerize(build("lenet5", in_channels=1, image_size=28), ranks=0.3)
->>> save(path, model)
->>> load(path).model.features[4].ranks                      # rebuilt, with its ranks
-(15, 6)
+"""Checkpoints: a `Snapshot` in one safetensors file with a JSON header; nothing is pickled or unpickled.
 
 A model of `tuckerlab.build` is rebuilt from its `spec` in the header; any other is given to `load`, dense or of any
 ranks, and takes up the weights and ranks of the file.
@@ -15,6 +7,7 @@ ranks, and takes up the weights and ranks of the file.
 import json
 import os
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +21,69 @@ from torch.optim import Optimizer
 from tuckerlab.errors import CheckpointError
 from tuckerlab.files import atomic_path
 from tuckerlab.training.models import build
-from tuckerlab.training.snapshot import Snapshot
 from tuckerlab.tucker.convert import tuckerize
 from tuckerlab.tucker.meta import materialize
 from tuckerlab.tucker.rank_policy import Fixed
+from tuckerlab.tucker.tensor import shape_of_core
 from tuckerlab.tucker.weight import TuckerLayer
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a training at one moment: tensors by name ("model.…", "optimizer.INDEX.…"), the rest as plain JSON.
+
+    >>> from tuckerlab import TuckerLinear
+    >>> model = TuckerLinear(6, 4, ranks=2)
+    >>> good = Snapshot.of(model).copied()
+    >>> with torch.no_grad():
+    ...     _ = model.core.fill_(torch.nan)
+    >>> good.put_back(model)
+    >>> bool(model.core.isfinite().all())
+    True
+    """
+
+    tensors: dict[str, Tensor]
+    optimizer: dict[str, Any]  # its state_dict without the tensors; empty where there is none
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, optimizer: Optimizer | None = None, facts: Mapping[str, Any] | None = None
+    ) -> "Snapshot":
+        """Of this moment; the tensors are those of the model and the optimizer, so the next step changes them."""
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        kept: dict[str, Any] = {}
+        if optimizer is not None:
+            state = optimizer.state_dict()
+            kept = {**state, "state": {}}
+            for index, entries in state["state"].items():
+                kept["state"][index] = {k: v for k, v in entries.items() if not isinstance(v, Tensor)}
+                tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        return cls(tensors, kept, dict(facts or {}))
+
+    def copied(self) -> "Snapshot":
+        """With memory of its own for all but the facts: it stays as it is, whatever becomes of the model."""
+        tensors = {name: value.detach().clone() for name, value in self.tensors.items()}
+        return Snapshot(tensors, deepcopy(self.optimizer), self.facts)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The model's state_dict."""
+        return {name.removeprefix("model."): v for name, v in self.tensors.items() if name.startswith("model.")}
+
+    def put_back(self, model: nn.Module, optimizer: Optimizer | None = None) -> None:
+        """Makes model and optimizer what they were; Tucker layers take the ranks that they had."""
+        model.load_state_dict(self.weights)
+        if optimizer is None:
+            return
+        state = {int(index): dict(entries) for index, entries in self.optimizer["state"].items()}
+        for name, value in self.tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                state[int(index)][key] = value.clone()  # the optimizer goes on with the tensor that it is given
+        optimizer.load_state_dict({**self.optimizer, "state": state})
 
 
 @dataclass(frozen=True)
@@ -56,17 +105,15 @@ def save(
 ) -> None:
     """Writes a model, an optimizer if given, and any JSON facts, atomically: the old file or the new, never half.
 
-    >>> import tempfile
-    >>> save(Path(tempfile.mkdtemp()) / "linear.safetensors", nn.Linear(2, 3), facts={"epoch": 4})
-
     beside: other tensors by name, to be kept in the same file.
     """
     state = Snapshot.of(model, optimizer, facts)
+    layers = dict(model.named_modules())
     header: dict[str, Any] = {
         "format": FORMAT,
-        "spec": getattr(model, "spec", None),
-        "tucker": _tucker(model),
-        "dense": _dense(model),
+        "spec": getattr(model, "spec", None),  # with the factorized modes, all that is needed to rebuild the model
+        "tucker": {name: list(m.modes) for name, m in layers.items() if isinstance(m, TuckerLayer)},
+        "dense": {n: m.dense_because for n, m in layers.items() if isinstance(vars(m).get("dense_because"), str)},
         "facts": state.facts,
     }
     if optimizer is not None:
@@ -88,10 +135,11 @@ def load(
     """Reads a checkpoint into `model` (None: rebuilds it) and into `optimizer` if given.
 
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "linear.safetensors"
-    >>> save(path, nn.Linear(2, 3), facts={"epoch": 4})
-    >>> load(path, nn.Linear(2, 3)).facts
-    {'epoch': 4}
+    >>> from tuckerlab import build, tuckerize
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save(path, tuckerize(build("lenet5", in_channels=1, image_size=28), ranks=0.3), facts={"epoch": 4})
+    >>> load(path).model.features[4].ranks, load(path).facts
+    ((15, 6), {'epoch': 4})
 
     Layers take the ranks of the file. `accept` may look at the facts first and raise. Raises CheckpointError if the
     file is missing, cut off, not a checkpoint of tuckerlab, or of another model; the model is then as it was.
@@ -107,18 +155,6 @@ def load(
     state.put_back(model, optimizer)
     beside = {name.removeprefix("beside."): v for name, v in tensors.items() if name.startswith("beside.")}
     return Checkpoint(model, state.facts, beside)
-
-
-def _tucker(model: nn.Module) -> dict[str, list[int]]:
-    """The factorized modes of each Tucker layer, by name: with the spec, all that is needed to rebuild it."""
-    return {name: list(m.modes) for name, m in model.named_modules() if isinstance(m, TuckerLayer)}
-
-
-def _dense(model: nn.Module) -> dict[str, str]:
-    """Why each layer has stayed dense, by name: `summary` shows it."""
-    return {
-        name: m.dense_because for name, m in model.named_modules() if isinstance(m.__dict__.get("dense_because"), str)
-    }
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -191,9 +227,7 @@ def _check_optimizer(path: Path, optimizer: Optimizer, saved: dict[str, Any]) ->
 
 def _shapes_at_ranks_of(weights: dict[str, Tensor], prefix: str, layer: TuckerLayer) -> dict[str, tuple[int, ...]]:
     """The shapes of a layer's core and factors, had it the ranks of the weights."""
-    shapes, core = {}, list(layer.shape)
-    for i, mode in enumerate(layer.modes):
-        name = f"{prefix}factor{i}"
-        core[mode] = weights[name].shape[-1] if weights[name].dim() else 0
-        shapes[name] = (layer.shape[mode], core[mode])
-    return {**shapes, f"{prefix}core": tuple(core)}
+    factors = [weights[f"{prefix}factor{i}"] for i in range(len(layer.modes))]
+    ranks = [factor.shape[-1] if factor.dim() else 0 for factor in factors]
+    shapes = {f"{prefix}factor{i}": (layer.shape[m], ranks[i]) for i, m in enumerate(layer.modes)}
+    return {**shapes, f"{prefix}core": shape_of_core(layer.shape, layer.modes, ranks)}

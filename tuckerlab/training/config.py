@@ -1,9 +1,4 @@
-"""What a training run is made of: `Recipe`, one value to pass on, to store beside a checkpoint, and to compare.
-
->>> from tuckerlab import Tolerance
->>> Recipe(epochs=5, ranks=Tolerance(0.1)).settings()["ranks"].startswith("Tolerance")
-True
-"""
+"""What a training run is made of: `Recipe`, one value to pass on, to store beside a checkpoint, and to compare."""
 
 import math
 from dataclasses import dataclass, fields

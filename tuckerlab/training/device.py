@@ -1,8 +1,4 @@
-"""The device of a name.
-
->>> resolve_device("cpu")
-device(type='cpu')
-"""
+"""The device of a name."""
 
 import torch
 

@@ -1,11 +1,4 @@
-"""Measuring without a trace: a network comes out of a measurement as it went in.
-
->>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3).eval())
->>> with undisturbed(model, training=True):
-...     _ = model(torch.ones(2, 3))
->>> [module.training for module in model], model[1].running_mean.tolist()
-([True, False], [0.0, 0.0, 0.0])
-"""
+"""Measuring without a trace: a network comes out of a measurement as it went in."""
 
 import contextlib
 from collections.abc import Iterator

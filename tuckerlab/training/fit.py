@@ -1,12 +1,5 @@
 """Training: `fit` runs one loop for dense and Tucker networks, and can be watched, stopped and resumed.
 
->>> from tuckerlab import Tolerance, build, load_data, tuckerize
->>> data = load_data("digits").subset(train=256, test=64)
->>> model = tuckerize(build("vgg_small", in_channels=1, image_size=8, width=0.25))
->>> run = fit(model, data, epochs=2, lr=0.1, ranks=Tolerance(0.1), progress=False)
->>> run.state, len(run.epochs), run.step
-('finished', 2, 8)
-
 Every random number comes from the seed and the number of the step, never from a state that is carried along. So a run
 that was killed goes on from its checkpoint to the same weights, bit for bit on a CPU, as one that was not.
 """
@@ -53,10 +46,9 @@ def fit(
 ) -> Run:
     """Trains `model` on `data` in place, and returns the run with the rows of its record.
 
-    >>> from tuckerlab import build, load_data
-    >>> data = load_data("digits").subset(train=128, test=64)
-    >>> fit(build("vgg_small", in_channels=1, image_size=8), data, epochs=1, progress=False).state
-    'finished'
+        data = load_data("digits")
+        model = tuckerize(build("vgg_small", in_channels=1, image_size=8))
+        run = fit(model, data, epochs=5, lr=0.1, ranks=Tolerance(0.1))
 
     `recipe`, and `changes` to it by field name (epochs=…, lr=…, ranks=…), are the settings: see `Recipe`.
     progress: a bar, with this text before it if it is a string. stop: an event that another thread sets; the run ends
@@ -67,8 +59,8 @@ def fit(
     breaks (see `Guard`); what they have done is in `events` of the run.
 
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good; a guard
-    raises it only where there is nothing good to go back to),
-    CheckpointError for a checkpoint of other settings, TuckerlabError for a setting out of range.
+    raises it only where there is nothing good to go back to), CheckpointError for a checkpoint of other settings,
+    TuckerlabError for a setting out of range.
     """
     known = [field.name for field in fields(Recipe)]
     if unknown := [name for name in changes if name not in known]:

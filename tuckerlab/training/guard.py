@@ -42,9 +42,6 @@ SPREAD = 3  # standard errors of an accuracy that are chance
 class Rule:
     """What to do beyond a limit, and how often: once more than `times` without coming any further, the run is stopped.
 
-    >>> Rule("stop", 0.1)
-    Rule(action='stop', limit=0.1, times=3)
-
     "roll back": return to the last good state with a lower learning rate; to the rank policy of that state, if it was
     exchanged since (then that was the cause, and the rate stays); ranks are cut no further where a cut was too large,
     or the rule is broken for the second time. "stop": end with the last good state.
@@ -118,10 +115,8 @@ class Watch:
     """Takes in what is measured, and answers with an alarm or None.
 
     >>> watch = Watch(Guard())
-    >>> [watch.after_step(loss) for loss in (2.3, 1.9, 1.5)]
-    [None, None, None]
-    >>> watch.after_step(math.nan)
-    Alarm(rule='finite', measured=nan, allowed=inf)
+    >>> [watch.after_step(loss) for loss in (2.3, 1.9, math.nan)]
+    [None, None, Alarm(rule='finite', measured=nan, allowed=inf)]
     """
 
     guard: Guard
@@ -155,22 +150,12 @@ class Watch:
         return max(limit * self.lowest, self.lowest + RISE * (self.untrained or 0.0))
 
     def after_adaptation(self, before: int, after: int) -> Alarm | None:
-        """Of the numbers that all Tucker layers store, before and after ranks were adapted.
-
-        >>> Watch(Guard()).after_adaptation(200, 20)
-        Alarm(rule='cut', measured=0.9, allowed=0.6)
-        """
+        """Of the numbers that all Tucker layers store, before and after ranks were adapted."""
         rule, share = self.guard.cut, 1 - after / before if before else 0.0
         return Alarm("cut", share, rule.limit) if rule is not None and share > rule.limit else None
 
     def after_epoch(self, accuracy: float, images: int, progress: float) -> Alarm | None:
-        """Of the accuracy on so many held-out images, at a `progress` of the run from 0 to 1.
-
-        >>> watch = Watch(Guard())
-        >>> watch.after_epoch(0.95, images=500, progress=0.9)
-        >>> watch.after_epoch(0.50, images=500, progress=1.0).rule
-        'accuracy'
-        """
+        """Of the accuracy on so many held-out images, at a `progress` of the run from 0 to 1."""
         rule = self.guard.accuracy
         if rule is None:
             return None

@@ -18,7 +18,6 @@ from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Watch
 from tuckerlab.training.run import GUARDED
-from tuckerlab.training.snapshot import Snapshot
 from tuckerlab.training.trainer import LOOK_EVERY, Trainer
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 from tuckerlab.tucker.weight import TuckerLayer
@@ -32,7 +31,7 @@ STEEP = 0.05  # of a schedule in one cycle: one in fewer than 20 cycles is meant
 class Good(NamedTuple):
     """A state to return to, and the policy that was in force."""
 
-    state: Snapshot
+    state: checkpoints.Snapshot
     step: int
     policy: RankPolicy
 
@@ -115,7 +114,7 @@ class GuardedTrainer(Trainer):
             return loaded
         good, device = facts["good"], self.device
         tensors = {name: value.to(device) for name, value in loaded.beside.items()}
-        state = Snapshot(tensors, good["optimizer"], good["facts"])
+        state = checkpoints.Snapshot(tensors, good["optimizer"], good["facts"])
         self.good = Good(state, good["facts"]["run"]["step"], FROZEN if good["frozen"] else given)
         return loaded
 
@@ -161,7 +160,7 @@ class GuardedTrainer(Trainer):
         return "guard.did.freeze" if is_cut else "guard.did.back"
 
     def _now(self) -> Good:
-        state = Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()
+        state = checkpoints.Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()
         return Good(state, self.run.step, self.policy)
 
     def _is_steep(self) -> bool:

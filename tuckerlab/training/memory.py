@@ -1,10 +1,4 @@
-"""What training needs in memory, counted to the byte from the tensors themselves.
-
->>> model = nn.Linear(100, 10)
->>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
->>> training_memory(model, optimizer, (torch.zeros(32, 100), torch.zeros(32, dtype=torch.long)))
-Memory(weights=4040, gradients=4040, optimizer_state=0, activations=14340, peak_allocated=None)
-"""
+"""What training needs in memory, counted to the byte from the tensors themselves."""
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
@@ -27,9 +21,6 @@ class Memory:
     pass, the batch included. `peak_allocated` is what CUDA's allocator saw at the worst moment of a forward
     and a backward pass, temporary workspace included and tensors of others (such as the data set) left out;
     None on other devices.
-
-    >>> Memory(weights=100, gradients=100, optimizer_state=100, activations=700).total
-    1000
     """
 
     weights: int
@@ -81,10 +72,9 @@ def training_memory(
         saved.clear()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = _storages([p.grad for p in model.parameters()], besides=weights)
-    resident = sum(weights.values()) + sum(state.values())
-    peak = None if before is None else torch.cuda.max_memory_allocated(device) - before + resident
-    sizes = [sum(part.values()) for part in (weights, gradients, state, activations)]
-    return Memory(sizes[0], sizes[1], sizes[2], sizes[3], peak)
+    held, grown, kept, saved_bytes = (sum(part.values()) for part in (weights, gradients, state, activations))
+    peak = None if before is None else torch.cuda.max_memory_allocated(device) - before + held + kept
+    return Memory(held, grown, kept, saved_bytes, peak)
 
 
 def _storages(

@@ -1,11 +1,4 @@
-"""What a network is worth and costs: accuracy on images it was not trained on, multiply-adds, size of its file.
-
->>> from tuckerlab import build, load_data
->>> data = load_data("digits")
->>> result = evaluate(build("vgg_small", in_channels=1, image_size=8), data)
->>> 0 <= result.accuracy <= 1
-True
-"""
+"""What a network is worth and costs: accuracy on images it was not trained on, multiply-adds, size of its file."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -32,13 +25,7 @@ class Result(NamedTuple):
 
 
 def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -> Result:
-    """Loss and accuracy on the test split, in eval mode; the model's mode is restored.
-
-    >>> from tuckerlab import build, load_data
-    >>> model = build("vgg_small", in_channels=1, image_size=8).train()
-    >>> _ = evaluate(model, load_data("digits")); model.training
-    True
-    """
+    """Loss and accuracy on the test split, in eval mode; the model's mode is restored."""
     loss = torch.zeros((), device=data.test_images.device)
     correct = torch.zeros((), device=data.test_images.device)
     with undisturbed(model, training=False), torch.inference_mode():
@@ -53,14 +40,7 @@ def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -
 
 
 def check_network(model: nn.Module, data: ImageData) -> None:
-    """TuckerlabError for a network that does not answer these images with a number for each class.
-
-    >>> from tuckerlab import load_data
-    >>> check_network(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), load_data("digits"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: the network gives 3 numbers for each image and the data have 10 classes: build ...
-    """
+    """TuckerlabError for a network that does not answer these images with a number for each class."""
     if not isinstance(data, ImageData):
         raise TuckerlabError(f"data: {type(data).__name__}; give what load_data returns (ImageData)")
     images = data.normalize(data.train_images[:2])
@@ -78,10 +58,7 @@ def check_network(model: nn.Module, data: ImageData) -> None:
 
 
 def check_logits(logits: object, images: int, classes: int) -> None:
-    """TuckerlabError for an answer that is no tensor with a row for each image and a number for each class.
-
-    >>> check_logits(torch.zeros(2, 10), 2, 10)
-    """
+    """TuckerlabError for an answer that is no tensor with a row for each image and a number for each class."""
     if not isinstance(logits, Tensor):
         raise TuckerlabError(
             f"the network returns {type(logits).__name__}, expected is a tensor of images × classes: wrap it in a "
@@ -102,9 +79,6 @@ def check_logits(logits: object, images: int, classes: int) -> None:
 def multiply_adds(model: nn.Module, example_shape: Iterable[int]) -> int:
     """Multiply-adds of convolutions and matrix products for one image of (channels, height, width).
 
-    >>> multiply_adds(nn.Conv2d(3, 8, 3, stride=2, padding=1), (3, 32, 32)) == 16 * 16 * 8 * 3 * 3 * 3
-    True
-
     Additions of biases, normalisation, activations and pooling are not counted, as is usual.
     """
     parameter = next(model.parameters(), torch.zeros(()))
@@ -115,11 +89,7 @@ def multiply_adds(model: nn.Module, example_shape: Iterable[int]) -> int:
 
 
 def checkpoint_bytes(model: nn.Module) -> int:
-    """Size of the model's safetensors file, header included; nothing is written.
-
-    >>> checkpoint_bytes(nn.Linear(100, 100)) - 4 * 10_100 < 200
-    True
-    """
+    """Size of the model's safetensors file, header included; nothing is written."""
     tensors = {  # safetensors refuses one tensor under two names
         (value.data_ptr(), value.shape): (name, value.contiguous())
         for name, value in model.state_dict().items()

@@ -1,14 +1,8 @@
 """Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet, ResNet-18 in their CIFAR forms, and a transformer.
 
->>> model = build("vgg_small", num_classes=6, in_channels=1, image_size=64)
->>> model(torch.zeros(2, 1, 64, 64)).shape
-torch.Size([2, 6])
->>> build(**model.spec).spec == model.spec  # all a checkpoint has to keep besides the weights
-True
-
 Each network is `features` (in all but the transformer convolutions, each with batch norm and therefore without a bias)
-and `classifier`.
-At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by default.
+and `classifier`. At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by
+default.
 """
 
 from collections.abc import Callable, Iterable
@@ -64,8 +58,11 @@ def build(
 ) -> Network:
     """A new network by name: from images n × in_channels × image_size × image_size to logits n × num_classes.
 
-    >>> build("resnet18", width=0.25).features[0]
-    Conv2d(3, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+    >>> model = build("vgg_small", num_classes=6, in_channels=1, image_size=64)
+    >>> model(torch.zeros(2, 1, 64, 64)).shape
+    torch.Size([2, 6])
+    >>> build(**model.spec).spec == model.spec  # all a checkpoint has to keep besides the weights
+    True
 
     `width` multiplies all channel counts (other than 1: rounded to multiples of 8, at least 8). Raises
     `TuckerlabError` for an unknown name, images smaller than the architecture can take, numbers out of range.
@@ -86,23 +83,13 @@ def build(
             f"{name} cannot take images of {image_size} × {image_size} pixels: the smallest it can take are "
             f"{architecture.smallest} × {architecture.smallest}; load the images larger (image_size){choice}"
         )
-    return architecture.construct(
-        {
-            "name": name,
-            "num_classes": int(num_classes),
-            "in_channels": int(in_channels),
-            "image_size": int(image_size),
-            "width": float(width),
-        }
-    )
+    classes, channels, size = map(int, counts.values())
+    spec = Spec(name=name, num_classes=classes, in_channels=channels, image_size=size, width=float(width))
+    return architecture.construct(spec)
 
 
 def scaled(channels: int, width: float) -> int:
-    """A channel count times the width multiplier: multiples of 8, at least 8; untouched at width 1.
-
-    >>> scaled(50, 1.0), scaled(50, 0.5), scaled(64, 0.05)
-    (50, 24, 8)
-    """
+    """A channel count times the width multiplier: multiples of 8, at least 8; untouched at width 1."""
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
 
 
@@ -137,19 +124,11 @@ def _lenet5(spec: Spec) -> Network:
     """The form that papers compress: 20, 50 channels, 500 hidden units; 430 500 weights at 28 × 28 grey."""
     first, second, hidden = (scaled(channels, spec["width"]) for channels in (20, 50, 500))
     side = ((spec["image_size"] - 4) // 2 - 4) // 2
-    features = nn.Sequential(
-        *_conv(spec["in_channels"], first, 5, valid=True),
-        nn.MaxPool2d(2),
-        *_conv(first, second, 5, valid=True),
-        nn.MaxPool2d(2),
-    )
-    classifier = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(second * side * side, hidden),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden, spec["num_classes"]),
-    )
-    return Network(spec, features, classifier)
+    features = [*_conv(spec["in_channels"], first, 5, valid=True), nn.MaxPool2d(2)]
+    features += [*_conv(first, second, 5, valid=True), nn.MaxPool2d(2)]
+    classifier = [nn.Flatten(), nn.Linear(second * side * side, hidden), nn.ReLU(inplace=True)]
+    classifier.append(nn.Linear(hidden, spec["num_classes"]))
+    return Network(spec, nn.Sequential(*features), nn.Sequential(*classifier))
 
 
 def _vgg_small(spec: Spec) -> Network:
@@ -174,11 +153,7 @@ def _alexnet(spec: Spec) -> Network:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, which is a 1×1 convolution where the shape changes.
-
-    >>> ResidualBlock(8, 16, stride=2)(torch.zeros(2, 8, 6, 6)).shape
-    torch.Size([2, 16, 3, 3])
-    """
+    """Two 3×3 convolutions beside a shortcut, which is a 1×1 convolution where the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__()

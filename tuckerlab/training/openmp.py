@@ -1,7 +1,4 @@
-"""The threads that torch computes with on a CPU, where a training run has a Python thread of its own.
-
->>> release_workers()
-"""
+"""The threads that torch computes with on a CPU, where a training run has a Python thread of its own."""
 
 import ctypes
 import os

@@ -1,11 +1,6 @@
-"""Where a number comes from: hardware, versions, commit, date.
-
->>> sorted(provenance("cpu"))
-['commit', 'cores', 'date', 'device', 'dirty', 'platform', 'python', 'threads', 'torch', 'tuckerlab']
-"""
+"""Where a number comes from: hardware, versions, commit, date."""
 
 import datetime
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -13,14 +8,13 @@ from pathlib import Path
 
 import torch
 
+from tuckerlab import __version__
+
 OTHERS = ("--", ":/", ":(top,exclude)data/results")  # all files of the checkout but the records
 
 
 def provenance(device: torch.device | str | None = None) -> dict[str, str | int]:
     """What belongs beside each measured number; `device` is where it was measured (CUDA if there is one).
-
-    >>> len(provenance("cpu")["date"])
-    25
 
     `commit` is that of the checkout this package lies in, `dirty` 1 when tracked files differ from it (recorded
     results left out: a record that has just been written changes no number of the next); "unknown" and 0 outside git.
@@ -33,7 +27,7 @@ def provenance(device: torch.device | str | None = None) -> dict[str, str | int]
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit or "unknown",
         "dirty": int(bool(changes)),
-        "tuckerlab": _version("tuckerlab"),
+        "tuckerlab": __version__,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -44,11 +38,7 @@ def provenance(device: torch.device | str | None = None) -> dict[str, str | int]
 
 
 def device_name(device: torch.device | str = "cpu") -> str:
-    """The name of the processor or the graphics card, as its maker gave it.
-
-    >>> bool(device_name("cpu"))
-    True
-    """
+    """The name of the processor or the graphics card, as its maker gave it."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -60,13 +50,6 @@ def device_name(device: torch.device | str = "cpu") -> str:
         lines = ["model name: " + _output("sysctl", "-n", "machdep.cpu.brand_string")]
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, names), "") or platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _git(*arguments: str) -> str:

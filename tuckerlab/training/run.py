@@ -1,9 +1,4 @@
-"""A training run as others see it, while it goes and afterwards: `Run`, and the `Callback` that watches it.
-
->>> class Print(Callback):
-...     def on_epoch(self, run):
-...         print(f"epoch {run.epochs[-1]['epoch']}: {run.test_accuracy:.1%}")
-"""
+"""A training run as others see it, while it goes and afterwards: `Run`, and the `Callback` that watches it."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,11 +1,6 @@
 """Time: of an answer, and of several rivals in the same run.
 
->>> times = interleave({"large": lambda: sum(range(9000)), "small": lambda: sum(range(90))}, repeats=5)
->>> times["small"].ratio(times["large"]) < 1
-True
-
-A time belongs to the machine and the hour it was measured on; a ratio out of one `interleave` travels
-further.
+A time belongs to the machine and the hour it was measured on; a ratio out of one `interleave` travels further.
 """
 
 import random
@@ -51,11 +46,7 @@ class Timing:
         return len(self.samples_ms)
 
     def ratio(self, other: "Timing") -> float:
-        """How many times as long as `other`: the median over the rounds of `interleave`, so drift cancels.
-
-        >>> Timing((1.0, 2.0, 3.0)).ratio(Timing((2.0, 4.0, 6.0)))
-        0.5
-        """
+        """How many times as long as `other`: the median over the rounds of `interleave`, so drift cancels."""
         if self.runs != other.runs:
             raise TuckerlabError(f"{self.runs} runs against {other.runs}: a ratio needs timings of one `interleave`")
         return float(np.median(np.divide(self.samples_ms, other.samples_ms)))
@@ -75,10 +66,6 @@ def interleave(
 
     The order changes from round to round: whoever comes after a large one finds the caches full. before: is called with
     the name of a function right before each of its timed calls, and is not timed itself.
-
-    >>> times = interleave({"dense": lambda: sum(range(9000)), "small": lambda: sum(range(90))})
-    >>> times["small"].ratio(times["dense"]) < 1
-    True
     """
     if repeats < 1:
         raise TuckerlabError(f"repeats={repeats}: at least 1 is needed")
@@ -100,9 +87,6 @@ def latencies(
     models: Mapping[str, nn.Module], example: Tensor, *, repeats: int = 20, warmup: int = 3
 ) -> dict[str, Timing]:
     """Times from a batch to its answer, the networks in turn, in eval mode and without autograd.
-
-    >>> latencies({"small": nn.Linear(8, 8)}, torch.zeros(16, 8))["small"].batch
-    16
 
     Each call waits for the device that holds the models and the example.
     """

@@ -1,14 +1,5 @@
 """What `fit` does step by step: `Trainer`, the state of a run between two steps.
 
->>> from tuckerlab import build, load_data
->>> data = load_data("digits").subset(train=128, test=64)
->>> model = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> trainer = Trainer(model, data, Recipe(epochs=1), torch.device("cpu"))
->>> trainer.step(), trainer.step(), trainer.end_epoch()
-(True, True, True)
->>> trainer.run.state, trainer.run.step
-('finished', 2)
-
 Every random number comes from the seed and the number of the step, never from a state that is carried along.
 """
 
@@ -255,11 +246,7 @@ class Trainer:
 
 
 def is_finite(model: nn.Module) -> bool:
-    """Whether all weights and buffers are.
-
-    >>> is_finite(nn.Linear(2, 3))
-    True
-    """
+    """Whether all weights and buffers are."""
     return all(bool(value.isfinite().all()) for value in model.state_dict().values())
 
 

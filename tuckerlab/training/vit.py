@@ -1,9 +1,5 @@
 """The parts of a small vision transformer: patches of an image as tokens, and blocks of attention and perceptron.
 
->>> tokens = PatchEmbedding(3, 24, image_size=32, patch=4)(torch.zeros(2, 3, 32, 32))
->>> Block(24, heads=4)(tokens).shape
-torch.Size([2, 64, 24])
-
 After A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021), with the mean over the tokens in the place of
 a class token. Its large weights are matrices (qkv, projection, perceptron): in Tucker format each becomes U C Vᵀ.
 """
@@ -14,11 +10,7 @@ from torch import Tensor, nn
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width.
-
-    >>> PatchEmbedding(1, 8, image_size=16, patch=4)(torch.zeros(2, 1, 16, 16)).shape
-    torch.Size([2, 16, 8])
-    """
+    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width."""
 
     def __init__(self, in_channels: int, width: int, *, image_size: int, patch: int) -> None:
         super().__init__()
@@ -36,11 +28,7 @@ class PatchEmbedding(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention whose weights are ordinary linear layers, which can be factorized.
-
-    >>> Attention(24, heads=4)(torch.zeros(2, 5, 24)).shape
-    torch.Size([2, 5, 24])
-    """
+    """Multi-head self-attention whose weights are ordinary linear layers, which can be factorized."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -57,11 +45,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut.
-
-    >>> Block(8, heads=2)(torch.zeros(2, 5, 8)).shape
-    torch.Size([2, 5, 8])
-    """
+    """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -77,11 +61,7 @@ class Block(nn.Module):
 
 
 class MeanOfTokens(nn.Module):
-    """N × tokens × width → N × width, normalised.
-
-    >>> MeanOfTokens(8)(torch.zeros(2, 5, 8)).shape
-    torch.Size([2, 8])
-    """
+    """N × tokens × width → N × width, normalised."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,21 +1,15 @@
 """From dense networks to Tucker networks and back: `tuckerize`, `to_dense`, `to_plain`.
 
->>> model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.Flatten(), nn.Linear(32, 10))
->>> tuckerize(model, ranks=Fixed(0.5))[2]
-TuckerConv2d(16, 32, kernel_size=(3, 3), stride=(1, 1), ranks=(16, 8), c.r.=61.1%)
->>> model[0].dense_because
-'the first layer stays dense unless include names it'
-
 What cannot or should not be factorized stays as it is, and carries the reason as `dense_because`; `summary` lists it.
 """
 
 import copy
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from tuckerlab.errors import TuckerlabError
@@ -50,6 +44,8 @@ def tuckerize(
     >>> model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     >>> [type(layer).__name__ for layer in tuckerize(model, ranks=Fixed(0.25))]
     ['Linear', 'ReLU', 'TuckerLinear', 'ReLU', 'Linear']
+    >>> model[0].dense_because
+    'the first layer stays dense unless include names it'
 
     include: names or patterns ("features.*") of the layers to factorize. By default all but the first and the last
     layer with weights: they read the input and write the classes, and are seldom worth it.
@@ -67,11 +63,15 @@ def tuckerize(
     """
     check_module(module, "tuckerize")
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(FRACTION if ranks is None else ranks)
-    reasons = _reasons(module, _patterns(include), _patterns(exclude) or [])
+    include = [include] if isinstance(include, str) else include
+    reasons = _reasons(module, include, [exclude] if isinstance(exclude, str) else exclude)
     chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
     dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]
     other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
-    _check_finite(chosen)
+    for name, layer in chosen:
+        if not layer.weight.is_meta and not layer.weight.isfinite().all():
+            where = name or "the layer"
+            raise TuckerlabError(f"{where}: its weight holds numbers that are not finite (NaN or infinity)")
     check_replaceable(module, dict(chosen))
     spectra = [_spectrum(layer, _modes(layer, modes), policy) for _, layer in chosen]
     found = policy.choose(spectra, other=other)
@@ -132,24 +132,20 @@ def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
     return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
 
 
-def _matches(name: str, pattern: str, names: Collection[str]) -> bool:
-    """A name is meant as it stands, whatever characters it has; what is no name is a pattern."""
-    return name == pattern if pattern in names else fnmatchcase(name, pattern)
-
-
-def _patterns(given: str | Sequence[str] | None) -> list[str] | None:
-    return [given] if isinstance(given, str) else None if given is None else list(given)
-
-
-def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -> dict[str, str | None]:
+def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence[str]) -> dict[str, str | None]:
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
     tucker = [name for name, m in module.named_modules() if isinstance(m, TuckerLayer)]
     names = {*tucker, *(name for name, _ in layers)}
+
+    def matches(name: str, pattern: str) -> bool:
+        """A name is meant as it stands, whatever characters it has; what is no name is a pattern."""
+        return name == pattern if pattern in names else fnmatchcase(name, pattern)
+
     for pattern in [*(include or []), *exclude]:
-        if any(_matches(name, pattern, names) for name, _ in layers):
+        if any(matches(name, pattern) for name, _ in layers):
             continue
-        if found := [name for name in tucker if _matches(name, pattern, names)]:
+        if found := [name for name in tucker if matches(name, pattern)]:
             raise TuckerlabError(
                 f"pattern {pattern!r} matches {found[0]!r}, which is in Tucker format already: its ranks are lowered "
                 "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
@@ -168,14 +164,12 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             users[id(parameter)] = users.get(id(parameter), 0) + 1
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
-        if any(_matches(name, pattern, names) for pattern in exclude):
+        if any(matches(name, pattern) for pattern in exclude):
             return "excluded"
-        if include is not None and not any(_matches(name, pattern, names) for pattern in include):
+        if include is not None and not any(matches(name, pattern) for pattern in include):
             return "not included"
-        if include is None and len(layers) > 1 and position == 0:
-            return "the first layer stays dense unless include names it"
-        if include is None and len(layers) > 1 and position == len(layers) - 1:
-            return "the last layer stays dense unless include names it"
+        if include is None and len(layers) > 1 and position in (0, len(layers) - 1):
+            return f"the {'last' if position else 'first'} layer stays dense unless include names it"
         if layer in owners:
             return f"its owner {type(owners[layer]).__name__} reads the weight directly"
         if type(layer) not in (*CONVOLUTIONS, nn.Linear):
@@ -192,23 +186,12 @@ def _reasons(module: nn.Module, include: list[str] | None, exclude: list[str]) -
             return "its weight is shared with another module"
         if "forward" in vars(layer) or "_call_impl" in vars(layer):
             return "its forward was exchanged for another on this instance, which a replacement would lose"
-        if any(vars(layer)[name] for name in ALL_HOOKS) or any(map(_has_hooks, layer.parameters())):
+        hooks = [vars(layer)[name] for name in ALL_HOOKS] + [p._backward_hooks for p in layer.parameters()]
+        if any(hooks) or any(getattr(p, "_post_accumulate_grad_hooks", None) for p in layer.parameters()):
             return "it carries hooks, which a replacement would lose"
         return None
 
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
-
-
-def _has_hooks(parameter: Tensor) -> bool:
-    return bool(parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None))
-
-
-def _check_finite(layers: Sequence[tuple[str, Dense]]) -> None:
-    for name, layer in layers:
-        if not layer.weight.is_meta and not layer.weight.isfinite().all():
-            raise TuckerlabError(
-                f"{name or 'the layer'}: its weight holds numbers that are not finite (NaN or infinity)"
-            )
 
 
 # --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
@@ -237,15 +220,13 @@ def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[i
 
 
 def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) -> TuckerLayer:
-    ranks = feasible_ranks(layer.weight.shape, modes, ranks)
+    ranks, is_meta = feasible_ranks(layer.weight.shape, modes, ranks), layer.weight.is_meta
     new: TuckerLayer
     if isinstance(layer, nn.Linear):
-        new = TuckerLinear.like(layer, ranks) if layer.weight.is_meta else TuckerLinear.from_dense(layer, ranks=ranks)
+        new = TuckerLinear.like(layer, ranks) if is_meta else TuckerLinear.from_dense(layer, ranks=ranks)
     else:
         kind = CONVOLUTIONS[type(layer)]
-        new = (
-            kind.like(layer, ranks, modes) if layer.weight.is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
-        )
+        new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
     for name, parameter in new.named_parameters():  # what was frozen stays frozen
         dense = layer.bias if name == "bias" else layer.weight
         parameter.requires_grad_(dense is not None and dense.requires_grad)

@@ -1,19 +1,8 @@
-"""What an optimizer on the manifold can be given: a module, or param groups of modules and parameters.
+"""What an optimizer on the manifold can be given: modules and parameters, and what it finds in them."""
 
->>> from tuckerlab import TuckerLinear
->>> layer = TuckerLinear(8, 6, ranks=2)
->>> [type(module).__name__ for module in modules_of([*layer.parameters(), nn.Linear(2, 3)])]
-['Linear', 'TuckerLinear']
->>> modules_of([layer.core])
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: a param group has only part of TuckerLinear(8, 6, ranks=(2, 2), ...): its core and ...
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import torch as torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
@@ -21,15 +10,12 @@ from tuckerlab.tucker.weight import TuckerLayer, owners
 
 Entry = nn.Module | nn.Parameter
 Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
+Weight = TuckerLayer | nn.Parameter
+LARGEST_KERNEL = 31  # stacks of matrices have three dimensions too, but longer ones
 
 
-def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
-    """All modules that a param group speaks of, each once: those given, and the Tucker layers of tensors given.
-
-    >>> modules_of([("bias", nn.Linear(2, 3).bias)])
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: a param group with a tuple in its params (named_parameters()?): allowed are ...
+def tucker_layers(entries: Sequence[Any]) -> list[TuckerLayer]:
+    """The Tucker layers in the modules of a param group, and those whose core and factors are given as tensors.
 
     Raises TuckerlabError for what is neither a module nor a parameter, and for a core or a factor without the rest of
     its layer: they move together.
@@ -48,15 +34,25 @@ def modules_of(entries: Sequence[Any]) -> list[nn.Module]:
                 f"a param group has parameters that {len(layers)} layers such as {layers[0]} share: give it the layer, "
                 "or the network, that is meant"
             )
-        if not {layers[0].core, *layers[0].factors} <= set(tensors):
+        if not set(layers[0].parts) <= set(tensors):
             raise TuckerlabError(
                 f"a param group has only part of {layers[0]}: its core and its factors belong in one group, together"
             )
         found[layers[0]] = None
-    return list(found)
+    return [module for module in found if isinstance(module, TuckerLayer)]
 
 
-Weight = TuckerLayer | nn.Parameter
+def parameters_of(entries: Sequence[Any], taken: Collection[nn.Parameter]) -> list[nn.Parameter]:
+    """All parameters of the entries, each once; of a module those that no other group has taken.
+
+    Raises TuckerlabError where none are left.
+    """
+    inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters()]
+    parameters: list[Any] = [*(p for p in inside if p not in taken), *(e for e in entries if isinstance(e, Tensor))]
+    if entries and not parameters:
+        why = "its parameters are in more than one parameter group" if inside else "it has no parameters"
+        raise TuckerlabError(f"nothing is left for a param group: {why}")
+    return list(dict.fromkeys(parameters))
 
 
 def weights_of(entries: Sequence[Any]) -> tuple[list[Weight], dict[nn.Parameter | nn.Module, int]]:
@@ -86,21 +82,10 @@ def weights_of(entries: Sequence[Any]) -> tuple[list[Weight], dict[nn.Parameter 
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether a tensor that comes without its module is a matrix or the kernel of a convolution, by its shape.
-
-    >>> [is_matrix(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 1, 1), (1, 64, 8))]
-    [True, True, False, False]
-    """
+    """Whether a tensor that comes without its module is a matrix or the kernel of a convolution, by its shape."""
     return parameter.dim() > 1 and parameter.shape[0] > 1 and parameter[0].numel() > 1
 
 
-LARGEST_KERNEL = 31  # stacks of matrices have three dimensions too, but longer ones
-
-
 def is_kernel(parameter: Tensor) -> bool:
-    """Whether such a tensor is the kernel of a convolution.
-
-    >>> [is_kernel(torch.empty(shape)) for shape in ((8, 1, 3, 3), (8, 4), (8, 64, 64))]
-    [True, False, False]
-    """
+    """Whether such a tensor is the kernel of a convolution."""
     return parameter.dim() > 2 and is_matrix(parameter) and max(parameter.shape[2:]) <= LARGEST_KERNEL

@@ -1,11 +1,5 @@
 """Layers in Tucker format: drop-in for nn.Linear and nn.Conv1d, 2d, 3d, with a fraction of the numbers.
 
->>> layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), padding=1)
->>> layer(torch.randn(2, 64, 8, 8)).shape
-torch.Size([2, 128, 8, 8])
->>> layer
-TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), ranks=(32, 16), c.r.=86.8%)
-
     TuckerLayer          the mathematics: core, orthonormal factors, ranks
     ├── TuckerLinear     order 2
     └── TuckerConv       1×1 convolution → core convolution → 1×1 convolution
@@ -60,11 +54,7 @@ class TuckerLinear(TuckerLayer):
 
     @classmethod
     def like(cls, dense: nn.Linear, ranks: int | Sequence[int], device: torch.device | str | None = None) -> Self:
-        """A new random layer with a dense layer's arguments, on its device if no other is given.
-
-        >>> TuckerLinear.like(nn.Linear(8, 6), ranks=2).ranks
-        (2, 2)
-        """
+        """A new random layer with a dense layer's arguments, on its device if no other is given."""
         device = device or dense.weight.device
         return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
 
@@ -138,11 +128,7 @@ class TuckerConv(TuckerLayer):
         modes: str | Sequence[int] = "channels",
         device: torch.device | str | None = None,
     ) -> Self:
-        """A new random layer with a dense layer's arguments, on its device if no other is given.
-
-        >>> TuckerConv2d.like(nn.Conv2d(8, 16, 3, stride=2), ranks=4).stride
-        (2, 2)
-        """
+        """A new random layer with a dense layer's arguments, on its device if no other is given."""
         if dense.groups != 1:
             raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
         return cls(
@@ -154,7 +140,8 @@ class TuckerConv(TuckerLayer):
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, …) → (N, out_channels, …)."""
         kernel, ends = self._kernel_and_ends()
-        convolve, stride = self._convolve, self.stride
+        convolve: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
+        stride = self.stride
         if self.only_picks_pixels:
             # Picked first, fewer pixels are multiplied. And a strided 1×1 convolution of fewer than 8 channels, as
             # small ranks make it, is broken in oneDNN's AVX2 kernels: it hangs, or its gradient is wrong (oneDNN
@@ -188,10 +175,6 @@ class TuckerConv(TuckerLayer):
                 spatial.append((factor, mode))
         return multi_mode_product(self.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
 
-    @property
-    def _convolve(self) -> Callable[..., Tensor]:
-        return (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
-
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding != (0,) * len(self.kernel_size):
@@ -216,8 +199,11 @@ class TuckerConv1d(TuckerConv):
 class TuckerConv2d(TuckerConv):
     """nn.Conv2d in Tucker format, for inputs (N, in_channels, height, width).
 
-    >>> TuckerConv2d(8, 16, 3, ranks=4, stride=(2, 1))(torch.randn(1, 8, 10, 10)).shape
-    torch.Size([1, 16, 4, 8])
+    >>> layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), padding=1)
+    >>> layer(torch.randn(2, 64, 8, 8)).shape
+    torch.Size([2, 128, 8, 8])
+    >>> layer
+    TuckerConv2d(64, 128, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), ranks=(32, 16), c.r.=86.8%)
     """
 
     dense_class = nn.Conv2d

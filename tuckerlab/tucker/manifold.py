@@ -21,8 +21,9 @@ so ‖Ẇ‖² = ‖Ċ‖² + Σ ‖K̇_i‖²: (Ċ, K̇_i) are *orthonormal coo
 them mean what they mean for a dense weight, and they stay bounded by ‖∇L(W)‖ however small the singular values of C.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -37,6 +38,11 @@ class Point(NamedTuple):
     factors: tuple[Tensor, ...]
     modes: tuple[int, ...]
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The core, then the factors."""
+        return (self.core, *self.factors)
+
     def dense(self) -> Tensor:
         """The full tensor (for tests and small weights: it costs what the format saves)."""
         return multi_mode_product(self.core, self.factors, self.modes)
@@ -48,9 +54,32 @@ class Tangent(NamedTuple):
     core: Tensor
     factors: tuple[Tensor, ...]
 
+    @classmethod
+    def of(cls, parts: Sequence[Tensor]) -> Self:
+        """From its parts: the core's, then the factors'."""
+        return cls(parts[0], tuple(parts[1:]))
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """What belongs to the core, then to the factors."""
+        return (self.core, *self.factors)
+
     def norm(self) -> Tensor:
         """The Frobenius norm of the ambient vector."""
-        return torch.cat([part.flatten() for part in (self.core, *self.factors)]).square().sum().sqrt()
+        return torch.cat([part.flatten() for part in self.parts]).square().sum().sqrt()
+
+
+@contextmanager
+def full_precision(devices: Iterable[str]) -> Iterator[None]:
+    """No autocast on these kinds of device and no TF32: in a lower precision a step would leave the manifold."""
+    backends: Any = torch.backends
+    with ExitStack() as stack:
+        for backend in (backends.cuda.matmul, backends.mkldnn.matmul):
+            stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
+            backend.fp32_precision = "ieee"
+        for device in devices:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def mode_roots(point: Point) -> tuple[Tensor, ...]:
@@ -108,12 +137,7 @@ def retract(point: Point, tangent: Tangent, step: float, roots: Sequence[Tensor]
 
 
 def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky QR of a well-conditioned tall matrix: (U, L) with orthonormal U and matrix = U Lᵀ, L lower triangular.
-
-    >>> U, L = orthonormalize(torch.eye(4, 2) + 0.1)
-    >>> torch.allclose(U.mT @ U, torch.eye(2), atol=1e-6)
-    True
-    """
+    """Cholesky QR of a well-conditioned tall matrix: orthonormal U and lower triangular L with matrix = U Lᵀ."""
     gram = matrix.mT @ matrix
     gram.diagonal().add_(gram.diagonal() == 0)  # zero columns are the padding of a `Stack` and remain zero
     L = torch.linalg.cholesky_ex(gram).L
@@ -128,14 +152,9 @@ def carried(tangent: Tangent, new: Point) -> Tangent:
     the basis moves smoothly, and keeping the coordinates keeps lengths. It costs next to nothing;
     `rank_change.Transport` is for points whose bases are far apart.
     """
-    factors = (outside(U, K) for U, K in zip(new.factors, tangent.factors, strict=True))
-    return Tangent(tangent.core, tuple(factors))
+    return Tangent.of([tangent.core, *map(outside, new.factors, tangent.factors)])
 
 
 def outside(U: Tensor, matrix: Tensor) -> Tensor:
-    """(I − U Uᵀ) matrix: what lies outside the span of U.
-
-    >>> outside(torch.eye(3, 1), torch.ones(3, 1)).flatten()
-    tensor([0., 1., 1.])
-    """
+    """(I − U Uᵀ) matrix: what lies outside the span of U."""
     return matrix - U @ (U.mT @ matrix)

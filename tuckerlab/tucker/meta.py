@@ -1,10 +1,4 @@
-"""Memory and first weights for modules that were built on the "meta" device, without any: `materialize`.
-
->>> with torch.device("meta"):
-...     layer = nn.Linear(8, 4)
->>> materialize(layer).weight.device
-device(type='cpu')
-"""
+"""Memory and first weights for modules that were built on the "meta" device, without any: `materialize`."""
 
 from typing import Any
 
@@ -84,18 +78,16 @@ def _initialised(part: nn.Module, made: dict[Tensor, Tensor], device: torch.devi
 
 
 def _blank(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Memory for a tensor, filled with what no initialisation leaves there."""
+    """Memory for a tensor, filled with NaN where it can be, which no initialisation leaves there."""
     new = torch.empty_like(tensor, device=device)
-    if new.is_floating_point() or new.is_complex():
+    if _has_nan(new):
         new.fill_(torch.nan)
-    elif new.dtype != torch.bool:
-        new.fill_(torch.iinfo(new.dtype).min)
     return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
 
 
 def _is_blank(tensor: Tensor, version: int) -> bool:
-    if tensor.is_floating_point() or tensor.is_complex():
-        return bool(tensor.isnan().any())
-    if tensor.dtype in (torch.bool, torch.uint8):  # has no number to spare for "blank"
-        return tensor._version == version
-    return bool((tensor == torch.iinfo(tensor.dtype).min).any())
+    return bool(tensor.isnan().any()) if _has_nan(tensor) else tensor._version == version
+
+
+def _has_nan(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

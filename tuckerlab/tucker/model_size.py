@@ -1,20 +1,8 @@
-"""What a network stores, layer by layer, and why a layer has stayed dense: `summary`.
-
->>> from tuckerlab import tuckerize
->>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(16, 4))
->>> report = summary(tuckerize(model, ranks=0.5))
->>> report.frame()[["layer", "kind", "ranks", "stored", "dense"]]
-  layer          kind  ranks  stored  dense
-0     0        Conv2d             72     72
-1     1  TuckerConv2d  8 × 4     448   1152
-2     3        Linear             64     64
->>> report.total
-'convolution weights: 520 of 1 224 stored (c.r. 57.5 %); all parameters: 612 of 1 316 stored (c.r. 53.5 %)'
-"""
+"""What a network stores, layer by layer, and why a layer has stayed dense: `summary`."""
 
 import io
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -29,11 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers stored, and stored by the same network dense: over convolution weights, and over everything.
-
-    >>> Counts(conv_stored=50, conv_dense=1000, total_stored=200, total_dense=1150).conv_compression
-    0.95
-    """
+    """Numbers stored, and stored by the same network dense: over convolution weights, and over everything."""
 
     conv_stored: int
     conv_dense: int
@@ -52,11 +36,7 @@ class Counts:
 
     @property
     def row(self) -> dict[str, float]:
-        """As the tables of a record have them.
-
-        >>> Counts(10, 100, 20, 110).row["conv_compression"]
-        0.9
-        """
+        """As the tables of a record have them."""
         return {
             "conv_parameters": self.conv_stored, "parameters": self.total_stored,
             "conv_compression": self.conv_compression, "compression": self.compression,
@@ -65,9 +45,6 @@ class Counts:
 
 def count_parameters(model: nn.Module) -> Counts:
     """Count the parameters of a dense or a Tucker network; a parameter used twice counts once.
-
-    >>> count_parameters(nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4))).total_stored
-    36
 
     Convolution weights are those of `nn.Conv1d/2d/3d` and `TuckerConv1d/2d/3d`, without biases. A layer that
     `to_plain` has split into ordinary convolutions no longer knows its dense size: c.r. is then 0, take it
@@ -92,8 +69,7 @@ def count_parameters(model: nn.Module) -> Counts:
     return Counts(conv_stored, conv_stored + conv_saved, total, total + total_saved)
 
 
-@dataclass(frozen=True)
-class LayerRow:
+class LayerRow(NamedTuple):
     """One layer with weights; `stored` and `dense` count the weight's numbers, without the bias."""
 
     layer: str
@@ -124,17 +100,16 @@ class Summary:
         """The rows as a DataFrame, for sorting and sums."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(row) for row in self.rows], columns=[f.name for f in fields(LayerRow)])
+        return pd.DataFrame(self.rows, columns=LayerRow._fields)
 
     def __rich__(self) -> "Table":
         from rich.table import Table  # here: layers are made without it
 
         table = Table(caption=self.total, caption_justify="left")
-        for f in fields(LayerRow):
-            table.add_column(f.name, justify="right" if f.name in ("stored", "dense") else "left")
+        for name in LayerRow._fields:
+            table.add_column(name, justify="right" if name in ("stored", "dense") else "left")
         for row in self.rows:
-            numbers = f"{row.stored:,}".replace(",", " "), f"{row.dense:,}".replace(",", " ")
-            table.add_row(row.layer, row.kind, row.shape, row.ranks, *numbers, row.note)
+            table.add_row(*(value if isinstance(value, str) else f"{value:,}".replace(",", " ") for value in row))
         return table
 
     def __str__(self) -> str:
@@ -150,30 +125,34 @@ class Summary:
         return f"{self.frame().to_html(index=False)}<p>{self.total}</p>"
 
 
-def own_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """A module's own parameters; those from which a layer's weight is computed are the layer's."""
-    return [] if isinstance(module, ParametrizationList) else [*module.parameters(recurse=False)]
-
-
 def summary(model: nn.Module) -> Summary:
     """Every layer with a weight matrix: its ranks, the numbers it stores, and why it is dense where that is known.
 
-    >>> print(len(summary(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).rows))
-    1
+    >>> from tuckerlab import tuckerize
+    >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3), nn.Flatten(), nn.Linear(16, 4))
+    >>> report = summary(tuckerize(model, ranks=0.5))
+    >>> report.frame()[["layer", "kind", "ranks", "stored", "dense"]]
+      layer          kind  ranks  stored  dense
+    0     0        Conv2d             72     72
+    1     1  TuckerConv2d  8 × 4     448   1152
+    2     3        Linear             64     64
     """
     rows = []
     for name, module in model.named_modules():
+        if isinstance(module, ParametrizationList):  # what the weight of a layer is computed from is the layer's
+            continue
+        kind, ranks, note = type(module).__name__, "", getattr(module, "dense_because", "")
+        matrices = [p for p in module.parameters(recurse=False) if p.dim() > 1]
         if isinstance(module, TuckerLayer):
-            sizes = module.shape, " × ".join(map(str, module.ranks)), module.stored_numel, module.dense_numel, ""
+            shape: tuple[int, ...] = module.shape
+            ranks, stored, dense = " × ".join(map(str, module.ranks)), module.stored_numel, module.dense_numel
         elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
-            count = module.weight.numel()
-            sizes = tuple(module.weight.shape), "", count, count, getattr(module, "dense_because", "")
-        elif matrices := [p for p in own_parameters(module) if p.dim() > 1]:
-            count = sum(p.numel() for p in matrices)
-            why = f"{type(module).__name__} is not a convolution or linear layer of torch.nn"
-            sizes = tuple(max(matrices, key=Tensor.numel).shape), "", count, count, why
+            shape, stored = tuple(module.weight.shape), module.weight.numel()
+            dense = stored
+        elif matrices:
+            shape, stored = tuple(max(matrices, key=Tensor.numel).shape), sum(p.numel() for p in matrices)
+            dense, note = stored, f"{kind} is not a convolution or linear layer of torch.nn"
         else:
             continue
-        shape, ranks, stored, dense, note = sizes
-        rows.append(LayerRow(name, type(module).__name__, " × ".join(map(str, shape)), ranks, stored, dense, note))
+        rows.append(LayerRow(name, kind, " × ".join(map(str, shape)), ranks, stored, dense, note))
     return Summary(tuple(rows), count_parameters(model))

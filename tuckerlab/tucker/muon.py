@@ -1,20 +1,14 @@
-"""Muon on the manifold of Tucker tensors: `TuckerMuon`, whose steps are orthogonalised, and `polar`, which does it.
-
->>> from tuckerlab import TuckerLinear
->>> model = torch.nn.Sequential(TuckerLinear(20, 10, ranks=4), torch.nn.BatchNorm1d(10), torch.nn.Linear(10, 2))
->>> optimizer = TuckerMuon(model, lr=0.03)
->>> model(torch.randn(8, 20)).square().mean().backward(); optimizer.step()
-"""
+"""Muon on the manifold of Tucker tensors: `TuckerMuon`, whose steps are orthogonalised, and `polar`, which does it."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.tucker.batched_step import TINY, Stack, State, WeightStep
+from tuckerlab.tucker.batched_step import Stack
 from tuckerlab.tucker.groups import Model
 from tuckerlab.tucker.manifold import Point, Tangent
-from tuckerlab.tucker.optimizer import Parameters, TuckerOptimizer
+from tuckerlab.tucker.optimizer import TINY, Parameters, State, TuckerOptimizer
 from tuckerlab.tucker.rank_policy import RankPolicy
 from tuckerlab.tucker.sgd_adamw import check_range, heavy_ball, sgd_step
 from tuckerlab.tucker.tensor import fold, unfold
@@ -74,10 +68,9 @@ class TuckerMuon(TuckerOptimizer):
 
     def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
         between = {w for w in list(self._weights)[1:-1] if isinstance(w, nn.Parameter) and group["muon"]}
-        step = WeightStep(self._direction, self.vectors, (), (), group)
         for parameter in parameters:
             if parameter in between:
-                step(Stack([[parameter.shape]], parameter.device), [[parameter]], [[self.state[parameter]]])
+                self._step_batch(Stack([[parameter.shape]]), [[parameter]], (), group)
         others = [parameter for parameter in parameters if parameter not in between]
         if not others:
             return

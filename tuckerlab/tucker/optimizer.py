@@ -1,36 +1,29 @@
 """The optimizer on the manifold of Tucker tensors: step, adaptation cycle, and the replacement of parameters.
 
->>> from tuckerlab import Tolerance, TuckerLinear, TuckerSGD
->>> _, model = torch.manual_seed(1), TuckerLinear(20, 10, ranks=2)
->>> optimizer = TuckerSGD(model, lr=0.1, ranks=Tolerance(0.1, steps=0), adapt_every=1)
->>> model(torch.randn(8, 20)).square().mean().backward()
->>> optimizer.step()
->>> model.ranks                              # grown by one direction, which is on trial until the next adaptation
-(3, 3)
-
 One ordinary backward pass gives ∂L/∂C and ∂L/∂U_i; `manifold.project` turns them into orthonormal coordinates of the
 Riemannian gradient, a subclass keeps its momentum or moments in those coordinates, `manifold.retract` takes the step
-and the state is `carried` along (`adaptation.Transport`, where ranks change).
+and the state is `carried` along (`rank_change.Transport`, where ranks change).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.tucker.batched_step import Batch, Stack, State, WeightStep, batches
-from tuckerlab.tucker.groups import Entry, Model, modules_of, weights_of
-from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
-from tuckerlab.tucker.precision import full_precision
+from tuckerlab.tucker.batched_step import Batch, Stack, batches
+from tuckerlab.tucker.groups import Entry, Model, Weight, parameters_of, tucker_layers, weights_of
+from tuckerlab.tucker.manifold import Point, Tangent, carried, full_precision, mode_roots, project, retract
 from tuckerlab.tucker.rank_change import Transport, grown, truncated
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
 Parameters = Sequence[nn.Parameter]
+State = dict[str, Tangent]  # of one weight: its momentum or moments, by name
+TINY = 1e-30  # what norms are divided by at least
 
 
 class TuckerOptimizer(Optimizer):
@@ -48,13 +41,7 @@ class TuckerOptimizer(Optimizer):
     squares: ClassVar[tuple[str, ...]] = ()
     evaluations: ClassVar[int] = 1  # of the gradient, in a step
 
-    def __init__(
-        self,
-        model: Model,
-        defaults: dict[str, Any],
-        ranks: RankPolicy | None,
-        adapt_every: int,
-    ) -> None:
+    def __init__(self, model: Model, defaults: dict[str, Any], ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(model, nn.Module | Iterable):
             raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
@@ -68,7 +55,7 @@ class TuckerOptimizer(Optimizer):
         self._layers: list[list[TuckerLayer]] = []  # for each param group
         self._held: dict[TuckerLayer, Parameters] = {}
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
-        self._weights: dict[TuckerLayer | nn.Parameter, None] = {}  # kernels and matrices, in the order given
+        self._weights: dict[Weight, None] = {}  # kernels and matrices, in the order given
         self._kernels: dict[nn.Parameter | nn.Module, int] = {}  # of dense convolutions, with their numbers
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
@@ -78,24 +65,17 @@ class TuckerOptimizer(Optimizer):
         """Adds a group whose "params" are a module, a parameter, or a list of them."""
         entries: Any = param_group["params"]
         entries = [entries] if isinstance(entries, Entry) else list(entries)
-        modules = modules_of(entries)
-        layers = [m for m in modules if isinstance(m, TuckerLayer) and m not in self._held]
-        held = [p for layer in (*self._held, *layers) for p in _parameters(layer)]
+        layers = [layer for layer in tucker_layers(entries) if layer not in self._held]
+        held = [p for layer in (*self._held, *layers) for p in layer.parts]
         if len(set(held)) < len(held):
             raise TuckerlabError(
                 "two Tucker layers share a core or a factor: give each its own, or use one module twice"
             )
-        taken = {p for group in self.param_groups for p in group["params"]}  # a module adds what is left of it
-        inside = [p for e in entries if isinstance(e, nn.Module) for p in e.parameters() if p not in taken]
-        parameters = [*inside, *(e for e in entries if isinstance(e, Tensor))]
-        if entries and not parameters:
-            has_some = any(True for e in entries if isinstance(e, nn.Module) for _ in e.parameters())
-            why = "its parameters are in more than one parameter group" if has_some else "it has no parameters"
-            raise TuckerlabError(f"nothing is left for a param group: {why}")
+        parameters = parameters_of(entries, taken={p for group in self.param_groups for p in group["params"]})
         self._check_group({**self.defaults, **param_group})
-        super().add_param_group({**param_group, "params": list(dict.fromkeys(parameters))})
+        super().add_param_group({**param_group, "params": parameters})
         self._layers.append(layers)
-        self._held.update((layer, _parameters(layer)) for layer in layers)
+        self._held.update((layer, layer.parts) for layer in layers)
         weights, kernels = weights_of(entries)
         self._weights.update(dict.fromkeys(weights))
         self._kernels.update(kernels)
@@ -118,8 +98,8 @@ class TuckerOptimizer(Optimizer):
                 tucker = {p for layer in layers for p in self._held[layer]}
                 self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
                 moving = [layer for layer in layers if any(p.grad is not None for p in self._held[layer])]
-                for batch in self._batches(i, moving):
-                    self._step_batch(*batch, group)
+                for stack, together in self._batches(i, moving):
+                    self._step_batch(stack, [self._held[layer] for layer in together], together[0].modes, group)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -149,9 +129,8 @@ class TuckerOptimizer(Optimizer):
                 if ranks != layer.ranks:
                     self._move(layer, group, truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
-                if grow and larger != ranks and self._state(layer, self.vectors[0]) is not None:
-                    velocity = cast(Tangent, self._state(layer, self.vectors[0]))
-                    self._move(layer, group, grown(layer.point, velocity, larger))
+                if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
+                    self._move(layer, group, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
@@ -164,7 +143,7 @@ class TuckerOptimizer(Optimizer):
         indices = [index for group in state_dict["param_groups"] for index in group["params"]]
         for index, parameter in zip(indices, parameters, strict=False):
             for value in state_dict["state"].get(index, {}).values():
-                if isinstance(value, Tensor) and value.dim() > 0 and value.shape != parameter.shape:
+                if not _fits(value, parameter):
                     raise CheckpointError(
                         f"the optimizer's state holds a tensor {tuple(value.shape)} where the model has a parameter "
                         f"{tuple(parameter.shape)}: load the model's own state_dict first, it sets the ranks"
@@ -206,32 +185,58 @@ class TuckerOptimizer(Optimizer):
             self._plans[index] = key, batches(layers, steps)
         return self._plans[index][1]
 
-    def _step_batch(self, stack: Stack, layers: Sequence[TuckerLayer], group: dict[str, Any]) -> None:
-        held = [self._held[layer] for layer in layers]
-        step = WeightStep(self._direction, self.vectors, self.squares, layers[0].modes, group)
-        step(stack, held, [[self.state[parameter] for parameter in parameters] for parameters in held])
+    def _step_batch(
+        self, stack: Stack, weights: Sequence[Parameters], modes: tuple[int, ...], group: dict[str, Any]
+    ) -> None:
+        """One step of the weights of a batch, each given as its core and factors: gather, `_moved`, scatter."""
+        states = [[self.state[parameter] for parameter in parameters] for parameters in weights]
+        names = (*self.vectors, *self.squares)
+        count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
+        for parameters, own in zip(weights, states, strict=True):
+            own[0]["step"] = count
+            for parameter, state in zip(parameters, own, strict=True):
+                state.update({name: torch.zeros_like(parameter) for name in names if name not in state})
+        values = [[p.detach() for p in parameters] for parameters in weights]
+        gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in parameters] for parameters in weights]
+        kept = [[[state[name] for state in own] for own in states] for name in names]
+
+        def moved(weight: Sequence[Tensor], gradient: Sequence[Tensor], *state: Sequence[Tensor]) -> list[list[Tensor]]:
+            point, tangents = Point(weight[0], tuple(weight[1:]), modes), map(Tangent.of, state)
+            new, after = self._moved(point, gradient, dict(zip(names, tangents, strict=True)), group, float(count))
+            return [list(new.parts), *(list(after[name].parts) for name in names)]
+
+        step = moved if stack.weights == 1 else torch.vmap(moved)
+        results = step(*map(stack.pack, (values, gradients, *kept)))
+        for result, targets in zip(results, (values, *kept), strict=True):
+            stack.unpack(result, into=targets)
+
+    def _moved(
+        self, point: Point, gradient: Sequence[Tensor], state: State, group: dict[str, Any], count: float
+    ) -> tuple[Point, State]:
+        """One weight and its state after a step along the gradient of its core and factors."""
+        roots = mode_roots(point)
+        tangent = project(point, gradient[0], gradient[1:], roots)
+        direction, state = self._direction(point, tangent, state, group, count)
+        new = retract(point, direction, float(group["lr"]), roots)
+        if group["weight_decay"] is None:  # nothing else holds the norm, so it is kept
+            norm, found = point.core.norm(), new.core.norm()
+            new = new._replace(core=new.core * torch.where(norm > 0, norm / found.clamp(min=TINY), 1.0))
+        return new, state | {name: carried(state[name], new) for name in self.vectors}
 
     def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
         """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
-        point = Point(*_values(layer))
-        transport = Transport(point, mode_roots(point), new, mode_roots(new))
+        transport = Transport(layer.point, mode_roots(layer.point), new, mode_roots(new))
         for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
             for name in names:
-                tangent = self._state(layer, name)
-                if tangent is not None:
-                    self._set_state(layer, name, carry(tangent))
+                if name in self.state[layer.core]:
+                    parts = carry(self._tangent(layer, name)).parts
+                    for parameter, value in zip(self._held[layer], parts, strict=True):
+                        self.state[parameter][name] = value
         layer.assign(new)
         self._replace(layer, group)
 
-    def _state(self, layer: TuckerLayer, name: str) -> Tangent | None:
-        if name not in self.state[layer.core]:
-            return None
-        core, *factors = [self.state[p][name] for p in self._held[layer]]
-        return Tangent(core, tuple(factors))
-
-    def _set_state(self, layer: TuckerLayer, name: str, tangent: Tangent) -> None:
-        for parameter, value in zip(self._held[layer], (tangent.core, *tangent.factors), strict=True):
-            self.state[parameter][name] = value
+    def _tangent(self, layer: TuckerLayer, name: str) -> Tangent:
+        return Tangent.of([self.state[parameter][name] for parameter in self._held[layer]])
 
     def _counted(self) -> tuple[list[tuple[TuckerLayer, dict[str, Any]]], int]:
         """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
@@ -246,20 +251,16 @@ class TuckerOptimizer(Optimizer):
         """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
         for group, layers in zip(self.param_groups, self._layers, strict=True):
             for layer in layers:
-                if any(a is not b for a, b in zip(self._held[layer], _parameters(layer), strict=True)):
+                if any(a is not b for a, b in zip(self._held[layer], layer.parts, strict=True)):
                     self._replace(layer, group)
 
     def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
-        new = dict(zip(self._held[layer], _parameters(layer), strict=True))
+        new = dict(zip(self._held[layer], layer.parts, strict=True))
         group["params"][:] = [new.get(p, p) for p in group["params"]]
         states: dict[Tensor, Any] = {parameter: self.state.pop(old, {}) for old, parameter in new.items()}
-        if all(
-            not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
-            for parameter, state in states.items()
-            for value in state.values()
-        ):  # of a weight all of the state, or none
-            self.state.update(states)
-        self._held[layer] = list(new.values())
+        if all(_fits(value, p) for p, state in states.items() for value in state.values()):
+            self.state.update(states)  # of a weight all of the state, or none
+        self._held[layer] = layer.parts
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
@@ -271,12 +272,9 @@ class TuckerOptimizer(Optimizer):
             )
 
 
-def _parameters(layer: TuckerLayer) -> list[nn.Parameter]:
-    return [layer.core, *layer.factors]
-
-
-def _values(layer: TuckerLayer) -> tuple[Tensor, tuple[Tensor, ...], tuple[int, ...]]:
-    return layer.core.detach(), tuple(factor.detach() for factor in layer.factors), layer.modes
+def _fits(value: object, parameter: Tensor) -> bool:
+    """Whether a value can be of a parameter's state: a number, or a tensor of its shape."""
+    return not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
 
 
 def _flat_spectra(pairs: Sequence[tuple[TuckerLayer, dict[str, Any]]]) -> list[Spectrum]:

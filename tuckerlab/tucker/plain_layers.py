@@ -1,25 +1,17 @@
 """One Tucker layer as ordinary layers of torch.nn: a chain of up to three, or the dense layer.
 
->>> layer = TuckerConv2d(64, 32, 3, ranks=(8, 16), padding=1)
->>> for apart in forms(layer):
-...     print(numbers(layer, apart), widths(layer, apart))
-2432 64 → 16 → 8 → 32
-4864 64 → 8 → 32
-5632 64 → 16 → 32
-18432 64 → 32
-
 A factor of a channel mode is a layer of its own ("apart") or is multiplied into the core. Factors of spatial modes are
 always multiplied in: no ordinary layer holds them apart.
 """
 
 from collections.abc import Collection
 from math import prod
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.tucker.layers import TuckerConv, TuckerConv2d as TuckerConv2d
+from tuckerlab.tucker.layers import TuckerConv
 from tuckerlab.tucker.tensor import mode_product
 from tuckerlab.tucker.weight import CHANNELS, TuckerLayer
 
@@ -28,22 +20,14 @@ Apart = tuple[int, ...]
 
 
 def numbers(layer: TuckerLayer, apart: Collection[int]) -> int:
-    """The numbers that a form stores for the weight, bias left out.
-
-    >>> numbers(TuckerConv2d(64, 32, 3, ranks=(8, 16)), apart=())
-    18432
-    """
+    """The numbers that a form stores for the weight, bias left out."""
     sizes = dict(zip(layer.modes, layer.ranks, strict=True))
     core = prod(sizes[mode] if mode in apart else size for mode, size in enumerate(layer.shape))
     return core + sum(layer.shape[mode] * sizes[mode] for mode in apart)
 
 
 def widths(layer: TuckerLayer, apart: Collection[int]) -> str:
-    """The channels that run through a form, from its input to its output.
-
-    >>> widths(TuckerConv2d(64, 32, 3, ranks=(8, 16)), apart=(0, 1))
-    '64 → 16 → 8 → 32'
-    """
+    """The channels that run through a form, from its input to its output: "64 → 16 → 8 → 32"."""
     sizes = dict(zip(layer.modes, layer.ranks, strict=True))
     between = [sizes[mode] for mode in (1, 0) if mode in apart]
     return " → ".join(map(str, [layer.shape[1], *between, layer.shape[0]]))
@@ -52,8 +36,14 @@ def widths(layer: TuckerLayer, apart: Collection[int]) -> str:
 def forms(layer: TuckerLayer) -> list[Apart]:
     """The forms worth having, the fewest numbers first; none stores more than the dense layer, which is the last.
 
-    >>> forms(TuckerConv2d(64, 64, 3, ranks=(64, 64)))  # at full ranks a factor is only a cost
-    [()]
+    >>> from tuckerlab import TuckerConv2d
+    >>> layer = TuckerConv2d(64, 32, 3, ranks=(8, 16), padding=1)
+    >>> for apart in forms(layer):
+    ...     print(numbers(layer, apart), widths(layer, apart))
+    2432 64 → 16 → 8 → 32
+    4864 64 → 8 → 32
+    5632 64 → 16 → 32
+    18432 64 → 32
 
     Left out is a factor that costs as many numbers as it saves, or more.
     """
@@ -75,30 +65,25 @@ def forms(layer: TuckerLayer) -> list[Apart]:
 
 
 def ordinary(layer: TuckerLayer, apart: Apart) -> nn.Module:
-    """The layers of a form, in their order: one layer, or an nn.Sequential of two or three.
-
-    >>> ordinary(TuckerConv2d(64, 32, 3, ranks=(8, 16)), apart=(0,))
-    Sequential(
-      (0): Conv2d(64, 8, kernel_size=(3, 3), stride=(1, 1), bias=False)
-      (1): Conv2d(8, 32, kernel_size=(1, 1), stride=(1, 1))
-    )
-    """
+    """The layers of a form, in their order: one layer, or an nn.Sequential of two or three."""
     core, ends = layer.core.detach(), dict[int, Tensor]()
     for factor, mode in zip(layer.factors, layer.modes, strict=True):
         if mode in apart:
             ends[mode] = factor.detach()
         else:
             core = mode_product(core, factor.detach(), mode)
-    parts = []
-    if _picks_pixels(layer) and 1 in ends:
-        parts.append(_pointwise(layer, ends[1].mT, last=False, stride=layer.stride))
-        parts.append(_pointwise(layer, core, last=0 not in ends))
-    else:
-        if 1 in ends:
-            parts.append(_pointwise(layer, ends[1].mT, last=False))
-        parts.append(_layer_like(layer, core, last=0 not in ends))
+    first: dict[str, Any] = {"kernel_size": 1}  # options of the convolutions, if they are that
+    middle, last = dict(first), dict(first)
+    if isinstance(layer, TuckerConv):
+        if _picks_pixels(layer) and 1 in ends:
+            first["stride"] = layer.stride
+        else:
+            names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+            middle = {name: getattr(layer, name) for name in names}
+    parts = [_part(layer, ends[1].mT, first, last=False)] if 1 in ends else []
+    parts.append(_part(layer, core, middle, last=0 not in ends))
     if 0 in ends:
-        parts.append(_pointwise(layer, ends[0], last=True))
+        parts.append(_part(layer, ends[0], last, last=True))
     return nn.Sequential(*parts) if len(parts) > 1 else parts[0]
 
 
@@ -106,33 +91,17 @@ def _picks_pixels(layer: TuckerLayer) -> TypeGuard[TuckerConv]:
     return isinstance(layer, TuckerConv) and layer.only_picks_pixels
 
 
-def _layer_like(layer: TuckerLayer, weight: Tensor, *, last: bool) -> nn.Module:
-    """The dense layer with this weight (out × in × kernel); the bias belongs to the last layer of a chain."""
-    bias = layer.bias is not None and last
+def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], *, last: bool) -> nn.Module:
+    """A linear layer or a convolution with this weight; the last of a chain has the bias. What was frozen stays so."""
+    bias = layer.bias if last else None
+    size: dict[str, Any] = {"bias": bias is not None, "device": "meta"}
     if isinstance(layer, TuckerConv):
-        dense: nn.Module = layer.dense_class(
-            weight.shape[1], weight.shape[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation,
-            bias=bias, padding_mode=layer.padding_mode, device="meta",
-        )  # fmt: skip
+        dense: Any = layer.dense_class(weight.shape[1], weight.shape[0], **options, **size)
+        weight = weight.reshape(dense.weight.shape)
     else:
-        dense = nn.Linear(weight.shape[1], weight.shape[0], bias=bias, device="meta")
-    return _filled(dense, weight, layer, bias)
-
-
-def _pointwise(layer: TuckerLayer, matrix: Tensor, *, last: bool, stride: int | tuple[int, ...] = 1) -> nn.Module:
-    """A matrix as a linear layer, or as a convolution with a kernel of size 1."""
-    bias = layer.bias is not None and last
-    if isinstance(layer, TuckerConv):
-        dense: nn.Module = layer.dense_class(matrix.shape[1], matrix.shape[0], 1, stride, bias=bias, device="meta")
-        matrix = matrix.reshape(*matrix.shape[:2], *[1] * len(layer.kernel_size))
-    else:
-        dense = nn.Linear(matrix.shape[1], matrix.shape[0], bias=bias, device="meta")
-    return _filled(dense, matrix, layer, bias)
-
-
-def _filled(dense: nn.Module, weight: Tensor, layer: TuckerLayer, bias: bool) -> nn.Module:
-    """The dense layer with its numbers; what was frozen stays frozen."""
+        dense = nn.Linear(weight.shape[1], weight.shape[0], **size)
     dense.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format), layer.core.requires_grad)
-    if layer.bias is not None and bias:
-        dense.bias = nn.Parameter(layer.bias.detach().clone(), layer.bias.requires_grad)
-    return dense
+    if bias is not None:
+        dense.bias = nn.Parameter(bias.detach().clone(), bias.requires_grad)
+    module: nn.Module = dense
+    return module

@@ -1,12 +1,5 @@
 """How ranks are chosen: `Fixed`, `Tolerance` on the error, and `Budget` on all parameters together.
 
->>> import torch
->>> kernel = Spectrum((8, 6, 3, 3), (0, 1), (torch.tensor([5.0, 1.0, 0.1]), torch.tensor([5.0, 1.0])))
->>> Tolerance(0.1).choose([kernel])
-[(2, 2)]
->>> Fixed(0.5).choose([kernel]), Budget(0.9).choose([kernel])
-([(3, 2)], [(2, 1)])
-
 A policy sees the singular values of every core and answers with ranks. Given to `tuckerize` it sets the first ranks,
 given to an optimizer it sets how they go on: at each adaptation the cores are truncated to `choose`, then grown by
 `larger`, and the new directions have until the next adaptation to prove themselves.
@@ -22,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tuckerlab.errors import RankError, is_number, is_whole
-from tuckerlab.tucker.tensor import check_fraction, feasible_ranks, tolerance_ranks
+from tuckerlab.tucker.tensor import check_fraction, feasible_ranks, shape_of_core, tolerance_ranks
 
 RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
 RAMP_STEPS = 1000  # … and its length in steps where it is not
@@ -42,10 +35,8 @@ class Spectrum(NamedTuple):
 
     def stored(self, ranks: Sequence[int]) -> int:
         """Numbers stored at these ranks: core and factors."""
-        core = list(self.shape)
-        for mode, rank in zip(self.modes, ranks, strict=True):
-            core[mode] = rank
-        return prod(core) + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
+        core = prod(shape_of_core(self.shape, self.modes, ranks))
+        return core + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
 
     def freed(self, i: int) -> int:
         """Numbers that go with one direction of the i-th factorized mode, at the present ranks."""
@@ -136,7 +127,6 @@ class RankPolicy:
 class Fixed(RankPolicy):
     """Ranks that are a fraction of each mode's size, or, without a fraction, the present ones for good.
 
-    >>> import torch
     >>> Fixed(0.5).choose([Spectrum((8, 6), (0, 1), (torch.ones(6), torch.ones(6)))])
     [(3, 3)]
     """
@@ -247,13 +237,8 @@ class Budget(RankPolicy):
 
     def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
         """For each direction of each mode of each layer the turn at which it goes."""
-        scores = energies(spectra)
-        return removal_order(
-            [
-                [energy / spectrum.freed(i) for i, energy in enumerate(layer)]
-                for spectrum, layer in zip(spectra, scores, strict=True)
-            ]
-        )
+        pairs = zip(spectra, energies(spectra), strict=True)
+        return removal_order([[energy / s.freed(i) for i, energy in enumerate(layer)] for s, layer in pairs])
 
 
 def energies(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:

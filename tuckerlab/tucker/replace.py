@@ -1,9 +1,4 @@
-"""One module put in the place of another, wherever a network holds it; and what a network holds out of sight.
-
->>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
->>> type(replaced(network, network[1], nn.Tanh())[1]).__name__
-'Tanh'
-"""
+"""One module put in the place of another, wherever a network holds it; and what a network holds out of sight."""
 
 from collections import UserList, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -24,27 +19,13 @@ ALL_HOOKS = tuple(name for name in OF_MODULES if "hook" in name)
 
 
 def check_module(module: object, function: str) -> None:
-    """TuckerlabError for what is no network of torch.
-
-    >>> check_module(None, "tuckerize")
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: tuckerize: NoneType; give a network of torch (nn.Module)
-    """
+    """TuckerlabError for what is no network of torch."""
     if not isinstance(module, nn.Module):
         raise TuckerlabError(f"{function}: {type(module).__name__}; give a network of torch (nn.Module)")
 
 
 def check_replaceable(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-    """TuckerlabError for a layer that is called in a way that a replacement would not change.
-
-    >>> network = nn.Sequential(nn.Linear(2, 2))
-    >>> network.again = [network[0]]
-    >>> check_replaceable(network, {"0": network[0]})
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: the network's `again`, a list, holds the layer '0' as well, and would ...
-    """
+    """TuckerlabError for a layer that is called in a way that a replacement would not change."""
     names, registered = {layer: name for name, layer in layers.items()}, set(module.modules())
     for name, layer in layers.items():
         if isinstance(layer, TuckerLayer) and "forward" in vars(layer):
@@ -90,10 +71,6 @@ def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
 
     Hooks on the calls of `old` go along.
-
-    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    >>> replaced(network, network[1], nn.Tanh())[1]
-    Tanh()
     """
     new.train(old.training)
     forbid_stale(old)
@@ -106,11 +83,7 @@ def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
 
 
 def swapped(network: nn.Module, kind: type[Layer], make: Callable[[Layer], nn.Module]) -> nn.Module:
-    """The network with each layer of a kind replaced, in place, by what `make` makes of it, and what is in it.
-
-    >>> swapped(nn.Linear(3, 2), nn.Linear, lambda layer: nn.Linear(layer.in_features, 1))
-    Linear(in_features=3, out_features=1, bias=True)
-    """
+    """The network with each layer of a kind replaced, in place, by what `make` makes of it, and what is in it."""
     if isinstance(network, kind):
         return make(network)
     for name, child in network.named_children():

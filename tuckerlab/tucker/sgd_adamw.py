@@ -1,12 +1,6 @@
 """Optimizers that step on the manifold of Tucker tensors and adapt its ranks: `TuckerSGD` and `TuckerAdamW`.
 
->>> from tuckerlab import TuckerLinear
->>> model = torch.nn.Sequential(TuckerLinear(20, 10, ranks=4), torch.nn.ReLU(), torch.nn.Linear(10, 2))
->>> optimizer = TuckerSGD(model, lr=0.1, momentum=0.9, weight_decay=5e-4)
->>> loss = model(torch.randn(8, 20)).square().mean()
->>> loss.backward(); optimizer.step(); optimizer.zero_grad()
-
-Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `step.py`.
+Dense parameters of the same model take the steps of torch.optim; the step of a Tucker weight is in `optimizer`.
 """
 
 from collections.abc import Sequence
@@ -18,10 +12,9 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from tuckerlab.errors import TuckerlabError, is_number
-from tuckerlab.tucker.batched_step import State
 from tuckerlab.tucker.groups import Model
 from tuckerlab.tucker.manifold import Point, Tangent
-from tuckerlab.tucker.optimizer import Parameters, TuckerOptimizer
+from tuckerlab.tucker.optimizer import Parameters, State, TuckerOptimizer
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 
@@ -32,7 +25,7 @@ class TuckerSGD(TuckerOptimizer):
     >>> optimizer = TuckerSGD(TuckerLinear(20, 10, ranks=4), lr=0.1, momentum=0.9, nesterov=True)
 
     The momentum is a tangent vector: along a step it keeps its coordinates (`manifold.carried`), when ranks adapt it
-    is projected (`adaptation.Transport`). It is kept with momentum 0 too, since ranks grow along it. Weight decay acts
+    is projected (`rank_change.Transport`). It is kept with momentum 0 too, since ranks grow along it. Weight decay acts
     on the core alone, which is Frobenius decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly
     the dense network's.
     """
@@ -80,7 +73,7 @@ class TuckerAdamW(TuckerOptimizer):
     the tangent space. Along a step both moments keep their coordinates, as the basis moves smoothly. When ranks adapt
     the basis changes: first moments are projected like any tangent vector, and second moments follow a change of
     basis T with its entrywise square T∘T, which is exact for uncorrelated coordinates and keeps their sum
-    (`adaptation.Transport.squares`). New directions start at the mean second moment. Weight decay is decoupled and
+    (`rank_change.Transport.squares`). New directions start at the mean second moment. Weight decay is decoupled and
     acts on the core.
     """
 
@@ -98,9 +91,8 @@ class TuckerAdamW(TuckerOptimizer):
         ranks: RankPolicy | None = None,
         adapt_every: int = 50,
     ) -> None:
-        super().__init__(
-            model, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}, ranks, adapt_every
-        )
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(model, defaults, ranks, adapt_every)
 
     def _check_group(self, group: dict[str, Any]) -> None:
         for name in ("lr", "eps", "weight_decay"):
@@ -127,29 +119,25 @@ class TuckerAdamW(TuckerOptimizer):
     ) -> tuple[Tangent, State]:
         beta1, beta2 = group["betas"]
         means, squares, moved = [], [], []
-        for part, mean, square in zip(
-            (gradient.core, *gradient.factors),
-            (state["exp_avg"].core, *state["exp_avg"].factors),
-            (state["exp_avg_sq"].core, *state["exp_avg_sq"].factors),
-            strict=True,
-        ):
+        moments = state["exp_avg"].parts, state["exp_avg_sq"].parts
+        for part, mean, square in zip(gradient.parts, *moments, strict=True):
             means.append(mean.lerp(part, 1 - beta1))
             squares.append((beta2 * square).addcmul(part, part, value=1 - beta2))
             scale = (squares[-1] / (1 - beta2**count)).sqrt().add(group["eps"]).clamp(min=torch.finfo(part.dtype).tiny)
             moved.append(means[-1] / (1 - beta1**count) / scale)
         direction = Tangent(moved[0].add(point.core, alpha=group["weight_decay"]), tuple(moved[1:]))
-        new = {"exp_avg": Tangent(means[0], tuple(means[1:])), "exp_avg_sq": Tangent(squares[0], tuple(squares[1:]))}
-        return direction, new
+        return direction, {"exp_avg": Tangent.of(means), "exp_avg_sq": Tangent.of(squares)}
 
 
 def heavy_ball(gradient: Tangent, state: State, group: dict[str, Any]) -> tuple[Tangent, State]:
     """The direction of heavy-ball or Nesterov momentum, and the state after it."""
-    parts, buffer = (gradient.core, *gradient.factors), state["momentum_buffer"]
-    buffers = [p.add(b, alpha=group["momentum"]) for p, b in zip(parts, (buffer.core, *buffer.factors), strict=True)]
-    moved = buffers
-    if group["nesterov"]:
-        moved = [p.add(b, alpha=group["momentum"]) for p, b in zip(parts, buffers, strict=True)]
-    return Tangent(moved[0], tuple(moved[1:])), {"momentum_buffer": Tangent(buffers[0], tuple(buffers[1:]))}
+
+    def add(buffer: Tangent) -> Tangent:
+        pairs = zip(gradient.parts, buffer.parts, strict=True)
+        return Tangent.of([part.add(old, alpha=group["momentum"]) for part, old in pairs])
+
+    buffer = add(state["momentum_buffer"])
+    return add(buffer) if group["nesterov"] else buffer, {"momentum_buffer": buffer}
 
 
 def sgd_step(parameters: Parameters, states: Sequence[dict[str, Any]], group: dict[str, Any]) -> None:

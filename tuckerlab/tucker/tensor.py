@@ -1,11 +1,5 @@
 """Multilinear algebra in plain torch: unfoldings, mode products, the higher-order SVD and its truncation.
 
->>> tensor = torch.arange(24.0).reshape(2, 3, 4)
->>> unfold(tensor, 1).shape
-torch.Size([3, 8])
->>> mode_product(tensor, torch.ones(5, 3), 1).shape
-torch.Size([2, 5, 4])
-
 Notation and conventions follow Kolda and Bader, "Tensor decompositions and applications" (SIAM Review 2009), with
 unfoldings in row-major order as in tensorly. Every function works on any device, and is differentiable where torch is.
 """
@@ -32,12 +26,7 @@ def unfold(tensor: Tensor, mode: int) -> Tensor:
 
 
 def fold(matrix: Tensor, mode: int, shape: Sequence[int]) -> Tensor:
-    """The inverse of `unfold`: the tensor of the given shape whose mode-`mode` unfolding is `matrix`.
-
-    >>> tensor = torch.randn(2, 3, 4)
-    >>> torch.equal(fold(unfold(tensor, 2), 2, tensor.shape), tensor)
-    True
-    """
+    """The inverse of `unfold`: the tensor of the given shape whose mode-`mode` unfolding is `matrix`."""
     rest = [size for other, size in enumerate(shape) if other != mode]
     return matrix.reshape(shape[mode], *rest).movedim(0, mode)
 
@@ -64,12 +53,7 @@ def mode_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
 def multi_mode_product(
     tensor: Tensor, matrices: Sequence[Tensor], modes: Sequence[int], *, skip: int | None = None
 ) -> Tensor:
-    """tensor ×_i matrices[i] over all `modes`, leaving out the mode `skip`.
-
-    >>> core, ones = torch.ones(2, 2, 3), torch.ones(5, 2)
-    >>> multi_mode_product(core, [ones, ones], [0, 1]).shape
-    torch.Size([5, 5, 3])
-    """
+    """tensor ×_i matrices[i] over all `modes`, leaving out the mode `skip`."""
     for matrix, mode in zip(matrices, modes, strict=True):
         if mode != skip:
             tensor = mode_product(tensor, matrix, mode)
@@ -78,10 +62,6 @@ def multi_mode_product(
 
 def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Left singular vectors (n × min(n, m), by falling singular value) and singular values of an n × m matrix.
-
-    >>> vectors, values = left_singular(torch.diag(torch.tensor([3.0, 4.0])))
-    >>> values
-    tensor([4., 3.])
 
     They come from the eigenvectors of the Gram matrix of the short side in double precision: for float32 that is as
     accurate as an SVD of the matrix (the square root of the double rounding unit is below the single one), several
@@ -103,11 +83,6 @@ def _left_singular(double: Tensor) -> tuple[Tensor, Tensor]:
 
 def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Higher-order SVD: core, orthonormal factors and singular values, for each of `modes` in its own unfolding.
-
-    >>> tensor = torch.randn(4, 5, 3)
-    >>> core, factors, values = hosvd(tensor, modes=(0, 1))
-    >>> bool((multi_mode_product(core, factors, (0, 1)) - tensor).norm() < 1e-5)
-    True
 
     Nothing is cut: factor i has n_i columns (or as many as its unfolding, if those are fewer), and cutting all factors
     to their first r_i columns gives the truncated HOSVD, whose squared error is at most the sum over modes of the
@@ -177,28 +152,32 @@ def _tail_rank(values: Tensor, relative: float) -> int:
     return max(1, int((tails > relative**2 * tails[0]).sum()))
 
 
+def shape_of_core(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
+    """The core's shape of a tensor of `shape` whose `modes` have these `ranks`.
+
+    >>> shape_of_core((64, 32, 3, 3), (0, 1), (8, 4))
+    (8, 4, 3, 3)
+    """
+    sizes = list(shape)
+    for mode, rank in zip(modes, ranks, strict=True):
+        sizes[mode] = rank
+    return tuple(sizes)
+
+
 def feasible_ranks(core_shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
     """Ranks lowered to what a tensor can have: no unfolding has a rank above the product of its other sizes.
 
     >>> feasible_ranks((64, 10), (0, 1), (40, 8))
     (8, 8)
     """
-    sizes = list(core_shape)
-    for mode, rank in zip(modes, ranks, strict=True):
-        sizes[mode] = rank
+    sizes = list(shape_of_core(core_shape, modes, ranks))
     for mode in sorted(modes, key=lambda m: -sizes[m]):
         sizes[mode] = min(sizes[mode], prod(sizes[:mode]) * prod(sizes[mode + 1 :]))
     return tuple(sizes[mode] for mode in modes)
 
 
 def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> None:
-    """RankError unless there is one rank for each mode, between 1 and the mode's size.
-
-    >>> check_ranks((8, 4, 3, 3), (0, 1), (9, 2))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.RankError: rank 9 in mode 0 of a weight of shape (8, 4, 3, 3): allowed are 1 to 8
-    """
+    """RankError unless there is one rank for each mode, between 1 and the mode's size."""
     if len(ranks) != len(modes):
         raise RankError(
             f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} factorized modes {tuple(modes)}: give one each"
@@ -211,12 +190,6 @@ def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]
 
 
 def check_fraction(name: str, value: float) -> None:
-    """RankError unless 0 ≤ value < 1.
-
-    >>> check_fraction("tolerance", 1.5)
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.RankError: tolerance 1.5: allowed are numbers from 0 up to, but not including, 1
-    """
+    """RankError unless 0 ≤ value < 1."""
     if not is_number(value) or not 0 <= value < 1:
         raise RankError(f"{name} {value!r}: allowed are numbers from 0 up to, but not including, 1")

@@ -1,10 +1,5 @@
 """A layer whose weight is a point on the manifold of Tucker tensors: W = C ×₁U₁ ×₂U₂ …, never formed.
 
->>> from tuckerlab.tucker.layers import TuckerLinear
->>> layer = TuckerLinear(300, 200, ranks=20)
->>> layer.core.shape, layer.factor0.shape, layer.factor1.shape
-(torch.Size([20, 20]), torch.Size([200, 20]), torch.Size([300, 20]))
-
 The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 """
 
@@ -20,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
 from tuckerlab.tucker.manifold import Point
-from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, truncate
+from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
 CHANNELS = (0, 1)
 
@@ -47,15 +42,11 @@ _ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
 def owners() -> dict[Tensor, list["TuckerLayer"]]:
     """Of each core and factor that there is, the layers: an optimizer must not step one of them alone.
 
-    >>> layer = TuckerLayer((8, 6), ranks=2)
-    >>> owners()[layer.core] == [layer], layer.bias in owners()
-    (True, False)
-
     The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
     """
     found: dict[Tensor, list[TuckerLayer]] = {}
     for layer in _ALIVE:
-        for parameter in (layer.core, *layer.factors):
+        for parameter in layer.parts:
             found.setdefault(parameter, []).append(layer)
     return found
 
@@ -86,16 +77,13 @@ class TuckerLayer(nn.Module):
         self.shape, self.modes = tuple(shape), factorized_modes(len(shape), modes)
         ranks = self._each(ranks)
         check_ranks(self.shape, self.modes, ranks)
-        core_shape = list(self.shape)
-        for mode, rank in zip(self.modes, ranks, strict=True):
-            core_shape[mode] = rank
-        if feasible_ranks(core_shape, self.modes, ranks) != ranks:
+        if (feasible := feasible_ranks(self.shape, self.modes, ranks)) != ranks:
             raise RankError(
                 f"ranks {ranks} of a weight of shape {self.shape}: no rank can exceed the product of the core's "
-                f"other sizes; the nearest allowed are {feasible_ranks(core_shape, self.modes, ranks)}"
+                f"other sizes; the nearest allowed are {feasible}"
             )
         options: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.core = nn.Parameter(torch.empty(core_shape, **options))
+        self.core = nn.Parameter(torch.empty(shape_of_core(self.shape, self.modes, ranks), **options))
         for i, (mode, rank) in enumerate(zip(self.modes, ranks, strict=True)):
             setattr(self, f"factor{i}", nn.Parameter(torch.empty(self.shape[mode], rank, **options)))
         _ALIVE.add(self)
@@ -113,10 +101,8 @@ class TuckerLayer(nn.Module):
             return
         fan_in = prod(self.shape[1:])
         self.core.normal_(std=(prod(self.shape) / (3 * fan_in * self.core.numel())) ** 0.5)
-        for factor in self.factors:
-            factor.copy_(
-                nn.init.orthogonal_(torch.empty_like(factor, dtype=torch.float64))
-            )  # QR knows no half precision
+        for factor in self.factors:  # in float64: QR knows no half precision
+            factor.copy_(nn.init.orthogonal_(torch.empty_like(factor, dtype=torch.float64)))
         if self.bias is not None:
             self.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5)
 
@@ -124,6 +110,11 @@ class TuckerLayer(nn.Module):
     def factors(self) -> tuple[nn.Parameter, ...]:
         """U_i, one for each of `modes`; registered as the parameters factor0, factor1, …"""
         return tuple(getattr(self, f"factor{i}") for i in range(len(self.modes)))
+
+    @property
+    def parts(self) -> tuple[nn.Parameter, ...]:
+        """The core, then the factors."""
+        return (self.core, *self.factors)
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -138,7 +129,7 @@ class TuckerLayer(nn.Module):
     @property
     def stored_numel(self) -> int:
         """Numbers stored for the weight: core and factors."""
-        return self.core.numel() + sum(factor.numel() for factor in self.factors)
+        return sum(part.numel() for part in self.parts)
 
     @property
     def point(self) -> Point:
@@ -152,8 +143,7 @@ class TuckerLayer(nn.Module):
         New parameters, not new data in the old ones: a graph that is still alive (the last loss) keeps its own
         tensors. The optimizers of this package notice; another one would go on stepping the old parameters.
         """
-        names = ["core", *(f"factor{i}" for i in range(len(self.modes)))]
-        for name, value in zip(names, (point.core, *point.factors), strict=True):
+        for name, value in zip(self._names(), point.parts, strict=True):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
@@ -173,12 +163,11 @@ class TuckerLayer(nn.Module):
         _ALIVE.add(self)
 
     def dense_weight(self) -> Tensor:
-        """The full weight W: for conversion and tests; neither training nor inference forms it.
-
-        >>> TuckerLayer((2, 3), ranks=1).dense_weight().shape
-        torch.Size([2, 3])
-        """
+        """The full weight W: for conversion and tests; neither training nor inference forms it."""
         return self.point.dense()
+
+    def _names(self) -> list[str]:
+        return ["core", *(f"factor{i}" for i in range(len(self.modes)))]
 
     def _each(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
         """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
@@ -195,14 +184,12 @@ class TuckerLayer(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
-        names = [prefix + "core", *(f"{prefix}factor{i}" for i in range(len(self.modes)))]
+        names = [prefix + name for name in self._names()]
         if all(name in state_dict for name in names):
             core, *factors = [state_dict[name] for name in names]
-            core_shape = list(self.shape)
-            for mode, factor in zip(self.modes, factors, strict=True):
-                core_shape[mode] = factor.shape[-1]
+            expected = shape_of_core(self.shape, self.modes, [factor.shape[-1] for factor in factors])
             fits = all(f.shape[0] == self.shape[m] for m, f in zip(self.modes, factors, strict=True))
-            if not fits or tuple(core.shape) != tuple(core_shape):
+            if not fits or tuple(core.shape) != expected:
                 raise CheckpointError(
                     f"{prefix.rstrip('.')}: the checkpoint holds a core {tuple(core.shape)} with factors "
                     f"{[tuple(f.shape) for f in factors]}, which is no weight of shape {self.shape}"

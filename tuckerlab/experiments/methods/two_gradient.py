@@ -33,9 +33,8 @@ from tuckerlab.experiments.methods.plain_factors import changes
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.manifold import Point, mode_roots, project
+from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.precision import full_precision
 from tuckerlab.tucker.rank_change import truncated
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
