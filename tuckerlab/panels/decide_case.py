@@ -49,7 +49,7 @@ def count(run: str, network: str, assumptions: Assumptions) -> Outcome:
 
 def _named(criterion: Criterion) -> str:
     is_sure = criterion.key == "payback" and criterion.outcome == "failed"
-    return "payback.failed" if is_sure else criterion.key  # no numbers of the user's are asked for
+    return "payback.failed" if is_sure else criterion.key
 
 
 def basis_of(evidence: Evidence, run: str) -> Basis:

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.training_runs import Trace
 from tuckerlab.panels.widgets import tiles
@@ -41,9 +41,13 @@ class TrainingPicture:
         figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
         margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
         (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
-        epochs = max((trace.epochs for trace in traces.values()), default=1)
-        for axes, key in ((self.loss, "loss"), (self.accuracy, "accuracy"), (self.size, "size")):
-            styled(axes, x=_("pass over the images"), y="", title=text(f"training.axis.{key}"))
+        epochs = max((t.total_steps // t.steps_per_epoch for t in traces.values()), default=1)
+        for axes, title in (
+            (self.loss, _("training loss (lower is better)")),
+            (self.accuracy, _("right on new images, %")),
+            (self.size, _("convolution weights stored, % of the full network")),
+        ):
+            styled(axes, x=_("pass over the images"), y="", title=title)
             axes.set_xlim(0, epochs)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.set_yscale("log")
@@ -52,8 +56,8 @@ class TrainingPicture:
         self.accuracy.set_yticks([100 - right for right in RIGHT], [f"{right:g}" for right in RIGHT])
         self.size.set_ylim(0.9, 140)
         self.size.set_yticks([1, 2, 5, 10, 20, 50, 100])
-        self.size.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        self.loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        self.size.yaxis.set_major_formatter("{x:g}")
+        self.loss.yaxis.set_major_formatter("{x:g}")
         self.loss.set_ylim(0.001, 10)
         shades = colours(self.traces, {name for name, trace in self.traces.items() if trace.method == "dense"})
         self.lines = {
@@ -77,7 +81,7 @@ class TrainingPicture:
         for name, trace in self.traces.items():
             for line, curve in zip(self.lines[name], _curves(trace), strict=True):
                 line.set_data(*curve)
-            steps = [step / trace.steps_per_epoch for step, _ in trace.events[:]]
+            steps = [step / trace.steps_per_epoch for step, said in trace.events[:]]
             self.marks[name].set_data(steps, [MARKED] * len(steps))
         if self.ranked is not None:
             self.image.set_data(_rank_map(self.ranked))
@@ -117,11 +121,7 @@ class TrainingPicture:
 
 
 def _short(layer: str) -> str:
-    """The end of a long name: it says which layer it is.
-
-    >>> _short("conv1"), _short("features.10.residual.3")
-    ('conv1', '….10.residual.3')
-    """
+    """The end of a long name: it says which layer it is."""
     return layer if len(layer) <= LONGEST_NAME else f"…{layer[-LONGEST_NAME:]}"
 
 
@@ -165,14 +165,12 @@ def tiles_html(traces: Mapping[str, Trace]) -> str:
     cells = []
     for name, trace in traces.items():
         accuracy = _("{value:.1f} %", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
-        stored = trace.looks[-1].stored if trace.looks else 1.0
-        cells.append(
-            (name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=100 * (1 - stored)))
-        )
+        removed = 100 * (1 - trace.looks[-1].stored)
+        cells.append((name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=removed)))
     return tiles(cells)
 
 
 def events_html(traces: Mapping[str, Trace]) -> str:
     """What the safety valve did, a line each."""
-    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for _, said in trace.events]
-    return f"{escape(text('training.events'))}<ul>{''.join(lines)}</ul>" if lines else ""
+    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for step, said in trace.events]
+    return f"{escape(_('What the safety valve did:'))}<ul>{''.join(lines)}</ul>" if lines else ""
