@@ -14,19 +14,17 @@ from tuckerlab.decision.assumptions import KINDS, LEADING, MOST_YEARS, Assumptio
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.wording import (
-    chance,
     gap_lines,
     html_table,
     notes,
     outcome_line,
     table,
-    turn_line,
     unbroken,
     verdict_line,
 )
 from tuckerlab.experiments.recorded import names
-from tuckerlab.i18n import N_, _, language
-from tuckerlab.panels.decide_case import Outcome, count, draw, folder_of, read_evidence
+from tuckerlab.i18n import _, language
+from tuckerlab.panels.decide_case import Outcome, advice, count, draw, folder_of, read_evidence, tiles_html, turns_html
 from tuckerlab.panels.widgets import (
     ROW,
     SLIDER,
@@ -37,7 +35,6 @@ from tuckerlab.panels.widgets import (
     labelled,
     picture_widget,
     problem_html,
-    tiles,
     unwatched,
     watch,
 )
@@ -48,26 +45,6 @@ ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many
 REACH = 3.0  # powers of ten that a slider goes to both sides of the default
 STEP = 0.05
 FILE, BRIEF = "assumptions.toml", "decision.html"
-
-ANSWERS = {
-    "go": N_("Recommendation: go."),
-    "conditions": N_("Recommendation: go, with conditions."),
-    "no_go": N_("Recommendation: no-go."),
-    "undecided": N_("Recommendation: cannot be decided yet. Something that decides was not measured."),
-}
-CRITERIA = {
-    "comparison": N_("a comparison with the full network"),
-    "accuracy_loss": N_("accuracy that is lost"),
-    "class_loss": N_("accuracy in each class (the audit)"),
-    "agreement": N_("answers alike (the audit)"),
-    "payback": N_("the money, with numbers of yours"),
-    "payback.failed": N_("the money"),  # no numbers of the user's are asked for
-    "file": N_("a smaller file"),
-    "time_1": N_("quicker one at a time"),
-    "time_128": N_("quicker in batches"),
-    "repeats": N_("three starts"),
-}
-"""What did not hold, or is not known."""
 
 
 class DecidePanel(Panel):
@@ -262,11 +239,11 @@ class DecidePanel(Panel):
             return
         self._drawn = outcome
         self.verdict.show(unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
-        self.numbers.value = unbroken(tiles(_numbers(outcome)))
+        self.numbers.value = unbroken(tiles_html(outcome))
         self.picture.value = draw(money)
-        self.turns.show(unbroken(_turns(outcome)))
+        self.turns.show(unbroken(turns_html(outcome)))
         self.notes.show(unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
-        self.answer.say(_answer(outcome))
+        self.answer.say(advice(outcome))
         self.account.value, self.plan.value = unbroken(table(money)), unbroken(outcome.plan._repr_html_())
 
     def _fill(self) -> None:
@@ -287,40 +264,3 @@ class DecidePanel(Panel):
     def _origin(self, key: str) -> str:
         assumptions = self.money.assumptions
         return _("{unit} · {origin}", unit=assumptions.unit(key), origin=assumptions[key].said_origin)
-
-
-def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
-    money = outcome.money
-    amount, years = money.assumptions.amount, money.assumptions.years
-
-    def span(spread: Any) -> str:
-        return _("90 % of the cases: {low} to {high}", low=amount(spread.low), high=amount(spread.high))
-
-    after, saves = money.payback.median, money.yearly.median >= 0
-    yearly = money.yearly if saves else -money.yearly
-    back = _("{years:.1f} years", years=after) if math.isfinite(after) else _("never")
-    saved = _("Saved in a year, net") if saves else _("A year costs more, net")
-    return [
-        (_("Pays back within {years:.0f} years", years=years), chance(money.pays), _("of the cases")),
-        (_("Paid back after"), back, _("in the middle of the cases")),
-        (saved, amount(yearly.median), span(yearly)),
-        (_("Spent once"), amount(-money.once.median), span(-money.once)),
-        (_("Both over {years:.0f} years, today’s money", years=years), amount(money.worth.median), span(money.worth)),
-    ]
-
-
-def _turns(outcome: Outcome) -> str:
-    said = [line for turn in outcome.turns if (line := turn_line(outcome.money, turn))]
-    if not said:
-        return escape(_("No single number here, moved alone, makes half of the cases pay back."))
-    items = "".join(f"<li>{escape(line)}</li>" for line in said)
-    title = _("Half of the cases pay back with, everything else as it is:")
-    return f"{escape(title)} <ul style='margin:0'>{items}</ul>"
-
-
-def _answer(outcome: Outcome) -> str:
-    said = _(ANSWERS[outcome.answer])
-    if not outcome.missing:
-        return said
-    missing = ", ".join(_(CRITERIA[key]) for key in outcome.missing)
-    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=missing)}"

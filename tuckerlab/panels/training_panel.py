@@ -7,7 +7,6 @@ from typing import Any
 import ipywidgets
 import torch
 import traitlets
-from IPython.display import Markdown
 
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
@@ -17,7 +16,7 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job
 from tuckerlab.panels.training_picture import TrainingPicture, events_html, tiles_html
 from tuckerlab.panels.training_runs import Plan, Trace, Trained, free_name, numbers, records_of, save, step_said
-from tuckerlab.panels.widgets import ROW, Line, Panel, button, labelled, picture_widget, watch
+from tuckerlab.panels.widgets import ROW, Line, Panel, button, labelled, markdown, picture_widget, share_slider, watch
 from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.model_size import summary
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
@@ -67,13 +66,13 @@ class TrainingPanel(Panel):
             ipywidgets.ToggleButtons, _("Set by"), value=by, style={"button_width": "6rem"},
             options=[(_("size"), "compression"), (_("detail"), "tolerance")],
         )  # fmt: skip
-        self.compression = _slider(
-            compression, 0.5, 0.98, _("Weights to remove"),
-            _("The share of the convolution weights that the network is to do without"),
+        self.compression = share_slider(
+            _("Weights to remove"), _("The share of the convolution weights that the network is to do without"),
+            compression, 0.5, 0.98,
         )  # fmt: skip
-        self.tolerance = _slider(
-            tolerance, 0.01, 0.6, _("Detail given up"),
-            _("The tolerance: how much of each weight may be rounded away"),
+        self.tolerance = share_slider(
+            _("Detail given up"), _("The tolerance: how much of each weight may be rounded away"),
+            tolerance, 0.01, 0.6,
         )  # fmt: skip
         self.epochs = labelled(
             ipywidgets.BoundedIntText, _("Passes over the images"),
@@ -155,16 +154,16 @@ class TrainingPanel(Panel):
 
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
-        return records_of(self.shown) if self.shown else _line(_(NO_RUN))
+        return records_of(self.shown) if self.shown else markdown(_(NO_RUN))
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
         trained = [run.model for run in self.kept if run.trace.method == "tucker"]
-        return summary(trained[-1]) if trained else _line(_(NO_RUN))
+        return summary(trained[-1]) if trained else markdown(_(NO_RUN))
 
     def exercise(self, large: float, small: float) -> Any:
         """What the step from one size to another costs, once both have been trained."""
-        return _line(step_said(self.kept, large, small))
+        return markdown(step_said(self.kept, large, small))
 
     def _train(self) -> None:
         """Begins; while a job is at work this does nothing."""
@@ -305,15 +304,3 @@ class TrainingPanel(Panel):
             self.finding = finding(records_of(self.shown)) if alike else ""
             self.verdict.say(self.finding, bold=True)
             self._draw()
-
-
-def _line(said: str) -> Any:
-    return Markdown(said)  # type: ignore[no-untyped-call]
-
-
-def _slider(value: float, least: float, most: float, label: str, hint: str) -> Any:
-    """A slider that reaches to the value it begins with, so that it never shows another one."""
-    return labelled(
-        ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
-        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
-    )  # fmt: skip

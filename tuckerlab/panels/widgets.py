@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython.display import Markdown
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import N_, _
@@ -156,6 +157,19 @@ def recorded_name(name: str) -> str:
 def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **options: Any) -> Any:
     """A widget with a label, and a hint that shows under the pointer."""
     return kind(description=label, **{"style": LABELLED, "tooltip": hint or None, **options})
+
+
+def share_slider(label: str, hint: str, value: float, least: float, most: float) -> Any:
+    """A slider of per cent that reaches to the value it begins with, so that it never shows another one."""
+    return labelled(
+        ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
+        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
+    )  # fmt: skip
+
+
+def markdown(text: str) -> Any:
+    """A text for the end of a cell, which shows it without quotation marks."""
+    return Markdown(text)  # type: ignore[no-untyped-call]
 
 
 def button(label: str, action: Callable[[], object], hint: str = "", **options: Any) -> ipywidgets.Button:
