@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tuckerlab.panels import GeometryPanel, geometry
+from tuckerlab.panels import GeometryPanel
 from tuckerlab.panels.geometry import BLOWN, LOWEST, draw, share
 
 STEPS = 40
@@ -45,16 +45,6 @@ def test_the_order_of_moves_does_not_matter(panel: GeometryPanel) -> None:
     assert (panel.picture.value, said(panel), panel.left) != first
     panel.exponent.value, panel.lr.value = 2, 0.5
     assert (panel.picture.value, said(panel), panel.left) == first
-
-
-def test_what_was_computed_is_remembered(panel: GeometryPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel.exponent.value = 5
-    panel.exponent.value = 4
-    monkeypatch.setattr(geometry, "riemannian", None)
-    panel.exponent.value = 5
-    assert panel.problem == ""
-    panel.exponent.value = 6
-    assert panel.problem  # and no traceback
 
 
 def test_the_picture_has_the_numbers() -> None:

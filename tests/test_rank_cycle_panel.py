@@ -3,10 +3,7 @@
 import html
 import re
 
-import pytest
-
-from tuckerlab.errors import TuckerlabError
-from tuckerlab.panels import CyclePanel, rank_cycle
+from tuckerlab.panels import CyclePanel
 from tuckerlab.panels.rank_cycle import FIRST, draw
 
 
@@ -22,19 +19,6 @@ def test_each_cycle_ends_at_its_rank() -> None:
         assert f"rank {rank}" in said(panel) or f"rank, {rank}" in said(panel)
         drawn.add(bytes(panel.picture.value))
     assert len(drawn) == 4
-
-
-def test_a_mistake_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = CyclePanel(steps=3)
-    assert said(panel).startswith("From rank 2, adapted every 20 steps, the layer stays at rank 2.")
-
-    def fail(*_: object) -> None:
-        raise TuckerlabError("no <memory>")
-
-    monkeypatch.setattr(rank_cycle, "_paths", fail)
-    panel.every.value = 5
-    assert panel.problem == "no <memory>"
-    assert "no &lt;memory&gt;" in panel.alert.value
 
 
 def test_the_picture_has_the_numbers() -> None:
