@@ -50,10 +50,10 @@ class TestJob:
 
     def test_result_is_a_record_and_its_network(self) -> None:
         job = Job(self.PLAN)
-        assert (job.phase, job.alive, job.progress) == ("waiting", False, 0.0)
+        assert (job.phase, job.is_alive(), job.progress) == ("waiting", False, 0.0)
         job.start()
-        job.wait()
-        assert (job.phase, job.alive, job.progress, job.error) == ("done", False, 1.0, None)
+        job.join()
+        assert (job.phase, job.is_alive(), job.progress, job.error) == ("done", False, 1.0, None)
         [run] = job.results
         records, row = run.records, run.facts
         assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
@@ -65,7 +65,7 @@ class TestJob:
         fails(monkeypatch, DivergedError("diverged"), after=1)
         job = Job(dataclasses.replace(self.PLAN, contenders=(Tucker(Budget(0.9)), Dense())))
         job.start()
-        job.wait()
+        job.join()
         assert isinstance(job.error, DivergedError)
         assert [run.facts["label"] for run in job.results] == ["Tucker 90 %"]
 

@@ -35,6 +35,7 @@ from tuckerlab.panels.widgets import (
     labelled,
     picture_widget,
     problem_html,
+    row,
     unwatched,
     watch,
 )
@@ -104,9 +105,9 @@ class DecidePanel(Panel):
             self.run, self.network, self.years, self.currency, *self.sliders.values(), *self.fields.values()
         ]  # fmt: skip
         self.children = [
-            self.alert, ipywidgets.HBox([self.run, self.network], layout=ROW),
+            self.alert, row(self.run, self.network),
             *self.sliders.values(), self.verdict, self.numbers, self.picture, self.turns, self.notes, self.answer,
-            self._folds(), ipywidgets.HBox([self.out, self.write], layout=ROW), self.progress,
+            self._folds(), row(self.out, self.write), self.progress,
         ]  # fmt: skip
         watch(self._changed, *self._inputs)
         self._show()
@@ -167,8 +168,8 @@ class DecidePanel(Panel):
         ]  # fmt: skip
         assumptions = ipywidgets.VBox([
             ipywidgets.Label(_("Type one number that you know, or three: low / likely / high.")),
-            ipywidgets.HBox([self.years, self.currency], layout=ROW),
-            *rows, ipywidgets.HBox(file, layout=ROW),
+            row(self.years, self.currency),
+            *rows, row(*file),
         ])  # fmt: skip
         titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
         return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)

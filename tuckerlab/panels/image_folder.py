@@ -15,7 +15,7 @@ from tuckerlab.data.folder_check import SAMPLES, Count, Finding, FolderReport, i
 from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.panels.folder_words import words
-from tuckerlab.panels.widgets import BLANK, ROW, SLIDER, Line, Panel, button, folded, labelled, picture_widget
+from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, button, folded, labelled, picture_widget, row
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 EXAMPLE = "neu_steel"  # offered where it is among the data
@@ -59,7 +59,7 @@ class FolderInspector(Panel):
         self.progress = ipywidgets.IntProgress(min=0, layout=SLIDER)
         self.state, self.findings, self.picture = Line(), ipywidgets.HTML(), picture_widget("")
         self.children = [
-            self.folder, ipywidgets.HBox([self.look, self.stop, self.example], layout=ROW), self.progress, self.state,
+            self.folder, row(self.look, self.stop, self.example), self.progress, self.state,
             self.alert, self.picture, self.findings,
         ]  # fmt: skip
         self.folder.observe(self._typed, "value")  # Enter
@@ -241,8 +241,8 @@ def _mosaic(rows: Sequence[Sequence[Pixels]], side: int) -> Pixels:
     """All images in one, white where there is none."""
     step = side + GAP
     canvas = np.full((max(1, step * len(rows) - GAP), step * SAMPLES - GAP, 3), 255, dtype=np.uint8)
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row[:SAMPLES]):
+    for i, pictures in enumerate(rows):
+        for j, picture in enumerate(pictures[:SAMPLES]):
             colours = picture if picture.ndim == 3 else picture[..., None]
             canvas[step * i : step * i + side, step * j : step * j + side] = colours
     return canvas

@@ -12,13 +12,13 @@ from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.widgets import (
-    ROW,
     SLIDER,
     Line,
     Panel,
     labelled,
     picture_widget,
     recorded_name,
+    row,
     tiles,
     unwatched,
     watch,
@@ -64,7 +64,7 @@ class InstantSlider(Panel):
         ))  # fmt: skip
         self.children = [
             self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
-            ipywidgets.HBox([self.answers, self.price], layout=ROW), self.origin, self.alert,
+            row(self.answers, self.price), self.origin, self.alert,
         ]  # fmt: skip
         watch(self._move, *self.sliders.values())
         watch(self._show, self.answers, self.price)

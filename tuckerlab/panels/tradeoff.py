@@ -23,6 +23,7 @@ from tuckerlab.panels.widgets import (
     labelled,
     picture_widget,
     recorded_name,
+    row,
     tiles,
     unwatched,
     watch,
@@ -101,9 +102,9 @@ class TradeOff(Panel):
             "enough, a star the smallest network among them, a ring the network to look at."
         ))  # fmt: skip
         self.children = [
-            ipywidgets.HBox([self.source, self.axis], layout=ROW), self.methods, self.points, self.sentence,
+            row(self.source, self.axis), self.methods, self.points, self.sentence,
             self.picture, self.chosen, self.numbers, self.origin,
-            ipywidgets.HBox([self.folder, self.again], layout=ROW), self.alert,
+            row(self.folder, self.again), self.alert,
         ]  # fmt: skip
         self.tradeoff = NOTHING
         self._drawn: tuple[Any, TradeOffPicture] | None = None

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Literal
 
 from tuckerlab.experiments.contest import facts, measurements
@@ -13,7 +12,6 @@ from tuckerlab.experiments.setup import Arena
 from tuckerlab.i18n import _
 from tuckerlab.panels.training_runs import Plan, Trace, Trained
 from tuckerlab.training.guard import Guard
-from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.rank_policy import RankPolicy
 
@@ -25,19 +23,18 @@ VALVE = Guard(accuracy=None)
 _TURN = threading.Lock()
 
 
-@dataclass(eq=False)
-class Job(Callback):
+class Job(threading.Thread, Callback):
     """The thread, what it has done so far, and the ways to steer it. All methods may be called from other threads."""
 
-    plan: Plan
-    phase: Literal["waiting", "reading", "training", "measuring", "done"] = "waiting"
-    traces: list[Trace] = field(default_factory=list)
-    results: list[Trained] = field(default_factory=list)
-    error: BaseException | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(name="tuckerlab training", daemon=True)
+        self.plan = plan
+        self.phase: Literal["waiting", "reading", "training", "measuring", "done"] = "waiting"
+        self.traces: list[Trace] = []
+        self.results: list[Trained] = []
+        self.error: BaseException | None = None
         self.arena: Arena | None = None
-        self._stop, self._go = threading.Event(), threading.Event()
+        self._go, self._halt = threading.Event(), threading.Event()
         self._go.set()
         self._changing = threading.Lock()
         self._ranks: RankPolicy | None = None  # to be taken up after the next step
@@ -45,33 +42,14 @@ class Job(Callback):
         self._begun = self._began = time.monotonic()  # the job, and the training
         self._paused = 0.0
         self._has_turn = False
-        self._thread = threading.Thread(target=self._work, name="tuckerlab training", daemon=True)
 
-    def start(self) -> None:
-        """Begins. The cores are for the job: the calling thread lets go of its share."""
-        release_workers()
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until it has ended, or so many seconds."""
-        self._thread.join(seconds)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is at work, or paused."""
-        return self._thread.is_alive()
-
-    def pause(self) -> None:
-        """Holds after the step at hand."""
-        self._go.clear()
-
-    def go_on(self) -> None:
-        """After a pause."""
-        self._go.set()
+    def pause(self, pauses: bool) -> None:
+        """Holds after the step at hand, or goes on."""
+        (self._go.clear if pauses else self._go.set)()
 
     def stop(self) -> None:
         """Ends after the step at hand; what has been trained is kept."""
-        self._stop.set()
+        self._halt.set()
         self._go.set()
 
     def change(self, ranks: RankPolicy) -> str:
@@ -139,7 +117,8 @@ class Job(Callback):
 
     # --- in the thread ---------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """The work of the thread."""
         try:
             if not self._take_turn():
                 return
@@ -158,7 +137,7 @@ class Job(Callback):
 
     def _take_turn(self) -> bool:
         """Waits for other jobs; False if this one is stopped meanwhile."""
-        while not self._has_turn and not self._stop.is_set():
+        while not self._has_turn and not self._halt.is_set():
             self._has_turn = _TURN.acquire(timeout=0.1)
         return self._has_turn
 
@@ -171,14 +150,14 @@ class Job(Callback):
         runs: dict[Contender, Run] = {}
         try:
             for contender in self.plan.contenders:
-                if not self._stop.is_set():
+                if not self._halt.is_set():
                     runs[contender] = self._train(contender, arena)
         finally:  # where one fails, those before it are kept
             self._record(runs, arena)
 
     def _train(self, contender: Contender, arena: Arena) -> Run:
         guard = VALVE if self.plan.guard else None
-        training = Training(arena, callbacks=[self], stop=self._stop, guard=guard)
+        training = Training(arena, callbacks=[self], stop=self._halt, guard=guard)
         self.traces.append(Trace(contender.label, contender.method, training.steps, training.steps_per_epoch))
         run = contender.train(training)
         self.traces[-1].follow(run)
@@ -213,7 +192,7 @@ class Job(Callback):
     def _record(self, runs: dict[Contender, Run], arena: Arena) -> None:
         runs = {contender: run for contender, run in runs.items() if run.epochs}  # one stopped before has no accuracy
         measured: dict[Contender, dict[str, float | None]] = {}
-        if runs and not self._stop.is_set():
+        if runs and not self._halt.is_set():
             self.phase = "measuring"
             measured = measurements(runs, arena)
         for trace, (contender, run) in zip(self.traces, runs.items(), strict=False):

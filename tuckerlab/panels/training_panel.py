@@ -16,15 +16,25 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job
 from tuckerlab.panels.training_picture import TrainingPicture, events_html, tiles_html
 from tuckerlab.panels.training_runs import Plan, Trace, Trained, free_name, numbers, records_of, save, step_said
-from tuckerlab.panels.widgets import ROW, Line, Panel, button, labelled, markdown, picture_widget, share_slider, watch
+from tuckerlab.panels.widgets import (
+    Line,
+    Panel,
+    button,
+    labelled,
+    markdown,
+    picture_widget,
+    row,
+    share_slider,
+    watch,
+    whole_number,
+)
 from tuckerlab.training.models import MODELS
+from tuckerlab.training.openmp import release_workers
 from tuckerlab.tucker.model_size import summary
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 0.4  # seconds between two looks at a job
 DATA = ["digits", "cifar10", "folder:"]
-MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
-BEGIN = N_("Press Train. The notebook stays free while the network learns.")
 NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
 
 
@@ -55,7 +65,7 @@ class TrainingPanel(Panel):
         self._lock, self._drawing = threading.RLock(), threading.Lock()  # who watches may press a button at once
         self._picture: TrainingPicture | None = None  # while there is nothing to see
         self._drawn: object = None
-        self.finding, self.numbers = "", dict[str, float]()
+        self.finding = ""
         epochs = recipe_for(dataset).epochs if epochs is None else epochs
         self.dataset = labelled(
             ipywidgets.Combobox, _("Images"), _("digits, cifar10, or folder:PATH with your own images"),
@@ -74,17 +84,11 @@ class TrainingPanel(Panel):
             _("Detail given up"), _("The tolerance: how much of each weight may be rounded away"),
             tolerance, 0.01, 0.6,
         )  # fmt: skip
-        self.epochs = labelled(
-            ipywidgets.BoundedIntText, _("Passes over the images"),
-            _("Epochs: how often the network sees every training image"), value=epochs, min=1, max=MOST_EPOCHS,
-        )  # fmt: skip
-        self.seed = labelled(
-            ipywidgets.BoundedIntText, _("Seed"),
-            _("Another number, another draw of the starting weights and of the order of images"),
-            value=seed, min=0, max=LARGEST_SEED,
-        )  # fmt: skip
-        if (self.epochs.value, self.seed.value) != (epochs, seed):
-            raise traitlets.TraitError(f"epochs {epochs}, seed {seed}: from 1 to {MOST_EPOCHS}, and from 0 on")
+        self.epochs = whole_number(
+            _("Passes over the images"), _("Epochs: how often the network sees every training image"), epochs, 1, 10_000
+        )
+        another = _("Another number, another draw of the starting weights and of the order of images")
+        self.seed = whole_number(_("Seed"), another, seed, 0, 2**31)
         there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), device: True}
         devices = ["auto", "cpu", *(name for name in there if there[name] and name not in ("auto", "cpu"))]
         self.device = labelled(ipywidgets.Dropdown, _("Device"), options=devices, value=device)
@@ -108,18 +112,16 @@ class TrainingPanel(Panel):
         ))  # fmt: skip
         self.save = button(_("Save the shown runs"), self._save, icon="save")
         self.children = [
-            *(ipywidgets.HBox(row, layout=ROW) for row in (
-                [self.dataset, self.network], [self.by, self.compression, self.tolerance],
-                [self.epochs, self.seed, self.device], [self.dense, self.guard],
-                [self.train, self.pause, self.stop, self.bar, self.said],
-            )),
+            row(self.dataset, self.network), row(self.by, self.compression, self.tolerance),
+            row(self.epochs, self.seed, self.device), row(self.dense, self.guard),
+            row(self.train, self.pause, self.stop, self.bar, self.said),
             self.hint, self.alert, self.tiles, self.verdict, self.events, self.picture, self.runs,
-            ipywidgets.HBox([self.save, self.saved], layout=ROW),
+            row(self.save, self.saved),
         ]  # fmt: skip
         watch(self._steer, self.by, self.compression, self.tolerance)
         watch(self._suit, self.dataset)
         self.observe(self._enable, "state")
-        self.said.say(_(BEGIN))
+        self.said.say(_("Press Train. The notebook stays free while the network learns."))
         self._enable()
         self._list()
         if not attended:
@@ -146,6 +148,11 @@ class TrainingPanel(Panel):
         if self._live is not None:
             drawn |= {free_name(trace.label, self.kept): trace for trace in self._live.traces[:] if trace.looks}
         return drawn
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Accuracies and sizes of the last job's runs, by method."""
+        return numbers(self.kept)
 
     def wait(self) -> None:
         """Until the job has ended and its runs are here."""
@@ -177,6 +184,7 @@ class TrainingPanel(Panel):
             ))  # fmt: skip
             self.state = "running"
             self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
+            release_workers()  # the cores are for the job
             self.job.start()
             self._driver.start()
             self._follow(self.job)
@@ -184,13 +192,10 @@ class TrainingPanel(Panel):
     def _pause(self) -> None:
         """Holds a job, or lets it go on."""
         with self._lock:
-            if self.job is not None and self.state == "paused":
-                self.job.go_on()
-                self.state = "running"
-                self._follow(self.job)
-            elif self.job is not None and self.state == "running" and self.job.can_pause:
-                self.job.pause()
-                self.state = "paused"
+            if self.job is not None and self.state in ("running", "paused") and self.job.can_pause:
+                pauses = self.state == "running"
+                self.job.pause(pauses)
+                self.state = "paused" if pauses else "running"
                 self._follow(self.job)
 
     def _stop(self) -> None:
@@ -223,10 +228,10 @@ class TrainingPanel(Panel):
 
     def _drive(self, job: Job) -> None:
         with self.reporting(fresh=False):  # a picture that cannot be drawn does not end the training
-            while job.alive:
-                job.wait(REFRESH)
+            while job.is_alive():
+                job.join(REFRESH)
                 self._follow(job)
-        job.wait()
+        job.join()
         with self._lock:
             self._finish(job)
 
@@ -235,11 +240,11 @@ class TrainingPanel(Panel):
         for run in job.results:
             run.name = free_name(run.trace.label, self.kept)
             self.kept.append(run)
-        self._live, self.numbers = None, numbers(self.kept)
+        self._live = None
         if job.error is not None:
             self.bar.value = 0.0
             self.show_problem(job.error)
-            self.said.say(_(BEGIN))
+            self.said.say("")
         elif self.state != "stopping":
             self.said.say(_("Done in {seconds:.0f} s.", seconds=job.seconds))
         elif job.results:

@@ -17,7 +17,7 @@ from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.training_runs import Trace
 from tuckerlab.panels.widgets import tiles
-from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, colours, styled
+from tuckerlab.plotting.figure import QUIET, TEXT, Picture, colours, styled
 
 POINTS = 160  # of a curve
 COLUMNS = 80  # of the rank map
@@ -43,7 +43,7 @@ class TrainingPicture:
         (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
         epochs = max((t.total_steps // t.steps_per_epoch for t in traces.values()), default=1)
         for axes, title in (
-            (self.loss, _("training loss (lower is better)")),
+            (self.loss, _("training loss (lower is better; ▼ the safety valve acted)")),
             (self.accuracy, _("right on new images, %")),
             (self.size, _("convolution weights stored, % of the full network")),
         ):
@@ -61,7 +61,8 @@ class TrainingPicture:
         self.loss.set_ylim(0.001, 10)
         shades = colours(self.traces, {name for name, trace in self.traces.items() if trace.method == "dense"})
         self.lines = {
-            name: [axes.plot([], [], color=colour, linewidth=2, **_ends(axes is self.accuracy))[0]
+            name: [axes.plot([], [], color=colour, linewidth=2, markersize=4,
+                              marker="o" if axes is self.accuracy else "")[0]
                    for axes in (self.loss, self.accuracy, self.size)]
             for name, colour in shades.items()
         }  # fmt: skip
@@ -85,22 +86,14 @@ class TrainingPicture:
             self.marks[name].set_data(steps, [MARKED] * len(steps))
         if self.ranked is not None:
             self.image.set_data(_rank_map(self.ranked))
-        if self._adjust():
-            self.moving.settle()
+        losses = [loss for trace in self.traces.values() for step, loss in trace.losses[:] if 0 < loss < float("inf")]
+        if losses:  # room for those beyond the axis, a decade at a time
+            before = self.loss.get_ylim()
+            low, high = np.floor(np.log10(min(losses))), np.ceil(np.log10(max(losses)))
+            self.loss.set_ylim(10.0 ** min(-3, low), 10.0 ** max(1, high))
+            if self.loss.get_ylim() != before:
+                self.moving.settle()
         return self.moving.png()
-
-    def _adjust(self) -> bool:
-        """Makes room for losses beyond the axis, a decade at a time, and says what marks are; whether it had to."""
-        losses = np.concatenate([line.get_ydata() for line, *_ in self.lines.values()] or [np.empty(0)])
-        losses = np.log10(losses[np.isfinite(losses) & (losses > 0)])
-        before = self.loss.get_ylim(), self.loss.get_title("left")
-        if any(len(mark.get_xdata()) for mark in self.marks.values()):
-            self.loss.set_title(
-                _("training loss (lower is better; ▼ the safety valve acted)"), loc="left", fontsize=TEXT, color=INK
-            )
-        if len(losses):
-            self.loss.set_ylim(10.0 ** min(-3, np.floor(losses.min())), 10.0 ** max(1, np.ceil(losses.max())))
-        return bool(before != (self.loss.get_ylim(), self.loss.get_title("left")))
 
     def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
         styled(axes, x=_("pass over the images"), y="", title=_("rank of each layer, % of full"))
@@ -123,10 +116,6 @@ class TrainingPicture:
 def _short(layer: str) -> str:
     """The end of a long name: it says which layer it is."""
     return layer if len(layer) <= LONGEST_NAME else f"…{layer[-LONGEST_NAME:]}"
-
-
-def _ends(marked: bool) -> dict[str, object]:
-    return {"marker": "o", "markersize": 4} if marked else {}
 
 
 def _curves(trace: Trace) -> tuple[Curve, Curve, Curve]:

@@ -127,6 +127,11 @@ class Line(ipywidgets.HTML):
         self.value = f'<div role="status" aria-live="polite" style="{style}">{html}</div>' if html else ""
 
 
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Widgets side by side, and below each other where there is no room."""
+    return ipywidgets.HBox(list(widgets), layout=ROW)
+
+
 def tiles(cells: Iterable[tuple[str, str, str]]) -> str:
     """Numbers side by side as HTML: each a title, the number, and what it means."""
     boxes = "".join(
@@ -165,6 +170,14 @@ def share_slider(label: str, hint: str, value: float, least: float, most: float)
         ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
         readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
     )  # fmt: skip
+
+
+def whole_number(label: str, hint: str, value: int, least: int, most: int) -> Any:
+    """A field for a whole number; TraitError where the one that it begins with is beyond its ends."""
+    made = labelled(ipywidgets.BoundedIntText, label, hint, value=value, min=least, max=most)
+    if made.value != value:
+        raise traitlets.TraitError(f"{label} {value}: allowed are whole numbers from {least} to {most}")
+    return made
 
 
 def markdown(text: str) -> Any:
