@@ -77,11 +77,6 @@ class Job(threading.Thread, Callback):
         return self.phase not in ("measuring", "done")
 
     @property
-    def seconds(self) -> float:
-        """Since the images were asked for, without pauses."""
-        return time.monotonic() - self._begun - self._paused
-
-    @property
     def progress(self) -> float:
         """How much of the training is done, from 0 to 1."""
         return sum(trace.at / trace.total_steps for trace in self.traces) / len(self.plan.contenders)
@@ -105,6 +100,17 @@ class Job(threading.Thread, Callback):
         if state == "paused":
             return _("{label}: paused in pass {epoch} of {epochs}", **told)
         return _("{label}: pass {epoch} of {epochs}, {left}", **told, left=self._left())
+
+    @property
+    def end(self) -> str:
+        """How it ended, for people; empty where it failed."""
+        if self.error is not None:
+            return ""
+        if not self._halt.is_set():
+            return _("Done in {seconds:.0f} s.", seconds=time.monotonic() - self._begun - self._paused)
+        if self.results:
+            return _("Stopped. What was learned so far is kept.")
+        return _("Stopped before the first pass was over: there is nothing to keep.")
 
     def _left(self) -> str:
         """About how long it still takes, at the pace so far."""

@@ -65,7 +65,7 @@ class TrainingPanel(Panel):
         self._lock, self._drawing = threading.RLock(), threading.Lock()  # who watches may press a button at once
         self._picture: TrainingPicture | None = None  # while there is nothing to see
         self._drawn: object = None
-        self.finding = ""
+        self.finding, self.numbers = "", dict[str, float]()
         epochs = recipe_for(dataset).epochs if epochs is None else epochs
         self.dataset = labelled(
             ipywidgets.Combobox, _("Images"), _("digits, cifar10, or folder:PATH with your own images"),
@@ -148,11 +148,6 @@ class TrainingPanel(Panel):
         if self._live is not None:
             drawn |= {free_name(trace.label, self.kept): trace for trace in self._live.traces[:] if trace.looks}
         return drawn
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Accuracies and sizes of the last job's runs, by method."""
-        return numbers(self.kept)
 
     def wait(self) -> None:
         """Until the job has ended and its runs are here."""
@@ -240,17 +235,11 @@ class TrainingPanel(Panel):
         for run in job.results:
             run.name = free_name(run.trace.label, self.kept)
             self.kept.append(run)
-        self._live = None
+        self._live, self.numbers = None, numbers(self.kept)
+        self.said.say(job.end)
         if job.error is not None:
             self.bar.value = 0.0
             self.show_problem(job.error)
-            self.said.say("")
-        elif self.state != "stopping":
-            self.said.say(_("Done in {seconds:.0f} s.", seconds=job.seconds))
-        elif job.results:
-            self.said.say(_("Stopped. What was learned so far is kept."))
-        else:
-            self.said.say(_("Stopped before the first pass was over: there is nothing to keep."))
         with self.reporting(fresh=False):
             self._list()
         with self.reporting(fresh=False):  # who watches the state may fail too
