@@ -72,20 +72,6 @@ def test_without_labels_a_person_is_asked_and_told_what_to_do(panel: RollOutPane
     assert f"Look up the true answers of the {story.unlabelled:,} requests" in said(panel.sentence.value)
 
 
-def test_late_answers_are_what_stages_save(panel: RollOutPanel) -> None:
-    """With the answers at once, all at once is no worse: the same requests are needed. With late ones it is."""
-    panel.fault.value, panel.delay.value = 5.0, 0
-    soon = shown(panel)
-    panel.delay.value = 7
-    late = shown(panel)
-    assert soon.at_once is not None
-    assert late.at_once is not None
-    assert soon.at_once["wrong"] < 3 * soon.story.wrong
-    assert late.at_once["wrong"] > 3 * late.story.wrong
-    panel.requests_a_day.value = 100_000
-    assert shown(panel).story.days < late.story.days
-
-
 def test_a_source_that_there_is_not() -> None:
     panel = RollOutPanel("<b>nothing</b>", repeats=1)
     assert panel.state is None

@@ -68,17 +68,6 @@ def test_a_move_draws_once_and_moves_the_other_slider(monkeypatch: pytest.Monkey
     assert drawn == [0.9, 0.2]
 
 
-@pytest.mark.parametrize("by", ["compression", "tolerance"])
-def test_a_table_with_one_setting_shows_one_slider(by: str) -> None:
-    rows = [one for one in ROWS if one.by == by or (one is FULL and by == "compression")]
-    panel = InstantSlider(Sizes.of(frame(*rows), "digits", "vgg_small"))
-    shown = {name: slider.layout.display for name, slider in panel.sliders.items()}
-    assert shown == {"compression": "none", "tolerance": "none"} | {by: ""}
-    panel.sliders[by].index = len(panel.sliders[by].options) - 1
-    assert (panel.by, panel.size) == (by, panel.sizes.series(by)[-1])
-    assert panel.source.layout.display == "none"
-
-
 def test_the_exercise() -> None:
     twin = row("compression", 0.72, 300, 0.97)  # another setting that gives the same network
     panel, answers = InstantSlider(Sizes.of(frame(*ROWS, twin), "digits", "vgg_small"), exercise=1), {}

@@ -148,12 +148,6 @@ class TestOwnRuns:
         panel.folder.value = ""
         assert panel.problem == ""
 
-    def test_a_broken_record_is_reported_and_the_rest_is_shown(self, own: str) -> None:
-        (Path(own) / "some" / "runs.parquet").write_bytes(b"broken")
-        panel = TradeOff(folder=own)
-        assert "runs.parquet" in panel.problem
-        assert panel.picture.value[:4] == b"\x89PNG"
-
     def test_names_of_runs_cannot_bring_their_own_html(self, tmp_path: Path) -> None:
         (dense() + tucker(label="<img src=x>")).save(tmp_path)
         panel = TradeOff("own", folder=str(tmp_path))
@@ -189,14 +183,6 @@ class TestPicture:
         assert picture.band.get_y() == 96.0
         assert before != after
         assert picture.png(1.5, None, SMALL) == before
-
-    def test_far_costs_are_logarithmic_and_near_ones_begin_at_nothing(self) -> None:
-        near = Network("near", "tucker", 500.0, 1000.0, 97.0, 97.0, 97.0, 1, 500.0, 500.0)
-        for other, scale in ((SMALL, "log"), (near, "linear")):
-            axes = TradeOffPicture("step_ms", "time", [FULL, other], FULL).moving.figure.axes[0]
-            assert axes.get_xscale() == scale
-            assert ("logarithmic" in axes.get_xlabel()) == (scale == "log")
-        assert axes.get_xlim()[0] == 0
 
     def test_bars_from_the_worst_seed_to_the_best(self) -> None:
         axes = TradeOffPicture("parameters", "numbers", [FULL, SMALL], FULL).moving.figure.axes[0]
