@@ -1,10 +1,8 @@
 """The decision panel: your numbers, and whether the small network of a run pays back with them."""
 
-import contextvars
 import dataclasses
 import math
 import os
-import threading
 from html import escape
 from typing import Any
 
@@ -64,7 +62,6 @@ class DecidePanel(Panel):
     ) -> None:
         super().__init__()
         self.writing, self.written = False, ""  # a brief, and the file of the last one
-        self._thread: threading.Thread | None = None
         self._drawn: Outcome | None = None
         self._set(str(run), network, assumptions or Assumptions())
         self.run = labelled(
@@ -145,14 +142,7 @@ class DecidePanel(Panel):
             return
         self.writing, self.written = True, ""
         self._show_writing("")
-        here = contextvars.copy_context()  # a thread does not inherit the language that is spoken
-        self._thread = threading.Thread(target=here.run, args=(self._write,), name="tuckerlab brief", daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until the brief is written, or so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+        self.in_background(self._write)
 
     def static(self) -> str:
         """As all panels, with the assumptions as a table: their fields need a kernel."""

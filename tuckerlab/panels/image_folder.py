@@ -42,7 +42,6 @@ class FolderInspector(Panel):
         self.report: FolderReport | None = None
         self.looking, self._stop = False, threading.Event()  # an event for each look: the last one counts
         self._lock = threading.RLock()  # the thread that looks, and the one that types
-        self._thread: threading.Thread | None = None
         example = EXAMPLE if any((root / EXAMPLE).is_dir() for root in data_roots()) else ""
         self.folder = labelled(
             ipywidgets.Text, _("Folder of images"),
@@ -76,14 +75,7 @@ class FolderInspector(Panel):
             self._stop, self.looking = threading.Event(), True
             self.show_problem(None)
             self._show_progress(0, 0)
-            work = self._work, (self.name, self._stop)
-            self._thread = threading.Thread(target=work[0], args=work[1], name="tuckerlab folder", daemon=True)
-            self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until the look has ended, or so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+            self.in_background(self._work, self.name, self._stop)
 
     def _typed(self, change: object) -> None:
         """What was found in one folder says nothing about another."""

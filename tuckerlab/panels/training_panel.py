@@ -61,7 +61,6 @@ class TrainingPanel(Panel):
         self.job: Job | None = None  # the last one
         self.kept, self.boxes = list[Trained](), list[ipywidgets.Checkbox]()  # runs that have ended, each with its box
         self._live: Job | None = None  # while its runs are not among the kept ones
-        self._driver: threading.Thread | None = None
         self._lock, self._drawing = threading.RLock(), threading.Lock()  # who watches may press a button at once
         self._picture: TrainingPicture | None = None  # while there is nothing to see
         self._drawn: object = None
@@ -149,11 +148,6 @@ class TrainingPanel(Panel):
             drawn |= {free_name(trace.label, self.kept): trace for trace in self._live.traces[:] if trace.looks}
         return drawn
 
-    def wait(self) -> None:
-        """Until the job has ended and its runs are here."""
-        if self._driver is not None:
-            self._driver.join()
-
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
         return records_of(self.shown) if self.shown else markdown(_(NO_RUN))
@@ -178,10 +172,9 @@ class TrainingPanel(Panel):
                 self.seed.value, self.device.value, self.guard.value,
             ))  # fmt: skip
             self.state = "running"
-            self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
             release_workers()  # the cores are for the job
             self.job.start()
-            self._driver.start()
+            self.in_background(self._drive, self.job)
             self._follow(self.job)
 
     def _pause(self) -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import contextvars
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
@@ -52,6 +54,7 @@ class Panel(ipywidgets.VBox):
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
         super().__init__(list(children), layout=WIDE)
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
+        self._thread: threading.Thread | None = None
 
     def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
@@ -71,6 +74,17 @@ class Panel(ipywidgets.VBox):
             yield
         except Exception as error:
             self.show_problem(error)
+
+    def in_background(self, work: Callable[..., object], *given: object) -> None:
+        """Begins some work in a thread of its own, in the language that is spoken here, and comes back at once."""
+        here = contextvars.copy_context()
+        self._thread = threading.Thread(target=here.run, args=(work, *given), name="tuckerlab panel", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the work in the background has ended, or so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
