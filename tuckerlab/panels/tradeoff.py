@@ -141,7 +141,12 @@ class TradeOff(Panel):
                 kept = self.axis.value
                 self.axis.options = [(_(COSTS[axis][0]), axis) for axis in axes]
                 self.axis.value = kept if kept in axes else next(iter(axes), None)
-            self.methods.children = [_Tick(method) for method in self.tradeoff.methods]
+            # one with another optimizer has a full network of its own, and would take credit for the optimizer
+            self.methods.children = [
+                labelled(ipywidgets.Checkbox, method_name(method), value=not method.endswith("-adamw"), indent=False,
+                         layout={"width": "auto"})
+                for method in self.tradeoff.methods
+            ]  # fmt: skip
             watch(self._show, *self.methods.children)
             with unwatched(self._show, self.chosen):
                 self.chosen.options = ()  # one of the same name here is another network
@@ -149,7 +154,8 @@ class TradeOff(Panel):
 
     def _show(self, change: object = None) -> None:
         axis, points = self.axis.value or "", self.points.value
-        methods = [box.method for box in self.methods.children if box.value]
+        ticks = zip(self.tradeoff.methods, self.methods.children, strict=True)
+        methods = [method for method, box in ticks if box.value]
         self.networks = self.tradeoff.along(axis, methods) if axis else ()
         self.full = self.tradeoff.full(axis) if axis else None
         self.answer = self.tradeoff.answer(axis, points, methods) if axis else None
@@ -169,17 +175,6 @@ class TradeOff(Panel):
         self.sentence.say(_sentence(axis, self.answer, points))
         self.origin.say(_origin(self.tradeoff) if axis else "")
         self.numbers.value = tiles(_numbers(self.tradeoff, self.network, self.full))
-
-
-class _Tick(ipywidgets.Checkbox):
-    """A box to tick for a method."""
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-        # one with another optimizer has a full network of its own, and would take credit for the optimizer
-        ticked = not method.endswith("-adamw")
-        layout = ipywidgets.Layout(width="auto")
-        super().__init__(value=ticked, description=method_name(method), indent=False, layout=layout)
 
 
 @lru_cache
