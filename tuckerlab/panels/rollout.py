@@ -101,11 +101,9 @@ class RollOutPanel(Panel):
         self.requests_a_day = _choice(_("Requests a day"), 10_000, [(f"{count:,}", count) for count in REQUESTS])
         self.again = button(_("Other requests"), self._again, _("The same roll-out on other days: how much is chance?"))
         self.sentence, self.chances, self.origin = Line(), Line(), Line()
-        self.numbers, self.picture = (
-            ipywidgets.HTML(),
-            picture_widget(
-                _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
-            ),
+        self.numbers = ipywidgets.HTML()
+        self.picture = picture_widget(
+            _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
         )
         controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]
         self.children = [
