@@ -55,8 +55,8 @@ class ExplorerPicture:
         self.limit = float(subject.tensor.abs().max())
         self.images, self.titles = self._draw_images(images)
         self.ends = self._draw_bars(bars)
-        self.kept, self.needles, self.labels = self._draw_charts(charts)
-        moving = [*self.images, *self.titles, *self.ends, *self.kept, *self.needles, *self.labels]
+        self.blocks, self.needles, self.labels = self._draw_charts(charts)
+        moving = [*self.images, *self.titles, *self.ends, *self.blocks, *self.needles, *self.labels]
         self.moving = MovingPicture(figure, moving, dpi=DPI)
 
     def png(self, cut: Cut) -> bytes:
@@ -71,7 +71,7 @@ class ExplorerPicture:
         for end, sign in zip(self.ends, (0 if self.subject.is_photo else -1, 1), strict=True):
             end.set_text(_("{value:.2g}", value=round(sign * limit, 3) + 0.0))
         for i, (rank, size) in enumerate(zip(cut.ranks, self.subject.shape, strict=True)):
-            self.kept[i].set_verts(list(self.blocks[i][:rank]))
+            self.blocks[i].set_facecolor([BLUE] * rank + [PALE] * (size - rank))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(_("{rank} of {size}", rank=rank, size=size))
         return self.moving.png()
@@ -112,28 +112,29 @@ class ExplorerPicture:
         return texts
 
     def _draw_charts(self, axes: list[Axes]) -> tuple[list[PolyCollection], list[Line2D], list[Text]]:
-        """The singular values of each mode: all of them pale, those that are kept solid over them."""
+        """The singular values of each mode as blocks; `png` colours them."""
         relative = [(values / values[0]).numpy() for values in self.subject.values]
         smallest = min(float(values[values >= LEAST_VALUE].min()) for values in relative)
         bottom = 10.0 ** min(floor(log10(smallest)), -1)
-        self.blocks: list[NDArray[np.float64]] = []
-        kept: list[PolyCollection] = []
+        blocks: list[PolyCollection] = []
         needles: list[Line2D] = []
         labels: list[Text] = []
         for each, values, mode in zip(axes, relative, self.subject.modes, strict=True):
-            styled(each, x=_("rank"), y="" if kept else _("singular value,\n% of the largest"))
+            styled(each, x=_("rank"), y="" if blocks else _("singular value,\n% of the largest"))
             each.set_title(_(MODES[mode]), fontsize=TEXT, color=INK, loc="left")
             labels.append(each.set_title("", fontsize=TEXT, color=INK, loc="right"))
-            _scale(each, bottom, len(values), labelled=not kept)
-            blocks = _blocks(values, bottom)
-            self.blocks.append(blocks)
-            each.add_collection(PolyCollection(list(blocks), color=PALE, linewidth=0))
-            kept.append(PolyCollection(list(blocks), color=BLUE, linewidth=0))
-            each.add_collection(kept[-1])
+            _scale(each, bottom, len(values), labelled=not blocks)
+            half = 0.5 if len(values) > CROWD else 0.4
+            corners = [
+                [(x - half, bottom), (x - half, top), (x + half, top), (x + half, bottom)]
+                for x, top in enumerate(np.maximum(values, bottom), start=1)
+            ]
+            blocks.append(PolyCollection(corners, linewidth=0))
+            each.add_collection(blocks[-1])
             needles += each.plot([1, 1], [bottom, bottom**-0.04], color=ORANGE, linewidth=2)
         handles = [Patch(color=BLUE, label=_("kept")), Patch(color=PALE, label=_("dropped"))]
         axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
-        return kept, needles, labels
+        return blocks, needles, labels
 
 
 def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
@@ -149,16 +150,6 @@ def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(range(1, size + 1) if size < 9 else [1, *range(size // 4, size + 1, size // 4)])
     axes.grid(visible=False, axis="x")
-
-
-def _blocks(values: NDArray[np.float32], bottom: float) -> NDArray[np.float64]:
-    """A rectangle for each value, from the bottom of the chart up."""
-    half = 0.5 if len(values) > CROWD else 0.4
-    corners = [
-        [(x - half, bottom), (x - half, top), (x + half, top), (x + half, bottom)]
-        for x, top in enumerate(np.maximum(values, bottom), start=1)
-    ]
-    return np.array(corners)
 
 
 def pixels(subject: Subject, tensor: Tensor) -> Pixels:
