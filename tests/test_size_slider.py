@@ -1,11 +1,9 @@
 """The size slider: every setting of every table, what it says of each, and what it does about mistakes."""
 
-import html
-import re
 from pathlib import Path
 
-import ipywidgets
 import pytest
+from jobs import said
 from made_up import dense
 from test_sizes import FULL, ROWS, frame, row
 
@@ -18,10 +16,6 @@ from tuckerlab.panels.size_slider import SizePicture
 OWN = Sizes.of(frame(*ROWS), "digits", "vgg_small")
 OTHERS = [row("compression", 0.33, 670, 0.97), row("compression", 0.66, 340, 0.9), row("tolerance", 0.15, 600, 0.9)]
 OTHER = Sizes.of(frame(FULL, *OTHERS), "digits", "lenet5")
-
-
-def said(widget: ipywidgets.HTML) -> str:
-    return html.unescape(re.sub("<.*?>", " ", widget.value)).strip()
 
 
 @pytest.fixture
