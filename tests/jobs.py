@@ -116,7 +116,7 @@ def trained(**settings: Any) -> TrainingPanel:
 
 
 def weights(panel: TrainingPanel, run: int = 0) -> dict[str, torch.Tensor]:
-    return dict(panel.kept[run].result.model.state_dict())
+    return dict(panel.kept[run].model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

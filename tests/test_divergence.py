@@ -6,9 +6,7 @@ import pytest
 
 from tuckerlab import load_data
 from tuckerlab.demos.divergence import Attempt, Divergence, diverge
-from tuckerlab.errors import DivergedError
 from tuckerlab.training.guard import Alarm, Watch
-from tuckerlab.training.guarded_trainer import GuardedTrainer
 
 
 def test_alone_it_breaks_off_and_with_a_guard_it_comes_through() -> None:
@@ -26,19 +24,6 @@ def test_alarms_stand_at_the_step_after_which_they_came(monkeypatch: pytest.Monk
     found = diverge(data, lr=1e-6, epochs=1).guarded
     assert [step for step, _ in found.alarms] == [9, 12]
     assert len(found.losses) == 21
-
-
-def test_what_is_said_when_the_training_breaks_off_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(trainer: GuardedTrainer) -> bool:
-        trainer.run.events.append({"step": 1, "said": "at once"})
-        raise DivergedError("nothing was learned")
-
-    monkeypatch.setattr(GuardedTrainer, "step", fails)
-    data = load_data("digits", image_size=16).subset(train=128, test=32)
-    found = diverge(data, lr=0.05, epochs=1)
-    assert (found.said, found.guarded.losses) == (["1. at once"], ())
-    assert found.guarded.end == "breaks off"
-    assert "v" in [line.get_marker() for line in found.picture.axes[0].lines]  # an alarm before the first step
 
 
 def test_an_alarm_at_a_loss_that_is_no_number_is_drawn_where_the_curve_ends() -> None:

@@ -6,18 +6,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tuckerlab import Tolerance
 from tuckerlab.demos import (
     digits_descent as fullbatch,
     plots as geometry_plots,
-    rank_cycle as cycle,
     rank_overestimation as overestimation,
 )
 from tuckerlab.demos.digits_descent import Descent
 from tuckerlab.demos.planted_weight import losses, new_layer, planted, riemannian, seeded, taught, with_values
 from tuckerlab.demos.rank_cycle import TRUE_RANK, follow
-from tuckerlab.demos.rank_overestimation import TARGET, Race, arrived, race
-from tuckerlab.experiments.methods.two_gradient import TwoGradient
+from tuckerlab.demos.rank_overestimation import TARGET, Race, arrived
 from tuckerlab.plotting.figure import Picture
 
 SEEDS = (0, 1)
@@ -27,7 +24,7 @@ SEEDS = (0, 1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("smallest", [1.0, 1e-4, 1e-8])
+@pytest.mark.parametrize("smallest", [1.0, 1e-8])
 def test_our_loss_falls_at_every_step(smallest: float, seed: int) -> None:
     values = riemannian(planted(smallest, seed), steps=40)
     above_rounding = [value for value in values if value > 1e-20]
@@ -50,12 +47,6 @@ def test_losses_are_those_of_gradient_descent_by_hand() -> None:
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_descent_ends_when_it_has_arrived() -> None:
-    values = riemannian(planted(1e-4), steps=60, until=1e-3)
-    assert values[-1] < 1e-3 <= min(values[:-1])
-    assert len(values) < 60
-
-
 # --- over-estimated ranks --------------------------------------------------------------------------------------------
 
 
@@ -72,18 +63,6 @@ def test_ours_arrives_at_every_rank_and_ordinary_descent_crawls_at_large_ones(fa
         assert one.left > 10 * TARGET
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ordinary_descent_does_not_lose_much_where_all_is_kind(seed: int) -> None:
-    found = race(rank=6, fall=1.0, seed=seed)
-    assert found.ours is not None
-    assert found.best is not None
-    assert found.ours < found.best < 100
-
-
-def test_the_luck_of_a_start_without_spare_ranks() -> None:
-    assert [race(rank=4, fall=1.0, seed=seed).best for seed in (0, 1)] == [None, pytest.approx(22, abs=3)]
-
-
 def test_the_true_weight_is_what_was_said() -> None:
     with seeded(0):
         teacher = with_values(new_layer(3), torch.tensor([1.0, 0.5, 0.25]))
@@ -94,7 +73,6 @@ def test_the_true_weight_is_what_was_said() -> None:
 def test_arrived() -> None:
     assert arrived([TARGET / 2]) == 0
     assert arrived([1.0, TARGET]) is None
-    assert arrived([]) is None
 
 
 # --- real images -----------------------------------------------------------------------------------------------------
@@ -104,12 +82,6 @@ def test_arrived() -> None:
 def test_a_high_learning_rate_spoils_ordinary_descent_and_not_ours(seed: int) -> None:
     ours, theirs = fullbatch.riemannian(32, 0.8, seed), fullbatch.ordinary(32, 0.8, seed)
     assert 3 * ours.losses[-1] < theirs.losses[-1]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_low_learning_rate_makes_no_difference(seed: int) -> None:
-    ours, theirs = fullbatch.riemannian(32, 0.2, seed), fullbatch.ordinary(32, 0.2, seed)
-    assert 0.75 < ours.losses[-1] / theirs.losses[-1] < 1.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -152,30 +124,6 @@ def test_ranks_cut_at_every_step_only_shrink_and_a_cycle_finds_the_true_rank(see
 def test_both_come_down_from_above(every: int) -> None:
     path = follow(every, first=20, steps=100)
     assert path.found == TRUE_RANK < path.ranks[0]
-
-
-def test_long_steps_grow_even_one_at_a_time_but_not_to_the_end() -> None:
-    assert follow(every=1, first=2, tau=0.05, lr=0.2).found == 6
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_published_scheme_does_not_grow_here_either(seed: int) -> None:
-    with seeded(seed):
-        values = cycle.FALL ** -torch.arange(TRUE_RANK, dtype=torch.float64)
-        task = taught(with_values(new_layer(TRUE_RANK), values), new_layer(2))
-    layer = task.start
-    optimizer = TwoGradient(layer, lr=cycle.LR, ranks=Tolerance(cycle.TAU, growth=0, steps=0))
-
-    def evaluate() -> float:
-        optimizer.zero_grad()
-        loss = (layer(task.x) - task.y).square().sum() / task.y.square().sum()
-        loss.backward()
-        return loss.item()
-
-    for _ in range(100):
-        evaluate()
-        optimizer.step(evaluate)
-    assert max(layer.ranks) < TRUE_RANK
 
 
 # --- the pictures ----------------------------------------------------------------------------------------------------
@@ -221,17 +169,6 @@ def test_it_is_said_where_ours_does_not_arrive() -> None:
     assert headline(geometry_plots.overestimation(lost)) == (
         "Within 150 steps the Riemannian step is there in 1 of 2 cases; ordinary descent is not in 2 of them."
     )
-
-
-def test_legible_and_not_cut_off() -> None:
-    for picture in pictures():
-        words = [t for t in picture.findobj(lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
-        assert min(t.get_fontsize() for t in words) >= 10
-        picture._repr_png_()
-        drawn, (width, height) = picture.get_tightbbox(), picture.get_size_inches()
-        assert min(drawn.x0, drawn.y0) >= -0.01
-        assert drawn.x1 <= width + 0.01
-        assert drawn.y1 <= height + 0.01
 
 
 def test_a_curve_against_evaluations_counts_both_gradients() -> None:

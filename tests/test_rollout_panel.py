@@ -1,9 +1,7 @@
 """The roll-out panel: what each control does to the end of a roll-out, and what is said of it."""
 
-import html
-import re
-
 import pytest
+from jobs import said
 
 from tuckerlab.panels import RollOutPanel
 from tuckerlab.panels.rollout import FAULTS, STAGES, RollOut, story_said
@@ -21,18 +19,14 @@ def shown(panel: RollOutPanel) -> RollOut:
     return panel.state
 
 
-def said(value: str) -> str:
-    return html.unescape(re.sub("<.*?>", " ", value)).strip()
-
-
 def test_the_picture_follows(panel: RollOutPanel) -> None:
     """From a fault that is caught to a larger one, back, and to other requests."""
     story, caught = shown(panel).story, bytes(panel.picture.value)
     assert story.ended == "rolled back"
-    sentence = said(panel.sentence.value)
+    sentence = said(panel.sentence)
     assert sentence.startswith(f"Rolled back in the 1 % stage after {story.requests:,} requests, on day ")
     assert f"{story.wrong} customers saw a wrong answer" in sentence
-    assert "Of 10 such roll-outs 10 are rolled back" in said(panel.chances.value)
+    assert "Of 10 such roll-outs 10 are rolled back" in said(panel.chances)
     panel.fault.value = 5.0
     assert panel.picture.value != caught
     panel.fault.value = 2.0
@@ -69,21 +63,7 @@ def test_without_labels_a_person_is_asked_and_told_what_to_do(panel: RollOutPane
     panel.labelled.value = 0.0
     story = shown(panel).story
     assert story.ended == "asked"
-    assert f"Look up the true answers of the {story.unlabelled:,} requests" in said(panel.sentence.value)
-
-
-def test_late_answers_are_what_stages_save(panel: RollOutPanel) -> None:
-    """With the answers at once, all at once is no worse: the same requests are needed. With late ones it is."""
-    panel.fault.value, panel.delay.value = 5.0, 0
-    soon = shown(panel)
-    panel.delay.value = 7
-    late = shown(panel)
-    assert soon.at_once is not None
-    assert late.at_once is not None
-    assert soon.at_once["wrong"] < 3 * soon.story.wrong
-    assert late.at_once["wrong"] > 3 * late.story.wrong
-    panel.requests_a_day.value = 100_000
-    assert shown(panel).story.days < late.story.days
+    assert f"Look up the true answers of the {story.unlabelled:,} requests" in said(panel.sentence)
 
 
 def test_a_source_that_there_is_not() -> None:

@@ -1,12 +1,5 @@
 """Things to decompose by eye: photographs and trained kernels, cut at any ranks at once.
 
->>> photo = subject("photo.china")
->>> photo.shape, photo.modes
-((160, 240, 3), ('height', 'width', 'colour'))
->>> cut = photo.cut((20, 20, 3))
->>> cut.stored, f"{cut.share:.1%} stored at an error of {cut.error:.1%}"
-(9209, '8.0% stored at an error of 9.5%')
-
 The higher-order SVD is taken once for each subject; a cut is then a few small matrix products.
 """
 
@@ -68,11 +61,7 @@ class Goal:
     error: float
 
     def met(self, cut: Cut) -> bool:
-        """Whether the cut is small enough and good enough.
-
-        >>> Goal(share=0.1, error=0.1).met(subject("photo.china").cut((20, 20, 3)))
-        True
-        """
+        """Whether the cut is small enough and good enough."""
         return cut.share < self.share and cut.error < self.error
 
 
@@ -89,11 +78,7 @@ class Subject:
 
     @classmethod
     def of(cls, name: str, tensor: Tensor, modes: Sequence[str]) -> "Subject":
-        """Decomposes a tensor.
-
-        >>> Subject.of("noise", torch.randn(4, 5), ("rows", "columns")).cut((4, 4)).ranks
-        (4, 4)
-        """
+        """Decomposes a tensor."""
         core, factors, values = hosvd(tensor, range(tensor.dim()))
         return cls(name, tensor, tuple(modes), core, tuple(factors), tuple(values))
 
@@ -118,9 +103,6 @@ class Subject:
     def cut(self, asked: Sequence[int]) -> Cut:
         """The truncated higher-order SVD at these ranks, as `tuckerlab.tucker.tensor.truncate` gives it.
 
-        >>> subject("photo.china").cut((40, 1, 3)).ranks
-        (3, 1, 3)
-
         Raises RankError for ranks outside 1 … the size of the mode.
         """
         self.check(asked)
@@ -136,21 +118,13 @@ class Subject:
 
 
 def subjects() -> list[str]:
-    """The names of the subjects that there are: kernels come with a checkout of the project alone.
-
-    >>> subjects()[:2]
-    ['photo.china', 'photo.flower']
-    """
+    """The names of the subjects that there are: kernels come with a checkout of the project alone."""
     return [*PHOTOS, *(f"kernel.{number}" for number in _kernels())]
 
 
 @lru_cache
 def subject(name: str) -> Subject:
-    """A subject by its name, or by the beginning of it: the first that fits. Raises DataError where none does.
-
-    >>> subject("photo.flower").values[0].shape
-    torch.Size([160])
-    """
+    """A subject by its name, or by the beginning of it: the first that fits. Raises DataError where none does."""
     found = next((known for known in subjects() if known.startswith(name)), None) if name else None
     if found is None:
         raise DataError(f"subject {name!r}: there is none of that name; there are {', '.join(subjects())}")

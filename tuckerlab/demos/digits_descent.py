@@ -1,11 +1,5 @@
 """The loss after every step on real images: a small network on handwritten digits, with the full batch.
 
->>> ours, theirs = riemannian(steps=3, lr=0.2), ordinary(steps=3, lr=0.2)
->>> ours.losses[0] == theirs.losses[0]
-True
->>> ours.rises, ours.evaluations
-(0, 3)
-
 With the full batch and without momentum nothing but the step itself can make the loss rise. All descents start from the
 same network, fresh and random; biases and the like take plain gradient steps in each.
 """
@@ -71,40 +65,24 @@ class Descent:
 
 
 def riemannian(steps: int, lr: float, seed: int = 0, ranks: RankPolicy | None = None) -> Descent:
-    """The descent of `TuckerSGD`; with `ranks` that adapt, in a cycle of 10 steps.
-
-    >>> riemannian(steps=2, lr=0.2).gradients
-    1
-    """
+    """The descent of `TuckerSGD`; with `ranks` that adapt, in a cycle of 10 steps."""
     model = network(seed)
     return _descent(model, TuckerSGD(model, lr=lr, ranks=ranks, adapt_every=CYCLE), steps, lr)
 
 
 def ordinary(steps: int, lr: float, seed: int = 0) -> Descent:
-    """Ordinary gradient descent on core and factors, at fixed ranks.
-
-    >>> ordinary(steps=2, lr=0.2).rises
-    0
-    """
+    """Ordinary gradient descent on core and factors, at fixed ranks."""
     model = network(seed)
     return _descent(model, torch.optim.SGD(model.parameters(), lr=lr), steps, lr)
 
 
 def one_gradient(steps: int, lr: float, seed: int = 0) -> Descent:
-    """Ours under a tolerance of 10 % and without growth, to stand beside `two_gradients`.
-
-    >>> one_gradient(steps=2, lr=0.2).evaluations
-    2
-    """
+    """Ours under a tolerance of 10 % and without growth, to stand beside `two_gradients`."""
     return riemannian(steps, lr, seed, Tolerance(TAU, growth=0, steps=0))
 
 
 def two_gradients(steps: int, lr: float, seed: int = 0) -> Descent:
-    """The published scheme under the same tolerance: it evaluates the gradient twice a step, and truncates each time.
-
-    >>> two_gradients(steps=2, lr=0.2).evaluations
-    4
-    """
+    """The published scheme under the same tolerance: two gradients and a truncation a step."""
     from tuckerlab.experiments.methods.two_gradient import TwoGradient
 
     model = network(seed)
@@ -113,12 +91,7 @@ def two_gradients(steps: int, lr: float, seed: int = 0) -> Descent:
 
 
 def table(ours: Sequence[Descent], theirs: Sequence[Descent]) -> pd.DataFrame:
-    """The descents side by side, a row for each learning rate.
-
-    >>> ours = riemannian(steps=3, lr=0.2)
-    >>> table([ours], [ours])["rises"].loc[0.2].tolist()
-    [0, 0]
-    """
+    """The descents side by side, a row for each learning rate."""
     columns: dict[tuple[str, str], list[float]] = {}
     for name, found in (("ours", ours), ("ordinary", theirs)):
         columns["rises", name] = [one.rises for one in found]
@@ -129,11 +102,7 @@ def table(ours: Sequence[Descent], theirs: Sequence[Descent]) -> pd.DataFrame:
 
 
 def network(seed: int = 0) -> nn.Module:
-    """A small VGG in Tucker format, fresh, at 70 % of each mode.
-
-    >>> sum(p.numel() for p in network().parameters()) < 20_000
-    True
-    """
+    """A small VGG in Tucker format, fresh, at 70 % of each mode."""
     with seeded(seed):
         return tuckerize(build("vgg_small", in_channels=1, image_size=8, width=WIDTH))
 

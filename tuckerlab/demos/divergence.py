@@ -10,7 +10,7 @@ import torch
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DivergedError
 from tuckerlab.experiments.methods.base import Tucker
-from tuckerlab.i18n import _, ngettext, text
+from tuckerlab.i18n import _, ngettext
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
@@ -50,19 +50,19 @@ class Divergence:
     @property
     def said(self) -> list[str]:
         """What the valve did, in words, with the numbers that the picture has."""
-        return [f"{number}. {said}" for number, (_, said) in enumerate(self.guarded.alarms, start=1)]
+        return [f"{number}. {said}" for number, (step, said) in enumerate(self.guarded.alarms, start=1)]
 
     @property
     def picture(self) -> Picture:
         """The losses of both, and where the valve acted."""
         figure = Picture(figsize=(9.5, 4.2))
         axes = styled(figure.subplots(), x=_("training steps, those undone too"), y=_("training loss"))
-        for attempt, colour, key in ((self.alone, RED, "alone"), (self.guarded, BLUE, "guarded")):
-            label = text(f"mishap.{key}", accuracy=100 * attempt.accuracy)
-            if math.isnan(attempt.accuracy):
-                label = text(f"mishap.{key}.broke_off")
+        for attempt, colour, name in (
+            (self.alone, RED, _("without the valve")), (self.guarded, BLUE, _("with the valve")),
+        ):  # fmt: skip
+            label = f"{name}: {attempt.end}"
             axes.plot(range(1, len(attempt.losses) + 1), attempt.losses, color=colour, linewidth=1.8, label=label)
-        steps = [step for step, _ in self.guarded.alarms]
+        steps = [step for step, said in self.guarded.alarms]
         heights = [_last_number(self.guarded.losses[:step]) for step in steps]
         label = ngettext("the valve acts ({count:.0f} time)", "the valve acts ({count:.0f} times)", count=len(steps))
         axes.plot(steps, heights, "v", color=INK, markersize=10, label=label, zorder=3)

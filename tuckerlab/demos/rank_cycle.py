@@ -1,8 +1,5 @@
 """Ranks that hardly ever grow, and ranks that move both ways: truncation at every step against a cycle.
 
->>> follow(every=1, first=2, steps=100).found, follow(every=20, first=2).found
-(2, 8)
-
 A planted weight of rank 8 is learned from a layer of another rank, under one tolerance. At every adaptation the layer
 is truncated to the tolerance and grown by new directions. Truncated again after one step (the published order), a new
 direction is as large as one step: below the tolerance, unless steps are long, it goes before it has learned anything.
@@ -37,11 +34,7 @@ class Path:
 
 
 def follow(every: int, first: int, steps: int = STEPS, seed: int = 0, tau: float = TAU, lr: float = LR) -> Path:
-    """A layer that starts at rank `first` and adapts every so many steps.
-
-    >>> follow(every=20, first=20, steps=100).found
-    8
-    """
+    """A layer that starts at rank `first` and adapts every so many steps."""
     with seeded(seed):
         values = FALL ** -torch.arange(TRUE_RANK, dtype=torch.float64)
         task = taught(with_values(new_layer(TRUE_RANK), values), new_layer(first))

@@ -1,9 +1,5 @@
 """Ranks that were set too large: how many steps each descent needs when the layer has more ranks than its true weight.
 
->>> found = race(rank=12, fall=3.0, steps=60)
->>> found.ours, found.best
-(9, None)
-
 The true weight has rank 4 and singular values that fall from one to the next by the factor `fall`; the layer starts
 fresh, at random. Both descents try the same learning rates (full batch, no momentum), and each is judged by its best.
 Ordinary descent makes a superfluous direction small by making core and factors small together. The smaller they are
@@ -41,11 +37,7 @@ class Race:
 
 
 def race(rank: int, fall: float, steps: int = STEPS, seed: int = 0) -> Race:
-    """Both descents to a weight of rank 4, from a fresh layer of that `rank`.
-
-    >>> race(rank=6, fall=1.0, steps=60).best          # equal singular values, hardly over-estimated: no trouble
-    39
-    """
+    """Both descents to a weight of rank 4, from a fresh layer of that `rank`."""
     with seeded(seed):
         values = fall ** -torch.arange(TRUE_RANK, dtype=torch.float64)
         task = taught(with_values(new_layer(TRUE_RANK), values), new_layer(rank))
@@ -58,20 +50,12 @@ def race(rank: int, fall: float, steps: int = STEPS, seed: int = 0) -> Race:
 
 
 def races(ranks: Sequence[int], fall: float, steps: int = STEPS, seed: int = 0) -> list[Race]:
-    """A race for each rank of the layer.
-
-    >>> [found.ours is not None for found in races([4, 24], fall=3.0, steps=60)]
-    [True, True]
-    """
+    """A race for each rank of the layer."""
     return [race(rank, fall, steps, seed) for rank in ranks]
 
 
 def arrived(losses: Sequence[float]) -> int | None:
-    """The number of steps to a loss below `TARGET`.
-
-    >>> arrived([1.0, 1e-3, 1e-7]), arrived([1.0, 0.5])
-    (2, None)
-    """
+    """The number of steps to a loss below `TARGET`."""
     return next((step for step, loss in enumerate(losses) if loss < TARGET), None)
 
 

@@ -46,16 +46,13 @@ def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Pi
     figure = Picture(figsize=(14.5, 6.2))
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     everything = [network for networks in found.values() for network in networks]
-    lowest, highest = _limits(everything)
+    lowest, highest = limits(everything)
     for panel, (axis, networks) in zip(panels, found.items(), strict=True):
         styled(panel, x=text(f"comparison.axis.{axis}"), y="")
-        _scale(panel, networks)
-        _draw(panel, networks, lowest)
-        milliseconds = axis.endswith("_ms")  # no thousandths of them
-        panel.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
+        draw_networks(panel, networks, axis, lowest)
     panels[0].set_ylabel(_("test accuracy, %"), fontsize=TEXT, color=INK)
     panels[0].set_ylim(lowest, highest)
-    figure.legend(handles=_handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.legend(handles=handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
     figure.headline(headline(found))
     return figure
 
@@ -84,14 +81,22 @@ def _size_column(records: Records) -> str:
     return "conv_parameters" if counts_convolutions(records.runs.dropna(subset="conv_parameters")) else "parameters"
 
 
-def _limits(networks: Sequence[Network]) -> tuple[float, float]:
+def limits(networks: Sequence[Network]) -> tuple[float, float]:
+    """The lowest and the highest accuracy of a chart."""
     dense = [network.accuracy for network in networks if network.method == "dense"]
     high = max(network.high for network in networks)
     lowest = max((max(dense) if dense else high) - BELOW, min(network.low for network in networks) - 1)
     return lowest - 0.06 * (high - lowest), high + 0.06 * (high - lowest)
 
 
-def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
+def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, lowest: float, *, across: bool = False) -> None:
+    """The networks along a cost, and the steps that join those that no other beats; across: with ranges of the cost.
+
+    What is less accurate than `lowest` stands at that edge, with its accuracy written at it.
+    """
+    _scale(axes, networks)
+    milliseconds = axis.endswith("_ms")  # no thousandths of them
+    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
     for network in networks:
         if network.method == "dense":
             axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
@@ -102,19 +107,22 @@ def _draw(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
             [n.size for n in inside], [n.accuracy for n in inside], color=look(method).colour, linewidth=1, alpha=0.5
         )
         for network in own:
-            _draw_network(axes, network, lowest)
+            _draw_network(axes, network, lowest, across)
     most = max(network.seeds for network in networks)  # the mean of those that did not diverge would flatter
     best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
     axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
     _write_below(axes, [network for network in networks if network.accuracy <= lowest], lowest)
 
 
-def _draw_network(axes: Axes, network: Network, lowest: float) -> None:
+def _draw_network(axes: Axes, network: Network, lowest: float, across: bool) -> None:
     inside, style = network.accuracy > lowest, look(network.method).style
-    bar = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
+    up = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
+    along = [[max(0.0, network.size - network.least)], [max(0.0, network.most - network.size)]]
+    has_bars = inside and network.seeds > 1
     axes.errorbar(
-        network.size, network.accuracy if inside else lowest, bar if inside and network.seeds > 1 else None,
-        **style, markersize=8, elinewidth=1, capsize=3, clip_on=inside, zorder=3,
+        network.size, network.accuracy if inside else lowest, up if has_bars else None,
+        along if has_bars and across else None, **style, markersize=8, elinewidth=1, capsize=3, clip_on=inside,
+        zorder=3,
     )  # fmt: skip
 
 
@@ -147,9 +155,10 @@ def _scale(axes: Axes, networks: Sequence[Network]) -> None:
         axes.set_xlim(0, 1.08 * most)
 
 
-def _handles(networks: Sequence[Network]) -> list[Line2D]:
-    handles = [
+def handles(networks: Sequence[Network]) -> list[Line2D]:
+    """A legend: the methods, and the steps."""
+    methods = [
         Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
         for method in ordered({network.method for network in networks})
     ]
-    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]
+    return [*methods, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]

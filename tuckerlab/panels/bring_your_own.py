@@ -8,7 +8,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _
 from tuckerlab.panels.image_folder import FolderInspector
 from tuckerlab.panels.training_panel import TrainingPanel
-from tuckerlab.panels.widgets import Panel, heading, line_widget, set_line
+from tuckerlab.panels.widgets import Line, Panel
 
 
 class BringYourOwn(Panel):
@@ -23,11 +23,12 @@ class BringYourOwn(Panel):
         self.inspector = FolderInspector(folder)
         self.training = TrainingPanel(**{"dense": True, **settings})
         self.training.dataset.layout.display = "none"  # the folder above is what is trained on
-        self.hint = line_widget()
-        self.below = ipywidgets.VBox([heading(_("Train on these images")), self.training])
+        self.hint, self.title = Line(), Line()
+        self.title.say(_("Train on these images"), bold=True)
+        self.below = ipywidgets.VBox([self.title, self.training])
         self._epochs = settings.get("epochs")
-        self.inspector.observe(lambda _: self._follow(), "dataset")
-        self.training.observe(lambda _: self._follow(), "state")
+        self.inspector.observe(self._follow, "dataset")
+        self.training.observe(self._follow, "state")
         self._follow()
         self.children = [self.inspector, self.hint, self.below]
         if not attended:
@@ -53,22 +54,20 @@ class BringYourOwn(Panel):
         if percent is None:
             return _("Type your number in the cell above, in per cent, and run it again.")
         share = 100 * report.always_the_same
-        return (
-            _("✓ Right: {share:.1f} %. A network is worth something only above that.", share=share)
-            if abs(percent - share) <= 1
-            else _(
-                "Not quite. Take the class with the longest blue bar, and divide the number of its test images "
-                "by that of all test images."
-            )
+        if abs(percent - share) <= 1:
+            return _("✓ Right: {share:.1f} %. A network is worth something only above that.", share=share)
+        return _(
+            "Not quite. Take the class with the longest blue bar, and divide the number of its test images by that of "
+            "all test images."
         )
 
-    def _follow(self) -> None:
+    def _follow(self, change: object = None) -> None:
         dataset, busy = self.inspector.dataset, self.training.state != "idle"
         if dataset and not busy and dataset != self.training.dataset.value:
             self.training.dataset.value = dataset  # which sets the epochs that suit it
             self.training.epochs.value = self._epochs or self.training.epochs.value
         self.below.layout.display = "" if dataset or busy else "none"
-        set_line(self.hint, "" if dataset else _("The controls for training appear here as soon as a folder is ready."))
+        self.hint.say("" if dataset else _("The controls for training appear here as soon as a folder is ready."))
 
     def _press(self) -> None:
         folder, training = self.inspector, self.training

@@ -1,10 +1,8 @@
 """The decision panel: your numbers, and whether the small network of a run pays back with them."""
 
-import contextvars
 import dataclasses
 import math
 import os
-import threading
 from html import escape
 from typing import Any
 
@@ -15,31 +13,28 @@ from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.kinds import KINDS
 from tuckerlab.decision.wording import (
-    chance,
     gap_lines,
     html_table,
     notes,
     outcome_line,
     table,
-    turn_line,
     unbroken,
     verdict_line,
 )
 from tuckerlab.experiments.recorded import names
-from tuckerlab.i18n import _, language, text
-from tuckerlab.panels.decide_case import Outcome, count, draw, folder_of, read_evidence
+from tuckerlab.i18n import _, language
+from tuckerlab.panels.decide_case import Outcome, advice, count, draw, folder_of, read_evidence, tiles_html, turns_html
 from tuckerlab.panels.widgets import (
     ROW,
     SLIDER,
+    Line,
     Panel,
     button,
     folded,
     labelled,
-    line_widget,
     picture_widget,
     problem_html,
-    set_line,
-    tiles,
+    row,
     unwatched,
     watch,
 )
@@ -68,43 +63,49 @@ class DecidePanel(Panel):
     ) -> None:
         super().__init__()
         self.writing, self.written = False, ""  # a brief, and the file of the last one
-        self._thread: threading.Thread | None = None
         self._drawn: Outcome | None = None
         self._set(str(run), network, assumptions or Assumptions())
-        self.run = labelled(ipywidgets.Combobox, "decide.run", options=names(), continuous_update=False, layout=FIELD)
-        self.network = labelled(ipywidgets.Dropdown, "decide.network")
+        self.run = labelled(
+            ipywidgets.Combobox, _("Run"), _("the name of a recorded result, or the folder of a run of yours"),
+            options=names(), continuous_update=False, layout=FIELD,
+        )  # fmt: skip
+        self.network = labelled(ipywidgets.Dropdown, _("Network"))
+        usual = Assumptions()
         self.sliders = {
             key: ipywidgets.FloatLogSlider(
-                description=text(f"money.name.{key}"), style={"description_width": "12rem"}, layout=SLIDER,
+                description=usual[key].name, style={"description_width": "12rem"}, layout=SLIDER,
                 readout_format=",.3r", continuous_update=False, step=STEP,
             )
             for key in LEADING
         }  # fmt: skip
-        self.verdict, self.turns, self.notes, self.answer, self.progress = (line_widget() for _ in range(5))
-        self.numbers, self.account, self.plan = (ipywidgets.HTML() for _ in range(3))
-        self.picture = picture_widget(b"", _("What was spent and saved over time, and what moves it most"))
+        self.verdict, self.turns, self.notes, self.answer, self.progress = Line(), Line(), Line(), Line(), Line()
+        self.numbers, self.account, self.plan = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.picture = picture_widget(_("What was spent and saved over time, and what moves it most"))
         self.fields = {
             key: ipywidgets.Text(
-                description=text(f"money.name.{key}"), style={"description_width": "18rem"}, layout=RANGE,
+                description=usual[key].name, style={"description_width": "18rem"}, layout=RANGE,
                 continuous_update=False,
             )
             for key in KINDS
         }  # fmt: skip
         self.origins = {key: ipywidgets.HTML(layout=ORIGIN) for key in KINDS}
-        self.years = labelled(ipywidgets.IntSlider, "decide.years", min=1, max=MOST_YEARS, continuous_update=False)
-        self.currency = labelled(
-            ipywidgets.Combobox, "decide.currency", options=["$", "¥", "€", "£"], continuous_update=False
+        self.years = labelled(
+            ipywidgets.IntSlider, _("Years to look ahead"), min=1, max=MOST_YEARS, continuous_update=False
         )
-        self.file = labelled(ipywidgets.Text, "decide.file", value=FILE, continuous_update=False)
-        self.out = labelled(ipywidgets.Text, "decide.out", value=BRIEF, continuous_update=False)
-        self.write = button("decide.write", self.write_brief, button_style="primary")
+        self.currency = labelled(
+            ipywidgets.Combobox, _("Currency"), _("a symbol; nothing is converted"), options=["$", "¥", "€", "£"],
+            continuous_update=False,
+        )  # fmt: skip
+        self.file = labelled(ipywidgets.Text, _("File of assumptions"), value=FILE, continuous_update=False)
+        self.out = labelled(ipywidgets.Text, _("Brief"), value=BRIEF, continuous_update=False)
+        self.write = button(_("Write the brief"), self.write_brief, button_style="primary")
         self._inputs = [
             self.run, self.network, self.years, self.currency, *self.sliders.values(), *self.fields.values()
         ]  # fmt: skip
         self.children = [
-            self.alert, ipywidgets.HBox([self.run, self.network], layout=ROW),
+            self.alert, row(self.run, self.network),
             *self.sliders.values(), self.verdict, self.numbers, self.picture, self.turns, self.notes, self.answer,
-            self._folds(), ipywidgets.HBox([self.out, self.write], layout=ROW), self.progress,
+            self._folds(), row(self.out, self.write), self.progress,
         ]  # fmt: skip
         watch(self._changed, *self._inputs)
         self._show()
@@ -142,37 +143,27 @@ class DecidePanel(Panel):
             return
         self.writing, self.written = True, ""
         self._show_writing("")
-        here = contextvars.copy_context()  # a thread does not inherit the language that is spoken
-        self._thread = threading.Thread(target=here.run, args=(self._write,), name="tuckerlab brief", daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until the brief is written, or so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+        self.in_background(self._write)
 
     def static(self) -> str:
         """As all panels, with the assumptions as a table: their fields need a kernel."""
         rows = [[it.name, it.said, self._origin(it.key)] for it in self.money.assumptions]
-        head = [text(f"decide.column.{column}") for column in ("assumption", "range", "origin")]
+        head = [_("Assumption"), _("Low / likely / high"), _("Unit · origin")]
         return super().static() + folded(_("All assumptions"), html_table(head, rows))
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
         file = [
-            self.file,
-            button("decide.load", lambda: self.load(self.file.value)),
-            button("decide.save", lambda: self.save(self.file.value)),
-            button("decide.reset", self.reset),
-        ]
+            self.file, button(_("Load"), lambda: self.load(self.file.value)),
+            button(_("Save"), lambda: self.save(self.file.value)), button(_("Back to the defaults"), self.reset),
+        ]  # fmt: skip
         assumptions = ipywidgets.VBox([
             ipywidgets.Label(_("Type one number that you know, or three: low / likely / high.")),
-            ipywidgets.HBox([self.years, self.currency], layout=ROW),
-            *rows, ipywidgets.HBox(file, layout=ROW),
+            row(self.years, self.currency),
+            *rows, row(*file),
         ])  # fmt: skip
-        named = {"assumptions": assumptions, "lines": self.account, "plan": self.plan}
-        titles = [text(f"decide.{name}") for name in named]
-        return ipywidgets.Accordion(list(named.values()), titles=titles, selected_index=None)
+        titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
+        return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)
 
     def _write(self) -> None:
         from tuckerlab.decision.report import write_brief  # here: fonts and templates are read when they are needed
@@ -192,19 +183,13 @@ class DecidePanel(Panel):
 
     def _show_writing(self, step: str) -> None:
         self.write.disabled = self.writing
-        done = _("Written: {path}", path=self.written) if self.written else ""
-        set_line(
-            self.progress,
-            escape(
-                _(
-                    "The brief is being written, which takes a minute where the networks are there to be audited. "
-                    "{step}",
-                    step=step,
-                )
-                if self.writing
-                else done
-            ),
-        )
+        said = _("Written: {path}", path=self.written) if self.written else ""
+        if self.writing:
+            said = _(
+                "The brief is being written, which takes a minute where the networks are there to be audited. {step}",
+                step=step,
+            )
+        self.progress.say(said)
 
     def _set(self, run: str, network: str | None, assumptions: Assumptions) -> None:
         """Another case; where it cannot be counted, what there was stays. None: the network that the run suggests."""
@@ -245,12 +230,12 @@ class DecidePanel(Panel):
         if outcome is self._drawn:
             return
         self._drawn = outcome
-        set_line(self.verdict, unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
-        self.numbers.value = unbroken(tiles(_numbers(outcome)))
+        self.verdict.show(unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
+        self.numbers.value = unbroken(tiles_html(outcome))
         self.picture.value = draw(money)
-        set_line(self.turns, unbroken(_turns(outcome)))
-        set_line(self.notes, unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
-        set_line(self.answer, escape(_answer(outcome)))
+        self.turns.show(unbroken(turns_html(outcome)))
+        self.notes.show(unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
+        self.answer.say(advice(outcome))
         self.account.value, self.plan.value = unbroken(table(money)), unbroken(outcome.plan._repr_html_())
 
     def _fill(self) -> None:
@@ -271,42 +256,3 @@ class DecidePanel(Panel):
     def _origin(self, key: str) -> str:
         assumptions = self.money.assumptions
         return _("{unit} · {origin}", unit=assumptions.unit(key), origin=assumptions[key].said_origin)
-
-
-def _numbers(outcome: Outcome) -> list[tuple[str, str, str]]:
-    money = outcome.money
-    amount, years = money.assumptions.amount, money.assumptions.years
-
-    def span(spread: Any) -> str:
-        return _("90 % of the cases: {low} to {high}", low=amount(spread.low), high=amount(spread.high))
-
-    after, saves = money.payback.median, money.yearly.median >= 0
-    yearly = money.yearly if saves else -money.yearly
-    key = "value" if math.isfinite(after) else "never"
-    return [
-        (_("Pays back within {years:.0f} years", years=years), chance(money.pays), _("of the cases")),
-        (
-            _("Paid back after"),
-            text(f"decide.tile.payback.{key}", years=after),
-            _("in the middle of the cases"),
-        ),
-        (text("decide.tile.yearly" if saves else "decide.tile.costs"), amount(yearly.median), span(yearly)),
-        (_("Spent once"), amount(-money.once.median), span(-money.once)),
-        (_("Both over {years:.0f} years, today’s money", years=years), amount(money.worth.median), span(money.worth)),
-    ]
-
-
-def _turns(outcome: Outcome) -> str:
-    said = [line for turn in outcome.turns if (line := turn_line(outcome.money, turn))]
-    if not said:
-        return escape(_("No single number here, moved alone, makes half of the cases pay back."))
-    items = "".join(f"<li>{escape(line)}</li>" for line in said)
-    return f"{escape(text('decide.turns'))} <ul style='margin:0'>{items}</ul>"
-
-
-def _answer(outcome: Outcome) -> str:
-    said = text(f"decide.answer.{outcome.answer}")
-    if not outcome.missing:
-        return said
-    open_ = ", ".join(text(f"decide.criterion.{key}") for key in outcome.missing)
-    return f"{said} {text('decide.criteria', criteria=open_)}"

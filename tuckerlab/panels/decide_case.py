@@ -1,8 +1,11 @@
-"""The case of the decision panel: what the numbers of one run and network come to, and the picture of it."""
+"""The case of the decision panel: what the numbers of one run and network come to, in words and as a picture."""
 
 import dataclasses
+import math
 from functools import lru_cache
+from html import escape
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -14,12 +17,34 @@ from tuckerlab.decision.plan import Plan, plan
 from tuckerlab.decision.plots import draw_fan, draw_tornado, make_room
 from tuckerlab.decision.recommendation import Answer, Criterion, judge, recommend
 from tuckerlab.decision.sensitivity import TURNING, Turn, tornado, turns
+from tuckerlab.decision.wording import chance, turn_line
 from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import run_folder
-from tuckerlab.i18n import _
+from tuckerlab.i18n import N_, _
 from tuckerlab.panels.fast_png import SCREEN_DPI, encoded
+from tuckerlab.panels.widgets import tiles
 from tuckerlab.plotting.figure import Picture
+
+ANSWERS = {
+    "go": N_("Recommendation: go."),
+    "conditions": N_("Recommendation: go, with conditions."),
+    "no_go": N_("Recommendation: no-go."),
+    "undecided": N_("Recommendation: cannot be decided yet. Something that decides was not measured."),
+}
+CRITERIA = {
+    "comparison": N_("a comparison with the full network"),
+    "accuracy_loss": N_("accuracy that is lost"),
+    "class_loss": N_("accuracy in each class (the audit)"),
+    "agreement": N_("answers alike (the audit)"),
+    "payback": N_("the money, with numbers of yours"),
+    "payback.failed": N_("the money"),  # no numbers of the user's are asked for
+    "file": N_("a smaller file"),
+    "time_1": N_("quicker one at a time"),
+    "time_128": N_("quicker in batches"),
+    "repeats": N_("three starts"),
+}
+"""What did not hold, or is not known."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,7 +74,7 @@ def count(run: str, network: str, assumptions: Assumptions) -> Outcome:
 
 def _named(criterion: Criterion) -> str:
     is_sure = criterion.key == "payback" and criterion.outcome == "failed"
-    return "payback.failed" if is_sure else criterion.key  # no numbers of the user's are asked for
+    return "payback.failed" if is_sure else criterion.key
 
 
 def basis_of(evidence: Evidence, run: str) -> Basis:
@@ -90,3 +115,43 @@ def draw(money: Money) -> bytes:
     make_room(right)
     canvas.draw()  # type: ignore[no-untyped-call]
     return encoded(canvas)
+
+
+def tiles_html(outcome: Outcome) -> str:
+    """The numbers of the case, side by side."""
+    money = outcome.money
+    amount, years = money.assumptions.amount, money.assumptions.years
+
+    def span(spread: Any) -> str:
+        return _("90 % of the cases: {low} to {high}", low=amount(spread.low), high=amount(spread.high))
+
+    after, saves = money.payback.median, money.yearly.median >= 0
+    yearly = money.yearly if saves else -money.yearly
+    back = _("{years:.1f} years", years=after) if math.isfinite(after) else _("never")
+    saved = _("Saved in a year, net") if saves else _("A year costs more, net")
+    return tiles([
+        (_("Pays back within {years:.0f} years", years=years), chance(money.pays), _("of the cases")),
+        (_("Paid back after"), back, _("in the middle of the cases")),
+        (saved, amount(yearly.median), span(yearly)),
+        (_("Spent once"), amount(-money.once.median), span(-money.once)),
+        (_("Both over {years:.0f} years, today’s money", years=years), amount(money.worth.median), span(money.worth)),
+    ])  # fmt: skip
+
+
+def turns_html(outcome: Outcome) -> str:
+    """Single numbers that would make half of the cases pay back."""
+    said = [line for turn in outcome.turns if (line := turn_line(outcome.money, turn))]
+    if not said:
+        return escape(_("No single number here, moved alone, makes half of the cases pay back."))
+    items = "".join(f"<li>{escape(line)}</li>" for line in said)
+    title = _("Half of the cases pay back with, everything else as it is:")
+    return f"{escape(title)} <ul style='margin:0'>{items}</ul>"
+
+
+def advice(outcome: Outcome) -> str:
+    """The recommendation, and what did not hold."""
+    said = _(ANSWERS[outcome.answer])
+    if not outcome.missing:
+        return said
+    missing = ", ".join(_(CRITERIA[key]) for key in outcome.missing)
+    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=missing)}"

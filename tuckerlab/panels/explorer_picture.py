@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuckerlab.demos.decompositions import Cut, Subject
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import N_, _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
@@ -29,6 +29,12 @@ LEAST_ERROR = 1e-3  # of the largest entry: the scale of the error does not stre
 HEADROOM = 0.17  # of the height of the charts, above the largest value: room for the key
 CROWD = 40  # more blocks than this touch each other
 TIGHT: dict[str, Any] = {"borderaxespad": 0, "columnspacing": 1, "handlelength": 1, "handletextpad": 0.4}
+
+MODES = {
+    "height": N_("height"), "width": N_("width"), "colour": N_("colour"), "out": N_("output channels"),
+    "in": N_("input channels"), "kernel_height": N_("kernel height"), "kernel_width": N_("kernel width"),
+}  # fmt: skip
+"""What the modes of a subject are called."""
 
 Pixels = NDArray[np.float32]
 
@@ -49,8 +55,8 @@ class ExplorerPicture:
         self.limit = float(subject.tensor.abs().max())
         self.images, self.titles = self._draw_images(images)
         self.ends = self._draw_bars(bars)
-        self.kept, self.needles, self.labels = self._draw_charts(charts)
-        moving = [*self.images, *self.titles, *self.ends, *self.kept, *self.needles, *self.labels]
+        self.blocks, self.needles, self.labels = self._draw_charts(charts)
+        moving = [*self.images, *self.titles, *self.ends, *self.blocks, *self.needles, *self.labels]
         self.moving = MovingPicture(figure, moving, dpi=DPI)
 
     def png(self, cut: Cut) -> bytes:
@@ -60,12 +66,12 @@ class ExplorerPicture:
         self.images[0].set_data(pixels(self.subject, cut.rebuilt))
         self.images[1].set_data(error)
         self.images[1].set_clim(0 if self.subject.is_photo else -limit, limit)
-        self.titles[0].set_text(_("{count_:,.0f} numbers", count_=cut.stored))
+        self.titles[0].set_text(_("{count:,.0f} numbers", count=cut.stored))
         self.titles[1].set_text(_("{value:.1f} %", value=100 * cut.error))
         for end, sign in zip(self.ends, (0 if self.subject.is_photo else -1, 1), strict=True):
             end.set_text(_("{value:.2g}", value=round(sign * limit, 3) + 0.0))
         for i, (rank, size) in enumerate(zip(cut.ranks, self.subject.shape, strict=True)):
-            self.kept[i].set_verts(list(self.blocks[i][:rank]))
+            self.blocks[i].set_facecolor([BLUE] * rank + [PALE] * (size - rank))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(_("{rank} of {size}", rank=rank, size=size))
         return self.moving.png()
@@ -79,9 +85,9 @@ class ExplorerPicture:
             how = unsigned if error and self.subject.is_photo else signed
             shown.append(each.imshow(data, interpolation="nearest", **how))
             each.set_axis_off()
-        for each, name in zip(axes, ("original", "rebuilt", "error"), strict=True):
-            each.set_title(text(f"explorer.{name}"), fontsize=TEXT + 1, color=INK, loc="left")
-        numbers = _("{count_:,.0f} numbers", count_=self.subject.tensor.numel())
+        for each, name in zip(axes, (_("Original"), _("Rebuilt"), _("Error")), strict=True):
+            each.set_title(name, fontsize=TEXT + 1, color=INK, loc="left")
+        numbers = _("{count:,.0f} numbers", count=self.subject.tensor.numel())
         titles = [each.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right") for each in axes]
         return shown[1:], titles[1:]
 
@@ -106,28 +112,29 @@ class ExplorerPicture:
         return texts
 
     def _draw_charts(self, axes: list[Axes]) -> tuple[list[PolyCollection], list[Line2D], list[Text]]:
-        """The singular values of each mode: all of them pale, those that are kept solid over them."""
+        """The singular values of each mode as blocks; `png` colours them."""
         relative = [(values / values[0]).numpy() for values in self.subject.values]
         smallest = min(float(values[values >= LEAST_VALUE].min()) for values in relative)
         bottom = 10.0 ** min(floor(log10(smallest)), -1)
-        self.blocks: list[NDArray[np.float64]] = []
-        kept: list[PolyCollection] = []
+        blocks: list[PolyCollection] = []
         needles: list[Line2D] = []
         labels: list[Text] = []
         for each, values, mode in zip(axes, relative, self.subject.modes, strict=True):
-            styled(each, x=_("rank"), y="" if kept else _("singular value,\n% of the largest"))
-            each.set_title(mode_name(mode), fontsize=TEXT, color=INK, loc="left")
+            styled(each, x=_("rank"), y="" if blocks else _("singular value,\n% of the largest"))
+            each.set_title(_(MODES[mode]), fontsize=TEXT, color=INK, loc="left")
             labels.append(each.set_title("", fontsize=TEXT, color=INK, loc="right"))
-            _scale(each, bottom, len(values), labelled=not kept)
-            blocks = _blocks(values, bottom)
-            self.blocks.append(blocks)
-            each.add_collection(PolyCollection(list(blocks), color=PALE, linewidth=0))
-            kept.append(PolyCollection(list(blocks), color=BLUE, linewidth=0))
-            each.add_collection(kept[-1])
+            _scale(each, bottom, len(values), labelled=not blocks)
+            half = 0.5 if len(values) > CROWD else 0.4
+            corners = [
+                [(x - half, bottom), (x - half, top), (x + half, top), (x + half, bottom)]
+                for x, top in enumerate(np.maximum(values, bottom), start=1)
+            ]
+            blocks.append(PolyCollection(corners, linewidth=0))
+            each.add_collection(blocks[-1])
             needles += each.plot([1, 1], [bottom, bottom**-0.04], color=ORANGE, linewidth=2)
         handles = [Patch(color=BLUE, label=_("kept")), Patch(color=PALE, label=_("dropped"))]
         axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
-        return kept, needles, labels
+        return blocks, needles, labels
 
 
 def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
@@ -138,31 +145,15 @@ def _scale(axes: Axes, bottom: float, size: int, *, labelled: bool) -> None:
     decades = np.arange(0, log10(bottom) - 1, -1)
     ticks = [step * 10.0**decade for decade in decades for step in ((1, 0.5, 0.2) if len(decades) < 3 else (1,))]
     ticks = [tick for tick in ticks if tick >= 0.99 * bottom]
-    said = [_("{value:g}", value=100 * tick) if labelled else "" for tick in ticks]
+    said = [f"{100 * tick:g}" if labelled else "" for tick in ticks]
     axes.set_yticks(ticks, said)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xticks(range(1, size + 1) if size < 9 else [1, *range(size // 4, size + 1, size // 4)])
     axes.grid(visible=False, axis="x")
 
 
-def _blocks(values: NDArray[np.float32], bottom: float) -> NDArray[np.float64]:
-    """A rectangle for each value, from the bottom of the chart up."""
-    half = 0.5 if len(values) > CROWD else 0.4
-    corners = [
-        [(x - half, bottom), (x - half, top), (x + half, top), (x + half, bottom)]
-        for x, top in enumerate(np.maximum(values, bottom), start=1)
-    ]
-    return np.array(corners)
-
-
 def pixels(subject: Subject, tensor: Tensor) -> Pixels:
-    """A photograph as it is, in the range of the screen; a kernel as a mosaic.
-
-    >>> from tuckerlab.demos.decompositions import subject
-    >>> photo = subject("photo.china")
-    >>> pixels(photo, photo.tensor * 2).max()
-    np.float32(1.0)
-    """
+    """A photograph as it is, in the range of the screen; a kernel as a mosaic."""
     return np.asarray(tensor.clamp(0, 1), dtype=np.float32) if subject.is_photo else mosaic(tensor)
 
 
@@ -177,10 +168,6 @@ def error_pixels(subject: Subject, cut: Cut) -> Pixels:
 def mosaic(kernel: Tensor) -> Pixels:
     """A kernel as little squares, a row for each output channel and a column for each input channel, gaps between.
 
-    >>> import torch
-    >>> mosaic(torch.ones(2, 3, 3, 3)).shape
-    (7, 11)
-
     Of a large kernel it is the first 16 × 16 squares.
     """
     part = kernel[:SQUARES, :SQUARES]
@@ -188,8 +175,3 @@ def mosaic(kernel: Tensor) -> Pixels:
     framed = np.full((rows, height + 1, columns, width + 1), np.nan, dtype=np.float32)
     framed[:, :height, :, :width] = part.permute(0, 2, 1, 3)
     return framed.reshape(rows * (height + 1), -1)[:-1, :-1]
-
-
-def mode_name(mode: str) -> str:
-    """What a mode is called."""
-    return text(f"explorer.mode.{mode}")

@@ -1,13 +1,5 @@
 """Pictures that move: of a figure drawn once, only the artists that change are drawn again.
 
->>> from tuckerlab.plotting.figure import styled
->>> figure = Picture(figsize=(4, 3))
->>> [line] = styled(figure.subplots(), x="step", y="loss").plot([0, 1], [1, 1])
->>> moving = MovingPicture(figure, [line])
->>> line.set_ydata([1, 0.5])
->>> moving.png()[:4]
-b'\\x89PNG'
-
 A whole figure takes matplotlib a tenth of a second to a quarter, which is too much beside a training run and under a
 slider.
 """

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 
 import ipywidgets
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from tuckerlab.demos.planted_weight import LR, RANK, Task, ordinary, planted, riemannian, spectrum
-from tuckerlab.i18n import _, ngettext, text
-from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line, watch
+from tuckerlab.i18n import N_, _, ngettext
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, labelled, picture_widget, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 STEPS = 150  # as many as one core takes in half a second
@@ -26,6 +25,25 @@ LOWEST = 10**-8.7  # of the axis of singular values
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PERCENT = 1e-4  # the least share that is said in per cent
 
+SAYS = {
+    "slower": N_(
+        "After {steps} steps ordinary descent still has {theirs} of its first error; the Riemannian step has {ours}."
+    ),
+    "diverged": N_(
+        "Ordinary descent blew up at step {end}: its steps were too long. After {steps} steps the Riemannian step has "
+        "{ours} of its first error left."
+    ),
+    "ahead": N_(
+        "Here ordinary descent is ahead: after {steps} steps it has {theirs} of its first error left, the Riemannian "
+        "step {ours}."
+    ),
+    "alike": N_(
+        "Here both do alike: after {steps} steps ordinary descent has {theirs} of its first error left, the Riemannian "
+        "step {ours}."
+    ),
+}
+"""By the verdict."""
+
 
 class GeometryPanel(Panel):
     """Move how far the singular values fall, and see ordinary gradient descent stall or blow up beside ours.
@@ -37,33 +55,27 @@ class GeometryPanel(Panel):
         super().__init__()
         self.steps = steps
         self.exponent = labelled(
-            ipywidgets.SelectionSlider, "geometry.smallest", value=4, layout=SLIDER, continuous_update=False,
+            ipywidgets.SelectionSlider, _("Smallest singular value"),
+            _("A weight is made of directions; its singular values say how strong each one is. The largest is 1 here."),
+            value=4, layout=SLIDER, continuous_update=False,
             options=[(ngettext("1 (all equal)", "1/{count:,.0f}", count=10**power), power) for power in EXPONENTS],
         )  # fmt: skip
         self.lr = labelled(
-            ipywidgets.Dropdown, "geometry.lr", value=LR,
-            options=[(_("{value:g}", value=lr), lr) for lr in RATES],
+            ipywidgets.Dropdown, _("Learning rate of ordinary descent"),
+            _("How long the steps of ordinary descent are. The Riemannian step keeps 0.2."),
+            value=LR, options=[(f"{lr:g}", lr) for lr in RATES],
         )  # fmt: skip
-        self.sentence, self.terms = (
-            line_widget(),
-            line_widget(
-                escape(
-                    _(
-                        "Both methods look for the same small weight, stored as a core and factors (the thin matrices "
-                        "beside it), from the same start. A step is one correction of all its numbers. Ordinary "
-                        "descent corrects weak directions more slowly the weaker they are; the Riemannian step takes the "
-                        "shape of the factors into account and corrects all at one speed."
-                    )
-                )
-            ),
-        )
-        self.picture = picture_widget(
-            b"",
-            _(
-                "Left: the singular values of the weight, falling from 1. Right: the error left after each step, "
-                "with ordinary descent and with the Riemannian step, on logarithmic axes."
-            ),
-        )
+        self.sentence, self.terms = Line(), Line()
+        self.terms.say(_(
+            "Both methods look for the same small weight, stored as a core and factors (the thin matrices beside it), "
+            "from the same start. A step is one correction of all its numbers. Ordinary descent corrects weak "
+            "directions more slowly the weaker they are; the Riemannian step takes the shape of the factors into "
+            "account and corrects all at one speed."
+        ))  # fmt: skip
+        self.picture = picture_widget(_(
+            "Left: the singular values of the weight, falling from 1. Right: the error left after each step, "
+            "with ordinary descent and with the Riemannian step, on logarithmic axes."
+        ))  # fmt: skip
         self.children = [self.exponent, self.lr, self.sentence, self.picture, self.terms, self.alert]
         watch(self._show, self.exponent, self.lr)
         self._show()
@@ -87,7 +99,7 @@ class GeometryPanel(Panel):
             self.theirs = _ordinary(self.exponent.value, self.lr.value, self.steps)
             ours, theirs = (share(value) for value in self.left)
             told = {"steps": self.steps, "ours": ours, "theirs": theirs, "end": len(self.theirs)}
-            set_line(self.sentence, escape(text(f"geometry.says.{self.verdict}", **told)))
+            self.sentence.say(_(SAYS[self.verdict], **told))
             values = [float(value) for value in spectrum(10.0**-self.exponent.value)]
             self.picture.value = draw(values, self.ours, self.theirs)._repr_png_()
 
@@ -108,15 +120,11 @@ def _ordinary(exponent: int, lr: float, steps: int) -> tuple[float, ...]:
 
 
 def share(value: float) -> str:
-    """A share of the first error, in per cent or as a power of ten.
-
-    >>> share(0.0026), share(3e-16)
-    ('0.26 %', '10⁻¹⁶')
-    """
+    """A share of the first error, in per cent or as a power of ten."""
     if value >= PERCENT:
         return _("{value:.2g} %", value=100 * value)
     exponent = str(round(math.log10(value))) if value else "-∞"
-    return _("10{exponent}", exponent=exponent.translate(SUPERSCRIPT))
+    return f"10{exponent.translate(SUPERSCRIPT)}"
 
 
 def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
@@ -136,9 +144,11 @@ def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]
     right.set_xticks(ticks, [str(tick) for tick in ticks])
     right.xaxis.set_minor_locator(NullLocator())
     _powers(right, range(-18, 4, 3))
-    for losses, style, colour, key in ((theirs, "--", RED, "theirs"), (ours, "-", BLUE, "ours")):
+    for losses, style, colour, label in (
+        (theirs, "--", RED, _("ordinary descent")), (ours, "-", BLUE, _("Riemannian step")),
+    ):  # fmt: skip
         shown = [min(loss, BLOWN) for loss in losses]
-        right.plot(range(1, len(losses) + 1), shown, style, color=colour, linewidth=2.5, label=text(f"geometry.{key}"))
+        right.plot(range(1, len(losses) + 1), shown, style, color=colour, linewidth=2.5, label=label)
     if len(theirs) < len(ours):
         last = len(theirs), min(theirs[-1], BLOWN)
         right.plot(*last, "X", color=RED, markersize=13, clip_on=False)
@@ -149,11 +159,6 @@ def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]
 
 
 def _powers(axes: Axes, exponents: range) -> None:
-    axes.yaxis.set_major_locator(FixedLocator([10.0**exponent for exponent in exponents]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+    """Ticks at powers of ten."""
+    axes.set_yticks([10.0**n for n in exponents], [f"$10^{{{n}}}$" if n else "1" for n in exponents])
     axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _power(value: float) -> str:
-    exponent = round(math.log10(value))
-    return f"$10^{{{exponent}}}$" if exponent else "1"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tuckerlab.data import data_roots
 from tuckerlab.data.findings import Finding
 from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
-from tuckerlab.i18n import _, ngettext, text
+from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.fast_png import SCREEN_DPI
-from tuckerlab.panels.widgets import ROW, SLIDER, Panel, button, labelled, line_widget, picture_widget, set_line
+from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, button, folded, labelled, picture_widget, row
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 EXAMPLE = "neu_steel"  # offered where it is among the data
@@ -42,20 +42,23 @@ class FolderInspector(Panel):
         self.report: FolderReport | None = None
         self.looking, self._stop = False, threading.Event()  # an event for each look: the last one counts
         self._lock = threading.RLock()  # the thread that looks, and the one that types
-        self._thread: threading.Thread | None = None
         example = EXAMPLE if any((root / EXAMPLE).is_dir() for root in data_roots()) else ""
         self.folder = labelled(
-            ipywidgets.Text, "folder.folder", value=folder, continuous_update=False, layout=SLIDER,
+            ipywidgets.Text, _("Folder of images"),
+            _("The path of a folder that holds one folder of images for each class, or “train” and “test” with such "
+              "folders in them"),
+            value=folder, continuous_update=False, layout=SLIDER,
             placeholder=_("for example {path}", path=example or "~/Pictures/parts"),
         )  # fmt: skip
-        self.look = button("folder.look", self.start, button_style="primary")
-        self.stop = button("folder.stop", lambda: self._stop.set())
-        self.example = button("folder.example", self._take_example)
+        opens = _("Opens every image and tells what is wrong; nothing is trained or changed")
+        self.look = button(_("Look"), self.start, opens, button_style="primary")
+        self.stop = button(_("Stop"), lambda: self._stop.set())
+        self.example = button(_("Example: defects on steel"), self._take_example)
         self.example.layout.display = "" if example else "none"
         self.progress = ipywidgets.IntProgress(min=0, layout=SLIDER)
-        self.state, self.findings, self.picture = line_widget(), ipywidgets.HTML(), picture_widget(b"", "")
+        self.state, self.findings, self.picture = Line(), ipywidgets.HTML(), picture_widget("")
         self.children = [
-            self.folder, ipywidgets.HBox([self.look, self.stop, self.example], layout=ROW), self.progress, self.state,
+            self.folder, row(self.look, self.stop, self.example), self.progress, self.state,
             self.alert, self.picture, self.findings,
         ]  # fmt: skip
         self.folder.observe(self._typed, "value")  # Enter
@@ -72,14 +75,7 @@ class FolderInspector(Panel):
             self._stop, self.looking = threading.Event(), True
             self.show_problem(None)
             self._show_progress(0, 0)
-            work = self._work, (self.name, self._stop)
-            self._thread = threading.Thread(target=work[0], args=work[1], name="tuckerlab folder", daemon=True)
-            self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until the look has ended, or so many seconds."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+            self.in_background(self._work, self.name, self._stop)
 
     def _typed(self, change: object) -> None:
         """What was found in one folder says nothing about another."""
@@ -120,31 +116,26 @@ class FolderInspector(Panel):
         with self.progress.hold_trait_notifications():
             self.progress.max, self.progress.value = max(total, 1), done
         if self.looking:
-            said = text(f"folder.state.{'looking' if total else 'opening'}", done=done, total=total)
-            set_line(self.state, f"<b>{escape(said)}</b>")
+            looking = _("Looking at the images: {done:,.0f} of {total:,.0f} …", done=done, total=total)
+            self.state.say(looking if total else _("Opening the folder …"), bold=True)
 
     def _show_report(self) -> None:
         self._show_progress(0, 0)
         report = self.report
         self.findings.value = _findings_html(report) if report is not None else ""
-        self.picture.value, self.picture.layout.display = b"", "none"
+        self.picture.value, self.picture.layout.display = BLANK, "none"
         if report is None:
-            set_line(
-                self.state,
-                ""
-                if self.problem
-                else _("Type a folder and press Look. It needs one folder of images for each class."),
-            )
+            idle = _("Type a folder and press Look. It needs one folder of images for each class.")
+            self.state.say("" if self.problem else idle)
             return
-        set_line(self.state, f"<b>{escape(_state(report))}</b>")
+        self.state.say(_state(report), bold=True)
         if any(report.samples.values()):
             buffer = io.BytesIO()
             figure = draw(report.classes, report.samples)
             figure.savefig(buffer, format="png", dpi=SCREEN_DPI, bbox_inches="tight")
-            shown = list(report.classes.items())[:ROWS]
             rows = [
                 _("{name}: {train:,.0f} to train, {test:,.0f} to test.", name=name, train=count.train, test=count.test)
-                for name, count in shown
+                for name, count in list(report.classes.items())[:ROWS]
             ]
             self.picture.tooltip = _(
                 "A row for each class: a few of its images, as the network sees them, and bars for the number of "
@@ -182,11 +173,11 @@ def _state(report: FolderReport) -> str:
 
 def _findings_html(report: FolderReport) -> str:
     """Problems, then warnings, then the files that cannot be read."""
-    parts = [_list_html("folder.problems", report.problems, PALETTE[1])]
+    parts = [_list_html(_("Prevents training"), report.problems, PALETTE[1])]
     if report.unreadable[1:]:
         rows = "".join(f"<li>{escape(name)} ({escape(why)})</li>" for name, why in report.unreadable[:LISTED])
-        parts.append(f"<details><summary>{text('folder.all_unreadable')}</summary><ul>{rows}</ul></details>")
-    parts.append(_list_html("folder.warnings", report.warnings, PALETTE[0]))
+        parts.append(folded(_("All files that cannot be read"), f"<ul>{rows}</ul>"))
+    parts.append(_list_html(_("Good to know"), report.warnings, PALETTE[0]))
     return "".join(parts) or (escape(_("Nothing else to report.")) if report.ready else "")
 
 
@@ -198,7 +189,7 @@ def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
         f'<li style="margin:.3rem 0">{escape(it.message)}{advice}{escape(it.advice)}</span></li>' for it in findings
     )
     style = f"border-left:4px solid {colour};padding:.1rem .8rem;margin:.4rem 0;line-height:1.4;color:{INK}"
-    return f'<div style="{style}"><b>{escape(text(title))}</b><ul style="margin:.2rem 0">{items}</ul></div>'
+    return f'<div style="{style}"><b>{escape(title)}</b><ul style="margin:.2rem 0">{items}</ul></div>'
 
 
 def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -> Picture:
@@ -218,14 +209,13 @@ def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -
     # Bars beside the images, in the images' own units, so that rows stay in line
     begin, longest = width + 2 * GAP, BARS * width
     most = max((max(counts[name]) for name in names), default=0) or 1
-    for part, shift, colour in (("train", -0.2, PALETTE[0]), ("test", 0.2, PALETTE[5])):
-        values = np.array([getattr(counts[name], part) for name in names])
+    for part, label, shift, colour in ((0, _("to train"), -0.2, PALETTE[0]), (1, _("to test"), 0.2, PALETTE[5])):
+        values = np.array([counts[name][part] for name in names])
         places = middles + shift * side
-        label = text(f"folder.picture.{part}")
         axes.barh(places, values / most * longest, 0.36 * side, begin, color=colour, label=label)
         for place, value in zip(places, values, strict=True):
-            at, said = begin + value / most * longest + GAP, _("{count_:,.0f}", count_=int(value))
-            axes.text(at, place, said, va="center", fontsize=TEXT - 0.5, color=INK)
+            at = begin + value / most * longest + GAP
+            axes.text(at, place, f"{value:,}", va="center", fontsize=TEXT - 0.5, color=INK)
     end = begin + 1.16 * longest
     axes.set_xlim(-0.5, end)
     axes.set_ylim(step * len(names) - GAP, -0.5)
@@ -234,12 +224,8 @@ def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -
     above = {"bbox_to_anchor": (begin / end, 1.0), "borderaxespad": 0.4, "handlelength": 1.2}
     axes.legend(loc="lower left", ncols=2, fontsize=TEXT, frameon=False, **above)
     if len(counts) > ROWS:
-        axes.set_xlabel(
-            ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=len(counts) - ROWS),
-            fontsize=TEXT,
-            color=QUIET,
-            loc="left",
-        )
+        more = ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=len(counts) - ROWS)
+        axes.set_xlabel(more, fontsize=TEXT, color=QUIET, loc="left")
     return figure
 
 
@@ -247,8 +233,8 @@ def _mosaic(rows: Sequence[Sequence[Pixels]], side: int) -> Pixels:
     """All images in one, white where there is none."""
     step = side + GAP
     canvas = np.full((max(1, step * len(rows) - GAP), step * SAMPLES - GAP, 3), 255, dtype=np.uint8)
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row[:SAMPLES]):
+    for i, pictures in enumerate(rows):
+        for j, picture in enumerate(pictures[:SAMPLES]):
             colours = picture if picture.ndim == 3 else picture[..., None]
             canvas[step * i : step * i + side, step * j : step * j + side] = colours
     return canvas

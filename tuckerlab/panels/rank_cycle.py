@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 
 import ipywidgets
 from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.demos.rank_cycle import STEPS, TAU, TRUE_RANK, Path, follow
-from tuckerlab.i18n import _, ngettext, text
-from tuckerlab.panels.widgets import SLIDER, Panel, labelled, line_widget, picture_widget, set_line
+from tuckerlab.i18n import _, ngettext
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, labelled, picture_widget, watch
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 CYCLES = (1, 2, 5, 10, 20, 50)
@@ -31,37 +30,31 @@ class CyclePanel(Panel):
         super().__init__()
         self.steps, self.each_step, self.chosen = steps, _paths(1, steps), _paths(20, steps)
         self.every = labelled(
-            ipywidgets.SelectionSlider, "cycle.every", value=20, continuous_update=False, layout=SLIDER,
+            ipywidgets.SelectionSlider, _("Steps between two adaptations"),
+            _("After so many steps the layer is cut to the tolerance, and then grows by new directions, on trial until "
+              "the next time."),
+            value=20, continuous_update=False, layout=SLIDER,
             options=[(ngettext("{count:.0f} (every step)", "{count:.0f}", count=every), every) for every in CYCLES],
         )  # fmt: skip
-        self.sentence = line_widget()
-        self.terms = line_widget(
-            escape(
-                _(
-                    "The true rank is {true:.0f}. Both layers live under a tolerance of {tau:.0%}: what makes up "
-                    "less of the weight is cut off. A new direction starts from nothing, so after one step it is "
-                    "still smaller than that.",
-                    true=TRUE_RANK,
-                    tau=TAU,
-                )
-            )
-        )
-        self.picture = picture_widget(
-            b"",
-            _(
-                "Left: the rank that the tolerance keeps, step by step, from a rank that is too small and from "
-                "one that is too large. Right: the error of the weight on a logarithmic axis. Cut at every step, "
-                "and in the chosen cycle."
-            ),
-        )
+        self.sentence, self.terms = Line(), Line()
+        self.terms.say(_(
+            "The true rank is {true:.0f}. Both layers live under a tolerance of {tau:.0%}: what makes up less of the "
+            "weight is cut off. A new direction starts from nothing, so after one step it is still smaller than that.",
+            true=TRUE_RANK, tau=TAU,
+        ))  # fmt: skip
+        self.picture = picture_widget(_(
+            "Left: the rank that the tolerance keeps, step by step, from a rank that is too small and from one that is "
+            "too large. Right: the error of the weight on a logarithmic axis. Cut at every step, and in the chosen "
+            "cycle."
+        ))  # fmt: skip
         self.children = [self.every, self.sentence, self.picture, self.terms, self.alert]
-        self.every.observe(self._show, "value")
+        watch(self._show, self.every)
         self._show()
 
     def _show(self, change: object = None) -> None:
         with self.reporting():
             self.chosen = _paths(self.every.value, self.steps)
-            set_line(self.sentence, escape(_sentence(self.each_step[0], self.chosen[0], self.steps)))
+            self.sentence.say(_sentence(self.each_step[0], self.chosen[0], self.steps))
             self.picture.value = draw(self.each_step, self.chosen, TRUE_RANK)._repr_png_()
 
 
@@ -72,12 +65,23 @@ def _paths(every: int, steps: int) -> tuple[Path, ...]:
 
 def _sentence(each_step: Path, chosen: Path, steps: int) -> str:
     """What becomes of the rank that is too small."""
-    said = [_("Cut at every step it ends at rank {rank:.0f}.", rank=each_step.found)]
-    if chosen.every != 1:
-        end = "finds" if chosen.found == TRUE_RANK else "stays" if chosen.found == FIRST[0] else "ends"
-        told = {"first": FIRST[0], "every": chosen.every, "rank": chosen.found, "steps": steps, "true": TRUE_RANK}
-        said.insert(0, text(f"cycle.says.{end}", **told))
-    return " ".join(said)
+    cut = _("Cut at every step it ends at rank {rank:.0f}.", rank=each_step.found)
+    if chosen.every == 1:
+        return cut
+    told = {"first": FIRST[0], "every": chosen.every, "rank": chosen.found, "steps": steps, "true": TRUE_RANK}
+    if chosen.found == TRUE_RANK:
+        end = _(
+            "From rank {first:.0f}, adapted every {every:.0f} steps, the layer finds the true rank, {rank:.0f}.", **told
+        )
+    elif chosen.found == FIRST[0]:
+        end = _("From rank {first:.0f}, adapted every {every:.0f} steps, the layer stays at rank {rank:.0f}.", **told)
+    else:
+        end = _(
+            "From rank {first:.0f}, adapted every {every:.0f} steps, the layer comes to rank {rank:.0f} within "
+            "{steps:.0f} steps: not to {true:.0f}.",
+            **told,
+        )
+    return f"{end} {cut}"
 
 
 def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> Picture:
@@ -88,14 +92,12 @@ def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> P
     styled(right, x=_("step"), y=_("error (squared, relative)"))
     groups = [(RED, _("cut at every step"), each_step)]
     if chosen[0].every != 1:
-        groups.append(
-            (BLUE, ngettext("cycle of {count:.0f} step", "cycle of {count:.0f} steps", count=chosen[0].every), chosen)
-        )
+        groups.append((BLUE, _("cycle of {count:.0f} steps", count=chosen[0].every), chosen))
     for colour, name, paths in groups:
-        for key, style, path in zip(("below", "above"), ("-", "--"), paths, strict=True):
+        below, above = _("{name}, from too small a rank", name=name), _("{name}, from too large a rank", name=name)
+        for label, style, path in zip((below, above), ("-", "--"), paths, strict=True):
             left.plot(path.ranks, style, color=colour, linewidth=2.2, drawstyle="steps-post")
             errors = [max(loss, BELOW) for loss in path.losses]
-            label = text(f"cycle.from_{key}", name=name)
             right.plot(errors, style, color=colour, linewidth=2.2, label=label)
     left.axhline(true_rank, color=INK, linewidth=1, linestyle=":")
     left.annotate(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import escape
+from typing import Any
 
 import ipywidgets
 import pandas as pd
@@ -12,18 +12,8 @@ from tuckerlab.deploy.rollout.plots import rollout_timeline
 from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.deploy.rollout.traffic import Truth
 from tuckerlab.errors import DataError
-from tuckerlab.i18n import _, has_text, ngettext, text
-from tuckerlab.panels.widgets import (
-    SLIDER,
-    Panel,
-    button,
-    labelled,
-    line_widget,
-    picture_widget,
-    set_line,
-    tiles,
-    watch,
-)
+from tuckerlab.i18n import N_, _, ngettext
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, picture_widget, recorded_name, tiles, watch
 
 FAULTS = (0.0, 1.0, 2.0, 5.0)
 LABELLED = (0.0, 0.1, 0.5, 1.0)
@@ -33,6 +23,27 @@ STAGES = Rule().stages
 WEEK = 7
 DENSE = "dense"
 NAMED = {"description_width": "17rem"}  # sliders begin below each other
+
+SAYS = {
+    "rolled back": N_(
+        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the new network is "
+        "right less often."
+    ),
+    "rolled out": N_(
+        "Rolled out to all after {requests:,.0f} checked requests, on day {day:.0f}: each stage showed a loss below "
+        "{harm:g}."
+    ),
+    "asked": N_(
+        "Left to a person in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss may "
+        "still be {high:.1f} points, and {harm:g} would be too much."
+    ),
+}
+UNTIL = {
+    "rolled back": N_("until rolled back on day {day:.0f}"),
+    "rolled out": N_("until rolled out on day {day:.0f}"),
+    "asked": N_("until a person decides on day {day:.0f}"),
+}
+"""By the end of a roll-out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,31 +76,34 @@ class RollOutPanel(Panel):
         names = _sources()
         found = next((name for name in names if name.startswith(source)), None)
         self.source = labelled(
-            ipywidgets.Dropdown, "canary.source", layout={"width": "auto", "min_width": "22rem"}, style=NAMED,
+            ipywidgets.Dropdown, _("Networks"), layout={"width": "auto", "min_width": "22rem"}, style=NAMED,
             options=[(source_name(name), name) for name in names], value=found,
         )  # fmt: skip
         self.harm = labelled(
-            ipywidgets.FloatSlider, "canary.harm", value=1.0, min=0.2, max=5, step=0.1, continuous_update=False,
-            layout=SLIDER, readout_format=".1f", style=NAMED,
+            ipywidgets.FloatSlider, _("Loss that would be too much, points"), value=1.0, min=0.2, max=5, step=0.1,
+            continuous_update=False, layout=SLIDER, readout_format=".1f", style=NAMED,
         )  # fmt: skip
-        self.fault = _choice("canary.fault", 2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS])
-        shares = {share: _("{share:g} %", share=100 * share) for share in (*STAGES, *LABELLED)}
-        self.since = _choice("canary.since", STAGES[0], [(shares[share], share) for share in STAGES])
-        self.labelled = _choice("canary.labelled", 1.0, [(shares[share], share) for share in LABELLED])
-        self.delay = _choice(
-            "canary.delay", 1, [(ngettext("{count:g} day", "{count:g} days", count=days), days) for days in DELAYS]
-        )
-        self.requests_a_day = _choice(
-            "canary.requests_a_day", 10_000, [(_("{count_:,.0f}", count_=count), count) for count in REQUESTS]
-        )
-        self.again = button("canary.again", self._again)
-        self.sentence, self.chances, self.origin = line_widget(), line_widget(), line_widget()
-        self.numbers, self.picture = (
-            ipywidgets.HTML(),
-            picture_widget(
-                b"",
-                _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out"),
-            ),
+        shares = {share: f"{100 * share:g} %" for share in (*STAGES, *LABELLED)}
+        self.fault = _choice(
+            _("Fault of the new network"), 2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS],
+            _("So many of its right answers, in points, are made wrong."),
+        )  # fmt: skip
+        self.since = _choice(
+            _("The fault shows from"), STAGES[0], [(shares[share], share) for share in STAGES],
+            _("Some faults show only when much of the traffic has come over."),
+        )  # fmt: skip
+        self.labelled = _choice(
+            _("Requests whose true answer is found out"), 1.0, [(shares[share], share) for share in LABELLED],
+            _("The share of requests, taken at random, whose true answer becomes known. Complaints are not at random."),
+        )  # fmt: skip
+        days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in DELAYS]
+        self.delay = _choice(_("… after"), 1, days)
+        self.requests_a_day = _choice(_("Requests a day"), 10_000, [(f"{count:,}", count) for count in REQUESTS])
+        self.again = button(_("Other requests"), self._again, _("The same roll-out on other days: how much is chance?"))
+        self.sentence, self.chances, self.origin = Line(), Line(), Line()
+        self.numbers = ipywidgets.HTML()
+        self.picture = picture_widget(
+            _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
         )
         controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]
         self.children = [
@@ -99,15 +113,9 @@ class RollOutPanel(Panel):
         watch(self._show, *controls)
         self._show()
         if found is None:
-            self.show_problem(
-                DataError(
-                    _(
-                        "{source}: there are no recorded answers of that name; there are {there}",
-                        source=source,
-                        there=", ".join(names),
-                    )
-                )
-            )
+            said = _("{source}: there are no recorded answers of that name; there are {there}",
+                     source=source, there=", ".join(names))  # fmt: skip
+            self.show_problem(DataError(said))
 
     def _again(self) -> None:
         """The same roll-out with other requests."""
@@ -126,9 +134,9 @@ class RollOutPanel(Panel):
             fault = self.fault.value
             self.state = state = roll_out(rule, traffic, fault, self.since.value, self.seed, self.repeats)
             self.picture.value = rollout_timeline(state.story)._repr_png_()
-            set_line(self.sentence, f"<b>{escape(story_said(state.story))}</b>")
-            set_line(self.chances, escape(_chances_said(state, self.repeats)))
-            set_line(self.origin, escape(_origin_said(state, fault)))
+            self.sentence.say(story_said(state.story), bold=True)
+            self.chances.say(_chances_said(state, self.repeats))
+            self.origin.say(_origin_said(state, fault))
             self.numbers.value = tiles(_numbers(state))
 
 
@@ -158,26 +166,21 @@ def _recorded(name: str) -> Recorded:
 
 
 def _traffic(source: str) -> Traffic:
-    name, _, network = source.partition(": ")
+    name, _colon, network = source.partition(": ")
     return _recorded(name).traffic(network)
 
 
-def _choice(key: str, value: float, options: list[tuple[str, float]]) -> ipywidgets.SelectionSlider:
+def _choice(label: str, value: float, options: list[tuple[str, Any]], hint: str = "") -> ipywidgets.SelectionSlider:
     return labelled(
-        ipywidgets.SelectionSlider, key, value=value, options=options, continuous_update=False, layout=SLIDER,
+        ipywidgets.SelectionSlider, label, hint, value=value, options=options, continuous_update=False, layout=SLIDER,
         style=NAMED,
     )  # fmt: skip
 
 
 def source_name(source: str) -> str:
-    """What people call a source.
-
-    >>> source_name("digits: Tucker 90 %")
-    'Handwritten digits, small network: Tucker 90 %'
-    """
-    name, _, network = source.partition(": ")
-    key = f"canary.data.{name}"
-    return f"{text(key)}: {network}" if has_text(key) else source
+    """What people call a source, such as "digits: Tucker 90 %"."""
+    name, _colon, network = source.partition(": ")
+    return f"{recorded_name(name)}: {network}"
 
 
 def story_said(story: Timeline) -> str:
@@ -190,7 +193,7 @@ def story_said(story: Timeline) -> str:
         "harm": story.rule.harm,
         "high": float(end["high"]),
     }
-    said = [text(f"canary.says.{story.ended.replace(' ', '_')}", **told)]
+    said = [_(SAYS[story.ended], **told)]
     said.append(
         ngettext(
             "{count:,.0f} customer saw a wrong answer that the old network would have given right.",
@@ -215,21 +218,22 @@ def story_said(story: Timeline) -> str:
 
 def _numbers(state: RollOut) -> list[tuple[str, str, str]]:
     """What it has cost: in stages, at once with the same test, and at once with none."""
-    story, once, unwatched = state.story, state.at_once, "canary.tile.unwatched"
+    story, once = state.story, state.at_once
     a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
-    at_once = _("{count_:,.0f}", count_=int(once["wrong"])), _until(once["ended"], once["days"])
-    until = text(f"{unwatched}.until" if state.faulty.loss > 0 else f"{unwatched}.a_day")
     differing = _("accuracy in truth: {points:+.1f} points", points=-state.faulty.loss)
+    noticed = _("every day, until someone notices")
+    if state.faulty.loss <= 0:
+        noticed = _("every day; as many come right that were wrong")
     return [
-        (_("Wrong answers, in stages"), _("{count_:,.0f}", count_=story.wrong), _until(story.ended, story.days)),
-        (_("All at once, same test"), *at_once),
-        (text(unwatched), _("{count_:,.0f}", count_=a_day), until),
+        (_("Wrong answers, in stages"), f"{story.wrong:,}", _until(story.ended, story.days)),
+        (_("All at once, same test"), f"{int(once['wrong']):,}", _until(once["ended"], once["days"])),
+        (_("All at once, no test"), f"{a_day:,.0f}", noticed),
         (_("Answers that differ"), _("{value:.1f} %", value=state.faulty.differing), differing),
     ]
 
 
 def _until(ended: str, days: float) -> str:
-    return text(f"canary.until.{ended.replace(' ', '_')}", day=int(days) + 1)
+    return _(UNTIL[ended], day=int(days) + 1)
 
 
 def _chances_said(state: RollOut, repeats: int) -> str:
@@ -242,7 +246,9 @@ def _chances_said(state: RollOut, repeats: int) -> str:
         out=out,
         asked=asked,
     )
-    return f"{said} {text('canary.chances.median', median=state.median)}" if back >= repeats / 2 else said
+    if back < repeats / 2:
+        return said
+    return f"{said} {_('Half of those rolled back took at most {median:,.0f} requests.', median=state.median)}"
 
 
 def _origin_said(state: RollOut, fault: float) -> str:

@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
-from tuckerlab.i18n import _, has_text, text
+from tuckerlab.i18n import N_, _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.widgets import (
-    ROW,
     SLIDER,
+    Line,
     Panel,
     labelled,
-    line_widget,
     picture_widget,
-    set_line,
+    recorded_name,
+    row,
     tiles,
     unwatched,
     watch,
@@ -27,7 +27,7 @@ from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 MOST_ANSWERS, HIGHEST_PRICE = 1e12, 1e6
 BLUE, GREEN = PALETTE[0], PALETTE[2]
-BARS = ("parameters", "file", "arithmetic", "latency", "cost")
+BARS = (N_("numbers stored"), N_("file"), N_("arithmetic"), N_("time, 1 answer"), N_("cost of a year"))
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 _LABEL: dict[str, Any] = {"va": "bottom", "fontsize": TEXT, "color": INK}
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
@@ -44,26 +44,27 @@ class InstantSlider(Panel):
     def __init__(self, sizes: str | Sizes = "slider-digits", *, exercise: float | None = None) -> None:
         super().__init__()
         self.exercise = exercise
-        self.source = labelled(ipywidgets.Dropdown, "instant.source")
-        self.compression = labelled(ipywidgets.SelectionSlider, "instant.compression", options=[0], layout=SLIDER)
-        self.tolerance = labelled(ipywidgets.SelectionSlider, "instant.tolerance", options=[0], layout=SLIDER)
+        self.source = labelled(ipywidgets.Dropdown, _("Network"))
+        self.compression = labelled(
+            ipywidgets.SelectionSlider, _("Weights removed"),
+            _("How many of the weights in the convolutions the small network does without"), options=[0], layout=SLIDER,
+        )  # fmt: skip
+        self.tolerance = labelled(
+            ipywidgets.SelectionSlider, _("Detail given up"),
+            _("The tolerance: how much of each weight may be rounded away"), options=[0], layout=SLIDER,
+        )  # fmt: skip
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
-        self.answers = labelled(ipywidgets.BoundedFloatText, "instant.answers", value=1e6, max=MOST_ANSWERS, step=1e5)
-        self.price = labelled(ipywidgets.BoundedFloatText, "instant.price", value=0.1, max=HIGHEST_PRICE, step=0.01)
-        self.numbers, self.sentence, self.origin = ipywidgets.HTML(), line_widget(), line_widget()
-        self.task, self.picture = (
-            line_widget(),
-            picture_widget(
-                b"",
-                _(
-                    "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
-                    "Right: what the chosen size needs, in per cent of the full network."
-                ),
-            ),
-        )
+        answers, price = _("Answers a day (yours)"), _("Price of a machine hour (yours)")
+        self.answers = labelled(ipywidgets.BoundedFloatText, answers, value=1e6, max=MOST_ANSWERS, step=1e5)
+        self.price = labelled(ipywidgets.BoundedFloatText, price, value=0.1, max=HIGHEST_PRICE, step=0.01)
+        self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
+        self.picture = picture_widget(_(
+            "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
+            "Right: what the chosen size needs, in per cent of the full network."
+        ))  # fmt: skip
         self.children = [
             self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
-            ipywidgets.HBox([self.answers, self.price], layout=ROW), self.origin, self.alert,
+            row(self.answers, self.price), self.origin, self.alert,
         ]  # fmt: skip
         watch(self._move, *self.sliders.values())
         watch(self._show, self.answers, self.price)
@@ -82,7 +83,7 @@ class InstantSlider(Panel):
             if found is None:
                 Sizes.recorded(name)
         self._begin(Sizes.recorded(found or next(iter(names), name)))
-        self.source.options = [(_source_name(one), one) for one in names]
+        self.source.options = [(recorded_name(one), one) for one in names]
         self.source.value = found or names[0]
 
     def _load(self, change: Any) -> None:
@@ -102,18 +103,13 @@ class InstantSlider(Panel):
                 slider.options = settings or [("", 0.0)]
                 slider.layout.display = "" if settings else "none"
         origin = sizes.origin | {"date": str(sizes.origin.get("date"))[:10]}
-        set_line(
-            self.origin,
-            escape(
-                _(
-                    "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one "
-                    "such machine.",
-                    **origin,
-                )
-            )
-            if "device" in origin
-            else "",
-        )
+        self.origin.say("")
+        if "device" in origin:
+            self.origin.say(_(
+                "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one such "
+                "machine.",
+                **origin,
+            ))  # fmt: skip
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
 
@@ -149,30 +145,42 @@ class InstantSlider(Panel):
         verdict = _("✓ as accurate as the full network") if points >= 0 else _("{points:+.1f} points", points=points)
         self.numbers.value = tiles([
             (_("Right on new images"), _("{value:.1f} %", value=100 * size.test_accuracy), verdict),
-            (_("Numbers stored"), _("{count_:,.0f}", count_=size.parameters),
-             _times(full.parameters / size.parameters)),
+            (_("Numbers stored"), f"{size.parameters:,}", _times(full.parameters / size.parameters)),
             (_("File"), _("{value:,.0f} kB", value=size.file_bytes / 1e3),
              _("{share:.0f} % of the full network", share=100 * size.file_bytes / full.file_bytes)),
             (_("Time for one answer"), _("{value:.2f} ms", value=size.latency_1_ms),
              _("{share:.0f} % of the full network", share=100 * size.latency_1_ms / full.latency_1_ms)),
-            (_("Cost of a year"), _("{value:,.2f}", value=costs[1]),
-             _saved(costs[0] - costs[1])),
+            (_("Cost of a year"), f"{costs[1]:,.2f}", _saved(costs[0] - costs[1])),
         ])  # fmt: skip
-        kind = "full" if size.setting == 0 else "trained" if size.trained else "cut"
-        if kind == "cut" and size.conv_compression <= 0:
-            kind = "larger"
-        source = _("the full network") if size.source == full.source else size.source
-        set_line(self.sentence, escape(text(f"instant.is.{kind}", source=source)))
+        self.sentence.say(self._said(size))
         if self.exercise is not None:
-            found = text("instant.solved" if self.solved else "instant.not_yet")
-            set_line(self.task, f"{escape(text('instant.exercise', points=self.exercise))} <b>{escape(found)}</b>")
+            task = _("Exercise: find the smallest network that loses at most {points:g} points.", points=self.exercise)
+            found = _("✓ That is it.") if self.solved else _("Not yet.")
+            self.task.show(f"{escape(task)} <b>{escape(found)}</b>")
         if self.by not in self._pictures:
             self._pictures[self.by] = SizePicture(self.sizes, self.by)
         self.picture.value = self._pictures[self.by].png(size, costs)
 
+    def _said(self, size: Size) -> str:
+        """Where a network comes from."""
+        if size.setting == 0:
+            return _("This is the full network: nothing is removed.")
+        source = _("the full network") if size.source == self.sizes.full.source else size.source
+        if size.trained:
+            return _("◆ This network was trained at this size ({source}).", source=source)
+        if size.conv_compression <= 0:
+            return _(
+                "With so little given up, the parts store more numbers than the full network: here nothing is saved."
+            )
+        return _(
+            "This network was not trained at this size: it is “{source}”, cut to it without training. Where much is "
+            "cut, training at the size gives more.",
+            source=source,
+        )
+
 
 def _setting(size: Size) -> str:
-    said = text(f"instant.setting.{size.by}", value=100 * size.setting)
+    said = _("{value:.0f} %", value=100 * size.setting)
     return _("{setting} ◆ trained", setting=said) if size.trained else said
 
 
@@ -189,12 +197,9 @@ def _times(factor: float) -> str:
 def _saved(value: float) -> str:
     if round(value, 2) == 0:
         return _("as much as the full network")
-    return text("instant.saved" if value > 0 else "instant.dearer", value=abs(value))
-
-
-def _source_name(name: str) -> str:
-    key = f"data.{name}"
-    return text(key) if has_text(key) else name
+    if value > 0:
+        return _("{value:,.2f} less than the full network", value=value)
+    return _("{value:,.2f} more than the full network", value=-value)
 
 
 class SizePicture:
@@ -251,23 +256,15 @@ class SizePicture:
         axes.plot(x[trained], np.full(trained.sum(), bottom), "|", color=BLUE, markersize=16, clip_on=False)
         good, top = self.sizes.smallest_within(self.by, 0), axes.get_ylim()[1]
         axes.plot([_kept(good)] * 2, [full, top], color=GREEN, linewidth=2)
-        axes.plot(
-            _kept(good),
-            top,
-            "v",
-            color=GREEN,
-            markersize=12,
-            clip_on=False,
-            label=_("the smallest that is as accurate as the full network"),
-        )
+        smallest = _("the smallest that is as accurate as the full network")
+        axes.plot(_kept(good), top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
         axes.legend(loc="lower left", fontsize=TEXT - 1.5, frameon=False)
         [self.needle] = axes.plot([x[0], x[0]], [bottom, axes.get_ylim()[1]], color="#D55E00", linewidth=2)
         [self.dot] = axes.plot([x[0]], [y[0]], "o", color="#D55E00", markersize=11, markeredgecolor="white")
 
     def _draw_bars(self, axes: Axes) -> None:
         styled(axes, x=_("% of the full network"), y="")
-        names = [text(f"instant.bar.{name}") for name in BARS]
-        self.bars = axes.barh(names, [100] * len(BARS), color=BLUE, height=0.55).patches
+        self.bars = axes.barh([_(name) for name in BARS], [100] * len(BARS), color=BLUE, height=0.55).patches
         self.labels = [axes.text(100, i, "", va="center", fontsize=TEXT, color=INK) for i in range(len(BARS))]
         axes.set_xlim(0, 180)
         axes.set_xticks([0, 50, 100, 150])

@@ -1,7 +1,6 @@
 """The trade-off panel: how often networks are right against what they cost, and the smallest that is good enough."""
 
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,19 @@ from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network
-from tuckerlab.i18n import _, has_text, ngettext, text
+from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.tradeoff_picture import TradeOffPicture, network_name
 from tuckerlab.panels.widgets import (
+    BLANK,
     ROW,
     SLIDER,
+    Line,
     Panel,
     button,
     labelled,
-    line_widget,
     picture_widget,
-    set_line,
+    recorded_name,
+    row,
     tiles,
     unwatched,
     watch,
@@ -37,7 +38,39 @@ FOLDERS = ("../runs", "runs")
 
 OWN = "own "
 NOTHING = Tradeoff(Records())
-SCALES = {"checkpoint_bytes": 1e3}  # said in kilobytes
+
+COSTS = {
+    "conv_parameters": (N_("Numbers stored in convolutions"), "{:,.0f}", 1),
+    "parameters": (N_("All numbers stored"), "{:,.0f}", 1),
+    "latency_1_ms": (N_("Time of one answer"), "{:.2f} ms", 1),
+    "latency_128_ms": (N_("Time of 128 answers at once"), "{:.1f} ms", 1),
+    "step_ms": (N_("Time of a training step"), "{:.0f} ms", 1),
+    "checkpoint_bytes": (N_("File size"), "{:,.0f} kB", 1e3),
+}
+"""What each axis is called, and how a cost is said: in which form, and by what it is divided first."""
+
+ANSWERS = {
+    "smaller": N_(
+        "The smallest that loses at most {points:.1f} points is {name}. {axis}: {value} instead of {full_value} "
+        "({ratio}). Right on {accuracy:.1f} % of new images instead of {full_accuracy:.1f} % ({change})."
+    ),
+    "larger": N_(
+        "The smallest that loses at most {points:.1f} points is {name}, yet it needs no less than the full network. "
+        "{axis}: {value} instead of {full_value} ({ratio})."
+    ),
+    "full": N_(
+        "The smallest that loses at most {points:.1f} points is the full network itself. {axis}: {full_value}; the "
+        "next, {name}, has {value} ({ratio})."
+    ),
+    "none": N_(
+        "None of the networks shown loses as little as {points:.1f} points. The nearest is {name} with {change}: right "
+        "on {accuracy:.1f} % of new images instead of {full_accuracy:.1f} %. {axis}: {value} instead of {full_value} "
+        "({ratio})."
+    ),
+    "alone": N_("There is nothing to compare the full network with: no other method is switched on."),
+}
+"""By the kind of the answer."""
+
 MANY = 2.0  # from this factor on it is "so many times less", below it a share in per cent
 
 
@@ -51,28 +84,27 @@ class TradeOff(Panel):
     def __init__(self, source: str = "headline", folder: str | None = None) -> None:
         super().__init__()
         wide = {"width": "auto", "min_width": "22rem"}
-        self.source = labelled(ipywidgets.Dropdown, "tradeoff.source", layout=wide)
-        self.axis = labelled(ipywidgets.Dropdown, "tradeoff.axis", layout=wide)
+        self.source = labelled(ipywidgets.Dropdown, _("Runs"), layout=wide)
+        self.axis = labelled(ipywidgets.Dropdown, _("Compare by"), _("What is on the horizontal axis"), layout=wide)
         self.methods = ipywidgets.HBox(layout=ROW)
         self.points = labelled(
-            ipywidgets.FloatSlider, "tradeoff.points", value=1.0, min=0, max=10, step=0.1, layout=SLIDER
-        )
-        self.chosen = labelled(ipywidgets.Dropdown, "tradeoff.chosen", layout=wide)
+            ipywidgets.FloatSlider, _("Points of accuracy that may be lost"),
+            _("How much less often than the full network a smaller one may be right, in percentage points"),
+            value=1.0, min=0, max=10, step=0.1, layout=SLIDER,
+        )  # fmt: skip
+        self.chosen = labelled(ipywidgets.Dropdown, _("Network to look at"), layout=wide)
         typed = _first_with_runs() if folder is None else folder
-        self.folder = labelled(ipywidgets.Text, "tradeoff.folder", value=typed, continuous_update=False)
-        self.again = button("tradeoff.refresh", self.refresh)
-        self.sentence, self.origin, self.numbers = line_widget(), line_widget(), ipywidgets.HTML()
-        self.picture = picture_widget(
-            b"",
-            _(
-                "Accuracy of each network against what it costs. A band marks the accuracies that are good "
-                "enough, a star the smallest network among them, a ring the network to look at."
-            ),
-        )
+        self.folder = labelled(ipywidgets.Text, _("Folder of your own runs"), value=typed, continuous_update=False)
+        self.again = button(_("Look again"), self.refresh, _("Reads your own runs again"))
+        self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()
+        self.picture = picture_widget(_(
+            "Accuracy of each network against what it costs. A band marks the accuracies that are good "
+            "enough, a star the smallest network among them, a ring the network to look at."
+        ))  # fmt: skip
         self.children = [
-            ipywidgets.HBox([self.source, self.axis], layout=ROW), self.methods, self.points, self.sentence,
+            row(self.source, self.axis), self.methods, self.points, self.sentence,
             self.picture, self.chosen, self.numbers, self.origin,
-            ipywidgets.HBox([self.folder, self.again], layout=ROW), self.alert,
+            row(self.folder, self.again), self.alert,
         ]  # fmt: skip
         self.tradeoff = NOTHING
         self._drawn: tuple[Any, TradeOffPicture] | None = None
@@ -96,15 +128,9 @@ class TradeOff(Panel):
             self.source.value = found or next(iter(self.tradeoffs), None)
         self._load()
         if wanted is not None and found is None and self.tradeoffs:
-            self.show_problem(
-                DataError(
-                    _(
-                        "record “{source}”: there is none of that name; there are {there}",
-                        source=wanted,
-                        there=", ".join(self.tradeoffs),
-                    )
-                )
-            )
+            there = ", ".join(self.tradeoffs)
+            said = _("record “{source}”: there is none of that name; there are {there}", source=wanted, there=there)
+            self.show_problem(DataError(said))
 
     def _load(self, change: object = None) -> None:
         """The axes and methods of another source; all stays as it is where it is the same one."""
@@ -113,9 +139,14 @@ class TradeOff(Panel):
             axes = self.tradeoff.axes
             with unwatched(self._show, self.axis):
                 kept = self.axis.value
-                self.axis.options = [(text(f"tradeoff.axis.{axis}"), axis) for axis in axes]
+                self.axis.options = [(_(COSTS[axis][0]), axis) for axis in axes]
                 self.axis.value = kept if kept in axes else next(iter(axes), None)
-            self.methods.children = [_Tick(method) for method in self.tradeoff.methods]
+            # one with another optimizer has a full network of its own, and would take credit for the optimizer
+            self.methods.children = [
+                labelled(ipywidgets.Checkbox, method_name(method), value=not method.endswith("-adamw"), indent=False,
+                         layout={"width": "auto"})
+                for method in self.tradeoff.methods
+            ]  # fmt: skip
             watch(self._show, *self.methods.children)
             with unwatched(self._show, self.chosen):
                 self.chosen.options = ()  # one of the same name here is another network
@@ -123,7 +154,8 @@ class TradeOff(Panel):
 
     def _show(self, change: object = None) -> None:
         axis, points = self.axis.value or "", self.points.value
-        methods = [box.method for box in self.methods.children if box.value]
+        ticks = zip(self.tradeoff.methods, self.methods.children, strict=True)
+        methods = [method for method, box in ticks if box.value]
         self.networks = self.tradeoff.along(axis, methods) if axis else ()
         self.full = self.tradeoff.full(axis) if axis else None
         self.answer = self.tradeoff.answer(axis, points, methods) if axis else None
@@ -138,22 +170,11 @@ class TradeOff(Panel):
         self.picture.layout.display = "" if axis else "none"
         key = axis, self.networks, self.full
         if axis and (self._drawn is None or self._drawn[0] != key):
-            self._drawn = key, TradeOffPicture(*key)
-        self.picture.value = self._drawn[1].png(points, best, self.network) if axis and self._drawn else b""
-        set_line(self.sentence, escape(_sentence(axis, self.answer, points)))
-        set_line(self.origin, escape(_origin(self.tradeoff)) if axis else "")
+            self._drawn = key, TradeOffPicture(axis, _(COSTS[axis][0]), self.networks, self.full)
+        self.picture.value = self._drawn[1].png(points, best, self.network) if axis and self._drawn else BLANK
+        self.sentence.say(_sentence(axis, self.answer, points))
+        self.origin.say(_origin(self.tradeoff) if axis else "")
         self.numbers.value = tiles(_numbers(self.tradeoff, self.network, self.full))
-
-
-class _Tick(ipywidgets.Checkbox):
-    """A box to tick for a method."""
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-        # one with another optimizer has a full network of its own, and would take credit for the optimizer
-        ticked = not method.endswith("-adamw")
-        layout = ipywidgets.Layout(width="auto")
-        super().__init__(value=ticked, description=method_name(method), indent=False, layout=layout)
 
 
 @lru_cache
@@ -177,7 +198,7 @@ def _own(folder: str) -> list[Tradeoff]:
 def source_name(name: str, tradeoff: Tradeoff) -> str:
     """What people call a source: a recorded result by its message, own runs by what they are of."""
     if not name.startswith(OWN):
-        return text(f"data.{name}") if has_text(f"data.{name}") else name
+        return recorded_name(name)
     run = tradeoff.records.runs.iloc[0]
     return ngettext(
         "Yours: {dataset}, {model}, {epochs} passes, {count} run",
@@ -190,16 +211,16 @@ def source_name(name: str, tradeoff: Tradeoff) -> str:
 
 
 def _sentence(axis: str, answer: Answer | None, points: float) -> str:
+    if not axis:
+        return _("There are no runs to show yet. Train some, and look again.")
     if answer is None:
-        return text("tradeoff.answer.reference" if axis else "tradeoff.answer.nothing")
-    told: dict[str, Any] = {"points": points, "axis": text(f"tradeoff.axis.{axis}") if axis else ""}
-    told["full_value"] = _value(axis, answer.full)
-    shown = answer.nearest or answer.best
-    if shown:
+        return _("These runs have no full network to compare with. Train one with the same settings, and look again.")
+    told: dict[str, Any] = {"points": points, "axis": _(COSTS[axis][0]), "full_value": _value(axis, answer.full)}
+    if shown := answer.nearest or answer.best:
         told |= {"name": network_name(shown), "value": _value(axis, shown), "ratio": _ratio(shown, answer.full)}
         told |= {"accuracy": shown.accuracy, "full_accuracy": answer.full.accuracy}
         told["change"] = _change(shown, answer.full)
-    return text(f"tradeoff.answer.{answer.kind}", **told)
+    return _(ANSWERS[answer.kind], **told)
 
 
 def _numbers(tradeoff: Tradeoff, chosen: Network | None, full: Network | None) -> list[tuple[str, str, str]]:
@@ -213,7 +234,7 @@ def _numbers(tradeoff: Tradeoff, chosen: Network | None, full: Network | None) -
         for network in tradeoff.along(axis):
             if network.name == chosen.name:
                 ratio = _ratio(network, full) if full else ""
-                cells.append((text(f"tradeoff.axis.{axis}"), _value(axis, network), ratio))
+                cells.append((_(COSTS[axis][0]), _value(axis, network), ratio))
     return cells
 
 
@@ -223,7 +244,8 @@ def _change(network: Network, full: Network) -> str:
 
 
 def _value(axis: str, network: Network) -> str:
-    return text(f"tradeoff.value.{axis}", value=network.size / SCALES.get(axis, 1))
+    _name, form, unit = COSTS[axis]
+    return form.format(network.size / unit)
 
 
 def _ratio(network: Network, full: Network) -> str:
@@ -236,5 +258,12 @@ def _ratio(network: Network, full: Network) -> str:
 
 def _origin(tradeoff: Tradeoff) -> str:
     origin = tradeoff.origin
-    seeds = "one" if origin["most"] == 1 else "same" if origin["most"] == origin["fewest"] else "several"
-    return f"{text('tradeoff.origin', **origin)} {text(f'tradeoff.seeds.{seeds}', **origin)}"
+    fewest, most = origin["fewest"], origin["most"]
+    where = _("Recorded on {device}, {cores} cores, {date}; times compare only within one machine.", **origin)
+    if most == 1:
+        return f"{where} {_('One run of each network, so small differences may be chance.')}"
+    runs = _(
+        "Each point is the mean of {runs} runs with other seeds; its bars reach from the worst to the best.",
+        runs=f"{most}" if most == fewest else _("{fewest} to {most}", fewest=fewest, most=most),
+    )
+    return f"{where} {runs}"

@@ -2,20 +2,16 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Literal
-
-import torch
 
 from tuckerlab.experiments.contest import facts, measurements
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, setting
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena
-from tuckerlab.i18n import _, text
-from tuckerlab.panels.training_runs import Plan, Result, Trace
+from tuckerlab.i18n import _
+from tuckerlab.panels.training_runs import Plan, Trace, Trained
 from tuckerlab.training.guard import Guard
-from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.rank_policy import RankPolicy
 
@@ -23,25 +19,22 @@ from tuckerlab.tucker.rank_policy import RankPolicy
 # as without it, to the last bit.
 VALVE = Guard(accuracy=None)
 
-Phase = Literal["waiting", "reading", "training", "measuring", "done"]
-
 # Torch has one stream of random numbers, and the cores are soon busy: jobs of one process take turns.
 _TURN = threading.Lock()
 
 
-@dataclass(eq=False)
-class Job(Callback):
+class Job(threading.Thread, Callback):
     """The thread, what it has done so far, and the ways to steer it. All methods may be called from other threads."""
 
-    plan: Plan
-    phase: Phase = "waiting"
-    traces: list[Trace] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    error: BaseException | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(name="tuckerlab training", daemon=True)
+        self.plan = plan
+        self.phase: Literal["waiting", "reading", "training", "measuring", "done"] = "waiting"
+        self.traces: list[Trace] = []
+        self.results: list[Trained] = []
+        self.error: BaseException | None = None
         self.arena: Arena | None = None
-        self._stop, self._go = threading.Event(), threading.Event()
+        self._go, self._halt = threading.Event(), threading.Event()
         self._go.set()
         self._changing = threading.Lock()
         self._ranks: RankPolicy | None = None  # to be taken up after the next step
@@ -49,48 +42,34 @@ class Job(Callback):
         self._begun = self._began = time.monotonic()  # the job, and the training
         self._paused = 0.0
         self._has_turn = False
-        self._thread = threading.Thread(target=self._work, name="tuckerlab training", daemon=True)
 
-    def start(self) -> None:
-        """Begins. The cores are for the job: the calling thread lets go of its share."""
-        release_workers()
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Until it has ended, or so many seconds."""
-        self._thread.join(seconds)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is at work, or paused."""
-        return self._thread.is_alive()
-
-    def pause(self) -> None:
-        """Holds after the step at hand."""
-        self._go.clear()
-
-    def go_on(self) -> None:
-        """After a pause."""
-        self._go.set()
+    def pause(self, pauses: bool) -> None:
+        """Holds after the step at hand, or goes on."""
+        (self._go.clear if pauses else self._go.set)()
 
     def stop(self) -> None:
         """Ends after the step at hand; what has been trained is kept."""
-        self._stop.set()
+        self._halt.set()
         self._go.set()
 
-    def change(self, ranks: RankPolicy) -> bool:
+    def change(self, ranks: RankPolicy) -> str:
         """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met.
 
-        Says whether it counts: not where the Tucker networks are trained already. Before the images are read nobody
+        Says whether it counts: not where the Tucker network is trained already. Before the images are read nobody
         knows what can be met; then the job ends with that error before anything is trained.
         """
         with self._changing:
             if self.arena is not None:
                 self.arena.check(ranks)
-            if self._turned_dense or self.phase in ("measuring", "done"):
-                return False
+            if not self.can_pause or (self.traces and self.traces[-1].method != "tucker"):
+                return _(
+                    "The new value counts for the next training: in this one the small network is trained already."
+                )
             self._ranks = ranks
-            return True
+        return _(
+            "The new value counts from the next rank adaptation on. A target size can only come down; a lower "
+            "tolerance lets ranks grow again."
+        )
 
     @property
     def can_pause(self) -> bool:
@@ -98,38 +77,54 @@ class Job(Callback):
         return self.phase not in ("measuring", "done")
 
     @property
-    def seconds(self) -> float:
-        """Since the images were asked for, without pauses."""
-        return time.monotonic() - self._begun - self._paused
-
-    @property
-    def _turned_dense(self) -> bool:
-        return bool(self.traces) and self.traces[-1].method != "tucker"
-
-    @property
     def progress(self) -> float:
         """How much of the training is done, from 0 to 1."""
-        return sum(trace.progress for trace in self.traces) / len(self.plan.contenders)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """About so long, at the pace so far; None where nothing is known yet."""
-        done = self.progress
-        return None if done < 0.01 else (time.monotonic() - self._began - self._paused) * (1 - done) / done
-
-    # --- in the thread ---------------------------------------------------------------------------------------------
+        return sum(trace.at / trace.total_steps for trace in self.traces) / len(self.plan.contenders)
 
     def said(self, state: str) -> str:
         """What is going on, for people; `state` is that of the panel: "running", "paused" or "stopping"."""
+        if self.phase == "measuring":
+            return _("Trained. Measuring times and memory …")
         if state == "stopping":
-            return text("training.state.stopping" if self.phase != "measuring" else "training.state.measuring")
-        if self.phase != "training" or not self.traces:
-            return text(f"training.state.{'reading' if self.phase == 'training' else self.phase}")
-        trace, key = self.traces[-1], "paused" if state == "paused" else "training"
-        values = {"label": trace.label, "epoch": trace.epoch, "epochs": trace.epochs}
-        return text(f"training.state.{key}", **values, left=_left(self.seconds_left))
+            return _("Stopping after this step …")
+        if self.phase == "waiting":
+            return _("Waiting for another training to end …")
+        if not self.traces:
+            return _("Reading images …")
+        trace = self.traces[-1]
+        told = {
+            "label": trace.label,
+            "epoch": min(trace.at, trace.total_steps - 1) // trace.steps_per_epoch + 1,
+            "epochs": trace.total_steps // trace.steps_per_epoch,
+        }
+        if state == "paused":
+            return _("{label}: paused in pass {epoch} of {epochs}", **told)
+        return _("{label}: pass {epoch} of {epochs}, {left}", **told, left=self._left())
 
-    def _work(self) -> None:
+    @property
+    def end(self) -> str:
+        """How it ended, for people; empty where it failed."""
+        if self.error is not None:
+            return ""
+        if not self._halt.is_set():
+            return _("Done in {seconds:.0f} s.", seconds=time.monotonic() - self._begun - self._paused)
+        if self.results:
+            return _("Stopped. What was learned so far is kept.")
+        return _("Stopped before the first pass was over: there is nothing to keep.")
+
+    def _left(self) -> str:
+        """About how long it still takes, at the pace so far."""
+        if (done := self.progress) < 0.01:
+            return _("estimating the time left")
+        seconds = (time.monotonic() - self._began - self._paused) * (1 - done) / done
+        if seconds < 100:
+            return _("about {seconds:.0f} s left", seconds=seconds)
+        return _("about {minutes:.0f} min left", minutes=seconds / 60)
+
+    # --- in the thread ---------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The work of the thread."""
         try:
             if not self._take_turn():
                 return
@@ -148,7 +143,7 @@ class Job(Callback):
 
     def _take_turn(self) -> bool:
         """Waits for other jobs; False if this one is stopped meanwhile."""
-        while not self._has_turn and not self._stop.is_set():
+        while not self._has_turn and not self._halt.is_set():
             self._has_turn = _TURN.acquire(timeout=0.1)
         return self._has_turn
 
@@ -161,17 +156,16 @@ class Job(Callback):
         runs: dict[Contender, Run] = {}
         try:
             for contender in self.plan.contenders:
-                if not self._stop.is_set():
+                if not self._halt.is_set():
                     runs[contender] = self._train(contender, arena)
         finally:  # where one fails, those before it are kept
             self._record(runs, arena)
 
     def _train(self, contender: Contender, arena: Arena) -> Run:
-        recipe = arena.recipe
-        per_epoch = len(arena.data.train_images) // arena.step_size
-        self.traces.append(Trace(contender.label, contender.method, recipe.epochs * per_epoch, per_epoch))
         guard = VALVE if self.plan.guard else None
-        run = contender.train(Training(arena, callbacks=[self], stop=self._stop, guard=guard))
+        training = Training(arena, callbacks=[self], stop=self._halt, guard=guard)
+        self.traces.append(Trace(contender.label, contender.method, training.steps, training.steps_per_epoch))
+        run = contender.train(training)
         self.traces[-1].follow(run)
         return run
 
@@ -203,29 +197,14 @@ class Job(Callback):
 
     def _record(self, runs: dict[Contender, Run], arena: Arena) -> None:
         runs = {contender: run for contender, run in runs.items() if run.epochs}  # one stopped before has no accuracy
-        if not runs:
-            return
-        measured: dict[Contender, dict[str, float | None]] = {contender: {} for contender in runs}
-        if not self._stop.is_set():
+        measured: dict[Contender, dict[str, float | None]] = {}
+        if runs and not self._halt.is_set():
             self.phase = "measuring"
             measured = measurements(runs, arena)
-        for contender, run in runs.items():
-            row = facts(contender, run, arena) | measured[contender]
+        for trace, (contender, run) in zip(self.traces, runs.items(), strict=False):
+            row = facts(contender, run, arena) | measured.get(contender, {})
             if self._changes and contender.method == "tucker":
                 changes = "; ".join(self._changes)
                 row["note"] = "; ".join(part for part in (row["note"], f"ranks changed in mid-run ({changes})") if part)
-            self.results.append(Result(Records.single(row, run.epochs, run.ranks, run.events), run.model))
-
-
-def _left(seconds: float | None) -> str:
-    if seconds is None:
-        return _("estimating the time left")
-    if seconds < 100:
-        return _("about {seconds:.0f} s left", seconds=seconds)
-    return _("about {minutes:.0f} min left", minutes=seconds / 60)
-
-
-def devices() -> list[str]:
-    """Those of this machine, and "auto"."""
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return ["auto", "cpu", *(name for name, there in found.items() if there)]
+            records = Records.single(row, run.epochs, run.ranks, run.events)
+            self.results.append(Trained(self.plan, trace, records, run.model))

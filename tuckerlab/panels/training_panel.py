@@ -5,34 +5,37 @@ from html import escape
 from typing import Any
 
 import ipywidgets
+import torch
 import traitlets
-from IPython.display import Markdown
 
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.proof import recipe_for
-from tuckerlab.i18n import _, text
-from tuckerlab.panels.training_job import Job, devices
+from tuckerlab.experiments.summary import finding
+from tuckerlab.i18n import N_, _
+from tuckerlab.panels.training_job import Job
 from tuckerlab.panels.training_picture import TrainingPicture, events_html, tiles_html
-from tuckerlab.panels.training_runs import (
-    Kept,
-    Plan,
-    Trace,
-    finding_of,
-    free_name,
-    numbers,
-    records_of,
-    save,
-    step_said,
+from tuckerlab.panels.training_runs import Plan, Trace, Trained, free_name, numbers, records_of, save, step_said
+from tuckerlab.panels.widgets import (
+    Line,
+    Panel,
+    button,
+    labelled,
+    markdown,
+    picture_widget,
+    row,
+    share_slider,
+    watch,
+    whole_number,
 )
-from tuckerlab.panels.widgets import ROW, Panel, button, labelled, line_widget, picture_widget, set_line, watch
 from tuckerlab.training.models import MODELS
+from tuckerlab.training.openmp import release_workers
 from tuckerlab.tucker.model_size import summary
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 0.4  # seconds between two looks at a job
 DATA = ["digits", "cifar10", "folder:"]
-MOST_EPOCHS, LARGEST_SEED = 10_000, 2**31
+NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
 
 
 class TrainingPanel(Panel):
@@ -56,60 +59,68 @@ class TrainingPanel(Panel):
         super().__init__()
         self.image_size, self.width, self.out = image_size, width, out
         self.job: Job | None = None  # the last one
-        self.kept, self.boxes = list[Kept](), list[ipywidgets.Checkbox]()  # runs that have ended, each with its box
+        self.kept, self.boxes = list[Trained](), list[ipywidgets.Checkbox]()  # runs that have ended, each with its box
         self._live: Job | None = None  # while its runs are not among the kept ones
-        self._driver: threading.Thread | None = None
         self._lock, self._drawing = threading.RLock(), threading.Lock()  # who watches may press a button at once
         self._picture: TrainingPicture | None = None  # while there is nothing to see
-        self._drawn, self.finding, self.numbers = [""], "", dict[str, float]()
+        self._drawn: object = None
+        self.finding, self.numbers = "", dict[str, float]()
         epochs = recipe_for(dataset).epochs if epochs is None else epochs
         self.dataset = labelled(
-            ipywidgets.Combobox, "training.dataset", value=dataset, options=DATA, continuous_update=False
-        )
-        self.network = labelled(ipywidgets.Dropdown, "training.network", options=["auto", *MODELS], value=network)
-        named = [(text(f"training.by.{name}"), name) for name in ("compression", "tolerance")]
+            ipywidgets.Combobox, _("Images"), _("digits, cifar10, or folder:PATH with your own images"),
+            value=dataset, options=DATA, continuous_update=False,
+        )  # fmt: skip
+        self.network = labelled(ipywidgets.Dropdown, _("Network"), options=["auto", *MODELS], value=network)
         self.by = labelled(
-            ipywidgets.ToggleButtons, "training.by", options=named, value=by, style={"button_width": "6rem"}
+            ipywidgets.ToggleButtons, _("Set by"), value=by, style={"button_width": "6rem"},
+            options=[(_("size"), "compression"), (_("detail"), "tolerance")],
+        )  # fmt: skip
+        self.compression = share_slider(
+            _("Weights to remove"), _("The share of the convolution weights that the network is to do without"),
+            compression, 0.5, 0.98,
+        )  # fmt: skip
+        self.tolerance = share_slider(
+            _("Detail given up"), _("The tolerance: how much of each weight may be rounded away"),
+            tolerance, 0.01, 0.6,
+        )  # fmt: skip
+        self.epochs = whole_number(
+            _("Passes over the images"), _("Epochs: how often the network sees every training image"), epochs, 1, 10_000
         )
-        self.compression = _slider("training.compression", compression, 0.5, 0.98)
-        self.tolerance = _slider("training.tolerance", tolerance, 0.01, 0.6)
-        self.epochs = labelled(ipywidgets.BoundedIntText, "training.epochs", value=epochs, min=1, max=MOST_EPOCHS)
-        self.seed = labelled(ipywidgets.BoundedIntText, "training.seed", value=seed, min=0, max=LARGEST_SEED)
-        if (self.epochs.value, self.seed.value) != (epochs, seed):
-            raise traitlets.TraitError(f"epochs {epochs}, seed {seed}: from 1 to {MOST_EPOCHS}, and from 0 on")
-        there = dict.fromkeys([*devices(), device])  # one that is not there is refused by Train, in words
-        self.device = labelled(ipywidgets.Dropdown, "training.device", options=[*there], value=device)
-        self.dense = labelled(ipywidgets.Checkbox, "training.dense", value=dense, indent=False)
-        self.guard = labelled(ipywidgets.Checkbox, "training.guard", value=guard, indent=False)
+        another = _("Another number, another draw of the starting weights and of the order of images")
+        self.seed = whole_number(_("Seed"), another, seed, 0, 2**31)
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), device: True}
+        devices = ["auto", "cpu", *(name for name in there if there[name] and name not in ("auto", "cpu"))]
+        self.device = labelled(ipywidgets.Dropdown, _("Device"), options=devices, value=device)
+        compare = _("Train the full network too, to compare")
+        self.dense = labelled(ipywidgets.Checkbox, compare, value=dense, indent=False)
+        self.guard = labelled(
+            ipywidgets.Checkbox, _("Safety valve"),
+            _("Watches the training. Where the loss shoots up, too much is cut at once or the numbers break down, it "
+              "goes back to the last good state. Until then it changes nothing."), value=guard, indent=False,
+        )  # fmt: skip
         self.settings = (self.dataset, self.network, self.epochs, self.seed, self.device, self.dense, self.guard)
-        self.train = button("training.train", self._train, icon="play", button_style="primary")
-        self.pause = button("training.pause", self._pause, icon="pause")
-        self.stop = button("training.stop", self._stop, icon="stop", button_style="warning")
+        self.train = button(_("Train"), self._train, icon="play", button_style="primary")
+        self.pause = button(_("Pause"), self._pause, icon="pause")
+        self.stop = button(_("Stop"), self._stop, icon="stop", button_style="warning")
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
-        self.said, self.hint, self.verdict, self.saved = (line_widget() for _ in range(4))
+        self.said, self.hint, self.verdict, self.saved = Line(), Line(), Line(), Line()
         self.tiles, self.events, self.runs = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
-        self.picture = picture_widget(
-            b"",
-            _(
-                "Four charts against the pass over the images: training loss, share of new images that are "
-                "right, convolution weights stored in per cent of the full network, and a map of the ranks of "
-                "each layer."
-            ),
-        )
-        self.save = button("training.export", self._save, icon="save")
+        self.picture = picture_widget(_(
+            "Four charts against the pass over the images: training loss, share of new images that are right, "
+            "convolution weights stored in per cent of the full network, and a map of the ranks of each layer."
+        ))  # fmt: skip
+        self.save = button(_("Save the shown runs"), self._save, icon="save")
         self.children = [
-            ipywidgets.HBox([self.dataset, self.network], layout=ROW),
-            ipywidgets.HBox([self.by, self.compression, self.tolerance], layout=ROW),
-            ipywidgets.HBox([self.epochs, self.seed, self.device], layout=ROW),
-            ipywidgets.HBox([self.dense, self.guard], layout=ROW),
-            ipywidgets.HBox([self.train, self.pause, self.stop, self.bar, self.said], layout=ROW),
+            row(self.dataset, self.network), row(self.by, self.compression, self.tolerance),
+            row(self.epochs, self.seed, self.device), row(self.dense, self.guard),
+            row(self.train, self.pause, self.stop, self.bar, self.said),
             self.hint, self.alert, self.tiles, self.verdict, self.events, self.picture, self.runs,
-            ipywidgets.HBox([self.save, self.saved], layout=ROW),
+            row(self.save, self.saved),
         ]  # fmt: skip
         watch(self._steer, self.by, self.compression, self.tolerance)
         watch(self._suit, self.dataset)
         self.observe(self._enable, "state")
-        set_line(self.said, escape(_("Press Train. The notebook stays free while the network learns.")))
+        self.said.say(_("Press Train. The notebook stays free while the network learns."))
         self._enable()
         self._list()
         if not attended:
@@ -125,7 +136,7 @@ class TrainingPanel(Panel):
         return Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value)
 
     @property
-    def shown(self) -> list[Kept]:
+    def shown(self) -> list[Trained]:
         """The runs whose boxes are ticked."""
         return [run for run, box in zip(self.kept, self.boxes, strict=False) if box.value]
 
@@ -137,31 +148,18 @@ class TrainingPanel(Panel):
             drawn |= {free_name(trace.label, self.kept): trace for trace in self._live.traces[:] if trace.looks}
         return drawn
 
-    def wait(self) -> None:
-        """Until the job has ended and its runs are here."""
-        if self._driver is not None:
-            self._driver.join()
-
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
-        return (
-            records_of(self.shown)
-            if self.shown
-            else _said(_("no run yet: press Train in the panel above, then run this cell again"))
-        )
+        return records_of(self.shown) if self.shown else markdown(_(NO_RUN))
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
-        trained = [run.result.model for run in self.kept if run.trace.method == "tucker"]
-        return (
-            summary(trained[-1])
-            if trained
-            else _said(_("no run yet: press Train in the panel above, then run this cell again"))
-        )
+        trained = [run.model for run in self.kept if run.trace.method == "tucker"]
+        return summary(trained[-1]) if trained else markdown(_(NO_RUN))
 
     def exercise(self, large: float, small: float) -> Any:
         """What the step from one size to another costs, once both have been trained."""
-        return _said(step_said(self.kept, large, small))
+        return markdown(step_said(self.kept, large, small))
 
     def _train(self) -> None:
         """Begins; while a job is at work this does nothing."""
@@ -174,22 +172,19 @@ class TrainingPanel(Panel):
                 self.seed.value, self.device.value, self.guard.value,
             ))  # fmt: skip
             self.state = "running"
-            self._driver = threading.Thread(target=self._drive, args=(self.job,), name="tuckerlab panel", daemon=True)
+            release_workers()  # the cores are for the job
             self.job.start()
-            self._driver.start()
+            self.in_background(self._drive, self.job)
             self._follow(self.job)
 
     def _pause(self) -> None:
         """Holds a job, or lets it go on."""
         with self._lock:
-            if self.job is None or not (self.state == "paused" or (self.state == "running" and self.job.can_pause)):
-                return
-            if self.state == "paused":
-                self.job.go_on()
-            else:
-                self.job.pause()
-            self.state = "running" if self.state == "paused" else "paused"
-            self._follow(self.job)
+            if self.job is not None and self.state in ("running", "paused") and self.job.can_pause:
+                pauses = self.state == "running"
+                self.job.pause(pauses)
+                self.state = "paused" if pauses else "running"
+                self._follow(self.job)
 
     def _stop(self) -> None:
         """Ends a job after the step at hand."""
@@ -203,10 +198,9 @@ class TrainingPanel(Panel):
         """Other ranks: of the job at work, if it is not too late, and of the next one."""
         self._enable()
         if self.job is not None and self.state in ("running", "paused"):
-            set_line(self.hint, "")
             with self.reporting():
-                counts = self.job.change(self.policy)
-                set_line(self.hint, escape(text("training.changed" if counts else "training.changed_later")))
+                self.hint.say("")
+                self.hint.say(self.job.change(self.policy))
 
     def _suit(self, change: object) -> None:
         """Another data set is learned in another time."""
@@ -214,31 +208,31 @@ class TrainingPanel(Panel):
 
     def _save(self) -> None:
         """Writes the shown runs into a new folder below `out`: record, networks, pictures."""
-        set_line(self.saved, "")
+        self.saved.say("")
         with self.reporting():
             if not self.shown:
                 raise DataError(_("There is no run to save: train one, and tick it in the list."))
-            set_line(self.saved, escape(_("Saved in {folder}", folder=save(self.shown, self.out))))
+            self.saved.say(_("Saved in {folder}", folder=save(self.shown, self.out)))
 
     def _drive(self, job: Job) -> None:
         with self.reporting(fresh=False):  # a picture that cannot be drawn does not end the training
-            while job.alive:
-                job.wait(REFRESH)
+            while job.is_alive():
+                job.join(REFRESH)
                 self._follow(job)
-        job.wait()
+        job.join()
         with self._lock:
             self._finish(job)
 
     def _finish(self, job: Job) -> None:
         """Keeps the runs; what cannot be shown is no reason to stay busy for ever."""
-        ending = ("stopped" if job.results else "stopped_early") if self.state == "stopping" else "done"
-        if job.error is not None:
-            ending, self.bar.value = "idle", 0.0
-            self.show_problem(job.error)
-        for trace, result in zip(job.traces, job.results, strict=False):
-            self.kept.append(Kept(free_name(trace.label, self.kept), job.plan, trace, result))
+        for run in job.results:
+            run.name = free_name(run.trace.label, self.kept)
+            self.kept.append(run)
         self._live, self.numbers = None, numbers(self.kept)
-        set_line(self.said, escape(text(f"training.state.{ending}", seconds=job.seconds)))
+        self.said.say(job.end)
+        if job.error is not None:
+            self.bar.value = 0.0
+            self.show_problem(job.error)
         with self.reporting(fresh=False):
             self._list()
         with self.reporting(fresh=False):  # who watches the state may fail too
@@ -247,7 +241,7 @@ class TrainingPanel(Panel):
     def _follow(self, job: Job) -> None:
         self.bar.value = job.progress
         if self.state == "stopping" or job.phase != "done":
-            set_line(self.said, escape(job.said(self.state)))
+            self.said.say(job.said(self.state))
         self._draw()
 
     def _enable(self, change: object = None) -> None:
@@ -255,21 +249,20 @@ class TrainingPanel(Panel):
         state = self.state
         self.train.disabled = state != "idle"
         self.pause.disabled = self.stop.disabled = state not in ("running", "paused")
-        self.pause.description = text("training.go_on" if state == "paused" else "training.pause")
+        self.pause.description = _("Go on") if state == "paused" else _("Pause")
         self.pause.icon = "play" if state == "paused" else "pause"
         for widget in self.settings:
             widget.disabled = state != "idle"
         for name in ("compression", "tolerance"):
             getattr(self, name).layout.display = "" if self.by.value == name else "none"
         if state == "idle":
-            set_line(self.hint, "")
+            self.hint.say("")
 
     def _draw(self) -> None:
         """The picture and the numbers as they are now."""
         with self._drawing:
             traces = self.traces
-            state = [f"{name} {len(trace.losses)} {len(trace.accuracies)}" for name, trace in traces.items()]
-            state += [f"{len(trace.events)} events" for trace in traces.values()]
+            state = [(name, trace.at, len(trace.accuracies), len(trace.events)) for name, trace in traces.items()]
             if state == self._drawn:
                 return
             self._drawn = state
@@ -294,18 +287,7 @@ class TrainingPanel(Panel):
     def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
-            self.finding = finding_of(self.shown)
-            set_line(self.verdict, f"<b>{escape(self.finding)}</b>" if self.finding else "")
+            alike = len({run.conditions for run in self.shown}) == 1
+            self.finding = finding(records_of(self.shown)) if alike else ""
+            self.verdict.say(self.finding, bold=True)
             self._draw()
-
-
-def _said(line: str) -> Any:
-    return Markdown(line)  # type: ignore[no-untyped-call]
-
-
-def _slider(key: str, value: float, least: float, most: float) -> Any:
-    """A slider that reaches to the value it begins with, so that it never shows another one."""
-    return labelled(
-        ipywidgets.FloatSlider, key, value=value, min=min(least, value), max=max(most, value), step=0.01,
-        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
-    )  # fmt: skip

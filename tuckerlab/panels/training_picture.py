@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.panels.training_runs import Trace
 from tuckerlab.panels.widgets import tiles
-from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, colours, styled
+from tuckerlab.plotting.figure import QUIET, TEXT, Picture, colours, styled
 
 POINTS = 160  # of a curve
 COLUMNS = 80  # of the rank map
@@ -41,9 +41,13 @@ class TrainingPicture:
         figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
         margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
         (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
-        epochs = max((trace.epochs for trace in traces.values()), default=1)
-        for axes, key in ((self.loss, "loss"), (self.accuracy, "accuracy"), (self.size, "size")):
-            styled(axes, x=_("pass over the images"), y="", title=text(f"training.axis.{key}"))
+        epochs = max((t.total_steps // t.steps_per_epoch for t in traces.values()), default=1)
+        for axes, title in (
+            (self.loss, _("training loss (lower is better; ▼ the safety valve acted)")),
+            (self.accuracy, _("right on new images, %")),
+            (self.size, _("convolution weights stored, % of the full network")),
+        ):
+            styled(axes, x=_("pass over the images"), y="", title=title)
             axes.set_xlim(0, epochs)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.set_yscale("log")
@@ -52,12 +56,13 @@ class TrainingPicture:
         self.accuracy.set_yticks([100 - right for right in RIGHT], [f"{right:g}" for right in RIGHT])
         self.size.set_ylim(0.9, 140)
         self.size.set_yticks([1, 2, 5, 10, 20, 50, 100])
-        self.size.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        self.loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        self.size.yaxis.set_major_formatter("{x:g}")
+        self.loss.yaxis.set_major_formatter("{x:g}")
         self.loss.set_ylim(0.001, 10)
         shades = colours(self.traces, {name for name, trace in self.traces.items() if trace.method == "dense"})
         self.lines = {
-            name: [axes.plot([], [], color=colour, linewidth=2, **_ends(axes is self.accuracy))[0]
+            name: [axes.plot([], [], color=colour, linewidth=2, markersize=4,
+                              marker="o" if axes is self.accuracy else "")[0]
                    for axes in (self.loss, self.accuracy, self.size)]
             for name, colour in shades.items()
         }  # fmt: skip
@@ -77,26 +82,18 @@ class TrainingPicture:
         for name, trace in self.traces.items():
             for line, curve in zip(self.lines[name], _curves(trace), strict=True):
                 line.set_data(*curve)
-            steps = [step / trace.steps_per_epoch for step, _ in trace.events[:]]
+            steps = [step / trace.steps_per_epoch for step, said in trace.events[:]]
             self.marks[name].set_data(steps, [MARKED] * len(steps))
         if self.ranked is not None:
             self.image.set_data(_rank_map(self.ranked))
-        if self._adjust():
-            self.moving.settle()
+        losses = [loss for trace in self.traces.values() for step, loss in trace.losses[:] if 0 < loss < float("inf")]
+        if losses:  # room for those beyond the axis, a decade at a time
+            before = self.loss.get_ylim()
+            low, high = np.floor(np.log10(min(losses))), np.ceil(np.log10(max(losses)))
+            self.loss.set_ylim(10.0 ** min(-3, low), 10.0 ** max(1, high))
+            if self.loss.get_ylim() != before:
+                self.moving.settle()
         return self.moving.png()
-
-    def _adjust(self) -> bool:
-        """Makes room for losses beyond the axis, a decade at a time, and says what marks are; whether it had to."""
-        losses = np.concatenate([line.get_ydata() for line, *_ in self.lines.values()] or [np.empty(0)])
-        losses = np.log10(losses[np.isfinite(losses) & (losses > 0)])
-        before = self.loss.get_ylim(), self.loss.get_title("left")
-        if any(len(mark.get_xdata()) for mark in self.marks.values()):
-            self.loss.set_title(
-                _("training loss (lower is better; ▼ the safety valve acted)"), loc="left", fontsize=TEXT, color=INK
-            )
-        if len(losses):
-            self.loss.set_ylim(10.0 ** min(-3, np.floor(losses.min())), 10.0 ** max(1, np.ceil(losses.max())))
-        return bool(before != (self.loss.get_ylim(), self.loss.get_title("left")))
 
     def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
         styled(axes, x=_("pass over the images"), y="", title=_("rank of each layer, % of full"))
@@ -117,16 +114,8 @@ class TrainingPicture:
 
 
 def _short(layer: str) -> str:
-    """The end of a long name: it says which layer it is.
-
-    >>> _short("conv1"), _short("features.10.residual.3")
-    ('conv1', '….10.residual.3')
-    """
+    """The end of a long name: it says which layer it is."""
     return layer if len(layer) <= LONGEST_NAME else f"…{layer[-LONGEST_NAME:]}"
-
-
-def _ends(marked: bool) -> dict[str, object]:
-    return {"marker": "o", "markersize": 4} if marked else {}
 
 
 def _curves(trace: Trace) -> tuple[Curve, Curve, Curve]:
@@ -165,14 +154,12 @@ def tiles_html(traces: Mapping[str, Trace]) -> str:
     cells = []
     for name, trace in traces.items():
         accuracy = _("{value:.1f} %", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
-        stored = trace.looks[-1].stored if trace.looks else 1.0
-        cells.append(
-            (name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=100 * (1 - stored)))
-        )
+        removed = 100 * (1 - trace.looks[-1].stored)
+        cells.append((name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=removed)))
     return tiles(cells)
 
 
 def events_html(traces: Mapping[str, Trace]) -> str:
     """What the safety valve did, a line each."""
-    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for _, said in trace.events]
-    return f"{escape(text('training.events'))}<ul>{''.join(lines)}</ul>" if lines else ""
+    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for step, said in trace.events]
+    return f"{escape(_('What the safety valve did:'))}<ul>{''.join(lines)}</ul>" if lines else ""

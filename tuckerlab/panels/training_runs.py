@@ -16,7 +16,6 @@ from tuckerlab.experiments.proof import default_model, recipe_for
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.experiments.setup import Arena, suited
-from tuckerlab.experiments.summary import finding
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.run import Run
@@ -48,34 +47,22 @@ class Trace:
     events: list[tuple[int, str]] = field(default_factory=list)  # when the safety valve acted, and what it did
 
     @property
-    def progress(self) -> float:
-        """How much of the run is done, from 0 to 1."""
-        return self.losses[-1][0] / self.total_steps if self.losses else 0.0
-
-    @property
-    def epoch(self) -> int:
-        """The epoch at hand, from 1."""
-        done = self.losses[-1][0] if self.losses else 0
-        return min(done, self.total_steps - 1) // self.steps_per_epoch + 1
-
-    @property
-    def epochs(self) -> int:
-        """The epochs of the whole run."""
-        return self.total_steps // self.steps_per_epoch
+    def at(self) -> int:
+        """The last step."""
+        return self.losses[-1][0] if self.losses else 0
 
     def step(self, run: Run) -> None:
         """After a step of the run, or a return to an earlier one."""
         self.follow(run)
-        if self.losses and self.losses[-1][0] == run.step:
-            return
-        self.losses.append((run.step, run.loss))
-        if run.step == 1 or run.step == run.total_steps or run.step % max(1, run.total_steps // LOOKS) == 0:
-            self.look(run)
+        if self.at < run.step:
+            self.losses.append((run.step, run.loss))
+            if run.step in (1, run.total_steps) or run.step % max(1, run.total_steps // LOOKS) == 0:
+                self.look(run)
 
     def follow(self, run: Run) -> None:
         """Notes what the safety valve has done, and takes away what it has undone."""
         self.events += [(event["step"] - run.steps_before, event["said"]) for event in run.events[len(self.events) :]]
-        if self.losses and self.losses[-1][0] > run.step:
+        if self.at > run.step:
             self.losses = [point for point in self.losses if point[0] <= run.step]
             self.accuracies = [point for point in self.accuracies if point[0] <= run.step]
             self.looks = [look for look in self.looks if look.step <= run.step]
@@ -83,13 +70,12 @@ class Trace:
 
     def look(self, run: Run) -> None:
         """At the sizes."""
-        counts = count_parameters(run.model)
         kept = {
             name: sum(layer.ranks) / sum(layer.shape[mode] for mode in layer.modes)
             for name, layer in run.model.named_modules()
             if isinstance(layer, TuckerLayer)
         }
-        self.looks.append(Look(run.step, 1 - counts.conv_compression, kept))
+        self.looks.append(Look(run.step, 1 - count_parameters(run.model).conv_compression, kept))
 
 
 @dataclass(frozen=True)
@@ -114,38 +100,31 @@ class Plan:
         return Arena.of(self.contenders, data, name, self.width, recipe, self.device)
 
 
-class Result(NamedTuple):
-    """The record of one run, and its network."""
+@dataclass(eq=False)
+class Trained:
+    """A run that has ended: its record and its network; the panel gives it a name that no other has."""
 
-    records: Records
-    model: nn.Module
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A run that has ended, under a name that no other has; runs of one job have the same plan."""
-
-    name: str
     plan: Plan
     trace: Trace
-    result: Result
+    records: Records
+    model: nn.Module
+    name: str = ""
 
     @property
     def facts(self) -> Any:
         """The row of the record."""
-        return self.result.records.runs.iloc[0]
+        return self.records.runs.iloc[0]
 
     @property
     def said(self) -> str:
         """Its name, how often it is right, and how large it is."""
-        facts = self.facts
-        values = {"accuracy": 100 * facts["test_accuracy"], "removed": 100 * facts["conv_compression"]}
         return _(
             "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file "
             "{kilobytes:,.0f} kB",
             name=self.name,
-            **values,
-            kilobytes=facts["checkpoint_bytes"] / 1e3,
+            accuracy=100 * self.facts["test_accuracy"],
+            removed=100 * self.facts["conv_compression"],
+            kilobytes=self.facts["checkpoint_bytes"] / 1e3,
         )
 
     @property
@@ -154,8 +133,8 @@ class Kept:
         return replace(self.plan, contenders=())
 
 
-def free_name(label: str, runs: Sequence[Kept]) -> str:
-    """A name like the label that no kept run has."""
+def free_name(label: str, runs: Sequence[Trained]) -> str:
+    """A name like the label that none of the runs has."""
     taken, name, number = {run.name for run in runs}, label, 1
     while name in taken:
         number += 1
@@ -163,23 +142,17 @@ def free_name(label: str, runs: Sequence[Kept]) -> str:
     return name
 
 
-def finding_of(runs: Sequence[Kept]) -> str:
-    """The result in one line, where the runs were trained alike and there is a comparison; empty elsewhere."""
-    return finding(records_of(runs)) if all(run.conditions == runs[0].conditions for run in runs) else ""
-
-
-def records_of(runs: Sequence[Kept]) -> Records:
+def records_of(runs: Sequence[Trained]) -> Records:
     """The record of the runs, each under its name."""
     parts = []
     for run in runs:
-        part = run.result.records
-        name = part.runs["run"] + run.name.removeprefix(str(run.facts["label"]))
-        frames = [getattr(part, table).assign(run=name.iloc[0]) for table in SCHEMA]
+        name = run.facts["run"] + run.name.removeprefix(str(run.facts["label"]))
+        frames = [getattr(run.records, table).assign(run=name) for table in SCHEMA]
         parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
     return Records.concat(parts)
 
 
-def numbers(runs: Sequence[Kept]) -> dict[str, float]:
+def numbers(runs: Sequence[Trained]) -> dict[str, float]:
     """Accuracies and sizes of the last job's runs, by method."""
     found: dict[str, float] = {}
     for run in runs:
@@ -192,44 +165,36 @@ def numbers(runs: Sequence[Kept]) -> dict[str, float]:
     return found
 
 
-def difference(runs: Sequence[Kept], *removed: float) -> tuple[Kept, Kept] | float:
-    """The last Tucker runs at two shares of removed weights, trained alike, or the first share that is missing."""
-    found: list[Kept] = []
-    for share in removed:
-        near = [run for run in runs if run.facts["method"] == "tucker" and _near(run, share)]
-        near = [run for run in near if not found or run.conditions == found[0].conditions]
+def step_said(runs: Sequence[Trained], large: float, small: float) -> str:
+    """What the step from one share of removed weights to another costs, once both have been trained alike."""
+    found: list[Trained] = []
+    for share in (large, small):
+        near = [run for run in runs if run.facts["method"] == "tucker"
+                and abs(run.facts["conv_compression"] - share) < 0.015
+                and (not found or run.conditions == found[0].conditions)]  # fmt: skip
         if not near:
-            return share
+            return _(
+                "Not yet: no run has come to {removed:.0f} % removed. Train one in the panel above, then run "
+                "this cell again.",
+                removed=100 * share,
+            )
         found.append(near[-1])
-    return found[0], found[1]
-
-
-def step_said(runs: Sequence[Kept], large: float, small: float) -> str:
-    """What the step from one share of removed weights to another costs, once both have been trained."""
-    found = difference(runs, large, small)
-    if isinstance(found, float):
-        return _(
-            "Not yet: no run has come to {removed:.0f} % removed. Train one in the panel above, then run "
-            "this cell again.",
-            removed=100 * found,
-        )
     before, after = (100 * run.facts["test_accuracy"] for run in found)
-    points = _("{points:+.1f} points", points=after - before)
     return _(
         "✓ {points}: from {before:.1f} to {after:.1f} % right on new images. With another seed it may be "
         "a few tenths more or less.",
-        points=points,
+        points=_("{points:+.1f} points", points=after - before),
         before=before,
         after=after,
     )
 
 
-def save(runs: Sequence[Kept], out: str) -> Path:
+def save(runs: Sequence[Trained], out: str) -> Path:
     """Writes a new folder below `out`: record, networks, pictures. It is there whole or not at all."""
     folder = Path(out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
     try:
         for run in runs:
-            checkpoints.save(folder / f"{in_file_names(run.name)}.safetensors", run.result.model)
+            checkpoints.save(folder / f"{in_file_names(run.name)}.safetensors", run.model)
         records = records_of(runs)
         save_figures(records, folder)
         records.save(folder)
@@ -237,7 +202,3 @@ def save(runs: Sequence[Kept], out: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
-
-
-def _near(run: Kept, share: float) -> bool:
-    return bool(abs(run.facts["conv_compression"] - share) < 0.015)

@@ -5,19 +5,9 @@ from html import escape
 import ipywidgets
 
 from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
-from tuckerlab.i18n import _, has_text, text
-from tuckerlab.panels.explorer_picture import ExplorerPicture, mode_name
-from tuckerlab.panels.widgets import (
-    LABELLED,
-    Panel,
-    labelled,
-    line_widget,
-    picture_widget,
-    set_line,
-    tiles,
-    unwatched,
-    watch,
-)
+from tuckerlab.i18n import _
+from tuckerlab.panels.explorer_picture import MODES, ExplorerPicture
+from tuckerlab.panels.widgets import LABELLED, Line, Panel, labelled, picture_widget, tiles, unwatched, watch
 from tuckerlab.tucker.tensor import check_fraction
 
 SLIDER = {"width": "100%", "max_width": "34rem"}  # a layout for each slider: they are hidden one by one
@@ -41,21 +31,19 @@ class TuckerExplorer(Panel):
             start = tolerance
             name = named_subject(subject).name
         options = [(subject_name(name), name) for name in subjects()]
-        self.subject = labelled(ipywidgets.Dropdown, "explorer.subject", options=options, value=name, layout=SLIDER)
+        self.subject = labelled(ipywidgets.Dropdown, _("Subject"), options=options, value=name, layout=SLIDER)
         self.tolerance = labelled(
-            ipywidgets.FloatSlider, "explorer.tolerance", value=start, max=0.9, step=0.01, readout_format=".0%",
-            layout=SLIDER,
+            ipywidgets.FloatSlider, _("Tolerance (sets all ranks)"),
+            _("The largest error that is allowed: every rank is then made as small as it can be"),
+            value=start, max=0.9, step=0.01, readout_format=".0%", layout=SLIDER,
         )  # fmt: skip
-        self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for _ in range(MOST_MODES)]
-        self.task, self.numbers, self.sentence = line_widget(), ipywidgets.HTML(), line_widget()
-        self.picture = picture_widget(
-            b"",
-            _(
-                "Above: the original, what the chosen ranks rebuild, and the error between the two on a scale of "
-                "its own. Below: a chart for each mode with its singular values, largest first; those that are "
-                "kept are solid, those that are dropped pale, and a line marks the cut."
-            ),
-        )
+        self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for mode in range(MOST_MODES)]
+        self.task, self.numbers, self.sentence = Line(), ipywidgets.HTML(), Line()
+        self.picture = picture_widget(_(
+            "Above: the original, what the chosen ranks rebuild, and the error between the two on a scale of its own. "
+            "Below: a chart for each mode with its singular values, largest first; those that are kept are solid, "
+            "those that are dropped pale, and a line marks the cut."
+        ))  # fmt: skip
         self.picture.layout.align_self = "flex-start"  # not stretched: text stays sharp
         sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
         self.children = [
@@ -77,7 +65,7 @@ class TuckerExplorer(Panel):
             for i, slider in enumerate(self.ranks):
                 slider.layout.display = "" if i < len(of.shape) else "none"
                 if i < len(of.shape):
-                    slider.description = _("Rank, {mode}", mode=mode_name(of.modes[i]))
+                    slider.description = _("Rank, {mode}", mode=_(MODES[of.modes[i]]))
                     slider.max, slider.value = of.shape[i], asked[i]
         self._show()
 
@@ -94,18 +82,17 @@ class TuckerExplorer(Panel):
 
     def _show(self) -> None:
         cut = self.cut
-        larger = cut.share >= 1
-        share = text("explorer.larger" if larger else "explorer.of", share=100 * cut.share, count_=cut.original)
+        told = {"share": 100 * cut.share, "count": cut.original}
+        share = _("{share:.1f} % of the original’s {count:,.0f}", **told)
+        if cut.share >= 1:
+            share = _("✗ no saving: {share:.0f} % of the original’s {count:,.0f}", **told)
         sizes = " × ".join(str(rank) for rank in cut.ranks)
-        within = (
-            _("within the tolerance of {value:.0f} %", value=100 * self.tolerance.value)
-            if self.by == "tolerance"
-            else ""
-        )
+        is_within = self.by == "tolerance"
+        within = _("within the tolerance of {value:.0f} %", value=100 * self.tolerance.value) if is_within else ""
         self.numbers.value = tiles([
-            (_("Numbers stored"), _("{count_:,.0f}", count_=cut.stored), share),
-            (_("of these: the core"), _("{count_:,.0f}", count_=cut.core), sizes),
-            (_("of these: the factors"), _("{count_:,.0f}", count_=cut.factors), _("one table for each mode")),
+            (_("Numbers stored"), f"{cut.stored:,}", share),
+            (_("of these: the core"), f"{cut.core:,}", sizes),
+            (_("of these: the factors"), f"{cut.factors:,}", _("one table for each mode")),
             (_("Error"), _("{value:.1f} %", value=100 * cut.error), within),
         ])  # fmt: skip
         self._say()
@@ -115,30 +102,25 @@ class TuckerExplorer(Panel):
 
     def _say(self) -> None:
         """The lines: what the ranks are, what could not be, and the task."""
-        cut = self.cut
-        said = [text(f"explorer.by.{self.by}", value=100 * self.tolerance.value)]
-        said += [
-            _(
-                "Rank of {mode}: {rank} instead of {asked}, because the other ranks leave room for no more.",
-                mode=mode_name(mode),
-                asked=asked,
-                rank=rank,
-            )
-            for mode, asked, rank in zip(cut.of.modes, cut.asked, cut.ranks, strict=True)
-            if asked != rank
-        ]
+        cut, said = self.cut, [_("The ranks are set by hand.")]
+        if self.by == "tolerance":
+            value = 100 * self.tolerance.value
+            said = [_("The ranks are those that a tolerance of {value:.0f} % needs.", value=value)]
+        for mode, asked, rank in zip(cut.of.modes, cut.asked, cut.ranks, strict=True):
+            if asked != rank:
+                said.append(_(
+                    "Rank of {mode}: {rank} instead of {asked}, because the other ranks leave room for no more.",
+                    mode=_(MODES[mode]), asked=asked, rank=rank,
+                ))  # fmt: skip
         if cut.share >= 1:
             said.append(_("At these ranks the Tucker form stores more numbers than the original: it saves nothing."))
         if not cut.of.is_photo:
-            said.append(
-                _(
-                    "The picture shows the first 16 × 16 of the {out} × {into} little squares; the numbers count all "
-                    "of them.",
-                    out=cut.of.shape[0],
-                    into=cut.of.shape[1],
-                )
-            )
-        set_line(self.sentence, escape(" ".join(said)))
+            said.append(_(
+                "The picture shows the first 16 × 16 of the {out} × {into} little squares; the numbers count all of "
+                "them.",
+                out=cut.of.shape[0], into=cut.of.shape[1],
+            ))  # fmt: skip
+        self.sentence.say(" ".join(said))
         if self.goal is None:
             return
         task = _(
@@ -146,16 +128,19 @@ class TuckerExplorer(Panel):
             share=100 * self.goal.share,
             error=100 * self.goal.error,
         )
-        key = "explorer.solved" if self.solved else "explorer.not_yet"
-        state = text(key, share=100 * cut.share, error=100 * cut.error)
-        set_line(self.task, f"{escape(task)} <b>{escape(state)}</b>")
+        told = {"share": 100 * cut.share, "error": 100 * cut.error}
+        state = (
+            _("✓ Right: {share:.1f} % stored, error {error:.1f} %.", **told)
+            if self.solved
+            else _("Not yet: {share:.1f} % stored, error {error:.1f} %.", **told)
+        )
+        self.task.show(f"{escape(task)} <b>{escape(state)}</b>")
 
 
 def subject_name(name: str) -> str:
     """What a subject is called."""
-    key = f"explorer.subject.{name}"
-    if has_text(key):
-        return text(key)
+    if name in PHOTOS:
+        return _("Photograph: a temple") if name == PHOTOS[0] else _("Photograph: a flower")
     of = named_subject(name)
     return _(
         "Trained kernel: layer {layer} of the digits network ({out} × {into} × 3 × 3)",

@@ -1,14 +1,9 @@
-"""What panels are built of: the panel itself, a picture with its description, tiles of numbers, lines of text.
-
->>> panel = Panel()
->>> with panel.reporting():
-...     raise TuckerlabError("epochs 0: allowed are whole numbers from 1")
->>> panel.problem
-'epochs 0: allowed are whole numbers from 1'
-"""
+"""What panels are built of: the panel itself, a picture with its description, tiles of numbers, lines of text."""
 
 import base64
 import contextlib
+import contextvars
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
@@ -16,9 +11,10 @@ from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython.display import Markdown
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.i18n import _, has_text, text
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, QUIET
 
 LABELLED = {"description_width": "initial"}
@@ -27,6 +23,21 @@ WIDE = {"width": "100%", "max_width": "68rem"}
 # sliders as wide as the text; a dictionary for the same reason
 SLIDER = {"width": "100%", "max_width": "46rem"}
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
+# What recorded results are called, without the network where there is only one
+RECORDED = {
+    "slider-digits-vgg_small": N_("Handwritten digits, small network"),
+    "slider-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width"),
+    "slider-folder-neu_steel-vgg_small": N_("Defects on steel, small network"),
+    "headline-cpu": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, with pruning"),
+    "accuracy-digits-vgg_small": N_("Handwritten digits, small network, repeated"),
+    "accuracy-folder-neu_steel-vgg_small": N_("Defects on steel, small network, repeated"),
+    "compare-digits-vgg_small": N_("Handwritten digits, all methods"),
+    "compare-folder-neu_steel-vgg_small": N_("Defects on steel, all methods"),
+    "vit-neu_steel": N_("Defects on steel, transformer"),
+    "digits": N_("Handwritten digits, small network"),
+    "steel": N_("Defects on steel, small network"),
+    "cifar10": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, trained briefly"),
+}
 # one transparent pixel: a browser takes a picture of no bytes for a broken one
 BLANK = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -43,6 +54,7 @@ class Panel(ipywidgets.VBox):
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
         super().__init__(list(children), layout=WIDE)
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
+        self._thread: threading.Thread | None = None
 
     def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
@@ -62,6 +74,17 @@ class Panel(ipywidgets.VBox):
             yield
         except Exception as error:
             self.show_problem(error)
+
+    def in_background(self, work: Callable[..., object], *given: object) -> None:
+        """Begins some work in a thread of its own, in the language that is spoken here, and comes back at once."""
+        here = contextvars.copy_context()
+        self._thread = threading.Thread(target=here.run, args=(work, *given), name="tuckerlab panel", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until the work in the background has ended, or so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
@@ -95,32 +118,36 @@ def described(error: BaseException) -> tuple[str, str]:
     ), "".join(traceback.format_exception(error))
 
 
-def picture_widget(png: bytes, description: str) -> ipywidgets.Image:
-    """A picture; `description` is read out to those who do not see it."""
+def picture_widget(description: str) -> ipywidgets.Image:
+    """A place for a picture; `description` is read out to those who do not see it."""
     return _Picture(
-        value=png or BLANK,
+        value=BLANK,
         format="png",
         tooltip=description,
         layout=ipywidgets.Layout(max_width="100%", object_fit="contain"),
     )
 
 
-def line_widget(html: str = "") -> ipywidgets.HTML:
-    """A line of text that screen readers read out when it changes; the text is HTML."""
-    return ipywidgets.HTML(_line(html))
+class Line(ipywidgets.HTML):
+    """A line of text that screen readers read out when it changes."""
+
+    def say(self, text: str, *, bold: bool = False) -> None:
+        """Another text, which is escaped."""
+        self.show(f"<b>{escape(text)}</b>" if bold and text else escape(text))
+
+    def show(self, html: str) -> None:
+        """The same with HTML."""
+        style = f"line-height:1.5;color:{INK}"
+        self.value = f'<div role="status" aria-live="polite" style="{style}">{html}</div>' if html else ""
 
 
-def set_line(widget: ipywidgets.HTML, html: str) -> None:
-    """Changes the text of a `line_widget`."""
-    widget.value = _line(html)
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Widgets side by side, and below each other where there is no room."""
+    return ipywidgets.HBox(list(widgets), layout=ROW)
 
 
 def tiles(cells: Iterable[tuple[str, str, str]]) -> str:
-    """Numbers side by side as HTML: each a title, the number, and what it means.
-
-    >>> "98.1 %" in tiles([("accuracy", "98.1 %", "as the full network")])
-    True
-    """
+    """Numbers side by side as HTML: each a title, the number, and what it means."""
     boxes = "".join(
         f'<div style="flex:1 1 9rem;border:1px solid #d0d0d0;border-radius:6px;padding:.5rem .7rem;line-height:1.35">'
         f'<div style="color:{QUIET};font-size:.85rem">{escape(title)}</div>'
@@ -131,39 +158,51 @@ def tiles(cells: Iterable[tuple[str, str, str]]) -> str:
     return f'<div role="status" aria-live="polite" style="display:flex;flex-wrap:wrap;gap:.5rem">{boxes}</div>'
 
 
-def heading(html: str) -> ipywidgets.HTML:
-    """A heading inside a panel."""
-    return ipywidgets.HTML(f'<div style="font-size:1.05rem;font-weight:600;color:{INK}">{html}</div>')
-
-
-def problem_html(problem: str, details: str) -> str:
-    """The line and its details as HTML; what a user has typed is escaped.
-
-    >>> problem_html("<b>", "")
-    '<div role="alert" style="border-left:4px solid #D55E00;padding:.3rem .8rem;line-height:1.4">&lt;b&gt;</div>'
-    """
+def problem_html(problem: str, details: str = "") -> str:
+    """The line and its details as HTML; what a user has typed is escaped."""
     if not problem:
         return ""
-    folded = ""
-    if details:
-        pre = f"<pre style='white-space:pre-wrap'>{escape(details)}</pre>"
-        folded = f"<details><summary>{escape(text('panel.details'))}</summary>{pre}</details>"
+    pre = f"<pre style='white-space:pre-wrap'>{escape(details)}</pre>"
+    below = folded(_("Details for engineers"), pre) if details else ""
     style = "border-left:4px solid #D55E00;padding:.3rem .8rem;line-height:1.4"
-    return f'<div role="alert" style="{style}">{escape(problem)}{folded}</div>'
+    return f'<div role="alert" style="{style}">{escape(problem)}{below}</div>'
 
 
-def labelled(kind: type[ipywidgets.Widget], key: str, **options: Any) -> Any:
-    """A widget whose label and hint are the messages `key` and, where there is one, `key.hint`."""
-    hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
-    return kind(description=text(key), **{"style": LABELLED, **hint, **options})
+def recorded_name(name: str) -> str:
+    """What people call a recorded result; one that is not known goes by its name."""
+    return _(RECORDED[name]) if name in RECORDED else name
 
 
-def button(key: str, action: Callable[[], object] | None = None, **options: Any) -> ipywidgets.Button:
-    """A button as wide as its word, which is the message `key`; pressed, it calls `action`."""
-    hint = {"tooltip": text(f"{key}.hint")} if has_text(f"{key}.hint") else {}
-    made = ipywidgets.Button(description=text(key), layout=ipywidgets.Layout(width="auto"), **hint, **options)
-    if action is not None:
-        made.on_click(lambda _: action())
+def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **options: Any) -> Any:
+    """A widget with a label, and a hint that shows under the pointer."""
+    return kind(description=label, **{"style": LABELLED, "tooltip": hint or None, **options})
+
+
+def share_slider(label: str, hint: str, value: float, least: float, most: float) -> Any:
+    """A slider of per cent that reaches to the value it begins with, so that it never shows another one."""
+    return labelled(
+        ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
+        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
+    )  # fmt: skip
+
+
+def whole_number(label: str, hint: str, value: int, least: int, most: int) -> Any:
+    """A field for a whole number; TraitError where the one that it begins with is beyond its ends."""
+    made = labelled(ipywidgets.BoundedIntText, label, hint, value=value, min=least, max=most)
+    if made.value != value:
+        raise traitlets.TraitError(f"{label} {value}: allowed are whole numbers from {least} to {most}")
+    return made
+
+
+def markdown(text: str) -> Any:
+    """A text for the end of a cell, which shows it without quotation marks."""
+    return Markdown(text)  # type: ignore[no-untyped-call]
+
+
+def button(label: str, action: Callable[[], object], hint: str = "", **options: Any) -> ipywidgets.Button:
+    """A button as wide as its word; pressed, it calls `action`."""
+    made = ipywidgets.Button(description=label, tooltip=hint or None, layout=ipywidgets.Layout(width="auto"), **options)
+    made.on_click(lambda pressed: action())
     return made
 
 
@@ -184,23 +223,9 @@ def unwatched(handler: Callable[..., object], *widgets: ipywidgets.Widget) -> It
         watch(handler, *widgets)
 
 
-def image_html(png: bytes, description: str) -> str:
-    """A picture as HTML that holds it."""
-    data = base64.b64encode(png).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(description, quote=True)}" style="max-width:100%">'
-
-
 def folded(title: str, html: str) -> str:
-    """HTML that is folded away under a title.
-
-    >>> folded("<b>", "<p>1</p>")
-    '<details><summary>&lt;b&gt;</summary><p>1</p></details>'
-    """
+    """HTML that is folded away under a title, which is escaped."""
     return f"<details><summary>{escape(title)}</summary>{html}</details>"
-
-
-def _line(html: str) -> str:
-    return f'<div role="status" aria-live="polite" style="line-height:1.5;color:{INK}">{html}</div>' if html else ""
 
 
 def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
@@ -214,7 +239,10 @@ def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
 
 def _static(widget: ipywidgets.Widget) -> str:
     if isinstance(widget, ipywidgets.Image):
-        return image_html(widget.value, widget.tooltip or "") if widget.value != BLANK else ""
+        if widget.value == BLANK:
+            return ""
+        data, said = base64.b64encode(widget.value).decode(), escape(widget.tooltip or "", quote=True)
+        return f'<img src="data:image/png;base64,{data}" alt="{said}" style="max-width:100%">'
     if isinstance(widget, ipywidgets.Accordion):
         inside = ["".join(map(_static, _leaves(child))) for child in widget.children]
         return "".join(folded(title, html) for title, html in zip(widget.titles, inside, strict=True) if html)

@@ -1,10 +1,5 @@
 """One look for all figures, and figures that need no global state.
 
->>> figure = Picture(figsize=(4, 3))
->>> axes = styled(figure.subplots(), x="epoch", y="accuracy, %")
->>> axes.get_xlabel()
-'epoch'
-
 A `Picture` shows itself in a notebook and is made without pyplot: nothing stays open behind it, and any
 thread may draw one.
 """
@@ -67,13 +62,7 @@ class Picture(Figure):
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in lines of so many Latin letters; Japanese breaks between any two characters, but not before a stop.
-
-    >>> wrapped("one two three", 8)
-    'one two\\nthree'
-    >>> wrapped("精度は同じ、容量は18分の1。", 10)
-    '精度は同じ、\\n容量は18分の\\n1。'
-    """
+    """The text in lines of so many Latin letters; Japanese breaks between any two characters, but not before a stop."""
     if not any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
         return textwrap.fill(text, width)
     lines, used = [""], 0.0
@@ -100,11 +89,7 @@ def styled(axes: Axes, *, x: str, y: str, title: str = "") -> Axes:
 
 
 def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, str]:
-    """A colour for each name: ink for a reference, the palette for the others, or a scale for more.
-
-    >>> colours(["dense", "Tucker"], reference=["dense"])
-    {'dense': '#222222', 'Tucker': '#0072B2'}
-    """
+    """A colour for each name: ink for a reference, the palette for the others, or a scale for more."""
     names = list(names)
     others = [name for name in names if name not in reference]
     shades = PALETTE if len(others) <= len(PALETTE) else _scale(len(others))

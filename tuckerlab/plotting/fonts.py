@@ -1,8 +1,5 @@
 """Fonts that pages and pictures bring with them, so that Japanese needs none on the machine that shows it.
 
->>> japanese().name, families("en"), families("ja")
-('ipaexg.ttf', ('DejaVu Sans',), ('IPAexGothic', 'DejaVu Sans'))
-
 Latin letters are DejaVu Sans, which comes with matplotlib; Japanese is IPAex Gothic, which comes with the package
 matplotlib-fontja. The licences of both permit to embed them: the IPA Font License (article 2.5) puts no obligation on a
 document in which the glyphs that it needs are embedded.
@@ -36,11 +33,7 @@ def japanese() -> Path:
 
 
 def latin() -> Path:
-    """The file of the font of Latin letters.
-
-    >>> latin().name
-    'DejaVuSans.ttf'
-    """
+    """The file of the font of Latin letters."""
     import matplotlib
 
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -63,10 +56,6 @@ def _add_to_matplotlib() -> None:
 
 def font_faces(characters: Collection[str], language: str) -> str:
     """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE.
-
-    >>> css = font_faces("¥1万円", "ja")
-    >>> css.count("@font-face"), css.count("data:font/woff2"), len(css) < 10_000
-    (1, 1, True)
 
     IPAex Gothic has Latin letters too; what it lacks is taken from DejaVu Sans, and what neither has is left to the
     machine. A browser makes the bold ones itself. MissingExtraError where the Japanese font is not installed.

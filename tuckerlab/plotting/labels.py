@@ -1,13 +1,4 @@
-"""Names beside points, where there is room for them.
-
->>> from tuckerlab.plotting.figure import Picture
->>> figure = Picture(figsize=(4, 3))
->>> axes = figure.subplots()
->>> [text.get_text() for text in write_names(axes, [("a", 0.5, 0.5), ("b", 0.5, 0.5)])]
-['a', 'b']
->>> len(write_names(axes, [(f"network {i}", 0.5, 0.5) for i in range(9)])) < 9
-True
-"""
+"""Names beside points, where there is room for them."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,24 +1,25 @@
 """How methods look and what people call them, the same in every picture that tells them apart.
 
->>> look("tucker"), method_name("dense"), method_name("my own")
-(Look(colour='#0072B2', marker='o', hollow=False), 'Full network', 'my own')
-
 Alike in colour are methods that are alike: ours, other ways to a Tucker network, other formats, pruning, and int8.
 """
 
 from typing import Any, NamedTuple
 
-from tuckerlab.i18n import has_text, text
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, PALETTE
 
 OURS, PRUNING, FORMATS, INT8, TUCKER, OTHER = PALETTE
 
 
 class Look(NamedTuple):
-    """A colour, a marker of matplotlib, and whether the marker is hollow: not trained at its size."""
+    """A colour, a marker of matplotlib, what people call it, and whether the marker is hollow: not trained at its size.
+
+    The name is English; `method_name` translates it.
+    """
 
     colour: str
     marker: str
+    name: str = ""
     hollow: bool = False
 
     @property
@@ -29,49 +30,40 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    "dense": Look(INK, "D"),
-    "dense-adamw": Look(INK, "^"),
-    "tucker": Look(OURS, "o"),
-    "tucker-adamw": Look(OURS, "^"),
-    "tucker-int8": Look(OURS, "s"),
-    "two-gradients": Look(TUCKER, "o"),
-    "factors-sgd": Look(TUCKER, "v"),
-    "factors-adamw": Look(TUCKER, "^"),
-    "factors-muon": Look(TUCKER, "D"),
-    "cut-tuned": Look(TUCKER, "X"),
-    "cut": Look(TUCKER, "P", hollow=True),
-    "matrix": Look(FORMATS, "o"),
-    "cp": Look(FORMATS, "v"),
-    "tt": Look(FORMATS, "^"),
-    "pruning": Look(PRUNING, "o"),
-    "channels": Look(PRUNING, "s"),
-    "int8": Look(INT8, "s"),
+    "dense": Look(INK, "D", N_("Full network")),
+    "dense-adamw": Look(INK, "^", N_("Full network, AdamW")),
+    "tucker": Look(OURS, "o", N_("Tucker")),
+    "tucker-adamw": Look(OURS, "^", N_("Tucker, AdamW")),
+    "tucker-int8": Look(OURS, "s", N_("Tucker as int8")),
+    "two-gradients": Look(TUCKER, "o", N_("Tucker, two gradients a step")),
+    "factors-sgd": Look(TUCKER, "v", N_("Tucker factors, plain SGD")),
+    "factors-adamw": Look(TUCKER, "^", N_("Tucker factors, plain AdamW")),
+    "factors-muon": Look(TUCKER, "D", N_("Tucker factors, plain Muon")),
+    "cut-tuned": Look(TUCKER, "X", N_("Cut after training, tuned")),
+    "cut": Look(TUCKER, "P", N_("Cut after training"), hollow=True),
+    "matrix": Look(FORMATS, "o", N_("Low rank as a matrix")),
+    "cp": Look(FORMATS, "v", N_("CP")),
+    "tt": Look(FORMATS, "^", N_("Tensor train")),
+    "pruning": Look(PRUNING, "o", N_("Pruned")),
+    "channels": Look(PRUNING, "s", N_("Channels pruned")),
+    "int8": Look(INT8, "s", N_("Full network as int8")),
 }
 
 
 def look(method: str) -> Look:
-    """The look of a method of the records; one for all that are not known.
-
-    >>> look("dense").style["marker"]
-    'D'
-    """
+    """The look of a method of the records; one for all that are not known."""
     return LOOKS.get(method, Look(OTHER, "o"))
 
 
 def method_name(method: str) -> str:
     """What people call a method.
 
-    >>> method_name("pruning")
-    'Pruned'
+    >>> method_name("pruning"), method_name("my own")
+    ('Pruned', 'my own')
     """
-    key = f"method.{method}"
-    return text(key) if has_text(key) else method
+    return _(name) if (name := look(method).name) else method
 
 
 def ordered(methods: set[str]) -> list[str]:
-    """In the order of the looks, those that are not known last.
-
-    >>> ordered({"mine", "tucker", "dense"})
-    ['dense', 'tucker', 'mine']
-    """
+    """In the order of the looks, those that are not known last."""
     return [*(method for method in LOOKS if method in methods), *sorted(methods - LOOKS.keys())]

@@ -1,0 +1,30 @@
+"""Lines that break, letters that are embedded, names that are left out where there is no room."""
+
+from tuckerlab.plotting.figure import Picture, colours, wrapped
+from tuckerlab.plotting.fonts import families, font_faces
+from tuckerlab.plotting.labels import write_names
+
+
+def test_lines_break_between_words_and_in_japanese_anywhere_but_before_a_stop() -> None:
+    assert wrapped("one two three", 8) == "one two\nthree"
+    assert wrapped("精度は同じ、容量は18分の1。", 10) == "精度は同じ、\n容量は18分の\n1。"
+
+
+def test_fonts_of_each_language() -> None:
+    assert families("en") == ("DejaVu Sans",)
+    assert families("ja") == ("IPAexGothic", "DejaVu Sans")
+    css = font_faces("¥1万円", "ja")  # the glyphs of these letters, and no more
+    assert (css.count("@font-face"), css.count("data:font/woff2")) == (1, 1)
+    assert len(css) < 10_000
+
+
+def test_a_colour_for_each_name() -> None:
+    assert colours(["dense", "Tucker"], reference=["dense"]) == {"dense": "#222222", "Tucker": "#0072B2"}
+    assert len(set(colours(f"network {i}" for i in range(20)).values())) == 20
+
+
+def test_names_are_written_where_there_is_room() -> None:
+    axes = Picture(figsize=(4, 3)).subplots()
+    close = [("a", 0.5, 0.5), ("b", 0.5, 0.5)]
+    assert [text.get_text() for text in write_names(axes, close)] == ["a", "b"]
+    assert len(write_names(axes, [(f"network {i}", 0.5, 0.5) for i in range(9)])) < 9
