@@ -4,7 +4,6 @@ import copy
 import math
 import random
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,10 @@ import torch
 from matplotlib.text import Text
 from scipy.stats import spearmanr
 from torch import Tensor, nn
-from torch.nn.utils import prune
 
-from tuckerlab import Budget, build, load_data, run_audit, to_plain, tuckerize
+from tuckerlab import Budget, build, load_data, run_audit
 from tuckerlab.data import ImageData
-from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.audit import Audit, Criterion, Thresholds
 from tuckerlab.experiments.audit.attribution import rank_correlation
 from tuckerlab.experiments.audit.predictions import blurred, noisy
@@ -79,6 +77,12 @@ def test_all_answers_are_counted(told: Audit) -> None:
     assert row["p"] == pytest.approx(2 * (math.comb(4, 0) + math.comb(4, 1)) / 2**4)  # 1 or fewer of 4, both sides
 
 
+def test_where_no_gradients_pass_there_are_no_maps(told: Audit) -> None:
+    assert (told.attribution, told.without_gradients) == (None, ("dense", "compressed"))
+    assert "no gradients pass through the network (dense and compressed)" in told.verdict
+    assert "attribution" not in told.figures
+
+
 def test_each_class_is_counted_and_the_worst_is_first(told: Audit) -> None:
     table = told.per_class
     assert list(table.index) == ["a", "b", "c"]
@@ -111,12 +115,6 @@ def test_calibration_is_that_of_the_definition(told: Audit) -> None:
         assert row["overconfidence"] == pytest.approx(row["confidence"] - row["accuracy"])
 
 
-def test_classes_without_test_pictures_have_no_row() -> None:
-    data = numbered([0, 0, 2])
-    network = Told(data, [sure(0, 0.9)] * 3)
-    assert list(run_audit(network, network, data, **QUIET).per_class.index) == ["a", "c"]
-
-
 # --- what may be chance ----------------------------------------------------------------------------------------------
 
 
@@ -131,15 +129,6 @@ def test_the_interval_covers_the_truth_in_95_of_100(count: int, down: float, up:
                 ways = math.comb(count, lost) * math.comb(count - lost, gained)
                 covered += ways * down**lost * up**gained * (1 - down - up) ** (count - lost - gained)
     assert covered > 0.94
-
-
-def test_the_interval_holds_what_was_measured_and_has_two_equal_sides() -> None:
-    for count in (1, 2, 5, 12):
-        for lost, gained in product(range(count + 1), repeat=2):
-            if lost + gained <= count:
-                low, high = change_interval(lost, gained, count)
-                assert -100 <= low <= 100 * (gained - lost) / count <= high <= 100
-                assert change_interval(gained, lost, count) == pytest.approx((-high, -low))
 
 
 # --- thresholds and verdict ------------------------------------------------------------------------------------------
@@ -314,63 +303,6 @@ def test_no_picture_that_both_get_right() -> None:
 # --- all kinds of networks -------------------------------------------------------------------------------------------
 
 
-def _cut(network: nn.Module) -> nn.Module:
-    return cut(network, Budget(0.5))
-
-
-def _pruned(network: nn.Module) -> nn.Module:
-    network = copy.deepcopy(network)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            prune.l1_unstructured(module, "weight", amount=0.3)
-    return network
-
-
-@pytest.mark.parametrize(
-    "make",
-    [_cut, lambda n: to_plain(_cut(n)), lambda n: tuckerize(copy.deepcopy(n)), _pruned],
-    ids=["cut", "plain", "tucker", "pruned"],
-)
-def test_all_kinds_of_networks_are_audited(digits: ImageData, trained: nn.Module, make: object) -> None:
-    assert callable(make)
-    found = run_audit(trained, make(trained), digits.subset(test=40), noise=[8], blur=[0.4])
-    assert found.attribution is not None
-    assert found.without_gradients == ()
-
-
-class Int8(nn.Module):
-    """A network whose convolutions and linear layers compute with integers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.into = torch.ao.quantization.QuantStub()
-        self.body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
-        self.out = torch.ao.quantization.DeQuantStub()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        answer = self.out(self.body(self.into(inputs)))
-        assert isinstance(answer, Tensor)
-        return answer
-
-
-@pytest.mark.filterwarnings("ignore")  # torch says that its quantization moves to another package
-def test_a_quantized_network_is_audited_without_maps(digits: ImageData) -> None:
-    dense = Int8().eval()
-    int8 = copy.deepcopy(dense)
-    int8.qconfig = torch.ao.quantization.get_default_qconfig()
-    torch.ao.quantization.prepare(int8, inplace=True)
-    int8(digits.normalize(digits.train_images[:200]))
-    torch.ao.quantization.convert(int8, inplace=True)
-    found = run_audit(dense, int8, digits, noise=[8], blur=[])
-    assert found.overall["agreement"].iloc[0] > 80
-    assert found.attribution is None
-    assert found.without_gradients == ("compressed",)
-    assert "no gradients pass through the network (compressed)" in found.verdict
-    assert "attribution" not in found.figures
-    both = run_audit(int8, int8, digits, **QUIET)
-    assert "(dense and compressed)" in both.verdict
-
-
 # --- nothing is left behind ------------------------------------------------------------------------------------------
 
 
@@ -450,11 +382,6 @@ def test_strengths_out_of_range(digits: ImageData, strengths: dict[str, list[flo
         run_audit(linear(10), linear(10), digits, **strengths)
 
 
-def test_a_test_split_without_pictures(digits: ImageData) -> None:
-    with pytest.raises(DataError, match="the test split has no pictures"):
-        replace(digits, test_images=digits.test_images[:0], test_labels=digits.test_labels[:0])
-
-
 # --- pictures and tables for people ----------------------------------------------------------------------------------
 
 
@@ -486,13 +413,6 @@ def test_headlines_say_the_numbers_of_the_tables(found: Audit, figures: dict[str
     criterion = next(c for c in found.criteria if c.name == "robustness_loss")
     assert criterion.detail in said["robustness"]
     assert f"{-criterion.measured:+.1f} points".replace("-", "−") in said["robustness"]
-
-
-def test_the_curves_are_those_of_the_table(found: Audit, figures: dict[str, Picture]) -> None:
-    noise = found.robustness[found.robustness["kind"] == "noise"]
-    dense, compressed = figures["robustness"].axes[0].get_lines()
-    np.testing.assert_allclose(dense.get_xydata(), noise[["strength", "dense"]])
-    np.testing.assert_allclose(compressed.get_xydata(), noise[["strength", "compressed"]])
 
 
 def test_a_notebook_shows_the_verdict_and_the_tables(told: Audit) -> None:

@@ -94,12 +94,6 @@ def test_an_error_of_the_run_is_one_line(
     assert_one_line(capsys.readouterr().err, word)
 
 
-def test_a_defect_of_ours_keeps_its_traceback(poc_runs: Callable[[Callable[..., None]], None]) -> None:
-    poc_runs(raising(ImportError("cannot import name 'x' from 'tuckerlab'")))
-    with pytest.raises(ImportError, match="name 'x'"):
-        cli.main(["poc"])
-
-
 def test_ctrl_c_is_exit_code_130(
     poc_runs: Callable[[Callable[..., None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

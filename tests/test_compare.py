@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -12,11 +11,12 @@ from PIL import Image
 
 from tuckerlab import Budget, DataError, DivergedError, Tolerance, TuckerlabError, load_data
 from tuckerlab.experiments import contest, context as training
-from tuckerlab.experiments.compare import Comparison, chosen, run_compare, show
+from tuckerlab.experiments.compare import chosen, run_compare
 from tuckerlab.experiments.cost_plots import BELOW, accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.methods.plain_factors import Factors
 from tuckerlab.experiments.methods.registry import METHODS, contender
+from tuckerlab.experiments.proof import Proof
 from tuckerlab.experiments.recorded import recorded
 from tuckerlab.experiments.records import Records
 from tuckerlab.plotting.styles import LOOKS, look, method_name
@@ -49,17 +49,11 @@ def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     return run_compare(**SMALL, methods=METHODS_HERE, seeds=2, out=tmp_path_factory.mktemp("runs"))
 
 
-def test_there_are_pictures_of_each_seed_and_of_all(comparison: Comparison) -> None:
-    drawn = sorted(path.parent.name for path in comparison.folder.rglob("pictures"))
-    assert drawn == sorted([comparison.folder.name, "seed0", "seed1"])
-    assert (comparison.folder / "accuracy_vs_costs.png").exists()
-
-
-def test_every_method_is_there_for_every_seed(comparison: Comparison) -> None:
+def test_every_method_is_there_for_every_seed(comparison: Proof) -> None:
     runs = Records.load(comparison.folder).runs
     assert sorted(runs["method"].unique()) == sorted(["dense", *METHODS_HERE])
     assert (runs.groupby("label")["seed"].nunique() == 2).all()
@@ -67,12 +61,12 @@ def test_every_method_is_there_for_every_seed(comparison: Comparison) -> None:
     assert (smaller["conv_compression"] >= 0.799).all()
 
 
-def test_all_get_the_same_number_of_gradient_evaluations(comparison: Comparison) -> None:
+def test_all_get_the_same_number_of_gradient_evaluations(comparison: Proof) -> None:
     assert comparison.records.runs["gradient_evaluations"].nunique() == 1
     assert set(comparison.records.epochs.groupby("run")["epoch"].max()) == {1, 2}  # one with two gradients a step
 
 
-def test_int8_counts_the_same_numbers_and_a_shorter_file(comparison: Comparison) -> None:
+def test_int8_counts_the_same_numbers_and_a_shorter_file(comparison: Proof) -> None:
     runs = comparison.records.runs.set_index(["label", "seed"])
     for small, large in (("int8", "dense"), ("Tucker 80 % int8", "Tucker 80 %")):
         assert (runs.loc[small, "parameters"] == runs.loc[large, "parameters"]).all()
@@ -90,7 +84,7 @@ def test_what_the_settings_do_not_suit_is_left_out_and_named(
     assert "left out: two-gradients: " in capsys.readouterr().out
 
 
-def test_the_record_says_how_each_was_trained(comparison: Comparison) -> None:
+def test_the_record_says_how_each_was_trained(comparison: Proof) -> None:
     assert Factors(Budget(0.8), "adamw").recipe(Recipe()).lr == 3e-3
     runs = comparison.records.runs.set_index("method")
     assert (runs["threads"] == torch.get_num_threads()).all()
@@ -98,7 +92,7 @@ def test_the_record_says_how_each_was_trained(comparison: Comparison) -> None:
     assert runs.drop(index="cut-tuned")["step_ms"].notna().all()
 
 
-def test_a_second_call_trains_nothing(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_trains_nothing(comparison: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("trained again")
 
@@ -107,18 +101,10 @@ def test_a_second_call_trains_nothing(comparison: Comparison, monkeypatch: pytes
     assert again.records.runs["run"].tolist() == comparison.records.runs["run"].tolist()
 
 
-def test_no_checkpoint_of_a_training_is_left(comparison: Comparison) -> None:
+def test_no_checkpoint_of_a_training_is_left(comparison: Proof) -> None:
     left = {path.name for path in (comparison.folder / "seed0").iterdir()}
     assert not [name for name in left if ".training" in name]
     assert {"dense.safetensors", "cut-80.safetensors", "runs.parquet"} <= left
-
-
-def test_the_table_for_a_terminal(comparison: Comparison, capsys: pytest.CaptureFixture[str]) -> None:
-    show(comparison)
-    said = capsys.readouterr().out
-    assert "Tucker 80 %" in said
-    assert "swers" in said
-    assert "gradients" in comparison._repr_html_()
 
 
 class TestMethods:
@@ -128,10 +114,6 @@ class TestMethods:
         assert made.method == name
         assert name in LOOKS
         assert method_name(name) != name
-
-    def test_no_two_look_alike(self) -> None:
-        assert len(set(LOOKS.values())) == len(LOOKS)
-        assert look("of somebody else") not in LOOKS.values()
 
     @pytest.mark.parametrize("name", ["pruning", "channels", "cp", "tt"])
     def test_what_takes_no_tolerance_says_so(self, name: str) -> None:
@@ -171,12 +153,6 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_is_trained(
 
 
 class TestPicture:
-    def test_each_cost_has_its_axes(self, comparison: Comparison) -> None:
-        axes = accuracy_vs_costs(comparison.records).axes
-        assert [a.get_xlabel().split(",")[0].split(" (")[0] for a in axes] == [
-            "convolution parameters stored", "time of one answer", "file size"
-        ]  # fmt: skip
-
     def test_points_are_means_and_bars_go_from_worst_to_best(self) -> None:
         records = recorded("accuracy-digits-vgg_small").records
         runs = records.runs[records.runs["method"] == "tucker"]
@@ -196,11 +172,6 @@ class TestPicture:
         dense = 100 * runs["test_accuracy"].max()
         assert axes.get_ylim()[0] > dense - BELOW - 2
 
-    def test_a_cost_that_nobody_measured_is_left_out(self) -> None:
-        runs = recorded("headline-cpu").records.runs.copy()
-        runs["latency_1_ms"] = np.nan
-        assert len(accuracy_vs_costs(Records(runs)).axes) == 2
-
     def test_the_headline_names_the_cheapest_within_a_point(self) -> None:
         runs = recorded("headline-cpu").records.runs.copy()
         runs["test_accuracy"] = 0.8
@@ -213,7 +184,7 @@ class TestPicture:
             accuracy_vs_costs(Records())
 
 
-def test_workers_train_side_by_side_and_leave_the_same_record(comparison: Comparison, tmp_path: Path) -> None:
+def test_workers_train_side_by_side_and_leave_the_same_record(comparison: Proof, tmp_path: Path) -> None:
     options = {**SMALL, "methods": ["tucker", "cut-tuned"], "seeds": 1}
     apart = run_compare(**options, workers=2, out=tmp_path)
     columns = ["label", "seed", "test_accuracy", "conv_parameters", "gradient_evaluations"]
@@ -228,7 +199,7 @@ def test_workers_train_side_by_side_and_leave_the_same_record(comparison: Compar
 
 def test_what_diverges_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def diverging(*arguments: Any, **options: Any) -> Any:
-        if "ranks" in options:
+        if options.get("ranks"):
             raise DivergedError("the loss is nan")
         return real(*arguments, **options)
 
@@ -239,6 +210,6 @@ def test_what_diverges_is_left_out_and_named(tmp_path: Path, capsys: pytest.Capt
         assert found.records.runs["label"].tolist() == ["dense"]
         assert "left out, since training diverged: Tucker 80 %" in found.records.runs["note"].iloc[0]
         assert "Tucker 80 % is left out: the loss is nan" in capsys.readouterr().err
-        patch.setattr(training.Training, "fit", lambda *_, **__: diverging(ranks=None))
+        patch.setattr(training.Training, "fit", lambda *_, **__: diverging(ranks=True))
         with pytest.raises(DivergedError, match="the loss is nan"):
             run_compare(**SMALL, methods=["tucker"], seeds=1, out=tmp_path / "none")

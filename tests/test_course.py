@@ -78,14 +78,6 @@ class TestPages:
         assert "never" not in pages["02_second.html"]
         assert "Traceback" not in pages["02_second.html"]
 
-    def test_pictures_of_the_folder_come_along(self, tmp_path: Path) -> None:
-        (tmp_path / "dot.png").write_bytes(b"dot")
-        lesson(tmp_path / "01_first.ipynb", "# First\n\n![here](dot.png)")
-        write_site(read_course(tmp_path), tmp_path / "site", executing=False)
-        page = (tmp_path / "site" / "01_first.html").read_text(encoding="utf-8")
-        assert "base64,ZG90" in page
-        assert "was not executed" in page
-
     @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
     def test_a_folder_with_other_things_is_left_alone(self, name: str, tmp_path: Path) -> None:
         notebooks = read_course(lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First").parent)

@@ -37,13 +37,6 @@ def test_everything_there_is_in_order(installed: dict[str, str]) -> None:
     assert states() == {"packages": "ok", "extra notebooks": "ok", "extra dev": "ok"}
 
 
-def test_a_missing_extra_is_a_note_with_its_command(installed: dict[str, str]) -> None:
-    del installed["papermill"]
-    (note,) = [finding for finding in doctor.packages() if finding.state == "note"]
-    assert (note.what, note.found) == ("extra notebooks", "missing or too old: papermill>=2")
-    assert "[notebooks]" in note.mend
-
-
 @pytest.mark.parametrize("version", [None, "2.10.1"])
 def test_a_needed_package_missing_or_too_old_is_a_problem(version: str | None, installed: dict[str, str]) -> None:
     installed.pop("torch")
@@ -82,11 +75,3 @@ def test_the_command_fails_on_problems_alone(
     printed = capsys.readouterr().out
     assert "[missing]" in printed  # brackets are not colours here
     assert "pip install torch [now]" in printed
-
-
-def test_the_command_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TUCKERLAB_DATA", str(tmp_path / "gone"))
-    monkeypatch.chdir(tmp_path)
-    found = {finding.what: finding for finding in doctor.examine()}
-    assert {"Python", "system", "packages", "extra notebooks", "device", "memory", "browser"} <= found.keys()
-    assert str(tmp_path / "gone" / "cifar10") in found["data: cifar10"].found

@@ -1,12 +1,10 @@
 """Magnitude pruning: what is zero, what is counted, and what survives an interruption."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
-from tuckerlab import build, fit, load_data
+from tuckerlab import build, load_data
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.magnitude_pruning import (
     MagnitudePruning,
@@ -74,23 +72,3 @@ def test_only_zeros_of_convolutions_are_saved() -> None:
     assert (counts.conv_dense, counts.total_dense) == (dense.conv_dense, dense.total_dense)
     bits = sum(-(-weight.numel() // 8) for i, weight in enumerate(convolution_weights(model)) if i != 2)
     assert file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
-
-
-def test_a_resumed_run_ends_as_one_that_was_not_cut_off(tmp_path: Path) -> None:
-    data = load_data("digits").subset(train=192, test=64)
-    options = {"epochs": 3, "batch_size": 32, "progress": False, "device": "cpu", "checkpoint_seconds": 0}
-
-    class CutOff(Callback):
-        def on_step(self, run: Run) -> None:
-            if run.step == 11:
-                raise KeyboardInterrupt
-
-    def train(path: Path, *more: Callback) -> Run:
-        return fit(network(), data, **options, checkpoint=path, callbacks=[MagnitudePruning(0.8, 18, 3), *more])
-
-    whole = train(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", CutOff())
-    again = train(tmp_path / "cut")
-    for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
-        assert torch.equal(one, other)

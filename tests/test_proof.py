@@ -163,24 +163,6 @@ def test_a_run_that_was_cut_off_is_resumed(
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_several_rates_in_one_call(tmp_path: Path) -> None:
-    result = run_poc(**SMALL, out=tmp_path, compression=[0.5, 0.9])
-    runs = result.records.runs
-    assert list(runs["label"]) == ["dense", "Tucker 50 %", "Tucker 90 %"]
-    assert list(runs["conv_compression"] >= [0, 0.5, 0.9]) == [True] * 3
-    assert {"tucker-50.safetensors", "tucker-90.safetensors"} <= set(files(result.folder))
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_a_tolerance(tmp_path: Path) -> None:
-    result = run_poc(**SMALL, out=tmp_path, tolerance=(0.05, 0.3))
-    runs = result.records.runs.set_index("label")
-    assert list(runs.index) == ["dense", "Tucker τ 0.05", "Tucker τ 0.3"]
-    assert runs.loc["Tucker τ 0.3", "parameters"] < runs.loc["Tucker τ 0.05", "parameters"]
-    assert "tucker-0.3.safetensors" in files(result.folder)
-
-
-@pytest.mark.usefixtures("no_pictures")
 def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> None:
     run_poc(**SMALL, out=tmp_path)
     run_poc(**{**SMALL, "width": 0.5}, out=tmp_path, compression=0.8)
@@ -220,15 +202,6 @@ def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) ->
     assert load(result.folder / "tucker-90.safetensors").model(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
     request.getfixturevalue("no_training")
     assert_same(run_poc(**options), result)
-
-
-@pytest.mark.usefixtures("no_pictures")
-def test_a_folder_is_named_by_a_path_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_pictures(tmp_path / "data")
-    (tmp_path / "here" / "deep").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here")
-    result = run_poc(**SMALL, dataset="folder:deep/../../data", image_size=16)
-    assert result.folder.resolve().parent == tmp_path / "here" / "runs"
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------
@@ -272,31 +245,6 @@ def test_a_mistake_is_refused_before_anything_is_trained(
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize("broken", ["empty", "corrupt", "one class", "no test split", "a file"])
-def test_pictures_that_cannot_be_used(broken: str, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    if broken == "empty":
-        pictures.mkdir()
-    elif broken == "a file":
-        pictures.write_text("not a folder")
-    else:
-        make_pictures(pictures, 1 if broken == "one class" else 2)
-    if broken == "corrupt":
-        (pictures / "train" / "class1" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    if broken == "no test split":
-        (pictures / "test").rename(tmp_path / "elsewhere")
-    said = {
-        "empty": "No images were found", "corrupt": "class1/3.png", "one class": "one class only",
-        "no test split": "none with images to test on", "a file": "is not a folder",
-    }[broken]  # fmt: skip
-    with pytest.raises(TuckerlabError) as caught:
-        run_poc(**SMALL, dataset=f"folder:{pictures}", image_size=16, out=tmp_path / "runs")
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "runs").exists()
 
 
 # --- what it claims -------------------------------------------------------------------------------------------------

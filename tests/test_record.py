@@ -26,16 +26,6 @@ class TestRoundTrip:
         files = sorted(path.name for path in (tmp_path / "run").iterdir())
         assert files == ["epochs.parquet", "events.parquet", "ranks.parquet", "runs.parquet"]
 
-    def test_a_tree_of_folders(self, tmp_path: Path) -> None:
-        dense().save(tmp_path / "monday" / "d")
-        tucker().save(tmp_path / "tuesday" / "a")
-        assert_same(Records.load(tmp_path), dense() + tucker())
-
-    def test_saved_again(self, tmp_path: Path) -> None:
-        tucker(state="stopped").save(tmp_path)
-        tucker().save(tmp_path)
-        assert list(Records.load(tmp_path).runs["state"]) == ["finished"]
-
     def test_a_failing_write_keeps_the_old_record(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tucker().save(tmp_path)
 
@@ -85,12 +75,6 @@ class TestSchema:
 
 
 class TestBroken:
-    def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=re.escape(f"{tmp_path}: no run record here")):
-            Records.load(tmp_path)
-        with pytest.raises(DataError, match="no run record here"):
-            Records.load(tmp_path / "nowhere")
-
     def test_cut_in_half(self, tmp_path: Path) -> None:
         tucker().save(tmp_path)
         path = tmp_path / "epochs.parquet"

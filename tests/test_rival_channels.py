@@ -2,17 +2,13 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
-import contests
 import pytest
 import torch
 from torch import nn
 
 from tuckerlab import build, load_data
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.contest import contest
-from tuckerlab.experiments.methods.base import Dense
 from tuckerlab.experiments.methods.channel_pruning import KEPT, Channels, pruned, without
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
@@ -83,32 +79,6 @@ def test_it_is_the_dense_network_with_the_least_channels_silent(gone: int) -> No
     assert widths(left) == [int((score >= limit).sum()) for score in scores]
     images = torch.randn(16, 1, 8, 8)
     torch.testing.assert_close(left(images), dense(images), rtol=1e-4, atol=1e-5)
-
-
-def test_a_shortcut_loses_the_channels_of_what_it_is_added_to() -> None:
-    model = without(network("resnet18", 3), 60, torch.zeros(1, 3, 8, 8))
-    for block in model.features[3:]:
-        assert block.residual[3].out_channels == (
-            block.residual[0].in_channels if isinstance(block.shortcut, nn.Identity) else block.shortcut[0].out_channels
-        )
-    assert sum(widths(model)) < sum(widths(network("resnet18", 3)))
-
-
-def test_a_contest(tmp_path: Path) -> None:
-    records = contest([Dense(), Channels(0.9)], arena(3), tmp_path, quiet=True)
-    dense, channels = (row for _, row in records.runs.iterrows())
-    assert (channels["method"], channels["label"], channels["state"]) == ("channels", "channels 90 %", "finished")
-    assert channels["gradient_evaluations"] == dense["gradient_evaluations"] == 12
-    assert 0.9 <= channels["conv_compression"] < 0.91
-    assert channels["parameters"] < 0.15 * dense["parameters"]
-    assert channels["multiply_adds"] < 0.3 * dense["multiply_adds"]
-    assert channels["checkpoint_bytes"] < 0.3 * dense["checkpoint_bytes"]
-    rows = records.epochs[records.epochs["run"] == channels["run"]]
-    assert rows["conv_compression"].tolist() == [0, 0, channels["conv_compression"]]
-
-
-def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    contests.goes_on_after_a_cut(Channels(0.9), tmp_path)
 
 
 @pytest.mark.parametrize(

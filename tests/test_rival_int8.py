@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import Budget, build, load_data
-from tuckerlab.experiments.contest import contest
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
@@ -73,21 +72,6 @@ def test_a_file_holds_a_byte_for_each_weight() -> None:
     assert weights == sum(p.numel() for p in model.parameters() if p.dim() > 1)
     size = len(safetensors.torch.save(held))
     assert weights < size < 1.1 * weights
-
-
-def test_a_contest(tmp_path: Path) -> None:
-    records = contest([Dense(), Int8(Dense()), Int8(Tucker(Budget(0.8)))], arena(), tmp_path, quiet=True)
-    runs = records.runs.set_index("label")
-    assert runs.index.tolist() == ["dense", "int8", "Tucker 80 % int8"]
-    assert runs["method"].tolist() == ["dense", "int8", "tucker-int8"]
-    for same in ("conv_parameters", "parameters", "multiply_adds", "gradient_evaluations", "ranks_policy"):
-        assert runs[same]["dense"] == runs[same]["int8"]
-    assert runs["ranks_policy"]["Tucker 80 % int8"] == repr(Budget(0.8))
-    assert runs["conv_compression"]["Tucker 80 % int8"] > 0.8
-    dense, int8, both = runs["checkpoint_bytes"]
-    assert int8 < 0.4 * dense
-    assert both < 0.6 * int8
-    assert runs["latency_1_ms"].gt(0).all()
 
 
 class Never(Callback):

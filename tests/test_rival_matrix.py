@@ -1,8 +1,6 @@
 """Low rank as a matrix: within its budget, and never of full size."""
 
-import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import contests
@@ -16,7 +14,6 @@ from tuckerlab.errors import RankError
 from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.low_rank import Matrix
-from tuckerlab.training import checkpoint
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -60,19 +57,3 @@ def test_a_budget_that_cannot_be_met() -> None:
     arena = contests.small_arena(Tucker(contender.policy))  # in Tucker format it can
     with pytest.raises(RankError, match="cannot be met"):
         contender.train(Training(arena))
-
-
-def test_in_a_contest(tmp_path: Path) -> None:
-    contender = Matrix(Budget(0.8))
-    records = contests.in_a_contest(contender, tmp_path)
-    row = records.runs.iloc[0]
-    assert (row["method"], row["label"], row["gradient_evaluations"]) == ("matrix", "matrix 80 %", 8)
-    assert 0.8 <= row["conv_compression"] < 0.83
-    run = contender.train(Training(contests.small_arena(contender)))
-    assert row["test_accuracy"] == run.test_accuracy
-    checkpoint.load(tmp_path / "matrix-80.safetensors", copy.deepcopy(run.network))
-    assert records.epochs["conv_parameters"].iloc[-1] == row["conv_parameters"]
-
-
-def test_goes_on_after_a_cut(tmp_path: Path) -> None:
-    contests.goes_on_after_a_cut(Matrix(Budget(0.8)), tmp_path)

@@ -1,16 +1,11 @@
 """The two-gradient scheme against its algebra written out densely, and within a training."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from tuckerlab import Budget, Fixed, Tolerance, TuckerConv2d, TuckerLinear, load_data
-from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.two_gradient import TwoGradient, TwoGradients
-from tuckerlab.experiments.setup import Arena
-from tuckerlab.training.config import Recipe
+from tuckerlab import Fixed, Tolerance, TuckerConv2d, TuckerLinear
+from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.tucker.tensor import truncate
 
 LR = 0.3
@@ -79,14 +74,3 @@ def test_a_step_of_a_kernel_is_the_one_that_is_written_down() -> None:
     core, factors = truncate(moved, (0, 1), ranks=(3, 2))
     problem.step()
     assert torch.allclose(layer.dense_weight(), torch.einsum("abhw,oa,ib->oihw", core, *factors), atol=1e-7)
-
-
-def test_it_gets_the_same_gradient_evaluations_and_resumes(tmp_path: Path) -> None:
-    contender, data = TwoGradients(Budget(0.8)), load_data("digits").subset(train=128, test=64)
-    arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=4, batch_size=32), "cpu")
-    run = contender.train(Training(arena, tmp_path))
-    assert (run.evaluations, run.step, run.state) == (16, 8, "finished")
-    assert contender.counts(run.network, arena).conv_compression >= 0.8
-    again = contender.train(Training(arena, tmp_path))
-    assert again.epochs == run.epochs
-    assert all(torch.equal(a, b) for a, b in zip(again.network.parameters(), run.network.parameters(), strict=True))

@@ -9,7 +9,6 @@ import pytest
 from made_up import dense
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
 FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 1.0, 32.0)
@@ -79,21 +78,10 @@ def test_the_smallest_is_at_worst_the_full_network() -> None:
     assert worse.smallest_within("tolerance", 1) == FULL
 
 
-@pytest.mark.parametrize("column", list(Size.__dataclass_fields__))
-def test_a_column_is_missing(column: str) -> None:
-    with pytest.raises(DataError, match=f"the column {column} is missing"):
-        Sizes.of(frame(*ROWS).drop(columns=column), "digits", "vgg_small")
-
-
 @pytest.mark.parametrize("rows", [ROWS[2:4], ROWS[:1]])
 def test_no_full_network(rows: tuple[Size, ...]) -> None:
     with pytest.raises(DataError, match="full network"):
         Sizes.of(frame(*rows), "digits", "vgg_small")
-
-
-def test_an_empty_table() -> None:
-    with pytest.raises(DataError, match="full network"):
-        Sizes.of(frame(*ROWS).iloc[:0], "digits", "vgg_small")
 
 
 class TestFolder:
@@ -111,18 +99,6 @@ class TestFolder:
     def test_a_file_is_missing(self, folder: Path, file: str) -> None:
         (folder / file).unlink()
         refused(folder, "no table of sizes there")
-
-    @pytest.mark.parametrize("file", [FILE, "runs.parquet"])
-    def test_a_file_is_broken(self, folder: Path, file: str) -> None:
-        (folder / file).write_bytes(b"PAR1 no more")
-        refused(folder, "no table of sizes there")
-
-    def test_a_record_without_runs(self, folder: Path) -> None:
-        Records().save(folder)
-        refused(folder, "no table of sizes there")
-
-    def test_a_folder_is_missing(self, tmp_path: Path) -> None:
-        refused(tmp_path / "no such", "no table of sizes there")
 
     def test_a_table_of_something_else(self, folder: Path) -> None:
         pd.DataFrame({"a": [1]}).to_parquet(folder / FILE)
@@ -149,13 +125,6 @@ class TestRecorded:
         kept = [size.conv_parameters for size in sizes.series("compression")]
         assert kept == sorted(kept, reverse=True)
 
-    def test_there_are_some(self) -> None:
-        assert "slider-digits-vgg_small" in recorded_sizes()
-        assert "headline-cpu" not in recorded_sizes()
-
-    def test_the_beginning_of_a_name_is_enough(self) -> None:
-        assert Sizes.recorded("slider-digits") == Sizes.recorded("slider-digits-vgg_small")
-
     @pytest.mark.parametrize("name", ["nonsense", "headline-cpu", "s"])
     def test_no_such_table(self, name: str) -> None:
         with pytest.raises(DataError):
@@ -166,12 +135,3 @@ class TestCost:
     def test_of_a_year(self) -> None:
         # a million batches of 128 a day, 32 ms each: 32 000 s a day, 365 days, 3600 s an hour
         assert yearly_cost(FULL, 128e6, 0.5) == pytest.approx(365 * 32_000 / 3600 * 0.5)
-
-    def test_is_in_proportion(self) -> None:
-        once = yearly_cost(FULL, 1e6, 0.1)
-        assert yearly_cost(FULL, 2e6, 0.3) == pytest.approx(6 * once)
-        assert yearly_cost(replace(FULL, latency_128_ms=16.0), 1e6, 0.1) == pytest.approx(once / 2)
-        assert yearly_cost(replace(FULL, latency_1_ms=99.0), 1e6, 0.1) == once
-
-    def test_of_nothing(self) -> None:
-        assert yearly_cost(FULL, 0, 0.1) == yearly_cost(FULL, 1e6, 0) == 0

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.post_training import BEFORE, CutAndTuned
 from tuckerlab.experiments.methods.registry import METHODS, Method
+from tuckerlab.experiments.proof import Settings
 from tuckerlab.experiments.sweep import launch
 from tuckerlab.experiments.sweep.grid import grid
 from tuckerlab.experiments.sweep.storage import SweepConfig, open_study
@@ -65,9 +65,8 @@ def config_of(out: Path) -> SweepConfig:
     """Of a sweep whose study has the name `killed`, and which has begun."""
     folder = out / "killed"
     folder.mkdir(exist_ok=True)
-    made = SweepConfig(
-        str(folder), f"sqlite:///{folder / 'study.db'}", "killed", width=0.125, epochs=EPOCHS, batch_size=256
-    )
+    settings: Settings = {"width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu"}
+    made = SweepConfig(str(folder), f"sqlite:///{folder / 'study.db'}", "killed", settings=settings)
     made.marker.touch()
     return made
 
@@ -227,11 +226,6 @@ def test_what_is_far_behind_is_given_up_and_finished_when_asked(tmp_path: Path) 
     full = run_sweep(**options)
     assert (full.given_up, len(full.records)) == ((), 2)
     assert full.study.trials[-1].user_attrs["resumed_epochs"] == 5
-
-
-def test_a_network_of_which_a_seed_was_given_up_is_not_in_the_front(whole: Sweep) -> None:
-    best = max(whole.front, key=lambda network: network.accuracy)
-    assert best.name not in [network.name for network in replace(whole, given_up=((best.name, 7),)).front]
 
 
 # --- sweeps ----------------------------------------------------------------------------------------------------------

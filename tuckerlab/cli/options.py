@@ -1,51 +1,69 @@
-"""Options that several commands have, as typer reads them, and what of them was given.
+"""Options of commands: those that several share, said once, and a decorator that gives them to a command."""
 
->>> asked({"seeds": 3, "out": None})
-{'seeds': 3}
-"""
-
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Dataset = Annotated[
-    str | None,
-    typer.Option(help="What to learn: digits, cifar10, or folder:PATH with your images. [default: digits]"),
-]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, metavar="<int>", help="Resize the images of a folder to this many pixels a side.")
-]
-Model = Annotated[
-    str | None,
-    typer.Option(help="The network: auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"),
-]
-Width = Annotated[float | None, typer.Option(help="Make every layer this many times as wide. [default: 1.0]")]
-Seeds = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Train every network so often. [default: 3]")]
-Epochs = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="How often to go through all images.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, metavar="<int>", help="Images a training step.")]
-Optimizer = Annotated[str | None, typer.Option(help="What trains all networks: muon, sgd or adamw. [default: muon]")]
-LearningRate = Annotated[
-    float | None,
-    typer.Option(help="Learning rate: the length of the longest steps. [default: 0.03 muon, 0.1 sgd, 0.001 adamw]"),
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, metavar="<int>", help="Networks trained at once on this machine. [default: 1]")
-]
-Out = Annotated[Path | None, typer.Option(file_okay=False, help="The folder for the results. [default: runs]")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. [default: auto]")]
-Resume = Annotated[
-    bool | None,
-    typer.Option("--resume/--fresh", help="Go on with a run that was cut off, or begin anew even if one is there."),
-]
+
+def option(kind: Any, text: str, *names: str, **settings: Any) -> Any:
+    """An option that may be left out; `settings` are those of `typer.Option`."""
+    return Annotated[kind | None, typer.Option(*names, help=text, **settings)]
+
+
+def whole(text: str) -> Any:
+    """A whole number from 1."""
+    return option(int, text, min=1, metavar="<int>")
+
+
 Quiet = Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")]
+
+SHARED: dict[str, Any] = {
+    "dataset": option(str, "What to learn: digits, cifar10, or folder:PATH with your images. [default: digits]"),
+    "image_size": whole("Resize the images of a folder to this many pixels a side."),
+    "model": option(
+        str, "The network: auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"
+    ),
+    "width": option(float, "Make every layer this many times as wide. [default: 1.0]"),
+    "seeds": whole("Train every network so often. [default: 3]"),
+    "epochs": whole("How often to go through all images."),
+    "batch_size": whole("Images a training step."),
+    "optimizer": option(str, "What trains all networks: muon, sgd or adamw. [default: muon]"),
+    "lr": option(float, "Learning rate: the length of the longest steps. [default: 0.03 muon, 0.1 sgd, 0.001 adamw]"),
+    "workers": whole("Networks trained at once on this machine. [default: 1]"),
+    "out": option(Path, "The folder for the results. [default: runs]", file_okay=False),
+    "device": option(str, "auto, cpu, cuda or mps. [default: auto]"),
+    "resume": option(
+        bool, "Go on with a run that was cut off, or begin anew even if one is there.", "--resume/--fresh"
+    ),
+    "quiet": Quiet,
+}
+
+
+def takes(names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of these names, in the order of `--help`: its own ones, and shared ones.
+
+    It is called with those that were given; the others are left to the defaults of the function that it calls.
+    """
+    options = {name: own.get(name) or SHARED[name] for name in names.split()}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            command(**asked(given))
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter(name, kind, default=None, annotation=a) for name, a in options.items()]
+        vars(run)["__signature__"] = inspect.Signature(parameters)
+        run.__annotations__ = options
+        return run
+
+    return decorate
 
 
 def asked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given; the others are left to the defaults of the function that a command calls.
-
-    >>> asked({"quiet": False, "compression": []})
-    {'quiet': False}
-    """
+    """The options that were given."""
     return {name: value for name, value in options.items() if value is not None and value != []}

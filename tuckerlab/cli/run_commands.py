@@ -9,6 +9,14 @@ from typing import Annotated
 import typer
 
 from tuckerlab.cli.options import Quiet, asked
+from tuckerlab.i18n import N_, _
+
+ANSWERS = {
+    "go": N_("Go"),
+    "conditions": N_("Go, with conditions"),
+    "no_go": N_("No-go"),
+    "undecided": N_("Cannot be decided yet"),
+}
 
 
 def export(
@@ -98,7 +106,6 @@ def brief(
     from tuckerlab.decision.pair_audit import DAMAGED
     from tuckerlab.decision.report import write_brief
     from tuckerlab.experiments.recorded import run_folder
-    from tuckerlab.i18n import text
 
     told = Assumptions.load(assumptions) if assumptions else None
     folders = [run_folder(run) for run in runs]
@@ -111,6 +118,6 @@ def brief(
         if gap.key in DAMAGED:
             Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console = Console()
-    console.print(text(f"brief.answer.{written.answer}"), style="bold", highlight=False)
+    console.print(_(ANSWERS[written.answer]), style="bold", highlight=False)
     for path in written.paths:
         console.print(str(path), highlight=False, soft_wrap=True, markup=False)

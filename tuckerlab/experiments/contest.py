@@ -1,16 +1,4 @@
-"""Networks trained on the same images in the same order, and measured in turn: the record of a comparison.
-
->>> import tempfile
->>> from tuckerlab import Budget, load_data
->>> from tuckerlab.experiments.methods.base import Dense, Tucker
->>> from tuckerlab.training.config import Recipe
->>> data = load_data("digits").subset(train=128, test=64)
->>> contenders = [Dense(), Tucker(Budget(0.9))]
->>> arena = Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=1, batch_size=64), "cpu")
->>> records = contest(contenders, arena, tempfile.mkdtemp(), quiet=True)
->>> records.runs["method"].tolist()
-['dense', 'tucker']
-"""
+"""Networks trained on the same images in the same order, and measured in turn: the record of a comparison."""
 
 import json
 import os
@@ -45,13 +33,13 @@ def contest(
     *,
     resume: bool = True,
     quiet: bool = False,
-    facts: dict[str, Any] | None = None,
+    about: dict[str, Any] | None = None,
     trained: Path | None = None,
     extend: bool = False,
 ) -> Records:
     """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
 
-    The folder gets the record (four Parquet files), a checkpoint of each network (with `facts` beside the plan), and
+    The folder gets the record (four Parquet files), a checkpoint of each network (with what else is `about` it), and
     the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
     the folder of the checkpoints, if not this one. extend: a later call may ask for more contenders; those that are
     there are not trained again, but all that it asks for are measured again, in turn. A contender that diverges is left
@@ -79,7 +67,11 @@ def contest(
         raise next(iter(diverged.values()))
     if not quiet:
         Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
-    records = _records(runs, arena)
+    measured = measurements(runs, arena)
+    records = Records.concat(
+        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
+        for contender, run in runs.items()
+    )
     if diverged:
         records.runs["note"] += f"; left out, since training diverged: {', '.join(diverged)}"
         records.runs["note"] = records.runs["note"].str.removeprefix("; ")
@@ -87,7 +79,7 @@ def contest(
     save_figures(records, folder)
     for contender, run in runs.items():
         path = folder / f"{contender.slug}.safetensors"
-        checkpoints.save(path, run.network, facts={**arena.plan, **(facts or {})})
+        checkpoints.save(path, run.network, facts={**arena.plan, **(about or {})})
     records.save(folder)  # last: where a record is, the folder is complete
     return _complete(folder, records, extend)
 
@@ -96,10 +88,9 @@ def over_seeds(
     contenders: Sequence[Contender],
     arena: Arena,
     seeds: int,
-    folder: str | os.PathLike[str],
+    folder: Path,
     *,
     quiet: bool = False,
-    facts: dict[str, Any] | None = None,
     trained: Path | None = None,
     extend: bool = False,
 ) -> Records:
@@ -107,14 +98,14 @@ def over_seeds(
 
     trained: a folder with the checkpoints of each seed in one of its own, if they are not to be here.
     """
-    folder, parts = Path(folder), []
+    parts = []
     for seed in range(seeds):
         place = folder / f"seed{seed}"
         if not quiet:
             found = ", a record is there" if (place / "runs.parquet").exists() else ""
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
-        options: dict[str, Any] = {"facts": facts, "trained": trained and trained / place.name, "extend": extend}
-        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, **options))
+        checkpoints = trained and trained / place.name
+        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, trained=checkpoints, extend=extend))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -122,11 +113,7 @@ def over_seeds(
 
 
 def check_seeds(seeds: int) -> int:
-    """The number of seeds, if it is one; TuckerlabError otherwise.
-
-    >>> check_seeds(3)
-    3
-    """
+    """The number of seeds, if it is one; TuckerlabError otherwise."""
     if not is_whole(seeds) or seeds < 1:
         raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
     return seeds
@@ -143,21 +130,12 @@ def _remove_unfinished(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _records(runs: dict[Contender, Run], arena: Arena) -> Records:
-    """The record of all runs, with what is measured afterwards, on the same machine in turn."""
-    measured = measurements(runs, arena)
-    return Records.concat(
-        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
-        for contender, run in runs.items()
-    )
-
-
 def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
     spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
     settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
     if contender.method not in ("dense", "tucker"):
-        settings["contender"] = repr(contender)
+        settings["contender"] = contender.identity
     if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
         settings["epochs_of_others"] = arena.recipe.epochs
     counts = contender.counts(run.network, arena)
@@ -181,7 +159,11 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
     What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
     """
     whole = {c: run for c, run in runs.items() if not run.steps_before}
-    steps = interleave({c.label: arena.stepper(run.model, c.optimizer) for c, run in whole.items()}, repeats=10)
+    steppers = {
+        c.label: replace(arena, recipe=c.recipe(arena.recipe)).stepper(run.model, c.make_optimizer)
+        for c, run in whole.items()
+    }
+    steps = interleave(steppers, repeats=10)
     plains = {
         c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()

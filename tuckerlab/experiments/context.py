@@ -1,16 +1,5 @@
 """A budget of gradient evaluations, and the folder that keeps what it has bought: `Training`.
 
->>> from tuckerlab import load_data
->>> from tuckerlab.experiments.setup import Arena
->>> from tuckerlab.experiments.methods.base import Dense
->>> from tuckerlab.training.config import Recipe
->>> data = load_data("digits").subset(train=128, test=64)
->>> training = Training(Arena.of([Dense()], data, "vgg_small", 0.25, Recipe(epochs=3, batch_size=64), "cpu"))
->>> first, rest = training.split(0.7)
->>> run = rest.fit(Dense().train(first).model, "dense-again", after=Dense().train(first))
->>> [row["epoch"] for row in run.epochs], run.evaluations
-([1, 2, 3], 6)
-
 A part of a training that is in its folder is not done again: whoever needs the same part finds it there.
 """
 
@@ -43,8 +32,8 @@ class Training:
 
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
     epochs. folder: where checkpoints go; None keeps none. stop, callbacks, progress: as `fit` takes them; the text of
-    the progress bar says which network it is. prefix: of the checkpoints' names, where the recipe is another.
-    guard: as `fit` takes it; a comparison has none, for a run that goes back takes more than its budget.
+    the progress bar says which network it is. guard:
+    as `fit` takes it; a comparison has none, for a run that goes back takes more than its budget.
     """
 
     arena: Arena
@@ -52,7 +41,6 @@ class Training:
     progress: bool | str = False
     callbacks: Sequence[Callback] = ()
     stop: threading.Event | None = None
-    prefix: str = ""
     guard: Guard | None = None
 
     @property
@@ -97,7 +85,7 @@ class Training:
 
     def checkpoint(self, name: str) -> Path | None:
         """The file of a run: its name and length say which."""
-        return self.folder and self.folder / f"{self.prefix}{name}-{self.recipe.epochs}{UNFINISHED}"
+        return self.folder and self.folder / f"{name}-{self.recipe.epochs}{UNFINISHED}"
 
     def fit(
         self,

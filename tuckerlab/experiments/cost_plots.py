@@ -1,17 +1,13 @@
-"""Ways to a small network side by side: accuracy against what is stored, what an answer takes, and the file.
+"""How often networks are right against what they cost: size, the time of an answer or of a step, the file.
 
->>> from tuckerlab import recorded
->>> picture = accuracy_vs_costs(recorded("headline-cpu").records)
->>> len(picture.axes)
-3
-
-A method has a colour and a marker, and a line through its sizes. Hollow are networks that were cut after training
-and not trained again; all others were trained at their size.
+A method has a colour and a marker. Hollow are networks that were cut after training and not trained again; all others
+were trained at their size.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
@@ -19,26 +15,45 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import TOLERATED, Network, counts_convolutions, networks_by, smallest_within
-from tuckerlab.i18n import _, text
+from tuckerlab.experiments.summary import TOLERATED, Network, finding, networks_by, size_column, smallest_within
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, styled
+from tuckerlab.plotting.labels import write_names
 from tuckerlab.plotting.styles import look, method_name, ordered
 
+NAMED = 6  # up to so many networks have their names beside their points
 BELOW = 12.0  # points under the dense network where the picture ends
-CLOSE = 1.3  # sizes within this factor have one label there
+LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
+CLOSE = 1.3  # sizes within this factor have one label at the lower edge
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 UNITS = {"checkpoint_bytes": "B"}
+RATES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])  # compression rates that are marked
+
+AXES = {
+    "conv_parameters": N_("convolution parameters stored"),
+    "parameters": N_("parameters stored"),
+    "latency_1_ms": N_("time of one answer, ms"),
+    "latency_128_ms": N_("time of 128 answers at once, ms"),
+    "step_ms": N_("time of a training step, ms"),
+    "checkpoint_bytes": N_("file size"),
+}
+CHEAPEST = {
+    "conv_parameters": N_("fewest convolution weights: {name}"),
+    "parameters": N_("fewest weights: {name}"),
+    "latency_1_ms": N_("fastest answer: {name}"),
+    "latency_128_ms": N_("fastest batch: {name}"),
+    "step_ms": N_("fastest training step: {name}"),
+    "checkpoint_bytes": N_("smallest file: {name}"),
+}
 
 
 def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Picture:
     """Test accuracy against each cost of `axes` (columns of the runs): by default size, time of an answer, file.
 
-    Points are means over seeds, bars go from the worst to the best. Grey steps join the networks that no other beats in
-    both. What is more than 12 points below the dense network stands at the lower edge, with its accuracy written at it.
-
+    What is more than 12 points below the dense network stands at the lower edge, with its accuracy written at it.
     Raises DataError when none of the costs was measured.
     """
-    wanted = axes or (_size_column(records), "latency_1_ms", "checkpoint_bytes")
+    wanted = axes or (size_column(records), "latency_1_ms", "checkpoint_bytes")
     found = {axis: networks_by(records, axis) for axis in wanted}
     found = {axis: networks for axis, networks in found.items() if networks}
     if not found:
@@ -46,24 +61,110 @@ def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Pi
     figure = Picture(figsize=(14.5, 6.2))
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     everything = [network for networks in found.values() for network in networks]
-    lowest, highest = limits(everything)
+    limits = accuracy_limits(everything)
     for panel, (axis, networks) in zip(panels, found.items(), strict=True):
-        styled(panel, x=text(f"comparison.axis.{axis}"), y="")
-        draw_networks(panel, networks, axis, lowest)
-    panels[0].set_ylabel(_("test accuracy, %"), fontsize=TEXT, color=INK)
-    panels[0].set_ylim(lowest, highest)
-    figure.legend(handles=handles(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
-    figure.headline(headline(found))
+        draw_networks(panel, networks, axis, limits)
+    for panel in panels[1:]:
+        panel.set_ylabel("")
+    figure.legend(handles=legend(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.headline(_cheapest(found))
     return figure
 
 
-def headline(found: dict[str, list[Network]]) -> str:
+def accuracy_vs_parameters(records: Records) -> Picture:
+    """Test accuracy against parameters stored, with the compression rates above.
+
+    Convolution parameters, or all of them when a network has no convolution. Up to six networks have their names
+    beside their points. Raises DataError when no run has an accuracy.
+    """
+    axis = size_column(records)
+    found = networks_by(records, axis)
+    if not found:
+        raise DataError("no test accuracies in these records: there is nothing to draw")
+    figure = Picture(figsize=(9, 5.2))
+    axes = figure.subplots()
+    draw_networks(axes, found, axis, accuracy_limits(found))
+    if len({round(network.full) for network in found}) == 1:  # there is a common scale of compression
+        top, sizes = axes.secondary_xaxis("top"), found[0].full * (1 - RATES)
+        left, right = axes.get_xlim()
+        near = (sizes >= max(left, 0.04 * right if axes.get_xscale() == "linear" else 0)) & (sizes <= right)
+        top.set_xticks(sizes[near], [_("{rate:g} %", rate=100 * rate) for rate in RATES[near]])
+        top.xaxis.set_minor_locator(NullLocator())
+        top.set_xlabel(_("compression rate"), fontsize=TEXT, color=INK)
+        top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
+        top.spines["top"].set_color(QUIET)
+    figure.legend(handles=legend(found), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.headline(finding(records) or _("Test accuracy against parameters"))
+    if len(found) <= NAMED:
+        write_names(axes, [(n.name, n.size, n.accuracy) for n in found], [(n.size, n.low, n.high) for n in found])
+    return figure
+
+
+def draw_networks(
+    axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float], *, across: bool = False
+) -> list[Artist]:
+    """Networks on axes of accuracy (limits as `accuracy_limits` gives them) against one cost, and the artists of them.
+
+    Points are means over seeds, bars go from the worst to the best, and if `across` from the least cost to the most. A
+    line joins the sizes of a method. Grey steps join the networks that no other beats in both; of those with all seeds,
+    for the mean of the seeds that did not diverge would flatter. Dotted are dense networks. Whose accuracy is below the
+    limits stands at the lower edge, with its accuracy above it.
+    """
+    styled(axes, x=_(AXES[axis]), y=_("test accuracy, %"))
+    lowest = limits[0]
+    axes.set_ylim(*limits)
+    _scale(axes, networks)
+    milliseconds = axis.endswith("_ms")  # no thousandths of them
+    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
+    drawn: list[Artist] = []
+    for network in networks:
+        if network.method == "dense":
+            axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
+        inside = network.accuracy > lowest
+        # the mean of equal numbers may come out a rounding error beside them
+        up = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
+        wide = [[max(0.0, network.size - network.least)], [max(0.0, network.most - network.size)]]
+        barred = inside and network.seeds > 1
+        drawn += axes.errorbar(
+            network.size, network.accuracy if inside else lowest, up if barred else None,
+            wide if barred and across else None, **look(network.method).style, markersize=8, elinewidth=1, capsize=3,
+            clip_on=inside, zorder=3,
+        ).get_children()  # fmt: skip
+    for method in dict.fromkeys(network.method for network in networks):
+        own = sorted((n.size, n.accuracy) for n in networks if n.method == method and n.accuracy > lowest)
+        axes.plot([x for x, _y in own], [y for _x, y in own], color=look(method).colour, linewidth=1, alpha=0.5)
+    most = max(network.seeds for network in networks)
+    best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
+    axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
+    _write_below(axes, [network for network in networks if network.accuracy <= lowest], lowest)
+    if most > 1:
+        note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=most)
+        axes.set_title(note, fontsize=TEXT, color=QUIET, loc="right")
+    return drawn
+
+
+def accuracy_limits(networks: Sequence[Network]) -> tuple[float, float]:
+    """Limits of accuracy that do not blow up small differences, down to 12 points below the best dense network."""
+    dense = [network.accuracy for network in networks if network.method == "dense"]
+    low, high = min(network.low for network in networks), max(network.high for network in networks)
+    low = max(low, (max(dense) if dense else high) - BELOW)
+    room = max(0.1 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - room, high + room
+
+
+def legend(networks: Sequence[Network]) -> list[Line2D]:
+    """A handle for each method, and for the steps through the best."""
+    handles = [
+        Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
+        for method in ordered({network.method for network in networks})
+    ]
+    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]
+
+
+def _cheapest(found: dict[str, list[Network]]) -> str:
     """Which small network costs least of those within a point of the dense one, on each axis.
 
     Networks with another optimizer than the dense one are left out: they would take credit for it.
-
-    >>> headline({})
-    'Accuracy against cost'
     """
     said = []
     for axis, networks in found.items():
@@ -71,59 +172,10 @@ def headline(found: dict[str, list[Network]]) -> str:
         alike = [network for network in networks if not network.method.endswith("-adamw")]
         best = dense and smallest_within(alike, dense.accuracy, TOLERATED)
         if best and best is not dense:
-            said.append(text(f"comparison.best.{axis}", name=best.name))
+            said.append(_(CHEAPEST[axis], name=best.name))
     if said:
         return _("Within a point of the full network: {best}", best="; ".join(said))
-    return text("comparison.none" if any(found.values()) else "comparison.untitled")
-
-
-def _size_column(records: Records) -> str:
-    return "conv_parameters" if counts_convolutions(records.runs.dropna(subset="conv_parameters")) else "parameters"
-
-
-def limits(networks: Sequence[Network]) -> tuple[float, float]:
-    """The lowest and the highest accuracy of a chart."""
-    dense = [network.accuracy for network in networks if network.method == "dense"]
-    high = max(network.high for network in networks)
-    lowest = max((max(dense) if dense else high) - BELOW, min(network.low for network in networks) - 1)
-    return lowest - 0.06 * (high - lowest), high + 0.06 * (high - lowest)
-
-
-def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, lowest: float, *, across: bool = False) -> None:
-    """The networks along a cost, and the steps that join those that no other beats; across: with ranges of the cost.
-
-    What is less accurate than `lowest` stands at that edge, with its accuracy written at it.
-    """
-    _scale(axes, networks)
-    milliseconds = axis.endswith("_ms")  # no thousandths of them
-    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
-    for network in networks:
-        if network.method == "dense":
-            axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
-    for method in dict.fromkeys(network.method for network in networks):
-        own = sorted((n for n in networks if n.method == method), key=lambda network: network.size)
-        inside = [n for n in own if n.accuracy > lowest]
-        axes.plot(
-            [n.size for n in inside], [n.accuracy for n in inside], color=look(method).colour, linewidth=1, alpha=0.5
-        )
-        for network in own:
-            _draw_network(axes, network, lowest, across)
-    most = max(network.seeds for network in networks)  # the mean of those that did not diverge would flatter
-    best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
-    axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
-    _write_below(axes, [network for network in networks if network.accuracy <= lowest], lowest)
-
-
-def _draw_network(axes: Axes, network: Network, lowest: float, across: bool) -> None:
-    inside, style = network.accuracy > lowest, look(network.method).style
-    up = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
-    along = [[max(0.0, network.size - network.least)], [max(0.0, network.most - network.size)]]
-    has_bars = inside and network.seeds > 1
-    axes.errorbar(
-        network.size, network.accuracy if inside else lowest, up if has_bars else None,
-        along if has_bars and across else None, **style, markersize=8, elinewidth=1, capsize=3, clip_on=inside,
-        zorder=3,
-    )  # fmt: skip
+    return _("No small network is within a point of the full one at less cost")
 
 
 def _write_below(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
@@ -144,21 +196,12 @@ def _write_below(axes: Axes, networks: Sequence[Network], lowest: float) -> None
 
 def _scale(axes: Axes, networks: Sequence[Network]) -> None:
     """From nothing on, or logarithmic where costs are far apart."""
-    least, most = min(network.size for network in networks), max(network.size for network in networks)
+    least, most = min(network.least for network in networks), max(network.most for network in networks)
     if most > FAR_APART * least > 0:
         axes.set_xscale("log")
-        axes.set_xlim(least / 1.6, most * 1.3)
+        axes.set_xlim(least / 1.6, most * 1.6)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(_("{axis} (logarithmic)", axis=axes.get_xlabel()))
     else:
-        axes.set_xlim(0, 1.08 * most)
-
-
-def handles(networks: Sequence[Network]) -> list[Line2D]:
-    """A legend: the methods, and the steps."""
-    methods = [
-        Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
-        for method in ordered({network.method for network in networks})
-    ]
-    return [*methods, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]
+        axes.set_xlim(0, 1.12 * most)

@@ -1,11 +1,5 @@
 """The headline: a large network on CIFAR-10, dense, in Tucker format at several sizes, and pruned, over several seeds.
 
->>> import tempfile
->>> headline = run_headline(dataset="digits", model="vgg_small", width=0.25, compression=[0.9], pruning=[], seeds=1,
-...                         epochs=1, out=tempfile.mkdtemp(), quiet=True)
->>> headline.records.runs["label"].tolist()
-['dense', 'Tucker 90 %']
-
 One recipe for all networks, and equal epochs or equal time. An interrupted call goes on where it was; what is finished
 is not trained again, and a call that asks for more networks or seeds trains those alone.
 """
@@ -16,23 +10,22 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from rich.console import Console
 from torch import nn
 
-from tuckerlab.data import load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.contest import check_seeds, over_seeds
-from tuckerlab.experiments.methods.base import Contender, Dense, EqualTime, Tucker
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.magnitude_pruning import Pruned
 from tuckerlab.experiments.methods.registry import contender
-from tuckerlab.experiments.proof import Proof
-from tuckerlab.experiments.setup import Arena, digest, in_file_names, suited
+from tuckerlab.experiments.proof import Proof, Settings, arranged
+from tuckerlab.experiments.setup import Arena, digest, identities, in_file_names
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
@@ -57,24 +50,17 @@ ON_THE_WAY = (0.0, 0.125, 0.25, 0.5, 1.0)  # of the way down to the last ranks: 
 def run_headline(
     *,
     dataset: str = "cifar10",
-    model: str = "vgg16",
-    width: float = 1.0,
     compression: Sequence[float] = (0.9, 0.95, 0.97, 0.98),
     pruning: Sequence[float] = (0.97, 0.98),
     equal: Sequence[str] = ("epochs",),
     rivals: Sequence[str] = (),
     start: float = START,
     seeds: int = 3,
-    epochs: int | None = None,
     minutes: float | None = None,
-    batch_size: int | None = None,
-    optimizer: str | None = None,
-    lr: float | None = None,
-    precision: str | None = None,
     out: str | os.PathLike[str] = "runs",
-    device: str = "auto",
     resume: bool = True,
     quiet: bool = False,
+    **settings: Unpack[Settings],
 ) -> Proof:
     """Trains all networks for each seed, and writes one record with its pictures below `out`.
 
@@ -83,9 +69,9 @@ def run_headline(
     networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
     `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of
-    Tucker networks at the first step, as a share of the widest layer's size. epochs: of the dense network, 40 on
-    CUDA and 12 elsewhere; minutes: fewer, if need be, so that everything ends within so many minutes on this machine.
-    batch_size, optimizer, lr, precision: those of `RECIPES` for the device.
+    Tucker networks at the first step, as a share of the widest layer's size. minutes: fewer
+    epochs, if need be, so that everything ends within so many minutes on this machine. settings: see
+    `tuckerlab.experiments.proof.Settings`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
@@ -96,37 +82,28 @@ def run_headline(
         raise TuckerlabError(f"start {start}: allowed are shares of the widest layer, above 0 and up to 1")
     if minutes is not None and not 0 < minutes < math.inf:
         raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0")
-    if epochs is not None and minutes is not None:
-        raise TuckerlabError(f"epochs {epochs} and minutes {minutes:g}: give one of them, not both")
-    networks: list[Contender] = [Tucker(Budget(rate), start) for rate in compression]
+    if settings.get("epochs") is not None and minutes is not None:
+        raise TuckerlabError(f"epochs {settings['epochs']} and minutes {minutes:g}: give one of them, not both")
+    networks = [Tucker(Budget(rate), start) for rate in compression]
     others: list[Contender] = [Pruned(rate) for rate in pruning]
     others += [contender(rival, Budget(rate)) for rival in rivals for rate in compression]
     contenders = [Dense(), *networks, *others]
-    kind = resolve_device(device).type
-    given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr}
-    recipe = suited(RECIPES.get(kind, RECIPES["cpu"]), model, **given, precision=precision)
-    arena = Arena.of(contenders, load_data(dataset), model, width, recipe, device)
+    recipe = RECIPES.get(resolve_device(settings.get("device", "auto")).type, RECIPES["cpu"])
+    settings.setdefault("model", "vgg16")
+    arena = arranged(contenders, dataset=dataset, recipe=recipe, **settings)
     asked = arena.plan | {"start": start}
     if minutes is not None:  # the time, and what it is for, decide on the epochs
-        asked |= {"minutes": minutes, "seeds": seeds, "contenders": repr(contenders), "equal": [*equal]}
-    folder = Path(out) / f"headline-{in_file_names(dataset)}-{model}-{digest(asked)}"
+        asked |= {"minutes": minutes, "seeds": seeds, "contenders": identities(contenders), "equal": [*equal]}
+    folder = Path(out) / f"headline-{in_file_names(dataset)}-{arena.spec['name']}-{digest(asked)}"
     if not resume and folder.exists():
         shutil.rmtree(folder)
     if minutes is not None or "time" in equal:
-        plan = _planned(contenders, "time" in equal, arena, seeds, minutes, folder, quiet=quiet)
-        arena = replace(arena, recipe=replace(arena.recipe, epochs=plan.epochs))
+        epochs, equal_time = _planned(contenders, "time" in equal, arena, seeds, minutes, folder, quiet=quiet)
+        arena = replace(arena, recipe=replace(arena.recipe, epochs=epochs))
         if "time" in equal:
-            longer = [EqualTime(network, plan.equal_time[network.label]) for network in networks]
+            longer = [replace(network, epochs=equal_time[network.label]) for network in networks]
             contenders = [Dense(), *longer, *(networks if "epochs" in equal else []), *others]
     return Proof(over_seeds(contenders, arena, seeds, folder, quiet=quiet, extend=True), folder)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The epochs of a headline: of the dense network, and by label of each Tucker network in equal time."""
-
-    epochs: int
-    equal_time: dict[str, int]
 
 
 def _planned(
@@ -138,14 +115,17 @@ def _planned(
     folder: Path,
     *,
     quiet: bool,
-) -> Plan:
-    """The epochs that fit the time, decided once for each network: an interrupted call goes on with them."""
+) -> tuple[int, dict[str, int]]:
+    """The epochs of the dense network, and by label those of each Tucker network in equal time, as fit the time.
+
+    They are decided once for each network: an interrupted call goes on with them.
+    """
     file = folder / "epochs.json"
     there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"equal_time": {}}
     networks = [c.label for c in contenders if isinstance(c, Tucker)]
     missing = equal_time and not set(networks) <= there["equal_time"].keys()
     if (minutes is None or "epochs" in there) and not missing:
-        return Plan(there.get("epochs", arena.recipe.epochs), there["equal_time"])
+        return there.get("epochs", arena.recipe.epochs), there["equal_time"]
     if not quiet:
         Console().print("timing training steps at ranks along the schedules", highlight=False)
     timed = [c for c in contenders if minutes is not None or isinstance(c, Dense | Tucker)]
@@ -172,17 +152,11 @@ def _planned(
             Console().print(f"epochs in the time of {epochs} of the dense network: {said}", highlight=False)
     with atomic_path(file) as path:
         path.write_text(json.dumps(there), encoding="utf-8")
-    return Plan(epochs, there["equal_time"])
+    return epochs, there["equal_time"]
 
 
 def seconds_per_epoch(contenders: Sequence[Contender], arena: Arena) -> tuple[dict[str, float], dict[str, float]]:
     """What the training steps and the test of an epoch take on this machine, by label, from a few of each.
-
-    >>> data = load_data("digits")
-    >>> contenders = [Dense(), Tucker(Budget(0.9))]
-    >>> steps, tests = seconds_per_epoch(contenders, Arena.of(contenders, data, "vgg_small", 0.25, Recipe(), "cpu"))
-    >>> sorted(steps), min(*steps.values(), *tests.values()) > 0
-    (['Tucker 90 %', 'dense'], True)
 
     A Tucker network is timed at several ranks on the way to its last ones, and its steps are the mean over a run. What
     comes once in many steps (adaptations, checkpoints, measuring at the end) is left out.

@@ -1,13 +1,4 @@
-"""What networks cost against how often they are right, and the smallest that is right often enough.
-
->>> from tuckerlab.experiments.recorded import found_folder
->>> [tradeoff] = tradeoffs(found_folder("headline-cpu"))
->>> tradeoff.axes[:3]
-('conv_parameters', 'parameters', 'latency_1_ms')
->>> answer = tradeoff.answer("parameters", points=5)
->>> answer.kind, answer.best.name
-('smaller', 'pruned 98 %')
-"""
+"""What networks cost against how often they are right, and the smallest that is right often enough."""
 
 import json
 import os
@@ -94,12 +85,7 @@ class Tradeoff:
 
 
 def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
-    """The answer for these networks; `full` is what they are compared with, and may be one of them.
-
-    >>> dense = Network("dense", "dense", 10.0, 10.0, 98.0, 98.0, 98.0, 1, 10.0, 10.0)
-    >>> answer([dense], dense, points=1).kind
-    'alone'
-    """
+    """The answer for these networks; `full` is what they are compared with, and may be one of them."""
     found = list(found)
     others = [network for network in found if network is not full]
     if not others:
@@ -113,12 +99,7 @@ def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
 
 
 def front(found: Iterable[Network]) -> list[Network]:
-    """The networks that no other beats in both size and accuracy, from the smallest.
-
-    >>> small, bad = (Network(name, "tucker", 5.0, 9.0, a, a, a, 1, 5.0, 5.0) for name, a in (("s", 97.0), ("b", 90.0)))
-    >>> [network.name for network in front([bad, small])]
-    ['s']
-    """
+    """The networks that no other beats in both size and accuracy, from the smallest."""
     best: list[Network] = []
     for network in sorted(found, key=lambda network: (network.size, -network.accuracy)):
         if not best or network.accuracy > best[-1].accuracy:
@@ -128,9 +109,6 @@ def front(found: Iterable[Network]) -> list[Network]:
 
 def comparable(records: Records) -> list[Tradeoff]:
     """The runs sorted into those that can be compared: the same images, network, training length and machine.
-
-    >>> comparable(Records())
-    []
 
     Runs that did not finish, or have no accuracy, are left out.
     """

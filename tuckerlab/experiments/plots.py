@@ -1,12 +1,4 @@
-"""Pictures of run records: records in, a figure out, nothing read or kept elsewhere.
-
->>> training_curves(Records())
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.DataError: no epochs in these records: there is nothing to draw
-
-Each headline says what the numbers say; it is computed from them.
-"""
+"""Pictures of run records: records in, a figure out; each headline is computed from the numbers."""
 
 import os
 from pathlib import Path
@@ -15,19 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.pareto import front
+from tuckerlab.experiments.cost_plots import NAMED, accuracy_vs_parameters
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, finding, names, networks
+from tuckerlab.experiments.summary import finding, names
 from tuckerlab.experiments.time_plot import accuracy_over_time
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import _
 from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled
-
-NAMED = 6
-"""Up to this many networks a picture tells apart one by one."""
 
 
 def training_curves(records: Records) -> Picture:
@@ -44,8 +33,8 @@ def training_curves(records: Records) -> Picture:
     styles = {"test": "-", "train": "--"} if len(colour) <= NAMED else {"test": "-"}
     figure = Picture(figsize=(10, 4.6))
     left, right = figure.subplots(1, 2)
-    for axes, quantity, scale in ((left, "accuracy", 100), (right, "loss", 1)):
-        styled(axes, x=_("epoch"), y=text(f"plots.{quantity}"))
+    for axes, quantity, scale, unit in ((left, "accuracy", 100, _("accuracy, %")), (right, "loss", 1, _("loss"))):
+        styled(axes, x=_("epoch"), y=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for network, rows in epochs.groupby("name", sort=False):
             for split, style in styles.items():
@@ -55,9 +44,9 @@ def training_curves(records: Records) -> Picture:
                 if split == "test" and name.duplicated().any():
                     axes.fill_between(mean.index, seeds.min(), seeds.max(), alpha=0.2, linewidth=0, **look)
     handles = [Line2D([], [], color=c, linewidth=5, label=label) for label, c in colour.items()]
+    test = _("test, worst to best seed shaded") if name.duplicated().any() else _("test")
     for split, style in styles.items():
-        banded = split == "test" and name.duplicated().any()
-        handles += axes.plot([], [], style, color=QUIET, label=text("plots.test_band" if banded else f"plots.{split}"))
+        handles += axes.plot([], [], style, color=QUIET, label=test if split == "test" else _("train"))
     columns = min(len(handles), 5)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
     figure.headline(finding(records) or _("Accuracy and loss per epoch"))
@@ -79,7 +68,8 @@ def ranks_over_time(records: Records, run: str | None = None) -> Picture:
     figure = Picture(figsize=(3.2 + 3.6 * len(modes), 2.2 + 0.3 * len(layers)))
     panels = np.atleast_1d(figure.subplots(1, len(modes), sharey=True))
     for axes, mode in zip(panels, modes, strict=True):
-        title = text(f"plots.mode.{mode}") if mode < 2 else _("kernel, side {side}", side=mode - 1)
+        channels = {0: _("output channels"), 1: _("input channels")}
+        title = channels.get(mode) or _("kernel, side {side}", side=mode - 1)
         _rank_map(axes, rows[rows["mode"] == mode], layers, title)
     bar = figure.colorbar(panels[0].collections[0], ax=panels, shrink=0.8, pad=0.02)
     bar.set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
@@ -87,9 +77,14 @@ def ranks_over_time(records: Records, run: str | None = None) -> Picture:
     mean = rows.groupby("epoch")["kept"].mean()
     kept = rows.groupby(["layer", "mode"])["kept"].last().groupby("layer").mean()
     said = {"name": names(records)[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
-    if len(layers) > 1:
-        said |= {"most": kept.max(), "most_layer": kept.idxmax(), "least": kept.min(), "least_layer": kept.idxmin()}
-    figure.headline(text("plots.ranks_of_layers" if len(layers) > 1 else "plots.ranks", **said))
+    said |= {"most": kept.max(), "most_layer": kept.idxmax(), "least": kept.min(), "least_layer": kept.idxmin()}
+    several = _(
+        "{name}: mean rank {first:.0f} % → {last:.0f} % of full; {most_layer} keeps most ({most:.0f} %), {least_layer} "
+        "least ({least:.0f} %)",
+        **said,
+    )
+    alone = _("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **said)
+    figure.headline(several if len(layers) > 1 else alone)
     return figure
 
 
@@ -108,107 +103,6 @@ def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> 
     right.set_yticks(places, ends)
     right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     right.spines["right"].set_visible(False)
-
-
-def accuracy_vs_parameters(records: Records) -> Picture:
-    """Test accuracy against parameters stored: a point a network, its bar from the worst seed to the best.
-
-    Convolution parameters, or all of them when a network has no convolution. Grey steps join the networks
-    that no other beats in both. More than six networks are coloured by method.
-
-    Raises DataError when no run has an accuracy.
-    """
-    found, counted = networks(records)
-    _require(bool(found), "test accuracies")
-    figure = Picture(figsize=(9, 5.2))
-    axes = styled(
-        figure.subplots(), x=_("{parameters} stored (log scale)", parameters=counted), y=_("test accuracy, %")
-    )
-    few = len(found) <= NAMED
-    group = {network.name: network.name if few else network.method for network in found}
-    dense = [network for network in found if network.method == "dense"]
-    colour = colours(dict.fromkeys(group.values()), {group[network.name] for network in dense})
-    for network in found:
-        # the mean of equal numbers may come out a rounding error beside them
-        bar = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
-        axes.errorbar(
-            network.size,
-            network.accuracy,
-            bar if network.seeds > 1 else None,
-            color=colour[group[network.name]],
-            marker="D" if network in dense else "o",
-            markersize=9,
-            capsize=5,
-            zorder=3,
-        )
-    for network in dense:
-        axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
-    if len(found) > 2:
-        best = front(found)
-        axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1, zorder=1)
-    if few:
-        _write_names(axes, found)
-    else:
-        handles = [
-            Line2D([], [], color=c, marker="D" if name == "dense" else "o", linestyle="", label=name)
-            for name, c in colour.items()
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
-    _frame(axes, found)
-    figure.headline(finding(records) or _("Test accuracy against parameters"))
-    return figure
-
-
-def _write_names(axes: Axes, found: list[Network]) -> None:
-    """Each network's name beside its point, on the side towards the middle; below it where another is close above."""
-    middle = np.sqrt(min(network.size for network in found) * max(network.size for network in found))
-    span = max(network.high for network in found) - min(network.low for network in found)
-    ordered = sorted(found, key=lambda network: -network.accuracy)
-    for i, network in enumerate(ordered):
-        side = 1 if network.size < middle else -1
-        crowded = any(
-            above.accuracy - network.accuracy < 0.15 * max(span, 2) and 0.4 < above.size / network.size < 2.5
-            for above in ordered[:i]
-        )
-        axes.annotate(
-            network.name,
-            (network.size, network.accuracy),
-            (10 * side, -20 if crowded else 8),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            fontsize=TEXT,
-            color=INK,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-        )
-    seeds = max(network.seeds for network in found)
-    if seeds > 1:
-        note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=seeds)
-        axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=TEXT, color=QUIET)
-
-
-def _frame(axes: Axes, found: list[Network]) -> None:
-    """Limits that do not blow up small differences, sizes as 20k and 1M, and compression rates above."""
-    low, high = min(network.low for network in found), max(network.high for network in found)
-    room = max(0.2 * (high - low), 2 - (high - low) / 2)
-    axes.set_ylim(low - room, min(high + room, max(100.2, high + 0.1)))  # nobody is right more often than always
-    axes.set_xscale("log")
-    left = min(network.size for network in found) / 1.6
-    right = max(network.size for network in found) * 1.6
-    axes.set_xlim(left, right)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_locator(NullLocator())
-    if len({round(network.full) for network in found}) > 1:  # no common scale of compression
-        return
-    rates = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])
-    sizes = found[0].full * (1 - rates)
-    near = (sizes >= left) & (sizes <= right)
-    top = axes.secondary_xaxis("top")
-    top.set_xticks(sizes[near], [_("{rate:g} %", rate=100 * rate) for rate in rates[near]])
-    top.xaxis.set_minor_locator(NullLocator())
-    top.set_xlabel(_("compression rate"), fontsize=TEXT, color=INK)
-    top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
-    top.spines["top"].set_color(QUIET)
 
 
 def figures(records: Records) -> dict[str, Picture]:

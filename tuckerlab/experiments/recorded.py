@@ -1,10 +1,5 @@
 """Recorded results: runs that took a GPU or an hour, loaded and drawn by name.
 
->>> "headline-cpu" in names()
-True
->>> recorded("accuracy-digits-vgg_small").records.runs["label"].nunique()
-2
-
 They lie in `data/results` of the checkout; each row says on what hardware, with which versions, seed and commit it
 was measured (`recorded(name).records.runs`).
 """
@@ -22,19 +17,12 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
 
 
 def names() -> list[str]:
-    """The recorded results that there are.
-
-    >>> "accuracy-digits-vgg_small" in names()
-    True
-    """
+    """The recorded results that there are."""
     return sorted(path.parent.name for path in FOLDER.glob("*/runs.parquet"))
 
 
 def recorded(name: str) -> "Proof":
     """A recorded result: shown in a notebook it is the finding and the table; `figures` has its pictures.
-
-    >>> sorted(recorded("accuracy-digits-vgg_small").figures)
-    ['accuracy_over_time', 'accuracy_vs_parameters', 'ranks_over_time', 'training_curves']
 
     `name` may be the beginning of one. Raises DataError for a name that fits none or several.
     """
@@ -46,11 +34,7 @@ def recorded(name: str) -> "Proof":
 
 
 def run_folder(run: str | os.PathLike[str]) -> Path:
-    """The folder that a run is: a path, or the name of a recorded result.
-
-    >>> run_folder("headline").name
-    'headline-cpu'
-    """
+    """The folder that a run is: a path, or the name of a recorded result."""
     path = Path(run)
     if path.is_dir():
         return path
@@ -63,11 +47,7 @@ def run_folder(run: str | os.PathLike[str]) -> Path:
 
 
 def found_folder(name: str) -> Path:
-    """The folder of a recorded result.
-
-    >>> found_folder("headline").name
-    'headline-cpu'
-    """
+    """The folder of a recorded result."""
     known = names()
     found = [name] if name in known else [other for other in known if other.startswith(name)]
     if len(found) != 1:

@@ -1,15 +1,5 @@
 """Run records: what was trained, how it went and what came out, in four tidy tables with their provenance.
 
->>> from tuckerlab.training.provenance import provenance
->>> facts = {"run": "a1", "label": "dense", "method": "dense", "dataset": "digits", "model": "lenet5"}
->>> facts |= {"width": 1.0, "seed": 0, "epochs": 2, "batch_size": 64, "lr": 0.05, "ranks_policy": ""}
->>> record = Records.single(facts | provenance("cpu") | {"state": "finished", "test_accuracy": 0.975})
->>> record
-Records(runs=1, epochs=0, ranks=0)
->>> record.table()
-  network test accuracy, %
-0   dense             97.5
-
 The columns are listed in `tuckerlab.experiments.schema`. A record on disk is a folder of four Parquet files; one of
 before there were events lacks that table, and has none.
 """
@@ -26,13 +16,34 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.schema import SCHEMA, checked
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import text
+from tuckerlab.i18n import N_, _
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 SIDE_BY_SIDE = 4
 """Up to this many runs stand side by side in a terminal; of more, a line each with these columns."""
+
+HEADS = {
+    "label": N_("network"),
+    "dataset": N_("data"),
+    "seed": N_("seed"),
+    "test_accuracy": N_("test accuracy, %"),
+    "conv_parameters": N_("conv parameters"),
+    "parameters": N_("all parameters"),
+    "conv_compression": N_("c.r. conv, %"),
+    "compression": N_("c.r. all, %"),
+    "multiply_adds": N_("multiply-adds, M"),
+    "latency_1_ms": N_("latency of 1 image, ms"),
+    "latency_128_ms": N_("latency of 128, ms"),
+    "step_ms": N_("training step, ms"),
+    "train_seconds": N_("training, s"),
+    "memory_bytes": N_("training memory, MB"),
+    "memory_peak_bytes": N_("peak on the GPU, MB"),
+    "checkpoint_bytes": N_("file, kB"),
+    "state": N_("state"),
+    "note": N_("note"),
+}
 
 IN_BRIEF = ["seed", "test_accuracy", "conv_parameters", "conv_compression", "compression"]
 
@@ -41,13 +52,8 @@ IN_BRIEF = ["seed", "test_accuracy", "conv_parameters", "conv_compression", "com
 class Records:
     """Any number of runs: a row for each in `runs`, for each epoch in `epochs`, for each rank in `ranks`.
 
-    In `events` there is one for each time that a guard has stepped in.
-
-    >>> (Records() + Records()).runs.empty
-    True
-
-    Raises DataError for columns that the schema does not know or misses, for two rows of one run, and for
-    epochs, ranks or events of a run that is not there.
+    In `events` there is one for each time that a guard has stepped in. Raises DataError for columns that the schema
+    does not know or misses, for two rows of one run, and for epochs, ranks or events of a run that is not there.
     """
 
     runs: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(SCHEMA["runs"])))
@@ -139,7 +145,7 @@ class Records:
 
     def table(self) -> pd.DataFrame:
         """One row a run for people to read: rounded, with units; what no run has measured is left out."""
-        return self._cells().rename(columns=_head)
+        return _in_words(self._cells())
 
     def _cells(self) -> pd.DataFrame:
         runs = self.runs
@@ -173,10 +179,10 @@ class Records:
 
         table = self._cells().set_index("label")
         if len(table) <= SIDE_BY_SIDE:
-            table, corner = table.rename(columns=_head).T, ""
+            table, corner = _in_words(table).T, ""
         else:
             brief = [column for column in IN_BRIEF if column in table]
-            table, corner = table[brief].rename(columns=_head), _head("label")
+            table, corner = _in_words(table[brief]), _(HEADS["label"])
         shown = Table(corner, box=box.SIMPLE_HEAD)
         for column in table.columns:
             shown.add_column(str(column), justify="right")
@@ -192,20 +198,15 @@ class Records:
 
 
 def memory_bytes(runs: pd.DataFrame) -> pd.Series:
-    """What the training of each run takes in memory, all parts of it; NaN where one was not measured.
-
-    >>> parts = {f"memory_{part}_bytes": [1.0, 2.0] for part in PARTS_OF_MEMORY}
-    >>> memory_bytes(pd.DataFrame(parts | {"memory_gradients_bytes": [5.0, float("nan")]})).tolist()
-    [8.0, nan]
-    """
+    """What the training of each run takes in memory, all parts of it; NaN where one was not measured."""
     return runs[[f"memory_{part}_bytes" for part in PARTS_OF_MEMORY]].sum(axis=1, skipna=False)
 
 
 PARTS_OF_MEMORY = ("weights", "gradients", "optimizer", "activations")
 
 
-def _head(column: str) -> str:
-    return text(f"tables.record.{column}")
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns={str(column): _(HEADS[str(column)]) for column in table})
 
 
 def _blank(frame: pd.DataFrame) -> pd.Series:

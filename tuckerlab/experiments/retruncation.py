@@ -1,12 +1,5 @@
 """Trained networks at the sizes between them: their weights are cut further, nothing is trained again.
 
->>> from tuckerlab import Budget, build, load_data, tuckerize
->>> from tuckerlab.experiments.methods.base import Dense
->>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> table = retruncations({Dense(): network}, load_data("digits"), {"compression": [0, 0.5, 0.9]})
->>> table[["setting", "source", "trained"]].values.tolist()
-[[0.0, 'dense', True], [0.5, 'dense', False], [0.9, 'dense', False]]
-
 This makes a slider instant. A network that was cut is worse than one that was trained at that size, so every row says
 which of the two it is, and from which network it comes.
 """
@@ -46,11 +39,6 @@ SETTINGS = {
 
 def cut(model: nn.Module, policy: RankPolicy) -> nn.Module:
     """A copy at the ranks that `policy` chooses now: a truncated HOSVD of each weight, and no training.
-
-    >>> from tuckerlab import build, tuckerize
-    >>> model = tuckerize(build("vgg_small", width=0.25))
-    >>> count_parameters(cut(model, Budget(0.9))).conv_compression > 0.9
-    True
 
     A dense network is brought into Tucker format. Raises RankError for a budget that cannot be met.
     """

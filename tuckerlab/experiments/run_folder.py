@@ -1,12 +1,5 @@
 """A run folder as later commands need it: the record, and the networks and images behind its rows.
 
->>> import tempfile
->>> from tuckerlab.experiments.proof import run_poc
->>> proof = run_poc(epochs=1, width=0.25, quiet=True, out=tempfile.mkdtemp())
->>> folder = RunFolder.open(proof.folder)
->>> folder.small, folder.network("dense").spec["name"], folder.data()
-('Tucker 90 %', 'vgg_small', ImageData(digits: 1438 + 359 pictures of 1 × 8 × 8, 10 classes))
-
 `poc` and the training panel leave the networks beside the record, what trains several seeds in a folder for each.
 """
 
@@ -35,13 +28,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
-        """Reads the record; DataError where there is none, or it is of several data sets or networks.
-
-        >>> RunFolder.open("no/such/folder")
-        Traceback (most recent call last):
-            ...
-        tuckerlab.errors.DataError: no/such/folder: there is no such folder; give one that tuckerlab poc has left
-        """
+        """Reads the record; DataError where there is none, or it is of several data sets or networks."""
         folder = Path(path)
         if not folder.is_dir():
             raise DataError(f"{path}: there is no such folder; give one that tuckerlab poc has left")

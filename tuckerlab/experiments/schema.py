@@ -1,11 +1,5 @@
 """The columns of a run record: what every run must say, and what it may have measured.
 
->>> row = {"run": "a", "epoch": 0, "step": 0, "layer": "conv1", "mode": 0, "size": 8}
->>> checked("ranks", pd.DataFrame([row]))
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.DataError: ranks: missing column rank
-
 Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, `_bytes` bytes, `seconds`
 seconds, `multiply_adds` those of one image, `conv_parameters` and `parameters` the numbers stored.
 """
@@ -107,9 +101,6 @@ _DTYPES: dict[str, Any] = {"str": "str", "int": "int64", "float": "float64"}
 
 def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` with the columns of table `name`, in their order and types; measurements not taken become NaN.
-
-    >>> checked("epochs", pd.DataFrame([{"run": "a", "epoch": 1, "step": 9, "test_accuracy": 0.5}])).shape
-    (1, 14)
 
     Raises DataError, which names the column, for one that is unknown, missing or of the wrong type, and for
     an accuracy outside 0 … 1.

@@ -1,12 +1,4 @@
-"""What all networks of a comparison share: architecture, images, recipe and device.
-
->>> from tuckerlab import Budget, load_data
->>> from tuckerlab.experiments.methods.base import Dense, Tucker
->>> contenders = [Dense(), Tucker(Budget(0.9))]
->>> arena = Arena.of(contenders, load_data("digits"), "vgg_small", 0.25, Recipe(epochs=1), "cpu")
->>> arena.spec["image_size"]
-8
-"""
+"""What all networks of a comparison share: architecture, images, recipe and device."""
 
 import copy
 import hashlib
@@ -49,15 +41,17 @@ class Arena:
         cls, contenders: Sequence["Contender"], data: ImageData, model: str, width: float, recipe: Recipe, device: str
     ) -> "Arena":
         """The arena for a network by name; refuses what cannot be asked of these contenders."""
-        place = resolve_device(device)
-        if len({contender.slug for contender in contenders}) < len(contenders):
-            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
         spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
         spec |= {"image_size": data.image_size, "width": width}
-        arena = cls(spec, data, recipe, place)
+        return cls(spec, data, recipe, resolve_device(device)).for_all(contenders)
+
+    def for_all(self, contenders: Sequence["Contender"]) -> "Arena":
+        """This arena; TuckerlabError for what cannot be asked of these contenders in it."""
+        if len({contender.slug for contender in contenders}) < len(contenders):
+            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
         for contender in contenders:
-            contender.check(arena)
-        return arena
+            contender.check(self)
+        return self
 
     def check(self, ranks: RankPolicy | None) -> None:
         """Raises RankError for a budget that this network cannot meet."""
@@ -131,9 +125,6 @@ class Arena:
 def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     """The recipe for a network, by name, with what was given (not None) changed.
 
-    >>> suited(Recipe(), "vit_small", epochs=3, lr=None).epochs
-    3
-
     Raises TuckerlabError for an unknown network.
     """
     if model not in MODELS:
@@ -141,36 +132,30 @@ def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
     return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
-def on_meta(spec: dict[str, Any], start: float | None = None) -> nn.Module:
+def on_meta(spec: dict[str, Any], start: float | None = None, modes: str | Sequence[int] = "channels") -> nn.Module:
     """The Tucker network of a specification, without memory; raises what `build` would raise.
 
-    start: no rank is larger than this share of the widest layer; None: they are those of `tuckerize`.
-
-    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
-    >>> on_meta(spec).features[3].core.device
-    device(type='meta')
+    start: no rank is larger than this share of the widest layer; None: they are those of `tuckerize`. modes: as
+    `tuckerize` takes them.
     """
     with torch.device("meta"):
         network = build(**spec)
     widest = max(max(weight.shape) for weight in network.parameters() if weight.dim() > 1)
     ranks = None if start is None else Fixed(FRACTION, max_rank=max(1, round(start * widest)))
-    return tuckerize(network, ranks=ranks, include=MODELS[spec["name"]].include)
+    return tuckerize(network, ranks=ranks, include=MODELS[spec["name"]].include, modes=modes)
 
 
 def in_file_names(dataset: str) -> str:
-    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path.
-
-    >>> in_file_names("folder:images/steel")
-    'folder-steel'
-    """
+    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path."""
     kind, _, path = dataset.partition(":")
     return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
 
 
 def digest(settings: dict[str, Any]) -> str:
-    """Eight characters that tell settings apart.
-
-    >>> digest({"lr": 0.1}) == digest({"lr": 0.2})
-    False
-    """
+    """Eight characters that tell settings apart."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def identities(contenders: Sequence["Contender"]) -> str:
+    """All settings of these contenders, for a digest."""
+    return f"[{', '.join(contender.identity for contender in contenders)}]"

@@ -1,11 +1,5 @@
 """One network at many sizes: what each stores, how long it takes and how often it is right.
 
->>> sizes = Sizes.recorded("slider-digits")
->>> sizes.at("compression", 0.9).trained
-True
->>> sizes.at("compression", 0.91).source
-'Tucker 90 %'
-
 The table comes from `tuckerlab.experiments.retruncation`; some rows were trained at their setting, those between are
 cut from them.
 """
@@ -108,20 +102,11 @@ class Sizes:
 
 
 def recorded_sizes() -> list[str]:
-    """The names of the recorded tables.
-
-    >>> "slider-digits-vgg_small" in recorded_sizes()
-    True
-    """
+    """The names of the recorded tables."""
     return [name for name in names() if (found_folder(name) / FILE).exists()]
 
 
 def yearly_cost(size: Size, answers_a_day: float, price_an_hour: float) -> float:
-    """What a year of answers costs on this machine, in batches of 128: time times price.
-
-    >>> size = Size("compression", 0, "dense", True, 1, 1, 0, 0, 1, 1, 1, 1, latency_128_ms=128.0)
-    >>> round(yearly_cost(size, answers_a_day=86_400_000, price_an_hour=0.1))
-    876
-    """
+    """What a year of answers costs on this machine, in batches of 128: time times price."""
     hours = 365 * answers_a_day * size.latency_128_ms / 128 / 3.6e6
     return hours * price_an_hour

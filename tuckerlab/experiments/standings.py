@@ -1,19 +1,15 @@
-"""How networks stand over their seeds: a table for people, one row a network.
+"""How networks stand over their seeds: a table for people, one row a network."""
 
->>> from tuckerlab import recorded
->>> list(standings(recorded("accuracy-digits-vgg_small").records).index)
-['dense', 'Tucker 90 %']
-"""
-
+import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
 from rich import box
 from rich.table import Column, Table
 
-from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.records import HEADS as OF_RECORDS, Records
 from tuckerlab.experiments.summary import names
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import N_, _
 
 COSTS = {"step_ms": 1.0, "train_seconds": 1.0, "checkpoint_bytes": 1e3}
 """What is shown of what a network costs, and the unit it is shown in."""
@@ -28,16 +24,24 @@ IN_BRIEF = ("latency_1_ms", "latency_128_ms", "checkpoint_bytes")
 """What of it a terminal has room for: the budget is the same for all."""
 
 
+HEADS = OF_RECORDS | {
+    "seeds": N_("seeds"),
+    "range": N_("worst to best"),
+    "against_dense": N_("against dense"),
+    "gradient_evaluations": N_("gradients"),
+    "step_ms": N_("step, ms"),
+    "latency_1_ms": N_("answer, ms"),
+    "latency_128_ms": N_("128 answers, ms"),
+}
+
+
 def standings(records: Records, *, brief: bool = False, costs: Mapping[str, float] = COSTS) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
-
-    >>> standings(Records()).empty
-    True
 
     Rounded, with units; what no run has measured is left out. Times and sizes have the ratio to the dense network
     beside them, where there is one; `brief`: in their place.
     """
-    return _cells(records, brief, costs).rename(columns=lambda column: text(f"tables.standings.{column}"))
+    return _cells(records, brief, costs).rename(columns=lambda column: _(HEADS[column]))
 
 
 def _cells(records: Records, brief: bool, costs: Mapping[str, float]) -> pd.DataFrame:
@@ -74,17 +78,13 @@ def _three_digits(value: float) -> str:
 
 
 def rich_standings(records: Records, costs: Mapping[str, float] = COSTS) -> Table:
-    """The table for a terminal.
-
-    >>> rich_standings(Records()).row_count
-    0
-    """
+    """The table for a terminal."""
     table = _cells(records, brief=True, costs=costs)
     seeds = ", ".join(sorted(set(table.pop("seeds")))) if len(table) else ""
     corner = _("seeds:\n{seeds}", seeds=seeds)
-    shown = Table(Column(corner, no_wrap=True), box=box.SIMPLE_HEAD, padding=0)
+    shown = Table(Column(corner, no_wrap=True), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for column in table.columns:
-        shown.add_column(text(f"tables.terminal.{column}"), justify="right", no_wrap=True)
+        shown.add_column(textwrap.fill(_(HEADS[column]), 7, break_long_words=False), justify="right", no_wrap=True)
     for name, *cells in table.itertuples():
         shown.add_row(str(name), *cells)
     return shown

@@ -1,17 +1,11 @@
-"""Who is as accurate as the full network, and when: accuracy against the time of training.
-
->>> accuracy_over_time(Records())
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.DataError: no times of two networks in these records: there is nothing to draw
-"""
+"""Who is as accurate as the full network, and when: accuracy against the time of training."""
 
 import pandas as pd
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import names
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import _
 from tuckerlab.plotting.figure import INK, TEXT, Picture, colours, styled
 
 
@@ -32,7 +26,7 @@ def accuracy_over_time(records: Records) -> Picture:
     minutes = curves["seconds"].max() > 180
     unit = 60 if minutes else 1
     figure = Picture(figsize=(9, 5.2))
-    x = text("plots.minutes" if minutes else "plots.seconds")
+    x = _("training time, minutes") if minutes else _("training time, seconds")
     axes = styled(figure.subplots(), x=x, y=_("test accuracy, %"))
     ends = {}
     for name, curve in curves.groupby(level=0, sort=False):
@@ -53,11 +47,7 @@ def accuracy_over_time(records: Records) -> Picture:
 
 
 def training_seconds(records: Records) -> "pd.Series[float]":
-    """Seconds of training until the end of each row of `epochs`: of its steps, or of the clock where these lack.
-
-    >>> training_seconds(Records()).empty
-    True
-    """
+    """Seconds of training until the end of each row of `epochs`: of its steps, or of the clock where these lack."""
     epochs = records.epochs
     steps = epochs.groupby("run")["step"].diff().fillna(epochs["step"])
     of_steps = (steps * epochs["step_ms"] / 1e3).groupby(epochs["run"]).cumsum()

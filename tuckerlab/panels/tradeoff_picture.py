@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from tuckerlab.experiments.cost_plots import draw_networks, handles, limits
+from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
 from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.summary import Network
 from tuckerlab.i18n import _
@@ -17,7 +17,6 @@ from tuckerlab.plotting.styles import method_name
 
 GREEN = PALETTE[2]
 CROWD = 12  # of more networks only the best are named
-LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 _RING: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": PALETTE[1], "markeredgewidth": 2.2}
 
 
@@ -31,15 +30,14 @@ class TradeOffPicture:
     def __init__(self, axis: str, title: str, found: Sequence[Network], full: Network | None) -> None:
         self.full = full
         figure = Picture(figsize=(10.6, 4.7))
-        axes = styled(figure.subplots(), x=title, y=_("right on new images, %"))
-        axes.set_title(_("↖ better: costs less, right more often"), fontsize=TEXT, color=QUIET, loc="left")
+        axes = figure.subplots()
         if found:
-            low, high = limits([*found, *([full] if full else [])])
-            room = max(0.0, LEAST_SPAN - (high - low)) / 2
-            axes.set_ylim(low - room, high + room)
-            draw_networks(axes, found, axis, low - room, across=True)
+            draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]), across=True)
             if axis.endswith("_ms"):
                 axes.xaxis.set_major_formatter("{x:g} ms")
+        along = _("{axis} (logarithmic)", axis=title) if axes.get_xscale() == "log" else title
+        styled(axes, x=along, y=_("right on new images, %"))
+        axes.set_title(_("↖ better: costs less, right more often"), fontsize=TEXT, color=QUIET, loc="left")
         if full and full not in found:
             axes.axhline(full.accuracy, color=INK, linewidth=1, linestyle=":")
         best = front(found)
@@ -74,7 +72,7 @@ class TradeOffPicture:
         star, ring = _("smallest that is good enough"), _("network to look at")
         return [
             *(dense if self.full and self.full not in found else []),
-            *handles(found),
+            *legend(found),
             Patch(color=GREEN, alpha=0.2, linewidth=0, label=_("accuracy good enough")),
             Line2D([], [], color=GREEN, marker="*", markersize=15, linestyle="", label=star),
             Line2D([], [], linestyle="", marker="o", **_RING, markersize=13, label=ring),

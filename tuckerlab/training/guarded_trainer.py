@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DivergedError
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import N_, _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Watch
@@ -24,6 +24,18 @@ from tuckerlab.tucker.weight import TuckerLayer
 
 FROZEN = Fixed(steps=0)  # a schedule that is over: early stopping waits for that
 NOT_FINITE = Alarm("finite", math.nan, math.inf)
+WHY = {
+    "finite": N_("a number in the calculation was no longer finite"),
+    "loss": N_("the middle of the last 8 losses rose to {measured:.2g}, where at most {allowed:.2g} is allowed"),
+    "accuracy": N_("{measured:.1%} of the images held out were right, where at least {allowed:.1%} is allowed"),
+    "cut": N_("{measured:.0%} of the numbers were cut at once, where at most {allowed:.0%} is allowed"),
+}
+BACK = N_("went back to step {back:,.0f} and lowered the learning rate to {factor:.0%} of what it was")
+FREEZE = N_(
+    "went back to step {back:,.0f}, lowered the learning rate to {factor:.0%} of what it was, and stopped cutting"
+)
+POLICY = N_("went back to step {back:,.0f} and returned to the setting before")
+STOP = N_("the training was ended with the network of step {back:,.0f}")
 RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # what schedules keep in a param group
 STEEP = 0.05  # of a schedule in one cycle: one in fewer than 20 cycles is meant to cut much at once
 
@@ -125,11 +137,9 @@ class GuardedTrainer(Trainer):
         self.farthest = max(self.farthest, step)
         measured = {"measured": alarm.measured, "allowed": alarm.allowed}
         action = self.watch.decide(alarm)
-        key = self._return(action, alarm.rule)
-        did = text(key, back=run.steps_before + run.step, factor=self.guard.slower)
-        said = _(
-            "Step {step:,.0f}: {why}; {did}.", step=at["step"], why=text(f"guard.why.{alarm.rule}", **measured), did=did
-        )
+        did = _(self._return(action, alarm.rule), back=run.steps_before + run.step, factor=self.guard.slower)
+        why = _(WHY[alarm.rule], **measured)
+        said = _("Step {step:,.0f}: {why}; {did}.", step=at["step"], why=why, did=did)
         run.events.append({**at, "rule": alarm.rule, "action": action, **measured, "said": said})
         if run.state == GUARDED and not run.epochs:
             raise DivergedError(f"{said} Nothing was learned by then; try a lower learning rate")
@@ -146,9 +156,9 @@ class GuardedTrainer(Trainer):
         self.watch.went_back()
         if action == "stop":
             run.state = GUARDED
-            return "guard.did.stop"
+            return STOP
         if was != self.good.policy:  # somebody has exchanged it since
-            return "guard.did.policy"
+            return POLICY
         is_cut = not isinstance(was, Fixed) and (rule == "cut" or self.watch.broken[rule] > 1)
         if is_cut:
             run.optimizer.ranks = self.policy = FROZEN
@@ -157,7 +167,7 @@ class GuardedTrainer(Trainer):
         self.schedule.base_lrs = [rate * self.guard.slower for rate in self.schedule.base_lrs]
         self.schedule._last_lr = [group["lr"] for group in run.optimizer.param_groups]
         self.good = self._now()  # slower from the start, should it come to that again
-        return "guard.did.freeze" if is_cut else "guard.did.back"
+        return FREEZE if is_cut else BACK
 
     def _now(self) -> Good:
         state = checkpoints.Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()

@@ -1,13 +1,5 @@
 """Where does the compressed network answer differently from the dense one, and does that matter?
 
->>> from tuckerlab import Budget, build, load_data
->>> from tuckerlab.experiments.retruncation import cut
->>> data = load_data("digits").subset(test=40)
->>> dense = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> found = run_audit(dense, cut(dense, Budget(0.3)), data, noise=[16], blur=[])
->>> [criterion.name for criterion in found.criteria]
-['agreement', 'accuracy_loss', 'class_loss', 'calibration_gap', 'robustness_loss']
-
 One file for the answers, one for the tables, one for the maps of what answers rest on, one for the verdict, one for
 the plots.
 """
@@ -26,11 +18,19 @@ from tuckerlab.experiments.audit import plots, tables
 from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
 from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
 from tuckerlab.experiments.audit.predictions import Answers, blurred, check_strengths, noisy
-from tuckerlab.i18n import _, ngettext, text
+from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import Picture
 
 __all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "run_audit"]
 
+TITLES = {
+    "criteria": N_("Criteria, with the 95 % interval of what may be chance"),
+    "overall": N_("All test images"),
+    "per_class": N_("By class, the largest loss first"),
+    "calibration": N_("Calibration"),
+    "robustness": N_("Robustness (noise in pixel values 0..255, blur in pixels)"),
+    "flips": N_("From right to wrong, the surest first"),
+}
 NOISE = (8.0, 16.0, 32.0)
 BLUR = (0.4, 0.7, 1.0)
 
@@ -81,7 +81,7 @@ class Audit:
     @property
     def _maps_said(self) -> str:
         if self.attribution is None:
-            networks = _(" and ").join(text(f"audit.{name}") for name in self.without_gradients)
+            networks = _(" and ").join(_(tables.NETWORKS[name]) for name in self.without_gradients)
             return _(
                 "There are no attribution maps: no gradients pass through the network ({networks}).", networks=networks
             )
@@ -113,20 +113,15 @@ class Audit:
         return f"Audit({self.verdict})"
 
     def _repr_html_(self) -> str:
-        shown = {
-            "criteria": tables.rounded(pd.DataFrame([vars(c) | {"held": c.held} for c in self.criteria])),
-            "overall": tables.rounded(self.overall),
-            "per_class": tables.rounded(self.per_class),
-            "calibration": tables.rounded(self.calibration),
-            "robustness": tables.rounded(self.robustness),
-            "flips": tables.rounded(self.flips.head(10)),
-        }
+        shown = {name: getattr(self, name) for name in TITLES if name != "criteria"}
+        shown = {"criteria": pd.DataFrame([vars(c) | {"held": c.held} for c in self.criteria])} | shown
         first, *others = map(escape, self._sentences)
         parts = [f"<p><b>{first}</b> {' '.join(others)}</p>"]
         parts += [f"<p>{escape(self.data.note)}</p>"] if self.data.note else []
         for name, table in shown.items():
             if len(table):
-                parts.append(f"<p>{escape(text(f'audit.table.{name}'))}</p>{table.to_html(border=0)}")
+                rows = tables.rounded(table.head(10) if name == "flips" else table)
+                parts.append(f"<p>{escape(_(TITLES[name]))}</p>{rows.to_html(border=0)}")
         return "".join(parts)
 
 
@@ -157,12 +152,10 @@ def run_audit(
     images = data.test_images
     answers = Answers.of(networks, data, images)
     versions = {}
-    if len(noise):
-        versions[("noise", 0.0)] = answers
-        versions |= {("noise", float(s)): Answers.of(networks, data, noisy(images, s, seed)) for s in sorted(noise)}
-    if len(blur):
-        versions[("blur", 0.0)] = answers
-        versions |= {("blur", float(s)): Answers.of(networks, data, blurred(images, s)) for s in sorted(blur)}
+    for kind, strengths in (("noise", noise), ("blur", blur)):
+        for strength in [0.0, *sorted(strengths)] if len(strengths) else []:
+            corrupted = noisy(images, strength, seed) if kind == "noise" else blurred(images, strength)
+            versions[kind, float(strength)] = Answers.of(networks, data, corrupted) if strength else answers
     flips = tables.flips(answers, data.classes)
     without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
     return Audit(

@@ -1,13 +1,5 @@
 """Which pixels an answer rests on: integrated gradients of both networks, and how alike they are.
 
->>> from tuckerlab import build, load_data
->>> data = load_data("digits").subset(test=20)
->>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> networks = {"dense": network, "compressed": network}
->>> found = attribution(networks, data, Answers.of(networks, data, data.test_images), [], seed=0)
->>> found.maps["dense"].shape[1:]
-(8, 8)
-
 The method is that of Sundararajan, Taly and Yan (2017), with the mean picture of the training split as the baseline.
 """
 
@@ -70,12 +62,7 @@ def attribution(
 
 
 def has_gradients(model: nn.Module, data: ImageData) -> bool:
-    """Whether an answer can be followed back to the pixels; through int8 arithmetic it cannot.
-
-    >>> from tuckerlab import build, load_data
-    >>> has_gradients(build("vgg_small", in_channels=1, image_size=8), load_data("digits"))
-    True
-    """
+    """Whether an answer can be followed back to the pixels; through int8 arithmetic it cannot."""
     with undisturbed(model, training=False), torch.enable_grad():
         inputs = data.normalize(data.test_images[:4]).to(device_of(model, data)).requires_grad_()
         try:
@@ -86,11 +73,7 @@ def has_gradients(model: nn.Module, data: ImageData) -> bool:
 
 
 def rank_correlation(one: Floats, other: Floats) -> Floats:
-    """Spearman's correlation of the pixels' sizes in each pair of maps; 0 for a map that is the same all over.
-
-    >>> rank_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 4.0, 9.0]])).round(6)
-    array([1.])
-    """
+    """Spearman's correlation of the pixels' sizes in each pair of maps; 0 for a map that is the same all over."""
     from scipy.stats import rankdata
 
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]

@@ -1,10 +1,4 @@
-"""Whether a compressed network may take the dense one's place: what is asked, and whether it held.
-
->>> Thresholds(accuracy_loss=0.5).agreement
-95.0
->>> Criterion("accuracy_loss", measured=0.8, allowed=0.5).held
-False
-"""
+"""Whether a compressed network may take the dense one's place: what is asked, and whether it held."""
 
 import math
 from dataclasses import dataclass, fields
@@ -12,8 +6,9 @@ from dataclasses import dataclass, fields
 import pandas as pd
 
 from tuckerlab.errors import TuckerlabError, is_number
+from tuckerlab.experiments.audit.tables import CORRUPTION
 from tuckerlab.experiments.summary import ROUNDING
-from tuckerlab.i18n import _, text
+from tuckerlab.i18n import N_, _
 
 
 @dataclass(frozen=True)
@@ -39,10 +34,26 @@ class Thresholds:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            number = is_number(value)
-            if not number or not math.isfinite(value) or not 0 <= value <= 100:
+            if not is_number(value) or not 0 <= value <= 100:
                 unit = "per cent" if field.name == "agreement" else "points"
                 raise TuckerlabError(f"{field.name} {value!r}: a threshold lies between 0 and 100 {unit}")
+
+
+SAID = {
+    "agreement": N_("same answer on {measured:.1f} % of the images (at least {allowed:g} % asked)"),
+    "accuracy_loss": N_(
+        "accuracy changes by {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}; may fall by {allowed:g})"
+    ),
+    "class_loss": N_(
+        "accuracy in the worst class, {detail}, changes by {change:+.1f} points (95 % interval {low:+.1f} to "
+        "{high:+.1f}; may fall by {allowed:g})"
+    ),
+    "calibration_gap": N_("calibration error changes by {measured:+.1f} points (may grow by {allowed:g})"),
+    "robustness_loss": N_(
+        "under {detail}, the worst case, accuracy differs by {change:+.1f} points (95 % interval {low:+.1f} to "
+        "{high:+.1f}; may be behind by {allowed:g})"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,7 @@ class Criterion:
     def said(self) -> str:
         """In words, with both numbers."""
         change = {"change": 0.0 - self.measured, "low": 0.0 - self.high, "high": 0.0 - self.low}
-        values = {"measured": self.measured, "allowed": self.allowed, **change}
-        return text(f"audit.criterion.{self.name}", **values, detail=self.detail)
+        return _(SAID[self.name], measured=self.measured, allowed=self.allowed, detail=self.detail, **change)
 
 
 def criteria(
@@ -99,7 +109,7 @@ def criteria(
     corrupted = robustness[robustness["strength"] > 0].sort_values("change", kind="stable")
     if len(corrupted):
         row = corrupted.iloc[0]
-        detail = text(f"audit.corruption.{row['kind']}", strength=row["strength"])
+        detail = _(CORRUPTION[row["kind"]], strength=row["strength"])
         found.append(Criterion.loss("robustness_loss", row, thresholds.robustness_loss, detail))
     return tuple(found)
 
@@ -108,17 +118,10 @@ def verdict(found: tuple[Criterion, ...], overall: pd.DataFrame, per_class: pd.D
     """In sentences: whether it passed, what failed, what held, and how much so few pictures can tell."""
     failed, held = [c.said for c in found if not c.held], [c.said for c in found if c.held]
     row = overall.iloc[0]
-    said = [
-        _(
-            "Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.",
-            failed=len(failed),
-            all=len(found),
-            images=row["count"],
-        )
-        if failed
-        else _("Passed: all {all} criteria held on {images:,.0f} test images.", all=len(found), images=row["count"])
-    ]
+    counts = {"failed": len(failed), "all": len(found), "images": row["count"]}
+    said = [_("Passed: all {all} criteria held on {images:,.0f} test images.", **counts)]
     if failed:
+        said = [_("Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.", **counts)]
         said.append(_("Failed: {what}.", what="; ".join(failed)))
     if held:
         said.append(_("Held: {what}.", what="; ".join(held)))

@@ -1,9 +1,4 @@
-"""Pictures of an audit: its tables and maps in, a figure out, with a headline that the numbers make.
-
->>> table = pd.DataFrame({"count": [36], "change": [-2.8], "low": [-11.0], "high": [5.2]}, index=["7"])
->>> class_changes(table).get_suptitle().split(';')[0]
-'Class 7 loses most: −2.8 points (95 % interval −11.0 to +5.2)'
-"""
+"""Pictures of an audit: its tables and maps in, a figure out, with a headline that the numbers make."""
 
 from typing import Any
 
@@ -14,11 +9,16 @@ from matplotlib.axes import Axes
 from tuckerlab.data import ImageData
 from tuckerlab.experiments.audit.attribution import SHOWN, Attribution
 from tuckerlab.experiments.audit.predictions import Floats
-from tuckerlab.i18n import _, ngettext, text
+from tuckerlab.experiments.audit.tables import CORRUPTION, NETWORKS
+from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 CLASSES, FLIPS, COLUMNS, NAME = 20, 8, 4, 16
-NETWORKS = {"dense": (INK, "o", "--"), "compressed": (PALETTE[0], "s", "-")}
+LOOKS = {
+    "dense": {"color": INK, "marker": "o", "linestyle": "--"},
+    "compressed": {"color": PALETTE[0], "marker": "s", "linestyle": "-"},
+}
+STRENGTHS = {"noise": N_("noise, standard deviation in pixel values"), "blur": N_("blur, standard deviation in pixels")}
 
 
 def class_changes(per_class: pd.DataFrame) -> Picture:
@@ -41,14 +41,14 @@ def class_changes(per_class: pd.DataFrame) -> Picture:
     worst = rows.iloc[0]
     said = {"name": worst.name, "change": worst["change"], "low": worst["low"], "high": worst["high"]}
     beyond = int((lower | upper).sum())
-    figure.headline(
-        text(
-            "audit.picture.classes" if worst["change"] < 0 else "audit.picture.no_loss",
-            **said,
-            beyond=beyond,
-            classes=len(rows),
-        )
+    said |= {"beyond": beyond, "classes": len(rows)}
+    none = _("No class loses accuracy; {beyond} of {classes} changes are beyond their own 95 % interval", **said)
+    loss = _(
+        "Class {name} loses most: {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}); "
+        "{beyond} of {classes} changes are beyond their own 95 % interval",
+        **said,
     )
+    figure.headline(loss if worst["change"] < 0 else none)
     return figure
 
 
@@ -59,15 +59,14 @@ def robustness_curves(robustness: pd.DataFrame) -> Picture:
     panels = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
     for axes, kind in zip(panels, kinds, strict=True):
         rows = robustness[robustness["kind"] == kind]
-        styled(axes, x=text(f"audit.axis.{kind}"), y=_("test accuracy, %") if axes is panels[0] else "")
-        for network, (colour, marker, line) in NETWORKS.items():
-            look = {"color": colour, "marker": marker, "linestyle": line}
-            axes.plot(rows["strength"], rows[network], linewidth=2, label=text(f"audit.{network}"), **look)
+        styled(axes, x=_(STRENGTHS[kind]), y=_("test accuracy, %") if axes is panels[0] else "")
+        for network, look in LOOKS.items():
+            axes.plot(rows["strength"], rows[network], linewidth=2, label=_(NETWORKS[network]), **look)
         axes.set_xticks(rows["strength"], [f"{strength:g}" for strength in rows["strength"]])
     handles = panels[0].get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     worst = robustness[robustness["strength"] > 0].sort_values("change", kind="stable").iloc[0]
-    detail = text(f"audit.corruption.{worst['kind']}", strength=worst["strength"])
+    detail = _(CORRUPTION[worst["kind"]], strength=worst["strength"])
     said = {"change": worst["change"], "low": worst["low"], "high": worst["high"], "detail": detail}
     figure.headline(
         _(
@@ -116,19 +115,24 @@ def attribution_maps(found: Attribution, data: ImageData) -> Picture:
     figure = Picture(figsize=(max(1.2 + 1.6 * len(chosen), 6.5), 6.1))
     panels = figure.subplots(3, len(chosen), squeeze=False)
     for column, place in enumerate(chosen):
-        kind = "flip" if place < found.flips else "right"
         _show(panels[0, column], data, int(found.index[place]))
-        panels[0, column].set_title(text(f"audit.map.{kind}"), fontsize=TEXT, color=INK)
+        title = _("right → wrong") if place < found.flips else _("both right")
+        panels[0, column].set_title(title, fontsize=TEXT, color=INK)
         for axes, network in zip(panels[1:, column], NETWORKS, strict=True):
             axes.imshow(_scaled(found.maps[network][place]), cmap="magma", vmin=0, vmax=1)
-    for axes, name in zip(panels[:, 0], ("image", *NETWORKS), strict=True):
-        axes.set_ylabel(text(f"audit.{name}"), fontsize=TEXT, color=INK)
+    for axes, name in zip(panels[:, 0], (_("image"), *map(_, NETWORKS.values())), strict=True):
+        axes.set_ylabel(name, fontsize=TEXT, color=INK)
     for axes in panels.ravel():
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
     said = {"similarity": found.similarity, "chance": found.chance, "images": found.sample}
-    figure.headline(text("audit.picture.attribution" if found.sample > 1 else "audit.picture.maps", **said))
+    several = _(
+        "What the answers rest on: mean rank correlation of both maps {similarity:.2f} over {images:.0f} images "
+        "({chance:.2f} for maps of different images)",
+        **said,
+    )
+    figure.headline(several if found.sample > 1 else _("What the answers rest on: maps of both networks"))
     return figure
 
 

@@ -1,11 +1,4 @@
-"""What two networks answer about the same pictures, as they are or with noise or blur.
-
->>> from tuckerlab import build, load_data
->>> data = load_data("digits").subset(test=20)
->>> network = build("vgg_small", in_channels=1, image_size=8, width=0.25)
->>> Answers.of({"dense": network, "compressed": network}, data, data.test_images).agree.all()
-np.True_
-"""
+"""What two networks answer about the same pictures, as they are or with noise or blur."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,12 +68,7 @@ class Answers:
 
 
 def device_of(model: nn.Module, data: ImageData) -> torch.device:
-    """Where the network lies, by its parameters; a quantized one may have none and lies with the data.
-
-    >>> from tuckerlab import load_data
-    >>> device_of(nn.ReLU(), load_data("digits"))
-    device(type='cpu')
-    """
+    """Where the network lies, by its parameters; a quantized one may have none and lies with the data."""
     tensor = next(chain(model.parameters(), model.buffers()), data.test_images)
     return tensor.device
 
@@ -110,9 +98,6 @@ def _probabilities(model: nn.Module, name: str, data: ImageData, images: Tensor)
 def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
     """Gaussian noise of this standard deviation, in pixel values 0..255, rounded and clipped to them.
 
-    >>> noisy(torch.full((1, 1, 2, 2), 128, dtype=torch.uint8), 8.0, seed=0).dtype
-    torch.uint8
-
     The same seed gives the same noise at every strength, only larger.
     """
     noise = np.random.default_rng(seed).standard_normal(images.shape, dtype=np.float32)
@@ -121,11 +106,7 @@ def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
 
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of this standard deviation, in pixels; at the border the picture is mirrored.
-
-    >>> blurred(torch.full((1, 1, 4, 4), 128, dtype=torch.uint8), 1.0).unique()
-    tensor([128], dtype=torch.uint8)
-    """
+    """Gaussian blur of this standard deviation, in pixels; at the border the picture is mirrored."""
     from scipy.ndimage import gaussian_filter
 
     values = gaussian_filter(images.cpu().numpy().astype(np.float32), (0, 0, sigma, sigma))
@@ -137,16 +118,11 @@ def _pixels(values: NDArray[np.float32], images: Tensor) -> Tensor:
 
 
 def check_strengths(noise: Sequence[float], blur: Sequence[float], data: ImageData) -> None:
-    """Raises TuckerlabError for a strength that is not above 0, or above what a picture can show.
-
-    >>> from tuckerlab import load_data
-    >>> check_strengths([8.0], [0.5], load_data("digits"))
-    """
+    """Raises TuckerlabError for a strength that is not above 0, or above what a picture can show."""
     for name, unit, values, most in (
         ("noise", "pixel values", noise, 255),
         ("blur", "pixels", blur, data.image_size),
     ):
         for value in values:
-            number = is_number(value)
-            if not number or not 0 < value <= most:
+            if not is_number(value) or not 0 < value <= most:
                 raise TuckerlabError(f"{name} {value!r}: a strength lies above 0 and up to {most} {unit}")

@@ -1,8 +1,4 @@
-"""The tables of an audit; accuracies, agreement and confidence in per cent, changes in points of them.
-
->>> change_interval(lost=0, gained=0, count=36)  # no answer changed, which 36 pictures do not prove for all
-(-7.29..., 7.29...)
-"""
+"""The tables of an audit; accuracies, agreement and confidence in per cent, changes in points of them."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +7,62 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tuckerlab.experiments.audit.predictions import Answers, Bools, Floats
-from tuckerlab.i18n import text
+from tuckerlab.experiments.audit.predictions import Answers, Bools
+from tuckerlab.i18n import N_, _
 
 Z95 = 1.959964
 BINS = 15
+NETWORKS = {"dense": N_("dense"), "compressed": N_("compressed")}
+
+HEADS = {
+    "name": N_("criterion"),
+    "measured": N_("measured"),
+    "allowed": N_("allowed"),
+    "detail": N_("where"),
+    "held": N_("result"),
+    "count": N_("images"),
+    "dense": N_("dense, %"),
+    "compressed": N_("compressed, %"),
+    "change": N_("change, points"),
+    "low": N_("95 %: from"),
+    "high": N_("to"),
+    "lost": N_("right → wrong"),
+    "gained": N_("wrong → right"),
+    "p": N_("p (McNemar)"),
+    "agreement": N_("same answer, %"),
+    "both_wrong_differently": N_("both wrong, differently"),
+    "calibration_error": N_("calibration error, %"),
+    "confidence": N_("mean confidence, %"),
+    "accuracy": N_("accuracy, %"),
+    "overconfidence": N_("confidence − accuracy, points"),
+    "kind": N_("kind"),
+    "strength": N_("strength"),
+    "index": N_("test image"),
+    "label": N_("label"),
+    "dense_answer": N_("dense"),
+    "dense_confidence": N_("confidence, % (dense)"),
+    "compressed_answer": N_("compressed"),
+    "compressed_confidence": N_("confidence, % (compressed)"),
+}
+
+WORDS = {
+    "agreement": N_("same answer, % (at least)"),
+    "accuracy_loss": N_("accuracy lost, points"),
+    "class_loss": N_("accuracy lost in the worst class, points"),
+    "calibration_gap": N_("calibration error grown, points"),
+    "robustness_loss": N_("behind under noise or blur, points"),
+    "noise": N_("noise"),
+    "blur": N_("blur"),
+}
+"""Names of criteria and of kinds of corruption that stand in cells."""
+
+CORRUPTION = {"noise": N_("noise of {strength:g} pixel values"), "blur": N_("blur of {strength:g} pixels")}
+
 CHANGE = ("count", "dense", "compressed", "change", "low", "high", "lost", "gained", "p")
 
 
 def change_interval(lost: int, gained: int, count: int) -> tuple[float, float]:
     """The 95 % interval of a change in accuracy, in points, from the answers that were lost and gained.
-
-    >>> low, high = change_interval(lost=9, gained=1, count=100)
-    >>> round(low, 1), round(high, 1)
-    (-14.3, -1.4)
 
     Both networks see the same pictures, so only changed answers count. This is Wald's interval with the adjustment
     of Bonett and Price (2012), as Fagerland, Lydersen and Laake (2014) recommend for small samples.
@@ -71,23 +109,19 @@ def per_class(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:
 
 def calibration(answers: Answers) -> pd.DataFrame:
     """Expected calibration error (15 bins), mean confidence and accuracy of both networks, in per cent."""
-    rows = {"dense": _calibration(answers.dense, answers), "compressed": _calibration(answers.compressed, answers)}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _calibration(probabilities: Floats, answers: Answers) -> dict[str, float]:
     import torch
-    from torchmetrics.classification import MulticlassCalibrationError
+    from torchmetrics.functional.classification import multiclass_calibration_error
 
-    measure = MulticlassCalibrationError(num_classes=probabilities.shape[1], n_bins=BINS)
-    error = measure(torch.from_numpy(probabilities), torch.from_numpy(answers.labels))
-    confidence, accuracy = probabilities.max(1).mean(), (probabilities.argmax(1) == answers.labels).mean()
-    return {
-        "calibration_error": 100 * float(error),
-        "confidence": 100 * confidence,
-        "accuracy": 100 * accuracy,
-        "overconfidence": 100 * (confidence - accuracy),
-    }
+    rows = {}
+    for name in NETWORKS:
+        said = getattr(answers, name)
+        found, labels = torch.from_numpy(said), torch.from_numpy(answers.labels)
+        error = multiclass_calibration_error(found, labels, num_classes=said.shape[1], n_bins=BINS)
+        confidence, accuracy = said.max(1).mean(), (said.argmax(1) == answers.labels).mean()
+        shares = {"calibration_error": float(error), "confidence": confidence, "accuracy": accuracy}
+        shares["overconfidence"] = confidence - accuracy
+        rows[name] = {column: 100 * share for column, share in shares.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def robustness(versions: Mapping[tuple[str, float], Answers]) -> pd.DataFrame:
@@ -117,27 +151,23 @@ def flips(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for people: numbers to a tenth, signs where it is a change, heads and names in words.
-
-    >>> rounded(pd.DataFrame({"change": [-1.25]})).to_dict("list")
-    {'change, points': ['−1.2']}
-    """
+    """The table for people: numbers to a tenth, signs where it is a change, heads and names in words."""
     shown = pd.DataFrame({name: [_cell(value, str(name)) for value in table[name]] for name in table}, table.index)
     if isinstance(table.index, pd.RangeIndex):
         shown.index = pd.Index([""] * len(table))
-    words = {name: text(f"audit.{name}") for name in ("dense", "compressed")}
-    return shown.rename(index=words, columns=lambda column: text(f"audit.column.{column}"))
+    names = {name: _(word) for name, word in NETWORKS.items()}
+    return shown.rename(index=names, columns={name: _(HEADS[str(name)]) for name in table})
 
 
-FORMATS = {"p": "thousandth", "strength": "exact", "allowed": "exact"}
-FORMATS |= dict.fromkeys(("change", "low", "high", "overconfidence"), "signed")
+FORMATS = {"p": "{value:.3f}", "strength": "{value:g}", "allowed": "{value:g}"}
+FORMATS |= dict.fromkeys(("change", "low", "high", "overconfidence"), "{value:+.1f}")
 
 
 def _cell(value: Any, column: str) -> str:
     if column == "held":
-        return text("audit.held" if value else "audit.failed_cell")
+        return _("held") if value else _("failed")
     if column in ("name", "kind"):
-        return text(f"audit.{column}.{value}")
+        return _(WORDS[value])
     if isinstance(value, int | np.integer | str):
         return f"{value}"
-    return "" if math.isnan(value) else text(f"audit.{FORMATS.get(column, 'tenth')}", value=float(value))
+    return "" if math.isnan(value) else _(FORMATS.get(column, "{value:.1f}"), value=float(value))

@@ -1,13 +1,10 @@
 """One network of a comparison: how it is trained, in which form it answers, and what is counted of it.
 
->>> Dense().method, Tucker(Budget(0.95)).label
-('dense', 'Tucker 95 %')
-
-The rivals are contenders too, one file each in `tuckerlab.experiments.methods`. Each gets the same number of gradient
-evaluations and spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
+Other methods are contenders too, one file each beside this one. Each gets the same number of gradient evaluations and
+spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -24,16 +21,19 @@ from tuckerlab.tucker.meta import materialize
 from tuckerlab.tucker.model_size import Counts
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
+from tuckerlab.tucker.tensor import check_fraction
 
 ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 """What differs from a recipe of SGD; not tuned."""
 
 
 class Contender:
-    """A way from images to a network. Override `train`, and what is different of the rest."""
+    """A way from images to a network. Say `method` and `label`, and override what is different."""
 
-    method: ClassVar[str]
-    """What records and colours go by."""
+    @property
+    def method(self) -> str:
+        """What records and colours go by."""
+        raise NotImplementedError
 
     @property
     def label(self) -> str:
@@ -50,19 +50,41 @@ class Contender:
         """The label in file names."""
         return in_file_names(self.label)
 
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        """A new network from the seed: what its training begins with."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build(**spec)
+    @property
+    def identity(self) -> str:
+        """All of its settings, as they stand in records and decide on the names of runs and folders."""
+        return repr(self)
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """How its networks are trained, where not as all are."""
+        return recipe
+
+    @staticmethod
+    def make_optimizer(recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        """What its networks are trained with, for so many steps."""
+        return recipe.make_optimizer(model, total_steps)
 
     def check(self, arena: Arena) -> None:
         """Raises TuckerlabError, before anything is trained, for what cannot be had in this arena."""
         arena.check(self.ranks)
 
+    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+        """A new network from the seed: what its training begins with."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.built(spec)
+
+    def built(self, spec: dict[str, Any]) -> nn.Module:
+        """A new network of the specification, with torch's random numbers as they are."""
+        return build(**spec)
+
     def train(self, training: Training) -> Run:
         """Spends the training's budget; what was done before is found in its folder and not done again."""
-        raise NotImplementedError
+        return self.fit(self.network(training.spec, training.seed), training, ranks=self.ranks)
+
+    def fit(self, model: nn.Module, training: Training, **changes: Any) -> Run:
+        """Trains a network of this contender, with its own way of counting what is stored."""
+        return training.fit(model, self.slug, counts=lambda model: self.counts(model, training.arena), **changes)
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The form in which the network answers once it is trained: torch.nn modules only."""
@@ -80,171 +102,113 @@ class Contender:
         """The size of the network's file."""
         return checkpoint_bytes(model)
 
-    def recipe(self, recipe: Recipe) -> Recipe:
-        """How its networks are trained, where not as all are."""
-        return recipe
-
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        """What its networks are trained with."""
-        return recipe.make_optimizer(model, total_steps)
-
 
 @dataclass(frozen=True)
-class Dense(Contender):
-    """The network as usual.
+class OneRun(Contender):
+    """Trained in one run, which may be another than that of the others.
 
-    >>> Dense().slug
-    'dense'
+    epochs: as many as take the time of the others, whose steps are longer; None: as many as they. adamw: its weights
+    are stepped by AdamW, those in Tucker format on the manifold. Some images are learned better so, whatever the
+    format; beside a method that uses it this stands, so that nobody takes the one for the other.
     """
 
-    method = "dense"
+    epochs: int | None = field(default=None, kw_only=True, repr=False)
+    adamw: bool = field(default=False, kw_only=True, repr=False)
+    kind: ClassVar[str]
+
+    @property
+    def method(self) -> str:
+        return f"{self.kind}-adamw" if self.adamw else self.kind
+
+    @property
+    def name(self) -> str:
+        """The label of the network in the run of all others."""
+        return self.kind
 
     @property
     def label(self) -> str:
-        return "dense"
+        return self.name + (" AdamW" if self.adamw else "") + (", equal time" if self.epochs else "")
+
+    @property
+    def identity(self) -> str:
+        return f"WithAdamW(of={self!r})" if self.adamw else repr(self)  # as in the first records
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, epochs=self.epochs or recipe.epochs, **(ADAMW if self.adamw else {}))
 
     def train(self, training: Training) -> Run:
-        return training.fit(self.network(training.spec, training.seed), self.slug)
+        training = replace(training, arena=replace(training.arena, recipe=self.recipe(training.recipe)))
+        checkpoint = ("adamw-" if self.adamw else "") + in_file_names(self.name)  # its epochs are added to it
+        return training.fit(self.network(training.spec, training.seed), checkpoint, ranks=self.ranks)
 
 
 @dataclass(frozen=True)
-class Tucker(Contender):
+class Dense(OneRun):
+    """The network as usual."""
+
+    kind = "dense"
+
+
+@dataclass(frozen=True)
+class Tucker(OneRun):
     """In Tucker format, small from the start: its dense weights never exist.
 
     start: the largest rank at the first step, as a share of the widest layer; None: ranks as `tuckerize` takes them.
-
-    >>> Tucker(Budget(0.95)).slug, Tucker(Tolerance(0.1)).label
-    ('tucker-95', 'Tucker τ 0.1')
     """
 
     policy: RankPolicy
     start: float | None = None
-    method = "tucker"
+    kind = "tucker"
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         return f"Tucker {setting(self.policy)}"
 
     @property
     def ranks(self) -> RankPolicy:
         return self.policy
 
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        """A new network from the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return materialize(on_meta(spec, self.start))
-
-    def train(self, training: Training) -> Run:
-        return training.fit(self.network(training.spec, training.seed), self.slug, ranks=self.policy)
+    def built(self, spec: dict[str, Any]) -> nn.Module:
+        return materialize(on_meta(spec, self.start))
 
 
 @dataclass(frozen=True)
-class Varied(Contender):
-    """Another contender in all but what a subclass changes."""
+class AtPolicy(Contender):
+    """As small as a policy of ranks says; `title` begins its label."""
 
-    of: Contender
-
-    @property
-    def method(self) -> str:  # type: ignore[override]
-        return self.of.method
+    policy: RankPolicy
+    title: ClassVar[str]
 
     @property
-    def ranks(self) -> RankPolicy | None:
-        return self.of.ranks
-
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        return self.of.network(spec, seed)
+    def label(self) -> str:
+        return f"{self.title} {setting(self.policy)}"
 
     def check(self, arena: Arena) -> None:
-        self.of.check(arena)
-
-    def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
-        return self.of.answering(model, arena)
-
-    def counts(self, model: nn.Module, arena: Arena) -> Counts:
-        return self.of.counts(model, arena)
-
-    def mask_bytes(self, model: nn.Module) -> int:
-        return self.of.mask_bytes(model)
-
-    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
-        return self.of.file_bytes(model, arena)
-
-    def recipe(self, recipe: Recipe) -> Recipe:
-        return self.of.recipe(recipe)
-
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        return self.of.optimizer(recipe, model, total_steps)
+        arena.check(self.policy)
 
 
 @dataclass(frozen=True)
-class EqualTime(Varied):
-    """A contender with steps shorter than the dense network's, which trains for as many epochs as take equal time.
+class AtCompression(Contender):
+    """Without a share of its convolution weights; RankError for one outside 0 … 1 (1 excluded)."""
 
-    >>> contender = EqualTime(Tucker(Budget(0.95)), epochs=24)
-    >>> contender.label, contender.slug, contender.recipe(Recipe(epochs=12)).epochs
-    ('Tucker 95 %, equal time', 'tucker-95-equal-time', 24)
-    """
+    compression: float
+    title: ClassVar[str]
 
-    epochs: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.of.label}, equal time"
-
-    def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(self.of.recipe(recipe), epochs=self.epochs)
-
-    def train(self, training: Training) -> Run:
-        return self.of.train(training.of(self.epochs))
-
-
-@dataclass(frozen=True)
-class WithAdamW(Varied):
-    """A contender whose weights are stepped by AdamW, those in Tucker format on the manifold.
-
-    Some images are learned better with AdamW, whatever the format of the weights. Beside a rival that uses it stand the
-    dense network and ours with the same optimizer, so that nobody takes the one for the other.
-
-    >>> WithAdamW(Dense()).label, WithAdamW(Tucker(Budget(0.9))).method
-    ('dense AdamW', 'tucker-adamw')
-    """
-
-    @property
-    def method(self) -> str:  # type: ignore[override]
-        return f"{self.of.method}-adamw"
+    def __post_init__(self) -> None:
+        check_fraction(self.method, self.compression)
 
     @property
     def label(self) -> str:
-        return f"{self.of.label} AdamW"
-
-    def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, **ADAMW)
-
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        return replace(recipe, optimizer="adamw").make_optimizer(model, total_steps)
-
-    def train(self, training: Training) -> Run:
-        arena = replace(training.arena, recipe=self.recipe(training.recipe))
-        return self.of.train(replace(training, arena=arena, prefix="adamw-"))
+        return f"{self.title} {setting(Budget(self.compression))}"
 
 
 def in_file_names(label: str) -> str:
-    """A label as the name of a file.
-
-    >>> in_file_names("Tucker 90 %")
-    'tucker-90'
-    """
+    """A label as the name of a file: "Tucker 90 %" is tucker-90."""
     return label.lower().replace(" %", "").replace(" τ", "").replace(",", "").replace(" ", "-")
 
 
 def setting(policy: RankPolicy) -> str:
-    """A policy in a label.
-
-    >>> setting(Budget(0.95)), setting(Tolerance(0.1))
-    ('95 %', 'τ 0.1')
-    """
+    """A policy in a label: "95 %" of a budget, "τ 0.1" of a tolerance."""
     if isinstance(policy, Budget):
         return f"{100 * policy.compression:g} %"
     return f"τ {policy.tau:g}" if isinstance(policy, Tolerance) else str(policy)

@@ -1,12 +1,9 @@
 """Structured pruning: whole channels of the trained network go, and what is left is a smaller ordinary network.
 
->>> Channels(0.9).label
-'channels 90 %'
-
 Which weights belong to a channel (its filter, its batch norm, what reads it, what it is added to) and how much it
 matters say Torch-Pruning's dependency graph and group norm (Fang et al., "DepGraph: Towards any structural pruning",
 CVPR 2023). The channels of all layers compete, each by its norm relative to the mean of its layer. The schedule is that
-of `rivals.posthoc`. The share that every layer keeps is a choice; nothing was tuned here.
+of `post_training`. The share that every layer keeps is a choice; nothing was tuned here.
 """
 
 import math
@@ -18,14 +15,13 @@ from torch import Tensor, nn
 
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender, Dense
+from tuckerlab.experiments.methods.base import AtCompression, Dense
 from tuckerlab.experiments.methods.post_training import BEFORE
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.run import Run
 from tuckerlab.training.vit import Attention
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import count_parameters
-from tuckerlab.tucker.tensor import check_fraction
 
 PRUNED = (nn.Conv2d, nn.Linear)
 """The layers that have channels; the last one's are the classes, which stay."""
@@ -35,22 +31,15 @@ KEPT = 0.1
 
 
 @dataclass(frozen=True)
-class Channels(Contender):
+class Channels(AtCompression):
     """The dense network gets two thirds of the training, then loses channels, and gets the rest.
 
     Raises RankError for a compression outside 0 … 1 (1 excluded) and, before it trains, for one out of reach;
     TuckerlabError for a transformer.
     """
 
-    compression: float
     method = "channels"
-
-    def __post_init__(self) -> None:
-        check_fraction("channel pruning", self.compression)
-
-    @property
-    def label(self) -> str:
-        return f"channels {100 * self.compression:g} %"
+    title = "channels"
 
     def check(self, arena: Arena) -> None:
         check(self.network(arena.spec, 0).to(arena.device), self.compression, arena.batch(1)[0])
@@ -62,18 +51,11 @@ class Channels(Contender):
         run = Dense().train(before)
         if not run.is_over:
             return run
-        network = pruned(run.model, self.compression, image)
-        return after.fit(network, self.slug, after=run, counts=training.arena.counts)
+        return self.fit(pruned(run.model, self.compression, image), after, after=run)
 
 
 def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:
     """A copy on the CPU without the least important channels: as few as bring it to this compression or above it.
-
-    >>> from tuckerlab import build
-    >>> _, model = torch.manual_seed(0), build("vgg_small", image_size=8, width=0.25)
-    >>> stored = count_parameters(pruned(model, 0.8, torch.zeros(1, 3, 8, 8))).conv_stored
-    >>> 0.8 <= 1 - stored / count_parameters(model).conv_stored < 0.81
-    True
 
     The compression is that of the convolution weights; image: one (1 × C × H × W) that the network can take. The same
     network loses the same channels every time. Raises RankError for a compression out of reach.
@@ -86,14 +68,7 @@ def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:
 
 
 def check(model: nn.Module, compression: float, image: Tensor) -> None:
-    """RankError for a compression of the convolution weights that channels cannot reach.
-
-    >>> from tuckerlab import build
-    >>> check(build("vgg_small", image_size=8, width=0.25), 0.995, torch.zeros(1, 3, 8, 8))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.RankError: channel pruning 0.995: every layer keeps 10% of its channels...
-    """
+    """RankError for a compression of the convolution weights that channels cannot reach."""
     if any(isinstance(module, Attention) for module in model.modules()):
         raise TuckerlabError("channel pruning is for convolutions, and a transformer has one alone; leave channels out")
     limit = _compression(model, without(model, None, image))
@@ -106,11 +81,6 @@ def check(model: nn.Module, compression: float, image: Tensor) -> None:
 
 def without(model: nn.Module, gone: int | None, image: Tensor) -> nn.Module:
     """A copy on the CPU without so many channels, the least important ones; None: without all that may go.
-
-    >>> from tuckerlab import build
-    >>> left = without(build("vgg_small", image_size=8), 100, torch.zeros(1, 3, 8, 8))
-    >>> sum(layer.num_features for layer in left.modules() if isinstance(layer, nn.BatchNorm2d))  # of 448
-    348
 
     Torch-Pruning's own pruner would leave a layer whole where all of its channels are among the least important ones.
     """

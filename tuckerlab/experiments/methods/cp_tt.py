@@ -1,8 +1,5 @@
 """The two other common formats, CP and tensor-train, at fixed ranks: chains of plain convolutions, by plain SGD.
 
->>> Tensorized(0.9, "cp").label, Tensorized(0.9, "tt").slug
-('CP 90 %', 'tt-90')
-
 CP: in → r by 1×1, one depthwise convolution for each side of the kernel, r → out by 1×1 (Lebedev, Ganin, Rakhuba,
 Oseledets and Lempitsky, "Speeding-up convolutional neural networks using fine-tuned CP-decomposition", ICLR 2015).
 Tensor-train: the same without the depthwise (Oseledets, "Tensor-train decomposition", SIAM J. Sci. Comput. 2011).
@@ -18,18 +15,14 @@ from dataclasses import dataclass
 from math import floor, prod, sqrt
 from typing import Any
 
-import torch
 from torch import nn
 
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.methods.base import AtCompression
 from tuckerlab.experiments.setup import Arena, on_meta
-from tuckerlab.training.run import Run
 from tuckerlab.tucker.layers import TuckerConv
 from tuckerlab.tucker.meta import materialize
 from tuckerlab.tucker.replace import swapped
-from tuckerlab.tucker.tensor import check_fraction
 from tuckerlab.tucker.weight import TuckerLayer
 
 FORMS = {"cp": "CP", "tt": "TT"}
@@ -39,7 +32,7 @@ SHARES = 10_000  # in these parts of a layer's weights its ranks are looked for
 
 
 @dataclass(frozen=True)
-class Tensorized(Contender):
+class Tensorized(AtCompression):
     """In CP ("cp") or tensor-train ("tt") format at the ranks that meet a compression; random, small from the start.
 
     Factorized are the layers that Tucker factorizes, and counted is what `Budget` counts. Each layer keeps the same
@@ -47,45 +40,33 @@ class Tensorized(Contender):
     compression outside 0 … 1 (1 excluded) and for one that rank 1 everywhere does not meet.
     """
 
-    compression: float
     form: str
 
     def __post_init__(self) -> None:
-        check_fraction("compression", self.compression)
+        super().__post_init__()
         if self.form not in FORMS:
             raise TuckerlabError(f"form {self.form!r}: allowed are {', '.join(map(repr, FORMS))}")
 
     @property
-    def method(self) -> str:  # type: ignore[override]
+    def method(self) -> str:
         return self.form
 
     @property
-    def label(self) -> str:
-        return f"{FORMS[self.form]} {100 * self.compression:g} %"
+    def title(self) -> str:  # type: ignore[override]
+        return FORMS[self.form]
 
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
+    def built(self, spec: dict[str, Any]) -> nn.Module:
         network = on_meta(spec)
         ranks = iter(chosen_ranks(network, self.compression, self.form))
         vars(network).pop("spec")  # it would rebuild another network
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return materialize(swapped(network, TuckerLayer, lambda layer: random_chain(layer, next(ranks), self.form)))
+        return materialize(swapped(network, TuckerLayer, lambda layer: random_chain(layer, next(ranks), self.form)))
 
     def check(self, arena: Arena) -> None:
         chosen_ranks(on_meta(arena.spec), self.compression, self.form)
 
-    def train(self, training: Training) -> Run:
-        network = self.network(training.spec, training.seed)
-        return training.fit(network, self.slug, counts=training.arena.counts)
-
 
 def chosen_ranks(network: nn.Module, compression: float, form: str) -> list[tuple[int, ...]]:
-    """For each Tucker layer of a network the ranks in another format, so that all convolutions meet a compression.
-
-    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
-    >>> chosen_ranks(on_meta(spec), 0.9, "cp")[-1], chosen_ranks(on_meta(spec), 0.9, "tt")[-1]
-    ((56, 56, 56), (32, 32, 32))
-    """
+    """For each Tucker layer of a network the ranks in another format, so that all convolutions meet a compression."""
     layers = [layer for layer in network.modules() if isinstance(layer, TuckerLayer)]
     other = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd))
     total = other + sum(layer.dense_numel for layer in layers)
@@ -108,12 +89,7 @@ def chosen_ranks(network: nn.Module, compression: float, form: str) -> list[tupl
 
 
 def ordered_shape(layer: TuckerLayer, form: str) -> tuple[int, ...]:
-    """Sizes of the tensor that is factorized: CP (out, in, …), tensor-train (in, …, out); no sides of length 1.
-
-    >>> from tuckerlab import TuckerConv2d
-    >>> ordered_shape(TuckerConv2d(8, 16, (3, 1), ranks=4), "tt")
-    (8, 3, 16)
-    """
+    """Sizes of the tensor that is factorized: CP (out, in, …), tensor-train (in, …, out); no sides of length 1."""
     out, into, *sides = layer.shape
     sides = [side for side in sides if side > 1]
     return (out, into, *sides) if form == "cp" else (into, *sides, out)
@@ -121,9 +97,6 @@ def ordered_shape(layer: TuckerLayer, form: str) -> tuple[int, ...]:
 
 def ranks_at(share: float, shape: Sequence[int], form: str) -> tuple[int, ...]:
     """The ranks between neighbours in the chain that keep a share of a tensor's numbers: all the same, at least 1.
-
-    >>> ranks_at(0.1, (64, 3, 3, 64), "tt"), ranks_at(0.1, (4, 3, 3, 64), "tt"), ranks_at(0.1, (64, 32, 3, 3), "cp")
-    ((16, 16, 16), (2, 2, 2), (18, 18, 18))
 
     No rank of a tensor-train exceeds what its unfolding can have.
     """
@@ -138,28 +111,14 @@ def ranks_at(share: float, shape: Sequence[int], form: str) -> tuple[int, ...]:
 
 
 def stored(ranks: Sequence[int], shape: Sequence[int], form: str) -> int:
-    """Numbers in the factors.
-
-    >>> stored((2, 2, 2), (16, 8, 3, 3), "cp"), stored((2, 3, 2), (8, 3, 3, 16), "tt")
-    (60, 84)
-    """
+    """Numbers in the factors."""
     if form == "cp":
         return ranks[0] * sum(shape)
     return sum(a * size * b for a, size, b in zip((1, *ranks), shape, (*ranks, 1), strict=True))
 
 
 def random_chain(layer: TuckerLayer, ranks: Sequence[int], form: str) -> nn.Sequential:
-    """New plain layers in place of one: normal factors, of a product as large as the dense layer begins with.
-
-    >>> from tuckerlab import TuckerConv2d
-    >>> random_chain(TuckerConv2d(64, 32, 3, ranks=4, padding=1), (8, 8, 8), "cp")
-    Sequential(
-      (0): Conv2d(64, 8, kernel_size=(1, 1), stride=(1, 1), bias=False)
-      (1): Conv2d(8, 8, kernel_size=(3, 1), stride=(1, 1), padding=(1, 0), groups=8, bias=False)
-      (2): Conv2d(8, 8, kernel_size=(1, 3), stride=(1, 1), padding=(0, 1), groups=8, bias=False)
-      (3): Conv2d(8, 32, kernel_size=(1, 1), stride=(1, 1))
-    )
-    """
+    """New plain layers in place of one: normal factors, of a product as large as the dense layer begins with."""
     bias, fan_in = layer.bias is not None, prod(layer.shape[1:])
     if isinstance(layer, TuckerConv):
         axes = range(len(layer.kernel_size))

@@ -1,10 +1,5 @@
 """Int8 after training: weights and activations become whole numbers of 8 bits, by torch's static quantization.
 
->>> from tuckerlab import Budget
->>> from tuckerlab.experiments.methods.base import Dense, Tucker
->>> Int8(Dense()).label, Int8(Tucker(Budget(0.9))).label
-('int8', 'Tucker 90 % int8')
-
 It combines with what makes a network small in another way: the numbers are as many as before, each a quarter as long.
 After B. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
 (CVPR 2018), without their training: batch norm goes into the convolution before it, weights get a scale for each
@@ -16,8 +11,8 @@ layer norm's statistics and softmax stay float, so a transformer gains less.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import safetensors.torch
@@ -29,11 +24,9 @@ from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.augment import epoch_order
-from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import Counts
-from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 CALIBRATION = 256
@@ -48,7 +41,7 @@ ANNOUNCED = [  # by torch, of this way to quantize: all of it is to move into a 
 
 @dataclass(frozen=True)
 class Int8(Contender):
-    """Another contender's network, quantized once it is trained; it trains, counts and is saved as that one does.
+    """Another contender's network, quantized once it is trained.
 
     Raises TuckerlabError for a network that is int8 already, and, before it trains, on a GPU.
     """
@@ -60,7 +53,7 @@ class Int8(Contender):
             raise TuckerlabError(f"int8 of {self.of.label}: it is int8 already; give the network that it is made of")
 
     @property
-    def method(self) -> str:  # type: ignore[override]
+    def method(self) -> str:
         return "int8" if self.of.method == "dense" else f"{self.of.method}-int8"
 
     @property
@@ -94,41 +87,27 @@ class Int8(Contender):
     def counts(self, model: nn.Module, arena: Arena) -> Counts:
         return self.of.counts(model, arena)
 
-    def mask_bytes(self, model: nn.Module) -> int:
-        return self.of.mask_bytes(model)
-
     def file_bytes(self, model: nn.Module, arena: Arena) -> int:
         return len(safetensors.torch.save(stored(self.answering(model, arena))))
 
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        return self.of.optimizer(recipe, model, total_steps)
-
 
 def quantized(network: nn.Module, images: Tensor) -> nn.Module:
-    """A copy with int8 weights and kernels, and ranges of activations from these images, as the network sees them.
+    """A copy with int8 weights and kernels, and ranges of activations from these images, as the network sees them."""
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
-    >>> layer = quantized(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), torch.rand(8, 1, 6, 6))
-    >>> getattr(layer, "0")
-    QuantizedConvReLU2d(1, 4, kernel_size=(3, 3), stride=(1, 1), scale=..., zero_point=0)
-    """
-    qconfig_mapping, prepare_fx, convert_fx = quantization()
     network = to_plain(network).eval()
     with warnings.catch_warnings(), torch.no_grad():
         for category, beginning in ANNOUNCED:
             warnings.filterwarnings("ignore", beginning, category)
-        prepared = prepare_fx(network, qconfig_mapping("x86"), (images[:1],))
+        prepared = prepare_fx(network, get_default_qconfig_mapping("x86"), (images[:1],))
         prepared(images)
         made: nn.Module = convert_fx(prepared)
     return made
 
 
 def stored(network: nn.Module) -> dict[str, Tensor]:
-    """What a file of a quantized network needs: whole numbers and their scales, biases, ranges of activations.
-
-    >>> network = quantized(nn.Sequential(nn.Linear(3, 2)), torch.rand(8, 3))
-    >>> sorted(str(value.dtype) for value in stored(network).values() if value.numel() > 1)
-    ['torch.float32', 'torch.float32', 'torch.int8']
-    """
+    """What a file of a quantized network needs: whole numbers and their scales, biases, ranges of activations."""
     found: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
@@ -142,33 +121,12 @@ def stored(network: nn.Module) -> dict[str, Tensor]:
 
 
 def check(device: torch.device) -> None:
-    """TuckerlabError where nothing can be quantized.
-
-    >>> check(torch.device("cuda"))
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: int8 on cuda: its kernels are for the CPU; give device cpu, or leave int8 out
-    """
+    """TuckerlabError where nothing can be quantized."""
     if device.type != "cpu":
         raise TuckerlabError(f"int8 on {device.type}: its kernels are for the CPU; give device cpu, or leave int8 out")
     if torch.backends.quantized.engine == "none":
         raise TuckerlabError("int8: this build of torch has no int8 kernels; install torch from pytorch.org")
-    quantization()
-
-
-def quantization() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """torch's functions: the settings for a kind of processor, the preparation, and the conversion.
-
-    >>> [function.__name__ for function in quantization()]
-    ['get_default_qconfig_mapping', 'prepare_fx', 'convert_fx']
-
-    Raises TuckerlabError where torch has given them up.
-    """
-    try:
-        from torch.ao.quantization import get_default_qconfig_mapping
-        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
-    except ImportError:
+    if find_spec("torch.ao.quantization") is None:
         raise TuckerlabError(
             f"int8: torch {torch.__version__} has no torch.ao.quantization; install torch 2.13, or leave int8 out"
-        ) from None
-    return get_default_qconfig_mapping, prepare_fx, convert_fx
+        )

@@ -12,40 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.methods.base import AtCompression
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import Counts, count_parameters
 from tuckerlab.tucker.rank_policy import RAMP, Budget
-from tuckerlab.tucker.tensor import check_fraction
 
 
 @dataclass(frozen=True)
-class Pruned(Contender):
+class Pruned(AtCompression):
     """The dense network, pruned by a share of its convolution weights while it trains.
-
-    >>> Pruned(0.95).label
-    'pruned 95 %'
 
     Raises RankError for a share outside 0 … 1 (1 excluded).
     """
 
-    compression: float
     method = "pruning"
-
-    def __post_init__(self) -> None:
-        check_fraction("pruning", self.compression)
-
-    @property
-    def label(self) -> str:
-        return f"pruned {100 * self.compression:g} %"
+    title = "pruned"
 
     def train(self, training: Training) -> Run:
         every = training.recipe.every(training.steps)
         pruning = MagnitudePruning(self.compression, training.steps, every)
         network = self.network(training.spec, training.seed)
-        return training.fit(network, self.slug, callbacks=[pruning], counts=count_nonzero)
+        return self.fit(network, training, callbacks=[pruning])
 
     def counts(self, model: nn.Module, arena: Arena) -> Counts:
         return count_nonzero(model)
@@ -60,9 +49,6 @@ class Pruned(Contender):
 
 class MagnitudePruning(Callback):
     """Sets a rising share of the convolution weights to zero, up to `compression`, every `every` steps.
-
-    >>> MagnitudePruning(0.9, total_steps=100, every=10).budget.steps
-    60
 
     Raises RankError for a compression outside 0 … 1 (1 excluded).
     """
@@ -94,20 +80,12 @@ class MagnitudePruning(Callback):
 
 
 def convolution_weights(model: nn.Module) -> list[Tensor]:
-    """The weights of all convolutions.
-
-    >>> [weight.shape for weight in convolution_weights(nn.Sequential(nn.Conv1d(2, 3, 1), nn.Linear(3, 2)))]
-    [torch.Size([3, 2, 1])]
-    """
+    """The weights of all convolutions."""
     return [module.weight for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd)]
 
 
 def count_nonzero(model: nn.Module) -> Counts:
-    """Parameters of a pruned network: a zero among the convolution weights is not stored.
-
-    >>> count_nonzero(nn.Conv1d(2, 3, 1, bias=False)).conv_stored
-    6
-    """
+    """Parameters of a pruned network: a zero among the convolution weights is not stored."""
     dense = count_parameters(model)
     zeros = sum(int((weight == 0).sum()) for weight in convolution_weights(model))
     return Counts(dense.conv_stored - zeros, dense.conv_dense, dense.total_stored - zeros, dense.total_dense)
@@ -115,12 +93,6 @@ def count_nonzero(model: nn.Module) -> Counts:
 
 def file_bytes(model: nn.Module) -> int:
     """Size of a file of a pruned network that has the numbers that are left, and says where they lie.
-
-    >>> layer = nn.Conv1d(100, 100, 1, bias=False)
-    >>> with torch.no_grad():
-    ...     layer.weight[10:] = 0                          # 1 000 of 10 000 numbers are left
-    >>> 0 <= file_bytes(layer) - (4 * 1000 + 10_000 // 8) < 200
-    True
 
     For each weight the shorter of a bit for every place, and 16 bits for the distance from one number to the next. It
     is computed, not written: no common format of checkpoints does this.

@@ -1,9 +1,5 @@
 """Ordinary gradient descent on the Tucker factors: core and factors are the weights of three plain convolutions.
 
->>> from tuckerlab import Budget
->>> Factors(Budget(0.9)).label, Factors(Budget(0.9), "adamw").label
-('factors SGD 90 %', 'factors AdamW 90 %')
-
 The ranks are those that the Tucker network has found with all of its training, from the same seed: a gift, since a
 plain network has no way to find them. It starts from the same kind of weights, random orthonormal factors.
 """
@@ -15,73 +11,52 @@ import torch
 from torch import nn
 
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import ADAMW, Contender, Tucker, setting
-from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.experiments.methods.base import ADAMW, AtPolicy, Tucker
+from tuckerlab.experiments.setup import on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.meta import materialize
-from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import RankPolicy
 from tuckerlab.tucker.weight import TuckerLayer
 
 NAMES = {"sgd": "SGD", "adamw": "AdamW", "muon": "Muon"}
 
 
 def changes(optimizer: str, recipe: Recipe) -> dict[str, Any]:
-    """What differs from the recipe that all share, for a network that is to learn with this optimizer.
-
-    >>> changes("sgd", Recipe(optimizer="sgd", lr=0.05)), changes("sgd", Recipe(optimizer="muon", lr=0.05))["lr"]
-    ({}, None)
-    """
+    """What differs from the recipe that all share, for a network that is to learn with this optimizer."""
     if optimizer == "adamw":
         return ADAMW
     return {} if recipe.optimizer == optimizer else {"optimizer": optimizer, "lr": None, "weight_decay": None}
 
 
 @dataclass(frozen=True)
-class Factors(Contender):
+class Factors(AtPolicy):
     """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon."""
 
-    policy: RankPolicy
     optimizer_name: str = "sgd"
 
     @property
-    def method(self) -> str:  # type: ignore[override]
+    def method(self) -> str:
         return f"factors-{self.optimizer_name}"
 
     @property
-    def label(self) -> str:
-        return f"factors {NAMES[self.optimizer_name]} {setting(self.policy)}"
-
-    def check(self, arena: Arena) -> None:
-        arena.check(self.policy)
+    def title(self) -> str:  # type: ignore[override]
+        return f"factors {NAMES[self.optimizer_name]}"
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **changes(self.optimizer_name, recipe))
-
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        return replace(recipe, optimizer=self.optimizer_name).make_optimizer(model, total_steps)
 
     def train(self, training: Training) -> Run:
         found = Tucker(self.policy).train(replace(training, callbacks=()))
         if not found.is_over:
             return found
         network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
-        settings = changes(self.optimizer_name, training.recipe)
-        return training.fit(network, self.slug, counts=training.arena.counts, **settings)
+        return self.fit(network, training, **changes(self.optimizer_name, training.recipe))
 
 
 def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:
-    """A new Tucker network from the seed at the ranks of a trained one; its dense weights never exist.
-
-    >>> from tuckerlab import tuckerize
-    >>> from tuckerlab.training.models import build
-    >>> spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
-    >>> at_ranks_of(tuckerize(build(**spec), ranks=0.3), spec, seed=0).features[3].ranks
-    (2, 2)
-    """
+    """A new Tucker network from the seed at the ranks of a trained one; its dense weights never exist."""
     new = on_meta(spec)
     for layer, trained in zip(new.modules(), model.modules(), strict=True):
         if isinstance(layer, TuckerLayer) and isinstance(trained, TuckerLayer):

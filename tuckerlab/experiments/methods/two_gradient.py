@@ -1,18 +1,5 @@
 """The published rank-adaptive scheme: two gradient evaluations a step, and a truncation after every step.
 
->>> from tuckerlab import TuckerLinear, Tolerance
->>> model, x = TuckerLinear(20, 10, ranks=2), torch.randn(8, 20)
->>> optimizer = TwoGradient(model, lr=0.1, ranks=Tolerance(0.1, growth=0, steps=0))
->>> def evaluate():
-...     optimizer.zero_grad()
-...     loss = model(x).square().mean()
-...     loss.backward()
-...     return loss.item()
->>> before = evaluate()
->>> loss = optimizer.step(evaluate)  # evaluates once more, in the larger basis
->>> evaluate() < before
-True
-
 "Geometry-aware training of factorized layers in tensor Tucker format" (arXiv 2305.19059), algorithm 1. It is the
 reference that the step of `TuckerSGD` is compared with. Its core steps are as long as the recipe's learning rate says:
 3 and 10 times as long ones were tried (one seed; steel at 90 %: 93.1 as it is, 92.8 and 93.6 %; digits at 98 %: 98.3 as
@@ -28,7 +15,7 @@ from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender, Tucker, setting
+from tuckerlab.experiments.methods.base import AtPolicy, Tucker
 from tuckerlab.experiments.methods.plain_factors import changes
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
@@ -107,27 +94,18 @@ def _augmented(layer: TuckerLayer) -> Point:
 
 
 @dataclass(frozen=True)
-class TwoGradients(Contender):
-    """The Tucker network, trained by the published scheme: half as many steps for the same gradient evaluations.
+class TwoGradients(AtPolicy):
+    """The Tucker network, trained by the published scheme: half as many steps for the same gradient evaluations."""
 
-    >>> from tuckerlab import Budget
-    >>> TwoGradients(Budget(0.9)).label
-    'two gradients 90 %'
-    """
-
-    policy: RankPolicy
     method = "two-gradients"
-
-    @property
-    def label(self) -> str:
-        return f"two gradients {setting(self.policy)}"
+    title = "two gradients"
 
     @property
     def ranks(self) -> RankPolicy:
         return self.policy
 
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        return Tucker(self.policy).network(spec, seed)
+    def built(self, spec: dict[str, Any]) -> nn.Module:
+        return Tucker(self.policy).built(spec)
 
     def check(self, arena: Arena) -> None:
         super().check(arena)
@@ -139,14 +117,14 @@ class TwoGradients(Contender):
 
     def train(self, training: Training) -> Run:
         half, _ = training.split(1 / TwoGradient.evaluations)
-        return half.fit(
-            self.network(training.spec, training.seed), self.slug, ranks=self.policy, make_optimizer=self.optimizer,
-            **changes("sgd", training.recipe),
-        )  # fmt: skip
+        settings = {"ranks": self.policy, "make_optimizer": self.make_optimizer, **changes("sgd", training.recipe)}
+        return self.fit(self.network(training.spec, training.seed), half, **settings)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **changes("sgd", recipe))
 
-    def optimizer(self, recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+    @staticmethod
+    def make_optimizer(recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
+        """Of the published scheme."""
         ranks = None if recipe.ranks is None else recipe.ranks.over(total_steps)
         return TwoGradient(model, recipe.rate, recipe.momentum, recipe.decay or 0.0, recipe.momentum > 0, ranks=ranks)

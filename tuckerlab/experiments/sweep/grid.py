@@ -1,8 +1,4 @@
-"""The networks of a sweep: `grid` makes a `GridPoint` of each method at each setting with each seed.
-
->>> [point.key for point in grid(["dense", "tucker"], tolerances=values("tolerances", "0.1:0.3:2"), seeds=1)]
-['dense-seed0', 'tucker-0.1-seed0', 'tucker-0.3-seed0']
-"""
+"""The networks of a sweep: `grid` makes a `GridPoint` of each method at each setting with each seed."""
 
 import math
 from collections.abc import Sequence
@@ -69,11 +65,6 @@ def grid(
 
 def values(name: str, given: str | Sequence[float] | None) -> list[float]:
     """Numbers from a list, from `0.02,0.05,0.1`, or from `0.02:0.3:8`: eight from 0.02 to 0.3, at equal distances.
-
-    >>> values("tolerances", "0.02:0.3:8")
-    [0.02, 0.06, 0.1, 0.14, 0.18, 0.22, 0.26, 0.3]
-    >>> values("tolerances", "0.1, 0.05")
-    [0.1, 0.05]
 
     Raises TuckerlabError for what holds no number, or something else.
     """

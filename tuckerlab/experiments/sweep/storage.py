@@ -1,21 +1,10 @@
-"""Where a sweep is kept: `SweepConfig`, which every worker gets, and the Optuna study that it names.
-
->>> import tempfile
->>> folder = tempfile.mkdtemp()
->>> config = SweepConfig(folder, f"sqlite:///{folder}/study.db", "sweep")
->>> open_study(config, {"epochs": 3}).user_attrs["settings"]
-{'epochs': 3}
->>> open_study(config, {"epochs": 5})
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: study sweep has other settings: epochs 3 there, 5 here; give the same, or another name
-"""
+"""Where a sweep is kept: `SweepConfig`, which every worker gets, and the Optuna study that it names."""
 
 import contextlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +18,10 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from tuckerlab.data import load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import Contender
-from tuckerlab.experiments.proof import recipe_for
-from tuckerlab.experiments.setup import Arena, suited
+from tuckerlab.experiments.proof import Settings, arranged
+from tuckerlab.experiments.setup import Arena
 from tuckerlab.experiments.sweep.pruner import FarBehindPruner
 
 GRACE = 30
@@ -47,32 +35,23 @@ PATIENCE = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}, "m
 class SweepConfig:
     """Where a sweep keeps its results, and what it trains on what: plain values that travel to other machines.
 
-    folder: for checkpoints and records; all machines see it. storage: URL of the data base with the study. margin: of
-    `FarBehindPruner`; None gives nothing up. heartbeat: seconds between two signs of life. threads: for torch.
+    folder: for checkpoints and records; all machines see it. storage: URL of the data base with the study. settings: of
+    the arena. margin: of `FarBehindPruner`; None gives nothing up. heartbeat: seconds between two signs of life.
+    threads: for torch.
     """
 
     folder: str
     storage: str
     study: str
     dataset: str = "digits"
-    image_size: int | None = None
-    model: str = "vgg_small"
-    width: float = 1.0
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: str | None = None
-    lr: float | None = None
-    device: str = "cpu"
+    settings: Settings = field(default_factory=Settings, hash=False)
     margin: float | None = 0.15
     heartbeat: float = 1.0
     threads: int | None = None
 
     def arena(self, contenders: Sequence[Contender] = ()) -> Arena:
         """What all networks share; TuckerlabError for what cannot be asked for."""
-        given = {"epochs": self.epochs, "batch_size": self.batch_size, "optimizer": self.optimizer, "lr": self.lr}
-        recipe = suited(recipe_for(self.dataset), self.model, **given)
-        data = load_data(self.dataset, image_size=self.image_size)
-        return Arena.of(contenders, data, self.model, self.width, recipe, self.device)
+        return arranged(contenders, dataset=self.dataset, **self.settings)
 
     @property
     def marker(self) -> Path:
@@ -160,11 +139,7 @@ def reachable(storage: str) -> Iterator[None]:
 
 
 def without_password(storage: str) -> str:
-    """A URL that can be shown.
-
-    >>> without_password("postgresql://me:secret@host/name")
-    'postgresql://me:***@host/name'
-    """
+    """A URL that can be shown."""
     try:
         return make_url(storage).render_as_string(hide_password=True)
     except ArgumentError:

@@ -9,27 +9,25 @@ import re
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Unpack
 
 from optuna import Study
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 from tqdm.auto import tqdm
 
 from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.experiments.contest import check_seeds
 from tuckerlab.experiments.pareto import front
-from tuckerlab.experiments.proof import default_model
+from tuckerlab.experiments.proof import Proof, Settings, arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import digest, in_file_names
-from tuckerlab.experiments.standings import rich_standings, standings
-from tuckerlab.experiments.summary import Network, finding, networks
+from tuckerlab.experiments.summary import Network, networks_by, size_column
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
 from tuckerlab.experiments.sweep.launch import Advance, in_processes, in_this_process, on_cluster
 from tuckerlab.experiments.sweep.storage import SweepConfig, delete_study, expected_experiments, open_study, reachable
-from tuckerlab.training.device import resolve_device
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
 """What is tried where nothing is asked for."""
@@ -41,17 +39,10 @@ RETRIES = 3
 def run_sweep(
     *,
     dataset: str = "digits",
-    image_size: int | None = None,
-    model: str = "auto",
-    width: float = 1.0,
     methods: Sequence[str] | None = None,
     tolerances: str | Sequence[float] | None = None,
     compressions: str | Sequence[float] | None = None,
     seeds: int = 3,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    optimizer: str | None = None,
-    lr: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     storage: str | None = None,
@@ -59,20 +50,21 @@ def run_sweep(
     pruning: bool = True,
     margin: float = 0.15,
     out: str | os.PathLike[str] = "runs",
-    device: str = "auto",
     resume: bool = True,
     quiet: bool = False,
     heartbeat: float = 1.0,
+    **settings: Unpack[Settings],
 ) -> "Sweep":
     """Trains each method at each tolerance and target compression for each seed, and finds the front.
 
-    dataset … device: as `run_poc` takes them. methods: names from `tuckerlab.experiments.methods.registry`; "dense" and
-    "tucker" if none. tolerances, compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8
-    to 0.98 if neither is given. workers: processes on this machine; one, if not given, trains in this one. scheduler:
-    of a dask cluster, whose workers train instead. storage: URL of a data base, for several machines; a file in the
-    folder if not given. study: its name; made of the settings if not given. pruning: gives up what is more than
-    `margin` less accurate than something smaller, when ranks have come down. resume: False removes study and folder
-    first, and begins anew. heartbeat: seconds between two signs of life; who gives none 30 times counts as dead.
+    methods: names from `tuckerlab.experiments.methods.registry`; "dense" and "tucker" if none. tolerances,
+    compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given.
+    workers: processes on this machine; one, if not given, trains in this one. scheduler: of a dask cluster, whose
+    workers train instead. storage: URL of a data base, for several machines; a file in the folder if not given. study:
+    its name; made of the settings if not given. pruning: gives up what is more than `margin` less accurate than
+    something smaller, when ranks have come down. resume: False removes study and folder first, and begins anew.
+    heartbeat: seconds between two signs of life; who gives none 30 times counts as dead. settings: see
+    `tuckerlab.experiments.proof.Settings`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.
@@ -89,15 +81,14 @@ def run_sweep(
         rates = [*COMPRESSIONS]
     methods = ("dense", "tucker") if methods is None else methods
     points = grid(methods, tolerances=taus, compressions=rates, seeds=check_seeds(seeds))
-    config = SweepConfig(
-        "", "", "", dataset=dataset, image_size=image_size, width=width, epochs=epochs, batch_size=batch_size,
-        optimizer=optimizer, lr=lr, model=default_model(dataset) if model == "auto" else model,
-        device=resolve_device(device).type, margin=margin if pruning else None, heartbeat=heartbeat,
-    )  # fmt: skip
-    arena = config.arena([point.contender for point in points if point.seed == 0])
-    study = study or f"sweep-{in_file_names(dataset)}-{config.model}-{digest(arena.plan)}"
+    arena = arranged([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
+    settings |= {"device": arena.device.type}  # whatever the worker's machine has
+    study = study or f"sweep-{in_file_names(dataset)}-{arena.spec['name']}-{digest(arena.plan)}"
     folder = (Path(out) / study).resolve()
-    config = replace(config, folder=str(folder), study=study, storage=storage or f"sqlite:///{folder / 'study.db'}")
+    config = SweepConfig(
+        str(folder), storage or f"sqlite:///{folder / 'study.db'}", study, dataset, settings,
+        margin=margin if pruning else None, heartbeat=heartbeat,
+    )  # fmt: skip
     _make_folder(config, resume)
     opened = open_study(config, arena.plan)
     with reachable(config.storage):
@@ -192,20 +183,18 @@ def _gathered(study: Study, folder: Path) -> "Sweep":
             failed.append((key, problem))
     if failed and not records:
         raise TuckerlabError(f"no network could be trained: {failed[0][0]}: {failed[0][1]}")
-    return Sweep(Records.concat(records), study, folder, tuple(given_up), tuple(failed))
+    return Sweep(Records.concat(records), folder, study=study, given_up=tuple(given_up), failed=tuple(failed))
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Proof):
     """What a sweep leaves behind: the record of all finished trials of its study, the study, and the folder.
 
     given_up: label and seed of the networks that the pruner has given up. failed: those that could not be trained, by
     their names in the study, and why.
     """
 
-    records: Records
-    study: Study | None
-    folder: Path
+    study: Study | None = None
     given_up: tuple[tuple[str, int], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
 
@@ -217,37 +206,24 @@ class Sweep:
         have fewer seeds than others.
         """
         given_up = {name for name, _ in self.given_up}
-        found = [network for network in networks(self.records)[0] if network.name not in given_up]
+        networks = networks_by(self.records, size_column(self.records))
+        found = [network for network in networks if network.name not in given_up]
         most = max((network.seeds for network in found), default=0)
         return front(network for network in found if network.seeds == most)
 
     @property
-    def finding(self) -> str:
-        """The result in one line; empty without a dense network."""
-        return finding(self.records)
+    def shown(self) -> Records:
+        runs, best = self.records.runs, {network.name for network in self.front}
+        return self.records.only(runs["run"][runs["label"].isin(best) | (runs["method"] == "dense")])
 
-    def _repr_html_(self) -> str:
-        table = standings(self.records)
-        best = {network.name for network in self.front}
-        return f"<p><b>{self.finding}</b></p>{table[[name in best for name in table.index]].to_html(border=0)}"
+    @property
+    def is_long(self) -> bool:
+        return True
 
-
-def show(sweep: Sweep) -> None:
-    """Prints the front, the result in one line, what is missing from it, and where everything lies."""
-    console, runs = Console(), sweep.records.runs
-    best = {network.name for network in sweep.front}
-    console.print("best at their size, and dense:")
-    console.print(
-        rich_standings(sweep.records.only(runs["run"][runs["label"].isin(best) | (runs["method"] == "dense")]))
-    )
-    if sweep.finding:
-        console.print(f"[bold]{sweep.finding}[/bold]")
-    if sweep.given_up:
-        said = ", ".join(f"{name} (seed {seed})" for name, seed in sweep.given_up)
-        console.print(f"given up, far behind something smaller: {said}", highlight=False)
-    for key, problem in sweep.failed:
-        console.print(f"failed: {key}: {problem}", highlight=False, markup=False)
-    note = runs["note"].iloc[0] if len(runs) else ""
-    if note:
-        console.print(f"data: {note}", highlight=False)
-    console.print(f"study, records and checkpoints: {sweep.folder}", highlight=False, soft_wrap=True)
+    @property
+    def remarks(self) -> list[str]:
+        said = ["in the table: the best at their size, and dense"]
+        if self.given_up:
+            given_up = ", ".join(f"{name} (seed {seed})" for name, seed in self.given_up)
+            said.append(f"given up, far behind something smaller: {given_up}")
+        return [*said, *(f"failed: {key}: {problem}" for key, problem in self.failed), *super().remarks]
