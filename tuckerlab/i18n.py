@@ -49,33 +49,8 @@ def N_(message: str) -> str:  # noqa: N802 (the name that extractors of messages
     return message
 
 
-def text(key: str, /, **values: Any) -> str:
-    """The message of a key with its values filled in; a value `count` chooses between singular and plural.
-
-    >>> text("unit.images", count=1), text("unit.images", count=1438)
-    ('1 image', '1,438 images')
-
-    Minus signs are typographic. Raises KeyError for a key that the English catalogue does not have, TuckerlabError for
-    an unknown language.
-    """
-    catalogue = _catalogue(language())
-    message = catalogue.ngettext(key, key, values["count"]) if "count" in values else catalogue.gettext(key)
-    if message == key:
-        raise KeyError(key)
-    return _filled(message, values)
-
-
-def has_text(key: str) -> bool:
-    """Whether there is a message of that key.
-
-    >>> has_text("unit.points"), has_text("no such key")
-    (True, False)
-    """
-    return _catalogue(ENGLISH).gettext(key) != key
-
-
 def language() -> str:
-    """The language that `text` speaks here. TuckerlabError where TUCKERLAB_LANG names one that there is not.
+    """The language that `_` speaks here. TuckerlabError where TUCKERLAB_LANG names one that there is not.
 
     >>> language()
     'en'
@@ -91,7 +66,7 @@ def speaking(language: str) -> Iterator[None]:
     """Another language for a block of code, in this thread alone. TuckerlabError for one that there is not.
 
     >>> with speaking("ja"):
-    ...     text("method.dense")
+    ...     _("Full network")
     '元のネットワーク'
     """
     token = _spoken.set(checked(language))
@@ -120,7 +95,7 @@ def languages() -> list[str]:
     >>> "en" in languages()
     True
     """
-    return sorted(path.parts[-3] for path in FOLDER.glob("*/LC_MESSAGES/tuckerlab.po"))
+    return sorted([ENGLISH, *(path.parts[-3] for path in FOLDER.glob("*/LC_MESSAGES/tuckerlab.po"))])
 
 
 def _filled(message: str, values: dict[str, Any]) -> str:
@@ -137,6 +112,8 @@ class _Number(float):
 
 @lru_cache
 def _catalogue(language: str) -> gettext.NullTranslations:
+    if language == ENGLISH:  # stands in the code
+        return gettext.NullTranslations()
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
@@ -145,7 +122,4 @@ def _catalogue(language: str) -> gettext.NullTranslations:
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    found = gettext.GNUTranslations(compiled)
-    if language != ENGLISH:
-        found.add_fallback(_catalogue(ENGLISH))
-    return found
+    return gettext.GNUTranslations(compiled)
