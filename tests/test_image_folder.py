@@ -65,7 +65,7 @@ def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> N
     assert "Not yet: 1 thing below prevents training" in panel.state.value
     text = panel.findings.value
     assert text.index("Prevents training") < text.index("train/b/03.png (not a picture)") < text.index("Good to know")
-    assert text.index("Good to know") < text.index("Test images that are copies of training images (1)")
+    assert text.index("Good to know") < text.index("1 test image is a copy of a training image")
     assert "All files that cannot be read" in text
 
 
@@ -166,8 +166,8 @@ def test_all_findings_can_be_said(nowhere: Path) -> None:
     write_pictures(Path("set/train"), {"c": 3})
     note("set")
     assert set(found) == {*PROBLEMS, *WARNINGS}
-    assert found["drawn"].endswith("(images in all: 66).")
-    assert found["leak"] == "Test images that are copies of training images (1): test/a/x.png."
+    assert found["drawn"].endswith("(66 images).")
+    assert found["leak"] == "1 test image is a copy of a training image: test/a/x.png."
 
 
 def test_the_picture_has_a_row_for_each_of_eight_classes() -> None:
