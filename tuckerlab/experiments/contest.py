@@ -3,8 +3,10 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from rich.console import Console
 
 from tuckerlab.errors import DivergedError, TuckerlabError, is_whole
 from tuckerlab.experiments.context import UNFINISHED, Training
-from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena, digest
@@ -24,6 +26,7 @@ from tuckerlab.training.metrics import multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.training.timing import interleave, latencies
 from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 
 
 def contest(
@@ -42,7 +45,8 @@ def contest(
     The folder gets the record (four Parquet files), a checkpoint of each network (with what else is `about` it), and
     the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
     the folder of the checkpoints, if not this one. extend: a later call may ask for more contenders; those that are
-    there are not trained again, but all that it asks for are measured again, in turn. A contender that diverges is left
+    there are not trained again, but all that it asks for are measured again, in turn, the steps of each epoch too. A
+    contender that diverges is left
     out, and the record's note says so; DivergedError if nothing is left.
     """
     folder, there = Path(folder), Records()
@@ -68,6 +72,10 @@ def contest(
     if not quiet:
         Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
     measured = measurements(runs, arena)
+    if extend:
+        for contender, times in steps_by_epoch(runs, arena).items():
+            for row, step_ms in zip(runs[contender].epochs, times, strict=True):
+                row["step_ms"] = step_ms
     records = Records.concat(
         Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
         for contender, run in runs.items()
@@ -136,6 +144,8 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
     if contender.method not in ("dense", "tucker"):
         settings["contender"] = contender.identity
+    if isinstance(contender, Tucker) and contender.start is not None:
+        settings["start"] = contender.start
     if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
         settings["epochs_of_others"] = arena.recipe.epochs
     counts = contender.counts(run.network, arena)
@@ -188,3 +198,46 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
             "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak_allocated,
         }  # fmt: skip
     return measured
+
+
+@dataclass(frozen=True)
+class _At(RankPolicy):
+    """The ranks of one moment of a run, whatever the singular values."""
+
+    ranks: tuple[tuple[int, ...], ...] = ()
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        return [*self.ranks]
+
+
+def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena, repeats: int = 5) -> dict[Contender, list[float]]:
+    """The time of a training step in each epoch, in milliseconds: at the ranks that the run had then, all in turn.
+
+    So it does not count what else the machine did while a network trained. For those that train in one run.
+    """
+    moments: dict[Contender, list[_At]] = {}
+    steppers = {}
+    for contender, run in runs.items():
+        if not isinstance(contender, OneRun):
+            continue
+        by_epoch: dict[int, dict[str, tuple[int, ...]]] = {}
+        for row in run.ranks:
+            layers = by_epoch.setdefault(row["epoch"], {})
+            layers[row["layer"]] = (*layers.get(row["layer"], ()), row["rank"])
+        moments[contender] = [_At(ranks=tuple(layers.values())) for _, layers in sorted(by_epoch.items())] or [_At()]
+        model, recipe = (
+            contender.network(arena.spec, arena.recipe.seed).to(arena.device),
+            contender.recipe(arena.recipe),
+        )
+        for at in dict.fromkeys(moments[contender]):
+            if at.ranks:
+                contender.make_optimizer(replace(recipe, ranks=at), model, 1).adapt(grow=False)
+            stepper = replace(arena, recipe=recipe).stepper(deepcopy(model), contender.make_optimizer)
+            steppers[f"{contender.label} {at}"] = stepper
+    timed = interleave(steppers, repeats=repeats, warmup=1)
+    found = {}
+    for contender, ways in moments.items():
+        times = [timed[f"{contender.label} {at}"].median_ms for at in ways]
+        epochs = len(runs[contender].epochs)  # their ranks lie between those at their two ends
+        found[contender] = [(a + b) / 2 for a, b in pairwise(times)] or times * epochs
+    return found

@@ -157,7 +157,7 @@ class Tucker(OneRun):
     """
 
     policy: RankPolicy
-    start: float | None = None
+    start: float | None = field(default=None, repr=False)  # not in the records from before there was a choice
     kind = "tucker"
 
     @property
