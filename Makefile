@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help poc headline test lab app course bench bench-gpu clean
+.PHONY: help poc headline test lab app course bench bench-gpu words clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,11 @@ bench: $(READY) ## measure speed and memory on this machine
 
 bench-gpu: $(READY) ## the same for a GPU: batches of 512 and 1024, bf16, time to accuracy, where a step's time goes
 	$(BIN)/python benchmarks/run.py --device cuda --batch 512 1024 --repeats 30 --race --out runs/bench-gpu.parquet $(ARGS)
+
+words: $(READY) ## bring the catalogues of other languages up to date with the sentences in the code
+	mkdir -p build
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-location --no-default-keywords -k _ -k N_ -k ngettext:1,2 -o build/tuckerlab.pot tuckerlab
+	$(BIN)/pybabel -q update -i build/tuckerlab.pot -d tuckerlab/locale -D tuckerlab --no-fuzzy-matching --ignore-obsolete
 
 clean: ## remove the environment and all caches (runs/ stays)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
