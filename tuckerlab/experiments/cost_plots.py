@@ -93,7 +93,7 @@ def accuracy_vs_parameters(records: Records) -> Picture:
         top.set_xlabel(_("compression rate"), fontsize=TEXT, color=INK)
         top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
         top.spines["top"].set_color(QUIET)
-    figure.legend(handles=legend(found), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.legend(handles=legend(found), loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     figure.headline(finding(records) or _("Test accuracy against parameters"))
     if len(found) <= NAMED:
         write_names(axes, [(n.name, n.size, n.accuracy) for n in found], [(n.size, n.low, n.high) for n in found])
