@@ -28,6 +28,8 @@ RECORDED = {
     "slider-digits-vgg_small": N_("Handwritten digits, small network"),
     "slider-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width"),
     "slider-folder-neu_steel-vgg_small": N_("Defects on steel, small network"),
+    "full-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at full width, equal time"),
+    "half-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at half of its width, equal time"),
     "headline-cpu": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, with pruning"),
     "accuracy-digits-vgg_small": N_("Handwritten digits, small network, repeated"),
     "accuracy-folder-neu_steel-vgg_small": N_("Defects on steel, small network, repeated"),
