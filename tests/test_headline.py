@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.timing import Timing
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.weight import TuckerLayer
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
@@ -188,3 +191,17 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(results, "FOLDER", tmp_path / "nowhere")
     with pytest.raises(DataError, match="they come with a checkout"):
         recorded("other")
+
+
+def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {name: SMALL[name] for name in ("dataset", "model", "width", "batch_size", "device")}
+    contender = Tucker(Budget(0.9), 0.5)
+    arena = proof.arranged([contender], **given, epochs=4)
+    run = contender.train(training.Training(arena))
+    first = contender.network(arena.spec, 0)
+    assert max(max(m.ranks) for m in first.modules() if isinstance(m, TuckerLayer)) == 16  # of 32
+    stored = [count_parameters(first).total_stored, *(row["parameters"] for row in run.epochs)]
+    assert len(set(stored)) > 1
+    monkeypatch.setattr(Arena, "stepper", lambda arena, model, make: count_parameters(model).total_stored)
+    monkeypatch.setattr(contest, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()})
+    assert contest.steps_by_epoch({contender: run}, arena)[contender] == [(a + b) / 2 for a, b in pairwise(stored)]

@@ -9,14 +9,6 @@ from typing import Annotated
 import typer
 
 from tuckerlab.cli.options import Quiet, asked
-from tuckerlab.i18n import N_, _
-
-ANSWERS = {
-    "go": N_("Go"),
-    "conditions": N_("Go, with conditions"),
-    "no_go": N_("No-go"),
-    "undecided": N_("Cannot be decided yet"),
-}
 
 
 def export(
@@ -118,6 +110,6 @@ def brief(
         if gap.key in DAMAGED:
             Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console = Console()
-    console.print(_(ANSWERS[written.answer]), style="bold", highlight=False)
+    console.print(written.answer.said, style="bold", highlight=False)
     for path in written.paths:
         console.print(str(path), highlight=False, soft_wrap=True, markup=False)

@@ -225,10 +225,8 @@ def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena, repeats: int = 5
             layers = by_epoch.setdefault(row["epoch"], {})
             layers[row["layer"]] = (*layers.get(row["layer"], ()), row["rank"])
         moments[contender] = [_At(ranks=tuple(layers.values())) for _, layers in sorted(by_epoch.items())] or [_At()]
-        model, recipe = (
-            contender.network(arena.spec, arena.recipe.seed).to(arena.device),
-            contender.recipe(arena.recipe),
-        )
+        recipe = contender.recipe(arena.recipe)
+        model = contender.network(arena.spec, recipe.seed).to(arena.device)
         for at in dict.fromkeys(moments[contender]):
             if at.ranks:
                 contender.make_optimizer(replace(recipe, ranks=at), model, 1).adapt(grow=False)

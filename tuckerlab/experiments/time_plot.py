@@ -12,8 +12,9 @@ from tuckerlab.plotting.figure import INK, TEXT, Picture, colours, styled
 def accuracy_over_time(records: Records) -> Picture:
     """Test accuracy against the time of the training so far, of several seeds the mean; dotted the dense network's end.
 
-    Times are those of steps (the median of each epoch), so that what a machine did beside does not count; where a
-    record has none, those of the clock. Raises DataError where there are no times, or less than two networks.
+    Times are those of steps, so that what a machine did beside does not count: of the headline timed afterwards at the
+    ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock. Raises
+    DataError where there are no times, or less than two networks.
     """
     epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=training_seconds(records))
     epochs = epochs.dropna(subset=["seconds", "test_accuracy"])
