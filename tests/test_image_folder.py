@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import noise, nowhere as nowhere
-from PIL import Image
-from test_folder import write_pictures
-from test_inspection import SPOILERS, broken, good
+from pictures import nowhere as nowhere
+from test_inspection import broken, good
 
 from tuckerlab.data import folder_check, load_data
 from tuckerlab.data.digits import write_example
-from tuckerlab.data.findings import PROBLEMS, WARNINGS
 from tuckerlab.data.folder_check import SAMPLES, Count, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import BringYourOwn, FolderInspector, image_folder
@@ -140,34 +137,6 @@ def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, monkeypatch: py
     panel.look.click()
     panel.wait()
     assert panel.dataset == "folder:set"
-
-
-def test_all_findings_can_be_said(nowhere: Path) -> None:
-    found: dict[str, str] = {}
-
-    def note(folder: str) -> None:
-        report = inspect_folder(folder)
-        for finding in (*report.problems, *report.warnings):
-            found[finding.key] = finding.message
-            assert finding.advice
-
-    for number, spoil in enumerate(SPOILERS):
-        good()
-        spoil()
-        note("set")
-        Path("set").rename(f"set {number}")
-    write_pictures(Path("drawn"), {"a": 300, "b": 30}, shape=(4, 4))
-    note("drawn")
-    good()
-    Image.fromarray(noise(0, 9, 9, 3)).save("set/train/a/colour.png")
-    for copied in ("set/test/a/x.png", "set/train/b/x.png", "set/train/x.png", "set/train/b/notes.txt"):
-        shutil.copy("set/train/a/00.png", copied)
-    Path("set/more").mkdir()
-    write_pictures(Path("set/train"), {"c": 3})
-    note("set")
-    assert set(found) == {*PROBLEMS, *WARNINGS}
-    assert found["drawn"].endswith("(66 images).")
-    assert found["leak"] == "1 test image is a copy of a training image: test/a/x.png."
 
 
 def test_the_picture_has_a_row_for_each_of_eight_classes() -> None:

@@ -5,9 +5,6 @@
 ImageData(digits: 1438 + 359 pictures of 1 × 8 × 8, 10 classes)
 >>> data.normalize(data.train_images[:4]).shape
 torch.Size([4, 1, 8, 8])
-
-One file for each source (`digits`, `cifar10`, `image_folder`), one for what they all return (`image_data`), one for
-the decoding of pictures (`decode`), and one that looks for what is wrong with a folder (`folder_check`).
 """
 
 import os
@@ -22,11 +19,7 @@ SMALLEST, LARGEST = 4, 1024  # pixels a side
 
 
 def load_data(
-    name: str,
-    *,
-    image_size: int | None = None,
-    grey: bool | None = None,
-    root: str | os.PathLike[str] | None = None,
+    name: str, *, image_size: int | None = None, grey: bool | None = None, root: str | os.PathLike[str] | None = None
 ) -> ImageData:
     """A data set by name, on the CPU: the same pictures in the same order and splits on every machine.
 
@@ -36,8 +29,8 @@ def load_data(
     - `name`: `digits` comes with scikit-learn; `cifar10` may be the official binary or pickled batches, or
       Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture
       alone.
-    - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder of mixed or
-      larger pictures: 64).
+    - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder: as its first
+      picture, if it is a square of up to 64, else 64).
     - `grey`: one channel or three (default: as they are).
     - `root`: a folder to look in before `data_roots()`.
 

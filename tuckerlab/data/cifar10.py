@@ -27,7 +27,6 @@ PER_BATCH = 10_000  # pictures in each official file
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", ".", "plain_text")  # original pixels first
 _SIDE = 32
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]  # N × 3 × 32 × 32, N
 Split = tuple[Tensor, Tensor, str]  # images, labels, note
 
 
@@ -49,63 +48,56 @@ def _find(roots: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             if not missing:
                 return files[:-1], files[-1:]
             if len(missing) < len(files):
-                raise _incomplete(folder, ", ".join(missing))
+                raise DataError(
+                    f"the CIFAR-10 in {folder} is not complete: {', '.join(missing)} missing; fetch it again"
+                )
         train, test = sorted(folder.glob("train*.parquet")), sorted(folder.glob("test*.parquet"))
         if train and test:
             return train, test
-        if train or test:
-            raise _incomplete(folder, "train*.parquet" if test else "test*.parquet")
     raise DataError(
         f"cifar10 is not here: looked in {', '.join(str(place) for place in looked)}; put "
-        "cifar-10-batches-bin, cifar-10-batches-py or its Parquet files there, or set TUCKERLAB_DATA to the "
-        "folder that has cifar10/ in it"
+        "cifar-10-batches-bin, cifar-10-batches-py or Parquet files (train*.parquet and test*.parquet) there, or set "
+        "TUCKERLAB_DATA to the folder that has cifar10/ in it"
     )
-
-
-def _incomplete(folder: Path, missing: str) -> DataError:
-    return DataError(f"the CIFAR-10 in {folder} is not complete: {missing} is missing; fetch it again")
-
-
-def _broken(file: Path, why: str) -> DataError:
-    return DataError(f"{file} is cut off or not CIFAR-10: {why}; fetch it again")
 
 
 @lru_cache(maxsize=4)  # two sizes of both splits
 def _read(stamps: tuple[Stamp, ...], size: int, grey: bool | None) -> Split:
-    files = [stamp.path for stamp in stamps]
-    if files[0].suffix == ".parquet":
-        return _read_parquet(files, size, grey)
-    read = _read_binary if files[0].suffix == ".bin" else _read_pickle
-    parts = [read(file) for file in files]
-    pixels, labels = (np.concatenate(part) for part in zip(*parts, strict=True))  # N × 3 × 32 × 32, N
-    if size == _SIDE and not grey:
-        images = torch.from_numpy(pixels)
-    else:
-        images = stack(list(pixels.transpose(0, 2, 3, 1)), "picture {}".format, size=size, grey=bool(grey)).images
-    return images, torch.from_numpy(labels), ""
+    read = {".parquet": _from_parquet, ".bin": _from_binary}.get(stamps[0].path.suffix, _from_pickle)
+    pictures: list[Any] = []  # encoded, or 32 × 32 × 3
+    labels: list[int] = []
+    names: list[str] = []
+    for file in (stamp.path for stamp in stamps):
+        try:
+            more, numbers = read(file)
+            if not len(more) == len(numbers) > 0 or not all(0 <= number < len(CLASSES) for number in numbers):
+                raise ValueError("it has no pictures, or labels that are not from 0 to 9, one for each")
+        except Exception as error:  # a broken file can fail with anything
+            raise DataError(f"{file} is cut off or not CIFAR-10: {reason(error)}; fetch it again") from error
+        pictures += more
+        labels += numbers
+        names += [f"row {row} of {file}" for row in range(len(numbers))]
+    images, _ = stack(pictures, names.__getitem__, size=size, grey=bool(grey))
+    note = "this copy of CIFAR-10 is JPEG re-encoded: accuracy is a little below that on the original pixels"
+    jpeg = any(isinstance(picture, bytes) and picture.startswith(b"\xff\xd8") for picture in pictures)
+    return images, torch.tensor(labels), note if jpeg else ""
 
 
-def _read_binary(file: Path) -> Batch:
+def _from_binary(file: Path) -> tuple[list[Any], list[int]]:
     """One batch of records: a byte for the label, 1 024 each for red, green, blue."""
-    record = 1 + 3 * _SIDE**2
-    wanted, there = PER_BATCH * record, file.stat().st_size
-    if there != wanted:
-        raise _broken(file, f"it has {there} bytes instead of {wanted}")
-    records = np.fromfile(file, dtype=np.uint8).reshape(PER_BATCH, record)
-    return records[:, 1:].reshape(-1, 3, _SIDE, _SIDE), _checked(records[:, 0], file)
+    records = np.fromfile(file, dtype=np.uint8).reshape(PER_BATCH, 1 + 3 * _SIDE**2)
+    return _pictures(records[:, 1:]), records[:, 0].tolist()
 
 
-def _read_pickle(file: Path) -> Batch:
+def _from_pickle(file: Path) -> tuple[list[Any], list[int]]:
     """One batch: a dict with `data` (N × 3 072 bytes) and `labels` (a list), written by Python 2."""
-    try:
-        batch = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
-        pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
-        shapes = pixels.shape, labels.shape
-    except Exception as error:  # a broken pickle can fail with anything
-        raise _broken(file, reason(error)) from error
-    if pixels.dtype != np.uint8 or shapes != ((PER_BATCH, 3 * _SIDE**2), (PER_BATCH,)):
-        raise _broken(file, f"its data and labels have the shapes {shapes[0]} and {shapes[1]}")
-    return pixels.reshape(-1, 3, _SIDE, _SIDE), _checked(labels, file)
+    batch = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="bytes").load()
+    return _pictures(batch[b"data"]), np.asarray(batch[b"labels"]).tolist()
+
+
+def _pictures(pixels: NDArray[np.uint8]) -> list[Any]:
+    """Rows of all red, all green and all blue bytes, as pictures 32 × 32 × 3."""
+    return list(pixels.reshape(PER_BATCH, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1))
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -119,38 +111,10 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which has no place in a data set")
 
 
-def _read_parquet(files: Sequence[Path], size: int, grey: bool | None) -> Split:
+def _from_parquet(file: Path) -> tuple[list[Any], list[int]]:
     """Encoded pictures in a struct column `img` with a field `bytes`, or in a flat column `img.bytes`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pyarrow.parquet import ParquetFile
 
-    encoded: list[bytes] = []
-    labels: list[NDArray[np.int64]] = []
-    names: list[str] = []
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                table = parquet.read().flatten()
-        except (pa.ArrowException, OSError) as error:
-            raise _broken(file, reason(error)) from error
-        if not {"img.bytes", "label"} <= set(table.column_names):
-            columns = ", ".join(table.column_names)
-            raise DataError(f"{file} has the columns {columns}; give Parquet with img (holding bytes) and label")
-        pictures, numbers = table.column("img.bytes"), table.column("label")
-        if pictures.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
-            raise _broken(file, "it has rows without a picture or without a whole number as label")
-        encoded += pictures.to_pylist()
-        labels.append(_checked(numbers.to_numpy(), file))
-        names += [f"row {row} of {file}" for row in range(len(table))]
-    if not encoded:
-        raise _broken(files[0], "it has no rows")
-    images = stack(encoded, names.__getitem__, size=size, grey=False if grey is None else grey).images
-    jpeg = any(picture.startswith(b"\xff\xd8") for picture in encoded)
-    note = "this copy of CIFAR-10 is JPEG re-encoded: accuracy is a little below that on the original pixels"
-    return images, torch.from_numpy(np.concatenate(labels)), note if jpeg else ""
-
-
-def _checked(labels: NDArray[Any], file: Path) -> NDArray[np.int64]:
-    if len(labels) and not 0 <= labels.min() <= labels.max() < len(CLASSES):
-        raise _broken(file, f"it has labels from {labels.min()} to {labels.max()} instead of 0 to 9")
-    return labels.astype(np.int64)
+    with ParquetFile(file) as parquet:
+        table = parquet.read().flatten()
+    return table.column("img.bytes").to_pylist(), table.column("label").to_pylist()

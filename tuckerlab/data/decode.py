@@ -5,7 +5,7 @@ All files are read before complaints are made, so one error names what is wrong 
 
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,25 +20,10 @@ from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
-DARK = 3  # bits that most pictures may lack of the scale that all share
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-class Stack(NamedTuple):
-    """Pictures as uint8 N × C × size × size, and the bits that pixels of more than eight bits turned out to hold."""
-
-    images: Tensor
-    bits: int | None = None
-
-
-class Depth(NamedTuple):
-    """Of a file of 16 bits: the bits that its largest value needs, and whether pillow has kept the upper eight only."""
-
-    bits: int
-    reduced: bool
 
 
 class Decoded(NamedTuple):
@@ -46,7 +31,23 @@ class Decoded(NamedTuple):
 
     pixels: NDArray[Any]
     shape: tuple[int, int]
-    depth: Depth | None = None
+
+    @property
+    def bits(self) -> int:
+        """The bits that the largest value needs, 8 or more."""
+        return 8 if self.pixels.dtype == np.uint8 else max(8, int(self.pixels.max()).bit_length())
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether a pixel is not grey."""
+        return self.pixels.ndim == 3 and bool((self.pixels != self.pixels[..., :1]).any())
+
+    def in_eight_bits(self, bits: int) -> NDArray[np.uint8]:
+        """The pixels, where those of 16 bits hold so many."""
+        if self.pixels.dtype == np.uint8:
+            return self.pixels
+        scaled: NDArray[np.uint8] = (self.pixels >> (bits - 8)).astype(np.uint8)
+        return scaled
 
 
 class Stamp(NamedTuple):
@@ -63,50 +64,40 @@ class Stamp(NamedTuple):
         return cls(path, status.st_mtime_ns, status.st_size)
 
 
-def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Stack:
-    """All pictures as uint8 N × C × size × size; C is 1 if `grey`, or if it is None and there is no colour.
+def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> tuple[Tensor, int]:
+    """All pictures as uint8 N × C × size × size, and the bits that their pixels held; `name` names the i-th.
 
-    Pictures that are not square are stretched: nothing at their margins is lost. Files of 16 bits often hold fewer
-    (cameras give 10 to 14): all are scaled alike, by the bits that the largest value needs. `name` names the i-th in
-    messages. Raises `DataError` with the number of pictures that cannot be read and the names of the first
-    three.
+    C is 1 if `grey`, or if it is None and there is no colour. Pictures that are not square are stretched: nothing at
+    their margins is lost. Files of 16 bits often hold fewer (cameras give 10 to 14): all are scaled alike, by the bits
+    that the largest value needs. Raises `DataError` with the number of pictures that cannot be read and the names of
+    the first three.
     """
-    pixels = np.empty((len(sources), size, size, 1 if grey else 3), dtype=np.uint8)
     problems: dict[int, str] = {}
-    depths: dict[int, Depth] = {}
-    wide: dict[int, NDArray[np.int32]] = {}  # pixels of more than eight bits, until all are known
 
-    def read(index: int) -> bool:
-        """Reads a picture; whether it has colour."""
+    def read(index: int) -> Decoded | None:
         try:
-            picture = decode(sources[index], size, grey=bool(grey))
+            return decode(sources[index], size, grey=bool(grey))
         except MemoryError:
             raise
         except Exception as error:  # whatever a decoder meets in a broken file
             problems[index] = reason(error)
-            return False
-        if picture.depth is not None:
-            depths[index] = picture.depth
-        if picture.pixels.dtype == np.uint8:
-            pixels[index] = np.atleast_3d(picture.pixels)
-        else:
-            wide[index] = picture.pixels
-        return has_colour(picture.pixels)
+            return None
 
     # Files wait for the disk; pictures in memory are small and would only wait for each other
     each = in_threads if isinstance(sources[0], Path) else map
-    colour = any(list(each(read, range(len(sources)))))
+    pictures = [picture for picture in each(read, range(len(sources))) if picture is not None]
     if problems:
-        raise DataError(_complaint(problems, len(sources), name))
-    if dark := too_dark(depths):
-        raise DataError(f"{name(dark[0])}: {dark[1]}")
-    bits = max((depth.bits for depth in depths.values()), default=8)
-    for index, values in wide.items():
-        pixels[index] = (values >> (bits - 8)).astype(np.uint8)[..., None]
-    if grey is None and not colour:
-        pixels = pixels[..., :1]
-    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    return Stack(images, bits if wide else None)
+        first = "; ".join(f"{name(index)} ({problems[index]})" for index in sorted(problems)[:3])
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise DataError(
+            f"{len(problems)} of {len(sources)} pictures cannot be read: {first}{more}; replace or remove them"
+        )
+    bits = max(picture.bits for picture in pictures)
+    colour = grey is False or any(picture.has_colour for picture in pictures)
+    images = np.empty((len(pictures), size, size, 3 if colour else 1), dtype=np.uint8)
+    for image, picture in zip(images, pictures, strict=True):
+        image[:] = np.atleast_3d(picture.in_eight_bits(bits))[..., : image.shape[-1]]
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))), bits
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
@@ -116,19 +107,14 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
         return list(pool.map(function, items))
 
 
-def common_side(paths: Sequence[Path]) -> int | None:
-    """The side of the pictures if all are squares of one size; only their first bytes are read."""
-
-    def shape(path: Path) -> tuple[int, int] | None:
-        try:
-            with Image.open(path, formats=FORMATS) as picture:
-                return picture.size
-        except Exception:  # `stack` will name it
-            return None
-
-    shapes = set(in_threads(shape, paths)) - {None}
-    width, height = shapes.pop() or (0, 0) if len(shapes) == 1 else (0, 0)
-    return width if width == height > 0 else None
+def first_side(path: Path) -> int:
+    """The side of a square picture, of which only the first bytes are read; 0 for any other."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+    except Exception:  # `stack` will name it
+        return 0
+    return width if width == height else 0
 
 
 def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
@@ -136,7 +122,6 @@ def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
 
     Raises whatever pillow raises, and `ValueError` for pixels that cannot become eight bits.
     """
-    depth = None
     if isinstance(source, np.ndarray):
         picture = Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
         shape = picture.size
@@ -144,39 +129,25 @@ def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
             shape = file.size
             file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
-            reduced = file.mode[0] != "I" and any(";16" in str(tile[3]) for tile in file.tile)
             file.load()
             ImageOps.exif_transpose(file, in_place=True)
-            if reduced:  # without transparency
-                high = max(high for _, high in np.reshape(file.getextrema(), (-1, 2))[:3].tolist())
-                depth = Depth(8 + int(high).bit_length(), True)
             picture = _plain(file)
     if picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     if grey and picture.mode == "RGB":
         picture = picture.convert("L")
-    pixels = np.asarray(picture)
-    if picture.mode == "I":
-        depth = Depth(max(8, int(pixels.max()).bit_length()), False)
-    return Decoded(pixels, shape, depth)
-
-
-def has_colour(pixels: NDArray[Any]) -> bool:
-    """Whether a decoded picture has a pixel that is not grey."""
-    return pixels.ndim == 3 and bool((pixels != pixels[..., :1]).any())
+    return Decoded(np.asarray(picture), shape)
 
 
 def _plain(picture: Image.Image) -> Image.Image:
     """In mode L, RGB or, if it is grey of up to 16 bits, I."""
     if picture.mode in ("L", "RGB"):
         return picture
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits")
+    if picture.mode[0] in "IF":
+        values = np.asarray(picture)
+        if picture.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("its pixels are fractions, or have more than 16 bits; save it with 8 or 16 bits")
         return Image.fromarray(values.astype(np.int32))
-    if picture.mode == "F":
-        raise ValueError("its pixels are fractions without an agreed range; save it with 8 or 16 bits")
     if picture.has_transparency_data:
         coloured = picture.convert("RGBA")
         white = Image.new("RGBA", coloured.size, "white")
@@ -184,32 +155,8 @@ def _plain(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def too_dark(depths: Mapping[int, Depth]) -> tuple[int, str] | None:
-    """Which of the files of 16 bits forbids that all share one scale, and why: others would be nearly black."""
-    if not depths:
-        return None
-    bits = max(depth.bits for depth in depths.values())
-    for index, depth in sorted(depths.items()):
-        if depth.reduced and bits < 16:
-            return index, (
-                "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
-            )
-    if np.quantile([depth.bits for depth in depths.values()], 0.25) > bits - DARK:
-        return None
-    return max(depths, key=lambda index: depths[index].bits), (
-        f"its pixels need {bits} bits, many others at most {bits - DARK}: on one scale they would be nearly black; "
-        "save all alike, with 8 bits or with values up to 65535"
-    )
-
-
 def reason(error: Exception) -> str:
     """Why a picture cannot be read, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _complaint(problems: dict[int, str], total: int, name: Callable[[int], str]) -> str:
-    first = "; ".join(f"{name(index)} ({problems[index]})" for index in sorted(problems)[:3])
-    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return f"{len(problems)} of {total} pictures cannot be read: {first}{more}; replace or remove them"

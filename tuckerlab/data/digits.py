@@ -16,7 +16,7 @@ def load_digits(*, image_size: int | None = None, grey: bool | None = None) -> I
     """Four fifths to train and one fifth to test, each digit's share kept; the values 0..16 become 0..255."""
     table = np.loadtxt(sklearn_file("data/digits.csv.gz"), delimiter=",")  # a row: 64 pixels and what they show
     pixels = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    images = stack(list(pixels), "picture {}".format, size=image_size or 8, grey=grey).images
+    images = stack(list(pixels), "picture {}".format, size=image_size or 8, grey=grey)[0]
     labels = torch.from_numpy(table[:, 64].astype(np.int64))
     test, train = stratified(labels, len(labels) // 5, seed=0)
     return ImageData("digits", images[train], labels[train], images[test], labels[test], tuple("0123456789"))

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.decode import Depth, decode, has_colour, in_threads, reason, too_dark
-from tuckerlab.data.findings import Finding
-from tuckerlab.data.image_folder import DEFAULT_SIZE, SECOND_SPLITS, Layout, find_folder
+from tuckerlab.data.decode import decode, in_threads, reason
+from tuckerlab.data.image_folder import DEFAULT_SIZE, Finding, Layout, find_folder, listed
+from tuckerlab.i18n import _, ngettext
 
 FEW = 20  # training pictures of a class, below which its accuracy is a matter of luck
 SKEW = 10  # times as many pictures of the largest class as of the smallest
-SMALL = 8  # pixels at the shorter side: the digits of scikit-learn, which can just be told apart
 SAMPLES = 8  # pictures of each class
 _CHUNK = 128  # pictures between two reports of progress
 
@@ -73,7 +72,7 @@ def inspect_folder(
     pictures have been looked at, and of how many, every now and then. stop: an event that another thread sets; the
     report is then about the pictures seen so far, and not `ready`.
     """
-    layout = Layout.of(find_folder(text, data_roots() if roots is None else roots))
+    layout = Layout(find_folder(text, data_roots() if roots is None else roots))
     files, wanted = layout.files, _chosen(layout)
     looks: list[_Look] = []
     while len(looks) < len(files) and not (stop is not None and stop.is_set()):
@@ -81,25 +80,31 @@ def inspect_folder(
         looks += in_threads(lambda entry: _Look.at(*entry, sample=entry[0] in wanted), chunk)
         if on_progress is not None:
             on_progress(len(looks), len(files))
-    if dark := too_dark({index: look.depth for index, look in enumerate(looks) if look.depth is not None}):
-        looks[dark[0]] = looks[dark[0]]._replace(problem=dark[1])
-    good, broken = ([look for look in looks if bool(look.problem) == bad] for bad in (False, True))
-    names = layout.relative([look.file for look in broken])
-    unreadable = tuple((name, look.problem) for name, look in zip(names, broken, strict=True))
+    good = [look for look in looks if not look.problem]
+    unreadable = tuple((layout.listed([look.file]), look.problem) for look in looks if look.problem)
 
     train, test = ([files[index] for index in part.tolist()] for part in layout.parts())
     trained, tested = (Counter(label for _file, label in part) for part in (train, test))
     counts = {label: Count(trained[label], tested[label]) for label in (*layout.train, *layout.test)}
     problems = [*layout.problems]
     if unreadable:
-        said = tuple(f"{name} ({why})" for name, why in unreadable)
-        problems.append(Finding("unreadable", {"count": len(said), "total": len(files), "names": said}))
+        names = listed([f"{name} ({why})" for name, why in unreadable])
+        what = _("{count:,.0f} of {total:,.0f} files cannot be read: {names}.",
+                 count=len(unreadable), total=len(files), names=names)  # fmt: skip
+        mend = _("Replace or remove them: the files are broken, or not what their names say.")
+        problems.append(Finding("unreadable", what, mend))
     warnings = [
         *_about_copies(layout, good, {file for file, _label in train}),
         *_about_classes(layout, counts),
-        *_about_shapes(good),
-        *_about_entries(layout),
+        *_about_sizes(Counter(look.shape for look in good)),
     ]
+    if layout.unused:
+        what = ngettext("{count:,.0f} entry is not used: {names}.", "{count:,.0f} entries are not used: {names}.",
+                        count=len(layout.unused), names=layout.listed(layout.unused))  # fmt: skip
+        mend = _(
+            "Nothing to do, unless images are among them: save these as PNG or JPEG, in the folder of their class."
+        )
+        warnings.append(Finding("unused", what, mend))
     samples = {label: [k.pixels for k in good if k.label == label and k.pixels is not None] for label in counts}
     return FolderReport(
         layout.path, counts, tuple(problems), tuple(warnings), unreadable, samples, len(looks), len(files)
@@ -114,8 +119,6 @@ class _Look(NamedTuple):
     problem: str = ""
     digest: bytes = b""
     shape: tuple[int, int] = (0, 0)
-    colour: bool = False
-    depth: Depth | None = None
     pixels: NDArray[np.uint8] | None = None
 
     @classmethod
@@ -123,15 +126,14 @@ class _Look(NamedTuple):
         """Reads and decodes a picture, as `stack` does."""
         try:
             content = file.read_bytes()
-            pixels, shape, depth = decode(content, DEFAULT_SIZE)
+            picture = decode(content, DEFAULT_SIZE)
         except MemoryError:
             raise
         except Exception as error:  # whatever a decoder meets in a broken file
             return cls(file, label, reason(error))
-        if depth is not None and pixels.dtype != np.uint8:
-            pixels = (pixels >> (depth.bits - 8)).astype(np.uint8)
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        return cls(file, label, "", digest, shape, has_colour(pixels), depth, pixels if sample else None)
+        pixels = picture.in_eight_bits(picture.bits) if sample else None
+        return cls(file, label, "", digest, picture.shape, pixels)
 
 
 def _chosen(layout: Layout) -> set[Path]:
@@ -148,52 +150,74 @@ def _about_copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> It
     labels: dict[bytes, set[str]] = {}
     for look in good:
         labels.setdefault(look.digest, set()).add(look.label)
-    copies = [look.file for look in good if look.file not in train and look.digest in trained]
-    twice = [look.file for look in good if len(labels[look.digest]) > 1]
-    yield from _named(layout, leak=copies, contradiction=twice)
+    if copies := [look.file for look in good if look.file not in train and look.digest in trained]:
+        what = ngettext(
+            "{count:,.0f} test image is a copy of a training image: {names}.",
+            "{count:,.0f} test images are copies of training images: {names}.",
+            count=len(copies), names=layout.listed(copies),
+        )  # fmt: skip
+        yield Finding("leak", what, _(
+            "Remove the copies: the network has seen the answers, and the accuracy will look better than it is."
+        ))  # fmt: skip
+    if twice := [look.file for look in good if len(labels[look.digest]) > 1]:
+        what = ngettext(
+            "{count:,.0f} image lies in more than one class: {names}.",
+            "{count:,.0f} images lie in more than one class: {names}.",
+            count=len(twice), names=layout.listed(twice),
+        )  # fmt: skip
+        yield Finding(
+            "contradiction", what, _("Decide on one class for each: nobody can learn two answers to one image.")
+        )
 
 
 def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> Iterator[Finding]:
     """Splits, and how the pictures are spread over the classes."""
     known = {label: counts[label] for label in layout.classes if sum(counts[label])}
     if layout.is_drawn and not layout.problems:
-        yield Finding("drawn", {"count": sum(count.test for count in known.values())})
-    untested = tuple(label for label, count in known.items() if not count.test)
+        what = ngettext(
+            "There is no test folder: a fifth of each class is set aside for the test ({count:,.0f} image).",
+            "There is no test folder: a fifth of each class is set aside for the test ({count:,.0f} images).",
+            count=sum(count.test for count in known.values()),
+        )
+        yield Finding("drawn", what, _(
+            "Good for a first look. If several images show the same part or scene, make folders “train” and “test” of "
+            "your own that keep them together."
+        ))  # fmt: skip
+    untested = [label for label, count in known.items() if not count.test]
     if untested and any(count.test for count in known.values()):
-        yield Finding("untested", {"names": untested})
-    if tiny := tuple(f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW):
-        yield Finding("tiny", {"names": tiny, "least": FEW})
+        what = _("Classes without a test image: {names}.", names=listed(untested))
+        yield Finding("untested", what, _(
+            "Add test images of them: until then the accuracy says nothing about these classes."
+        ))  # fmt: skip
+    if tiny := [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW]:
+        what = _("Classes with fewer than {least:.0f} training images: {names}.", least=FEW, names=listed(tiny))
+        yield Finding("tiny", what, _(
+            "Collect more, or join classes: what is learned from so few images is a matter of luck."
+        ))  # fmt: skip
     if len(known) > 1:
         low, high = (choose(known, key=lambda label: known[label].train) for choose in (min, max))
         least, most = known[low].train, known[high].train
         if least and most / least >= SKEW:
-            yield Finding(
-                "imbalance", {"name": low, "least": least, "name_most": high, "most": most, "times": most / least}
-            )
+            what = _(
+                "The classes are of very different size: {most:,.0f} training images of {name_most}, {least:,.0f} of "
+                "{name}.",
+                most=most, name_most=high, least=least, name=low,
+            )  # fmt: skip
+            yield Finding("imbalance", what, _(
+                "Always answering {name_most} would often be right too. Look at the accuracy of each class, and "
+                "collect more of the rare ones.",
+                name_most=high,
+            ))  # fmt: skip
 
 
-def _about_shapes(good: Sequence[_Look]) -> Iterator[Finding]:
-    """Sizes and colours."""
-    shapes = Counter(look.shape for look in good)
-    if len(shapes) > 1:
-        (width, height), (width_to, height_to) = (choose(shapes, key=math.prod) for choose in (min, max))
-        ends = {"width": width, "height": height, "width_to": width_to, "height_to": height_to}
-        yield Finding("mixed_sizes", {"sizes": len(shapes), **ends})
-    coloured = sum(look.colour for look in good)
-    if 0 < coloured < len(good):
-        yield Finding("mixed_colour", {"colour": coloured, "grey": len(good) - coloured})
-    if small := sum(number for shape, number in shapes.items() if min(shape) < SMALL):
-        yield Finding("small", {"count": small, "pixels": SMALL})
-
-
-def _about_entries(layout: Layout) -> Iterator[Finding]:
-    """What lies beside the pictures."""
-    unused = [folder for folder in layout.unused if layout.train_folder or folder.name.lower() not in SECOND_SPLITS]
-    yield from _named(layout, left_out=layout.left_out, loose=layout.loose, unused=unused)
-
-
-def _named(layout: Layout, **files: Sequence[Path]) -> Iterator[Finding]:
-    """Warnings about files, where there are any."""
-    for key, paths in files.items():
-        if paths:
-            yield Finding(key, {"count": len(paths), "names": layout.relative(paths)})
+def _about_sizes(sizes: Mapping[tuple[int, int], int]) -> Iterator[Finding]:
+    if len(sizes) > 1:
+        (width, height), (width_to, height_to) = (choose(sizes, key=math.prod) for choose in (min, max))
+        what = _(
+            "The images have {sizes:,.0f} different sizes, from {width:.0f} × {height:.0f} to {width_to:.0f} × "
+            "{height_to:.0f} pixels.",
+            sizes=len(sizes), width=width, height=height, width_to=width_to, height_to=height_to,
+        )  # fmt: skip
+        yield Finding("mixed_sizes", what, _(
+            "All are stretched to one square size. If shapes matter, cut them to one size yourself."
+        ))  # fmt: skip

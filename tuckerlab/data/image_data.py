@@ -43,34 +43,27 @@ class ImageData:
             ("training", self.train_images, self.train_labels),
             ("test", self.test_images, self.test_labels),
         ):
-            shape = tuple(images.shape)
-            if images.dtype != torch.uint8 or images.ndim != 4 or shape[1:] != (self.channels, *2 * [self.image_size]):
+            shape = (self.channels, self.image_size, self.image_size)
+            if images.dtype != torch.uint8 or images.shape[1:] != shape or not len(images):
                 raise DataError(
-                    f"{self.name}: the {split} pictures are {images.dtype} of shape {shape}; "
-                    "both splits must be uint8 of N × C × size × size, with one C and size"
+                    f"{self.name}: the {split} pictures are {images.dtype} of shape {tuple(images.shape)}; both splits "
+                    "must be uint8 of N × C × size × size, with one C and size, and at least one picture"
                 )
             if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or labels.device != images.device:
                 raise DataError(
                     f"{self.name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)} on "
                     f"{labels.device}; they must be int64, one for each of {len(images)} pictures, on {images.device}"
                 )
-            if len(labels) == 0:
-                raise DataError(f"{self.name}: the {split} split has no pictures; it needs at least one")
-            low, high = (int(value) for value in labels.aminmax())
-            if low < 0 or high >= self.num_classes:
+            if labels.min() < 0 or labels.max() >= self.num_classes:
                 raise DataError(
-                    f"{self.name}: {split} labels run from {low} to {high}; with {self.num_classes} classes they must "
-                    f"lie from 0 to {self.num_classes - 1}"
+                    f"{self.name}: {split} labels must lie from 0 to {self.num_classes - 1}, the last class"
                 )
         trained, tested = (set(labels.tolist()) for labels in (self.train_labels, self.test_labels))
-        if tested - trained:
-            untrained = ", ".join(self.classes[label] for label in sorted(tested - trained))
+        if tested - trained or len(trained) < 2:
             raise DataError(
-                f"{self.name}: the test split has classes that the training split has no picture of, {untrained}: "
-                "add some there, or remove them from the test split"
+                f"{self.name}: there must be two classes or more, and training pictures of each that is tested; there "
+                f"are some of {', '.join(self.classes[label] for label in sorted(trained))}"
             )
-        if len(trained) < 2:
-            raise DataError(f"{self.name}: the training split has one class only; it needs two or more")
 
     def __repr__(self) -> str:
         shape = " × ".join(str(size) for size in self.train_images.shape[1:])
@@ -182,16 +175,11 @@ def stratified(labels: Tensor, size: int, seed: int, *, leave: int = 0) -> tuple
     classes = labels.cpu().numpy()
     counts = np.bincount(classes)
     least, most = np.minimum(counts, 1), np.where(counts > 0, counts - leave, 0)
-    if (least > most).any():
-        few = int(counts[counts > 0].min())
-        raise DataError(f"a class has {few} picture only; each needs {1 + leave} or more to be in both splits")
-    if not is_whole(size) or not least.sum() <= size <= most.sum():
+    if (least > most).any() or not is_whole(size) or not least.sum() <= size <= most.sum():
         raise DataError(
-            f"cannot draw {size!r} of {len(classes)} pictures: with the share of each class kept, "
-            f"from {least.sum()} to {most.sum()} can be drawn"
+            f"cannot draw {size!r} of {len(classes)} pictures: with the share of each class kept, from {least.sum()} "
+            f"to {most.sum()} can be drawn, and each class needs {1 + leave} or more"
         )
-    if not is_whole(seed) or seed < 0:
-        raise DataError(f"seed {seed!r}: it must be a whole number, 0 or more")
     take = _shares(counts, size, least, most)
     # Sorted by class, and by chance within each; uniform numbers of PCG64 are the same on every machine.
     order = np.lexsort((np.random.default_rng(seed).random(len(classes)), classes))

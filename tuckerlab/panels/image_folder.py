@@ -11,8 +11,8 @@ import traitlets
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.findings import Finding
 from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
+from tuckerlab.data.image_folder import Finding
 from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.fast_png import SCREEN_DPI
 from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, button, folded, labelled, picture_widget, row
