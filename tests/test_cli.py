@@ -134,7 +134,7 @@ def test_lab_opens_the_folder(
     labapp.main = received.extend  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "jupyterlab", ModuleType("jupyterlab"))
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp)
-    monkeypatch.setattr(course, "_is_root", lambda: False)
+    monkeypatch.setattr("os.geteuid", lambda: 1, raising=False)
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
     assert received == [f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"]
     (tmp_path / "01_start_here.ipynb").touch()

@@ -44,32 +44,20 @@ def test_a_needed_package_missing_or_too_old_is_a_problem(version: str | None, i
     assert states()["packages"] == "problem"
 
 
-def test_versions_are_compared_with_the_pins(installed: dict[str, str], tmp_path: Path) -> None:
-    constraints = tmp_path / "constraints.txt"
-    constraints.write_text("# pins\ntorch==2.13.0\nappnope==1.0.0\n", encoding="utf-8")
-    assert [finding.state for finding in doctor.versions(constraints)] == ["ok"]  # the build does not count
-    installed["torch"] = "2.12.0"
-    (finding,) = doctor.versions(constraints)
-    assert (finding.state, finding.found) == ("note", "torch 2.12.0 (tested with 2.13.0)")
-    assert doctor.versions(tmp_path / "gone.txt") == []
-
-
-def test_data_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> None:
-    empty, full = tmp_path / "empty", tmp_path / "full"
-    (empty / "cifar10").mkdir(parents=True)
-    (full / "cifar10").mkdir(parents=True)
-    missing = doctor.data_set([empty, full])
-    assert missing.state == "note"
-    assert str(empty / "cifar10") in missing.found
-    (full / "cifar10" / "test_batch").touch()
-    assert doctor.data_set([empty, full]) == doctor.Finding("data: cifar10", str(full / "cifar10"))
+def test_data_is_found_in_the_first_folder_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUCKERLAB_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar10").mkdir()
+    assert doctor.data_set().state == "note"
+    (tmp_path / "cifar10" / "test_batch").touch()
+    assert doctor.data_set() == doctor.Finding("data: cifar10", str(tmp_path / "cifar10"))
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("problem", 1)])
 def test_the_command_fails_on_problems_alone(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = doctor.Finding("torch", "[missing]", state, mend="pip install torch [now]")  # type: ignore[arg-type]
+    finding = doctor.Finding("torch", "[missing]", state, mend="pip install torch [now]")
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     assert cli.main(["doctor"]) == code
     printed = capsys.readouterr().out

@@ -24,11 +24,8 @@ FOR_ENGINEERS = "04_"  # how the names of notebooks begin that show code and for
 Folder = Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="<int>", help="The port to listen on.")]
-Out = Annotated[Path | None, typer.Option(help="The folder for the pages. [default: runs/course]")]
+Out = Annotated[Path, typer.Option(help="The folder for the pages.")]
 Profile = Annotated[str, typer.Option(help="quick (seconds a notebook), laptop (minutes), gpu, or auto: what fits.")]
-Executing = Annotated[
-    bool, typer.Option("--execute/--no-execute", help="Execute the notebooks first, or show them as they lie.")
-]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 
@@ -43,8 +40,7 @@ class Notebook:
 
 def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course in JupyterLab."""
-    found = find_folder(folder)
-    _need("jupyterlab")
+    found = find_folder(folder, needs="jupyterlab")
     from jupyterlab.labapp import main as jupyterlab
 
     jupyterlab(lab_arguments(found, browser=browser, port=port))
@@ -52,44 +48,41 @@ def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) 
 
 def open_app(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course as an app: sliders and pictures, no code. This machine alone can see it; Ctrl-C ends it."""
-    found = find_folder(folder)
-    shown = [notebook for notebook in read_course(found) if not notebook.path.name.startswith(FOR_ENGINEERS)]
-    if not shown:
-        raise DataError(f"{found}: all notebooks in it are for engineers: `tuckerlab lab` opens them")
-    _need("voila")
+    course = read_course(find_folder(folder, needs="voila"))
     from tuckerlab.cli.course_server import serve
 
-    serve(shown, port=port, browser=browser)
+    shown = [part for part in course if not part.path.name.startswith(FOR_ENGINEERS)]
+    serve(shown or course, port=port, browser=browser)
 
 
 def write_course(
-    folder: Folder = None,
-    html: Out = None,
-    profile: Profile = "auto",
-    execute: Executing = True,
-    quiet: Quiet = False,
+    folder: Folder = None, html: Out = Path("runs/course"), profile: Profile = "auto", quiet: Quiet = False
 ) -> int:
     """Execute the course and write it as web pages that can be mailed: one folder, nothing from the net.
 
     The exit code is 1 where a notebook failed.
     """
-    found, out = find_folder(folder), html or Path("runs/course")
-    _need("nbconvert")
+    course = read_course(find_folder(folder, needs="nbconvert"))
     from tuckerlab.cli.html_site import write_site
 
-    failures = write_site(read_course(found), out, profile=profile, executing=execute, quiet=quiet)
+    failures = write_site(course, html, profile=profile, quiet=quiet)
     for failure in failures.values():
         print(f"error: {failure}", file=sys.stderr)
-    print(out / "index.html")
+    print(html / "index.html")
     return int(bool(failures))
 
 
-def find_folder(folder: Path | None = None) -> Path:
-    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one."""
+def find_folder(folder: Path | None, *, needs: str) -> Path:
+    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout.
+
+    Raises DataError without one, MissingExtraError where the package is missing that opens it.
+    """
     places = [folder] if folder else [Path("notebooks"), doctor.CHECKOUT / "notebooks"]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
+    if doctor.installed_version(needs) is None:
+        raise MissingExtraError(f"{needs} is not installed: {doctor.pip_command('notebooks')}")
     return found.resolve()
 
 
@@ -118,17 +111,9 @@ def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]
     arguments = [f"--ServerApp.root_dir={folder}"]
     arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
     arguments += [] if browser else ["--no-browser"]
-    arguments += ["--allow-root"] if _is_root() else []  # in containers there is often no other user
+    is_root = getattr(os, "geteuid", lambda: 1)() == 0
+    arguments += ["--allow-root"] if is_root else []  # in containers there is often no other user
     return arguments + ([] if port is None else [f"--ServerApp.port={port}"])
-
-
-def _is_root() -> bool:
-    return getattr(os, "geteuid", lambda: 1)() == 0
-
-
-def _need(package: str) -> None:
-    if doctor.installed_version(package) is None:
-        raise MissingExtraError(f"{package} is not installed: {doctor.pip_command('notebooks')}")
 
 
 def _read(path: Path) -> Notebook:

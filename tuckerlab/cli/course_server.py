@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from jupyter_server import DEFAULT_STATIC_FILES_PATH
 from jupyter_server.base.handlers import JupyterHandler
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_markdown_cell
 from tornado import web
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
@@ -25,7 +24,6 @@ from tuckerlab.cli.html_site import index_page
 
 INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
 FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long
-ONE_LINE_ERRORS = "from tuckerlab.cli.notebook_helpers import errors_in_one_line\n\nerrors_in_one_line()"
 BACK = "[← All parts](/)"
 
 # What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
@@ -84,8 +82,7 @@ def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool 
         for cell in cells:
             if cell.cell_type == "markdown":
                 cell.source = local_links(cell.source, shown)
-        before = [new_markdown_cell(BACK), new_code_cell(ONE_LINE_ERRORS)]  # type: ignore[no-untyped-call]
-        notebook.cells = [*before, *cells, new_markdown_cell(BACK)]  # type: ignore[no-untyped-call]
+        notebook.cells = [new_markdown_cell(BACK), *cells, new_markdown_cell(BACK)]  # type: ignore[no-untyped-call]
 
     config = Config()
     config.Voila.root_dir = str(course[0].path.parent)
@@ -93,11 +90,7 @@ def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool 
     config.Voila.port_retries = 0 if port else 50
     config.Voila.token = secrets.token_hex(24)
     config.Voila.log_level = "ERROR"
-    config.Voila.tornado_settings = {
-        "headers": {"Content-Security-Policy": POLICY},
-        "static_path": DEFAULT_STATIC_FILES_PATH,  # for the icon of the page that says what was not found
-        "static_url_prefix": "/voila/static/",
-    }
+    config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY}}
     if port:
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare

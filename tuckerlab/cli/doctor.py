@@ -3,20 +3,21 @@
 `examine` looks and returns findings; `show` prints them. Only what a run cannot do without is a problem.
 """
 
-import os
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OK, NOTE, PROBLEM = "ok", "note", "problem"  # only a problem keeps runs from working
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of the report: what was looked at, what was found, and what to do about it."""
 
     what: str
@@ -27,9 +28,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at this machine and this installation."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    system = f"{platform.system()} {platform.release()}, {platform.machine()}, {usable} cores"
-    findings = [Finding("Python", platform.python_version()), Finding("system", system), *packages(), *versions()]
+    findings = [Finding("Python", f"{platform.python_version()}, {platform.platform()}"), *packages()]
     if all(map(installed_version, ("torch", "psutil"))):
         findings += [*_memory_and_device(), data_set()]
     return [*findings, _browser()]
@@ -49,11 +48,7 @@ def packages() -> list[Finding]:
         asked = [r for r in left if not r.marker or r.marker.evaluate({"extra": extra})]
         left = [r for r in left if r not in asked]
         what, state = (f"extra {extra}", NOTE) if extra else ("packages", PROBLEM)
-        lacking = [
-            f"{r.name}{r.specifier}"
-            for r in asked
-            if (version := installed_version(r.name)) is None or not r.specifier.contains(version, prereleases=True)
-        ]
+        lacking = [f"{r.name}{r.specifier}" for r in asked if not _fits(r)]
         if lacking:
             findings.append(Finding(what, f"missing or too old: {', '.join(lacking)}", state, pip_command(extra)))
         else:
@@ -61,29 +56,16 @@ def packages() -> list[Finding]:
     return findings
 
 
-def versions(constraints: Path = CHECKOUT / "constraints.txt") -> list[Finding]:
-    """Which installed versions differ from those that the project is tested with; nothing without the checkout."""
-    if not constraints.is_file():
-        return []
-    lines = constraints.read_text(encoding="utf-8").splitlines()
-    pinned = dict(line.strip().split("==") for line in lines if "==" in line and not line.startswith("#"))
-    different = [
-        f"{name} {version} (tested with {pin})"
-        for name, pin in pinned.items()
-        if (version := installed_version(name)) and version.split("+")[0] != pin
-    ]
-    if not different:
-        return [Finding("versions", "those that the project is tested with")]
-    return [Finding("versions", ", ".join(different), NOTE, pip_command())]
+def _fits(asked: "Requirement") -> bool:
+    version = installed_version(asked.name)
+    return version is not None and asked.specifier.contains(version, prereleases=True)
 
 
-def data_set(roots: Sequence[Path] | None = None) -> Finding:
-    """Where CIFAR-10 is, if it is; digits comes with scikit-learn. `roots`: where to look, else where runs look."""
-    if roots is None:
-        from tuckerlab.data import data_roots
+def data_set() -> Finding:
+    """Where CIFAR-10 is, if it is; digits comes with scikit-learn."""
+    from tuckerlab.data import data_roots
 
-        roots = list(data_roots())
-    places = [Path(root) / "cifar10" for root in roots]
+    places = [root / "cifar10" for root in data_roots()]
     for place in places:
         if place.is_dir() and any(place.iterdir()):
             return Finding("data: cifar10", str(place))
@@ -128,12 +110,11 @@ def _memory_and_device() -> list[Finding]:
     import torch
 
     memory = psutil.virtual_memory()
+    device = f"CPU with {torch.get_num_threads()} threads; no GPU that torch can use"
     if torch.cuda.is_available():
         device = f"{torch.cuda.get_device_name()}, {torch.cuda.mem_get_info()[0] / 2**30:.1f} GiB free"
     elif torch.backends.mps.is_available():
         device = "Apple GPU (MPS)"
-    else:
-        device = f"CPU with {torch.get_num_threads()} threads; no GPU that torch can use"
     return [
         Finding("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it free"),
         Finding("device", f"{device}; torch {torch.__version__}"),

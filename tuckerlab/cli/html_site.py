@@ -23,54 +23,39 @@ from tuckerlab import __version__
 from tuckerlab.cli.course import Notebook, local_links
 from tuckerlab.cli.execute_notebook import PAPERMILL_CELLS, execute
 from tuckerlab.cli.notebook_helpers import profile_settings
-from tuckerlab.errors import TuckerlabError
 
 TITLE = "Train networks small from the start"
 INTRO = (
     "The course, part by part, with the question that each answers. These pages show what one run of it gave; "
     "sliders and buttons work in the notebooks."
 )
-NOT_EXECUTED = "This notebook was not executed, so there are no results here. `tuckerlab course --execute` makes them."
+BACK = "[← All parts](index.html)"
 
 
 def write_site(
-    course: Sequence[Notebook],
-    out: Path,
-    *,
-    profile: str = "auto",
-    executing: bool = True,
-    runs: Path = Path("runs"),
-    quiet: bool = False,
+    course: Sequence[Notebook], out: Path, *, profile: str = "auto", runs: Path = Path("runs"), quiet: bool = False
 ) -> dict[str, str]:
     """Execute the notebooks and write them to `out` as pages; returns by name of a notebook what went wrong.
 
     A notebook that fails is shown as far as it came, and the others go on. Nothing is written before all are done, so
-    whatever stops this leaves an older site as it was. Raises TuckerlabError for a folder `out` with other things in it
-    and for a profile that does not exist.
+    whatever stops this leaves an older site as it was. Raises TuckerlabError for a profile that does not exist.
     """
     profile_settings(profile)  # refuses one that does not exist
-    _check_free(out)
     parameters = {"profile": profile, "out": str(runs.resolve()), "attended": False}
-    made = f"Executed on {datetime.date.today()}, profile {profile} · " if executing else ""
-    foot = f"*{made}tuckerlab {__version__}*"
+    foot = f"*Executed on {datetime.date.today()}, profile {profile} · tuckerlab {__version__}*"
     links = {notebook.path.name: f"{notebook.path.stem}.html" for notebook in course}
     problems: dict[str, str] = {}
     pages: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for place, notebook in enumerate(tqdm(course, "notebooks", disable=quiet or not executing)):
-            name, file = notebook.path.name, notebook.path
-            if executing:
-                file, problem = _executed(file, Path(scratch), parameters)
-                problems |= {name: problem} if problem else {}
-            content: Any = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
-            note = f'<p class="problem" role="alert">{escape(problems[name])}</p>' if name in problems else ""
-            if not executing and not any(cell.get("outputs") for cell in content.cells):
-                note = NOT_EXECUTED
-            neighbours = _neighbours(course, place, links)
+        for notebook in tqdm(course, "notebooks", disable=quiet):
+            name = notebook.path.name
+            if problem := _execute(notebook.path, scratch, parameters):
+                problems[name] = f"{name}: {problem}"
+            content: Any = nbformat.read(Path(scratch) / name, as_version=4)  # type: ignore[no-untyped-call]
             for cell in content.cells:
                 if cell.cell_type == "markdown":
                     cell.source = local_links(cell.source, links)
-            content.cells = [*_texts(neighbours, note), *content.cells, *_texts(neighbours, foot)]
+            content.cells = [*_texts(BACK, _note(problems.get(name))), *content.cells, *_texts(BACK, foot)]
             pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
     pages["index.html"] = index_page(course, links, INTRO, foot, problems)
     out.mkdir(parents=True, exist_ok=True)
@@ -87,37 +72,21 @@ def index_page(
     for notebook in course:
         name = notebook.path.name
         link = f"{name.partition('_')[0]} [{escape(notebook.title)}]({links[name]})"
-        problem = f'<p class="problem">{escape(problems[name])}</p>' if name in problems else ""
-        texts += [f"### {link}\n\n{escape(notebook.question)}", problem]
+        texts += [f"### {link}\n\n{escape(notebook.question)}", _note(problems.get(name))]
     return _page(new_notebook(cells=_texts(*texts, foot)), TITLE)  # type: ignore[no-untyped-call]
 
 
-def _check_free(out: Path) -> None:
-    """Pages may go to a folder that is not there, or empty, or has pages of an earlier call."""
-    if out.exists() and not out.is_dir():
-        raise TuckerlabError(f"{out}: is a file: give a folder")
-    index = out / "index.html"
-    ours = index.is_file() and 'content="tuckerlab"' in index.read_text(encoding="utf-8", errors="replace")
-    if out.is_dir() and any(out.iterdir()) and not ours:
-        raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
-
-
-def _executed(source: Path, scratch: Path, parameters: dict[str, Any]) -> tuple[Path, str]:
-    """Where the executed notebook lies, and what went wrong, if anything did."""
+def _execute(source: Path, scratch: str, parameters: dict[str, Any]) -> str:
+    """Leaves the executed notebook in `scratch`; returns what went wrong, if anything did."""
     try:
         errors = execute(source, scratch, **parameters).widget_errors
-        problem = f"an error inside a widget: {errors[0]}" if errors else ""
     except Exception as error:  # whatever it is, the other notebooks are worth showing
-        problem = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    executed = scratch / source.name
-    return executed if executed.is_file() else source, f"{source.name}: {problem}" if problem else ""
+        return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return f"an error inside a widget: {errors[0]}" if errors else ""
 
 
-def _neighbours(course: Sequence[Notebook], place: int, links: Mapping[str, str]) -> str:
-    """Links to the page before, the list, and the page after."""
-    before = [f"[← {escape(n.title)}]({links[n.path.name]})" for n in course[max(place - 1, 0) : place]]
-    after = [f"[{escape(n.title)} →]({links[n.path.name]})" for n in course[place + 1 : place + 2]]
-    return " · ".join([*before, "[All parts](index.html)", *after])
+def _note(problem: str | None) -> str:
+    return f'<p class="problem" role="alert">{escape(problem)}</p>' if problem else ""
 
 
 def _texts(*markdown: str) -> list[Any]:

@@ -9,10 +9,8 @@ parameters: 12,345
 
 import ast
 import os
-import traceback
 from html import escape
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tuckerlab.errors import TuckerlabError
@@ -83,30 +81,6 @@ def listing(path: str | os.PathLike[str]) -> Any:
     summary = f"<b>{escape(Path(path).name)}</b>: {escape(first_line)}"
     code = Code(filename=str(path))._repr_html_()  # type: ignore[no-untyped-call]
     return HTML(f"<details><summary>{summary}</summary>{code}</details>")  # type: ignore[no-untyped-call]
-
-
-def errors_in_one_line() -> None:
-    """From here on, a cell of this notebook that fails says so in one line, for readers who see no code.
-
-    The notebook still counts as failed, and whoever runs it still gets the error; outside of IPython nothing happens.
-    """
-    from IPython.core.getipython import get_ipython
-
-    shell: Any = get_ipython()
-    if shell is not None:
-        shell.set_custom_exc((Exception,), _show_one_line)
-
-
-def _show_one_line(
-    shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None
-) -> None:
-    from IPython.display import HTML, display
-
-    # The reply to whoever runs the notebook carries it; without it the server's log could not say more than the page.
-    shell._last_traceback = traceback.format_exception(kind, error, trace)
-    what = str(error) if isinstance(error, TuckerlabError) else f"{kind.__name__}: {error}"
-    rest = "The rest of this page was left out. The details stand in the window in which the app was started."
-    display(HTML(f'<p role="alert"><b>{escape(what)}</b></p><p>{rest}</p>'))  # type: ignore[no-untyped-call]
 
 
 def _read(path: str | os.PathLike[str]) -> str:
