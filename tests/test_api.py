@@ -1,7 +1,6 @@
 """The public names: each is there, none costs anything before it is used, and the docstring's loop runs."""
 
 import ast
-import pkgutil
 import subprocess
 import sys
 import textwrap
@@ -21,12 +20,6 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert set(tuckerlab.__all__) <= set(dir(tuckerlab))
     with pytest.raises(AttributeError, match="'tuckerlab' has no attribute 'tuckerise'"):
         tuckerlab.tuckerise  # noqa: B018
-
-
-def test_no_public_name_is_a_module() -> None:
-    modules = {module.name for module in pkgutil.iter_modules([str(PACKAGE)])}
-    assert "tucker" in modules
-    assert modules.isdisjoint(tuckerlab.__all__)
 
 
 def test_type_checkers_see_the_same_names() -> None:

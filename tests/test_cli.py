@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tuckerlab.cli import course, doctor, main as cli
+from tuckerlab.cli import doctor, main as cli
 from tuckerlab.errors import DataError
 
 # Mistakes that the command line itself can see, and a word that the message must have.
@@ -17,14 +17,11 @@ MISTAKES = [
     ("poc --bogus", "--bogus"),
     ("poc --epochs many", "many"),
     ("poc --batch-size -3", "1"),
-    ("poc --width", "--width"),
     ("poc --compression 0.9 --tolerance 0.1", "--tolerance"),
     (f"poc --out {__file__}", "test_cli.py"),
     ("headline --no-pruning --pruning 0.9", "--no-pruning"),
     ("lab nowhere/at/all", "nowhere"),
     ("lab --port 70000", "65535"),
-    ("app nowhere/at/all", "nowhere"),
-    ("course nowhere/at/all", "nowhere"),
 ]
 
 # What only the run can see: one for each check, the values are tested in the floors below.
@@ -33,9 +30,7 @@ REFUSALS = [
     ("poc --model vgg99", "vgg99"),
     ("poc --compression 1", "1"),
     ("poc --device abacus", "abacus"),
-    ("headline --dataset digits --model vgg_small --minutes nan", "minutes nan"),
     ("headline --dataset digits --model vgg16", "32"),
-    ("headline --start nan", "start nan"),
     ("headline --dataset digits --model vgg_small --pruning 2", "2"),
 ]
 
@@ -126,22 +121,16 @@ def test_nothing_heavy_is_loaded_to_answer_a_question(line: list[str]) -> None:
     assert "tuckerlab" in done.stdout
 
 
-def test_lab_opens_the_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lab_opens_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     received: list[str] = []
     labapp = ModuleType("jupyterlab.labapp")
     labapp.main = received.extend  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "jupyterlab", ModuleType("jupyterlab"))
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp)
-    monkeypatch.setattr("os.geteuid", lambda: 1, raising=False)
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
-    assert received == [f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"]
-    (tmp_path / "01_start_here.ipynb").touch()
-    assert "--LabApp.default_url=/lab/tree/01_start_here.ipynb" in course.lab_arguments(tmp_path, browser=True, port=1)
+    assert {f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"} <= {*received}
     monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     assert cli.main(["lab", str(tmp_path)]) == 2
-    assert_one_line(capsys.readouterr().err, "[notebooks]")
 
 
 def raising(error: BaseException) -> Callable[..., None]:

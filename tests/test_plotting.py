@@ -1,6 +1,6 @@
 """Lines that break, letters that are embedded, names that are left out where there is no room."""
 
-from tuckerlab.plotting.figure import Picture, colours, wrapped
+from tuckerlab.plotting.figure import Picture, wrapped
 from tuckerlab.plotting.fonts import families, font_faces
 from tuckerlab.plotting.labels import write_names
 
@@ -16,11 +16,6 @@ def test_fonts_of_each_language() -> None:
     css = font_faces("¥1万円", "ja")  # the glyphs of these letters, and no more
     assert (css.count("@font-face"), css.count("data:font/woff2")) == (1, 1)
     assert len(css) < 10_000
-
-
-def test_a_colour_for_each_name() -> None:
-    assert colours(["dense", "Tucker"], reference=["dense"]) == {"dense": "#222222", "Tucker": "#0072B2"}
-    assert len(set(colours(f"network {i}" for i in range(20)).values())) == 20
 
 
 def test_names_are_written_where_there_is_room() -> None:

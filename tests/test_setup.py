@@ -88,37 +88,22 @@ def test_no_address_no_machine_path_and_no_data_set_is_tracked(tracked: list[Pat
     assert [str(path) for path in data if path.parts[0] not in ("README.md", "results")] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("see https:" + "//example.org/x", 1),
-        ("--index-url file:" + "///pypi", 1),
-        ("data = '/ho" + "me/ann/data'", 1),
-        ("C:" + "\\Users\\ann", 1),
-        ("https:" + "//arxiv.org/abs/2305.19059, ../shared/data, a/tmp/b, /usr/bin/env bash", 0),
-    ],
-)
-def test_the_check_above_can_fail(text: str, count: int) -> None:
-    assert len(leaks(text)) == count
-
-
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["poc", "lab", "app", "course"])
-def test_a_second_call_of_make_installs_nothing(target: str, tmp_path: Path) -> None:
+def test_a_second_call_of_make_installs_nothing(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    assert "pip install" in planned(target, tmp_path)
+    assert "pip install" in planned(tmp_path)
     stamp = tmp_path / ".venv" / ".ready"
     stamp.parent.mkdir()
     stamp.touch()
-    assert "pip install" not in planned(target, tmp_path)
+    assert "pip install" not in planned(tmp_path)
     later = stamp.stat().st_mtime + 10
     os.utime(tmp_path / "constraints.txt", (later, later))
-    assert "pip install" in planned(target, tmp_path)
+    assert "pip install" in planned(tmp_path)
 
 
-def planned(target: str, folder: Path) -> str:
+def planned(folder: Path) -> str:
     """The commands that make would run, without what an outer make (as in `make test`) hands to inner ones."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = ["make", "--dry-run", target]
+    command = ["make", "--dry-run", "poc"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, env=plain).stdout

@@ -1,21 +1,18 @@
 """Another language: pictures, tables and the finding show no word that is not in the catalogue."""
 
 import gettext
-import io
 import re
 from pathlib import Path
 
 import pytest
-from made_up import dense, facts, tucker
+from made_up import dense, tucker
 from matplotlib.text import Text
-from rich.console import Console
 
 from tuckerlab import i18n, run_poc
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments import context
 from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.standings import rich_standings, standings
 from tuckerlab.experiments.summary import finding
 
 DATA = r"dense|tucker|Tucker \w+|conv\d"
@@ -55,14 +52,9 @@ def many() -> Records:
     return Records.concat([dense(), *(tucker(f"t{i}", label=f"Tucker no{i}") for i in range(7))])
 
 
-def all_modes() -> Records:
-    rows = [{"epoch": 0, "step": 0, "layer": "conv1", "mode": mode, "size": 4, "rank": 2} for mode in range(4)]
-    return Records.single(facts(label="Tucker one"), ranks=rows)
-
-
 @pytest.mark.usefixtures("_marked")
 class TestAnotherLanguage:
-    @pytest.mark.parametrize("records", [few, seeds, many, dense, all_modes])
+    @pytest.mark.parametrize("records", [few, seeds, many])
     def test_pictures(self, records: object) -> None:
         drawn = figures(records())  # type: ignore[operator]
         for name, figure in drawn.items():
@@ -76,24 +68,6 @@ class TestAnotherLanguage:
         said = finding(dense() + tucker(label="Tucker one", conv_parameters=size, test_accuracy=accuracy))
         assert said.startswith("Tucker one: ")
         assert words(said) == []
-
-    @pytest.mark.parametrize("records", [few, seeds, many])
-    def test_tables(self, records: object) -> None:
-        made = records()  # type: ignore[operator]
-        for table in (made.table(), standings(made)):
-            assert words(" ".join(table.columns)) == []
-        for shown in (made.rich_table(), rich_standings(made)):
-            console = Console(file=io.StringIO(), width=120)
-            console.print(shown)
-            assert words(console.file.getvalue()) == []  # type: ignore[attr-defined]
-
-
-def test_what_a_catalogue_lacks_is_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    with i18n.speaking("ja"):
-        assert i18n._("no such sentence, {count}", count=2) == "no such sentence, 2"
-    monkeypatch.setenv("TUCKERLAB_LANG", "xx")
-    with pytest.raises(TuckerlabError, match="'xx': there are texts in"):
-        i18n._("epoch")
 
 
 def test_an_unknown_language_is_told_before_anything_is_trained(

@@ -2,9 +2,9 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -18,8 +18,6 @@ def whole(text: str) -> Any:
     """A whole number from 1."""
     return option(int, text, min=1, metavar="<int>")
 
-
-Quiet = Annotated[bool | None, typer.Option("--quiet", help="Print the table only, no progress.")]
 
 SHARED: dict[str, Any] = {
     "dataset": option(str, "What to learn: digits, cifar10, or folder:PATH with your images. [default: digits]"),
@@ -39,7 +37,7 @@ SHARED: dict[str, Any] = {
     "resume": option(
         bool, "Go on with a run that was cut off, or begin anew even if one is there.", "--resume/--fresh"
     ),
-    "quiet": Quiet,
+    "quiet": option(bool, "Print the table only, no progress.", "--quiet"),
 }
 
 
@@ -53,17 +51,14 @@ def takes(names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            command(**asked(given))
+            command(**{name: value for name, value in given.items() if value is not None and value != []})
 
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter(name, kind, default=None, annotation=a) for name, a in options.items()]
+        parameters = []
+        for name, kind in options.items():
+            default = None if type(None) in get_args(kind.__origin__) else inspect.Parameter.empty  # one must be given
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
         vars(run)["__signature__"] = inspect.Signature(parameters)
         run.__annotations__ = options
         return run
 
     return decorate
-
-
-def asked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name, value in options.items() if value is not None and value != []}

@@ -4,88 +4,71 @@ Each loads what it needs when it runs, so that `tuckerlab --help` answers at onc
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tuckerlab.cli.options import Quiet, asked
+from tuckerlab.cli.options import option, takes, whole
 
 
-def export(
-    run: Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left, or one .safetensors file in it.")],
-    to: Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
-    network: Annotated[
-        str | None, typer.Option(help='Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]')
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of the network. [default: the first]")] = None,
-    out: Annotated[
-        str | None,  # as a Path, "" would be the folder that one is in
-        typer.Option(metavar="<path>", help="The file (plain: the folder). [default: in RUN/export]"),
-    ] = None,
-    opset: Annotated[int | None, typer.Option(help="Version of the ONNX operators. [default: that of torch]")] = None,
-    margin: Annotated[
-        float | None,
-        typer.Option(help="How much faster a layer must get to be stored in a larger form. [default: 0.2]"),
-    ] = None,
-    overwrite: Annotated[bool | None, typer.Option("--overwrite", help="Replace what lies at OUT already.")] = None,
-) -> None:
+@takes(
+    "run to network seed out opset overwrite",
+    run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left, or one .safetensors file in it.")],
+    to=Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
+    network=option(str, 'Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]'),
+    seed=option(int, "The seed of the network. [default: the first]"),
+    # as a Path, "" would be the folder that one is in
+    out=option(str, "The file (plain: the folder). [default: in RUN/export]", metavar="<path>"),
+    opset=option(int, "Version of the ONNX operators. [default: that of torch]"),
+    overwrite=option(bool, "Replace what lies at OUT already.", "--overwrite"),
+)
+def export(**given: Any) -> None:
     """Write a trained network as a file that runs without tuckerlab.
 
     Layers whose small parts run slower than the whole are merged back (measured here, layer by layer), batch norms are
     folded, and the file is run and compared with the network before it is there. It takes pixels from 0 to 255.
     """
-    given = asked(locals())
     from tuckerlab.deploy.export_run import run_export, show
 
     show(run_export(given.pop("run"), **given))
 
 
-def check(
-    run: Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
-    network: Annotated[
-        str | None, typer.Option(help="The network by its label. [default: the smallest in Tucker format]")
-    ] = None,
-    batch: Annotated[
-        list[int] | None, typer.Option(min=1, metavar="<int>", help="Images at once; may be repeated. [default: 1 128]")
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, metavar="<int>", help="Times every answer is timed. [default: 100, slow: less]")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="<int>", help="Of torch and onnxruntime. [default: as torch has]")
-    ] = None,
-    no_memory: Annotated[bool, typer.Option("--no-memory", help="Leave the memory of processes out.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again even if there is a table.")] = False,
-    quiet: Quiet = None,
-) -> None:
+@takes(
+    "run network batch rounds threads no_memory fresh quiet",
+    run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
+    network=option(str, "The network by its label. [default: the smallest in Tucker format]"),
+    batch=option(list[int], "Images at once; may be repeated. [default: 1 128]", min=1, metavar="<int>"),
+    rounds=whole("Times every answer is timed. [default: 100, slow: less]"),
+    threads=whole("Of torch and onnxruntime. [default: as torch has]"),
+    no_memory=option(bool, "Leave the memory of processes out.", "--no-memory"),
+    fresh=option(bool, "Measure again even if there is a table.", "--fresh"),
+)
+def check(*, run: Path, batch: list[int] | None = None, no_memory: bool = False, **given: Any) -> None:
     """Measure the networks of a run where they are deployed: time, throughput, file, memory, and equal answers.
 
     The full and the compressed network in torch and onnxruntime, the latter as fp32 and int8, in turn on this machine;
     the table and its picture stay in the folder. Let nothing else run beside it.
     """
-    given = asked({"batches": tuple(batch or ()) or None, "rounds": rounds, "memory": False if no_memory else None})
+    given |= {"batches": tuple(batch)} if batch else {}
     from tuckerlab.deploy.runtime.benchmark import check_run, show
 
-    show(*check_run(run, network=network, threads=threads, fresh=fresh, quiet=bool(quiet), **given), run)
+    show(*check_run(run, memory=not no_memory, **given), run)
 
 
-def brief(
-    runs: Annotated[
+@takes(
+    "runs out lang network assumptions company pdf quiet",
+    runs=Annotated[
         list[str], typer.Argument(metavar="RUN…", help="Folders of runs, or names of recorded results, of one task.")
     ],
-    out: Annotated[Path, typer.Option(help="The file: .html, or .pdf where a Chromium, Chrome or Edge is installed.")],
-    lang: Annotated[str, typer.Option(help="en or ja.")] = "en",
-    network: Annotated[
-        str | None,
-        typer.Option(help="The small network, by its label. [default: the smallest Tucker one that loses little]"),
-    ] = None,
-    assumptions: Annotated[
-        Path | None, typer.Option(help="What the money rests on, as TOML or JSON. [default: an example]")
-    ] = None,
-    title: Annotated[str, typer.Option(help="In place of the usual title.")] = "",
-    company: Annotated[str, typer.Option(help="Stands above the title.")] = "",
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print it to a .pdf beside the .html too.")] = False,
-    quiet: Quiet = None,
+    out=Annotated[Path, typer.Option(help="The file: .html, or .pdf where a Chromium, Chrome or Edge is installed.")],
+    lang=option(str, "en or ja. [default: en]"),
+    network=option(str, "The small network, by its label. [default: the smallest Tucker one that loses little]"),
+    assumptions=option(Path, "What the money rests on, as TOML or JSON. [default: an example]"),
+    company=option(str, "Stands above the title."),
+    pdf=option(bool, "Print it to a .pdf beside the .html too.", "--pdf"),
+)
+def brief(
+    *, runs: list[str], out: Path, assumptions: Path | None = None, pdf: bool = False, quiet: bool = False, **given: Any
 ) -> None:
     """Write the decision brief of runs: recommendation, numbers, money, plan, risks, and what is not known.
 
@@ -101,11 +84,8 @@ def brief(
 
     told = Assumptions.load(assumptions) if assumptions else None
     folders = [run_folder(run) for run in runs]
-    with Console(stderr=True, quiet=bool(quiet)).status("") as status:
-        written = write_brief(
-            folders, out, lang=lang, assumptions=told, network=network, title=title, company=company, pdf_too=pdf,
-            report=status.update,
-        )  # fmt: skip
+    with Console(stderr=True, quiet=quiet).status("") as status:
+        written = write_brief(folders, out, assumptions=told, pdf_too=pdf, report=status.update, **given)
     for gap in written.evidence.gaps:
         if gap.key in DAMAGED:
             Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
