@@ -96,17 +96,13 @@ class Subject:
         """The smallest ranks that keep the relative error within `tolerance`; RankError outside [0, 1)."""
         return tolerance_ranks(self.values, tolerance)
 
-    def check(self, ranks: Sequence[int]) -> None:
-        """RankError unless there is one rank for each mode, between 1 and its size."""
-        check_ranks(self.shape, range(len(self.shape)), ranks)
-
     def cut(self, asked: Sequence[int]) -> Cut:
         """The truncated higher-order SVD at these ranks, as `tuckerlab.tucker.tensor.truncate` gives it.
 
         Raises RankError for ranks outside 1 … the size of the mode.
         """
-        self.check(asked)
         modes = range(len(self.shape))
+        check_ranks(self.shape, modes, asked)
         ranks = feasible_ranks(self.shape, modes, asked)
         core = self.core[tuple(slice(rank) for rank in ranks)]
         factors = [factor[:, :rank] for factor, rank in zip(self.factors, ranks, strict=True)]

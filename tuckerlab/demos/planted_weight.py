@@ -7,7 +7,7 @@ help it blows up. The Riemannian step does not see σ.
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,13 +86,22 @@ def ordinary(task: Task, steps: int, lr: float, until: float = 0.0) -> list[floa
 
 
 def losses(
-    task: Task, layer: TuckerLinear, optimizer: torch.optim.Optimizer, steps: int, until: float = 0.0
+    task: Task,
+    layer: TuckerLinear,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    until: float = 0.0,
+    watch: Callable[[], object] = lambda: None,
 ) -> list[float]:
-    """The relative squared error before each step; the list ends early below `until`, or where the descent blows up."""
+    """The relative squared error before each step; the list ends early below `until`, or where the descent blows up.
+
+    `watch` is called before each step.
+    """
     values: list[float] = []
     for _ in range(steps):
         loss = (layer(task.x) - task.y).square().sum() / task.y.square().sum()
         values.append(loss.item())
+        watch()
         if not loss.isfinite() or loss.item() > HOPELESS or loss.item() < until:
             break
         optimizer.zero_grad()

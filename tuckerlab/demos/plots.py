@@ -8,7 +8,7 @@ from math import nan
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from tuckerlab.demos.digits_descent import Descent
 from tuckerlab.demos.rank_overestimation import TRUE_RANK, Race
@@ -81,15 +81,13 @@ def loss_descent(ours: Sequence[Descent], theirs: Sequence[Descent]) -> Picture:
     _losses(left, highest, RED, "--", _("ordinary descent, {lr:g}", lr=highest.lr))
     if best is not highest:
         _losses(left, best, PINK, ":", _("ordinary descent, {lr:g} (its best)", lr=best.lr))
-    left.set_yscale("log")
-    _plain_ticks(left)
+    _log_scale(left)
     left.legend(loc="lower left", fontsize=TEXT, frameon=False)
     styled(right, x=_("learning rate"), y=_("steps after which the loss was higher, %"))
     for shift, colour, found in ((-0.2, BLUE, ours), (0.2, RED, theirs)):
         places = [i + shift for i in range(len(found))]
         bars = right.bar(places, [100 * descent.risen for descent in found], width=0.36, color=colour)
-        labels = [f"{100 * descent.risen:.0f}" for descent in found]
-        right.bar_label(bars, labels, fontsize=TEXT, color=INK, padding=2)
+        right.bar_label(bars, fmt="{:.0f}", fontsize=TEXT, color=INK, padding=2)
     right.set_xticks(range(len(ours)), [f"{descent.lr:g}" for descent in ours])
     right.grid(visible=False, axis="x")
     right.set_ylim(0, 120 * max(0.05, *(descent.risen for descent in (*ours, *theirs))))
@@ -117,14 +115,12 @@ def gradient_evaluations(one: Descent, two: Descent) -> Picture:
     for name, descent, colour, style in ((names[0], one, BLUE, "-"), (names[1], two, RED, "--")):
         counted = [descent.gradients * step for step in range(len(descent.losses))]
         left.plot(counted, descent.losses, style, color=colour, linewidth=LINE, label=name)
-    left.set_yscale("log")
-    _plain_ticks(left)
+    _log_scale(left)
     left.legend(loc="upper right", fontsize=TEXT, frameon=False)
     styled(right, x=_("time of a step, ms"), y="")
     times = [1e3 * one.seconds, 1e3 * two.seconds]
     bars = right.barh([1, 0], times, height=0.5, color=[BLUE, RED])
-    labels = [f"{value:.0f}" for value in times]
-    right.bar_label(bars, labels, fontsize=TEXT, color=INK, padding=4)
+    right.bar_label(bars, fmt="{:.0f}", fontsize=TEXT, color=INK, padding=4)
     right.set_yticks([1, 0], names)
     right.set(xlim=(0, 1.3 * max(times)), ylim=(-0.6, 1.6))
     right.grid(visible=False, axis="y")
@@ -146,12 +142,8 @@ def _losses(axes: Axes, descent: Descent, colour: str, style: str, label: str) -
     axes.plot(range(1, len(descent.losses) + 1), descent.losses, style, color=colour, linewidth=LINE, label=label)
 
 
-def _plain_ticks(axes: Axes) -> None:
-    low, high = axes.get_ylim()
-    values = [
-        value
-        for value in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100)
-        if low <= value <= high
-    ]
-    axes.set_yticks(values, [f"{value:g}" for value in values])
+def _log_scale(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tuckerlab.demos.planted_weight import new_layer, seeded, taught, with_values
+from tuckerlab.demos.planted_weight import losses, new_layer, seeded, taught, with_values
 from tuckerlab.tucker.rank_policy import Spectrum, Tolerance
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
 from tuckerlab.tucker.tensor import left_singular, unfold
@@ -40,16 +40,10 @@ def follow(every: int, first: int, steps: int = STEPS, seed: int = 0, tau: float
         task = taught(with_values(new_layer(TRUE_RANK), values), new_layer(first))
     layer, policy = task.start, Tolerance(tau, growth=GROWTH, steps=0)
     optimizer = TuckerSGD(layer, lr=lr, ranks=policy, adapt_every=every)
-    ranks, losses = [], []
-    for _ in range(steps):
-        loss = (layer(task.x) - task.y).square().sum() / task.y.square().sum()
-        ranks.append(_within(layer, policy))
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    ranks: list[int] = []
+    errors = losses(task, layer, optimizer, steps, watch=lambda: ranks.append(_within(layer, policy)))
     optimizer.adapt(grow=False)
-    return Path(every, tuple(ranks), tuple(losses), max(layer.ranks))
+    return Path(every, tuple(ranks), tuple(errors), max(layer.ranks))
 
 
 @torch.no_grad()
