@@ -27,9 +27,6 @@ _spoken: ContextVar[str] = ContextVar("language of a block, of one thread or tas
 def _(message: str, /, **values: Any) -> str:
     """A sentence in the language that is spoken here, with its values filled in; minus signs are typographic.
 
-    >>> _("{count:,.0f} images", count=1438)
-    '1,438 images'
-
     Raises TuckerlabError for an unknown language.
     """
     return _filled(_catalogue(language()).gettext(message), values)
@@ -50,11 +47,7 @@ def N_(message: str) -> str:  # noqa: N802 (the name that extractors of messages
 
 
 def language() -> str:
-    """The language that `_` speaks here. TuckerlabError where TUCKERLAB_LANG names one that there is not.
-
-    >>> language()
-    'en'
-    """
+    """The language that `_` speaks here. TuckerlabError where TUCKERLAB_LANG names one that there is not."""
     if spoken := _spoken.get(""):
         return spoken
     named = os.environ.get("TUCKERLAB_LANG") or ENGLISH
@@ -77,24 +70,14 @@ def speaking(language: str) -> Iterator[None]:
 
 
 def checked(language: str, given_in: str = "language") -> str:
-    """The language, if there are texts in it.
-
-    >>> checked("xx")
-    Traceback (most recent call last):
-        ...
-    tuckerlab.errors.TuckerlabError: language 'xx': there are texts in en, ja
-    """
+    """The language; TuckerlabError where there are no texts in it."""
     if language not in (known := languages()):
         raise TuckerlabError(f"{given_in} {language!r}: there are texts in {', '.join(known)}")
     return language
 
 
 def languages() -> list[str]:
-    """The languages that there are catalogues for.
-
-    >>> "en" in languages()
-    True
-    """
+    """The languages that there are texts in."""
     return sorted([ENGLISH, *(path.parts[-3] for path in FOLDER.glob("*/LC_MESSAGES/tuckerlab.po"))])
 
 

@@ -11,12 +11,8 @@ import io
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuckerlab.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
 LATIN, JAPANESE = "DejaVu Sans", "IPAexGothic"
 
@@ -30,13 +26,6 @@ def japanese() -> Path:
             "pip install 'tuckerlab[brief]'"
         )
     return Path(package.origin).parent / "fonts" / "ipaexg.ttf"
-
-
-def latin() -> Path:
-    """The file of the font of Latin letters."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
 def families(language: str) -> tuple[str, ...]:
@@ -54,55 +43,40 @@ def _add_to_matplotlib() -> None:
     fontManager.addfont(japanese())
 
 
-def font_faces(characters: Collection[str], language: str) -> str:
-    """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE.
-
-    IPAex Gothic has Latin letters too; what it lacks is taken from DejaVu Sans, and what neither has is left to the
-    machine. A browser makes the bold ones itself. MissingExtraError where the Japanese font is not installed.
-    """
-    wanted = frozenset(map(ord, characters))
-    lacking = wanted - _covered(japanese())
-    if language != "ja":
-        lacking |= wanted & WIDE
-    faces = [_face("Page", japanese(), wanted - lacking)]
-    if rest := lacking & _covered(latin()):
-        faces.append(_face("Page rest", latin(), rest))
-    return "\n".join(faces)
-
-
-WIDE = frozenset(map(ord, "‘’“”…"))
+WIDE = frozenset("‘’“”…")
 """As wide as a Japanese character in the Japanese font."""
 
 PAGE = "'Page', 'Page rest', sans-serif"
 """The value of `font-family` for a page that has `font_faces` in it."""
 
 
-def _face(family: str, file: Path, wanted: frozenset[int]) -> str:
-    encoded = base64.b64encode(_subset(file, wanted)).decode()
-    return f"@font-face {{ font-family: '{family}'; src: url(data:font/woff2;base64,{encoded}) format('woff2'); }}"
+def font_faces(characters: Collection[str], language: str) -> str:
+    """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE.
+
+    IPAex Gothic has Latin letters too; what it lacks is taken from DejaVu Sans, and what neither has is left to the
+    machine. A browser makes the bold ones itself. MissingExtraError where the Japanese font is not installed.
+    """
+    import matplotlib
+
+    latin = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    first = set(characters) if language == "ja" else set(characters) - WIDE
+    faces = ("Page", _subset(japanese(), first)), ("Page rest", _subset(latin, set(characters)))
+    return "\n".join(
+        f"@font-face {{ font-family: '{family}'; src: url(data:font/woff2;base64,{encoded}) format('woff2'); }}"
+        for family, encoded in faces
+    )
 
 
-def _subset(file: Path, wanted: frozenset[int]) -> bytes:
-    """The font with the glyphs of these code points alone, as woff2."""
+def _subset(file: Path, characters: Collection[str]) -> str:
+    """The font with the glyphs of these characters alone, those that it has, as woff2 in base 64."""
     from fontTools.subset import Options, Subsetter, save_font  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     options = Options(flavor="woff2", hinting=False, layout_features=["kern", "liga", "locl", "mark"])
     options.drop_tables += ["FFTM"]  # when its editor saved it
     subsetter, written = Subsetter(options), io.BytesIO()
-    subsetter.populate(unicodes=wanted)
-    with _font(file) as font:
+    subsetter.populate(text="".join(characters))
+    with TTFont(file, lazy=True, recalcTimestamp=False) as font:
         subsetter.subset(font)
         save_font(font, written, options)
-    return written.getvalue()
-
-
-def _font(file: Path) -> "TTFont":
-    from fontTools.ttLib import TTFont
-
-    return TTFont(file, lazy=True, recalcTimestamp=False)
-
-
-@lru_cache
-def _covered(file: Path) -> frozenset[int]:
-    with _font(file) as font:
-        return frozenset(font.getBestCmap())
+    return base64.b64encode(written.getvalue()).decode()
