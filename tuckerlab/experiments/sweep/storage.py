@@ -141,9 +141,10 @@ def reachable(*others: type[Exception]) -> Iterator[None]:
 
     The URL, which may have a password in it, is not repeated.
     """
+    refused: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *others)
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError, *others) as error:
+    except refused as error:
         cause = error.__cause__ or error
         said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise TuckerlabError(

@@ -7,6 +7,7 @@ time, and whoever takes the network next goes on where it was.
 import contextlib
 import logging
 import os
+import re
 import socket
 import time
 import traceback
@@ -134,17 +135,19 @@ def cluster(config: SweepConfig, workers: int, scheduler: str | None) -> Iterato
     """
     import distributed
 
+    dask: Any = distributed  # published without types
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            local = distributed.LocalCluster(
+            local = dask.LocalCluster(
                 n_workers=workers, threads_per_worker=max(1, torch.get_num_threads() // workers), memory_limit=0,
                 dashboard_address=None, silence_logs=logging.CRITICAL,
             )  # fmt: skip
             scheduler = stack.enter_context(local).scheduler_address
         try:
-            distributed.comm.get_address_host_port(scheduler, strict=True)  # a client would leave a traceback behind
-            client = distributed.Client(scheduler, timeout=ANSWER, set_as_default=False)
+            if not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d+", scheduler):  # a client would leave a traceback behind
+                raise ValueError
+            client = dask.Client(scheduler, timeout=ANSWER, set_as_default=False)
             stack.callback(client.close, timeout=5)
             client.wait_for_workers(1, timeout=ANSWER)
         except (OSError, ValueError):  # TimeoutError among them
