@@ -31,7 +31,7 @@ from tuckerlab.experiments.sweep import workers
 from tuckerlab.experiments.sweep.grid import grid
 from tuckerlab.experiments.sweep.storage import SweepConfig, open_study
 from tuckerlab.experiments.sweep.study import RETRIES, Sweep, queue, run_sweep
-from tuckerlab.experiments.sweep.workers import Report, work
+from tuckerlab.experiments.sweep.workers import Report
 
 LONG = 600.0  # seconds after which a test has failed
 EPOCHS = 8
@@ -280,14 +280,11 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
     assert run_sweep(**{**options, "methods": ["failing"]}).failed == ()
 
 
-def test_what_another_disk_holds_is_missed(tmp_path: Path, config: SweepConfig) -> None:
+def test_what_another_disk_holds_is_missed(tmp_path: Path) -> None:
     sweep = run_sweep(**ONE, out=tmp_path)
     (sweep.folder / "seed0/tucker-0.1/runs.parquet").unlink()
     with pytest.raises(TuckerlabError, match=r"tucker-0\.1"):
         run_sweep(**ONE, out=tmp_path)
-    config.marker.unlink()
-    with pytest.raises(TuckerlabError, match=config.folder):
-        work(config)
 
 
 # --- kills -----------------------------------------------------------------------------------------------------------
