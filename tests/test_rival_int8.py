@@ -1,27 +1,13 @@
 """Int8 after training: the arithmetic against plain torch, what is stored, and that it combines with the others."""
 
-from pathlib import Path
-
 import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuckerlab import Budget, build, load_data
-from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
-from tuckerlab.experiments.setup import Arena
-from tuckerlab.training.config import Recipe
-from tuckerlab.training.metrics import evaluate
-from tuckerlab.training.run import Callback, Run
-from tuckerlab.tucker.convert import to_plain
-
-
-def arena(device: str = "cpu") -> Arena:
-    data = load_data("digits").subset(train=256, test=64)
-    return Arena.of([Dense()], data, "vgg_small", 0.25, Recipe(epochs=2, batch_size=64), device)
+from tuckerlab import build
+from tuckerlab.experiments.methods.int8 import quantized, stored
 
 
 def within(values: Tensor, expected: Tensor, bound: Tensor | float) -> bool:
@@ -72,26 +58,3 @@ def test_a_file_holds_a_byte_for_each_weight() -> None:
     assert weights == sum(p.numel() for p in model.parameters() if p.dim() > 1)
     size = len(safetensors.torch.save(held))
     assert weights < size < 1.1 * weights
-
-
-class Never(Callback):
-    def on_step(self, run: Run) -> None:
-        raise AssertionError("it trains")
-
-
-@pytest.mark.parametrize("of", [Tucker(Budget(0.8))], ids=lambda of: of.slug)
-def test_the_accuracy_is_that_of_the_quantized_network_and_of_every_replay(of: Contender, tmp_path: Path) -> None:
-    place, contender = arena(), Int8(of)
-    first = contender.train(Training(place, tmp_path))
-    again = contender.train(Training(place, tmp_path, callbacks=[Never()]))
-    assert first.epochs == again.epochs
-    network = contender.answering(again.network, place)
-    images = place.data.normalize(place.data.test_images)
-    with torch.inference_mode():
-        assert torch.equal(network(images), contender.answering(first.network, place)(images))
-        right = network(images).argmax(1) == place.data.test_labels
-        loss = F.cross_entropy(network(images), place.data.test_labels)
-    assert first.test_accuracy == right.float().mean().item()
-    assert first.epochs[-1]["test_loss"] == pytest.approx(loss.item(), rel=1e-5)
-    assert first.epochs[-1]["test_loss"] != evaluate(to_plain(first.network), place.data).loss
-    assert first.epochs[:-1] == of.train(Training(place, tmp_path)).epochs[:-1]

@@ -10,9 +10,6 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuckerlab import Budget, TuckerConv2d
-from tuckerlab.errors import RankError
-from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.low_rank import Matrix
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.weight import TuckerLayer
@@ -50,10 +47,3 @@ def test_a_budget_is_met_and_used(spec: dict[str, Any], rate: float) -> None:
     plain = to_plain(network)
     assert not any(isinstance(part, TuckerLayer) for part in plain.modules())
     assert sum(m.weight.numel() for m in plain.modules() if isinstance(m, nn.Conv2d)) == counts.conv_stored
-
-
-def test_a_budget_that_cannot_be_met() -> None:
-    contender = Matrix(Budget(0.97))
-    arena = contests.small_arena(Tucker(contender.policy))  # in Tucker format it can
-    with pytest.raises(RankError, match="cannot be met"):
-        contender.train(Training(arena))

@@ -10,7 +10,7 @@ from tensorly.tt_tensor import validate_tt_rank
 from torch import nn
 
 from tuckerlab import TuckerConv2d, TuckerLinear
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.cp_tt import FORMS, Tensorized, ordered_shape, random_chain, ranks_at, stored
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -84,9 +84,8 @@ def test_a_compression_is_met_and_used(spec: dict[str, Any], rate: float, form: 
     [
         (lambda: Tensorized(0.999, "cp").check(contests.small_arena()), r"with every rank at 1, \d+ of \d+ weights"),
         (lambda: Tensorized(1.0, "cp"), "cp 1.0: allowed are"),
-        (lambda: Tensorized(0.9, "tucker"), "allowed are 'cp', 'tt'"),
     ],
 )
 def test_what_is_refused(call: Any, said: str) -> None:
-    with pytest.raises((RankError, TuckerlabError), match=said):
+    with pytest.raises(RankError, match=said):
         call()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ from typing import Any
 import optuna
 import psutil
 import pytest
-import torch
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,12 +25,13 @@ from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.post_training import BEFORE, CutAndTuned
 from tuckerlab.experiments.methods.registry import METHODS, Method
-from tuckerlab.experiments.proof import Settings
-from tuckerlab.experiments.sweep import launch
+from tuckerlab.experiments.proof import Settings, arranged
+from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.sweep import workers
 from tuckerlab.experiments.sweep.grid import grid
 from tuckerlab.experiments.sweep.storage import SweepConfig, open_study
 from tuckerlab.experiments.sweep.study import RETRIES, Sweep, queue, run_sweep
-from tuckerlab.experiments.sweep.worker import Report, waits, work
+from tuckerlab.experiments.sweep.workers import Report
 
 LONG = 600.0  # seconds after which a test has failed
 EPOCHS = 8
@@ -71,6 +70,10 @@ def config_of(out: Path) -> SweepConfig:
     return made
 
 
+def arena_of(config: SweepConfig) -> Arena:
+    return arranged(dataset=config.dataset, **config.settings)
+
+
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
@@ -86,20 +89,15 @@ def test_a_grid_is_methods_times_settings_times_seeds() -> None:
     ("options", "named"),
     [
         ({"workers": 0}, "workers 0"),
-        ({"seeds": 0}, "seeds 0"),
         ({"tolerances": "0.1,1.5"}, "1.5"),
         ({"tolerances": "0.1:0.2:3:4"}, "0.1:0.2:3:4"),
-        ({"tolerances": "nan"}, "nan"),
         ({"tolerances": []}, "tolerances"),
-        ({"compressions": "0.9999"}, "0.9999"),
         ({"methods": ["tucker", "magic"]}, "magic"),
         ({"methods": ["pruning"]}, "pruning takes a compression"),
         ({"methods": ["tucker", "tucker"]}, "tucker, tucker"),
-        ({"methods": []}, "none"),
         ({"study": ".."}, r"'\.\.'"),
-        ({"storage": "sqlite:////nowhere/at/all.db"}, "sqlite:////nowhere/at/all.db"),
-        ({"storage": "nonsense"}, "nonsense"),
-        ({"storage": "postgresql://me:secret@127.0.0.1:1/x"}, r"postgresql://me:\*\*\*@127.0.0.1:1/x"),
+        ({"storage": "sqlite:////nowhere/at/all.db"}, "storage: unable to open"),
+        ({"storage": "nonsense"}, "storage: .* postgresql://user@host"),
         ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "tcp://127.0.0.1:1"),
         ({"scheduler": "tcp://127.0.0.1:1"}, "tcp://127.0.0.1:1"),
     ],
@@ -108,10 +106,9 @@ def test_a_grid_is_methods_times_settings_times_seeds() -> None:
 def test_what_cannot_be_asked_for_is_refused(
     options: dict[str, Any], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "ANSWER", 0.2)
-    with pytest.raises(TuckerlabError, match=named) as raised:
+    monkeypatch.setattr(workers, "ANSWER", 0.2)
+    with pytest.raises(TuckerlabError, match=named):
         run_sweep(**{**ONE, "out": tmp_path, **options})
-    assert "secret" not in str(raised.value)
     assert not list(tmp_path.rglob("*.parquet"))
 
 
@@ -125,14 +122,6 @@ def test_the_command_line_hands_everything_on(tmp_path: Path, capsys: pytest.Cap
     assert found.user_attrs["settings"]["recipe"]["lr"] == 0.05
     assert "dense" in capsys.readouterr().out
     assert cli.main(["sweep", "--method", "magic", "--out", str(tmp_path)]) == 2
-
-
-def test_a_study_of_another_version_of_optuna_is_refused(config: SweepConfig) -> None:
-    open_study(config, {})
-    with contextlib.closing(sqlite3.connect(Path(config.folder) / "study.db")) as tables, tables:
-        tables.execute("UPDATE alembic_version SET version_num = 'v2.4.0.a'")
-    with pytest.raises(TuckerlabError, match=r"storage sqlite\S+study.db"):
-        open_study(config, {})
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------
@@ -151,7 +140,7 @@ def test_many_workers_take_each_network_once(config: SweepConfig) -> None:
             taken.append(trial.user_attrs.get("key"))
             return 0.5
 
-        while waits(opened):
+        while opened.get_trials(states=(TrialState.WAITING,)):
             opened.optimize(train, n_trials=1)
         return taken
 
@@ -161,20 +150,11 @@ def test_many_workers_take_each_network_once(config: SweepConfig) -> None:
     assert set(queue(open_study(config, {}), points, config)) == {TrialState.COMPLETE}
 
 
-def test_a_network_over_which_workers_die_is_to_blame_and_one_given_back_is_not(config: SweepConfig) -> None:
+def test_a_network_over_which_workers_die_is_to_blame(config: SweepConfig) -> None:
     study, points = open_study(config, {}), grid(["tucker"], tolerances=[0.1], seeds=1)
-
-    def fail(is_interrupted: bool) -> None:
-        def train(trial: optuna.Trial) -> float:
-            if is_interrupted:
-                trial.set_user_attr("interrupted", True)
-            raise ZeroDivisionError
-
-        study.optimize(train, n_trials=1, catch=(ZeroDivisionError,))
-
-    for is_interrupted in [True] * 2 * RETRIES + [False] * (RETRIES + 1):
+    for _ in range(RETRIES + 1):
         assert queue(study, points, config) == [TrialState.WAITING]
-        fail(is_interrupted)
+        study.optimize(lambda trial: 1 / 0, n_trials=1, catch=(ZeroDivisionError,))
     assert queue(study, points, config) == [TrialState.FAIL]
     assert queue(study, points, config, again=True) == [TrialState.WAITING]  # a new sweep gives it another chance
 
@@ -232,7 +212,7 @@ def test_what_is_far_behind_is_given_up_and_finished_when_asked(tmp_path: Path) 
 
 
 def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep, config: SweepConfig) -> None:
-    alone = Tucker(Tolerance(0.3)).train(Training(config.arena()))
+    alone = Tucker(Tolerance(0.3)).train(Training(arena_of(config)))
     row = whole.records.runs.set_index("label").loc["Tucker τ 0.3"]
     assert row["test_accuracy"] == alone.test_accuracy
     epochs = whole.records.epochs[whole.records.epochs["run"] == row["run"]]
@@ -257,7 +237,7 @@ def test_the_same_call_trains_nothing_and_a_longer_list_what_is_new(
     assert trained == []
     assert len(run_sweep(**{**SMALL, "tolerances": [0.5]}, out=out).records) == 3
     assert trained == ["tucker-0.5"]
-    with pytest.raises(TuckerlabError, match=r"study \S+ has other settings: epochs 8 there, 9 here"):
+    with pytest.raises(TuckerlabError, match="has other settings"):
         run_sweep(**{**SMALL, "epochs": 9}, out=out, study=whole.folder.name)
 
 
@@ -271,20 +251,18 @@ def test_beginning_anew_forgets_study_and_folder(tmp_path: Path) -> None:
         assert [place.name for place in again.folder.glob("seed0/*/")] == [f"tucker-{tau}"]
 
 
-@pytest.mark.parametrize("resume", [True, False])
-def test_a_folder_with_something_else_is_left_alone(tmp_path: Path, resume: bool) -> None:
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     thesis = tmp_path / "mine/thesis.txt"
     thesis.parent.mkdir()
     thesis.write_text("ten years of work")
     with pytest.raises(TuckerlabError, match=r"mine"):
-        run_sweep(**ONE, out=tmp_path, study="mine", resume=resume)
+        run_sweep(**ONE, out=tmp_path, study="mine", resume=False)
     assert [*tmp_path.rglob("*")] == [thesis.parent, thesis]
 
 
-@pytest.mark.parametrize("error", [TuckerlabError("too steep"), ZeroDivisionError("a defect")])
-def test_what_fails_stops_no_other_and_is_tried_again(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ZeroDivisionError("a defect")
+
     class Failing(Tucker):
         label = "failing"  # type: ignore[assignment]
 
@@ -302,14 +280,11 @@ def test_what_fails_stops_no_other_and_is_tried_again(
     assert run_sweep(**{**options, "methods": ["failing"]}).failed == ()
 
 
-def test_what_another_disk_holds_is_missed(tmp_path: Path, config: SweepConfig) -> None:
+def test_what_another_disk_holds_is_missed(tmp_path: Path) -> None:
     sweep = run_sweep(**ONE, out=tmp_path)
     (sweep.folder / "seed0/tucker-0.1/runs.parquet").unlink()
     with pytest.raises(TuckerlabError, match=r"tucker-0\.1"):
         run_sweep(**ONE, out=tmp_path)
-    config.marker.unlink()
-    with pytest.raises(TuckerlabError, match=config.folder):
-        work(config)
 
 
 # --- kills -----------------------------------------------------------------------------------------------------------
@@ -339,14 +314,14 @@ def until(true: Callable[[], Any]) -> Any:
 def study_of(out: Path) -> optuna.Study:
     """The study that the sweep will find there."""
     config = config_of(out)
-    return open_study(config, config.arena().plan)
+    return open_study(config, arena_of(config).plan)
 
 
 @contextlib.contextmanager
 def held_in_mid_trial(out: Path) -> Iterator[Callable[[], FrozenTrial | None]]:
     """Whoever trains the network that is cut waits between its two trainings; finds the trial that waits there."""
     config, contender = config_of(out), CutAndTuned(Tolerance(0.1))
-    before, after = Training(config.arena(), Path(config.folder) / "seed0").split(BEFORE)
+    before, after = Training(arena_of(config), Path(config.folder) / "seed0").split(BEFORE)
     held = after.checkpoint(contender.slug)
     assert held is not None
     held.parent.mkdir()
@@ -424,26 +399,9 @@ def test_a_killed_driver_loses_nothing_and_its_workers_end(cut: Sweep, tmp_path:
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
 
 
-def pause_between_writes(pid: int, folder: Path) -> None:
-    """Stops a worker, though never in the middle of a write: a stopped process keeps its lock on the data base."""
-
-    def paused() -> bool:
-        os.kill(pid, signal.SIGSTOP)
-        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-        with contextlib.closing(sqlite3.connect(folder / "killed" / "study.db", timeout=0)) as base:
-            try:
-                base.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                os.kill(pid, signal.SIGCONT)
-                return False
-        return True
-
-    until(paused)
-
-
 @pytest.mark.slow
-def test_a_killed_scheduler_loses_nothing(whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "ANSWER", 5.0)
+def test_a_killed_scheduler_loses_nothing(cut: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "ANSWER", 5.0)
     facts, dask = tmp_path / "scheduler.json", [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     options = {"env": ONE_THREAD, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(1) as pool:
@@ -458,24 +416,13 @@ def test_a_killed_scheduler_loses_nothing(whole: Sweep, tmp_path: Path, monkeypa
         until(lambda: facts.exists() and "address" in facts.read_text())
         [address] = re.findall(r'"address": "(tcp://[^"]+)"', facts.read_text())
         dask[-1] = "distributed.cli.dask_worker"
-        worker = start(*dask, address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5")
-        sweep = pool.submit(run_sweep, **KILLED, out=tmp_path, scheduler=address)
-        until(lambda: any(t.state == TrialState.RUNNING and t.intermediate_values for t in study_of(tmp_path).trials))
-        pause_between_writes(worker.pid, tmp_path)  # or it might finish all by itself before the scheduler is missed
-        os.kill(scheduler.pid, signal.SIGKILL)
-        with pytest.raises(TuckerlabError, match=address):
-            sweep.result(LONG)
-        os.kill(worker.pid, signal.SIGCONT)  # it comes back while the next sweep is at its network
-        assert_nothing_is_lost_or_twice(run_sweep(**KILLED, out=tmp_path), whole)
-
-
-def test_the_workers_of_a_cluster_share_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import LocalCluster
-
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)  # they are threads of this process
-    local = {"processes": False, "dashboard_address": None, "local_directory": str(tmp_path)}
-    with LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster:
-        options = {**ONE, "tolerances": "0.1:0.4:4", "out": tmp_path, "scheduler": cluster.scheduler_address}
-        sweep = run_sweep(**options)
-    finished = [trial.user_attrs["key"] for trial in sweep.study.trials if trial.state == TrialState.COMPLETE]
-    assert len(sweep.records) == len(set(finished)) == len(finished) == 4
+        start(*dask, address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5")
+        with held_in_mid_trial(tmp_path) as find:
+            sweep = pool.submit(run_sweep, **CUT, out=tmp_path, scheduler=address)
+            victim = until(find)
+            os.kill(scheduler.pid, signal.SIGKILL)
+            with pytest.raises(TuckerlabError, match=address):
+                sweep.result(LONG)
+    again = run_sweep(**CUT, out=tmp_path)
+    assert_nothing_is_lost_or_twice(again, cut)
+    assert_is_taken_up(again, victim)

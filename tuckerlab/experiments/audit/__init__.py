@@ -14,10 +14,11 @@ import pandas as pd
 from torch import nn
 
 from tuckerlab.data import ImageData
+from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.experiments.audit import plots, tables
 from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
 from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
-from tuckerlab.experiments.audit.predictions import Answers, blurred, check_strengths, noisy
+from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import Picture
 
@@ -147,15 +148,19 @@ def run_audit(
     that answer with logits will do, also pruned or quantized ones; both come out as they went in. Raises
     TuckerlabError where they do not fit each other or the data, and for what is not finite.
     """
-    check_strengths(noise, blur, data)
+    asked = {"noise": noise, "blur": blur}
+    for kind, strength in ((kind, strength) for kind, strengths in asked.items() for strength in strengths):
+        if not is_number(strength) or not 0 < strength <= 255:
+            raise TuckerlabError(f"{kind} {strength!r}: a strength lies above 0 and up to 255")
     networks = {"dense": dense, "compressed": compressed}
-    images = data.test_images
-    answers = Answers.of(networks, data, images)
-    versions = {}
-    for kind, strengths in (("noise", noise), ("blur", blur)):
-        for strength in [0.0, *sorted(strengths)] if len(strengths) else []:
-            corrupted = noisy(images, strength, seed) if kind == "noise" else blurred(images, strength)
-            versions[kind, float(strength)] = Answers.of(networks, data, corrupted) if strength else answers
+    answers = Answers.of(networks, data, data.test_images)
+    versions: dict[tuple[str, float], Answers] = {}
+    for kind, strengths in asked.items():
+        if len(strengths):
+            versions[kind, 0.0] = answers
+        for strength in sorted(strengths):
+            corrupted = CORRUPTIONS[kind](data.test_images, strength, seed)
+            versions[kind, float(strength)] = Answers.of(networks, data, corrupted)
     flips = tables.flips(answers, data.classes)
     without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
     return Audit(

@@ -3,6 +3,7 @@
 The method is that of Sundararajan, Taly and Yan (2017), with the mean picture of the training split as the baseline.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -74,12 +75,11 @@ def has_gradients(model: nn.Module, data: ImageData) -> bool:
 
 def rank_correlation(one: Floats, other: Floats) -> Floats:
     """Spearman's correlation of the pixels' sizes in each pair of maps; 0 for a map that is the same all over."""
-    from scipy.stats import rankdata
+    from scipy.stats import ConstantInputWarning, spearmanr
 
-    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
-    first, second = (rank - rank.mean(1, keepdims=True) for rank in ranks)
-    length = np.sqrt((first**2).sum(1) * (second**2).sum(1))
-    return np.asarray((first * second).sum(1) / np.where(length > 0, length, 1.0))
+    with warnings.catch_warnings(action="ignore", category=ConstantInputWarning):
+        pairs = [spearmanr(a, b, axis=None).statistic for a, b in zip(one, other, strict=True)]
+    return np.nan_to_num(np.asarray(pairs, dtype=np.float64))
 
 
 def _maps(model: nn.Module, data: ImageData, index: Integers, targets: Integers) -> Floats:

@@ -1,6 +1,6 @@
 """What two networks answer about the same pictures, as they are or with noise or blur."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuckerlab.data import ImageData
-from tuckerlab.errors import TuckerlabError, is_number
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.augment import batches
 from tuckerlab.training.eval_mode import undisturbed
-from tuckerlab.training.metrics import BATCH
+from tuckerlab.training.metrics import BATCH, check_logits
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -36,16 +36,6 @@ class Answers:
         has classes, or answers with what is not finite.
         """
         dense, compressed = (_probabilities(networks[name], name, data, images) for name in ("dense", "compressed"))
-        if dense.shape != compressed.shape:
-            raise TuckerlabError(
-                f"the dense network has {dense.shape[1]} outputs and the compressed one {compressed.shape[1]}: "
-                "give two networks for the same classes"
-            )
-        if dense.shape[1] != data.num_classes:
-            raise TuckerlabError(
-                f"the networks have {dense.shape[1]} outputs and {data.name} has {data.num_classes} classes: "
-                "give the data that they were trained for"
-            )
         return cls(data.test_labels.cpu().numpy(), dense, compressed)
 
     def __len__(self) -> int:
@@ -84,8 +74,7 @@ def _probabilities(model: nn.Module, name: str, data: ImageData, images: Tensor)
                 shape = " × ".join(map(str, images.shape[1:]))
                 reason = str(error).strip().splitlines()[0]
                 raise TuckerlabError(f"the {name} network cannot answer pictures of {shape}: {reason}") from error
-            if not isinstance(logits, Tensor) or logits.ndim != 2:
-                raise TuckerlabError(f"the {name} network must answer with logits of the shape pictures × classes")
+            check_logits(logits, len(batch), data.num_classes)
             if not logits.isfinite().all():
                 raise TuckerlabError(
                     f"the {name} network answers some pictures with NaN or infinity: it cannot be audited; "
@@ -101,28 +90,18 @@ def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
     The same seed gives the same noise at every strength, only larger.
     """
     noise = np.random.default_rng(seed).standard_normal(images.shape, dtype=np.float32)
-    values = images.cpu().numpy() + np.float32(strength) * noise
-    return _pixels(values, images)
+    return _pixels(images.cpu().numpy() + np.float32(strength) * noise, images)
 
 
-def blurred(images: Tensor, sigma: float) -> Tensor:
+def blurred(images: Tensor, sigma: float, seed: int = 0) -> Tensor:
     """Gaussian blur of this standard deviation, in pixels; at the border the picture is mirrored."""
     from scipy.ndimage import gaussian_filter
 
-    values = gaussian_filter(images.cpu().numpy().astype(np.float32), (0, 0, sigma, sigma))
-    return _pixels(values, images)
+    return _pixels(gaussian_filter(images.cpu().numpy().astype(np.float32), (0, 0, sigma, sigma)), images)
+
+
+CORRUPTIONS: dict[str, Callable[[Tensor, float, int], Tensor]] = {"noise": noisy, "blur": blurred}
 
 
 def _pixels(values: NDArray[np.float32], images: Tensor) -> Tensor:
     return torch.from_numpy(values.round().clip(0, 255).astype(np.uint8)).to(images.device)
-
-
-def check_strengths(noise: Sequence[float], blur: Sequence[float], data: ImageData) -> None:
-    """Raises TuckerlabError for a strength that is not above 0, or above what a picture can show."""
-    for name, unit, values, most in (
-        ("noise", "pixel values", noise, 255),
-        ("blur", "pixels", blur, data.image_size),
-    ):
-        for value in values:
-            if not is_number(value) or not 0 < value <= most:
-                raise TuckerlabError(f"{name} {value!r}: a strength lies above 0 and up to {most} {unit}")

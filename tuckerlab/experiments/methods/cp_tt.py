@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import AtCompression
 from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.tucker.layers import TuckerConv
@@ -36,16 +36,11 @@ class Tensorized(AtCompression):
     """In CP ("cp") or tensor-train ("tt") format at the ranks that meet a compression; random, small from the start.
 
     Factorized are the layers that Tucker factorizes, and counted is what `Budget` counts. Each layer keeps the same
-    share of its weights, rounded down to whole ranks. Raises TuckerlabError for another form, RankError for a
-    compression outside 0 … 1 (1 excluded) and for one that rank 1 everywhere does not meet.
+    share of its weights, rounded down to whole ranks. Raises RankError for a compression outside 0 … 1 (1 excluded)
+    and for one that rank 1 everywhere does not meet.
     """
 
     form: str
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.form not in FORMS:
-            raise TuckerlabError(f"form {self.form!r}: allowed are {', '.join(map(repr, FORMS))}")
 
     @property
     def method(self) -> str:

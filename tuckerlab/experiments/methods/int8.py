@@ -12,7 +12,6 @@ layer norm's statistics and softmax stay float, so a transformer gains less.
 
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import safetensors.torch
@@ -32,25 +31,12 @@ from tuckerlab.tucker.rank_policy import RankPolicy
 CALIBRATION = 256
 """Training images that the ranges of activations are taken from."""
 
-ANNOUNCED = [  # by torch, of this way to quantize: all of it is to move into a package of its own
-    (DeprecationWarning, "torch.ao.quantization is deprecated"),
-    (UserWarning, "Please use quant_min and quant_max"),
-    (UserWarning, "torch.quantize_per_tensor, torch.quantize_per_channel"),
-]
-
 
 @dataclass(frozen=True)
 class Int8(Contender):
-    """Another contender's network, quantized once it is trained.
-
-    Raises TuckerlabError for a network that is int8 already, and, before it trains, on a GPU.
-    """
+    """Another contender's network, quantized once it is trained. TuckerlabError, before it trains, on a GPU."""
 
     of: Contender
-
-    def __post_init__(self) -> None:
-        if isinstance(self.of, Int8):
-            raise TuckerlabError(f"int8 of {self.of.label}: it is int8 already; give the network that it is made of")
 
     @property
     def method(self) -> str:
@@ -68,7 +54,10 @@ class Int8(Contender):
         return self.of.network(spec, seed)
 
     def check(self, arena: Arena) -> None:
-        check(arena.device)
+        if arena.device.type != "cpu":
+            raise TuckerlabError(
+                f"int8 on {arena.device.type}: its kernels are for the CPU; give device cpu, or leave int8 out"
+            )
         self.of.check(arena)
 
     def train(self, training: Training) -> Run:
@@ -80,7 +69,6 @@ class Int8(Contender):
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The quantized network; the same every time for the same weights and arena."""
-        check(arena.device)
         chosen = epoch_order(len(arena.data.train_images), arena.recipe.seed, 0)[:CALIBRATION]
         return quantized(self.of.answering(model, arena), arena.data.normalize(arena.data.train_images[chosen]))
 
@@ -97,9 +85,7 @@ def quantized(network: nn.Module, images: Tensor) -> nn.Module:
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     network = to_plain(network).eval()
-    with warnings.catch_warnings(), torch.no_grad():
-        for category, beginning in ANNOUNCED:
-            warnings.filterwarnings("ignore", beginning, category)
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():  # all of it is to move into another package
         prepared = prepare_fx(network, get_default_qconfig_mapping("x86"), (images[:1],))
         prepared(images)
         made: nn.Module = convert_fx(prepared)
@@ -118,15 +104,3 @@ def stored(network: nn.Module) -> dict[str, Tensor]:
                 part = part.int_repr()
             found[f"{name}.{index}"] = part.detach().contiguous()
     return found
-
-
-def check(device: torch.device) -> None:
-    """TuckerlabError where nothing can be quantized."""
-    if device.type != "cpu":
-        raise TuckerlabError(f"int8 on {device.type}: its kernels are for the CPU; give device cpu, or leave int8 out")
-    if torch.backends.quantized.engine == "none":
-        raise TuckerlabError("int8: this build of torch has no int8 kernels; install torch from pytorch.org")
-    if find_spec("torch.ao.quantization") is None:
-        raise TuckerlabError(
-            f"int8: torch {torch.__version__} has no torch.ao.quantization; install torch 2.13, or leave int8 out"
-        )

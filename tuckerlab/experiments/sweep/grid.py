@@ -1,6 +1,5 @@
 """The networks of a sweep: `grid` makes a `GridPoint` of each method at each setting with each seed."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,16 +69,16 @@ def values(name: str, given: str | Sequence[float] | None) -> list[float]:
     """
     if given is None:
         return []
-    wrong = f"{name} {given!r}: give numbers such as 0.02,0.05,0.1, or start:stop:count such as 0.02:0.3:8"
     try:
         if isinstance(given, str) and ":" in given:
             start, stop, count = given.split(":")
-            found = [float(value) for value in np.linspace(float(start), float(stop), int(count))]
+            found = np.linspace(float(start), float(stop), int(count))
         else:
-            parts = given.replace(",", " ").split() if isinstance(given, str) else given
-            found = [float(value) for value in parts]
+            found = np.array(given.split(",") if isinstance(given, str) else given, dtype=float)
+        if not found.size or not np.isfinite(found).all():
+            raise ValueError
     except (TypeError, ValueError):
-        raise TuckerlabError(wrong) from None
-    if not found or not all(math.isfinite(value) for value in found):
-        raise TuckerlabError(wrong)
+        raise TuckerlabError(
+            f"{name} {given!r}: give numbers such as 0.02,0.05,0.1, or start:stop:count such as 0.02:0.3:8"
+        ) from None
     return list(dict.fromkeys(float(f"{value:.6g}") for value in found))  # as labels show them, each once

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,24 +12,19 @@ from typing import Any
 import optuna
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.pruners import NopPruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.methods.base import Contender
-from tuckerlab.experiments.proof import Settings, arranged
-from tuckerlab.experiments.setup import Arena
-from tuckerlab.experiments.sweep.pruner import FarBehindPruner
+from tuckerlab.experiments.proof import Settings
+from tuckerlab.tucker.rank_policy import RAMP
 
 GRACE = 30
 """Heartbeats that may fail to come before a worker is taken for dead."""
-
-PATIENCE = {"sqlite": {"timeout": 60}, "postgresql": {"connect_timeout": 10}, "mysql": {"connect_timeout": 10}}
-"""Seconds until a data base is given up, as its driver calls it: the time a file is locked, or until it answers."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,6 @@ class SweepConfig:
     heartbeat: float = 1.0
     threads: int | None = None
 
-    def arena(self, contenders: Sequence[Contender] = ()) -> Arena:
-        """What all networks share; TuckerlabError for what cannot be asked for."""
-        return arranged(contenders, dataset=self.dataset, **self.settings)
-
     @property
     def marker(self) -> Path:
         """The file by which a folder is known for a sweep's."""
@@ -72,21 +64,14 @@ class QueueStorage(RDBStorage):
 
     def __init__(self, config: SweepConfig) -> None:
         self._turn = config.lock
-        kind = config.storage.partition(":")[0].partition("+")[0]
-        try:
-            with expected_experiments():
-                super().__init__(
-                    config.storage,
-                    engine_kwargs={"connect_args": PATIENCE.get(kind, {})},
-                    heartbeat_interval=config.heartbeat,  # type: ignore[arg-type]  # parts of a second are fine
-                    grace_period=GRACE * config.heartbeat,  # type: ignore[arg-type]
-                )
-        except ImportError as error:
-            missing = getattr(error.__cause__, "name", None) or "its driver"
-            said = f"the Python package {missing} is not installed, which talks to this data base"
-            raise TuckerlabError(f"storage {without_password(config.storage)}: {said}") from None
-        except RuntimeError as error:  # its tables are of another version of optuna
-            raise TuckerlabError(f"storage {without_password(config.storage)}: {error}") from None
+        patience = {"timeout": 60} if config.storage.startswith("sqlite") else {}  # seconds that the file is locked
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            super().__init__(
+                config.storage,
+                engine_kwargs={"connect_args": patience},
+                heartbeat_interval=config.heartbeat,  # type: ignore[arg-type]  # parts of a second are fine
+                grace_period=GRACE * config.heartbeat,  # type: ignore[arg-type]
+            )
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """As in Optuna."""
@@ -96,66 +81,73 @@ class QueueStorage(RDBStorage):
             return super().set_trial_state_values(trial_id, state, values)
 
 
-def open_study(config: SweepConfig, settings: dict[str, Any]) -> optuna.Study:
+class FarBehindPruner(BasePruner):
+    """Gives up a trial whose accuracy, after its last two epochs, is more than `margin` (a fraction of 1) below that of
+    another at that epoch, which stored no more parameters then than this one does now.
+
+    Optuna's usual rule, worse than the median of all, would give up every small network. Two epochs, and only once the
+    ranks have come down: what has just been cut is bad for one, and recovers. The dense network is what others are
+    compared with, and is never given up. Methods with fewer epochs are further at the same one: only equally long runs
+    compare.
+    """
+
+    def __init__(self, margin: float) -> None:
+        self.margin = margin
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether to give it up now."""
+        epochs, accuracies = trial.user_attrs.get("epochs", 0), trial.intermediate_values
+        last = sorted(accuracies)[-2:]
+        if len(last) < 2 or last[0] < RAMP * epochs or trial.user_attrs.get("method") == "dense":
+            return False
+        size = _parameters(trial, last[-1])
+        return any(
+            other.number != trial.number
+            and other.user_attrs.get("epochs") == epochs
+            and all(_parameters(other, epoch) <= size for epoch in last)
+            and all(other.intermediate_values.get(epoch, 0.0) - accuracies[epoch] > self.margin for epoch in last)
+            for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+        )
+
+
+def _parameters(trial: FrozenTrial, epoch: int) -> float:
+    counts = trial.user_attrs.get("parameters", [])
+    return float(counts[epoch - 1]) if epoch <= len(counts) else math.nan  # which no size is below
+
+
+def open_study(config: SweepConfig, settings: dict[str, Any]) -> Study:
     """The study, which is made where there is none.
 
     settings: what all its trials have in common: with others their results could not be compared. Raises
     TuckerlabError for a storage that does not answer, and for a study of other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with reachable(config.storage), config.lock:
+    with reachable(ImportError, RuntimeError), config.lock:  # no driver for it, tables of another version of Optuna
         study = optuna.create_study(
             storage=QueueStorage(config), study_name=config.study, direction="maximize", load_if_exists=True,
             sampler=RandomSampler(), pruner=NopPruner() if config.margin is None else FarBehindPruner(config.margin),
         )  # fmt: skip
         settings = json.loads(json.dumps(settings))
-        there, here = _flat(study.user_attrs.get("settings", settings)), _flat(settings)
-        other = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-        if other:
-            said = "; ".join(f"{name} {there.get(name)!r} there, {here.get(name)!r} here" for name in other)
-            raise TuckerlabError(f"study {config.study} has other settings: {said}; give the same, or another name")
+        there = study.user_attrs.get("settings", settings)
+        if there != settings:
+            raise TuckerlabError(f"study {config.study} has other settings, {there}; give the same, or another name")
         study.set_user_attr("settings", settings)
         return study
 
 
-def delete_study(config: SweepConfig) -> None:
-    """Removes the study from its storage, if it is there."""
-    with reachable(config.storage), contextlib.suppress(KeyError):
-        optuna.delete_study(study_name=config.study, storage=QueueStorage(config))
-
-
 @contextlib.contextmanager
-def reachable(storage: str) -> Iterator[None]:
-    """Makes a TuckerlabError of one line of what a data base says that does not answer."""
+def reachable(*others: type[Exception]) -> Iterator[None]:
+    """Makes a TuckerlabError of one line of what a data base says that does not answer, and of the other errors.
+
+    The URL, which may have a password in it, is not repeated.
+    """
+    refused: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *others)
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    except refused as error:
+        cause = error.__cause__ or error
         said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise TuckerlabError(
-            f"storage {without_password(storage)}: {said}; give the URL of a data base that answers, such as "
-            "sqlite:///study.db or postgresql://user@host/name; finished parts are kept"
+            f"storage: {said}; give the URL of a data base that answers, such as sqlite:///study.db or "
+            "postgresql://user@host/name; finished parts are kept"
         ) from None
-
-
-def without_password(storage: str) -> str:
-    """A URL that can be shown."""
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return storage
-
-
-@contextlib.contextmanager
-def expected_experiments() -> Iterator[None]:
-    """Without Optuna's warnings that heartbeats are experimental."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= value if isinstance(value, dict) else {name: value}
-    return flat

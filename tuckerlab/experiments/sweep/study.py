@@ -4,16 +4,19 @@ A killed worker gives no more heartbeats, so its trial fails and its network wai
 there, and trains the rest. Any number of drivers may be at a study at once.
 """
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Unpack
 
-from optuna import Study
+import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from tqdm.auto import tqdm
@@ -26,8 +29,8 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import digest, in_file_names
 from tuckerlab.experiments.summary import Network, networks_by, size_column
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
-from tuckerlab.experiments.sweep.launch import Advance, in_processes, in_this_process, on_cluster
-from tuckerlab.experiments.sweep.storage import SweepConfig, delete_study, expected_experiments, open_study, reachable
+from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
+from tuckerlab.experiments.sweep.workers import cluster, work
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
 """What is tried where nothing is asked for."""
@@ -91,20 +94,24 @@ def run_sweep(
     )  # fmt: skip
     _make_folder(config, resume)
     opened = open_study(config, arena.plan)
-    with reachable(config.storage):
+
+    def here(waiting: int) -> None:
+        if waiting:
+            work(config, arena=arena, progress=not quiet)
+        else:  # others are at the rest
+            time.sleep(heartbeat)
+
+    with reachable(), contextlib.ExitStack() as stack:
         states = queue(opened, points, config, again=True)
-        if not all(state.is_finished() for state in states):
-            launched: AbstractContextManager[Advance] = in_this_process(config, arena, progress=not quiet)
-            if scheduler is not None:
-                launched = on_cluster(config, scheduler)
-            elif workers > 1:
-                launched = in_processes(config, workers)
-            with launched as advance, tqdm(total=len(points), desc="networks", disable=quiet) as bar:
-                while bar.n < len(points):
-                    advance(states.count(TrialState.WAITING))
-                    states = queue(opened, points, config)
-                    bar.n = sum(state.is_finished() for state in states)
-                    bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
+        advance: Callable[[int], None] = here
+        if not all(state.is_finished() for state in states) and (scheduler is not None or workers > 1):
+            advance = stack.enter_context(cluster(config, workers, scheduler))
+        bar = stack.enter_context(tqdm(total=len(points), desc="networks", disable=quiet))
+        while not all(state.is_finished() for state in states):
+            advance(states.count(TrialState.WAITING))
+            states = queue(opened, points, config)
+            bar.n = sum(state.is_finished() for state in states)
+            bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
         return _gathered(opened, folder)
 
 
@@ -118,18 +125,21 @@ def _make_folder(config: SweepConfig, resume: bool) -> None:
     if any(folder.iterdir()) and not config.marker.exists():  # in this order: another driver may be making it
         raise TuckerlabError(f"{folder} is not a sweep's folder; it is left alone: give another study or out")
     if not resume:
-        delete_study(config)
+        with reachable(ImportError, RuntimeError), contextlib.suppress(KeyError):  # there may be no such study
+            optuna.delete_study(study_name=config.study, storage=QueueStorage(config))
         shutil.rmtree(folder)
         folder.mkdir()
     config.marker.touch()  # the first file of all
 
 
-def queue(study: Study, points: Sequence[GridPoint], config: SweepConfig, again: bool = False) -> list[TrialState]:
+def queue(
+    study: optuna.Study, points: Sequence[GridPoint], config: SweepConfig, again: bool = False
+) -> list[TrialState]:
     """Has the networks wait in the study that nobody has in training, has finished or given up; how each stands now.
 
-    A network that failed waits again only where its worker has died, or with `again`.
+    A network that failed waits again only where its worker has died or was interrupted, or with `again`.
     """
-    with expected_experiments():
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
         fail_stale_trials(study)
     with config.lock:
         known = _by_key(study)
@@ -144,7 +154,7 @@ def queue(study: Study, points: Sequence[GridPoint], config: SweepConfig, again:
     return [known[point.key][-1].state for point in points]
 
 
-def _by_key(study: Study) -> dict[str, list[FrozenTrial]]:
+def _by_key(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
     """The trials of each network. The last one counts: the one that has come to its end, or else the latest."""
     found: dict[str, list[FrozenTrial]] = {}
     trials = (trial for trial in study.get_trials(deepcopy=False) if "key" in trial.user_attrs)
@@ -157,13 +167,12 @@ def _problem(trials: Sequence[FrozenTrial]) -> str:
     """Why a network has failed; empty where it has not, or may be tried again."""
     if not trials or trials[-1].state != TrialState.FAIL:
         return ""
-    innocent = {"error", "interrupted"}
-    deaths = sum(trial.state == TrialState.FAIL and not innocent & trial.user_attrs.keys() for trial in trials)
+    deaths = sum(trial.state == TrialState.FAIL and "error" not in trial.user_attrs for trial in trials)
     said = f"{deaths} workers died while they trained it" if deaths > RETRIES else ""
     return str(trials[-1].user_attrs.get("error", said))
 
 
-def _gathered(study: Study, folder: Path) -> "Sweep":
+def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
     """All that the trials of a study have come to.
 
     Raises TuckerlabError where that is nothing, and where a record is not there: its worker has another disk.
@@ -194,7 +203,7 @@ class Sweep(Proof):
     their names in the study, and why.
     """
 
-    study: Study | None = None
+    study: optuna.Study | None = None
     given_up: tuple[tuple[str, int], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
 
