@@ -12,7 +12,6 @@ import torch
 from tuckerlab.demos.planted_weight import losses, new_layer, seeded, taught, with_values
 from tuckerlab.tucker.rank_policy import Spectrum, Tolerance
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
-from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
 TRUE_RANK = 8
@@ -49,5 +48,4 @@ def follow(every: int, first: int, steps: int = STEPS, seed: int = 0, tau: float
 @torch.no_grad()
 def _within(layer: TuckerLayer, policy: Tolerance) -> int:
     """The rank that the policy would keep now: without the directions that are on trial and have not grown yet."""
-    values = tuple(left_singular(unfold(layer.core, mode))[1] for mode in layer.modes)
-    return max(policy.choose([Spectrum(layer.shape, layer.modes, values)])[0])
+    return max(policy.choose([Spectrum.of(layer)[0]])[0])

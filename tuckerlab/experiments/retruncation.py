@@ -24,7 +24,6 @@ from tuckerlab.tucker.convert import to_plain, tuckerize
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_change import truncated
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Spectrum, Tolerance
-from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
 POLICIES: dict[str, tuple[type[RankPolicy], str]] = {  # each with the name of its setting
@@ -47,14 +46,10 @@ def cut(model: nn.Module, policy: RankPolicy) -> nn.Module:
     if not layers:
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
         return tuckerize(model, include=include, ranks=policy)
-    pairs = [[left_singular(unfold(layer.core.detach(), mode)) for mode in layer.modes] for layer in layers]
-    spectra = [
-        Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in found))
-        for layer, found in zip(layers, pairs, strict=True)
-    ]
+    spectra, bases = zip(*map(Spectrum.of, layers), strict=True)
     other = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
-    for layer, ranks, found in zip(layers, policy.choose(spectra, other=other), pairs, strict=True):
-        layer.assign(truncated(layer.point, ranks, [vectors for vectors, _ in found]))
+    for layer, ranks, basis in zip(layers, policy.choose(spectra, other=other), bases, strict=True):
+        layer.assign(truncated(layer.point, ranks, basis))
     return model
 
 

@@ -4,6 +4,7 @@ What cannot or should not be factorized stays as it is, and carries the reason a
 """
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from math import prod
@@ -13,7 +14,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.layers import TuckerConv, TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
+from tuckerlab.tucker.layers import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
 from tuckerlab.tucker.plain_layers import forms, ordinary
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.replace import ALL_HOOKS, check_module, check_replaceable, replaced
@@ -22,7 +23,8 @@ from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
 
 FRACTION = 0.7  # of each mode's size: the ranks that a layer gets where none are given
 Dense = nn.modules.conv._ConvNd | nn.Linear
-CONVOLUTIONS: dict[type[nn.Module], type[TuckerConv]] = {
+KINDS: dict[type[nn.Module], type[TuckerLayer]] = {
+    nn.Linear: TuckerLinear,
     nn.Conv1d: TuckerConv1d,
     nn.Conv2d: TuckerConv2d,
     nn.Conv3d: TuckerConv3d,
@@ -62,6 +64,11 @@ def tuckerize(
     Raises TuckerlabError for a pattern that matches nothing.
     """
     check_module(module, "tuckerize")
+    for name, layer in _weighted(module):
+        if isinstance(layer.weight, UninitializedParameter):
+            raise TuckerlabError(
+                f"{name or 'the layer'}: a lazy layer without weights yet: send one batch through the network first"
+            )
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(FRACTION if ranks is None else ranks)
     include = [include] if isinstance(include, str) else include
     reasons = _reasons(module, include, [exclude] if isinstance(exclude, str) else exclude)
@@ -132,63 +139,55 @@ def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
     return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
 
 
+def _named(module: nn.Module, patterns: Sequence[str]) -> set[str]:
+    """The layers with weights that the patterns name; what is a name is meant as it stands, whatever it contains."""
+    names, found = [name for name, _ in _weighted(module)], set[str]()
+    tucker = [name for name, part in module.named_modules() if isinstance(part, TuckerLayer)]
+    for pattern in patterns:
+        here = {pattern} if pattern in names else {name for name in names if fnmatchcase(name, pattern)}
+        there = [name for name in tucker if fnmatchcase(name, pattern)]
+        if not here and there:
+            raise TuckerlabError(
+                f"pattern {pattern!r} matches {there[0]!r}, which is in Tucker format already: its ranks are lowered "
+                "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
+            )
+        if not here:
+            known = ", ".join(names) or "none"
+            raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+        found |= here
+    return found
+
+
 def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence[str]) -> dict[str, str | None]:
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
-    tucker = [name for name, m in module.named_modules() if isinstance(m, TuckerLayer)]
-    names = {*tucker, *(name for name, _ in layers)}
-
-    def matches(name: str, pattern: str) -> bool:
-        """A name is meant as it stands, whatever characters it has; what is no name is a pattern."""
-        return name == pattern if pattern in names else fnmatchcase(name, pattern)
-
-    for pattern in [*(include or []), *exclude]:
-        if any(matches(name, pattern) for name, _ in layers):
-            continue
-        if found := [name for name in tucker if matches(name, pattern)]:
-            raise TuckerlabError(
-                f"pattern {pattern!r} matches {found[0]!r}, which is in Tucker format already: its ranks are lowered "
-                "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
-            )
-        known = ", ".join(name for name, _ in layers) or "none"
-        raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
-    for name, layer in layers:
-        if isinstance(layer.weight, UninitializedParameter):
-            raise TuckerlabError(
-                f"{name or 'the layer'}: a lazy layer without weights yet: send one batch through the network first"
-            )
+    included, excluded = None if include is None else _named(module, include), _named(module, exclude)
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
-    users: dict[int, int] = {}
-    for m in module.modules():
-        for parameter in m.parameters(recurse=False):
-            users[id(parameter)] = users.get(id(parameter), 0) + 1
+    uses = Counter(parameter for m in module.modules() for parameter in m.parameters(recurse=False))
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
-        if any(matches(name, pattern) for pattern in exclude):
+        if name in excluded:
             return "excluded"
-        if include is not None and not any(matches(name, pattern) for pattern in include):
+        if included is not None and name not in included:
             return "not included"
-        if include is None and len(layers) > 1 and position in (0, len(layers) - 1):
+        if included is None and len(layers) > 1 and position in (0, len(layers) - 1):
             return f"the {'last' if position else 'first'} layer stays dense unless include names it"
         if layer in owners:
             return f"its owner {type(owners[layer]).__name__} reads the weight directly"
-        if type(layer) not in (*CONVOLUTIONS, nn.Linear):
+        if type(layer) not in KINDS:
             return f"{type(layer).__name__} is not a plain convolution or linear layer"
-        if not {"weight", "bias"} <= layer._parameters.keys():
-            return "its weight or bias is computed anew at each call (weight norm, spectral norm, pruning)"
-        if more := [*layer._buffers, *layer._modules, *(layer._parameters.keys() - {"weight", "bias"})]:
-            return f"it has {', '.join(more)} beside its weight and bias, which a replacement would lose"
+        if layer._parameters.keys() != {"weight", "bias"} or layer._buffers or layer._modules:
+            return "it holds more than a weight and a bias, or computes them anew at each call (weight norm, pruning)"
         if isinstance(layer, nn.modules.conv._ConvNd) and layer.groups != 1:
             return f"a convolution in {layer.groups} groups cannot be factorized"
         if min(layer.weight.shape[:2]) == 1:
             return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
-        if users[id(layer.weight)] > 1:
+        if uses[layer.weight] > 1:
             return "its weight is shared with another module"
-        if "forward" in vars(layer) or "_call_impl" in vars(layer):
-            return "its forward was exchanged for another on this instance, which a replacement would lose"
         hooks = [vars(layer)[name] for name in ALL_HOOKS] + [p._backward_hooks for p in layer.parameters()]
-        if any(hooks) or any(getattr(p, "_post_accumulate_grad_hooks", None) for p in layer.parameters()):
-            return "it carries hooks, which a replacement would lose"
+        hooks += [getattr(p, "_post_accumulate_grad_hooks", None) for p in layer.parameters()]
+        if any(hooks) or "forward" in vars(layer):
+            return "it carries hooks or a forward of its own, which a replacement would lose"
         return None
 
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
@@ -220,13 +219,9 @@ def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[i
 
 
 def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) -> TuckerLayer:
-    ranks, is_meta = feasible_ranks(layer.weight.shape, modes, ranks), layer.weight.is_meta
-    new: TuckerLayer
-    if isinstance(layer, nn.Linear):
-        new = TuckerLinear.like(layer, ranks) if is_meta else TuckerLinear.from_dense(layer, ranks=ranks)
-    else:
-        kind = CONVOLUTIONS[type(layer)]
-        new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
+    kind, ranks = KINDS[type(layer)], feasible_ranks(layer.weight.shape, modes, ranks)
+    is_meta = layer.weight.is_meta
+    new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
     for name, parameter in new.named_parameters():  # what was frozen stays frozen
         dense = layer.bias if name == "bias" else layer.weight
         parameter.requires_grad_(dense is not None and dense.requires_grad)

@@ -27,6 +27,9 @@ class TuckerLinear(TuckerLayer):
     torch.Size([4, 256])
 
     A matrix has one rank: `ranks` is a number, or that number twice.
+
+    >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
+    (6, 6)
     """
 
     def __init__(
@@ -42,19 +45,13 @@ class TuckerLinear(TuckerLayer):
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
-    def from_dense(
-        cls, dense: nn.Linear, *, ranks: int | Sequence[int] | None = None, tolerance: float | None = None
+    def like(
+        cls,
+        dense: nn.Linear,
+        ranks: int | Sequence[int],
+        modes: str | Sequence[int] = "channels",
+        device: torch.device | str | None = None,
     ) -> Self:
-        """The truncated SVD of a dense layer's weight, by `ranks` or by relative `tolerance`.
-
-        >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
-        (6, 6)
-        """
-        return cls.like(dense, 1, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
-
-    @classmethod
-    def like(cls, dense: nn.Linear, ranks: int | Sequence[int], device: torch.device | str | None = None) -> Self:
-        """A new random layer with a dense layer's arguments, on its device if no other is given."""
         device = device or dense.weight.device
         return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
 
@@ -105,22 +102,6 @@ class TuckerConv(TuckerLayer):
         self.padding_mode, self._border = padding_mode, list(dense._reversed_padding_repeated_twice)
 
     @classmethod
-    def from_dense(
-        cls,
-        dense: nn.modules.conv._ConvNd,
-        *,
-        ranks: int | Sequence[int] | None = None,
-        tolerance: float | None = None,
-        modes: str | Sequence[int] = "channels",
-    ) -> Self:
-        """The truncated HOSVD of a dense layer's kernel, by `ranks` or by relative `tolerance`.
-
-        >>> TuckerConv2d.from_dense(nn.Conv2d(8, 16, 3), ranks=(4, 4)).core.shape
-        torch.Size([4, 4, 3, 3])
-        """
-        return cls.like(dense, 1, modes, device="meta")._from_weight(dense.weight, dense.bias, ranks, tolerance)
-
-    @classmethod
     def like(
         cls,
         dense: nn.modules.conv._ConvNd,
@@ -128,7 +109,6 @@ class TuckerConv(TuckerLayer):
         modes: str | Sequence[int] = "channels",
         device: torch.device | str | None = None,
     ) -> Self:
-        """A new random layer with a dense layer's arguments, on its device if no other is given."""
         if dense.groups != 1:
             raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
         return cls(

@@ -70,14 +70,14 @@ class Tangent(NamedTuple):
 
 
 @contextmanager
-def full_precision(devices: Iterable[str]) -> Iterator[None]:
-    """No autocast on these kinds of device and no TF32: in a lower precision a step would leave the manifold."""
+def full_precision(tensors: Iterable[Tensor]) -> Iterator[None]:
+    """No autocast on the devices of these and no TF32: in a lower precision a step would leave the manifold."""
     backends: Any = torch.backends
     with ExitStack() as stack:
         for backend in (backends.cuda.matmul, backends.mkldnn.matmul):
             stack.callback(setattr, backend, "fp32_precision", backend.fp32_precision)
             backend.fp32_precision = "ieee"
-        for device in devices:
+        for device in {tensor.device.type for tensor in tensors}:
             stack.enter_context(torch.autocast(device, enabled=False))
         yield
 

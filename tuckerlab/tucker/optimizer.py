@@ -18,7 +18,6 @@ from tuckerlab.tucker.groups import Entry, Model, Weight, parameters_of, tucker_
 from tuckerlab.tucker.manifold import Point, Tangent, carried, full_precision, mode_roots, project, retract
 from tuckerlab.tucker.rank_change import Transport, grown, truncated
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
-from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
 Parameters = Sequence[nn.Parameter]
@@ -44,7 +43,6 @@ class TuckerOptimizer(Optimizer):
     def __init__(self, model: Model, defaults: dict[str, Any], ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(model, nn.Module | Iterable):
             raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
-        groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         if not is_whole(adapt_every) or adapt_every < 1:
             raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
         if not isinstance(ranks, RankPolicy | None):
@@ -52,11 +50,10 @@ class TuckerOptimizer(Optimizer):
         self.ranks: RankPolicy = ranks or Fixed()
         self.adapt_every = int(adapt_every)
         self.steps = 0
-        self._layers: list[list[TuckerLayer]] = []  # for each param group
-        self._held: dict[TuckerLayer, Parameters] = {}
+        self._held: list[dict[TuckerLayer, Parameters]] = []  # of each param group: its layers, with what it trains
+        self._weights: dict[Weight, int] = {}  # all kernels and matrices, with the numbers of those a budget counts
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
-        self._weights: dict[Weight, None] = {}  # kernels and matrices, in the order given
-        self._kernels: dict[nn.Parameter | nn.Module, int] = {}  # of dense convolutions, with their numbers
+        groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
         self.ranks.choose(_flat_spectra(trained), other=other)
@@ -65,20 +62,18 @@ class TuckerOptimizer(Optimizer):
         """Adds a group whose "params" are a module, a parameter, or a list of them."""
         entries: Any = param_group["params"]
         entries = [entries] if isinstance(entries, Entry) else list(entries)
-        layers = [layer for layer in tucker_layers(entries) if layer not in self._held]
-        held = [p for layer in (*self._held, *layers) for p in layer.parts]
-        if len(set(held)) < len(held):
+        known = {layer for held in self._held for layer in held}
+        layers = [layer for layer in tucker_layers(entries) if layer not in known]
+        parts = [p for layer in (*known, *layers) for p in layer.parts]
+        if len(set(parts)) < len(parts):
             raise TuckerlabError(
                 "two Tucker layers share a core or a factor: give each its own, or use one module twice"
             )
-        parameters = parameters_of(entries, taken={p for group in self.param_groups for p in group["params"]})
+        parameters = parameters_of(entries, taken=set(self._parameters()))
         self._check_group({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": parameters})
-        self._layers.append(layers)
-        self._held.update((layer, layer.parts) for layer in layers)
-        weights, kernels = weights_of(entries)
-        self._weights.update(dict.fromkeys(weights))
-        self._kernels.update(kernels)
+        self._held.append({layer: layer.parts for layer in layers})
+        self._weights |= weights_of(entries)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -93,13 +88,12 @@ class TuckerOptimizer(Optimizer):
                 loss = closure()
         self._notice_replaced()
         self._check_gradients()
-        with full_precision({p.device.type for group in self.param_groups for p in group["params"]}):
-            for i, (group, layers) in enumerate(zip(self.param_groups, self._layers, strict=True)):
-                tucker = {p for layer in layers for p in self._held[layer]}
-                self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
-                moving = [layer for layer in layers if any(p.grad is not None for p in self._held[layer])]
-                for stack, together in self._batches(i, moving):
-                    self._step_batch(stack, [self._held[layer] for layer in together], together[0].modes, group)
+        with full_precision(self._parameters()):
+            for index, (group, held) in enumerate(zip(self.param_groups, self._held, strict=True)):
+                self._step_dense(self._moving_dense(index), group)
+                moving = [layer for layer in held if any(part.grad is not None for part in layer.parts)]
+                for stack, layers in self._batches(index, moving):
+                    self._step_batch(stack, [layer.parts for layer in layers], layers[0].modes, group)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -113,24 +107,23 @@ class TuckerOptimizer(Optimizer):
         that have not proved themselves. Frozen weights stay as they are.
         """
         self._notice_replaced()
-        pairs, other = self._counted()
+        trained, other = self._counted()
         step = self.steps if grow else None
-        _check_finite([layer for layer, _ in pairs])
-        if not pairs or self.ranks.settled(_flat_spectra(pairs), step=step, other=other):
+        cores = [layer.core.detach() for layer, _ in trained]
+        if not all(finite := _are_finite(cores)):
+            layer = trained[finite.index(False)][0]
+            raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
+        if not trained or self.ranks.settled(_flat_spectra(trained), step=step, other=other):
             return
-        with full_precision({p.device.type for group in self.param_groups for p in group["params"]}):
-            bases = [[left_singular(unfold(layer.core, mode)) for mode in layer.modes] for layer, _ in pairs]
-            spectra = [
-                Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in basis))
-                for (layer, _), basis in zip(pairs, bases, strict=True)
-            ]
+        with full_precision(self._parameters()):
+            spectra, bases = zip(*[Spectrum.of(layer) for layer, _ in trained], strict=True)
             chosen = self.ranks.choose(spectra, step=step, other=other)
-            for (layer, group), basis, ranks in zip(pairs, bases, chosen, strict=True):
+            for (layer, index), basis, ranks in zip(trained, bases, chosen, strict=True):
                 if ranks != layer.ranks:
-                    self._move(layer, group, truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
+                    self._move(layer, index, truncated(layer.point, ranks, basis))
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
-                    self._move(layer, group, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
+                    self._move(layer, index, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
@@ -139,9 +132,8 @@ class TuckerOptimizer(Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up a saved state; load the model's state first, since that sets the ranks."""
         self._notice_replaced()
-        parameters = [p for group in self.param_groups for p in group["params"]]
         indices = [index for group in state_dict["param_groups"] for index in group["params"]]
-        for index, parameter in zip(indices, parameters, strict=False):
+        for index, parameter in zip(indices, self._parameters(), strict=False):
             for value in state_dict["state"].get(index, {}).values():
                 if not _fits(value, parameter):
                     raise CheckpointError(
@@ -154,8 +146,8 @@ class TuckerOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
-        own = ("ranks", "adapt_every", "steps", "_layers", "_held", "_weights", "_kernels")
-        return {**super().__getstate__(), **{name: self.__dict__[name] for name in own}, "_plans": {}}
+        own = {name: self.__dict__[name] for name in ("ranks", "adapt_every", "steps", "_held", "_weights")}
+        return {**super().__getstate__(), **own, "_plans": {}}
 
     # --- what the optimizers differ in -------------------------------------------------------------------------------
 
@@ -175,6 +167,14 @@ class TuckerOptimizer(Optimizer):
         raise NotImplementedError
 
     # --- the step ----------------------------------------------------------------------------------------------------
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def _moving_dense(self, index: int) -> list[nn.Parameter]:
+        """The dense parameters of a param group that have a gradient."""
+        tucker = {part for layer in self._held[index] for part in layer.parts}
+        return [p for p in self.param_groups[index]["params"] if p.grad is not None and p not in tucker]
 
     def _batches(self, index: int, layers: Sequence[TuckerLayer]) -> list[Batch]:
         """The layers of a param group in batches; made anew when ranks change or other layers have gradients."""
@@ -223,49 +223,51 @@ class TuckerOptimizer(Optimizer):
             new = new._replace(core=new.core * torch.where(norm > 0, norm / found.clamp(min=TINY), 1.0))
         return new, state | {name: carried(state[name], new) for name in self.vectors}
 
-    def _move(self, layer: TuckerLayer, group: dict[str, Any], new: Point) -> None:
+    # --- parameters that are replaced --------------------------------------------------------------------------------
+
+    def _move(self, layer: TuckerLayer, index: int, new: Point) -> None:
         """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
         transport = Transport(layer.point, mode_roots(layer.point), new, mode_roots(new))
         for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
             for name in names:
                 if name in self.state[layer.core]:
                     parts = carry(self._tangent(layer, name)).parts
-                    for parameter, value in zip(self._held[layer], parts, strict=True):
+                    for parameter, value in zip(layer.parts, parts, strict=True):
                         self.state[parameter][name] = value
         layer.assign(new)
-        self._replace(layer, group)
+        self._replace(layer, index)
 
     def _tangent(self, layer: TuckerLayer, name: str) -> Tangent:
-        return Tangent.of([self.state[parameter][name] for parameter in self._held[layer]])
-
-    def _counted(self) -> tuple[list[tuple[TuckerLayer, dict[str, Any]]], int]:
-        """The layers whose ranks may change, with their groups; and the weights of all that a budget counts beside."""
-        pairs = [(layer, group) for group, own in zip(self.param_groups, self._layers, strict=True) for layer in own]
-        frozen = sum(layer.stored_numel for layer, _ in pairs if not layer.core.requires_grad)
-        dense = sum(self._kernels.values())
-        return [(layer, group) for layer, group in pairs if layer.core.requires_grad], dense + frozen
-
-    # --- parameters that have been replaced --------------------------------------------------------------------------
+        return Tangent.of([self.state[part][name] for part in layer.parts])
 
     def _notice_replaced(self) -> None:
         """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
-        for group, layers in zip(self.param_groups, self._layers, strict=True):
-            for layer in layers:
-                if any(a is not b for a, b in zip(self._held[layer], layer.parts, strict=True)):
-                    self._replace(layer, group)
+        for index, held in enumerate(self._held):
+            for layer, parts in held.items():
+                if any(old is not new for old, new in zip(parts, layer.parts, strict=True)):
+                    self._replace(layer, index)
 
-    def _replace(self, layer: TuckerLayer, group: dict[str, Any]) -> None:
-        new = dict(zip(self._held[layer], layer.parts, strict=True))
-        group["params"][:] = [new.get(p, p) for p in group["params"]]
+    def _replace(self, layer: TuckerLayer, index: int) -> None:
+        new = dict(zip(self._held[index][layer], layer.parts, strict=True))
+        parameters = self.param_groups[index]["params"]
+        parameters[:] = [new.get(p, p) for p in parameters]
         states: dict[Tensor, Any] = {parameter: self.state.pop(old, {}) for old, parameter in new.items()}
         if all(_fits(value, p) for p, state in states.items() for value in state.values()):
             self.state.update(states)  # of a weight all of the state, or none
-        self._held[layer] = layer.parts
+        self._held[index][layer] = layer.parts
+
+    # --- what is counted and checked ---------------------------------------------------------------------------------
+
+    def _counted(self) -> tuple[list[tuple[TuckerLayer, int]], int]:
+        """The layers whose ranks may change, with their param groups; and the numbers that a budget counts beside."""
+        layers = [(layer, index) for index, held in enumerate(self._held) for layer in held]
+        frozen = sum(layer.stored_numel for layer, _ in layers if not layer.core.requires_grad)
+        trained = [(layer, index) for layer, index in layers if layer.core.requires_grad]
+        return trained, frozen + sum(self._weights.values())
 
     def _check_gradients(self) -> None:
-        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-        on_host = [g for g in gradients if g.device.type == "cpu" and not g.is_sparse]
-        if on_host and not torch.stack(torch._foreach_norm(on_host)).isfinite().all():
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        if not all(_are_finite([g for g in gradients if g.device.type == "cpu" and not g.is_sparse])):
             raise DivergedError(
                 f"a gradient is not finite at optimizer step {self.steps + 1}: nothing has been changed; lower the "
                 "learning rate, warm it up, or clip gradients"
@@ -277,16 +279,12 @@ def _fits(value: object, parameter: Tensor) -> bool:
     return not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
 
 
-def _flat_spectra(pairs: Sequence[tuple[TuckerLayer, dict[str, Any]]]) -> list[Spectrum]:
+def _flat_spectra(trained: Sequence[tuple[TuckerLayer, int]]) -> list[Spectrum]:
     """For questions in which the singular values do not matter."""
-    return [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in pairs]
+    return [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in trained]
 
 
-def _check_finite(layers: Sequence[TuckerLayer]) -> None:
-    if not layers:
-        return
-    norms = torch._foreach_norm([layer.core.detach() for layer in layers])
-    finite = torch.stack([norm.isfinite().to(norms[0].device) for norm in norms]).tolist()  # one wait for the device
-    if not all(finite):
-        layer = layers[finite.index(False)]
-        raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
+def _are_finite(tensors: list[Tensor]) -> list[bool]:
+    """Which of them are, with one wait for the device."""
+    norms = torch._foreach_norm(tensors) if tensors else ()
+    return torch.stack([norm.to(norms[0].device) for norm in norms]).isfinite().tolist() if norms else []

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from tuckerlab.errors import RankError, is_number, is_whole
-from tuckerlab.tucker.tensor import check_fraction, feasible_ranks, shape_of_core, tolerance_ranks
+from tuckerlab.tucker.tensor import (
+    check_fraction,
+    feasible_ranks,
+    left_singular,
+    shape_of_core,
+    tolerance_ranks,
+    unfold,
+)
+from tuckerlab.tucker.weight import TuckerLayer
 
 RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
 RAMP_STEPS = 1000  # … and its length in steps where it is not
@@ -27,6 +35,12 @@ class Spectrum(NamedTuple):
     shape: tuple[int, ...]
     modes: tuple[int, ...]
     values: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, layer: TuckerLayer) -> tuple[Self, list[Tensor]]:
+        """Of a layer at its present ranks; and the singular vectors of its core, in which it can be truncated."""
+        pairs = [left_singular(unfold(layer.core.detach(), mode)) for mode in layer.modes]
+        return cls(layer.shape, layer.modes, tuple(v.cpu() for _, v in pairs)), [vectors for vectors, _ in pairs]
 
     @property
     def ranks(self) -> tuple[int, ...]:

@@ -1,17 +1,12 @@
-"""One module put in the place of another, wherever a network holds it; and what a network holds out of sight."""
+"""One module put in the place of another, wherever a network holds it."""
 
-from collections import UserList, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.weight import TuckerLayer, forbid_stale
 
-Layer = TypeVar("Layer", bound=nn.Module)
 OF_MODULES = vars(nn.Module()).keys()
 # what a module does before and after its calls, in forward and backward passes
 HOOKS = tuple(name for name in OF_MODULES if "forward" in name or "backward" in name)
@@ -25,46 +20,25 @@ def check_module(module: object, function: str) -> None:
 
 
 def check_replaceable(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-    """TuckerlabError for a layer that is called in a way that a replacement would not change."""
-    names, registered = {layer: name for name, layer in layers.items()}, set(module.modules())
-    for name, layer in layers.items():
-        if isinstance(layer, TuckerLayer) and "forward" in vars(layer):
-            raise TuckerlabError(f"{name}: its forward was exchanged for another on this instance: undo that first")
+    """TuckerlabError for a layer that is called through a list or dictionary of Python, which would keep the old."""
+    names = {layer: name for name, layer in layers.items()}
     for owner, part in module.named_modules():
         for attribute in vars(part).keys() - OF_MODULES:
             value = vars(part)[attribute]
-            for held in _modules_in(value, registered, set()):
-                if held in names:
-                    raise TuckerlabError(
-                        f"{owner or 'the network'}'s `{attribute}`, a {type(value).__name__}, holds the layer "
-                        f"{names[held]!r} as well, and would go on using it as it is: use nn.ModuleList or "
-                        "nn.ModuleDict, or exclude the layer"
-                    )
+            if held := next((m for m in _modules_in(value) if m in names), None):
+                raise TuckerlabError(
+                    f"{owner or 'the network'}'s `{attribute}`, a {type(value).__name__}, holds the layer "
+                    f"{names[held]!r} as well, and would go on using it as it is: use nn.ModuleList or "
+                    "nn.ModuleDict, or exclude the layer"
+                )
 
 
-def _modules_in(value: Any, registered: Collection[nn.Module], seen: set[int]) -> Iterator[nn.Module]:
-    """The modules in a value that torch does not look into: containers, functions, objects, modules not registered."""
-    if id(value) in seen or isinstance(value, str | bytes | int | float | Tensor | type | ModuleType):
-        return
-    seen.add(id(value))
-    inside: list[Any] = []
+def _modules_in(value: Any) -> Iterator[nn.Module]:
     if isinstance(value, nn.Module):
         yield value
-        inside = [] if value in registered else [*value.modules()]
-    elif isinstance(value, Mapping):
-        inside = [*value.keys(), *value.values()]
-    elif isinstance(value, list | tuple | set | frozenset | deque | UserList):
-        inside = [*value]
-    elif isinstance(value, MethodType):
-        inside = [value.__self__]
-    elif isinstance(value, partial):
-        inside = [value.func, *value.args, *value.keywords.values()]
-    elif isinstance(value, FunctionType):
-        inside = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
-    elif hasattr(value, "__dict__"):
-        inside = [*vars(value).values()]
-    for item in inside:
-        yield from _modules_in(item, registered, seen)
+    elif isinstance(value, list | tuple | set | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _modules_in(item)
 
 
 def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
@@ -73,19 +47,9 @@ def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     Hooks on the calls of `old` go along.
     """
     new.train(old.training)
-    forbid_stale(old)
     vars(new).update((name, vars(old)[name]) for name in HOOKS)
     for parent in module.modules():
         for name, child in parent._modules.items():
             if child is old:
                 parent._modules[name] = new
     return new if module is old else module
-
-
-def swapped(network: nn.Module, kind: type[Layer], make: Callable[[Layer], nn.Module]) -> nn.Module:
-    """The network with each layer of a kind replaced, in place, by what `make` makes of it, and what is in it."""
-    if isinstance(network, kind):
-        return make(network)
-    for name, child in network.named_children():
-        setattr(network, name, swapped(child, kind, make))
-    return network

@@ -3,17 +3,15 @@
 The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 """
 
-import gc
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 from weakref import WeakSet
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
-from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
+from tuckerlab.errors import CheckpointError, RankError
 from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
@@ -90,6 +88,34 @@ class TuckerLayer(nn.Module):
         self.register_parameter("bias", nn.Parameter(torch.empty(self.shape[0], **options)) if bias else None)
         self.reset_parameters()
 
+    @classmethod
+    def like(
+        cls,
+        dense: Any,
+        ranks: int | Sequence[int],
+        modes: str | Sequence[int] = "channels",
+        device: torch.device | str | None = None,
+    ) -> Self:
+        """A new random layer with a dense layer's arguments, on its device if no other is given."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_dense(
+        cls,
+        dense: Any,
+        *,
+        ranks: int | Sequence[int] | None = None,
+        tolerance: float | None = None,
+        modes: str | Sequence[int] = "channels",
+    ) -> Self:
+        """The truncated HOSVD of a dense layer's weight, by `ranks` or by relative `tolerance`."""
+        layer = cls.like(dense, 1, modes, "meta")
+        each = None if ranks is None else layer._each(ranks)
+        core, factors = truncate(dense.weight.detach(), layer.modes, ranks=each, tolerance=tolerance)
+        layer.assign(Point(core, tuple(factors), layer.modes))
+        layer.bias = None if dense.bias is None else nn.Parameter(dense.bias.detach().clone())
+        return layer
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Random orthonormal factors; a normal core with the expected norm of the dense layer's initial weight.
@@ -147,15 +173,6 @@ class TuckerLayer(nn.Module):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
-        forbid_stale(self)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "weight":
-            raise AttributeError(
-                f"{type(self).__name__} has no weight of full size: where the module around it reads one, leave this "
-                "layer dense (exclude=…); dense_weight() would form it"
-            )
-        return super().__getattr__(name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and pickles are made without __init__."""
@@ -172,15 +189,6 @@ class TuckerLayer(nn.Module):
     def _each(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
         """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
         return tuple(ranks) if isinstance(ranks, Sequence) else (ranks,) * len(self.modes)
-
-    def _from_weight(
-        self, weight: Tensor, bias: Tensor | None, ranks: int | Sequence[int] | None, tolerance: float | None
-    ) -> Self:
-        each = None if ranks is None else self._each(ranks)
-        core, factors = truncate(weight.detach(), self.modes, ranks=each, tolerance=tolerance)
-        self.assign(Point(core, tuple(factors), self.modes))
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
-        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
@@ -201,24 +209,3 @@ class TuckerLayer(nn.Module):
 
     def _rank_repr(self) -> str:
         return f"ranks={self.ranks}, c.r.={1 - self.stored_numel / self.dense_numel:.1%}"
-
-
-def forbid_stale(changed: nn.Module) -> None:
-    """Any DistributedDataParallel around this module, whose parameters were replaced, raises when it is called.
-
-    It goes on averaging the gradients of the old parameters, those of the new ones differ from process to process, and
-    with `find_unused_parameters=True` nothing would be said. One that is made anew is not concerned.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
-    wrappers = [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]
-    for wrapper in wrappers:
-        if _refuse not in wrapper._forward_pre_hooks.values() and any(part is changed for part in wrapper.modules()):
-            wrapper.register_forward_pre_hook(_refuse)
-
-
-def _refuse(module: nn.Module, given: Any) -> None:
-    raise TuckerlabError(
-        "the ranks have changed since DistributedDataParallel was made, and it holds the old parameters: wrap the "
-        "network anew after every rank change, or keep the ranks (ranks=Fixed())"
-    )

@@ -22,7 +22,7 @@ from tuckerlab.experiments.methods.base import AtCompression
 from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.tucker.layers import TuckerConv
 from tuckerlab.tucker.meta import materialize
-from tuckerlab.tucker.replace import swapped
+from tuckerlab.tucker.replace import replaced
 from tuckerlab.tucker.weight import TuckerLayer
 
 FORMS = {"cp": "CP", "tt": "TT"}
@@ -52,9 +52,12 @@ class Tensorized(AtCompression):
 
     def built(self, spec: dict[str, Any]) -> nn.Module:
         network = on_meta(spec)
-        ranks = iter(chosen_ranks(network, self.compression, self.form))
+        ranks = chosen_ranks(network, self.compression, self.form)
         vars(network).pop("spec")  # it would rebuild another network
-        return materialize(swapped(network, TuckerLayer, lambda layer: random_chain(layer, next(ranks), self.form)))
+        layers = [module for module in network.modules() if isinstance(module, TuckerLayer)]
+        for layer, own in zip(layers, ranks, strict=True):
+            network = replaced(network, layer, random_chain(layer, own, self.form))
+        return materialize(network)
 
     def check(self, arena: Arena) -> None:
         chosen_ranks(on_meta(arena.spec), self.compression, self.form)

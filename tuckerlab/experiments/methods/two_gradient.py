@@ -25,7 +25,7 @@ from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_change import truncated
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
-from tuckerlab.tucker.tensor import left_singular, multi_mode_product, unfold
+from tuckerlab.tucker.tensor import multi_mode_product
 from tuckerlab.tucker.weight import TuckerLayer
 
 
@@ -49,20 +49,19 @@ class TwoGradient(TuckerSGD):
             raise TuckerlabError("a step takes two gradients: give step() a closure that evaluates loss and gradients")
         self._notice_replaced()
         self._check_gradients()
-        moving = [(layer, group) for layer, group in self._counted()[0] if layer.core.grad is not None]
+        moving = [(layer, index) for layer, index in self._counted()[0] if layer.core.grad is not None]
         before = [layer.ranks for layer, _ in moving]
-        devices = {p.device.type for group in self.param_groups for p in group["params"]}
-        with torch.no_grad(), full_precision(devices):
+        with torch.no_grad(), full_precision(self._parameters()):
             for layer, _ in moving:
                 layer.assign(_augmented(layer))
         self._notice_replaced()
         loss = closure()
         self._check_gradients()
-        with torch.no_grad(), full_precision(devices):
-            for group, layers in zip(self.param_groups, self._layers, strict=True):
-                tucker = {p for layer in layers for p in self._held[layer]}
-                self._step_dense([p for p in group["params"] if p.grad is not None and p not in tucker], group)
-            for layer, group in moving:
+        with torch.no_grad(), full_precision(self._parameters()):
+            for index, group in enumerate(self.param_groups):
+                self._step_dense(self._moving_dense(index), group)
+            for layer, index in moving:
+                group = self.param_groups[index]
                 gradient = cast(Tensor, layer.core.grad)
                 layer.core.sub_(gradient.add(layer.core, alpha=group["weight_decay"]), alpha=group["lr"])
             self.steps += 1
@@ -70,16 +69,12 @@ class TwoGradient(TuckerSGD):
         return loss
 
     def _truncate(self, layers: list[TuckerLayer], before: list[tuple[int, ...]]) -> None:
-        bases = [[left_singular(unfold(layer.core, mode)) for mode in layer.modes] for layer in layers]
-        spectra = [
-            Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in basis))
-            for layer, basis in zip(layers, bases, strict=True)
-        ]
+        spectra, bases = zip(*map(Spectrum.of, layers), strict=True)
         chosen = before
         if not isinstance(self.ranks, Fixed):
             chosen = self.ranks.choose(spectra, step=self.steps, other=self._counted()[1])
         for layer, basis, ranks in zip(layers, bases, chosen, strict=True):
-            layer.assign(truncated(layer.point, ranks, [vectors for vectors, _ in basis]))
+            layer.assign(truncated(layer.point, ranks, basis))
         self._notice_replaced()
 
 
