@@ -19,10 +19,9 @@ from tuckerlab import Budget, Tolerance, load, load_data
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.contest import contest
 from tuckerlab.experiments.methods.base import Dense, Tucker
-from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import retruncations
-from tuckerlab.experiments.setup import Arena, suited
 from tuckerlab.files import atomic_path
 from tuckerlab.training.device import resolve_device
 from tuckerlab.training.provenance import provenance
@@ -48,9 +47,10 @@ def main() -> None:
     contenders += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
-        given = {name: getattr(options, name) for name in ("epochs", "optimizer", "lr")}
-        recipe = suited(recipe_for(options.dataset), options.model, **given)
-        arena = Arena.of(contenders, data, options.model, 1.0, recipe, "cpu")
+        given = {
+            name: getattr(options, name) for name in ("dataset", "image_size", "model", "epochs", "optimizer", "lr")
+        }
+        arena = arranged(contenders, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
         records = contest(contenders, arena, folder)
     else:

@@ -33,7 +33,6 @@ REFUSALS = [
     ("poc --model vgg99", "vgg99"),
     ("poc --compression 1", "1"),
     ("poc --device abacus", "abacus"),
-    ("headline --dataset digits --model vgg_small --minutes nan", "minutes nan"),
     ("headline --dataset digits --model vgg16", "32"),
     ("headline --start nan", "start nan"),
     ("headline --dataset digits --model vgg_small --pruning 2", "2"),

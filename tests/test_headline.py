@@ -1,6 +1,5 @@
 """The headline, small: its networks and seeds, the time limit, going on after an interruption, and recorded results."""
 
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tuckerlab import Budget, DataError, TuckerlabError, load_data, recorded, run_headline
+from tuckerlab import Budget, DataError, load_data, recorded, run_headline
 from tuckerlab.experiments import contest, context as training, headline, proof, recorded as results
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.proof import Proof
@@ -24,12 +23,6 @@ SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
     "epochs": 1, "batch_size": 64, "device": "cpu", "quiet": True,
 }  # fmt: skip
-
-
-def taking(contenders: Any, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """So many seconds an epoch of all together, with the tests."""
-    each = seconds / len(contenders)
-    return {c.label: 0.75 * each for c in contenders}, {c.label: 0.25 * each for c in contenders}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,44 +94,19 @@ def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: 
     assert again.records.runs[columns].equals(whole.records.runs[columns])
 
 
-def test_the_epochs_fit_the_time_and_are_decided_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 10.0))
-    options = {**SMALL, "epochs": None, "quiet": False, "compression": [0.9], "pruning": [], "seeds": 1}
-    found = run_headline(**options, minutes=0.4, out=tmp_path)  # 21.6 s without the spare tenth: 2 epochs
-    assert set(found.records.runs["epochs"]) == {2}
-    assert "2 epochs: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
-    assert json.loads((found.folder / "epochs.json").read_text())["epochs"] == 2
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 1.0))
-    again = run_headline(**options, minutes=0.4, out=tmp_path)
-    assert again.folder == found.folder
-    assert set(again.records.runs["epochs"]) == {2}
-    more = run_headline(**{**options, "seeds": 2}, minutes=0.4, out=tmp_path)  # twice the work: decided for itself
-    assert more.folder != found.folder
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 100.0))
-    with pytest.raises(TuckerlabError, match=r"minutes 0.4: one epoch of 2 networks with 1 seeds takes about 1.7 min"):
-        run_headline(**options, minutes=0.4, out=tmp_path / "other")
-    with pytest.raises(TuckerlabError, match="one epoch"):  # begins anew: nothing of before is mixed in
-        run_headline(**options, minutes=0.4, out=tmp_path, resume=False)
-    assert not found.folder.exists()
-
-
-def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each network's share of the steps, and its test: with every call at 1 ms, so many calls."""
-
-    def at_one_millisecond(functions: Any, **options: Any) -> dict[str, Timing]:
-        for function in functions.values():
-            function()
-        return dict.fromkeys(functions, Timing((1.0,)))
-
-    monkeypatch.setattr(headline, "interleave", at_one_millisecond)
+def test_the_time_of_a_step_is_the_mean_over_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many milliseconds as numbers stored: of the dense network all, of the other one from many to few."""
+    monkeypatch.setattr(Arena, "stepper", lambda arena, model: count_parameters(model).conv_stored)
+    monkeypatch.setattr(
+        headline, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()}
+    )
     contenders = [Dense(), Tucker(Budget(0.9))]
     data, recipe = proof.load_data("digits"), Recipe(epochs=1, batch_size=64)
     arena = Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
-    steps, tests = headline.seconds_per_epoch(contenders, arena)
-    assert steps == pytest.approx({"dense": 256 // 64 / 1e3, "Tucker 90 %": 256 // 64 / 1e3})
-    assert tests == pytest.approx({"dense": 1e-3, "Tucker 90 %": 1e-3})
+    first, full = (count_parameters(each.network(arena.spec, 0)).conv_stored for each in reversed(contenders))
+    times = headline.step_times(contenders, arena)
+    assert times["dense"] == full
+    assert 0.08 * full < times["Tucker 90 %"] < 0.5 * (0.1 * full + first)
 
 
 def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
@@ -146,7 +114,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
 ) -> None:
     seconds = {"dense": 6.0, "Tucker 80 %": 4.0, "Tucker 90 %": 2.0}
     monkeypatch.setattr(
-        headline, "seconds_per_epoch", lambda contenders, arena: ({c.label: seconds[c.label] for c in contenders}, {})
+        headline, "step_times", lambda contenders, arena: {c.label: seconds[c.label] for c in contenders}
     )
     options = {**SMALL, "compression": [0.9], "seeds": 1, "epochs": 2, "quiet": False}
     found = run_headline(**options, equal=["time"], out=tmp_path).records.runs.set_index("label")
@@ -161,11 +129,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
         trained.append((recipe.epochs, recipe.ranks))
         return run
 
-    def one_alone(contenders: Any, arena: Any) -> Any:
-        seconds["Tucker 90 %"] = 0.1  # another measurement: what was decided holds
-        return {c.label: seconds[c.label] for c in contenders}, {}
-
-    monkeypatch.setattr(headline, "seconds_per_epoch", one_alone)
+    seconds["Tucker 90 %"] = 0.1  # another measurement: what was decided holds
     monkeypatch.setattr(training, "fit", counted)
     more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
     runs = more.records.runs.set_index("label")

@@ -15,6 +15,8 @@ from matplotlib.text import Text
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.plots import (
+    accuracy_over_time,
+    accuracy_vs_costs,
     accuracy_vs_parameters,
     figures,
     ranks_over_time,
@@ -23,7 +25,6 @@ from tuckerlab.experiments.plots import (
 )
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
-from tuckerlab.experiments.time_plot import accuracy_over_time
 
 
 @pytest.fixture
@@ -158,16 +159,7 @@ class TestRanks:
         assert [tick.get_text() for tick in outputs.get_xticklabels()] == ["0", "2"]
         shown = {text.get_text() for text in texts(figure)}
         assert {"3 of 6", "8 of 16", "1 of 1"} <= shown
-        assert figure.get_suptitle().replace("\n", " ") == (
-            "Tucker: mean rank 100 % → 62 % of full; conv1 keeps most (75 %), conv2 least (50 %)"
-        )
-
-    def test_of_one_run(self, records: Records) -> None:
-        both = records + tucker("b", label="other")
-        assert ranks_over_time(both, "a").get_suptitle().startswith("Tucker:")
-        assert ranks_over_time(both).get_suptitle().startswith("other:")
-        with pytest.raises(DataError, match="no ranks of run 'd'; those of a, b are here"):
-            ranks_over_time(both, "d")
+        assert figure.get_suptitle() == "Tucker: mean rank 100 % → 62 % of full"
 
     def test_all_modes_and_a_layer_with_fewer(self) -> None:
         rows = [
@@ -211,7 +203,7 @@ class TestAccuracy:
 
 
 @pytest.mark.parametrize(
-    "draw", [training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters, figures]
+    "draw", [training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters, accuracy_vs_costs, figures]
 )
 def test_nothing_to_draw(draw: object) -> None:
     with pytest.raises(DataError, match="nothing to draw"):
@@ -235,13 +227,6 @@ def test_saved(tmp_path: Path, records: Records) -> None:
     assert paths == [tmp_path / "run" / name for name in names]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
     assert matplotlib.image.imread(paths[0]).shape[:2] == (690, 1500)
-
-
-def test_a_dense_run_has_no_ranks_to_draw(tmp_path: Path) -> None:
-    assert [path.stem for path in save_figures(dense(), tmp_path)] == [
-        "training_curves",
-        "accuracy_vs_parameters",
-    ]
 
 
 def test_from_any_thread_and_without_pyplot(records: Records) -> None:

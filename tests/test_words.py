@@ -69,7 +69,7 @@ class TestAnotherLanguage:
             figure.draw_without_rendering()
             shown = [text.get_text() for text in figure.findobj(Text)]
             assert any("¤" in text for text in shown), name
-            assert [text for text in shown if words(text)] == [], name
+            assert [text for text in shown if words(text.removesuffix("kB"))] == [], name
 
     @pytest.mark.parametrize(("size", "accuracy"), [(1_000, 0.98), (10_000, 0.97), (12_500, 0.985)])
     def test_the_finding(self, size: int, accuracy: float) -> None:
@@ -80,12 +80,10 @@ class TestAnotherLanguage:
     @pytest.mark.parametrize("records", [few, seeds, many])
     def test_tables(self, records: object) -> None:
         made = records()  # type: ignore[operator]
-        for table in (made.table(), standings(made)):
-            assert words(" ".join(table.columns)) == []
-        for shown in (made.rich_table(), rich_standings(made)):
-            console = Console(file=io.StringIO(), width=120)
-            console.print(shown)
-            assert words(console.file.getvalue()) == []  # type: ignore[attr-defined]
+        assert words(" ".join(standings(made).columns)) == []
+        console = Console(file=io.StringIO(), width=120)
+        console.print(rich_standings(made))
+        assert words(console.file.getvalue()) == []  # type: ignore[attr-defined]
 
 
 def test_what_a_catalogue_lacks_is_english(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,15 +22,10 @@ from tuckerlab.training.models import MODELS, Network
 from tuckerlab.training.timing import latencies
 from tuckerlab.tucker.convert import to_plain, tuckerize
 from tuckerlab.tucker.model_size import count_parameters
-from tuckerlab.tucker.rank_change import truncated
-from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Spectrum, Tolerance
-from tuckerlab.tucker.tensor import left_singular, unfold
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
+from tuckerlab.tucker.sgd_adamw import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
 
-POLICIES: dict[str, tuple[type[RankPolicy], str]] = {  # each with the name of its setting
-    "compression": (Budget, "compression"),
-    "tolerance": (Tolerance, "tau"),
-}
 SETTINGS = {
     "compression": [*np.arange(0, 50, 10) / 100, *np.arange(50, 90, 2) / 100, *np.arange(90, 100) / 100],
     "tolerance": [*np.arange(0, 81, 2) / 100],
@@ -43,18 +38,10 @@ def cut(model: nn.Module, policy: RankPolicy) -> nn.Module:
     A dense network is brought into Tucker format. Raises RankError for a budget that cannot be met.
     """
     model = copy.deepcopy(model)
-    layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
-    if not layers:
+    if not any(isinstance(module, TuckerLayer) for module in model.modules()):
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
         return tuckerize(model, include=include, ranks=policy)
-    pairs = [[left_singular(unfold(layer.core.detach(), mode)) for mode in layer.modes] for layer in layers]
-    spectra = [
-        Spectrum(layer.shape, layer.modes, tuple(values.cpu() for _, values in found))
-        for layer, found in zip(layers, pairs, strict=True)
-    ]
-    other = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd))
-    for layer, ranks, found in zip(layers, policy.choose(spectra, other=other), pairs, strict=True):
-        layer.assign(truncated(layer.point, ranks, [vectors for vectors, _ in found]))
+    TuckerSGD(model, lr=1.0, ranks=policy).adapt(grow=False)
     return model
 
 
@@ -68,50 +55,46 @@ def retruncations(
     """One row for each setting of the compression and of the tolerance: sizes, test accuracy, time of an answer.
 
     At each setting stands the trained network with the nearest setting at or below it, cut to the setting; dense
-    networks count as trained at 0. Settings that no network can be cut to are left out. The columns are by, setting,
-    source, trained, parameters, conv_parameters, compression, conv_compression, multiply_adds, file_bytes,
-    test_accuracy, latency_1_ms, latency_128_ms.
+    networks count as trained at 0. Settings that no network can be cut to are left out. The columns are those of
+    `tuckerlab.experiments.size_table.Size`.
     """
     rows: list[dict[str, Any]] = []
-    plains: list[nn.Module] = []
+    plains: dict[str, nn.Module] = {}
     asked = [(by, float(value)) for by, values in (settings or SETTINGS).items() for value in values]
     shape = (data.channels, data.image_size, data.image_size)
     for by, setting in tqdm(asked, desc="sizes between", disable=not progress):
-        trained = {_trained_at(c, by): c for c in networks if _trained_at(c, by) is not None}
-        start = max((value for value in trained if value is not None and value <= setting + 1e-9), default=None)
-        if start is None:
+        policy: RankPolicy = Budget(setting) if by == "compression" else Tolerance(setting)
+        trained = [(at, c) for c in networks if (at := _trained_at(c, policy)) is not None and at <= setting + 1e-9]
+        if not trained:
             continue
-        network, is_trained = networks[trained[start]], abs(start - setting) < 1e-9
+        start, source = max(trained, key=lambda pair: pair[0])
+        is_trained = abs(start - setting) < 1e-9
         try:
-            model = network if is_trained else cut(network, _policy(by, setting))
+            model = networks[source] if is_trained else cut(networks[source], policy)
         except RankError:
             continue
         counts, plain = count_parameters(model), to_plain(model)
+        plains[str(len(rows))] = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         rows.append({
-            "by": by, "setting": setting, "source": trained[start].label, "trained": is_trained,
+            "by": by, "setting": setting, "source": source.label, "trained": is_trained,
             "parameters": counts.total_stored, "conv_parameters": counts.conv_stored,
             "compression": counts.compression, "conv_compression": counts.conv_compression,
             "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(model),
             "test_accuracy": evaluate(model, data).accuracy,
         })  # fmt: skip
-        plains.append(plain.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    table = pd.DataFrame(rows)
     for count, repeats in ((1, 30), (128, 10)):
         batch = data.normalize(data.test_images[:count]).contiguous(memory_format=torch.channels_last)
-        times = latencies({str(i): plain for i, plain in enumerate(plains)}, batch, repeats=repeats)
-        for i, row in enumerate(rows):
-            row[f"latency_{count}_ms"] = times[str(i)].median_ms
-    return pd.DataFrame(rows)
+        times = latencies(plains, batch, repeats=repeats)
+        table[f"latency_{count}_ms"] = [times[name].median_ms for name in plains]
+    return table
 
 
-def _policy(by: str, setting: float) -> RankPolicy:
-    kind, name = POLICIES[by]
-    given: dict[str, Any] = {name: setting}
-    return kind(**given)
-
-
-def _trained_at(contender: Contender, by: str) -> float | None:
-    """The setting a network was trained at; None where it is of another kind."""
+def _trained_at(contender: Contender, policy: RankPolicy) -> float | None:
+    """The setting that a network was trained at; None where it is of another kind than this policy's."""
+    ranks = contender.ranks
     if contender.method == "dense":
         return 0.0
-    kind, name = POLICIES[by]
-    return getattr(contender.ranks, name) if isinstance(contender.ranks, kind) else None
+    if isinstance(ranks, Budget) and isinstance(policy, Budget):
+        return ranks.compression
+    return ranks.tau if isinstance(ranks, Tolerance) and isinstance(policy, Tolerance) else None

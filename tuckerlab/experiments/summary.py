@@ -60,15 +60,21 @@ def networks_by(records: Records, column: str) -> list[Network]:
 
 
 def size_column(records: Records) -> str:
-    """What sizes count: convolution parameters where these are most of the dense network, or else all."""
-    sized = records.runs.dropna(subset=["test_accuracy", "conv_parameters", "parameters"])
-    return "conv_parameters" if counts_convolutions(sized) else "parameters"
+    """What sizes count: convolution parameters where these are most of each dense network, or else all."""
+    runs = records.runs.dropna(subset=["test_accuracy", "conv_parameters", "parameters"])
+    dense = runs["method"] == "dense"
+    reference = runs[dense] if dense.any() else runs
+    most = (reference["conv_parameters"] > 0.5 * reference["parameters"]).all()
+    return "conv_parameters" if most else "parameters"
 
 
-def counts_convolutions(runs: pd.DataFrame) -> bool:
-    """Whether convolutions hold most of the parameters of the dense runs, or of all where there are no dense ones."""
-    reference = runs[runs["method"] == "dense"] if (runs["method"] == "dense").any() else runs
-    return bool((reference["conv_parameters"] > 0.5 * reference["parameters"]).all())
+def front(found: Iterable[Network]) -> list[Network]:
+    """The networks that no other beats in both size and accuracy, from the smallest."""
+    best: list[Network] = []
+    for network in sorted(found, key=lambda network: (network.size, -network.accuracy)):
+        if not best or network.accuracy > best[-1].accuracy:
+            best.append(network)
+    return best
 
 
 def smallest_within(found: Iterable[Network], accuracy: float, points: float) -> Network | None:
@@ -90,21 +96,15 @@ def finding(records: Records) -> str:
         return ""
     near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
-    fewer, points = _times(dense[0].size / best.size), _points(best.accuracy - dense[0].accuracy)
-    said = {"name": best.name, "fewer": fewer, "parameters": _(COUNTED[column]), "points": points}
-    return _("{name}: {fewer} {parameters}, {points}", **said)
-
-
-def _times(factor: float) -> str:
-    """How many times fewer."""
-    if abs(factor - 1) < 0.005:
-        return _("as many")
+    factor, change = dense[0].size / best.size, best.accuracy - dense[0].accuracy
     ratio = max(factor, 1 / factor)
     times = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
-    return _("{times}× fewer", times=times) if factor > 1 else _("{times}× more", times=times)
-
-
-def _points(change: float) -> str:
-    """A change in accuracy."""
-    changed = _("{points:+.1f} points of test accuracy", points=change)
-    return changed if round(change, 1) else _("the same test accuracy")
+    fewer = _("{times}× fewer", times=times) if factor > 1 else _("{times}× more", times=times)
+    points = _("{points:+.1f} points of test accuracy", points=change)
+    said = {
+        "name": best.name,
+        "parameters": _(COUNTED[column]),
+        "fewer": fewer if ratio >= 1.005 else _("as many"),
+        "points": points if round(change, 1) else _("the same test accuracy"),
+    }
+    return _("{name}: {fewer} {parameters}, {points}", **said)

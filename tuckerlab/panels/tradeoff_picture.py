@@ -7,8 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
-from tuckerlab.experiments.pareto import front
-from tuckerlab.experiments.summary import Network
+from tuckerlab.experiments.summary import Network, front
 from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
