@@ -2,15 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.cost_plots import NAMED, accuracy_vs_costs, accuracy_vs_parameters
+from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding, names
 from tuckerlab.files import atomic_path
@@ -19,35 +19,31 @@ from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, s
 
 
 def training_curves(records: Records) -> Picture:
-    """Accuracy and loss per epoch, test solid and training dashed; of several seeds the mean, test as a band.
-
-    More than six networks show their test curves alone.
+    """Accuracy and loss per epoch, test solid and training dashed; of several seeds the mean.
 
     Raises DataError when there are no epochs.
     """
     _require(not records.epochs.empty, "epochs")
     name = names(records)
     colour = colours(name.unique(), set(name[(records.runs["method"] == "dense").to_numpy()]))
-    epochs = records.epochs.assign(name=records.epochs["run"].map(name))
-    styles = {"test": "-", "train": "--"} if len(colour) <= NAMED else {"test": "-"}
+    means = records.epochs.drop(columns="run").groupby([records.epochs["run"].map(name), "epoch"], sort=False).mean()
     figure = Picture(figsize=(10, 4.6))
-    left, right = figure.subplots(1, 2)
-    for axes, quantity, scale, unit in ((left, "accuracy", 100, _("accuracy, %")), (right, "loss", 1, _("loss"))):
+    panels = figure.subplots(1, 2)
+    for axes, quantity, scale, unit in zip(
+        panels, ("accuracy", "loss"), (100, 1), (_("accuracy, %"), _("loss")), strict=True
+    ):
         styled(axes, x=_("epoch"), y=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for network, rows in epochs.groupby("name", sort=False):
-            for split, style in styles.items():
-                seeds = (scale * rows.set_index("epoch")[f"{split}_{quantity}"]).dropna().groupby("epoch")
-                mean, look = seeds.mean(), {"color": colour[str(network)]}
-                axes.plot(mean.index, mean, style, linewidth=2, marker="o" if len(mean) == 1 else "", **look)
-                if split == "test" and name.duplicated().any():
-                    axes.fill_between(mean.index, seeds.min(), seeds.max(), alpha=0.2, linewidth=0, **look)
+        for network, mean in means.groupby(level=0, sort=False):
+            look: dict[str, Any] = {"color": colour[str(network)], "marker": "o" if len(mean) == 1 else ""}
+            for split, style in (("test", "-"), ("train", "--")):
+                curve = scale * mean.droplevel(0)[f"{split}_{quantity}"].dropna()
+                axes.plot(curve.index, curve, style, linewidth=2, **look)
     handles = [Line2D([], [], color=c, linewidth=5, label=label) for label, c in colour.items()]
-    test = _("test, worst to best seed shaded") if name.duplicated().any() else _("test")
-    for split, style in styles.items():
-        handles += axes.plot([], [], style, color=QUIET, label=test if split == "test" else _("train"))
-    columns = min(len(handles), 5)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
+    handles += [
+        Line2D([], [], color=QUIET, linestyle=s, label=said) for said, s in ((_("test"), "-"), (_("train"), "--"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
     figure.headline(finding(records) or _("Accuracy and loss per epoch"))
     return figure
 
@@ -131,39 +127,30 @@ def ranks_over_time(records: Records) -> Picture:
     run = str(records.ranks["run"].iloc[-1])
     rows = records.ranks[records.ranks["run"] == run].sort_values("step", kind="stable")
     rows = rows.assign(kept=100 * rows["rank"] / rows["size"])
-    layers, modes = list(rows["layer"].unique()), sorted(rows["mode"].unique())
-    figure = Picture(figsize=(3.2 + 3.6 * len(modes), 2.2 + 0.3 * len(layers)))
-    panels = np.atleast_1d(figure.subplots(1, len(modes), sharey=True))
+    grid = rows.pivot_table(index=["layer", "mode"], columns="epoch", values="kept", aggfunc="last", sort=False)
+    figure = Picture(figsize=(9, 2 + 0.25 * len(grid)))
+    axes = styled(figure.subplots(), x=_("epoch"), y="")
+    shades = axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
+    axes.grid(visible=False)
+    axes.invert_yaxis()
+    places = np.arange(len(grid)) + 0.5
     channels = {0: _("output channels"), 1: _("input channels")}
-    for axes, mode in zip(panels, modes, strict=True):
-        styled(axes, x=_("epoch"), y="", title=channels.get(mode) or _("kernel, side {side}", side=mode - 1))
-        _rank_map(axes, rows[rows["mode"] == mode], layers)
-    bar = figure.colorbar(panels[0].collections[0], ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
+    modes = [channels.get(mode) or _("kernel, side {side}", side=mode - 1) for _layer, mode in grid.index]
+    axes.set_yticks(places, [f"{layer}: {said}" for (layer, _mode), said in zip(grid.index, modes, strict=True)])
+    ticks = np.arange(0, grid.shape[1], -(-grid.shape[1] // 14))
+    axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
+    last = rows.groupby(["layer", "mode"])[["rank", "size"]].last().loc[grid.index]
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(places, [_("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last.to_numpy()])
+    right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+    figure.colorbar(shades, ax=axes, pad=0.02).set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
     mean = rows.groupby("epoch")["kept"].mean()
     said = {"name": names(records)[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
     figure.headline(_("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **said))
     return figure
 
 
-def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
-    grid = rows.pivot_table(index="layer", columns="epoch", values="kept", aggfunc="last").reindex(layers)
-    axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
-    axes.grid(visible=False)
-    places = np.arange(len(layers)) + 0.5
-    axes.set_yticks(places, layers)
-    axes.set_ylim(len(layers), 0)
-    ticks = np.arange(0, grid.shape[1], -(-grid.shape[1] // 7))
-    axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
-    last = rows.groupby("layer")[["rank", "size"]].last().reindex(layers).to_numpy(dtype=float)
-    right = axes.secondary_yaxis("right")
-    ends = ["" if np.isnan(rank) else _("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last]
-    right.set_yticks(places, ends)
-    right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
-    right.spines["right"].set_visible(False)
-
-
-DRAWN = (training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters, accuracy_vs_costs)
+DRAWN = (training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_costs)
 
 
 def figures(records: Records) -> dict[str, Picture]:

@@ -31,7 +31,7 @@ class TradeOffPicture:
         figure = Picture(figsize=(10.6, 4.7))
         axes = figure.subplots()
         if found:
-            draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]), across=True)
+            draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]))
             if axis.endswith("_ms"):
                 axes.xaxis.set_major_formatter("{x:g} ms")
         along = _("{axis} (logarithmic)", axis=title) if axes.get_xscale() == "log" else title
