@@ -55,7 +55,7 @@ def test_every_network_is_there_for_every_seed(whole: Proof) -> None:
     pruned, dense = (runs[runs["label"] == label].iloc[0] for label in ("pruned 90 %", "dense"))
     assert pruned["multiply_adds"] == dense["multiply_adds"]  # zeros that lie anywhere save no arithmetic
     assert pruned["checkpoint_bytes"] < 0.5 * dense["checkpoint_bytes"]
-    assert {"accuracy_vs_costs", "training_curves"} <= whole.figures.keys()
+    assert {"accuracy_vs_costs", "accuracy_over_time"} <= whole.figures.keys()
 
 
 def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(

@@ -20,7 +20,6 @@ from tuckerlab.experiments.plots import (
     figures,
     ranks_over_time,
     save_figures,
-    training_curves,
 )
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
@@ -81,27 +80,6 @@ class TestFinding:
         assert "7.0× fewer parameters" in finding(dense(**none) + tucker(**none))
 
 
-class TestTrainingCurves:
-    def test_lines(self, records: Records) -> None:
-        figure = training_curves(records)
-        accuracy, loss = figure.axes
-        lines = [np.array(line.get_data()) for line in accuracy.get_lines() if len(line.get_xdata())]
-        assert len(lines) == 4
-        np.testing.assert_allclose(lines[0], [[1, 2], [50, 90]])
-        np.testing.assert_allclose(lines[1], [[1, 2], [55, 95]])
-        styles = [line.get_linestyle() for line in accuracy.get_lines()[:4]]
-        assert styles == ["-", "--", "-", "--"]
-        colours = [line.get_color() for line in accuracy.get_lines()[:4]]
-        assert colours[0] == colours[1] != colours[2] == colours[3]
-        np.testing.assert_allclose(loss.get_lines()[0].get_ydata(), [1.1, 0.55])
-        assert (accuracy.get_ylabel(), loss.get_ylabel()) == ("accuracy, %", "loss")
-
-    def test_seeds_share_a_mean(self) -> None:
-        other = Records.single(facts("b", seed=1), [{"epoch": 1, "step": 1, "test_accuracy": 0.7}])
-        axes = training_curves(tucker() + other).axes[0]
-        np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), [60, 90])
-
-
 def raced(run: str, accuracies: list[float], step_ms: float, **changes: Any) -> Records:
     """A run of epochs of 10 steps, each of which took so long; the clock went on for ten times as long."""
     rows = [
@@ -141,10 +119,6 @@ class TestOverTime:
         np.testing.assert_allclose(np.array(axes.get_lines()[0].get_data()), [[1.5, 10], [50, 80]])
         assert axes.get_xlabel() == "training time, minutes"
 
-    def test_one_network_alone_is_no_race(self) -> None:
-        with pytest.raises(DataError, match="two networks"):
-            accuracy_over_time(raced("dense", [0.4, 0.8], 100))
-
 
 def test_ranks_fall_layer_by_layer_and_mode_by_mode() -> None:
     figure = ranks_over_time(tucker())
@@ -170,7 +144,7 @@ def test_accuracies_are_means_with_bars_from_worst_to_best() -> None:
     assert any("mean of 2 seeds" in text.get_text() for text in texts(figure))
 
 
-@pytest.mark.parametrize("draw", [training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_costs, figures])
+@pytest.mark.parametrize("draw", [accuracy_over_time, ranks_over_time, accuracy_vs_costs, figures])
 def test_nothing_to_draw(draw: object) -> None:
     with pytest.raises(DataError, match="nothing to draw"):
         draw(Records())  # type: ignore[operator]
@@ -189,16 +163,16 @@ def test_legible_and_not_cut_off(label: str) -> None:
 
 def test_saved(tmp_path: Path, records: Records) -> None:
     paths = save_figures(records, tmp_path / "run")
-    names = ["training_curves.png", "ranks_over_time.png", "accuracy_vs_costs.png"]
+    names = ["ranks_over_time.png", "accuracy_vs_costs.png"]
     assert paths == [tmp_path / "run" / name for name in names]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
-    assert matplotlib.image.imread(paths[0]).shape[:2] == (690, 1500)
+    assert matplotlib.image.imread(paths[-1]).shape[0] == 930
 
 
 def test_from_any_thread_and_without_pyplot(records: Records) -> None:
     before = "matplotlib.pyplot" in sys.modules
     drawn: list[bytes] = []
-    threads = [threading.Thread(target=lambda: drawn.append(training_curves(records)._repr_png_())) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: drawn.append(accuracy_vs_costs(records)._repr_png_())) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -29,7 +29,7 @@ from tuckerlab.training.timing import Timing
 from tuckerlab.tucker.model_size import count_parameters
 
 SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
-PICTURES = ["accuracy_over_time", "accuracy_vs_costs", "ranks_over_time", "training_curves"]
+PICTURES = ["accuracy_over_time", "accuracy_vs_costs", "ranks_over_time"]
 
 
 @pytest.fixture(scope="module", autouse=True)

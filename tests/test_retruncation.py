@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from slider import retruncations
 from torch import nn
 
 from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
 from tuckerlab.data import ImageData
 from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.retruncation import cut, retruncations
+from tuckerlab.experiments.retruncation import cut
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_policy import RankPolicy

@@ -2,50 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import finding, names
+from tuckerlab.experiments.summary import names
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
-from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled
-
-
-def training_curves(records: Records) -> Picture:
-    """Accuracy and loss per epoch, test solid and training dashed; of several seeds the mean.
-
-    Raises DataError when there are no epochs.
-    """
-    _require(not records.epochs.empty, "epochs")
-    name = names(records)
-    colour = colours(name.unique(), set(name[(records.runs["method"] == "dense").to_numpy()]))
-    means = records.epochs.drop(columns="run").groupby([records.epochs["run"].map(name), "epoch"], sort=False).mean()
-    figure = Picture(figsize=(10, 4.6))
-    panels = figure.subplots(1, 2)
-    for axes, quantity, scale, unit in zip(
-        panels, ("accuracy", "loss"), (100, 1), (_("accuracy, %"), _("loss")), strict=True
-    ):
-        styled(axes, x=_("epoch"), y=unit)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for network, mean in means.groupby(level=0, sort=False):
-            look: dict[str, Any] = {"color": colour[str(network)], "marker": "o" if len(mean) == 1 else ""}
-            for split, style in (("test", "-"), ("train", "--")):
-                curve = scale * mean.droplevel(0)[f"{split}_{quantity}"].dropna()
-                axes.plot(curve.index, curve, style, linewidth=2, **look)
-    handles = [Line2D([], [], color=c, linewidth=5, label=label) for label, c in colour.items()]
-    handles += [
-        Line2D([], [], color=QUIET, linestyle=s, label=said) for said, s in ((_("test"), "-"), (_("train"), "--"))
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
-    figure.headline(finding(records) or _("Accuracy and loss per epoch"))
-    return figure
+from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 
 
 def accuracy_over_time(records: Records) -> Picture:
@@ -53,11 +20,11 @@ def accuracy_over_time(records: Records) -> Picture:
 
     Times are those of steps, so that what a machine did beside does not count: of the headline timed afterwards at the
     ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock. Raises
-    DataError where there are no times, or less than two networks.
+    DataError where there are no times.
     """
     epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=training_seconds(records))
     epochs = epochs.dropna(subset=["seconds", "test_accuracy"])
-    _require(epochs["name"].nunique() > 1, "times of two networks")
+    _require(not epochs.empty, "times of epochs")
     seeds = epochs.assign(accuracy=100 * epochs["test_accuracy"]).groupby(["name", "epoch"], sort=False)
     means = seeds[["seconds", "accuracy"]].mean().reset_index("epoch", drop=True)
     curves = {str(name): curve for name, curve in means.groupby(level=0, sort=False)}
@@ -150,7 +117,7 @@ def ranks_over_time(records: Records) -> Picture:
     return figure
 
 
-DRAWN = (training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_costs)
+DRAWN = (accuracy_over_time, ranks_over_time, accuracy_vs_costs)
 
 
 def figures(records: Records) -> dict[str, Picture]:

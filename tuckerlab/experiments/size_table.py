@@ -1,6 +1,6 @@
 """One network at many sizes: what each stores, how long it takes and how often it is right.
 
-The table comes from `tuckerlab.experiments.retruncation`; some rows were trained at their setting, those between are
+The table comes from `benchmarks/slider.py`; some rows were trained at their setting, those between are
 cut from them.
 """
 
@@ -45,7 +45,7 @@ class Sizes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Self:
-        """From the table of `retruncations`; columns that are not those of a size say where it was measured.
+        """From such a table; columns that are not those of a size say where it was measured.
 
         Raises DataError for another table, and for one without a full network.
         """
