@@ -195,30 +195,36 @@ class _At(RankPolicy):
         return [*self.ranks]
 
 
-def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena, repeats: int = 5) -> dict[Contender, list[float]]:
+def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
     """The time of a training step in each epoch, in milliseconds: at the ranks that the run had then, all in turn.
 
     So it does not count what else the machine did while a network trained. For those that train in one run.
     """
-    moments: dict[Contender, list[_At]] = {}
-    steppers = {}
+    moments: dict[Contender, list[RankPolicy | None]] = {}
     for contender, run in runs.items():
-        if not isinstance(contender, OneRun):
-            continue
-        epochs = pd.DataFrame(run.ranks, columns=["epoch", "layer", "rank"]).groupby("epoch")
-        layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
-        moments[contender] = [_At(ranks=ranks) for ranks in layers or [()]]
+        if isinstance(contender, OneRun):
+            epochs = pd.DataFrame(run.ranks, columns=["epoch", "layer", "rank"]).groupby("epoch")
+            layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
+            moments[contender] = [_At(ranks=ranks) for ranks in layers] or [None]
+    return {  # the ranks of an epoch lie between those at its two ends
+        contender: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
+        for contender, times in step_times(moments, arena).items()
+    }
+
+
+def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: Arena) -> dict[Contender, list[float]]:
+    """What a training step takes at the ranks of each of these policies (None: as it begins), in milliseconds.
+
+    All are timed in turn. The policies of a contender must come down, from one to the next.
+    """
+    steppers = {}
+    for contender, policies in moments.items():
         recipe = contender.recipe(arena.recipe)
-        model = contender.network(arena.spec, recipe.seed).to(arena.device)
-        for at in dict.fromkeys(moments[contender]):
-            if at.ranks:
-                contender.make_optimizer(replace(recipe, ranks=at), model, 1).adapt(grow=False)
-            stepper = replace(arena, recipe=recipe).stepper(model, contender.make_optimizer)
-            steppers[f"{contender.label} {at}"] = stepper
-    timed = interleave(steppers, repeats=repeats, warmup=1)
-    found = {}
-    for contender, ways in moments.items():
-        times = [timed[f"{contender.label} {at}"].median_ms for at in ways]
-        # the ranks of an epoch lie between those at its two ends
-        found[contender] = [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
-    return found
+        network = contender.network(arena.spec, recipe.seed).to(arena.device)
+        for policy in dict.fromkeys(policies):
+            if policy is not None:
+                contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
+            stepper = replace(arena, recipe=recipe).stepper(network, contender.make_optimizer)
+            steppers[f"{contender.label} {policy}"] = stepper
+    timed = interleave(steppers, repeats=5, warmup=1)
+    return {c: [timed[f"{c.label} {policy}"].median_ms for policy in policies] for c, policies in moments.items()}

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.contest import check_seeds, over_seeds
+from tuckerlab.experiments.contest import check_seeds, over_seeds, step_times
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.magnitude_pruning import Pruned
 from tuckerlab.experiments.methods.registry import contender
@@ -25,8 +25,7 @@ from tuckerlab.experiments.setup import Arena, digest, in_file_names
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
-from tuckerlab.training.timing import interleave
-from tuckerlab.tucker.rank_policy import RAMP, Budget
+from tuckerlab.tucker.rank_policy import RAMP, Budget, RankPolicy
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.
 RECIPES = {
@@ -99,35 +98,22 @@ def _epochs_in_equal_time(networks: Sequence[Tucker], arena: Arena, folder: Path
         return found
     if not quiet:
         Console().print("timing training steps at ranks along the schedules", highlight=False)
-    taken, epochs = step_times([Dense(), *networks], arena), arena.recipe.epochs
-    ratios = {network.label: taken[Dense().label] / taken[network.label] for network in networks}
-    found = {label: max(1, round(epochs * ratio)) for label, ratio in ratios.items()} | found
+    ways: dict[Contender, list[RankPolicy | None]] = {Dense(): [None]}
+    ways |= {network: [_on_the_way(network.policy, way) for way in ON_THE_WAY] for network in networks}
+    [full], *times = step_times(ways, arena).values()
+    epochs = arena.recipe.epochs
+    for network, taken in zip(networks, times, strict=True):  # the mean over a run
+        mean = RAMP * np.trapezoid(taken, ON_THE_WAY) + (1 - RAMP) * taken[-1]
+        found.setdefault(network.label, max(1, round(epochs * full / mean)))
     if not quiet:
-        said = ", ".join(f"{label} {found[label]}" for label in ratios)
+        said = ", ".join(f"{network.label} {found[network.label]}" for network in networks)
         Console().print(f"epochs in the time of {epochs} of the dense network: {said}", highlight=False)
     with atomic_path(file) as path:
         path.write_text(json.dumps({"equal_time": found}), encoding="utf-8")
     return found
 
 
-def step_times(contenders: Sequence[Contender], arena: Arena) -> dict[str, float]:
-    """What a training step takes on this machine, by label: the mean over a run, in milliseconds.
-
-    A Tucker network is timed at several ranks on the way to its last ones. What comes once in many steps (adaptations,
-    checkpoints, measuring at the end) is left out.
-    """
-    steppers, ways = {}, {}
-    for each in contenders:
-        network, budget = each.network(arena.spec, 0).to(arena.device), each.ranks
-        ways[each.label] = ON_THE_WAY if isinstance(budget, Budget) else ON_THE_WAY[-1:]
-        for way in ways[each.label]:
-            if isinstance(budget, Budget):
-                so_far = replace(budget, compression=replace(budget, steps=1000).target(int(1000 * way)))
-                replace(arena.recipe, ranks=so_far).make_optimizer(network, 1).adapt(grow=False)
-            steppers[f"{each.label} {way}"] = arena.stepper(network)
-    timed = interleave(steppers, repeats=3, warmup=1)
-    steps = {}
-    for label, timed_at in ways.items():
-        down = np.interp(ON_THE_WAY, timed_at, [timed[f"{label} {way}"].median_ms for way in timed_at])
-        steps[label] = float(RAMP * np.trapezoid(down, ON_THE_WAY) + (1 - RAMP) * down[-1])
-    return steps
+def _on_the_way(policy: RankPolicy, way: float) -> RankPolicy:
+    """The ranks that a budget has come down to after this part of its schedule."""
+    assert isinstance(policy, Budget)
+    return replace(policy, compression=replace(policy, steps=1000).target(int(1000 * way)))
