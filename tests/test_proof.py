@@ -178,17 +178,16 @@ def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> N
 # --- pictures of one's own ------------------------------------------------------------------------------------------
 
 
-def make_pictures(root: Path, classes: int = 2, *, each: int = 12) -> Path:
+def make_pictures(root: Path) -> Path:
     """Stripes, upright and lying, with noise."""
     noise = np.random.default_rng(0)
-    for label in range(classes):
-        for split, count in (("train", each), ("test", each // 3)):
+    for label in range(2):
+        for split, count in (("train", 12), ("test", 4)):
             folder = root / split / f"class{label}"
             folder.mkdir(parents=True)
             for i in range(count):
                 stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
-                pixels = stripes.T if label else stripes
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+                Image.fromarray((stripes.T if label else stripes).astype(np.uint8)).save(folder / f"{i}.png")
     return root
 
 

@@ -34,7 +34,6 @@ def contest(
     arena: Arena,
     folder: str | os.PathLike[str],
     *,
-    resume: bool = True,
     quiet: bool = False,
     extend: bool = False,
 ) -> Records:
@@ -47,14 +46,12 @@ def contest(
     nothing is left.
     """
     folder, there = Path(folder), Records()
-    if (folder / "runs.parquet").exists() and resume:
+    if (folder / "runs.parquet").exists():
         there = Records.load(folder)
         if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
             return there
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     _("epoch")  # and so is a language that there is no catalogue for
-    if not resume:
-        _remove_unfinished(folder)
     runs: dict[Contender, Run] = {}
     diverged: dict[str, DivergedError] = {}
     for contender in contenders:
@@ -86,7 +83,8 @@ def contest(
         checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=arena.plan)
     records.save(folder)  # last: where a record is, the folder is complete
     if not extend:
-        _remove_unfinished(folder)
+        for file in folder.glob(f"*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
     return records
 
 
@@ -118,11 +116,6 @@ def check_seeds(seeds: int) -> int:
     if not is_whole(seeds) or seeds < 1:
         raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
     return seeds
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for file in folder.glob(f"*{UNFINISHED}"):
-        file.unlink(missing_ok=True)
 
 
 def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:

@@ -5,6 +5,7 @@ experiments: what suits a data set, and `Proof`, their outcome.
 """
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +158,9 @@ def run_poc(
     arena = arranged(contenders, dataset=dataset, seed=seed, **settings)
     settled = digest({**arena.plan, "ranks": repr(policies)})
     place = Path(out) / f"poc-{in_file_names(dataset)}-{arena.spec['name']}-seed{seed}-{settled}"
-    return Proof(contest(contenders, arena, place, resume=resume, quiet=quiet), place)
+    if not resume:
+        shutil.rmtree(place, ignore_errors=True)
+    return Proof(contest(contenders, arena, place, quiet=quiet), place)
 
 
 def _policies(compression: Rates, tolerance: Rates) -> list[RankPolicy]:

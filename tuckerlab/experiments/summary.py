@@ -14,7 +14,6 @@ TOLERATED = 1.0
 ROUNDING = 1e-9
 """Means of the same accuracies may differ by this much, in points."""
 
-RATES = {"conv_parameters": "conv_compression", "parameters": "compression"}
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
 
@@ -26,7 +25,7 @@ def names(records: Records) -> pd.Series:
 
 @dataclass(frozen=True)
 class Network:
-    """The runs of one name, over their seeds; `full` is its dense size, accuracies are in per cent.
+    """The runs of one name, over their seeds; accuracies are in per cent.
 
     `size` counts what the networks are compared by: parameters, milliseconds, bytes; `least` and `most` are its range.
     """
@@ -34,7 +33,6 @@ class Network:
     name: str
     method: str
     size: float
-    full: float
     accuracy: float
     low: float
     high: float
@@ -44,17 +42,12 @@ class Network:
 
 
 def networks_by(records: Records, column: str) -> list[Network]:
-    """The networks of the runs that have a test accuracy, with this column of the runs for their size.
-
-    The dense size `full` is known of parameters alone, and NaN otherwise.
-    """
+    """The networks of the runs that have a test accuracy, with this column of the runs for their size."""
     runs = records.runs.assign(name=names(records).to_numpy()).dropna(subset=["test_accuracy", column])
-    rate = runs[RATES[column]].fillna(0) if column in RATES else float("nan")
-    runs = runs.assign(size=runs[column], full=runs[column] / (1 - rate), accuracy=100 * runs["test_accuracy"])
+    runs = runs.assign(size=runs[column], accuracy=100 * runs["test_accuracy"])
     table = runs.groupby("name", sort=False).agg(
-        method=("method", "first"), size=("size", "mean"), full=("full", "mean"), accuracy=("accuracy", "mean"),
-        low=("accuracy", "min"), high=("accuracy", "max"), seeds=("size", "size"), least=("size", "min"),
-        most=("size", "max"),
+        method=("method", "first"), size=("size", "mean"), accuracy=("accuracy", "mean"), low=("accuracy", "min"),
+        high=("accuracy", "max"), seeds=("size", "size"), least=("size", "min"), most=("size", "max"),
     )  # fmt: skip
     return [Network(*row) for row in table.itertuples()]
 
