@@ -71,16 +71,11 @@ class TestAnotherLanguage:
             assert any("¤" in text for text in shown), name
             assert [text for text in shown if words(text.removesuffix("kB"))] == [], name
 
-    @pytest.mark.parametrize(("size", "accuracy"), [(1_000, 0.98), (10_000, 0.97), (12_500, 0.985)])
-    def test_the_finding(self, size: int, accuracy: float) -> None:
-        said = finding(dense() + tucker(label="Tucker one", conv_parameters=size, test_accuracy=accuracy))
-        assert said.startswith("Tucker one: ")
-        assert words(said) == []
-
     @pytest.mark.parametrize("records", [few, seeds, many])
     def test_tables(self, records: object) -> None:
         made = records()  # type: ignore[operator]
         assert words(" ".join(standings(made).columns)) == []
+        assert words(finding(made)) == []
         console = Console(file=io.StringIO(), width=120)
         console.print(rich_standings(made))
         assert words(console.file.getvalue()) == []  # type: ignore[attr-defined]

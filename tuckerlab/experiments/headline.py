@@ -82,12 +82,14 @@ def run_headline(
         shutil.rmtree(folder, ignore_errors=True)
     equals = networks if "epochs" in equal else []
     if "time" in equal:
-        epochs = _epochs_in_equal_time(networks, arena, folder, quiet=quiet)
+        epochs = _epochs_in_equal_time(networks, compression, arena, folder, quiet=quiet)
         equals = [*(replace(network, epochs=epochs[network.label]) for network in networks), *equals]
     return Proof(over_seeds([Dense(), *equals, *others], arena, seeds, folder, quiet=quiet, extend=True), folder)
 
 
-def _epochs_in_equal_time(networks: Sequence[Tucker], arena: Arena, folder: Path, *, quiet: bool) -> dict[str, int]:
+def _epochs_in_equal_time(
+    networks: Sequence[Tucker], compression: Sequence[float], arena: Arena, folder: Path, *, quiet: bool
+) -> dict[str, int]:
     """By label, the epochs that each network has in the time of the dense one.
 
     They are decided once for each network: an interrupted call goes on with them.
@@ -99,7 +101,9 @@ def _epochs_in_equal_time(networks: Sequence[Tucker], arena: Arena, folder: Path
     if not quiet:
         Console().print("timing training steps at ranks along the schedules", highlight=False)
     ways: dict[Contender, list[RankPolicy | None]] = {Dense(): [None]}
-    ways |= {network: [_on_the_way(network.policy, way) for way in ON_THE_WAY] for network in networks}
+    for network, rate in zip(networks, compression, strict=True):
+        schedule = Budget(rate, steps=1000)
+        ways[network] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
     [full], *times = step_times(ways, arena).values()
     epochs = arena.recipe.epochs
     for network, taken in zip(networks, times, strict=True):  # the mean over a run
@@ -111,9 +115,3 @@ def _epochs_in_equal_time(networks: Sequence[Tucker], arena: Arena, folder: Path
     with atomic_path(file) as path:
         path.write_text(json.dumps({"equal_time": found}), encoding="utf-8")
     return found
-
-
-def _on_the_way(policy: RankPolicy, way: float) -> RankPolicy:
-    """The ranks that a budget has come down to after this part of its schedule."""
-    assert isinstance(policy, Budget)
-    return replace(policy, compression=replace(policy, steps=1000).target(int(1000 * way)))
