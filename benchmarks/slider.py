@@ -11,23 +11,39 @@ of all sizes (slider.parquet) and, for digits, the dense network. An interrupted
 
 import argparse
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import script
+import torch
+from torch import nn
+from tqdm.auto import tqdm
 
 from tuckerlab import Budget, Tolerance, load, load_data
-from tuckerlab.errors import DataError
+from tuckerlab.data import ImageData
+from tuckerlab.errors import DataError, RankError
 from tuckerlab.experiments.contest import contest
-from tuckerlab.experiments.methods.base import Dense, Tucker
-from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.retruncation import retruncations
-from tuckerlab.experiments.setup import Arena, suited
+from tuckerlab.experiments.retruncation import cut
 from tuckerlab.files import atomic_path
 from tuckerlab.training.device import resolve_device
+from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
 from tuckerlab.training.provenance import provenance
+from tuckerlab.training.timing import latencies
+from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.rank_policy import RankPolicy
 
 COMPRESSIONS, TOLERANCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98), (0.1, 0.2, 0.3, 0.5)
+SETTINGS = {
+    "compression": [*np.arange(0, 50, 10) / 100, *np.arange(50, 90, 2) / 100, *np.arange(90, 100) / 100],
+    "tolerance": [*np.arange(0, 81, 2) / 100],
+}
 
 
 def main() -> None:
@@ -48,9 +64,10 @@ def main() -> None:
     contenders += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
-        given = {name: getattr(options, name) for name in ("epochs", "optimizer", "lr")}
-        recipe = suited(recipe_for(options.dataset), options.model, **given)
-        arena = Arena.of(contenders, data, options.model, 1.0, recipe, "cpu")
+        given = {
+            name: getattr(options, name) for name in ("dataset", "image_size", "model", "epochs", "optimizer", "lr")
+        }
+        arena = arranged(contenders, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
         records = contest(contenders, arena, folder)
     else:
@@ -73,6 +90,61 @@ def main() -> None:
     columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "latency_1_ms", "latency_128_ms"]
     print(table[columns].to_string())
     print(f"record: {place}")
+
+
+def retruncations(
+    networks: Mapping[Contender, nn.Module],
+    data: ImageData,
+    settings: Mapping[str, Sequence[float]] | None = None,
+    *,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """One row for each setting of the compression and of the tolerance: sizes, test accuracy, time of an answer.
+
+    At each setting stands the trained network with the nearest setting at or below it, cut to the setting; dense
+    networks count as trained at 0. Settings that no network can be cut to are left out. The columns are those of
+    `tuckerlab.experiments.size_table.Size`.
+    """
+    rows: list[dict[str, Any]] = []
+    plains: dict[str, nn.Module] = {}
+    asked = [(by, float(value)) for by, values in (settings or SETTINGS).items() for value in values]
+    shape = (data.channels, data.image_size, data.image_size)
+    for by, setting in tqdm(asked, desc="sizes between", disable=not progress):
+        policy: RankPolicy = Budget(setting) if by == "compression" else Tolerance(setting)
+        trained = [(at, c) for c in networks if (at := _trained_at(c, policy)) is not None and at <= setting + 1e-9]
+        if not trained:
+            continue
+        start, source = max(trained, key=lambda pair: pair[0])
+        is_trained = abs(start - setting) < 1e-9
+        try:
+            model = networks[source] if is_trained else cut(networks[source], policy)
+        except RankError:
+            continue
+        counts, plain = count_parameters(model), to_plain(model)
+        plains[str(len(rows))] = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rows.append({
+            "by": by, "setting": setting, "source": source.label, "trained": is_trained,
+            "parameters": counts.total_stored, "conv_parameters": counts.conv_stored,
+            "compression": counts.compression, "conv_compression": counts.conv_compression,
+            "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(model),
+            "test_accuracy": evaluate(model, data).accuracy,
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    for count, repeats in ((1, 30), (128, 10)):
+        batch = data.normalize(data.test_images[:count]).contiguous(memory_format=torch.channels_last)
+        times = latencies(plains, batch, repeats=repeats)
+        table[f"latency_{count}_ms"] = [times[name].median_ms for name in plains]
+    return table
+
+
+def _trained_at(contender: Contender, policy: RankPolicy) -> float | None:
+    """The setting that a network was trained at; None where it is of another kind than this policy's."""
+    ranks = contender.ranks
+    if contender.method == "dense":
+        return 0.0
+    if isinstance(ranks, Budget) and isinstance(policy, Budget):
+        return ranks.compression
+    return ranks.tau if isinstance(ranks, Tolerance) and isinstance(policy, Tolerance) else None
 
 
 if __name__ == "__main__":

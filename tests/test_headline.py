@@ -1,6 +1,5 @@
 """The headline, small: its networks and seeds, the time limit, going on after an interruption, and recorded results."""
 
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from tuckerlab import Budget, DataError, TuckerlabError, load_data, recorded, run_headline
+from tuckerlab import Budget, DataError, load_data, recorded, run_headline
 from tuckerlab.experiments import contest, context as training, headline, proof, recorded as results
-from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.proof import Proof
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena
-from tuckerlab.training.config import Recipe
 from tuckerlab.training.timing import Timing
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
@@ -24,12 +22,6 @@ SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
     "epochs": 1, "batch_size": 64, "device": "cpu", "quiet": True,
 }  # fmt: skip
-
-
-def taking(contenders: Any, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
-    """So many seconds an epoch of all together, with the tests."""
-    each = seconds / len(contenders)
-    return {c.label: 0.75 * each for c in contenders}, {c.label: 0.25 * each for c in contenders}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +54,7 @@ def test_every_network_is_there_for_every_seed(whole: Proof) -> None:
     pruned, dense = (runs[runs["label"] == label].iloc[0] for label in ("pruned 90 %", "dense"))
     assert pruned["multiply_adds"] == dense["multiply_adds"]  # zeros that lie anywhere save no arithmetic
     assert pruned["checkpoint_bytes"] < 0.5 * dense["checkpoint_bytes"]
-    assert {"accuracy_vs_parameters", "training_curves"} <= whole.figures.keys()
+    assert {"accuracy_vs_costs", "accuracy_over_time"} <= whole.figures.keys()
 
 
 def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
@@ -101,53 +93,11 @@ def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: 
     assert again.records.runs[columns].equals(whole.records.runs[columns])
 
 
-def test_the_epochs_fit_the_time_and_are_decided_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 10.0))
-    options = {**SMALL, "epochs": None, "quiet": False, "compression": [0.9], "pruning": [], "seeds": 1}
-    found = run_headline(**options, minutes=0.4, out=tmp_path)  # 21.6 s without the spare tenth: 2 epochs
-    assert set(found.records.runs["epochs"]) == {2}
-    assert "2 epochs: about 0.3 minutes on this machine, of 0.4" in capsys.readouterr().out
-    assert json.loads((found.folder / "epochs.json").read_text())["epochs"] == 2
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 1.0))
-    again = run_headline(**options, minutes=0.4, out=tmp_path)
-    assert again.folder == found.folder
-    assert set(again.records.runs["epochs"]) == {2}
-    more = run_headline(**{**options, "seeds": 2}, minutes=0.4, out=tmp_path)  # twice the work: decided for itself
-    assert more.folder != found.folder
-    monkeypatch.setattr(headline, "seconds_per_epoch", lambda contenders, arena: taking(contenders, 100.0))
-    with pytest.raises(TuckerlabError, match=r"minutes 0.4: one epoch of 2 networks with 1 seeds takes about 1.7 min"):
-        run_headline(**options, minutes=0.4, out=tmp_path / "other")
-    with pytest.raises(TuckerlabError, match="one epoch"):  # begins anew: nothing of before is mixed in
-        run_headline(**options, minutes=0.4, out=tmp_path, resume=False)
-    assert not found.folder.exists()
-
-
-def test_the_time_of_an_epoch_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each network's share of the steps, and its test: with every call at 1 ms, so many calls."""
-
-    def at_one_millisecond(functions: Any, **options: Any) -> dict[str, Timing]:
-        for function in functions.values():
-            function()
-        return dict.fromkeys(functions, Timing((1.0,)))
-
-    monkeypatch.setattr(headline, "interleave", at_one_millisecond)
-    contenders = [Dense(), Tucker(Budget(0.9))]
-    data, recipe = proof.load_data("digits"), Recipe(epochs=1, batch_size=64)
-    arena = Arena.of(contenders, data, "vgg_small", 0.25, recipe, "cpu")
-    steps, tests = headline.seconds_per_epoch(contenders, arena)
-    assert steps == pytest.approx({"dense": 256 // 64 / 1e3, "Tucker 90 %": 256 // 64 / 1e3})
-    assert tests == pytest.approx({"dense": 1e-3, "Tucker 90 %": 1e-3})
-
-
 def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = {"dense": 6.0, "Tucker 80 %": 4.0, "Tucker 90 %": 2.0}
-    monkeypatch.setattr(
-        headline, "seconds_per_epoch", lambda contenders, arena: ({c.label: seconds[c.label] for c in contenders}, {})
-    )
+    seconds = {"dense": [6.0], "Tucker 80 %": [6.0, 5.0, 4.0, 3.0, 3.0], "Tucker 90 %": [2.0] * 5}
+    monkeypatch.setattr(headline, "step_times", lambda ways, arena: {each: seconds[each.label] for each in ways})
     options = {**SMALL, "compression": [0.9], "seeds": 1, "epochs": 2, "quiet": False}
     found = run_headline(**options, equal=["time"], out=tmp_path).records.runs.set_index("label")
     assert found["epochs"].to_dict() == {"dense": 2, "Tucker 90 %, equal time": 6, "pruned 90 %": 2}
@@ -161,16 +111,12 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
         trained.append((recipe.epochs, recipe.ranks))
         return run
 
-    def one_alone(contenders: Any, arena: Any) -> Any:
-        seconds["Tucker 90 %"] = 0.1  # another measurement: what was decided holds
-        return {c.label: seconds[c.label] for c in contenders}, {}
-
-    monkeypatch.setattr(headline, "seconds_per_epoch", one_alone)
+    seconds["Tucker 90 %"] = [0.1] * 5  # another measurement: what was decided holds
     monkeypatch.setattr(training, "fit", counted)
     more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
     runs = more.records.runs.set_index("label")
     assert runs["epochs"].to_dict() == {
-        "dense": 2, "Tucker 90 %, equal time": 6, "Tucker 80 %, equal time": 3, "Tucker 90 %": 2, "Tucker 80 %": 2,
+        "dense": 2, "Tucker 90 %, equal time": 6, "Tucker 80 %, equal time": 4, "Tucker 90 %": 2, "Tucker 80 %": 2,
         "pruned 90 %": 2,
     }  # fmt: skip
     assert runs.loc[found.index, "test_accuracy"].equals(found["test_accuracy"])

@@ -15,15 +15,14 @@ from matplotlib.text import Text
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.plots import (
-    accuracy_vs_parameters,
+    accuracy_over_time,
+    accuracy_vs_costs,
     figures,
     ranks_over_time,
     save_figures,
-    training_curves,
 )
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
-from tuckerlab.experiments.time_plot import accuracy_over_time
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def texts(figure: Figure) -> list[Text]:
 @pytest.mark.parametrize("other", [0.95, 0.9505, 0.949])
 def test_names_of_points_that_are_close_do_not_lie_on_each_other(other: float) -> None:
     close = [tucker("t", label="Tucker 90 %", test_accuracy=0.950), tucker("u", label="other", test_accuracy=other)]
-    figure = accuracy_vs_parameters(Records.concat([dense(), *close]))
+    figure = accuracy_vs_costs(Records.concat([dense(), *close]))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -81,29 +80,6 @@ class TestFinding:
         assert "7.0× fewer parameters" in finding(dense(**none) + tucker(**none))
 
 
-class TestTrainingCurves:
-    def test_lines(self, records: Records) -> None:
-        figure = training_curves(records)
-        accuracy, loss = figure.axes
-        lines = [np.array(line.get_data()) for line in accuracy.get_lines() if len(line.get_xdata())]
-        assert len(lines) == 4
-        np.testing.assert_allclose(lines[0], [[1, 2], [50, 90]])
-        np.testing.assert_allclose(lines[1], [[1, 2], [55, 95]])
-        styles = [line.get_linestyle() for line in accuracy.get_lines()[:4]]
-        assert styles == ["-", "--", "-", "--"]
-        colours = [line.get_color() for line in accuracy.get_lines()[:4]]
-        assert colours[0] == colours[1] != colours[2] == colours[3]
-        np.testing.assert_allclose(loss.get_lines()[0].get_ydata(), [1.1, 0.55])
-        assert (accuracy.get_ylabel(), loss.get_ylabel()) == ("accuracy, %", "loss")
-
-    def test_seeds_share_a_mean_and_a_band(self) -> None:
-        other = Records.single(facts("b", seed=1), [{"epoch": 1, "step": 1, "test_accuracy": 0.7}])
-        axes = training_curves(tucker() + other).axes[0]
-        np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), [60, 90])
-        band = axes.collections[0].get_paths()[0].get_extents()
-        assert (band.y0, band.y1) == pytest.approx((50, 90))
-
-
 def raced(run: str, accuracies: list[float], step_ms: float, **changes: Any) -> Records:
     """A run of epochs of 10 steps, each of which took so long; the clock went on for ten times as long."""
     rows = [
@@ -143,76 +119,32 @@ class TestOverTime:
         np.testing.assert_allclose(np.array(axes.get_lines()[0].get_data()), [[1.5, 10], [50, 80]])
         assert axes.get_xlabel() == "training time, minutes"
 
-    def test_one_network_alone_is_no_race(self) -> None:
-        with pytest.raises(DataError, match="two networks"):
-            accuracy_over_time(raced("dense", [0.4, 0.8], 100))
+
+def test_ranks_fall_layer_by_layer_and_mode_by_mode() -> None:
+    figure = ranks_over_time(tucker())
+    axes = figure.axes[0]
+    np.testing.assert_allclose(axes.collections[0].get_array(), [[100, 50], [100, 100], [100, 50], [100, 50]])
+    rows = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert rows[:2] == ["conv1: output channels", "conv1: input channels"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "2"]
+    assert {"3 of 6", "8 of 16", "1 of 1"} <= {text.get_text() for text in texts(figure)}
+    assert figure.get_suptitle() == "Tucker: mean rank 100 % → 62 % of full"
 
 
-class TestRanks:
-    def test_map(self) -> None:
-        figure = ranks_over_time(tucker())
-        outputs, inputs = figure.axes[:2]
-        np.testing.assert_allclose(outputs.collections[0].get_array(), [[100, 50], [100, 50]])
-        np.testing.assert_allclose(inputs.collections[0].get_array(), [[100, 100], [100, 50]])
-        assert [tick.get_text() for tick in outputs.get_yticklabels()] == ["conv1", "conv2"]
-        assert [tick.get_text() for tick in outputs.get_xticklabels()] == ["0", "2"]
-        shown = {text.get_text() for text in texts(figure)}
-        assert {"3 of 6", "8 of 16", "1 of 1"} <= shown
-        assert figure.get_suptitle().replace("\n", " ") == (
-            "Tucker: mean rank 100 % → 62 % of full; conv1 keeps most (75 %), conv2 least (50 %)"
-        )
-
-    def test_of_one_run(self, records: Records) -> None:
-        both = records + tucker("b", label="other")
-        assert ranks_over_time(both, "a").get_suptitle().startswith("Tucker:")
-        assert ranks_over_time(both).get_suptitle().startswith("other:")
-        with pytest.raises(DataError, match="no ranks of run 'd'; those of a, b are here"):
-            ranks_over_time(both, "d")
-
-    def test_all_modes_and_a_layer_with_fewer(self) -> None:
-        rows = [
-            {"epoch": 0, "step": 0, "layer": layer, "mode": mode, "size": 4, "rank": 2}
-            for layer, modes in (("conv", 4), ("classifier", 2))
-            for mode in range(modes)
-        ]
-        figure = ranks_over_time(Records.single(facts(), ranks=rows))
-        titles = [axes.get_title(loc="left") for axes in figure.axes[:4]]
-        assert titles == ["output channels", "input channels", "kernel, side 1", "kernel, side 2"]
-        assert np.ma.getmaskarray(figure.axes[2].collections[0].get_array()).tolist() == [[False], [True]]
+def test_accuracies_are_means_with_bars_from_worst_to_best() -> None:
+    seeds = [tucker(f"t{i}", seed=i, test_accuracy=accuracy) for i, accuracy in enumerate((0.96, 0.98))]
+    figure = accuracy_vs_costs(Records.concat([dense(), *seeds]))
+    axes = figure.axes[0]
+    points = [np.ravel(bars[0].get_data()) for bars in axes.containers]
+    assert np.allclose(np.array(points, dtype=float), [[10_000, 98], [1_000, 97]])
+    bar = axes.containers[1].lines[2][1].get_paths()[0].get_extents()
+    assert (bar.y0, bar.y1) == pytest.approx((96, 98))
+    assert axes.get_xscale() == "log"
+    assert axes.get_ylim()[1] - axes.get_ylim()[0] >= 4  # small differences look small
+    assert any("mean of 2 seeds" in text.get_text() for text in texts(figure))
 
 
-class TestAccuracy:
-    def test_points_bars_and_compression(self) -> None:
-        seeds = [tucker(f"t{i}", seed=i, test_accuracy=accuracy) for i, accuracy in enumerate((0.96, 0.98))]
-        figure = accuracy_vs_parameters(Records.concat([dense(), *seeds]))
-        axes = figure.axes[0]
-        points = [np.ravel(bars[0].get_data()) for bars in axes.containers]
-        assert np.allclose(np.array(points, dtype=float), [[10_000, 98], [1_000, 97]])
-        bar = axes.containers[1].lines[2][0].get_paths()[0].get_extents()
-        assert (bar.y0, bar.y1) == pytest.approx((96, 98))
-        assert axes.get_xscale() == "log"
-        top = axes.child_axes[0]
-        rates = dict(zip(top.get_xticks().round(), (t.get_text() for t in top.get_xticklabels()), strict=True))
-        assert rates[1_000] == "90 %"
-        assert any("mean of 2 seeds" in text.get_text() for text in texts(figure))
-
-    def test_small_differences_look_small(self, records: Records) -> None:
-        low, high = accuracy_vs_parameters(records).axes[0].get_ylim()
-        assert high - low >= 4
-
-    def test_networks_of_several_sizes_share_no_compression_scale(self, records: Records) -> None:
-        axes = accuracy_vs_parameters(records + tucker("b", label="wide", conv_compression=0.99)).axes[0]
-        assert not axes.child_axes
-
-    def test_many_networks_are_coloured_by_method(self) -> None:
-        sweep = [tucker(f"t{i}", label=f"Tucker {i}", conv_parameters=100 * 2**i) for i in range(7)]
-        figure = accuracy_vs_parameters(Records.concat([dense(), *sweep]))
-        assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["Full network", "Tucker"]
-
-
-@pytest.mark.parametrize(
-    "draw", [training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters, figures]
-)
+@pytest.mark.parametrize("draw", [accuracy_over_time, ranks_over_time, accuracy_vs_costs, figures])
 def test_nothing_to_draw(draw: object) -> None:
     with pytest.raises(DataError, match="nothing to draw"):
         draw(Records())  # type: ignore[operator]
@@ -231,23 +163,16 @@ def test_legible_and_not_cut_off(label: str) -> None:
 
 def test_saved(tmp_path: Path, records: Records) -> None:
     paths = save_figures(records, tmp_path / "run")
-    names = ["training_curves.png", "ranks_over_time.png", "accuracy_vs_parameters.png"]
+    names = ["ranks_over_time.png", "accuracy_vs_costs.png"]
     assert paths == [tmp_path / "run" / name for name in names]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
-    assert matplotlib.image.imread(paths[0]).shape[:2] == (690, 1500)
-
-
-def test_a_dense_run_has_no_ranks_to_draw(tmp_path: Path) -> None:
-    assert [path.stem for path in save_figures(dense(), tmp_path)] == [
-        "training_curves",
-        "accuracy_vs_parameters",
-    ]
+    assert matplotlib.image.imread(paths[-1]).shape[0] == 930
 
 
 def test_from_any_thread_and_without_pyplot(records: Records) -> None:
     before = "matplotlib.pyplot" in sys.modules
     drawn: list[bytes] = []
-    threads = [threading.Thread(target=lambda: drawn.append(training_curves(records)._repr_png_())) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: drawn.append(accuracy_vs_costs(records)._repr_png_())) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -29,7 +29,7 @@ from tuckerlab.training.timing import Timing
 from tuckerlab.tucker.model_size import count_parameters
 
 SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
-PICTURES = ["accuracy_over_time.png", "accuracy_vs_parameters.png", "ranks_over_time.png", "training_curves.png"]
+PICTURES = ["accuracy_over_time", "accuracy_vs_costs", "ranks_over_time"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +68,7 @@ def files(folder: Path) -> list[str]:
 def assert_same(one: Proof, other: Proof) -> None:
     assert one.folder == other.folder
     assert one.finding == other.finding
-    pd.testing.assert_frame_equal(one.records.table(), other.records.table())
+    pd.testing.assert_frame_equal(one.records.runs, other.records.runs)
 
 
 def measured(result: Proof) -> pd.DataFrame:
@@ -87,7 +87,9 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     assert result.folder.parent == tmp_path / "new"
     assert result.folder.name.startswith("poc-digits-vgg_small-seed0-")
     tables = ["epochs.parquet", "events.parquet", "ranks.parquet", "runs.parquet"]
-    assert files(result.folder) == sorted(["dense.safetensors", "tucker-90.safetensors", *PICTURES, *tables])
+    assert files(result.folder) == sorted(
+        ["dense.safetensors", "tucker-90.safetensors", *(f"{name}.png" for name in PICTURES), *tables]
+    )
     assert capsys.readouterr().err == ""
 
     runs = Records.load(result.folder).runs.set_index("label")
@@ -102,9 +104,9 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     for column in ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"):
         assert (runs[column] > 0).all(), column
     assert runs.loc["Tucker 90 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
-    assert sorted(f"{name}.png" for name in figures(result.records)) == PICTURES
+    assert sorted(figures(result.records)) == PICTURES
     for name in PICTURES:
-        with Image.open(result.folder / name) as picture:
+        with Image.open(result.folder / f"{name}.png") as picture:
             assert min(picture.size) > 200
 
     show(result)
@@ -176,17 +178,16 @@ def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> N
 # --- pictures of one's own ------------------------------------------------------------------------------------------
 
 
-def make_pictures(root: Path, classes: int = 2, *, each: int = 12) -> Path:
+def make_pictures(root: Path) -> Path:
     """Stripes, upright and lying, with noise."""
     noise = np.random.default_rng(0)
-    for label in range(classes):
-        for split, count in (("train", each), ("test", each // 3)):
+    for label in range(2):
+        for split, count in (("train", 12), ("test", 4)):
             folder = root / split / f"class{label}"
             folder.mkdir(parents=True)
             for i in range(count):
                 stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
-                pixels = stripes.T if label else stripes
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+                Image.fromarray((stripes.T if label else stripes).astype(np.uint8)).save(folder / f"{i}.png")
     return root
 
 
@@ -208,28 +209,18 @@ def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) ->
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compression": 1}, "budget 1: allowed are numbers from 0 up to, but not including, 1"),
-    ({"compression": -0.1}, "budget -0.1: allowed are"),
-    ({"compression": [0.9, 1.5]}, "budget 1.5: allowed are"),
-    ({"compression": "0.9"}, "budget '0.9': allowed are"),
     ({"compression": []}, "give one number or more"),
     ({"compression": [0.9, 0.9]}, "give each network once"),
     ({"compression": 0.999}, "budget 0.999 cannot be met"),
-    ({"tolerance": 1.0}, "tolerance 1.0: allowed are numbers from 0 up to, but not including, 1"),
-    ({"tolerance": -1}, "tolerance -1: allowed are"),
     ({"tolerance": 0.1, "compression": 0.9}, "give one of them, not both"),
     ({"dataset": "mnist"}, "unknown data set 'mnist': known are digits, cifar10, folder:PATH"),
     ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
-    ({"dataset": "folder:"}, "names no folder"),
     ({"dataset": "cifar10"}, "cifar10"),
     ({"model": "vgg99"}, "unknown model 'vgg99': known are lenet5, vgg_small"),
     ({"model": "vgg16"}, "vgg16 cannot take images of 8 × 8 pixels"),
-    ({"width": 0}, "width 0: it must be a number above 0"),
     ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
-    ({"batch_size": -3}, "batch_size -3: allowed are whole numbers from 1"),
-    ({"lr": -1}, "lr -1: allowed are numbers above 0"),
     ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),
     ({"device": "abacus"}, "device 'abacus': allowed are auto, cpu"),
-    ({"dataset": "folder:x", "image_size": 0}, "image_size 0: it must be a whole number of pixels"),
 ]
 
 

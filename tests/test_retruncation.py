@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from slider import retruncations
 from torch import nn
 
 from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
 from tuckerlab.data import ImageData
 from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.retruncation import cut, retruncations
+from tuckerlab.experiments.retruncation import cut
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_policy import RankPolicy
@@ -68,29 +69,14 @@ class TestCut:
             wanted = multi_mode_product(core, factors, layer.modes)
             torch.testing.assert_close(layer.dense_weight(), wanted, rtol=1e-4, atol=1e-5)
 
-    @pytest.mark.parametrize("tau", [0.1, 0.3, 0.6])
-    def test_a_tolerance_is_kept(self, small: nn.Module, tau: float) -> None:
-        before, after = weights(small), cut(small, Tolerance(tau))
-        for name, layer in tuckers(after).items():
-            assert (layer.dense_weight() - before[name]).norm() <= (tau + 1e-5) * before[name].norm()
-
-    @pytest.mark.parametrize("rate", [0.5, 0.7, 0.9, 0.95])
-    def test_a_budget_is_met_and_used(self, small: nn.Module, rate: float) -> None:
-        removed = count_parameters(cut(small, Budget(rate))).conv_compression
-        assert rate <= removed < rate + 0.03
-
-    def test_leaves_the_network_as_it_is(self, small: nn.Module) -> None:
-        before = copy.deepcopy(small.state_dict())
-        cut(small, Budget(0.9))
-        assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
-
-    def test_everything_else_stays(self, small: nn.Module) -> None:
+    def test_everything_else_stays_and_the_network_as_it_is(self, small: nn.Module) -> None:
         small.train()
         small(torch.randn(8, 1, 8, 8))  # the statistics of batch norm are not those of a new network
-        after = cut(small, Budget(0.9)).state_dict()
-        others = {n: v for n, v in small.state_dict().items() if not any(n.startswith(f"{t}.") for t in tuckers(small))}
+        before, after = copy.deepcopy(small.state_dict()), cut(small, Budget(0.9)).state_dict()
+        assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
+        others = [name for name in before if not any(name.startswith(f"{layer}.") for layer in tuckers(small))]
         assert any("running_mean" in name for name in others)
-        assert all(torch.equal(value, after[name]) for name, value in others.items())
+        assert all(torch.equal(before[name], after[name]) for name in others)
 
     @pytest.mark.parametrize("start", ["dense", "small"])
     def test_a_budget_that_cannot_be_met(self, start: str, request: pytest.FixtureRequest) -> None:
@@ -126,13 +112,6 @@ class TestRetruncations:
             ["tolerance", 0.4, "Tucker τ 0.4", True],
             ["tolerance", 0.6, "Tucker τ 0.4", False],
         ]  # and no row at 0.999, which cannot be met
-
-    def test_sizes_fall(self, table: pd.DataFrame) -> None:
-        budgets = table[table["by"] == "compression"]
-        for column in ("parameters", "conv_parameters", "multiply_adds", "file_bytes"):
-            assert budgets[column].is_monotonic_decreasing, column
-        assert budgets["conv_compression"].is_monotonic_increasing
-        assert (budgets["conv_compression"] >= budgets["setting"] - 1e-9).all()
 
     def test_a_row_is_what_the_network_is(
         self, table: pd.DataFrame, networks: dict[Contender, nn.Module], data: ImageData

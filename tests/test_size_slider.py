@@ -13,9 +13,9 @@ from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes
 from tuckerlab.panels import InstantSlider
 from tuckerlab.panels.size_slider import SizePicture
 
-OWN = Sizes.of(frame(*ROWS), "digits", "vgg_small")
+OWN = Sizes.of(frame(*ROWS))
 OTHERS = [row("compression", 0.33, 670, 0.97), row("compression", 0.66, 340, 0.9), row("tolerance", 0.15, 600, 0.9)]
-OTHER = Sizes.of(frame(FULL, *OTHERS), "digits", "lenet5")
+OTHER = Sizes.of(frame(FULL, *OTHERS))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_move_draws_once_and_moves_the_other_slider(monkeypatch: pytest.Monkey
 
 def test_the_exercise() -> None:
     twin = row("compression", 0.72, 300, 0.97)  # another setting that gives the same network
-    panel, answers = InstantSlider(Sizes.of(frame(*ROWS, twin), "digits", "vgg_small"), exercise=1), {}
+    panel, answers = InstantSlider(Sizes.of(frame(*ROWS, twin)), exercise=1), {}
     for value in (0.9, 0.72, 0.7, 0.0):
         panel.compression.value = value
         answers[value] = "That is it" in said(panel.task)
@@ -74,7 +74,7 @@ def test_the_exercise() -> None:
 
 def test_what_is_said_of_costs_and_accuracy() -> None:
     slow = row("compression", 0.8, 200, 0.96, latency_128_ms=64.0, latency_1_ms=5.0)
-    panel = InstantSlider(Sizes.of(frame(*ROWS, slow), "digits", "vgg_small"))
+    panel = InstantSlider(Sizes.of(frame(*ROWS, slow)))
     once = panel.cost(panel.sizes.full)
     panel.answers.value *= 10
     assert panel.cost(panel.sizes.full) == pytest.approx(10 * once)

@@ -12,8 +12,8 @@ from tuckerlab.experiments.summary import Network
 from tuckerlab.panels import TradeOff, tradeoff
 from tuckerlab.panels.tradeoff_picture import TradeOffPicture
 
-FULL = Network("dense", "dense", 1000.0, 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
-SMALL = Network("Tucker", "tucker", 10.0, 1000.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
+FULL = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
+SMALL = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from jobs import (
 
 from tuckerlab import Budget, Tolerance
 from tuckerlab.errors import DivergedError, TuckerlabError
+from tuckerlab.experiments import proof
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.panels import TrainingPanel, training_runs
@@ -57,7 +58,7 @@ class TestJob:
         [run] = job.results
         records, row = run.records, run.facts
         assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
-        assert evaluate(run.model, training_runs.load_data("digits")).accuracy == row["test_accuracy"]
+        assert evaluate(run.model, proof.load_data("digits")).accuracy == row["test_accuracy"]
         assert row["conv_compression"] >= 0.9
         assert [accuracy for _, accuracy in job.traces[0].accuracies] == records.epochs["test_accuracy"].tolist()
 
@@ -316,7 +317,7 @@ class TestKept:
         panel.save.click()
         [folder] = Path(panel.out).iterdir()
         assert said(panel.saved) == f"Saved in {folder}"
-        pd.testing.assert_frame_equal(Records.load(folder).table(), panel.result().table())
+        pd.testing.assert_frame_equal(Records.load(folder).runs, panel.result().runs)
         for run, name in zip(panel.shown, ("tucker-90", "dense"), strict=True):
             loaded = checkpoint.load(folder / f"{name}.safetensors").model
             assert same(dict(loaded.state_dict()), dict(run.model.state_dict()))

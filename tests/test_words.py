@@ -61,7 +61,7 @@ class TestAnotherLanguage:
             figure.draw_without_rendering()
             shown = [text.get_text() for text in figure.findobj(Text)]
             assert any("¤" in text for text in shown), name
-            assert [text for text in shown if words(text)] == [], name
+            assert [text for text in shown if words(text.removesuffix("kB"))] == [], name
 
     @pytest.mark.parametrize(("size", "accuracy"), [(1_000, 0.98), (10_000, 0.97), (12_500, 0.985)])
     def test_the_finding(self, size: int, accuracy: float) -> None:

@@ -34,7 +34,7 @@ def poc(**given: Any) -> None:
 
 
 @takes(
-    "dataset model width compression pruning no_pruning equal rival start seeds epochs minutes batch_size optimizer lr "
+    "dataset model width compression pruning no_pruning equal rival start seeds epochs batch_size optimizer lr "
     "precision out device resume quiet",
     dataset=option(str, "What to learn. [default: cifar10]"),
     model=option(str, "The network: vgg16, resnet18, alexnet or another of poc's. [default: vgg16]"),
@@ -53,14 +53,13 @@ def poc(**given: Any) -> None:
     rival=option(list[str], "One more method, of those of compare, at each --compression; may be repeated."),
     start=option(float, "Largest first rank of Tucker networks, as a share of the widest layer. [default: 0.25]"),
     epochs=whole("How often to go through all images. [default: 40 on CUDA, 12 on a CPU]"),
-    minutes=option(float, "Instead of --epochs: as many, up to the default, as end within this time."),
     batch_size=whole("Images a training step. [default: 512 on CUDA, 256]"),
     precision=option(str, "Of the arithmetic: auto, fp32, bf16 or fp16. [default: auto, bf16 on CUDA, fp32 elsewhere]"),
 )
 def headline(**given: Any) -> None:
     """Train a large network as usual, in compressed form at several sizes, and pruned; several times each.
 
-    It is made for a GPU. On a CPU --width 0.25 --seeds 1 --minutes 50 gives a smaller version of the picture, and
+    It is made for a GPU. On a CPU --width 0.25 --seeds 1 gives a smaller version of the picture, and
     --precision bf16 is faster where the processor has it. After Ctrl-C the same command goes on where it was, a minute
     earlier at most; with more networks or seeds it trains those alone.
     """
@@ -75,8 +74,7 @@ def headline(**given: Any) -> None:
 
 
 @takes(
-    "dataset image_size model width method compression seeds epochs batch_size optimizer lr workers out device resume "
-    "quiet",
+    "dataset image_size model width method compression seeds epochs batch_size optimizer lr out device resume quiet",
     method=option(
         list[str], "tucker, pruning, channels, int8, cut, matrix or another; may be repeated. [default: all]"
     ),

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from rich.console import Console
 
@@ -34,36 +34,29 @@ def contest(
     arena: Arena,
     folder: str | os.PathLike[str],
     *,
-    resume: bool = True,
     quiet: bool = False,
-    about: dict[str, Any] | None = None,
-    trained: Path | None = None,
     extend: bool = False,
 ) -> Records:
     """Trains the contenders one after the other, measures them in turn, and leaves everything in `folder`.
 
-    The folder gets the record (four Parquet files), a checkpoint of each network (with what else is `about` it), and
-    the pictures. If it was cut off it goes on where it was; a folder with a record is complete and is read. trained:
-    the folder of the checkpoints, if not this one. extend: a later call may ask for more contenders; those that are
-    there are not trained again, but all that it asks for are measured again, in turn, the steps of each epoch too. A
-    contender that diverges is left
-    out, and the record's note says so; DivergedError if nothing is left.
+    The folder gets the record (four Parquet files), a checkpoint of each network, and the pictures. If it was cut off
+    it goes on where it was; a folder with a record is complete and is read. extend: a later call may ask for more
+    contenders; those that are there are not trained again, but all that it asks for are measured again, in turn, the
+    steps of each epoch too. A contender that diverges is left out, and the record's note says so; DivergedError if
+    nothing is left.
     """
     folder, there = Path(folder), Records()
-    if (folder / "runs.parquet").exists() and resume:
+    if (folder / "runs.parquet").exists():
         there = Records.load(folder)
         if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
-            return _complete(folder, there, extend)
+            return there
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     _("epoch")  # and so is a language that there is no catalogue for
-    if not resume:
-        _remove_unfinished(folder)
     runs: dict[Contender, Run] = {}
     diverged: dict[str, DivergedError] = {}
     for contender in contenders:
         try:
-            progress = not quiet and f"{contender.label:12s}"
-            runs[contender] = contender.train(Training(arena, trained or folder, progress=progress))
+            runs[contender] = contender.train(Training(arena, folder, progress=not quiet and f"{contender.label:12s}"))
         except DivergedError as error:
             diverged[contender.label] = error
             Console(stderr=True).print(f"{contender.label} is left out: {error}", highlight=False, soft_wrap=True)
@@ -81,15 +74,18 @@ def contest(
         for contender, run in runs.items()
     )
     if diverged:
-        records.runs["note"] += f"; left out, since training diverged: {', '.join(diverged)}"
-        records.runs["note"] = records.runs["note"].str.removeprefix("; ")
-    records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(records.runs["label"])]), records])
+        note = f"left out, since training diverged: {', '.join(diverged)}"
+        records.runs["note"] = [f"{said}; {note}" if said else note for said in records.runs["note"]]
+    others = ~there.runs["label"].isin(records.runs["label"])
+    records = there.only(there.runs["run"][others]) + records
     save_figures(records, folder)
     for contender, run in runs.items():
-        path = folder / f"{contender.slug}.safetensors"
-        checkpoints.save(path, run.network, facts={**arena.plan, **(about or {})})
+        checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=arena.plan)
     records.save(folder)  # last: where a record is, the folder is complete
-    return _complete(folder, records, extend)
+    if not extend:
+        for file in folder.glob(f"*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
+    return records
 
 
 def over_seeds(
@@ -99,21 +95,16 @@ def over_seeds(
     folder: Path,
     *,
     quiet: bool = False,
-    trained: Path | None = None,
     extend: bool = False,
 ) -> Records:
-    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does.
-
-    trained: a folder with the checkpoints of each seed in one of its own, if they are not to be here.
-    """
+    """A contest for each seed in a folder of its own, and the record of them all; resumes as `contest` does."""
     parts = []
     for seed in range(seeds):
         place = folder / f"seed{seed}"
         if not quiet:
             found = ", a record is there" if (place / "runs.parquet").exists() else ""
             Console().print(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", highlight=False)
-        checkpoints = trained and trained / place.name
-        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, trained=checkpoints, extend=extend))
+        parts.append(contest(contenders, arena.of_seed(seed), place, quiet=quiet, extend=extend))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -127,17 +118,6 @@ def check_seeds(seeds: int) -> int:
     return seeds
 
 
-def _complete(folder: Path, records: Records, extend: bool) -> Records:
-    if not extend:
-        _remove_unfinished(folder)
-    return records
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for file in folder.glob(f"*{UNFINISHED}"):
-        file.unlink(missing_ok=True)
-
-
 def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
     spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
@@ -148,7 +128,6 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         settings["start"] = contender.start
     if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
         settings["epochs_of_others"] = arena.recipe.epochs
-    counts = contender.counts(run.network, arena)
     shape = (data.channels, data.image_size, data.image_size)
     told = {  # the digest: in a tree of records no two runs are taken for one
         "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
@@ -156,11 +135,11 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
         "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
         "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
-        "test_accuracy": run.test_accuracy, **counts.row, "multiply_adds": multiply_adds(to_plain(run.network), shape),
+        "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
         "checkpoint_bytes": contender.file_bytes(run.network, arena),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
     }  # fmt: skip
-    return told | run.origin
+    return told | contender.counts(run.network, arena).row | run.origin
 
 
 def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
@@ -168,7 +147,7 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
 
     What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
     """
-    whole = {c: run for c, run in runs.items() if not run.steps_before}
+    whole = {contender: run for contender, run in runs.items() if not run.steps_before}
     steppers = {
         c.label: replace(arena, recipe=c.recipe(arena.recipe)).stepper(run.model, c.make_optimizer)
         for c, run in whole.items()
@@ -178,18 +157,17 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
         c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
-    answers = {n: latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12))}
+    one, many = (latencies(plains, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
     batch = arena.batch(arena.step_size)
     measured: dict[Contender, dict[str, float | None]] = {}
-    for contender, run in runs.items():
-        times = {n: answers[n][contender.label] for n in answers}
+    for contender in runs:
+        name = contender.label
         measured[contender] = {
-            "latency_1_ms": times[1].median_ms, "latency_1_iqr_ms": times[1].iqr_ms,
-            "latency_128_ms": times[128].median_ms, "latency_128_iqr_ms": times[128].iqr_ms,
+            "latency_1_ms": one[name].median_ms, "latency_1_iqr_ms": one[name].iqr_ms,
+            "latency_128_ms": many[name].median_ms, "latency_128_iqr_ms": many[name].iqr_ms,
             "threads": torch.get_num_threads(),  # of the times, whoever has trained
         }  # fmt: skip
-        if contender not in whole:
-            continue
+    for contender, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
         measured[contender] |= {
             "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
@@ -210,32 +188,36 @@ class _At(RankPolicy):
         return [*self.ranks]
 
 
-def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena, repeats: int = 5) -> dict[Contender, list[float]]:
+def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
     """The time of a training step in each epoch, in milliseconds: at the ranks that the run had then, all in turn.
 
     So it does not count what else the machine did while a network trained. For those that train in one run.
     """
-    moments: dict[Contender, list[_At]] = {}
-    steppers = {}
+    moments: dict[Contender, list[RankPolicy | None]] = {}
     for contender, run in runs.items():
-        if not isinstance(contender, OneRun):
-            continue
-        by_epoch: dict[int, dict[str, tuple[int, ...]]] = {}
-        for row in run.ranks:
-            layers = by_epoch.setdefault(row["epoch"], {})
-            layers[row["layer"]] = (*layers.get(row["layer"], ()), row["rank"])
-        moments[contender] = [_At(ranks=tuple(layers.values())) for _, layers in sorted(by_epoch.items())] or [_At()]
+        if isinstance(contender, OneRun):
+            epochs = pd.DataFrame(run.ranks, columns=["epoch", "layer", "rank"]).groupby("epoch")
+            layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
+            moments[contender] = [_At(ranks=ranks) for ranks in layers] or [None]
+    return {  # the ranks of an epoch lie between those at its two ends
+        contender: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
+        for contender, times in step_times(moments, arena).items()
+    }
+
+
+def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: Arena) -> dict[Contender, list[float]]:
+    """What a training step takes at the ranks of each of these policies (None: as it begins), in milliseconds.
+
+    All are timed in turn. The policies of a contender must come down, from one to the next.
+    """
+    steppers = {}
+    for contender, policies in moments.items():
         recipe = contender.recipe(arena.recipe)
-        model = contender.network(arena.spec, recipe.seed).to(arena.device)
-        for at in dict.fromkeys(moments[contender]):
-            if at.ranks:
-                contender.make_optimizer(replace(recipe, ranks=at), model, 1).adapt(grow=False)
-            stepper = replace(arena, recipe=recipe).stepper(deepcopy(model), contender.make_optimizer)
-            steppers[f"{contender.label} {at}"] = stepper
-    timed = interleave(steppers, repeats=repeats, warmup=1)
-    found = {}
-    for contender, ways in moments.items():
-        times = [timed[f"{contender.label} {at}"].median_ms for at in ways]
-        epochs = len(runs[contender].epochs)  # their ranks lie between those at their two ends
-        found[contender] = [(a + b) / 2 for a, b in pairwise(times)] or times * epochs
-    return found
+        network = contender.network(arena.spec, recipe.seed).to(arena.device)
+        for policy in dict.fromkeys(policies):
+            if policy is not None:
+                contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
+            stepper = replace(arena, recipe=recipe).stepper(network, contender.make_optimizer)
+            steppers[f"{contender.label} {policy}"] = stepper
+    timed = interleave(steppers, repeats=5, warmup=1)
+    return {c: [timed[f"{c.label} {policy}"].median_ms for policy in policies] for c, policies in moments.items()}

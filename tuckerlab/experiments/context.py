@@ -21,7 +21,6 @@ from tuckerlab.training.guard import Guard
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import Counts
-from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 UNFINISHED = ".training.safetensors"
 
@@ -31,9 +30,8 @@ class Training:
     """What a contender gets: the arena, whose recipe says for how many epochs, and where to keep checkpoints.
 
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
-    epochs. folder: where checkpoints go; None keeps none. stop, callbacks, progress: as `fit` takes them; the text of
-    the progress bar says which network it is. guard:
-    as `fit` takes it; a comparison has none, for a run that goes back takes more than its budget.
+    epochs. folder: where checkpoints go; None keeps none. stop, callbacks, progress, guard: as `fit` takes them; a
+    comparison has no guard, for a run that goes back takes more than its budget.
     """
 
     arena: Arena
@@ -68,10 +66,6 @@ class Training:
         """Gradient evaluations in all."""
         return self.recipe.epochs * self.steps_per_epoch
 
-    def of(self, epochs: int) -> "Training":
-        """The same with so many epochs."""
-        return replace(self, arena=replace(self.arena, recipe=replace(self.recipe, epochs=epochs)))
-
     def split(self, share: float) -> tuple["Training", "Training"]:
         """In two: the first gets this share of the epochs, and each at least one.
 
@@ -81,7 +75,9 @@ class Training:
         if epochs < 2:
             raise TuckerlabError("epochs 1: what trains twice, before and after a cut, needs 2 or more")
         first = min(max(1, round(share * epochs)), epochs - 1)
-        return self.of(first), self.of(epochs - first)
+        recipes = replace(self.recipe, epochs=first), replace(self.recipe, epochs=epochs - first)
+        before, after = (replace(self, arena=replace(self.arena, recipe=recipe)) for recipe in recipes)
+        return before, after
 
     def checkpoint(self, name: str) -> Path | None:
         """The file of a run: its name and length say which."""
@@ -92,13 +88,11 @@ class Training:
         model: nn.Module,
         name: str,
         *,
-        after: Run | None = None,
         callbacks: Sequence[Callback] = (),
         counts: Callable[[nn.Module], Counts] | None = None,
-        make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
-        **changes: Any,
+        **options: Any,
     ) -> Run:
-        """Trains the model for all epochs, with `changes` to the recipe, after a run that has spent the rest.
+        """Trains the model for all epochs with `options` of `fit`, and changes to the recipe among them.
 
         counts: what is stored, for the rows of the epochs, where `count_parameters` cannot tell. Two that want the same
         run at once take turns: the second finds it done.
@@ -108,10 +102,9 @@ class Training:
 
         def trained() -> Run:
             return fit(
-                model, self.arena.data, replace(self.recipe, **changes), device=str(self.arena.device), after=after,
-                progress=self.progress, checkpoint=checkpoint, stop=self.stop,
-                callbacks=[*callbacks, *counting, *self.callbacks], make_optimizer=make_optimizer,
-                guard=self.guard,
+                model, self.arena.data, self.recipe, device=str(self.arena.device), progress=self.progress,
+                checkpoint=checkpoint, stop=self.stop, callbacks=[*callbacks, *counting, *self.callbacks],
+                guard=self.guard, **options,
             )  # fmt: skip
 
         if checkpoint is None:

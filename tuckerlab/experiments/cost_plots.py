@@ -13,9 +13,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import TOLERATED, Network, finding, networks_by, size_column, smallest_within
+from tuckerlab.experiments.summary import (
+    TOLERATED,
+    Network,
+    front,
+    networks_by,
+    size_column,
+    smallest_within,
+)
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, styled
 from tuckerlab.plotting.labels import write_names
@@ -24,98 +30,60 @@ from tuckerlab.plotting.styles import look, method_name, ordered
 NAMED = 6  # up to so many networks have their names beside their points
 BELOW = 12.0  # points under the dense network where the picture ends
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
-CLOSE = 1.3  # sizes within this factor have one label at the lower edge
+CLOSE = 1.3  # costs within about this factor have one label at the lower edge
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
-UNITS = {"checkpoint_bytes": "B"}
-RATES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999])  # compression rates that are marked
 
-AXES = {
-    "conv_parameters": N_("convolution parameters stored"),
-    "parameters": N_("parameters stored"),
-    "latency_1_ms": N_("time of one answer, ms"),
-    "latency_128_ms": N_("time of 128 answers at once, ms"),
-    "step_ms": N_("time of a training step, ms"),
-    "checkpoint_bytes": N_("file size"),
-}
-CHEAPEST = {
-    "conv_parameters": N_("fewest convolution weights: {name}"),
-    "parameters": N_("fewest weights: {name}"),
-    "latency_1_ms": N_("fastest answer: {name}"),
-    "latency_128_ms": N_("fastest batch: {name}"),
-    "step_ms": N_("fastest training step: {name}"),
-    "checkpoint_bytes": N_("smallest file: {name}"),
+AXES = {  # of each cost, the name of its axis, and how the cheapest network is spoken of
+    "conv_parameters": (N_("convolution parameters stored"), N_("fewest convolution weights: {name}")),
+    "parameters": (N_("parameters stored"), N_("fewest weights: {name}")),
+    "latency_1_ms": (N_("time of one answer, ms"), N_("fastest answer: {name}")),
+    "latency_128_ms": (N_("time of 128 answers at once, ms"), N_("fastest batch: {name}")),
+    "step_ms": (N_("time of a training step, ms"), N_("fastest training step: {name}")),
+    "checkpoint_bytes": (N_("file size"), N_("smallest file: {name}")),
 }
 
 
-def accuracy_vs_costs(records: Records, axes: Sequence[str] | None = None) -> Picture:
-    """Test accuracy against each cost of `axes` (columns of the runs): by default size, time of an answer, file.
+def accuracy_vs_costs(records: Records) -> Picture:
+    """Test accuracy against size, time of an answer and file, as far as these were measured.
 
-    What is more than 12 points below the dense network stands at the lower edge, with its accuracy written at it.
-    Raises DataError when none of the costs was measured.
+    Sizes count convolution parameters, or all of them when a network has few in convolutions. Up to six networks have
+    their names beside their points. What is more than 12 points below the dense network stands at the lower edge, with
+    its accuracy written at it. Raises DataError when no run has an accuracy.
     """
-    wanted = axes or (size_column(records), "latency_1_ms", "checkpoint_bytes")
-    found = {axis: networks_by(records, axis) for axis in wanted}
-    found = {axis: networks for axis, networks in found.items() if networks}
+    measured = {axis: networks_by(records, axis) for axis in (size_column(records), "latency_1_ms", "checkpoint_bytes")}
+    found = {axis: networks for axis, networks in measured.items() if networks}
     if not found:
         raise DataError("no test accuracies with sizes, times or files in these records: there is nothing to draw")
-    figure = Picture(figsize=(14.5, 6.2))
+    figure = Picture(figsize=(2.5 + 4 * max(2, len(found)), 6.2))
     panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
     everything = [network for networks in found.values() for network in networks]
-    limits = accuracy_limits(everything)
     for panel, (axis, networks) in zip(panels, found.items(), strict=True):
-        draw_networks(panel, networks, axis, limits)
-    for panel in panels[1:]:
-        panel.set_ylabel("")
+        draw_networks(panel, networks, axis, accuracy_limits(everything))
+        panel.label_outer()
     figure.legend(handles=legend(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
     figure.headline(_cheapest(found))
+    for panel, networks in zip(panels, found.values(), strict=True):
+        if len(networks) <= NAMED:
+            bars = [(n.size, n.low, n.high) for n in networks]
+            write_names(panel, [(n.name, n.size, n.accuracy) for n in networks], bars)
     return figure
 
 
-def accuracy_vs_parameters(records: Records) -> Picture:
-    """Test accuracy against parameters stored, with the compression rates above.
-
-    Convolution parameters, or all of them when a network has no convolution. Up to six networks have their names
-    beside their points. Raises DataError when no run has an accuracy.
-    """
-    axis = size_column(records)
-    found = networks_by(records, axis)
-    if not found:
-        raise DataError("no test accuracies in these records: there is nothing to draw")
-    figure = Picture(figsize=(9, 5.2))
-    axes = figure.subplots()
-    draw_networks(axes, found, axis, accuracy_limits(found))
-    if len({round(network.full) for network in found}) == 1:  # there is a common scale of compression
-        top, sizes = axes.secondary_xaxis("top"), found[0].full * (1 - RATES)
-        left, right = axes.get_xlim()
-        near = (sizes >= max(left, 0.04 * right if axes.get_xscale() == "linear" else 0)) & (sizes <= right)
-        top.set_xticks(sizes[near], [_("{rate:g} %", rate=100 * rate) for rate in RATES[near]])
-        top.xaxis.set_minor_locator(NullLocator())
-        top.set_xlabel(_("compression rate"), fontsize=TEXT, color=INK)
-        top.tick_params(labelsize=TEXT, color=QUIET, labelcolor=INK)
-        top.spines["top"].set_color(QUIET)
-    figure.legend(handles=legend(found), loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
-    figure.headline(finding(records) or _("Test accuracy against parameters"))
-    if len(found) <= NAMED:
-        write_names(axes, [(n.name, n.size, n.accuracy) for n in found], [(n.size, n.low, n.high) for n in found])
-    return figure
-
-
-def draw_networks(
-    axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float], *, across: bool = False
-) -> list[Artist]:
+def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float]) -> list[Artist]:
     """Networks on axes of accuracy (limits as `accuracy_limits` gives them) against one cost, and the artists of them.
 
-    Points are means over seeds, bars go from the worst to the best, and if `across` from the least cost to the most. A
-    line joins the sizes of a method. Grey steps join the networks that no other beats in both; of those with all seeds,
-    for the mean of the seeds that did not diverge would flatter. Dotted are dense networks. Whose accuracy is below the
-    limits stands at the lower edge, with its accuracy above it.
+    Points are means over seeds, bars go from the worst to the best and from the least cost to the most. A line joins
+    the sizes of a method. Grey steps join the networks that no other beats in both; of those with all seeds, for the
+    mean of the seeds that did not diverge would flatter. Dotted are dense networks. Whose accuracy is below the limits
+    stands at the lower edge, with its accuracy above it.
     """
-    styled(axes, x=_(AXES[axis]), y=_("test accuracy, %"))
+    styled(axes, x=_(AXES[axis][0]), y=_("test accuracy, %"))
     lowest = limits[0]
     axes.set_ylim(*limits)
     _scale(axes, networks)
     milliseconds = axis.endswith("_ms")  # no thousandths of them
-    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=UNITS.get(axis, ""), sep=""))
+    unit = "B" if axis == "checkpoint_bytes" else ""
+    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=unit, sep=""))
     drawn: list[Artist] = []
     for network in networks:
         if network.method == "dense":
@@ -127,7 +95,7 @@ def draw_networks(
         barred = inside and network.seeds > 1
         drawn += axes.errorbar(
             network.size, network.accuracy if inside else lowest, up if barred else None,
-            wide if barred and across else None, **look(network.method).style, markersize=8, elinewidth=1, capsize=3,
+            wide if barred else None, **look(network.method).style, markersize=8, elinewidth=1, capsize=3,
             clip_on=inside, zorder=3,
         ).get_children()  # fmt: skip
     for method in dict.fromkeys(network.method for network in networks):
@@ -136,7 +104,16 @@ def draw_networks(
     most = max(network.seeds for network in networks)
     best = [network for network in front(n for n in networks if n.seeds == most) if network.accuracy > lowest]
     axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
-    _write_below(axes, [network for network in networks if network.accuracy <= lowest], lowest)
+    below: dict[int, list[Network]] = {}  # those of nearly the same cost have one label
+    for network in networks:
+        if network.accuracy <= lowest:
+            below.setdefault(round(np.log(network.size) / np.log(CLOSE)), []).append(network)
+    for i, (_about, group) in enumerate(sorted(below.items())):
+        said = ", ".join(sorted(f"{network.accuracy:.0f}" for network in group))
+        axes.annotate(
+            _("{accuracies} %", accuracies=said), (group[0].size, lowest), (0, 9 + 14 * (i % 2)),
+            textcoords="offset points", ha="center", fontsize=TEXT, color=QUIET,
+        )  # fmt: skip
     if most > 1:
         note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=most)
         axes.set_title(note, fontsize=TEXT, color=QUIET, loc="right")
@@ -172,26 +149,10 @@ def _cheapest(found: dict[str, list[Network]]) -> str:
         alike = [network for network in networks if not network.method.endswith("-adamw")]
         best = dense and smallest_within(alike, dense.accuracy, TOLERATED)
         if best and best is not dense:
-            said.append(_(CHEAPEST[axis], name=best.name))
+            said.append(_(AXES[axis][1], name=best.name))
     if said:
         return _("Within a point of the full network: {best}", best="; ".join(said))
     return _("No small network is within a point of the full one at less cost")
-
-
-def _write_below(axes: Axes, networks: Sequence[Network], lowest: float) -> None:
-    """Their accuracies above the lower edge, those that stand close together in one line."""
-    groups: list[list[Network]] = []
-    for network in sorted(networks, key=lambda network: network.size):
-        if groups and network.size < CLOSE * groups[-1][0].size:
-            groups[-1].append(network)
-        else:
-            groups.append([network])
-    for i, group in enumerate(groups):
-        numbers = sorted(f"{network.accuracy:.0f}" for network in group)
-        axes.annotate(
-            _("{accuracies} %", accuracies=", ".join(numbers)), (group[0].size, lowest), (0, 9 + 14 * (i % 2)),
-            textcoords="offset points", ha="center", fontsize=TEXT, color=QUIET,
-        )  # fmt: skip
 
 
 def _scale(axes: Axes, networks: Sequence[Network]) -> None:

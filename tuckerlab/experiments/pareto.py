@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, counts_convolutions, networks_by, smallest_within
+from tuckerlab.experiments.summary import Network, networks_by, size_column, smallest_within
 from tuckerlab.training.run import ENDED
 
 AXES = ("conv_parameters", "parameters", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes")
@@ -41,10 +41,8 @@ class Tradeoff:
     @cached_property
     def axes(self) -> tuple[str, ...]:
         """The costs that were measured; those of convolutions only where convolutions are most of the network."""
-        runs = self.records.runs.dropna(subset="test_accuracy")
-        measured = [axis for axis in AXES if runs[axis].notna().any()]
-        sized = runs.dropna(subset=["conv_parameters", "parameters"])
-        return tuple(axis for axis in measured if axis != "conv_parameters" or counts_convolutions(sized))
+        sized = size_column(self.records)
+        return tuple(axis for axis in AXES if self._along[axis] and (axis != "conv_parameters" or axis == sized))
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -61,8 +59,7 @@ class Tradeoff:
 
     def full(self, axis: str) -> Network | None:
         """The dense network, the most accurate of several; None where there is none."""
-        dense = self.along(axis, ["dense"])
-        return max(dense, key=lambda network: network.accuracy, default=None)
+        return max(self.along(axis, ["dense"]), key=lambda network: network.accuracy, default=None)
 
     def answer(self, axis: str, points: float, methods: Collection[str] | None = None) -> Answer | None:
         """The smallest network of these methods that loses at most so many points; None without a dense one."""
@@ -77,8 +74,8 @@ class Tradeoff:
         seeds = runs.groupby("label")["seed"].size()
         return {
             "device": ", ".join(runs["device"].unique()),
-            "cores": ", ".join(str(cores) for cores in runs["cores"].unique()),
-            "date": days.min() if days.nunique() == 1 else f"{days.min()} … {days.max()}",
+            "cores": ", ".join(map(str, runs["cores"].unique())),
+            "date": " … ".join(dict.fromkeys([days.min(), days.max()])),
             "fewest": int(seeds.min()),
             "most": int(seeds.max()),
         }
@@ -98,24 +95,14 @@ def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
     return Answer("full", full, full, nearest=best) if full in found else Answer("larger", full, best)
 
 
-def front(found: Iterable[Network]) -> list[Network]:
-    """The networks that no other beats in both size and accuracy, from the smallest."""
-    best: list[Network] = []
-    for network in sorted(found, key=lambda network: (network.size, -network.accuracy)):
-        if not best or network.accuracy > best[-1].accuracy:
-            best.append(network)
-    return best
-
-
 def comparable(records: Records) -> list[Tradeoff]:
     """The runs sorted into those that can be compared: the same images, network, training length and machine.
 
     Runs that did not finish, or have no accuracy, are left out.
     """
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for _, run in records.runs[records.runs["state"].isin(ENDED)].iterrows():
-        groups.setdefault(_conditions(run), []).append(str(run["run"]))
-    found = [Tradeoff(records.only(runs)) for runs in groups.values()]
+    runs = records.runs[records.runs["state"].isin(ENDED)]
+    conditions = pd.Series([_conditions(run) for _, run in runs.iterrows()], index=runs.index, dtype=str)
+    found = [Tradeoff(records.only(names)) for _, names in runs.groupby(conditions, sort=False)["run"]]
     return [tradeoff for tradeoff in found if tradeoff.axes]
 
 
@@ -135,8 +122,8 @@ def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
     return comparable(records)
 
 
-def _conditions(run: "pd.Series[Any]") -> tuple[Any, ...]:
+def _conditions(run: "pd.Series[Any]") -> str:
     settings = json.loads(run["settings"] or "{}")
     told = [run[name] for name in ("dataset", "model", "width", "device", "cores")]
     told.append(settings.get("epochs_of_others", run["epochs"]))
-    return (*told, settings.get("data"), settings.get("spec", {}).get("image_size"))
+    return str([*told, settings.get("data"), settings.get("spec", {}).get("image_size")])

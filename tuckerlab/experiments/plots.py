@@ -5,104 +5,119 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.cost_plots import NAMED, accuracy_vs_parameters
+from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import finding, names
-from tuckerlab.experiments.time_plot import accuracy_over_time
+from tuckerlab.experiments.summary import names
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
-from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled
+from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 
 
-def training_curves(records: Records) -> Picture:
-    """Accuracy and loss per epoch, test solid and training dashed; of several seeds the mean, test as a band.
+def accuracy_over_time(records: Records) -> Picture:
+    """Test accuracy against the time of the training so far, of several seeds the mean; dotted the dense network's end.
 
-    More than six networks show their test curves alone.
-
-    Raises DataError when there are no epochs.
+    Times are those of steps, so that what a machine did beside does not count: of the headline timed afterwards at the
+    ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock. Raises
+    DataError where there are no times.
     """
-    _require(not records.epochs.empty, "epochs")
-    name = names(records)
-    colour = colours(name.unique(), set(name[(records.runs["method"] == "dense").to_numpy()]))
-    epochs = records.epochs.assign(name=records.epochs["run"].map(name))
-    styles = {"test": "-", "train": "--"} if len(colour) <= NAMED else {"test": "-"}
-    figure = Picture(figsize=(10, 4.6))
-    left, right = figure.subplots(1, 2)
-    for axes, quantity, scale, unit in ((left, "accuracy", 100, _("accuracy, %")), (right, "loss", 1, _("loss"))):
-        styled(axes, x=_("epoch"), y=unit)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for network, rows in epochs.groupby("name", sort=False):
-            for split, style in styles.items():
-                seeds = (scale * rows.set_index("epoch")[f"{split}_{quantity}"]).dropna().groupby("epoch")
-                mean, look = seeds.mean(), {"color": colour[str(network)]}
-                axes.plot(mean.index, mean, style, linewidth=2, marker="o" if len(mean) == 1 else "", **look)
-                if split == "test" and name.duplicated().any():
-                    axes.fill_between(mean.index, seeds.min(), seeds.max(), alpha=0.2, linewidth=0, **look)
-    handles = [Line2D([], [], color=c, linewidth=5, label=label) for label, c in colour.items()]
-    test = _("test, worst to best seed shaded") if name.duplicated().any() else _("test")
-    for split, style in styles.items():
-        handles += axes.plot([], [], style, color=QUIET, label=test if split == "test" else _("train"))
-    columns = min(len(handles), 5)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=TEXT, frameon=False)
-    figure.headline(finding(records) or _("Accuracy and loss per epoch"))
+    epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=training_seconds(records))
+    epochs = epochs.dropna(subset=["seconds", "test_accuracy"])
+    _require(not epochs.empty, "times of epochs")
+    seeds = epochs.assign(accuracy=100 * epochs["test_accuracy"]).groupby(["name", "epoch"], sort=False)
+    means = seeds[["seconds", "accuracy"]].mean().reset_index("epoch", drop=True)
+    curves = {str(name): curve for name, curve in means.groupby(level=0, sort=False)}
+    ends = {name: curve.iloc[-1] for name, curve in curves.items()}
+    methods = dict(zip(names(records), records.runs["method"], strict=True))
+    dense = [name for name in ends if methods[name] == "dense"]
+    minutes = means["seconds"].max() > 180
+    figure = Picture(figsize=(9, 5.2))
+    x = _("training time, minutes") if minutes else _("training time, seconds")
+    axes = styled(figure.subplots(), x=x, y=_("test accuracy, %"))
+    colour = colours(curves, dense)
+    for name, curve in curves.items():
+        times = curve["seconds"] / (60 if minutes else 1)
+        axes.plot(times, curve["accuracy"], "o-", markersize=4, linewidth=2, color=colour[name], label=name)
+    for name in dense:
+        axes.axhline(ends[name]["accuracy"], color=INK, linewidth=1, linestyle=":")
+    best = max(end["accuracy"] for end in ends.values())
+    axes.set_ylim(max(means["accuracy"].min(), best - 30), best + 2)
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
+    figure.headline(_race(curves, ends, dense, [name for name in ends if methods[name] == "tucker"]))
     return figure
 
 
-def ranks_over_time(records: Records, run: str | None = None) -> Picture:
-    """How much of each mode every layer keeps, epoch by epoch; right of each row, the rank it ends with.
+def training_seconds(records: Records) -> "pd.Series[float]":
+    """Seconds of training until the end of each row of `epochs`: of its steps, or of the clock where these lack."""
+    epochs = records.epochs
+    steps = epochs.groupby("run")["step"].diff().fillna(epochs["step"])
+    of_steps = (steps * epochs["step_ms"] / 1e3).groupby(epochs["run"]).cumsum()
+    known = epochs["step_ms"].notna().groupby(epochs["run"]).transform("all")
+    return of_steps.where(known, epochs["seconds"])
 
-    `run` is the run to show, without it the last one with ranks. Raises DataError when there is none.
+
+def _race(
+    curves: dict[str, pd.DataFrame], ends: dict[str, "pd.Series[float]"], dense: list[str], small: list[str]
+) -> str:
+    """Who is as accurate as the dense network, and when; or who comes nearest."""
+    if len(dense) != 1 or not small:
+        return _("Test accuracy against training time")
+    [full] = dense
+    goal = ends[full]
+    there = {name: curves[name].loc[curves[name]["accuracy"] >= goal["accuracy"], "seconds"] for name in small}
+    if first := min((name for name in small if len(there[name])), key=lambda name: there[name].iloc[0], default=""):
+        share = 100 * there[first].iloc[0] / goal["seconds"]
+        return _(
+            "{name} is as accurate as {dense} after {share:.0f} % of its training time",
+            name=first,
+            dense=full,
+            share=share,
+        )
+    nearest = max(small, key=lambda name: float(ends[name]["accuracy"]))
+    return _(
+        "{name} ends {points:.1f} points behind {dense}, in {share:.0f} % of its training time",
+        name=nearest,
+        dense=full,
+        points=goal["accuracy"] - ends[nearest]["accuracy"],
+        share=100 * ends[nearest]["seconds"] / goal["seconds"],
+    )
+
+
+def ranks_over_time(records: Records) -> Picture:
+    """How much of each mode every layer of the last run with ranks keeps; right of each row, the rank it ends with.
+
+    Raises DataError when there is none.
     """
     _require(not records.ranks.empty, "ranks")
-    run = run or str(records.ranks["run"].iloc[-1])
+    run = str(records.ranks["run"].iloc[-1])
     rows = records.ranks[records.ranks["run"] == run].sort_values("step", kind="stable")
-    if rows.empty:
-        raise DataError(f"no ranks of run {run!r}; those of {', '.join(records.ranks['run'].unique())} are here")
     rows = rows.assign(kept=100 * rows["rank"] / rows["size"])
-    layers, modes = list(rows["layer"].unique()), sorted(rows["mode"].unique())
-    figure = Picture(figsize=(3.2 + 3.6 * len(modes), 2.2 + 0.3 * len(layers)))
-    panels = np.atleast_1d(figure.subplots(1, len(modes), sharey=True))
-    for axes, mode in zip(panels, modes, strict=True):
-        channels = {0: _("output channels"), 1: _("input channels")}
-        title = channels.get(mode) or _("kernel, side {side}", side=mode - 1)
-        _rank_map(axes, rows[rows["mode"] == mode], layers, title)
-    bar = figure.colorbar(panels[0].collections[0], ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
-    bar.ax.tick_params(labelsize=TEXT, labelcolor=INK)
+    grid = rows.pivot_table(index=["layer", "mode"], columns="epoch", values="kept", aggfunc="last", sort=False)
+    figure = Picture(figsize=(9, 2 + 0.25 * len(grid)))
+    axes = styled(figure.subplots(), x=_("epoch"), y="")
+    shades = axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
+    axes.grid(visible=False)
+    axes.invert_yaxis()
+    places = np.arange(len(grid)) + 0.5
+    channels = {0: _("output channels"), 1: _("input channels")}
+    modes = [channels.get(mode) or _("kernel, side {side}", side=mode - 1) for _layer, mode in grid.index]
+    axes.set_yticks(places, [f"{layer}: {said}" for (layer, _mode), said in zip(grid.index, modes, strict=True)])
+    ticks = np.arange(0, grid.shape[1], -(-grid.shape[1] // 14))
+    axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
+    last = rows.groupby(["layer", "mode"])[["rank", "size"]].last().loc[grid.index]
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(places, [_("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last.to_numpy()])
+    right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+    figure.colorbar(shades, ax=axes, pad=0.02).set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
     mean = rows.groupby("epoch")["kept"].mean()
-    kept = rows.groupby(["layer", "mode"])["kept"].last().groupby("layer").mean()
     said = {"name": names(records)[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
-    said |= {"most": kept.max(), "most_layer": kept.idxmax(), "least": kept.min(), "least_layer": kept.idxmin()}
-    several = _(
-        "{name}: mean rank {first:.0f} % → {last:.0f} % of full; {most_layer} keeps most ({most:.0f} %), {least_layer} "
-        "least ({least:.0f} %)",
-        **said,
-    )
-    alone = _("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **said)
-    figure.headline(several if len(layers) > 1 else alone)
+    figure.headline(_("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **said))
     return figure
 
 
-def _rank_map(axes: Axes, rows: pd.DataFrame, layers: list[str], title: str) -> None:
-    grid = rows.pivot_table(index="layer", columns="epoch", values="kept", aggfunc="last").reindex(layers)
-    axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
-    styled(axes, x=_("epoch"), y="", title=title).grid(visible=False)
-    places = np.arange(len(layers)) + 0.5
-    axes.set_yticks(places, layers)
-    axes.set_ylim(len(layers), 0)
-    ticks = np.arange(0, grid.shape[1], -(-grid.shape[1] // 7))
-    axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
-    last = rows.groupby("layer")[["rank", "size"]].last().reindex(layers).to_numpy(dtype=float)
-    right = axes.secondary_yaxis("right")
-    ends = ["" if np.isnan(rank) else _("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last]
-    right.set_yticks(places, ends)
-    right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
-    right.spines["right"].set_visible(False)
+DRAWN = (accuracy_over_time, ranks_over_time, accuracy_vs_costs)
 
 
 def figures(records: Records) -> dict[str, Picture]:
@@ -111,7 +126,7 @@ def figures(records: Records) -> dict[str, Picture]:
     Raises DataError when that is none of them.
     """
     drawn = {}
-    for draw in (training_curves, accuracy_over_time, ranks_over_time, accuracy_vs_parameters):
+    for draw in DRAWN:
         try:
             drawn[draw.__name__] = draw(records)
         except DataError:

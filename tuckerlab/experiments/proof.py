@@ -5,8 +5,9 @@ experiments: what suits a data set, and `Proof`, their outcome.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -14,18 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 from tuckerlab.data import load_data
-from tuckerlab.errors import RankError
+from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.experiments.contest import contest
-from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.plots import figures
-from tuckerlab.experiments.records import SIDE_BY_SIDE, Records
-from tuckerlab.experiments.setup import Arena, digest, in_file_names, suited
-from tuckerlab.experiments.standings import ALL_COSTS, COSTS, IN_BRIEF, rich_standings, standings
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena, digest, in_file_names
+from tuckerlab.experiments.standings import rich_standings, standings
 from tuckerlab.experiments.summary import finding
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
+from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 # What is known to work, by data set; the command line's options change single fields.
@@ -39,14 +40,10 @@ Rates = float | Sequence[float] | None
 
 @dataclass(frozen=True)
 class Proof:
-    """What an experiment leaves behind: the record, and the folder with everything else.
-
-    costs: what tables show of what a network costs, and in which unit.
-    """
+    """What an experiment leaves behind: the record, and the folder with everything else."""
 
     records: Records
     folder: Path
-    costs: Mapping[str, float] = field(default_factory=lambda: COSTS)
 
     @property
     def shown(self) -> Records:
@@ -65,24 +62,15 @@ class Proof:
 
     @property
     def figures(self) -> dict[str, Picture]:
-        """Training curves, ranks over time, and accuracy against parameters; of a comparison, against all costs."""
-        costs = {} if self.costs is COSTS else {"accuracy_vs_costs": accuracy_vs_costs(self.records)}
-        return costs | figures(self.records)
-
-    @property
-    def is_long(self) -> bool:
-        """Whether there are more runs than can stand side by side, or several seeds of a network."""
-        few = len(self.records) <= SIDE_BY_SIDE and not self.records.runs["label"].duplicated().any()
-        return not few or self.costs is not COSTS
+        """Training curves, accuracy and ranks over time, accuracy against parameters and against all costs."""
+        return figures(self.records)
 
     def rich_table(self) -> Table:
-        """The table for a terminal, which has no room for all that a comparison shows."""
-        costs = self.costs if self.costs is COSTS else {cost: ALL_COSTS[cost] for cost in IN_BRIEF}
-        return rich_standings(self.shown, costs) if self.is_long else self.shown.rich_table()
+        """The table for a terminal."""
+        return rich_standings(self.shown)
 
     def _repr_html_(self) -> str:
-        table = standings(self.shown, costs=self.costs).to_html(border=0) if self.is_long else self.shown._repr_html_()
-        return f"<p><b>{self.finding}</b></p>{table}"
+        return f"<p><b>{self.finding}</b></p>{standings(self.shown).to_html(border=0)}"
 
 
 def show(result: Proof) -> None:
@@ -122,13 +110,21 @@ def arranged(
 
     recipe: what the settings change; None: what is known to work on the data set.
     """
-    given: dict[str, Any] = {**settings}
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     device, model = given.pop("device", "auto"), given.pop("model", "auto")
     width, image_size = given.pop("width", 1.0), given.pop("image_size", None)
+    if model == "auto":
+        model = "vgg16" if dataset == "cifar10" else "vgg_small"
+    if model not in MODELS:
+        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
     resolve_device(device)  # before the images are read
-    name = default_model(dataset) if model == "auto" else model
-    recipe = suited(recipe or recipe_for(dataset), name, **given, seed=seed)
-    return Arena.of(contenders, load_data(dataset, image_size=image_size), name, width, recipe, device)
+    recipe = replace(recipe or recipe_for(dataset), seed=seed, **given)
+    return Arena.of(contenders, load_data(dataset, image_size=image_size), model, width, recipe, device)
+
+
+def recipe_for(dataset: str) -> Recipe:
+    """What is known to work on a data set."""
+    return RECIPES.get(dataset.partition(":")[0], RECIPES["digits"])
 
 
 def run_poc(
@@ -138,7 +134,7 @@ def run_poc(
     tolerance: Rates = None,
     seed: int = 0,
     out: str | os.PathLike[str] = "runs",
-    resume: bool | None = None,
+    resume: bool = True,
     quiet: bool = False,
     **settings: Unpack[Settings],
 ) -> Proof:
@@ -157,30 +153,21 @@ def run_poc(
     The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
     """
-    contenders = [Dense(), *map(Tucker, _policies(compression, tolerance))]
+    policies = _policies(compression, tolerance)
+    contenders = [Dense(), *map(Tucker, policies)]
     arena = arranged(contenders, dataset=dataset, seed=seed, **settings)
-    about = {"ranks": repr([contender.ranks for contender in contenders[1:]])}
-    name = f"{in_file_names(dataset)}-{arena.spec['name']}-seed{seed}-{digest({**arena.plan, **about})}"
-    place = Path(out) / f"poc-{name}"
-    return Proof(contest(contenders, arena, place, resume=resume is not False, quiet=quiet, about=about), place)
-
-
-def recipe_for(dataset: str) -> Recipe:
-    """What is known to work on a data set."""
-    return RECIPES["folder" if dataset.startswith("folder:") else dataset if dataset in RECIPES else "digits"]
-
-
-def default_model(dataset: str) -> str:
-    """The network that suits a data set."""
-    return "vgg16" if dataset == "cifar10" else "vgg_small"
+    settled = digest({**arena.plan, "ranks": repr(policies)})
+    place = Path(out) / f"poc-{in_file_names(dataset)}-{arena.spec['name']}-seed{seed}-{settled}"
+    if not resume:
+        shutil.rmtree(place, ignore_errors=True)
+    return Proof(contest(contenders, arena, place, quiet=quiet), place)
 
 
 def _policies(compression: Rates, tolerance: Rates) -> list[RankPolicy]:
     if compression is not None and tolerance is not None:
         raise RankError(f"compression {compression} and tolerance {tolerance}: give one of them, not both")
-    kind, rates = (Budget, 0.9 if compression is None else compression) if tolerance is None else (Tolerance, tolerance)
-    many = rates if isinstance(rates, list | tuple) else [rates]
+    rates = (0.9 if compression is None else compression) if tolerance is None else tolerance
+    many: Any = rates if isinstance(rates, list | tuple) else [rates]
     if not many:
         raise RankError(f"compression or tolerance {rates!r}: give one number or more")
-    make: Any = kind
-    return [make(rate) for rate in many]
+    return [Budget(rate) if tolerance is None else Tolerance(rate) for rate in many]

@@ -35,15 +35,7 @@ def recorded(name: str) -> "Proof":
 
 def run_folder(run: str | os.PathLike[str]) -> Path:
     """The folder that a run is: a path, or the name of a recorded result."""
-    path = Path(run)
-    if path.is_dir():
-        return path
-    try:
-        return found_folder(str(run))
-    except DataError:
-        raise DataError(
-            f"{run}: there is no such folder, and no recorded result of that name; recorded are {', '.join(names())}"
-        ) from None
+    return path if (path := Path(run)).is_dir() else found_folder(str(run))
 
 
 def found_folder(name: str) -> Path:
@@ -52,5 +44,5 @@ def found_folder(name: str) -> Path:
     found = [name] if name in known else [other for other in known if other.startswith(name)]
     if len(found) != 1:
         there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
-        raise DataError(f"recorded result {name!r}: {len(found) or 'none'} of that name; there are {there}")
+        raise DataError(f"recorded result or folder {name!r}: {len(found) or 'none'} of that name; there are {there}")
     return FOLDER / found[0]

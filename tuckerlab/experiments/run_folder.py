@@ -30,16 +30,12 @@ class RunFolder:
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
         """Reads the record; DataError where there is none, or it is of several data sets or networks."""
         folder = Path(path)
-        if not folder.is_dir():
-            raise DataError(f"{path}: there is no such folder; give one that tuckerlab poc has left")
         if any(folder.rglob(f"*{UNFINISHED}")) and not (folder / "runs.parquet").exists():
             raise DataError(f"{path}: its training was cut off; give the command that began it again, and it goes on")
         records = Records.load(folder)
         for column in ("dataset", "model"):
-            if len(found := sorted(set(records.runs[column]))) > 1:
-                raise DataError(f"{path}: holds runs of several kinds ({column}: {', '.join(found)}); give one of them")
-        if records.runs.empty:
-            raise DataError(f"{path}: its record has no runs; run again")
+            if len(found := sorted(set(records.runs[column]))) != 1:
+                raise DataError(f"{path}: needs runs of one {column}, has {', '.join(found) or 'none'}; give another")
         return cls(folder, records)
 
     @property
@@ -50,14 +46,15 @@ class RunFolder:
     @property
     def dense(self) -> str | None:
         """The label of the full network; None where the folder has no reference."""
-        return next(iter(self._of_method("dense")), None)
+        runs = self.records.runs
+        return next(iter(runs.loc[runs["method"] == "dense", "label"]), None)
 
     @property
     def small(self) -> str | None:
         """The label of the smallest network in Tucker format; None without any."""
-        found = self._of_method("tucker")
-        sizes = self.records.runs.groupby("label")["parameters"].mean()
-        return min(found, key=lambda label: float(sizes[label]), default=None)
+        runs = self.records.runs
+        sizes = runs[runs["method"] == "tucker"].groupby("label", sort=False)["parameters"].mean()
+        return str(sizes.idxmin()) if len(sizes) else None
 
     def rows(self, label: str) -> pd.DataFrame:
         """The rows of a network, one for each seed, the first seed first; DataError for a label that is not there."""
@@ -72,17 +69,14 @@ class RunFolder:
         seed = seeds[0] if seed is None else seed
         if seed not in seeds:
             raise DataError(f"{self.path}: {label} has no seed {seed}; there are {', '.join(map(str, seeds))}")
-        name = f"{in_file_names(label)}.safetensors"
-        places = [self.path / f"seed{seed}" / name]
-        if len(seeds) == 1:
-            places.insert(0, self.path / name)
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
-            raise DataError(
-                f"{self.path}: the network {label!r} is not there ({places[-1].relative_to(self.path)}); records "
-                "alone cannot be exported or audited: give the folder of a run, or run it again"
-            )
-        return found
+        file = Path(f"{in_file_names(label)}.safetensors")
+        for place in ([self.path / file] if len(seeds) == 1 else []) + [self.path / f"seed{seed}" / file]:
+            if place.is_file():
+                return place
+        raise DataError(
+            f"{self.path}: the network {label!r} is not there ({file}); records alone cannot be exported or audited: "
+            "give the folder of a run, or run it again"
+        )
 
     def network(self, label: str, seed: int | None = None) -> nn.Module:
         """A trained network on the CPU, in eval mode. DataError where there is none, CheckpointError for a bad file."""
@@ -91,16 +85,10 @@ class RunFolder:
     def data(self) -> ImageData:
         """The images that the networks were trained on; DataError if they are gone or have changed since."""
         row = self.records.runs.iloc[0]
-        settings = json.loads(row["settings"]) if row["settings"] else {}
+        settings = json.loads(row["settings"] or "{}")
         spec, wanted = settings.get("spec", {}), settings.get("data")
         data = load_data(row["dataset"], image_size=spec.get("image_size"), grey=spec.get("in_channels", 3) == 1)
         if wanted is not None and data.fingerprint != wanted:
-            raise DataError(
-                f"{row['dataset']}: the images are not those that {self.path} was trained on; put those back, or "
-                "train again"
-            )
+            said = f"{row['dataset']}: the images are not those that {self.path} was trained on"
+            raise DataError(f"{said}; put those back, or train again")
         return data
-
-    def _of_method(self, method: str) -> list[str]:
-        runs = self.records.runs
-        return list(dict.fromkeys(runs.loc[runs["method"] == method, "label"]))

@@ -4,103 +4,48 @@ Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, 
 seconds, `multiply_adds` those of one image, `conv_parameters` and `parameters` the numbers stored.
 """
 
-from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from tuckerlab.errors import DataError
 
-_SIZE = {
-    "conv_parameters": "float?",
-    "parameters": "float?",
-    "conv_compression": "float?",
-    "compression": "float?",
+_SIZE = "conv_parameters parameters conv_compression compression"
+_TYPES: dict[str, Any] = {"str": "str", "int": "int64", "float": "float64"}
+
+# The columns of each table by what they hold; "?" marks what may be missing, and is then NaN or an empty text.
+# method: "dense" is the reference that the others are compared with. settings: all that decides the outcome, as JSON.
+# gradient_evaluations: batches whose gradient the training took. Of epochs, seconds: of training so far, as the clock
+# on the wall has it; step_ms: the median of the epoch's steps, which other programs do not move. Events: one for each
+# time that a guard has stepped in; rule is what was broken, said is all of it in one sentence.
+_COLUMNS = {
+    "runs": {
+        "str": "run label method dataset model ranks_policy state date commit tuckerlab torch python platform device",
+        "int": "seed epochs batch_size dirty cores threads",
+        "float": "width lr",
+        "str?": "settings note",
+        "float?": f"gradient_evaluations test_accuracy {_SIZE} multiply_adds "
+        "latency_1_ms latency_1_iqr_ms latency_128_ms latency_128_iqr_ms step_ms step_iqr_ms "
+        "memory_weights_bytes memory_gradients_bytes memory_optimizer_bytes memory_activations_bytes "
+        "memory_peak_bytes checkpoint_bytes train_seconds",
+    },
+    "epochs": {
+        "str": "run",
+        "int": "epoch step",
+        "float?": f"lr train_loss train_accuracy test_loss test_accuracy seconds step_ms {_SIZE}",
+    },
+    "ranks": {"str": "run layer", "int": "epoch step mode size rank"},
+    "events": {"str": "run rule action said", "int": "epoch step", "float?": "measured allowed"},
 }
 
 SCHEMA: dict[str, dict[str, str]] = {
-    "runs": {  # one row a run; "float?" marks a measurement, NaN where it was not taken
-        "run": "str",
-        "label": "str",
-        "method": "str",  # "dense" is the reference that the others are compared with; "tucker", "pruning"
-        "dataset": "str",
-        "model": "str",
-        "width": "float",
-        "seed": "int",
-        "epochs": "int",
-        "batch_size": "int",
-        "lr": "float",
-        "ranks_policy": "str",
-        "settings": "str?",  # all that decides the outcome, as JSON
-        "gradient_evaluations": "float?",  # batches whose gradient the training took
-        "test_accuracy": "float?",
-        **_SIZE,
-        "multiply_adds": "float?",
-        "latency_1_ms": "float?",
-        "latency_1_iqr_ms": "float?",
-        "latency_128_ms": "float?",
-        "latency_128_iqr_ms": "float?",
-        "step_ms": "float?",
-        "step_iqr_ms": "float?",
-        "memory_weights_bytes": "float?",
-        "memory_gradients_bytes": "float?",
-        "memory_optimizer_bytes": "float?",
-        "memory_activations_bytes": "float?",
-        "memory_peak_bytes": "float?",
-        "checkpoint_bytes": "float?",
-        "train_seconds": "float?",
-        "state": "str",  # "finished", "stopped", …
-        "note": "str?",
-        "date": "str",
-        "commit": "str",
-        "dirty": "int",
-        "tuckerlab": "str",
-        "torch": "str",
-        "python": "str",
-        "platform": "str",
-        "device": "str",
-        "cores": "int",
-        "threads": "int",
-    },
-    "epochs": {  # one row a run and epoch
-        "run": "str",
-        "epoch": "int",
-        "step": "int",
-        "lr": "float?",
-        "train_loss": "float?",
-        "train_accuracy": "float?",
-        "test_loss": "float?",
-        "test_accuracy": "float?",
-        "seconds": "float?",  # of training so far, as the clock on the wall has it
-        "step_ms": "float?",  # the median of the epoch's steps, which other programs do not move
-        **_SIZE,
-    },
-    "ranks": {  # one row a run, epoch, layer and mode
-        "run": "str",
-        "epoch": "int",
-        "step": "int",
-        "layer": "str",
-        "mode": "int",
-        "size": "int",
-        "rank": "int",
-    },
-    "events": {  # one row for each time that a guard has stepped in; records without any may lack the table
-        "run": "str",
-        "epoch": "int",
-        "step": "int",
-        "rule": "str",  # that was broken: finite, loss, accuracy or cut; in older records floor and learning too
-        "action": "str",
-        "measured": "float?",
-        "allowed": "float?",
-        "said": "str",  # all of it in one sentence
-    },
+    table: {column: kind for kind, columns in kinds.items() for column in columns.split()}
+    for table, kinds in _COLUMNS.items()
 }
-
-_DTYPES: dict[str, Any] = {"str": "str", "int": "int64", "float": "float64"}
 
 
 def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with the columns of table `name`, in their order and types; measurements not taken become NaN.
+    """`frame` with the columns of table `name` in their types; measurements not taken become NaN.
 
     Raises DataError, which names the column, for one that is unknown, missing or of the wrong type, and for
     an accuracy outside 0 … 1.
@@ -108,44 +53,18 @@ def checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     schema = SCHEMA[name]
     if unknown := [str(column) for column in frame.columns if column not in schema]:
         raise DataError(f"{name}: unknown column {', '.join(unknown)}; the columns are {', '.join(schema)}")
-    if missing := [column for column, kind in schema.items() if column not in frame and kind[-1] != "?"]:
-        raise DataError(f"{name}: missing column {', '.join(missing)}")
-    if frame.empty:
-        return _empty(name).copy()
-    if _is_in_order(schema, frame):
-        return frame[list(schema)]
-    return pd.DataFrame({column: _column(name, column, kind, frame) for column, kind in schema.items()})
-
-
-@cache
-def _empty(name: str) -> pd.DataFrame:
-    return pd.DataFrame({column: pd.Series(dtype=_DTYPES[kind.rstrip("?")]) for column, kind in SCHEMA[name].items()})
-
-
-def _is_in_order(schema: dict[str, str], frame: pd.DataFrame) -> bool:
-    """Whether there is nothing to convert and nothing to complain of, as in every part of a checked table."""
-    types = frame.dtypes
-    if any(str(types.get(column)) != _DTYPES[kind.rstrip("?")] for column, kind in schema.items()):
-        return False
-    full = frame[[column for column, kind in schema.items() if kind != "float?"]]
-    shares = frame[[column for column in schema if column.endswith("accuracy")]].to_numpy()
-    return not full.isna().to_numpy().any() and not ((shares < 0) | (shares > 1)).any()
-
-
-def _column(name: str, column: str, kind: str, frame: pd.DataFrame) -> pd.Series:
-    empty = "" if kind == "str?" else float("nan")
-    values = frame[column] if column in frame else pd.Series(empty, index=frame.index)
-    if kind == "str?":
-        values = values.fillna("")
-    elif kind != "float?" and values.isna().any():
-        raise DataError(f"{name}: column {column} has a row without a value")
-    dtype = _DTYPES[kind.rstrip("?")]
+    for column, kind in schema.items():
+        if len(frame) and kind[-1] != "?" and (column not in frame or frame[column].isna().any()):
+            raise DataError(f"{name}: column {column} is missing, or has a row without a value")
+    texts = [column for column, kind in schema.items() if kind == "str?"]
+    filled = {column: frame[column].astype(object).fillna("") if column in frame else "" for column in texts}
     try:
-        typed: pd.Series = values.astype(dtype)
+        frame = frame.assign(**filled).reindex(columns=list(schema)).astype(
+            {column: _TYPES[kind.rstrip("?")] for column, kind in schema.items()}
+        )  # fmt: skip
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: column {column} needs {kind.rstrip('?')} values: {error}") from None
-    if dtype == "int64" and (typed != values).any():
-        raise DataError(f"{name}: column {column} needs whole numbers, given {values[typed != values].iloc[0]}")
-    if column.endswith("accuracy") and not typed.dropna().between(0, 1).all():
-        raise DataError(f"{name}: {column} {typed.max():g} is not a fraction between 0 and 1")
-    return typed
+        raise DataError(f"{name}: a column has values of another type: {error}") from None
+    shares = frame.filter(like="accuracy")
+    if ((shares < 0) | (shares > 1)).any(axis=None):
+        raise DataError(f"{name}: accuracy {shares.max().max():g} is not a fraction between 0 and 1")
+    return frame

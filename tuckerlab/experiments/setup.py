@@ -80,10 +80,7 @@ class Arena:
         return Counts(own.conv_stored, dense.conv_stored, own.total_stored, dense.total_stored)
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """`size` training images as the network sees them (repeated where there are fewer), and their labels.
-
-        For a training step, `step_size` of them.
-        """
+        """`size` training images as the network sees them (repeated where there are fewer), and their labels."""
         chosen = torch.arange(size) % len(self.data.train_images)
         images = self.data.normalize(self.data.train_images[chosen].to(self.device))
         labels = self.data.train_labels[chosen].to(self.device)
@@ -100,36 +97,24 @@ class Arena:
         self,
         model: nn.Module,
         make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
-    ) -> Callable[[], None]:
+    ) -> Callable[[], object]:
         """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
         batch = self.batch(self.step_size)
         model = copy.deepcopy(model).train()
         # short steps: a hundred on the same batch must not lead anywhere
         optimizer = make_optimizer(replace(self.recipe, ranks=None, lr=1e-6), model, 1)
 
-        def evaluate_gradient() -> Tensor:
-            loss = self.loss(model, batch)
+        def gradient() -> float:
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss
-
-        again = {"closure": lambda: evaluate_gradient().item()} if optimizer.evaluations > 1 else {}
+            self.loss(model, batch).backward()  # type: ignore[no-untyped-call]
+            return 0.0  # nobody looks at the loss: that would hold up a GPU
 
         def step() -> None:
-            evaluate_gradient()
-            optimizer.step(**again)
+            for _ in range(optimizer.evaluations - 1):
+                gradient()
+            optimizer.step(gradient)
 
         return step
-
-
-def suited(recipe: Recipe, model: str, **given: Any) -> Recipe:
-    """The recipe for a network, by name, with what was given (not None) changed.
-
-    Raises TuckerlabError for an unknown network.
-    """
-    if model not in MODELS:
-        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
 def on_meta(spec: dict[str, Any], start: float | None = None, modes: str | Sequence[int] = "channels") -> nn.Module:

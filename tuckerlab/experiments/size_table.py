@@ -1,6 +1,6 @@
 """One network at many sizes: what each stores, how long it takes and how often it is right.
 
-The table comes from `tuckerlab.experiments.retruncation`; some rows were trained at their setting, those between are
+The table comes from `benchmarks/slider.py`; some rows were trained at their setting, those between are
 cut from them.
 """
 
@@ -41,41 +41,33 @@ class Sizes:
     """All sizes of one network on one data set, and where they were measured."""
 
     rows: tuple[Size, ...]
-    dataset: str
-    model: str
     origin: dict[str, Any]
 
     @classmethod
-    def of(cls, table: pd.DataFrame, dataset: str, model: str) -> Self:
-        """From the table of `retruncations`; columns that are not those of a size say where it was measured.
+    def of(cls, table: pd.DataFrame) -> Self:
+        """From such a table; columns that are not those of a size say where it was measured.
 
-        Raises DataError for a table without a full network.
+        Raises DataError for another table, and for one without a full network.
         """
         fields = list(Size.__dataclass_fields__)
-        if missing := [name for name in fields if name not in table]:
-            raise DataError(f"not a table of sizes: the column {missing[0]} is missing")
+        if not {*fields} <= {*table} or not (table["setting"] == 0).any():
+            raise DataError("a table of sizes needs a row of the full network (setting 0), and all columns of a size")
         rows = tuple(Size(*row) for row in table[fields].itertuples(index=False))
-        if not any(row.setting == 0 for row in rows):
-            raise DataError("a table of sizes needs a row of the full network (setting 0) to compare with")
         origin = {str(name): value for name, value in table.drop(columns=fields).iloc[0].items()}
-        return cls(rows, dataset, model, origin)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """From a folder with a record and its `slider.parquet`."""
-        try:
-            table = pd.read_parquet(Path(folder) / FILE, engine="pyarrow")
-            runs = pd.read_parquet(Path(folder) / "runs.parquet", engine="pyarrow", columns=["dataset", "model"])
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
-        if runs.empty:
-            raise DataError(f"{folder}: no table of sizes there (its record has no runs)")
-        return cls.of(table, str(runs["dataset"].iloc[0]), str(runs["model"].iloc[0]))
+        return cls(rows, origin)
 
     @classmethod
     def recorded(cls, name: str) -> Self:
         """A recorded table, by its name in `data/results` or the beginning of it."""
         return cls.load(found_folder(name))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """From a folder with a `slider.parquet`."""
+        try:
+            return cls.of(pd.read_parquet(Path(folder) / FILE, engine="pyarrow"))
+        except (OSError, ValueError, DataError) as error:
+            raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
 
     @property
     def full(self) -> Size:

@@ -1,90 +1,107 @@
-"""How networks stand over their seeds: a table for people, one row a network."""
+"""How networks stand: the table for people, with means over the seeds and ratios to the dense network."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
 from rich.table import Column, Table
 
-from tuckerlab.experiments.records import HEADS as OF_RECORDS, Records
+from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.summary import names
 from tuckerlab.i18n import N_, _
 
-COSTS = {"step_ms": 1.0, "train_seconds": 1.0, "checkpoint_bytes": 1e3}
-"""What is shown of what a network costs, and the unit it is shown in."""
+COSTS = {
+    "conv_parameters": (N_("conv parameters"), 1.0),
+    "parameters": (N_("all parameters"), 1.0),
+    "multiply_adds": (N_("multiply-adds, M"), 1e6),
+    "gradient_evaluations": (N_("gradients"), 1.0),
+    "train_seconds": (N_("training, s"), 1.0),
+    "step_ms": (N_("step, ms"), 1.0),
+    "latency_1_ms": (N_("answer, ms"), 1.0),
+    "latency_128_ms": (N_("128 answers, ms"), 1.0),
+    "memory_bytes": (N_("training memory, MB"), 1e6),
+    "memory_peak_bytes": (N_("peak on the GPU, MB"), 1e6),
+    "checkpoint_bytes": (N_("file, kB"), 1e3),
+}
+"""What a network costs: what people call it, and the unit it is shown in."""
 
-ALL_COSTS = {
-    "gradient_evaluations": 1.0, "train_seconds": 1.0, "step_ms": 1.0, "latency_1_ms": 1.0, "latency_128_ms": 1.0,
-    "checkpoint_bytes": 1e3,
-}  # fmt: skip
+ALL_COSTS = (
+    "gradient_evaluations", "train_seconds", "step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes",
+)  # fmt: skip
 """What a comparison of methods shows."""
 
-IN_BRIEF = ("latency_1_ms", "latency_128_ms", "checkpoint_bytes")
-"""What of it a terminal has room for: the budget is the same for all."""
+IN_BRIEF = ("step_ms", "latency_1_ms", "checkpoint_bytes")
+"""What a terminal has room for, where there are more networks than can stand side by side."""
 
+SIDE_BY_SIDE = 4
 
-HEADS = OF_RECORDS | {
+HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
+    "test_accuracy": N_("test accuracy, %"),
     "seeds": N_("seeds"),
     "range": N_("worst to best"),
     "against_dense": N_("against dense"),
-    "gradient_evaluations": N_("gradients"),
-    "step_ms": N_("step, ms"),
-    "latency_1_ms": N_("answer, ms"),
-    "latency_128_ms": N_("128 answers, ms"),
+    "conv_compression": N_("c.r. conv, %"),
+    "compression": N_("c.r. all, %"),
 }
 
 
-def standings(records: Records, *, brief: bool = False, costs: Mapping[str, float] = COSTS) -> pd.DataFrame:
+def standings(records: Records, *, costs: Sequence[str] = tuple(COSTS)) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
 
-    Rounded, with units; what no run has measured is left out. Times and sizes have the ratio to the dense network
-    beside them, where there is one; `brief`: in their place.
+    Rounded, with units; what no run has measured is left out. Costs have the ratio to the dense network beside them,
+    where there is one.
     """
-    return _cells(records, brief, costs).rename(columns=lambda column: _(HEADS[column]))
+    return _cells(records, costs).rename(columns=lambda column: _(HEADS[column]))
 
 
-def _cells(records: Records, brief: bool, costs: Mapping[str, float]) -> pd.DataFrame:
-    runs = records.runs.assign(name=names(records).to_numpy()).dropna(subset=["test_accuracy"])
-    groups = {str(name): rows for name, rows in runs.groupby("name", sort=False)}
+def rich_standings(records: Records) -> Table:
+    """The table for a terminal: a column for each network while there are few, else a row with ratios alone."""
+    table = _cells(records, tuple(COSTS))
+    if len(table) <= SIDE_BY_SIDE:
+        table = table.rename(columns=lambda column: _(HEADS[column])).T
+        shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
+    else:
+        table = _cells(records, IN_BRIEF, brief=True)
+        corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
+        heads = [textwrap.fill(_(HEADS[str(column)]), 7, break_long_words=False) for column in table]
+        columns = [Column(head, justify="right", no_wrap=True) for head in heads]
+        shown = Table(Column(corner, no_wrap=True), *columns, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name, *cells in table.itertuples():
+        shown.add_row(str(name), *cells)
+    return shown
+
+
+def _cells(records: Records, costs: Sequence[str], brief: bool = False) -> pd.DataFrame:
+    runs = records.runs.assign(name=names(records).to_numpy(), memory_bytes=memory_bytes(records.runs))
+    groups = {str(name): rows for name, rows in runs.dropna(subset="test_accuracy").groupby("name", sort=False)}
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
-    rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), brief, costs) for name, group in groups.items()}
+    rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, brief) for name, group in groups.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return table.loc[:, [(table[column] != "").any() for column in table]]
 
 
-def _row(group: pd.DataFrame, dense: pd.DataFrame | None, brief: bool, costs: Mapping[str, float]) -> dict[str, str]:
+def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], brief: bool) -> dict[str, str]:
     accuracy = 100 * group["test_accuracy"]
     row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
     row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
     row["against_dense"] = ""
-    if dense is not None and dense is not group:
-        row["against_dense"] = f"{accuracy.mean() - 100 * dense['test_accuracy'].mean():+.2f}".replace("-", "−")
+    reference = None if dense is group else dense
+    if reference is not None:
+        change = accuracy.mean() - 100 * reference["test_accuracy"].mean()
+        row["against_dense"] = f"{change:+.2f}".replace("-", "−")
     for column in ("conv_compression", "compression"):
         rate = group[column].mean()
         row[column] = "" if pd.isna(rate) else f"{100 * rate:.1f}"
-    for column, unit in costs.items():
+    for column in costs:
         value = group[column].mean()
         if not pd.isna(value):
-            row[column] = _three_digits(value / unit)
-            if dense is not None and dense is not group:
-                ratio = f"{value / dense[column].mean():.2f}×"
+            row[column] = _three_digits(value / COSTS[column][1])
+            if reference is not None and (full := reference[column].mean()) > 0:
+                ratio = f"{value / full:.2f}×"
                 row[column] = ratio if brief else f"{row[column]} ({ratio})"
     return row
 
 
 def _three_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def rich_standings(records: Records, costs: Mapping[str, float] = COSTS) -> Table:
-    """The table for a terminal."""
-    table = _cells(records, brief=True, costs=costs)
-    seeds = ", ".join(sorted(set(table.pop("seeds")))) if len(table) else ""
-    corner = _("seeds:\n{seeds}", seeds=seeds)
-    shown = Table(Column(corner, no_wrap=True), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for column in table.columns:
-        shown.add_column(textwrap.fill(_(HEADS[column]), 7, break_long_words=False), justify="right", no_wrap=True)
-    for name, *cells in table.itertuples():
-        shown.add_row(str(name), *cells)
-    return shown

@@ -14,7 +14,6 @@ TOLERATED = 1.0
 ROUNDING = 1e-9
 """Means of the same accuracies may differ by this much, in points."""
 
-RATES = {"conv_parameters": "conv_compression", "parameters": "compression"}
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
 
@@ -26,7 +25,7 @@ def names(records: Records) -> pd.Series:
 
 @dataclass(frozen=True)
 class Network:
-    """The runs of one name, over their seeds; `full` is its dense size, accuracies are in per cent.
+    """The runs of one name, over their seeds; accuracies are in per cent.
 
     `size` counts what the networks are compared by: parameters, milliseconds, bytes; `least` and `most` are its range.
     """
@@ -34,7 +33,6 @@ class Network:
     name: str
     method: str
     size: float
-    full: float
     accuracy: float
     low: float
     high: float
@@ -44,31 +42,32 @@ class Network:
 
 
 def networks_by(records: Records, column: str) -> list[Network]:
-    """The networks of the runs that have a test accuracy, with this column of the runs for their size.
-
-    The dense size `full` is known of parameters alone, and NaN otherwise.
-    """
+    """The networks of the runs that have a test accuracy, with this column of the runs for their size."""
     runs = records.runs.assign(name=names(records).to_numpy()).dropna(subset=["test_accuracy", column])
-    rate = runs[RATES[column]].fillna(0) if column in RATES else float("nan")
-    runs = runs.assign(size=runs[column], full=runs[column] / (1 - rate), accuracy=100 * runs["test_accuracy"])
+    runs = runs.assign(size=runs[column], accuracy=100 * runs["test_accuracy"])
     table = runs.groupby("name", sort=False).agg(
-        method=("method", "first"), size=("size", "mean"), full=("full", "mean"), accuracy=("accuracy", "mean"),
-        low=("accuracy", "min"), high=("accuracy", "max"), seeds=("size", "size"), least=("size", "min"),
-        most=("size", "max"),
+        method=("method", "first"), size=("size", "mean"), accuracy=("accuracy", "mean"), low=("accuracy", "min"),
+        high=("accuracy", "max"), seeds=("size", "size"), least=("size", "min"), most=("size", "max"),
     )  # fmt: skip
     return [Network(*row) for row in table.itertuples()]
 
 
 def size_column(records: Records) -> str:
-    """What sizes count: convolution parameters where these are most of the dense network, or else all."""
-    sized = records.runs.dropna(subset=["test_accuracy", "conv_parameters", "parameters"])
-    return "conv_parameters" if counts_convolutions(sized) else "parameters"
+    """What sizes count: convolution parameters where these are most of each dense network, or else all."""
+    runs = records.runs.dropna(subset=["test_accuracy", "conv_parameters", "parameters"])
+    dense = runs["method"] == "dense"
+    reference = runs[dense] if dense.any() else runs
+    most = (reference["conv_parameters"] > 0.5 * reference["parameters"]).all()
+    return "conv_parameters" if most else "parameters"
 
 
-def counts_convolutions(runs: pd.DataFrame) -> bool:
-    """Whether convolutions hold most of the parameters of the dense runs, or of all where there are no dense ones."""
-    reference = runs[runs["method"] == "dense"] if (runs["method"] == "dense").any() else runs
-    return bool((reference["conv_parameters"] > 0.5 * reference["parameters"]).all())
+def front(found: Iterable[Network]) -> list[Network]:
+    """The networks that no other beats in both size and accuracy, from the smallest."""
+    best: list[Network] = []
+    for network in sorted(found, key=lambda network: (network.size, -network.accuracy)):
+        if not best or network.accuracy > best[-1].accuracy:
+            best.append(network)
+    return best
 
 
 def smallest_within(found: Iterable[Network], accuracy: float, points: float) -> Network | None:
@@ -90,21 +89,15 @@ def finding(records: Records) -> str:
         return ""
     near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
-    fewer, points = _times(dense[0].size / best.size), _points(best.accuracy - dense[0].accuracy)
-    said = {"name": best.name, "fewer": fewer, "parameters": _(COUNTED[column]), "points": points}
-    return _("{name}: {fewer} {parameters}, {points}", **said)
-
-
-def _times(factor: float) -> str:
-    """How many times fewer."""
-    if abs(factor - 1) < 0.005:
-        return _("as many")
+    factor, change = dense[0].size / best.size, best.accuracy - dense[0].accuracy
     ratio = max(factor, 1 / factor)
     times = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
-    return _("{times}× fewer", times=times) if factor > 1 else _("{times}× more", times=times)
-
-
-def _points(change: float) -> str:
-    """A change in accuracy."""
-    changed = _("{points:+.1f} points of test accuracy", points=change)
-    return changed if round(change, 1) else _("the same test accuracy")
+    fewer = _("{times}× fewer", times=times) if factor > 1 else _("{times}× more", times=times)
+    points = _("{points:+.1f} points of test accuracy", points=change)
+    said = {
+        "name": best.name,
+        "parameters": _(COUNTED[column]),
+        "fewer": fewer if ratio >= 1.005 else _("as many"),
+        "points": points if round(change, 1) else _("the same test accuracy"),
+    }
+    return _("{name}: {fewer} {parameters}, {points}", **said)

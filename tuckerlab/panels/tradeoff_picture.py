@@ -7,8 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
-from tuckerlab.experiments.pareto import front
-from tuckerlab.experiments.summary import Network
+from tuckerlab.experiments.summary import Network, front
 from tuckerlab.i18n import _
 from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
@@ -32,7 +31,7 @@ class TradeOffPicture:
         figure = Picture(figsize=(10.6, 4.7))
         axes = figure.subplots()
         if found:
-            draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]), across=True)
+            draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]))
             if axis.endswith("_ms"):
                 axes.xaxis.set_major_formatter("{x:g} ms")
         along = _("{axis} (logarithmic)", axis=title) if axes.get_xscale() == "log" else title

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from tuckerlab.data import load_data
 from tuckerlab.experiments.methods.base import Contender, in_file_names
 from tuckerlab.experiments.plots import save_figures
-from tuckerlab.experiments.proof import default_model, recipe_for
+from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
-from tuckerlab.experiments.setup import Arena, suited
+from tuckerlab.experiments.setup import Arena
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.run import Run
@@ -94,10 +93,10 @@ class Plan:
 
     def arena(self) -> Arena:
         """Reads the images; raises TuckerlabError for what cannot be asked for."""
-        name = default_model(self.dataset) if self.network == "auto" else self.network
-        recipe = suited(recipe_for(self.dataset), name, epochs=self.epochs, seed=self.seed)
-        data = load_data(self.dataset, image_size=self.image_size)
-        return Arena.of(self.contenders, data, name, self.width, recipe, self.device)
+        return arranged(
+            self.contenders, dataset=self.dataset, image_size=self.image_size, model=self.network, width=self.width,
+            epochs=self.epochs, seed=self.seed, device=self.device,
+        )  # fmt: skip
 
 
 @dataclass(eq=False)

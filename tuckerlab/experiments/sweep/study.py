@@ -23,11 +23,10 @@ from tqdm.auto import tqdm
 
 from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.experiments.contest import check_seeds
-from tuckerlab.experiments.pareto import front
 from tuckerlab.experiments.proof import Proof, Settings, arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import digest, in_file_names
-from tuckerlab.experiments.summary import Network, networks_by, size_column
+from tuckerlab.experiments.summary import Network, front, networks_by, size_column
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
 from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
 from tuckerlab.experiments.sweep.workers import cluster, work
@@ -224,10 +223,6 @@ class Sweep(Proof):
     def shown(self) -> Records:
         runs, best = self.records.runs, {network.name for network in self.front}
         return self.records.only(runs["run"][runs["label"].isin(best) | (runs["method"] == "dense")])
-
-    @property
-    def is_long(self) -> bool:
-        return True
 
     @property
     def remarks(self) -> list[str]:
