@@ -62,14 +62,14 @@ def test_the_file_takes_pixels_and_knows_where_it_comes_from(
 def test_plain_and_program_lie_in_the_run_and_one_checkpoint_is_enough(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     for _ in range(2):  # what is there from before is replaced
-        plain = run_export(tmp_path / "run", to="plain", network="dense", margin=float("inf"), quiet=True)
+        plain = run_export(tmp_path / "run", to="plain", network="dense", quiet=True)
     assert plain.exported.path == tmp_path / "run" / "export" / "dense"
     with safe_open(plain.exported.path / "model.safetensors", "pt") as file:
         assert file.metadata()["network"] == "dense"
     assert plain.exported.size_bytes > 0.95 * plain.dense_bytes
     network = runpy.run_path(str(plain.exported.path / "model.py"))["load"]()
     torch.testing.assert_close(network(pixels(run)), reference(run, "dense"), rtol=1e-4, atol=1e-5)
-    program = run_export(tmp_path / "run" / "tucker-90.safetensors", to="torch", margin=float("inf"), quiet=True)
+    program = run_export(tmp_path / "run" / "tucker-90.safetensors", to="torch", quiet=True)
     assert program.exported.path == tmp_path / "run" / "export" / "tucker-90.pt2"
     assert program.metadata["network"] == "Tucker 90 %"
     found = torch.export.load(program.exported.path).module()(pixels(run))
@@ -121,7 +121,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
     for more in ({}, {"overwrite": True}):
-        done = run_export(run, to="torch", out=tmp_path, margin=float("inf"), quiet=True, **more)
+        done = run_export(run, to="torch", out=tmp_path, quiet=True, **more)
         assert done.exported.path == tmp_path / "tucker-90.pt2"
 
 

@@ -23,16 +23,12 @@ def export(
         typer.Option(metavar="<path>", help="The file (plain: the folder). [default: in RUN/export]"),
     ] = None,
     opset: Annotated[int | None, typer.Option(help="Version of the ONNX operators. [default: that of torch]")] = None,
-    margin: Annotated[
-        float | None,
-        typer.Option(help="How much faster a layer must get to be stored in a larger form. [default: 0.2]"),
-    ] = None,
     overwrite: Annotated[bool | None, typer.Option("--overwrite", help="Replace what lies at OUT already.")] = None,
 ) -> None:
     """Write a trained network as a file that runs without tuckerlab.
 
-    Layers whose small parts run slower than the whole are merged back (measured here, layer by layer), batch norms are
-    folded, and the file is run and compared with the network before it is there. It takes pixels from 0 to 255.
+    Batch norms are folded into the layers before them, and the file is run and compared with the network before it is
+    there. It takes pixels from 0 to 255.
     """
     given = asked(locals())
     from tuckerlab.deploy.export_run import run_export, show

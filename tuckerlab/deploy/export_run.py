@@ -12,9 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from tuckerlab.data import ImageData
-from tuckerlab.deploy.chain_merging import MARGIN
 from tuckerlab.deploy.export import Exported, FromPixels, Prepared, export_onnx, export_plain, export_program, prepared
-from tuckerlab.deploy.export.prepare import Runtime
 from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import in_file_names
@@ -134,13 +132,12 @@ class Handover:
 
 def run_export(
     run: str | os.PathLike[str], *, to: str, network: str | None = None, seed: int | None = None,
-    out: str | os.PathLike[str] | None = None, opset: int | None = None, margin: float = MARGIN,
-    overwrite: bool = False, quiet: bool = False,
+    out: str | os.PathLike[str] | None = None, opset: int | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> Handover:  # fmt: skip
     """Writes a network of a run as ONNX ("onnx"), as a program of torch.export ("torch") or as plain torch ("plain").
 
     run: a run folder, or one checkpoint in it. network: its label, and "dense" for the full one; None for the smallest
-    in Tucker format. seed: None for the first. out: None for RUN/export/. margin: as `merge` takes it. The file takes
+    in Tucker format. seed: None for the first. out: None for RUN/export/. The file takes
     pixels from 0 to 255, as they are: the normalisation of the data is in it. A checkpoint that lies in no run folder
     does not know its data; its file takes normalised images, and says so. overwrite: whether what lies at `out` already
     may be written over; what lies in RUN/export/ always is.
@@ -156,8 +153,7 @@ def run_export(
     shape = IMAGES, spec["in_channels"], spec["image_size"], spec["image_size"]
     images = data.test_images[:IMAGES] if data else torch.randn(shape, generator=torch.Generator().manual_seed(0))
     normalised = data.normalize(images) if data else images
-    runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
-    ready = prepared(source.network, normalised[:1], runtime=runtime, margin=margin)
+    ready = prepared(source.network, normalised[:1], align=to == "onnx")
     if not quiet:
         Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
     module = FromPixels(ready.module, data.mean, data.std) if data else ready.module
