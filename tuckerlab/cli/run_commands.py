@@ -12,7 +12,7 @@ from tuckerlab.cli.options import Quiet, asked
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left, or one .safetensors file in it.")],
+    run: Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
     to: Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
     network: Annotated[
         str | None, typer.Option(help='Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]')
