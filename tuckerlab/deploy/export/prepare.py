@@ -62,7 +62,7 @@ def prepared(model: nn.Module, example: Tensor, *, align: bool = True) -> Prepar
     """
     source, example = on_cpu(model, example)
     plain = to_plain(source).eval()
-    folded = fold_batch_norm(plain, example)
+    folded = fold_batch_norm(plain)
     if align:
         folded = aligned(folded)
     kept = tuple(kept_norms(folded))
