@@ -18,10 +18,9 @@ from tuckerlab import build, load_data, tuckerize
 from tuckerlab.cli import main as cli
 from tuckerlab.deploy.export import export_onnx, export_plain
 from tuckerlab.deploy.runtime import Deployment, benchmark
-from tuckerlab.deploy.runtime.benchmark import check_run, measure_deployment
+from tuckerlab.deploy.runtime.benchmark import check_run
 from tuckerlab.deploy.runtime.process_memory import footprint
-from tuckerlab.deploy.runtime.report import FORM, NEEDED, html_tables
-from tuckerlab.errors import DataError, TuckerlabError
+from tuckerlab.deploy.runtime.report import FORM, NEEDED
 from tuckerlab.experiments.records import Records
 from tuckerlab.training.checkpoint import load, save
 from tuckerlab.training.metrics import evaluate
@@ -103,24 +102,6 @@ def test_answers_are_those_of_the_networks(deployed: Deployment, untouched: Path
         assert (rows["agreement"] == [*rows["agreement"][:3]] * 2).all()  # whatever the batch
 
 
-def test_tables_are_saved_and_those_that_cannot_be_read_are_named(deployed: Deployment, tmp_path: Path) -> None:
-    deployed.save(tmp_path)
-    pd.testing.assert_frame_equal(Deployment.load(tmp_path).rows, deployed.rows)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["deployment.parquet", "deployment.png"]
-    pd.DataFrame({"network": ["dense"]}).to_parquet(tmp_path / "deployment.parquet")
-    with pytest.raises(DataError, match="lacks runtime"):
-        Deployment.load(tmp_path)
-    (tmp_path / "deployment.parquet").write_text("no table")
-    with pytest.raises(DataError, match=r"deployment\.parquet: cannot be read"):
-        Deployment.load(tmp_path)
-
-
-def test_settings_out_of_range() -> None:
-    for settings in ({"batches": (0,)}, {"rounds": 1.5}):
-        with pytest.raises(TuckerlabError, match="allowed are whole numbers from 1"):
-            measure_deployment({"dense": nn.Flatten()}, load_data("digits"), **settings)  # type: ignore[arg-type]
-
-
 # --- words and pictures ----------------------------------------------------------------------------------------------
 
 
@@ -149,18 +130,6 @@ def test_the_finding_is_what_the_numbers_say(faster: float, smaller: float, said
     made = made_up(faster, smaller)
     assert all(part in made.finding for part in said)
     assert all(part.partition(" (")[0] in made.figures["deployment"].get_suptitle().replace("\n", " ") for part in said)
-
-
-def test_the_picture_has_every_number() -> None:
-    figure = made_up().figures["deployment"]
-    time, throughput, file = ([label.get_text() for label in axes.texts] for axes in figure.axes)
-    assert time.count("8.00") == time.count("2.00  (4.0×)") == 3
-    assert throughput.count("64,000  (4.0×)") == 3
-    assert file.count("2.00 MB  (16×)") == 3
-    rows = made_up().rows
-    alone = Deployment(rows[rows["network"] == "dense"])  # is compared with nothing
-    assert (alone.finding, len(alone.figures["deployment"].axes)) == ("", 3)
-    assert html_tables(rows).count("<td>–</td>") == len(rows)  # memory, which was not measured
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -14,14 +14,11 @@ from safetensors import safe_open
 
 from tuckerlab.cli import main as cli
 from tuckerlab.deploy import export_run
-from tuckerlab.deploy.export_run import Trained, run_export
+from tuckerlab.deploy.export_run import run_export
 from tuckerlab.deploy.ort import answers, open_session
-from tuckerlab.errors import DataError
 from tuckerlab.experiments.proof import run_poc
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.checkpoint import save
-from tuckerlab.training.models import build
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +56,21 @@ def test_the_file_takes_pixels_and_knows_where_it_comes_from(
     assert f"{path.stat().st_size / 1e6:.3g} MB" in said
 
 
-def test_plain_and_program_lie_in_the_run_and_one_checkpoint_is_enough(run: Path, tmp_path: Path) -> None:
+def test_plain_and_program_lie_in_the_run(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     for _ in range(2):  # what is there from before is replaced
-        plain = run_export(tmp_path / "run", to="plain", network="dense", margin=float("inf"), quiet=True)
+        plain = run_export(tmp_path / "run", to="plain", network="dense", quiet=True)
     assert plain.exported.path == tmp_path / "run" / "export" / "dense"
     with safe_open(plain.exported.path / "model.safetensors", "pt") as file:
         assert file.metadata()["network"] == "dense"
     assert plain.exported.size_bytes > 0.95 * plain.dense_bytes
     network = runpy.run_path(str(plain.exported.path / "model.py"))["load"]()
     torch.testing.assert_close(network(pixels(run)), reference(run, "dense"), rtol=1e-4, atol=1e-5)
-    program = run_export(tmp_path / "run" / "tucker-90.safetensors", to="torch", margin=float("inf"), quiet=True)
+    program = run_export(tmp_path / "run", to="torch", quiet=True)
     assert program.exported.path == tmp_path / "run" / "export" / "tucker-90.pt2"
     assert program.metadata["network"] == "Tucker 90 %"
     found = torch.export.load(program.exported.path).module()(pixels(run))
     torch.testing.assert_close(found, reference(run, "Tucker 90 %"), rtol=1e-4, atol=1e-5)
-
-
-def test_a_checkpoint_without_its_run_takes_normalised_images_and_says_so(tmp_path: Path) -> None:
-    save(tmp_path / "mine.safetensors", build("vgg_small", num_classes=3, in_channels=1, image_size=8, width=0.25))
-    done = run_export(tmp_path / "mine.safetensors", to="plain", quiet=True)
-    assert done.metadata["input"] == "float32, N × 1 × 8 × 8, normalised as in training"
-    assert "shift" not in (done.exported.path / "model.py").read_text(encoding="utf-8")
-    with pytest.raises(DataError, match="one network already"):
-        Trained.find(tmp_path / "mine.safetensors", "dense")
 
 
 MISTAKES = [
@@ -93,7 +81,7 @@ MISTAKES = [
     ("{run} --to onnx --out {taken}", "tucker-90.onnx is there already; --overwrite replaces it"),
     ("{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
     ("{run} --to torch --out {taken}/model.py/model.pt2", "nothing can be written there"),
-    ("{taken}/model.py --to plain", "not a safetensors file"),
+    ("{taken}/model.py --to plain", "no such folder"),
 ]
 
 
@@ -121,20 +109,17 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
     for more in ({}, {"overwrite": True}):
-        done = run_export(run, to="torch", out=tmp_path, margin=float("inf"), quiet=True, **more)
+        done = run_export(run, to="torch", out=tmp_path, quiet=True, **more)
         assert done.exported.path == tmp_path / "tucker-90.pt2"
 
 
-def test_the_checkpoint_of_one_seed_of_several_knows_its_run(run: Path, tmp_path: Path) -> None:
-    records, places = Records.load(run), [tmp_path / f"seed{seed}" for seed in range(3)]
-    for place in (tmp_path, *places):
-        place.mkdir(exist_ok=True)
-        shutil.copy(run / "tucker-90.safetensors", place)
+def test_of_several_seeds_the_one_that_is_asked_for(run: Path, tmp_path: Path) -> None:
+    records = Records.load(run)
+    for seed in range(2):
+        (tmp_path / f"seed{seed}").mkdir()
+        shutil.copy(run / "tucker-90.safetensors", tmp_path / f"seed{seed}")
     rows = [records.runs.assign(seed=seed, run=records.runs["run"] + str(seed)) for seed in range(2)]
     Records(pd.concat(rows, ignore_index=True)).save(tmp_path)
-    found = Trained.find(places[1] / "tucker-90.safetensors")
-    assert (found.label, found.seed, found.slug) == ("Tucker 90 %", 1, "tucker-90-seed1")
-    assert found.folder == tmp_path
-    assert found.metadata["dataset"] == "digits"
-    for stray in (places[2], tmp_path):  # what the record does not know is not taken for another one
-        assert Trained.find(stray / "tucker-90.safetensors").data is None
+    done = run_export(tmp_path, to="torch", seed=1, quiet=True)
+    assert done.exported.path == tmp_path / "export" / "tucker-90-seed1.pt2"
+    assert (done.metadata["seed"], done.metadata["dataset"]) == ("1", "digits")

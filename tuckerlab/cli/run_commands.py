@@ -13,7 +13,7 @@ from tuckerlab.cli.options import option, takes, whole
 
 @takes(
     "run to network seed out opset overwrite",
-    run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left, or one .safetensors file in it.")],
+    run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
     to=Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
     network=option(str, 'Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]'),
     seed=option(int, "The seed of the network. [default: the first]"),
@@ -25,8 +25,8 @@ from tuckerlab.cli.options import option, takes, whole
 def export(**given: Any) -> None:
     """Write a trained network as a file that runs without tuckerlab.
 
-    Layers whose small parts run slower than the whole are merged back (measured here, layer by layer), batch norms are
-    folded, and the file is run and compared with the network before it is there. It takes pixels from 0 to 255.
+    Batch norms are folded into the layers before them, and the file is run and compared with the network before it is
+    there. It takes pixels from 0 to 255.
     """
     from tuckerlab.deploy.export_run import run_export, show
 

@@ -2,29 +2,24 @@
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from rich.console import Console
-from torch import nn
 
 from tuckerlab.data import ImageData
-from tuckerlab.deploy.chain_merging import MARGIN
 from tuckerlab.deploy.export import Exported, FromPixels, Prepared, export_onnx, export_plain, export_program, prepared
-from tuckerlab.deploy.export.prepare import Runtime
 from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.checkpoint import load
 from tuckerlab.training.models import build
 from tuckerlab.training.provenance import provenance
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2", "plain": ""}  # what the names of the files end with
-RUNS = "runs.parquet"
 IMAGES = 8  # as examples
 
 USE = {
@@ -35,82 +30,6 @@ USE = {
     "torch": ('network = torch.export.load("{path}").module()', "answer = network(images)  # images: {input}"),
     "plain": ("from model import load  # with {path} in sys.path", "answer = load()(images)  # images: {input}"),
 }
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A network in eval mode, its label, the folder it was found in, its seed and commit, and the data it knows.
-
-    data: None for a checkpoint that lies in no run folder, which does not know its data.
-    """
-
-    network: nn.Module
-    label: str
-    folder: Path
-    data: ImageData | None = None
-    seed: int | None = None
-    commit: str = "unknown"
-    several: bool = False  # whether there are other seeds
-
-    @classmethod
-    def find(cls, run: str | os.PathLike[str], label: str | None = None, seed: int | None = None) -> "Trained":
-        """The network of a run folder, by label and seed, or that of a checkpoint file in one or elsewhere.
-
-        Without a label it is the smallest network in Tucker format. Raises DataError or CheckpointError.
-        """
-        path = Path(run)
-        if not path.is_file():
-            folder = RunFolder.open(path)
-            label = label or folder.small
-            if label is None:
-                known = ", ".join(folder.labels)
-                raise DataError(f"{path}: no network in Tucker format; give --network and one of {known}")
-            return cls._of_run(folder, label, seed)
-        if label is not None or seed is not None:
-            raise DataError(f"{path}: is one network already; give its folder to choose a network or a seed")
-        for place in path.absolute().parents[:2]:  # RUN/LABEL.safetensors or RUN/seed1/LABEL.safetensors
-            if (place / RUNS).exists():
-                folder = RunFolder.open(place)
-                for label, seed in folder.records.runs[["label", "seed"]].to_numpy().tolist():
-                    with suppress(DataError):
-                        if folder.checkpoint(label, seed).samefile(path):
-                            return cls._of_run(folder, label, seed)
-        return cls(load(path).model.eval(), path.stem, path.parent)
-
-    @classmethod
-    def _of_run(cls, folder: RunFolder, label: str, seed: int | None) -> "Trained":
-        network, rows = folder.network(label, seed), folder.rows(label)
-        row = rows.iloc[0] if seed is None else rows[rows["seed"] == seed].iloc[0]
-        place = int(row["seed"]), str(row["commit"]), len(rows) > 1
-        return cls(network, label, folder.path, folder.data(), *place)
-
-    @property
-    def slug(self) -> str:
-        """Its name in the names of files."""
-        return in_file_names(self.label) + (f"-seed{self.seed}" if self.several else "")
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """As `build` takes it."""
-        return dict(self.network.spec)  # type: ignore[arg-type]
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What goes with the file: input and output, classes, where the network comes from, versions."""
-        spec, here, data = self.spec, provenance("cpu"), self.data
-        pixels = "normalised as in training" if data is None else "pixels from 0 to 255"
-        return {
-            "input": f"float32, N × {spec['in_channels']} × {spec['image_size']} × {spec['image_size']}, {pixels}",
-            "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
-            "classes": json.dumps(None if data is None else data.classes, ensure_ascii=False),
-            "dataset": "unknown" if data is None else data.name,
-            "model": json.dumps(spec),
-            "network": self.label,
-            "run": self.folder.name,
-            "seed": "unknown" if self.seed is None else str(self.seed),
-            "commit": self.commit,
-            **{name: str(here[name]) for name in ("tuckerlab", "torch", "date")},
-        }
 
 
 @dataclass(frozen=True)
@@ -134,16 +53,13 @@ class Handover:
 
 def run_export(
     run: str | os.PathLike[str], *, to: str, network: str | None = None, seed: int | None = None,
-    out: str | os.PathLike[str] | None = None, opset: int | None = None, margin: float = MARGIN,
-    overwrite: bool = False, quiet: bool = False,
+    out: str | os.PathLike[str] | None = None, opset: int | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> Handover:  # fmt: skip
     """Writes a network of a run as ONNX ("onnx"), as a program of torch.export ("torch") or as plain torch ("plain").
 
-    run: a run folder, or one checkpoint in it. network: its label, and "dense" for the full one; None for the smallest
-    in Tucker format. seed: None for the first. out: None for RUN/export/. margin: as `merge` takes it. The file takes
-    pixels from 0 to 255, as they are: the normalisation of the data is in it. A checkpoint that lies in no run folder
-    does not know its data; its file takes normalised images, and says so. overwrite: whether what lies at `out` already
-    may be written over; what lies in RUN/export/ always is.
+    network: its label, and "dense" for the full one; None for the smallest in Tucker format. seed: None for the first.
+    out: None for RUN/export/. overwrite: whether what lies at `out` already may be written over; what lies in
+    RUN/export/ always is. The file takes pixels from 0 to 255, as they are: the normalisation of the data is in it.
 
     Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had.
     """
@@ -151,17 +67,20 @@ def run_export(
         raise TuckerlabError(f"--to {to}: allowed are {', '.join(FORMATS)}")
     if opset is not None and to != "onnx":
         raise TuckerlabError(f"--opset {opset} with --to {to}: only onnx has an opset; leave it out")
-    source = Trained.find(run, network, seed)
-    path, spec, data = _place(source, to, out, overwrite), source.spec, source.data
-    shape = IMAGES, spec["in_channels"], spec["image_size"], spec["image_size"]
-    images = data.test_images[:IMAGES] if data else torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    normalised = data.normalize(images) if data else images
-    runtime: Runtime = "onnxruntime" if to == "onnx" else "torch"
-    ready = prepared(source.network, normalised[:1], runtime=runtime, margin=margin)
+    folder = RunFolder.open(run)
+    label = network or folder.small
+    if label is None:
+        known = ", ".join(folder.labels)
+        raise DataError(f"{run}: no network in Tucker format; give --network and one of {known}")
+    trained, rows = folder.network(label, seed), folder.rows(label)
+    row = rows.iloc[0] if seed is None else rows[rows["seed"] == seed].iloc[0]
+    name = in_file_names(label) + (f"-seed{row['seed']}" if len(rows) > 1 else "")
+    path, data, spec = _place(folder.path, name, to, out, overwrite), folder.data(), dict(trained.spec)  # type: ignore[arg-type]
+    metadata, images = _metadata(spec, data, label, folder.path.name, row), data.test_images[:IMAGES]
+    ready = prepared(trained, data.normalize(images[:1]), align=to == "onnx")
     if not quiet:
         Console().print(f"writing {path}, and comparing its answers", highlight=False, markup=False, soft_wrap=True)
-    module = FromPixels(ready.module, data.mean, data.std) if data else ready.module
-    metadata, example = source.metadata, images.float()
+    module, example = FromPixels(ready.module, data.mean, data.std), images.float()
     if to == "onnx":
         exported = export_onnx(module, path, example, opset=opset, metadata=metadata)
     else:
@@ -169,6 +88,23 @@ def run_export(
     with torch.device("meta"):
         dense_bytes = 4 * sum(parameter.numel() for parameter in build(**spec).parameters())
     return Handover(exported, ready, metadata, dense_bytes, to)
+
+
+def _metadata(spec: dict[str, Any], data: ImageData, label: str, run: str, row: pd.Series) -> dict[str, str]:
+    """What goes with the file: input and output, classes, where the network comes from, versions."""
+    here, side = provenance("cpu"), spec["image_size"]
+    return {
+        "input": f"float32, N × {spec['in_channels']} × {side} × {side}, pixels from 0 to 255",
+        "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
+        "classes": json.dumps(data.classes, ensure_ascii=False),
+        "dataset": data.name,
+        "model": json.dumps(spec),
+        "network": label,
+        "run": run,
+        "seed": str(row["seed"]),
+        "commit": str(row["commit"]),
+        **{name: str(here[name]) for name in ("tuckerlab", "torch", "date")},
+    }
 
 
 def show(done: Handover) -> None:
@@ -186,11 +122,11 @@ def show(done: Handover) -> None:
     )
 
 
-def _place(source: Trained, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
+def _place(folder: Path, name: str, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
     """Where the file goes: `out`, or a name of its own in a folder that is there, or one below the run."""
-    name = f"{source.slug}{FORMATS[to]}"
+    name += FORMATS[to]
     if out is None:
-        return source.folder / "export" / name
+        return folder / "export" / name
     if not os.fspath(out):
         raise TuckerlabError('--out "": give the path of a file or folder, or leave it out')
     path = Path(out)

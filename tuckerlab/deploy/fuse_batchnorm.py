@@ -11,40 +11,29 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tuckerlab.tucker.replace import replaced
 
-NORM_AFTER: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv1d: nn.BatchNorm1d,
-    nn.Conv2d: nn.BatchNorm2d,
-    nn.Conv3d: nn.BatchNorm3d,
-}
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 MULTIPLE, LEAST = 4, 16
 """Ranks become multiples, from the least on: below it the zeros are many and the time is little."""
 
 
-def fold_batch_norm(model: nn.Module, example: Tensor | None = None) -> nn.Module:
-    """A copy in eval mode, of the same function, without the batch norms that a layer before them can take up.
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A copy in eval mode, of the same function, without the batch norms that a convolution before them can take up.
 
     A norm is folded where that is exact: it has running statistics, and all that it reads is the output of a
-    convolution or a linear layer that nothing else reads. It leaves an nn.Identity, so that names stay. The others stay
-    as they are (`kept_norms`). The batch norm of a Tucker layer is folded after `to_plain`.
-
-    example: a batch of inputs, which shows what a norm after a linear layer reads; without it these norms stay.
+    convolution that nothing else reads. It leaves an nn.Identity, so that names stay. The others stay as they are
+    (`kept_norms`): after a linear layer it is the input that says whether both act on the same axis. The batch norm of
+    a Tucker layer is folded after `to_plain`.
     """
     folded = copy.deepcopy(model).eval()
-    dimensions = _dimensions_read(folded, example)
     for layer, norm in _pairs(folded):
-        if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
-            continue
-        if type(norm) is NORM_AFTER.get(type(layer)):
-            folded = replaced(folded, layer, fuse_conv_bn_eval(layer, norm))  # type: ignore[type-var]
-        elif type(layer) is nn.Linear and dimensions.get(norm) == 2:  # of N × C × L it acts on C, the layer on L
-            folded = replaced(folded, layer, fuse_linear_bn_eval(layer, norm))
-        else:
-            continue
-        folded = replaced(folded, norm, nn.Identity().eval())
+        if type(layer) in CONVOLUTIONS and type(norm) in NORMS and norm.running_mean is not None:
+            folded = replaced(folded, layer, fuse_conv_bn_eval(layer, norm))  # type: ignore[type-var, arg-type]
+            folded = replaced(folded, norm, nn.Identity().eval())
     return folded
 
 
@@ -101,16 +90,3 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
         for source in node.all_input_nodes[:1]:
             if source in called and len(source.users) == 1 and is_alone(called[source]) and is_alone(after):
                 yield called[source], after
-
-
-def _dimensions_read(model: nn.Module, example: Tensor | None) -> dict[nn.Module, int]:
-    """How many dimensions the input of each batch norm has when the example is answered."""
-    found: dict[nn.Module, int] = {}
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if example is not None:
-        hooks = [norm.register_forward_pre_hook(lambda m, given: found.update({m: given[0].dim()})) for norm in norms]
-        with torch.no_grad():
-            model(example)
-        for hook in hooks:
-            hook.remove()
-    return found

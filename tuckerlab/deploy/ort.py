@@ -1,4 +1,4 @@
-"""Networks in onnxruntime: a session for a file, and the time of a layer's forms in it."""
+"""Networks in onnxruntime: a session for a file, and its answers."""
 
 import contextlib
 import io
@@ -6,16 +6,14 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.training.timing import interleave
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]
@@ -48,19 +46,6 @@ def answers(session: "onnxruntime.InferenceSession", images: Tensor) -> Tensor:
     except Exception as error:  # its exceptions have no common base but Exception
         shape = tuple(images.shape)
         raise TuckerlabError(f"onnxruntime cannot answer a batch of shape {shape} ({in_short(error)})") from None
-
-
-def time_in_onnxruntime(
-    forms: Mapping[str, nn.Module], images: Tensor, *, repeats: int = 20, threads: int | None = None
-) -> dict[str, float]:
-    """Times the forms of a layer in turn: medians in ms."""
-    calls = {}
-    for name, layer in forms.items():
-        model = io.BytesIO()
-        with quiet():  # the older exporter: the newer one takes a second for each
-            torch.onnx.export(layer, (images,), model, dynamo=False)  # type: ignore[arg-type]
-        calls[name] = partial(answers, open_session(model.getvalue(), threads=threads), images)
-    return {name: timing.median_ms for name, timing in interleave(calls, repeats=repeats).items()}
 
 
 @contextlib.contextmanager

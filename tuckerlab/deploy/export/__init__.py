@@ -1,6 +1,6 @@
 """From a trained network to a file that runs elsewhere: ONNX, torch.export, or plain torch with its source.
 
-    prepared                      Tucker network → ordinary layers, merged where that is faster, batch norm folded
+    prepared                      Tucker network → ordinary layers, batch norm folded
     ├── export_onnx               model.onnx for onnxruntime and others
     ├── export_program            model.pt2 for torch.export.load
     └── export_plain              model.py and model.safetensors: torch alone

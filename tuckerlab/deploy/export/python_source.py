@@ -44,7 +44,7 @@ def export_plain(
     The source has the layers and the forward pass in plain words of torch, and `load()`, which reads the weights
     (nothing is unpickled); `python model.py` tests itself on the numbers that the network gave here. metadata: text by
     name, in the source as `ABOUT` and in the header of the weights, with the version of tuckerlab. A Tucker network is
-    written as `to_plain` makes it; give `prepared(model, example, runtime="torch").module` for the fastest form. Files
+    written as `to_plain` makes it; give `prepared(model, example, align=False).module` for the fastest form. Files
     of these names are written over.
 
     Raises TuckerlabError, and writes nothing, for a network that torch.fx cannot trace, a layer that is not a plain one

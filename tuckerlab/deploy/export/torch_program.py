@@ -19,7 +19,7 @@ def export_program(
 
     The file is loaded again and run on a batch of 1 and of 32; a file that is there is written over. metadata: text by
     name, in the file as JSON (extra_files, "about.json"), with the version of tuckerlab. A Tucker network is written as
-    `to_plain` makes it; give `prepared(model, example, runtime="torch").module` for the fastest form.
+    `to_plain` makes it; give `prepared(model, example, align=False).module` for the fastest form.
 
     Raises TuckerlabError, and writes nothing, for a network that cannot be traced, and for one whose answers change.
     """

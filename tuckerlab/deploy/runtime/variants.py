@@ -43,13 +43,13 @@ class Variant:
 def variants(label: str, network: nn.Module, data: ImageData, folder: Path, threads: int) -> list[Variant]:
     """Writes and loads every form of a network; the files lie in the folder and must stay there as long as they answer.
 
-    All are made of one prepared network: chains merged where that is faster in onnxruntime for one image, batch norm
-    folded, ranks rounded up to what its kernels take at once. Ranges of int8 come from 256 training images.
+    All are made of one prepared network: batch norm folded, ranks rounded up to what kernels take at once. Ranges of
+    int8 come from 256 training images.
 
     Raises TuckerlabError for a network that does not fit the data or cannot be exported.
     """
     example = data.normalize(data.train_images[:1])
-    plain = prepared(network, example, threads=threads).module
+    plain = prepared(network, example).module
     size, source = checkpoint_bytes(plain), None
     with suppress(TuckerlabError):  # a network that has no plain form answers here all the same
         written = export_plain(plain, folder / "plain", example)
