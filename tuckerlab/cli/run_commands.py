@@ -80,7 +80,7 @@ def brief(
         typer.Option(help="The small network, by its label. [default: the smallest Tucker one that loses little]"),
     ] = None,
     assumptions: Annotated[
-        Path | None, typer.Option(help="What the money rests on, as TOML or JSON. [default: an example]")
+        Path | None, typer.Option(help="What the money rests on, as TOML. [default: an example]")
     ] = None,
     title: Annotated[str, typer.Option(help="In place of the usual title.")] = "",
     company: Annotated[str, typer.Option(help="Stands above the title.")] = "",
@@ -95,7 +95,6 @@ def brief(
     from rich.console import Console
 
     from tuckerlab.decision.assumptions import Assumptions
-    from tuckerlab.decision.pair_audit import DAMAGED
     from tuckerlab.decision.report import write_brief
     from tuckerlab.experiments.recorded import run_folder
 
@@ -107,7 +106,7 @@ def brief(
             report=status.update,
         )  # fmt: skip
     for gap in written.evidence.gaps:
-        if gap.key in DAMAGED:
+        if gap.key == "broken_network":
             Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console = Console()
     console.print(written.answer.said, style="bold", highlight=False)

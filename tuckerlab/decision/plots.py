@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.decision.assumptions import Assumptions, plain
-from tuckerlab.decision.business_case import Money
+from tuckerlab.decision.assumptions import KINDS, Assumptions, plain
+from tuckerlab.decision.business_case import RATIOS, Money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.measurements import RATIOS
 from tuckerlab.decision.plan import Plan
 from tuckerlab.decision.sensitivity import Bar, tornado
 from tuckerlab.decision.wording import network_name, verdict_line
@@ -42,7 +39,7 @@ COSTS = {
 MOVERS, LONGEST, FEWEST, LEAST = 5, 7, 4, 0.02  # bars of a tornado: in the brief, most, room for; none so short
 TIMES = 25  # points of a fan
 LINE, INSIDE = 0.2, 0.72  # inches of a line of a legend; the part of a picture's height inside its axes
-APART, ROUNDS = 7, 30  # points between a bar, its number and the edge; steps until all numbers have room
+ROOM = 0.3  # of the bars, beside them on both sides, for the numbers at their ends
 BLUE, ORANGE, GREEN = PALETTE[:3]
 OTHERS: dict[str, Any] = {"color": "#9a9a9a", "marker": "o", "markerfacecolor": "white", "markeredgewidth": 1.2}
 
@@ -133,29 +130,24 @@ def cost_picture(evidence: Evidence) -> Picture:
 # --- the money -------------------------------------------------------------------------------------------------------
 
 
-def money_picture(money: Money) -> Picture:
-    """Cash over time, and what moves the outcome most, under the verdict."""
-    figure = Picture(figsize=(10.6, 4.3))
-    left, right = figure.subplots(1, 2)
-    draw_fan(left, money)
-    draw_tornado(right, tornado(money), money.assumptions)
-    figure.headline(verdict_line(money))
-    make_room(right)
-    return figure
+def money_picture(money: Money, *, printed: bool = False) -> Picture:
+    """Cash over time, and what moves the outcome most, under the verdict.
 
-
-def printed_money_picture(money: Money) -> Picture:
-    """The same for the brief: flat, with the longest bars alone, and the names of the bars in wide lines."""
-    made = picture(WHOLE)
-    left, right = made.subplots(1, 2, width_ratios=(0.9, 1))
+    `printed` is for the brief: flat, without the verdict, with the longest bars alone and their names in wide lines.
+    """
+    figure = picture(WHOLE) if printed else Picture(figsize=(10.6, 4.3))
+    left, right = figure.subplots(1, 2, width_ratios=(0.9, 1) if printed else None)
     draw_fan(left, money)
+    if not printed:
+        draw_tornado(right, tornado(money), money.assumptions)
+        figure.headline(verdict_line(money))
+        return figure
     draw_tornado(right, tornado(money)[:MOVERS], money.assumptions, wrap=32, title_at=-0.72)
     bottom, top = left.get_ylim()
     left.set_ylim(bottom, top + 0.15 * (top - bottom))  # so flat a picture needs more of it for the legend
     right.set_yticks(right.get_yticks(), [label.get_text() for label in right.get_yticklabels()], linespacing=0.95)
     right.xaxis.set_major_locator(MaxNLocator(3))
-    make_room(right)
-    return made
+    return figure
 
 
 def draw_fan(axes: Axes, money: Money) -> None:
@@ -190,7 +182,6 @@ def draw_tornado(
     """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them.
 
     Names are broken into lines of `wrap` letters, and the title begins over them, at `title_at` widths of the axes.
-    When the axes have their place, `make_room` finds how much the numbers at the ends need.
     """
     shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
     styled(
@@ -218,30 +209,11 @@ def draw_tornado(
         axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
+    axes.margins(x=ROOM)
     axes.legend(
         fontsize=TEXT - 0.5, frameon=False, handlelength=0.9, columnspacing=0.9, handletextpad=0.5, ncols=3,
         loc="lower right", bbox_to_anchor=(1.03, 0.985), borderaxespad=0,
     )  # fmt: skip
-
-
-def make_room(axes: Axes) -> None:
-    """Limits in which the numbers beside the bars have room, whatever their length; for axes that have their place."""
-    figure, (least, most) = axes.get_figure(root=True), axes.dataLim.intervalx
-    labels = [label for label in axes.texts if isinstance(label, Annotation)]
-    if not isinstance(figure, Picture) or not labels or least == most:
-        return
-    for label in labels:
-        label.set_fontfamily(list(figure.fonts))
-    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
-        figure.draw_without_rendering()
-    place, apart = axes.get_window_extent().width, APART * figure.dpi / 72
-    wide = [(label.get_window_extent().width + apart, label.xy[0], label.get_horizontalalignment()) for label in labels]
-    left = right = 0.0
-    for _round in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
-        pixel = (most - least + left + right) / place
-        left = max([0.0, *(width * pixel - (at - least) for width, at, side in wide if side == "right")])
-        right = max([0.0, *(width * pixel - (most - at) for width, at, side in wide if side == "left")])
-    axes.set_xlim(least - left, most + right)
 
 
 def _tick(value: float, assumptions: Assumptions) -> str:
