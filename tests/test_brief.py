@@ -22,7 +22,7 @@ from tuckerlab import i18n
 from tuckerlab.cli.main import main
 from tuckerlab.decision import pages, pdf, report
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.evidence import Evidence, Other
+from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.gaps import Gap
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.report import Brief, write_brief
@@ -72,7 +72,10 @@ def full_evidence(folder: Path) -> Evidence:
         dataset="folder:/somewhere/" + 20 * "8888 ",
         pair_audit=looked.pair_audit,
         exported=looked.exported,
-        others=tuple(Other(name, network, other.ours) for name in ("accuracy", "file", "time_1", "time_128")),
+        others=tuple(
+            dataclasses.replace(other, quantity=name, network=network)
+            for name in ("accuracy", "file", "time_1", "time_128")
+        ),
         gaps=(Gap("hardware"), Gap("one_seed", {"count": 2})),
         provenance=steel.provenance | {"dirty": (1,), "note": (20 * "8888 ",), "device": (MACHINE, MACHINE[::-1])},
     )

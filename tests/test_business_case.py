@@ -312,7 +312,7 @@ def test_the_pictures_have_the_numbers(usual: Money) -> None:
     [median, *_rest] = [line for line in fan.lines if line.get_linewidth() == 2.2]
     assert median.get_ydata()[0] == pytest.approx(usual.once.median, rel=0.02)
     first = tornado(usual)[0]
-    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 6]
+    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 0 and patch.get_width()]
     ends = sorted(patch.get_x() + patch.get_width() for patch in top)
     assert ends == pytest.approx(sorted([first.worth_low, first.worth_high]))
     nothing = known(people_days=0, poc_hours=0, validation=0, upkeep_days=0)

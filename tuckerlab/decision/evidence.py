@@ -52,21 +52,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Other:
-    """A network that is the best of all in one of SIZES, by which `ours` is worse."""
+    """A network that is the best of all in one of SIZES: how much more accurate it is, and its share of our cost."""
 
     quantity: str
     network: Network
-    ours: Network
-
-    @property
-    def points(self) -> float:
-        """How much more accurate it is than ours."""
-        return self.network.accuracy - self.ours.accuracy
-
-    @property
-    def cost(self) -> float:
-        """Its share of our cost, or of our size where it is the most accurate."""
-        return self.network.size / self.ours.size
+    points: float
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -216,13 +207,12 @@ def choose_small(records: Records, network: str | None, allowed: float) -> str |
 def reference(records: Records, small: str | None) -> str | None:
     """The label of the full network that was trained with the same optimizer, or as usual; None without any."""
     runs = records.runs
-    for method in (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense"):
-        if (runs["method"] == method).any():
-            return str(runs.loc[runs["method"] == method, "label"].iloc[0])
-    return None
+    wanted = (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense")
+    return next((str(label) for method in wanted for label in runs.loc[runs["method"] == method, "label"]), None)
 
 
 def _full(method: str) -> str:
+    """The method of the full network that is trained with the same optimizer."""
     return "dense-adamw" if method.endswith("-adamw") else "dense"
 
 
@@ -242,7 +232,7 @@ def better(records: Records, small: str, dense: str | None, allowed: float) -> I
             best = min(near, key=lambda network: network.size, default=ours)
             is_better = best.size <= CHEAPER * ours.size
         if is_better:
-            yield Other(quantity, best, ours)
+            yield Other(quantity, best, best.accuracy - ours.accuracy, best.size / ours.size)
 
 
 def _provenance(runs: pd.DataFrame) -> dict[str, tuple[Any, ...]]:

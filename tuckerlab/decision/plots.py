@@ -118,13 +118,18 @@ def cost_picture(evidence: Evidence) -> Picture:
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(shares)), [_(name) for name in COSTS.values()])
-    axes.set_ylim(len(shares) - 0.5, -0.5)
+    _rows(axes, [_(name) for name in COSTS.values()], len(shares))
     axes.set_xlim(0, limit)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return made
+
+
+def _rows(axes: Axes, names: Sequence[str], room: int) -> None:
+    """Bars under each other, the first on top, each with its name; for so many of them there is room."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(room - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
 
 
 # --- the money -------------------------------------------------------------------------------------------------------
@@ -183,7 +188,7 @@ def draw_tornado(
 
     Names are broken into lines of `wrap` letters, and the title begins over them, at `title_at` widths of the axes.
     """
-    shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
+    shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing]
     styled(
         axes,
         x=_("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency),
@@ -199,9 +204,7 @@ def draw_tornado(
                 ha="left" if to_right else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
     names = [_(KINDS[bar.key].name if bar.key in KINDS else RATIOS[bar.key]) for bar in shown]
-    axes.set_yticks(range(len(shown)), [textwrap.fill(name, wrap) for name in names])
-    axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
-    axes.grid(visible=False, axis="y")
+    _rows(axes, [textwrap.fill(name, wrap) for name in names], max(len(shown), FEWEST))
     for label, colour in ((_("low end"), ORANGE), (_("high end"), BLUE)):
         axes.barh([0], [0], color=colour, label=label)
     if shown:
@@ -241,11 +244,9 @@ def plan_picture(plan: Plan) -> Picture:
         axes.plot([step.end.likely, step.end.high], [i, i], color=QUIET, linewidth=1.6, solid_capstyle="butt")
         axes.plot(step.end.high, i, "|", color=QUIET, markersize=11, markeredgewidth=1.6)
     axes.plot([], [], "|-", color=QUIET, markersize=9, markeredgewidth=1.6, label=_("at the latest"))
-    axes.set_yticks(range(len(plan.steps)), [f"{step.name}\n{step.who}" for step in plan.steps])
+    _rows(axes, [f"{step.name}\n{step.who}" for step in plan.steps], len(plan.steps))
     axes.set_xlim(0, 1.03 * max(plan.weeks.high, 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.grid(visible=False, axis="y")
-    axes.invert_yaxis()
     axes.legend(fontsize=TEXT, frameon=False, loc="upper right")
     figure.headline(plan.headline)
     return figure

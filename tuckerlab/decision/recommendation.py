@@ -12,6 +12,7 @@ from tuckerlab.decision.assumptions import DEFAULT, KINDS
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.measurements import Measured
+from tuckerlab.decision.pair_audit import PairAudit
 from tuckerlab.decision.sensitivity import REACH, settled, tornado
 from tuckerlab.decision.tables import table, told
 from tuckerlab.decision.wording import chance, number, short, spread
@@ -60,18 +61,8 @@ class Kind(StrEnum):
     CARE = "care"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked, and what is said where it did not hold or is missing."""
-
-    kind: Kind
-    limit: float = 0.0
-    missing: str = ""
-    not_held: str = ""
-    many: str = ""
-
-
-ASKED = {key: Asked(Kind(kind), **row) for kind, rows in table("criteria").items() for key, row in rows.items()}
+ASKED = {key: {"kind": kind, **row} for kind, rows in table("criteria").items() for key, row in rows.items()}
+"""What is asked, by the kinds of the table: its `limit`, and what is said where it is `missing` or `not_held`."""
 
 
 @dataclass(frozen=True)
@@ -108,40 +99,42 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
 
 def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     """All criteria, those that decide first; a criterion that nothing was measured for is among them as missing."""
-    return tuple(_judged(evidence, money))
+    lost, pairs = evidence.change.times(-1) if evidence.change else None, evidence.pairs
+    repeated = Outcome.HELD if pairs >= ASKED["repeats"]["limit"] else Outcome.IN_PART if pairs else Outcome.MISSING
+    return (
+        _criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING),
+        _at_most("accuracy_loss", lost, evidence.allowed),
+        *_audited(evidence.pair_audit),
+        _payback(money),
+        *(_at_most(key, evidence.shares[key], ASKED[key]["limit"]) for key in ("file", "time_1", "time_128")),
+        _criterion("repeats", repeated, Measured(pairs, pairs, pairs)),
+    )
 
 
-def _judged(evidence: Evidence, money: Money | None) -> Iterator[Criterion]:
-    yield _criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING)
-    lost = evidence.change.times(-1) if evidence.change else None
-    yield Criterion("accuracy_loss", _at_most(lost, evidence.allowed), Kind.DECISIVE, lost, evidence.allowed)
-    looked = evidence.pair_audit
-    audited = {criterion.name: criterion for criterion in looked.audit.criteria} if looked else {}
+def _criterion(
+    key: str, outcome: Outcome, measured: Measured | None = None, detail: str = "", limit: float | None = None
+) -> Criterion:
+    asked = ASKED[key].get("limit", 0.0) if limit is None else limit
+    return Criterion(key, outcome, Kind(ASKED[key]["kind"]), measured, asked, detail)
+
+
+def _at_most(key: str, measured: Measured | None, limit: float) -> Criterion:
+    """Held where the whole spread is at most the limit, in part where the middle is."""
+    outcome = _outcome(measured.value, measured.high, limit) if measured else Outcome.MISSING
+    return _criterion(key, outcome, measured, limit=limit)
+
+
+def _audited(looked: PairAudit | None) -> Iterator[Criterion]:
+    """The worst class and the agreement, by their middles as in the audit: a class has few pictures."""
+    found = {criterion.name: criterion for criterion in looked.audit.criteria} if looked else {}
     for key, sign in (("class_loss", 1), ("agreement", -1)):
         if looked is None:
             yield _criterion(key, Outcome.MISSING)
             continue
-        one, value = audited[key], audited[key].measured
+        one, value = found[key], found[key].measured
         ends = (one.low, one.high) if key == "class_loss" else (value, value)
-        # judged by its middle as in the audit: a class has few pictures
-        outcome = _outcome(sign * value, sign * value, sign * ASKED[key].limit)
+        outcome = _outcome(sign * value, sign * value, sign * ASKED[key]["limit"])
         yield _criterion(key, outcome, Measured(value, *ends, looked.origin), one.detail)
-    yield _payback(money)
-    for key in ("file", "time_1", "time_128"):
-        share = evidence.shares[key]
-        yield _criterion(key, _at_most(share, ASKED[key].limit), share)
-    pairs = evidence.pairs
-    repeated = Outcome.HELD if pairs >= ASKED["repeats"].limit else Outcome.IN_PART if pairs else Outcome.MISSING
-    yield _criterion("repeats", repeated, Measured(pairs, pairs, pairs))
-
-
-def _criterion(key: str, outcome: Outcome, measured: Measured | None = None, detail: str = "") -> Criterion:
-    return Criterion(key, outcome, ASKED[key].kind, measured, ASKED[key].limit, detail)
-
-
-def _at_most(measured: Measured | None, limit: float) -> Outcome:
-    """Held where the whole spread is at most the limit, in part where the middle is."""
-    return _outcome(measured.value, measured.high, limit) if measured else Outcome.MISSING
 
 
 def _outcome(middle: float, worst: float, limit: float) -> Outcome:
@@ -156,7 +149,7 @@ def _payback(money: Money | None) -> Criterion:
     """
     if money is None:
         return _criterion("payback", Outcome.MISSING)
-    outcome = _outcome(-money.pays, -money.pays, -ASKED["payback"].limit)
+    outcome = _outcome(-money.pays, -money.pays, -ASKED["payback"]["limit"])
     if outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
         outcome = Outcome.IN_PART
     leading = next((bar.key for bar in tornado(money) if bar.key in KINDS), "")
@@ -179,7 +172,7 @@ def lacks(criteria: Sequence[Criterion], answer: Answer) -> list[str]:
 def _lack(criterion: Criterion) -> str:
     asked, measured, is_failed = ASKED[criterion.key], criterion.measured, criterion.outcome is Outcome.FAILED
     if measured is None:
-        return _(asked.missing)
+        return told(asked["missing"])
     if criterion.key == "accuracy_loss" and not is_failed:
         worst = number(measured.high, 1)
         return _(
@@ -201,4 +194,4 @@ def _lack(criterion: Criterion) -> str:
     elif criterion.kind is Kind.GAIN or criterion.key == "payback":
         values = {"measured": spread(measured, 0, scale=100), "limit": f"{100 * criterion.limit:.0f}"}
     pays = chance(measured.value)
-    return told(asked.not_held, asked.many, name=short(criterion.detail, 20), chance=pays, **values)
+    return told(asked["not_held"], asked.get("many", ""), name=short(criterion.detail, 20), chance=pays, **values)

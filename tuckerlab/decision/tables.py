@@ -17,7 +17,7 @@ def table(name: str) -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def told(one: str, many: str, **values: Any) -> str:
+def told(one: str, many: str = "", /, **values: Any) -> str:
     """A sentence of a table; where it has a form for `many`, the `count` among the values decides."""
     return ngettext(one, many, **values) if many else _(one, **values)
 
