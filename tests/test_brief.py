@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import io
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -21,9 +20,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from tuckerlab import i18n
 from tuckerlab.cli.main import main
-from tuckerlab.decision import pdf, report
+from tuckerlab.decision import pages, pdf, report
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.evidence import Evidence, Other
+from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.gaps import Gap
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.report import Brief, write_brief
@@ -73,7 +72,10 @@ def full_evidence(folder: Path) -> Evidence:
         dataset="folder:/somewhere/" + 20 * "8888 ",
         pair_audit=looked.pair_audit,
         exported=looked.exported,
-        others=tuple(Other(name, network, other.ours) for name in ("accuracy", "file", "time_1", "time_128")),
+        others=tuple(
+            dataclasses.replace(other, quantity=name, network=network)
+            for name in ("accuracy", "file", "time_1", "time_128")
+        ),
         gaps=(Gap("hardware"), Gap("one_seed", {"count": 2})),
         provenance=steel.provenance | {"dirty": (1,), "note": (20 * "8888 ",), "device": (MACHINE, MACHINE[::-1])},
     )
@@ -255,42 +257,23 @@ def test_a_browser_prints_two_pages(full: dict[str, str], tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("_words_alone")
 @pytest.mark.parametrize(("out", "written"), [("a.html", ["a.html", "a.pdf"]), ("a.pdf", ["a.pdf"])])
-def test_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, written: list[str]) -> None:
-    copies = 'for one; do case $one in --print-to-pdf=*) echo printed > "${one#*=}";; esac; done'
-    monkeypatch.setenv("TUCKERLAB_BROWSER", a_browser(tmp_path, copies))
+def test_what_a_browser_prints_or_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, written: list[str]
+) -> None:
+    browser = tmp_path / "browser"
+    monkeypatch.setenv("TUCKERLAB_BROWSER", str(browser))
+    with pytest.raises(MissingExtraError, match=r"there is no such browser.*as .html"):
+        write_brief(["run"], tmp_path / "brief.pdf")  # before anything is read
+    browser.write_text('#!/bin/sh\nfor one; do case $one in --print-to-pdf=*) echo printed > "${one#*=}";; esac; done')
+    browser.chmod(0o755)
     records(pairs(GOOD)).save(tmp_path / "run")
     brief = write_brief([tmp_path / "run"], tmp_path / "new" / out, pdf_too=True)
     assert [path.name for path in brief.paths] == written
+    browser.write_text("#!/bin/sh\necho no display >&2; exit 3")
+    with pytest.raises(TuckerlabError, match=r"did not print it \(no display\)"):
+        pdf.print_pdf("<p>", tmp_path / "new" / "a.pdf", str(browser))
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == written
     assert (tmp_path / "new" / "a.pdf").read_text() == "printed\n"
-
-
-def a_browser(folder: Path, script: str) -> str:
-    path = folder / "browser"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [("echo no display >&2; exit 3", "no display"), ("exec sleep 60", "it took more than 0.5 seconds")],
-)
-def test_a_browser_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
-    monkeypatch.setattr(pdf, "SECONDS", 0.5 if "sleep" in script else 60)
-    out = tmp_path / "new" / "brief.pdf"
-    out.parent.mkdir()
-    out.write_text("old")
-    with pytest.raises(TuckerlabError, match=rf"did not print it \({said}\)"):
-        pdf.print_pdf("<p>", out, a_browser(tmp_path, script))
-    assert [path.name for path in out.parent.iterdir()] == ["brief.pdf"]
-    assert out.read_text() == "old"
-
-
-def test_without_a_browser_there_is_no_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUCKERLAB_BROWSER", str(tmp_path / "none"))
-    with pytest.raises(MissingExtraError, match=r"there is no such browser.*as .html.*two pages of A4"):
-        write_brief(["run"], tmp_path / "brief.pdf")  # before anything is read
 
 
 # --- the words -------------------------------------------------------------------------------------------------------
@@ -299,6 +282,7 @@ def test_without_a_browser_there_is_no_pdf(tmp_path: Path, monkeypatch: pytest.M
 def test_japanese_has_all_words_of_the_brief() -> None:
     """What the code and the template of the brief ask for has a translation, with the same values in it."""
     folder, ways = Path(report.__file__).parent, [("**.py", "python"), ("**.j2", "jinja2")]
+    ways.append(("**.toml", "tuckerlab.decision.tables:sentences"))
     found = extract_from_dir(folder, ways, keywords={"_": None, "N_": None, "ngettext": (1, 2)})
     asked = {message for _file, _line, message, *_rest in found}
     with (i18n.FOLDER / "ja" / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
@@ -335,7 +319,7 @@ def _forms(message: str | tuple[str, ...]) -> tuple[str, ...]:
         (str(some(["one", "two", "three"], 2)), "['one', 'and 2 more']"),
         (report.dataset_name("folder:/data/our_parts/"), "our_parts"),
         (report.date("2026-11-24"), "24 November 2026"),
-        (report.commands("`tuckerlab poc` <both>, 90 %"), "<code>tuckerlab poc</code> &lt;both&gt;, 90\xa0%"),
+        (pages.commands("`tuckerlab poc` <both>, 90 %"), "<code>tuckerlab poc</code> &lt;both&gt;, 90\xa0%"),
     ],
 )
 def test_numbers_and_names_as_people_read_them(written: str, said: str) -> None:

@@ -2,36 +2,36 @@
 
 import dataclasses
 import math
-import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import triang
 
-from tuckerlab.decision.assumptions import LEADING, Assumption, Assumptions, parsed, scaled
+from tuckerlab.decision.assumptions import KINDS, LEADING, Assumption, Assumptions, Range, parsed, scaled
 from tuckerlab.decision.business_case import (
     DRAWS,
     LINES,
     ONCE,
+    RATIOS,
     YEARLY,
+    Basis,
     Money,
+    Values,
     account,
     drawn,
     money,
     ranges,
     triangular,
-)
-from tuckerlab.decision.kinds import KINDS, Range
-from tuckerlab.decision.measurements import RATIOS, Basis, Measured, full_network
+)  # fmt: skip
+from tuckerlab.decision.measurements import Measured
+from tuckerlab.decision.pages import account as account_html, notes
 from tuckerlab.decision.plan import STAGES, plan
 from tuckerlab.decision.plots import money_picture, plan_picture
 from tuckerlab.decision.sensitivity import TURNING, settled, tornado, turns
-from tuckerlab.decision.wording import gap_lines, notes, outcome_line, rows, table, turn_line
+from tuckerlab.decision.wording import outcome_line, turn_line
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.audit.criteria import Thresholds
 
 
 def exactly(value: float) -> Measured:
@@ -40,11 +40,11 @@ def exactly(value: float) -> Measured:
 
 def basis(**values: float) -> Basis:
     """What was measured, without spread; what is not given was not measured."""
-    return Basis(**{name: exactly(value) for name, value in values.items()})
+    return Basis({name: exactly(value) for name, value in values.items()})
 
 
 ALL = {"accuracy": -0.5, "time_1": 0.25, "time_128": 0.2, "file": 0.1, "memory": 0.1, "training": 0.5}
-KNOWN = {key: kind.default.likely for key, kind in KINDS.items()}
+KNOWN = {key: kind.default[1] for key, kind in KINDS.items()}
 """Each assumption at its likely value, known exactly: every draw is the same."""
 
 
@@ -55,7 +55,7 @@ def known(**changes: float) -> Assumptions:
 @pytest.fixture(scope="module")
 def usual() -> Money:
     shares = {name: Measured(v, 0.9 * v, 1.1 * v, "A") for name, v in ALL.items() if v > 0}
-    return money(Assumptions(), Basis(**shares))
+    return money(Assumptions(), Basis(shares))
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_the_cash_begins_with_the_costs_and_ends_at_the_worth(usual: Money) -> N
 
 
 def test_every_assumption_is_used_and_every_need_is_told() -> None:
-    class Watched(SimpleNamespace):
+    class Watched(Values):
         def __getattribute__(self, name: str) -> Any:
             used.add(name)
             return super().__getattribute__(name)
@@ -129,7 +129,7 @@ def test_every_assumption_is_used_and_every_need_is_told() -> None:
     everywhere = {"weeks", "discount"}  # the cash over time has these
     for line in LINES.values():
         used: set[str] = set()
-        line.amount(Watched(**KNOWN, **ALL))
+        line.amount(Watched(KNOWN | ALL))
         assert used & set(RATIOS) == set(line.needs)
         everywhere |= used
     assert everywhere >= set(KINDS)
@@ -167,24 +167,14 @@ def test_what_was_not_measured_is_a_gap_with_a_name_and_counts_nothing(missing: 
     gaps = [line.key for line in YEARLY if missing in line.needs]
     assert list(found.gaps) == gaps != []
     assert not set(gaps) & found.lines.keys()
-    assert [name for name, mean, *_ in rows(found)["yearly"] if mean == "–"] == [LINES[key].name for key in gaps]
-    assert all(LINES[key].name in line for key, line in zip(gaps, gap_lines(found), strict=True))
+    assert all(LINES[key].name in notes(found) for key in gaps)
+    assert account_html(found).count("not counted; not measured") == len(gaps)
 
 
 def test_lost_accuracy_costs_and_gained_accuracy_is_no_money() -> None:
-    cases = (basis(accuracy=-1.0), Basis(accuracy=Measured(0.1, -0.5, 0.7, "A")), basis(accuracy=1.0))
+    cases = (basis(accuracy=-1.0), Basis({"accuracy": Measured(0.1, -0.5, 0.7, "A")}), basis(accuracy=1.0))
     lost, unsure, gained = (money(Assumptions(), case).lines["accuracy"].mean for case in cases)
     assert lost < unsure < gained == 0  # three starts, one of them worse
-
-
-def test_what_a_reader_should_know_is_noted() -> None:
-    enough, not_enough = (money(known(smaller_device=0.5), basis(time_1=ratio)) for ratio in (0.5, 0.51))
-    assert enough.lines["devices"].mean == pytest.approx(100 / 5 * 150)
-    assert not_enough.lines["devices"].mean == 0
-    assert [sum("51 %" in note for note in notes(case)) for case in (enough, not_enough)] == [0, 1]
-    other = dataclasses.replace(basis(accuracy=0.0), full={"ms_1": exactly(1.0)})
-    for entered, count in ((40, 2), (2.5, 1)):  # one start, and a network of another size
-        assert len(notes(money(Assumptions().entered(ms_1=entered), other))) == count
 
 
 def test_measured_numbers_take_the_place_of_defaults_alone() -> None:
@@ -192,12 +182,6 @@ def test_measured_numbers_take_the_place_of_defaults_alone() -> None:
     found = money(Assumptions().entered(ms_128=7), Basis(full=full)).assumptions
     assert (found["ms_1"].range, found["ms_1"].origin) == (Range(1, 2, 3), "run A")
     assert (found["ms_128"].likely, found["ms_128"].origin) == (7, "entered")
-
-
-def test_the_full_network_in_the_units_of_the_assumptions() -> None:
-    numbers = {"time_1": 2.0, "time_128": 128.0, "file": 1200.0, "parameters": 3e5, "accuracy": 98.0}
-    found = full_network({name: exactly(value) for name, value in numbers.items()})
-    assert {key: it.value for key, it in found.items()} == {"ms_1": 2, "ms_128": 1, "file_mb": 1.2, "memory_mb": 1.2}
 
 
 # --- what it hangs on ------------------------------------------------------------------------------------------------
@@ -241,23 +225,28 @@ def test_at_the_turning_point_half_of_the_draws_pay(key: str) -> None:
 # --- assumptions -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "values",
-    [{"server_hour": math.nan}, {"server_hour": None}, {"server_hour": [1, 2]}, {"alone": 50}, {"devices": (3, 2, 1)},
-     {"server_hours": 1}],
-)  # fmt: skip
-def test_numbers_that_cannot_be(values: dict[str, Any]) -> None:
-    with pytest.raises(TuckerlabError):
-        Assumptions().entered(**values)
+@pytest.mark.parametrize("given", [math.nan, None, [1, 2], -1, (3, 2, 1), "1"])
+def test_numbers_that_cannot_be(given: Any) -> None:
+    with pytest.raises(TuckerlabError, match=r"\(server_hour\): .* was given; "):
+        Assumptions().entered(server_hour=given)
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [("1,5", "write 1.5: a comma only"), ("1,23,456", "a point"), ("1 / 2", "one number, or three"), ("$5", "one")],
-)
-def test_typed_in_a_way_that_cannot_be_read(typed: str, said: str) -> None:
-    with pytest.raises(TuckerlabError, match=rf"\(day_rate\): .* was given; .*{said}"):
+@pytest.mark.parametrize("typed", ["1,5", "1,23,456", "1 / 2", "$5", ""])
+def test_typed_in_a_way_that_cannot_be_read(typed: str) -> None:
+    with pytest.raises(TuckerlabError, match=r"\(day_rate\): .* was given; "):
         parsed("day_rate", typed)
+
+
+@pytest.mark.parametrize("content", [b"server_hours = 1", b"server_hour =", b"\xff\xfe\x00", b"years = 99"])
+def test_saved_and_loaded(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "mine.toml"
+    mine = Assumptions(currency="¥", years=5).entered(server_hour=0.1234567, devices=(1, 20, 300))
+    mine.save(file)
+    assert Assumptions.load(file) == mine
+    assert "ms_1" not in file.read_text()  # defaults stay defaults
+    file.write_bytes(content)
+    with pytest.raises(TuckerlabError, match=r"mine\.toml: "):
+        Assumptions.load(file)
 
 
 def test_what_is_shown_can_be_typed() -> None:
@@ -273,24 +262,6 @@ def test_scaled_ranges_stay_ranges() -> None:
     assert scaled(Assumption("devices", 1, 2, 3), 0).range == Range(0, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["mine.toml", "mine.json"])
-def test_saved_and_loaded(tmp_path: Path, name: str) -> None:
-    mine = Assumptions(currency="¥", years=5).entered(server_hour=0.1234567, devices=(1, 20, 300))
-    mine.save(tmp_path / name)
-    assert Assumptions.load(tmp_path / name) == mine
-    assert "ms_1" not in (tmp_path / name).read_text()  # defaults stay defaults
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.toml", b"server_hours = 1"), ("a.toml", b"server_hour ="), ("a.toml", b"\xff\xfe\x00"), ("a.json", b"[1]")],
-)
-def test_files_that_cannot_be(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(TuckerlabError, match=re.escape(f"{name}: ")):
-        Assumptions.load(tmp_path / name)
-
-
 def test_yen_have_their_own_prices_and_no_decimals() -> None:
     yen, euros = Assumptions(currency="¥"), Assumptions(currency="€")
     assert yen["day_rate"].likely == 100 * Assumptions()["day_rate"].likely
@@ -299,14 +270,6 @@ def test_yen_have_their_own_prices_and_no_decimals() -> None:
     assert "$" not in outcome_line(money(yen, basis(**ALL)))
     assert [yen.amount(value) for value in (-12_345, 1234.5)] == ["−¥12,300", "¥1,230"]
     assert [euros.amount(value) for value in (-12_345, 0.25)] == ["−€12,300", "€0.25"]
-
-
-def test_the_table_is_escaped_and_says_where_numbers_come_from() -> None:
-    found = money(Assumptions(), Basis(time_1=Measured(0.5, 0.4, 0.6, "<script>")))
-    html = table(found)
-    assert "<script>" not in html
-    assert "50 % (40 to 60 %), &lt;script&gt;" in html
-    assert html.count("not counted; not measured") == len(found.gaps)
 
 
 # --- the plan --------------------------------------------------------------------------------------------------------
@@ -326,48 +289,31 @@ def test_the_plan_takes_the_days_and_weeks_that_the_money_counts(entered: dict[s
 
 
 def test_the_defaults_are_the_sums_of_the_stages() -> None:
-    days = sum(sum(stage.days.values()) for stage in STAGES)
-    for key, total in (("people_days", days), ("weeks", sum(stage.weeks for stage in STAGES))):
+    days = sum(sum(stage["days"].values()) for stage in STAGES)
+    for key, total in (("people_days", days), ("weeks", sum(stage["weeks"] for stage in STAGES))):
         assert Assumptions()[key].range == pytest.approx((0.6 * total, total, 1.8 * total))
-
-
-def test_the_criteria_hold_the_numbers_of_the_runs_and_of_the_audit() -> None:
-    measured = Measured(0.1, -0.56, 0.83, "run A"), Measured(0.88, 0.85, 0.92, "run A")
-    asked = Thresholds()
-    found = plan(Assumptions(), Basis(*measured), network="<b>", requests=20_000)
-    first, audit, shadow, canary, _ = found.steps
-    assert f"<b> loses at most {asked.accuracy_loss:.1f} points" in first.exit
-    assert "+0.10 (−0.56 to +0.83), run A" in first.exit
-    for number in (asked.class_loss, asked.calibration_gap, asked.robustness_loss):
-        assert f"{number:g} points" in audit.exit
-    assert "88 % (85 to 92 %), run A" in shadow.exit
-    assert "about 20,000 requests" in canary.exit
-    assert "<b>" not in found._repr_html_()
-    assert all(cell.strip() for step in found.steps for cell in step.row)
-    assert "Not measured so far." in plan(Assumptions()).steps[0].exit
-
-
-@pytest.mark.parametrize(("answers", "waits"), [(1e6, "2 days"), (2e6, "24.0 hours"), (0, "their true answers.")])
-def test_how_long_the_first_step_of_the_canary_waits(answers: float, waits: str) -> None:
-    assert waits in plan(Assumptions().entered(answers_a_day=answers), requests=20_000).steps[3].exit
-    with pytest.raises(TuckerlabError, match="nan: allowed are numbers above 0"):
-        plan(Assumptions(), requests=math.nan)
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
+def test_the_plan_holds_what_was_measured_and_what_the_audit_asks_for() -> None:
+    measured = {"accuracy": Measured(0.1, -0.56, 0.83, "run A"), "time_1": Measured(0.88, 0.85, 0.92, "run A")}
+    first, _audit, shadow, canary, _last = plan(Assumptions(), Basis(measured), network="small", requests=1e6).steps
+    assert "small loses at most 1.0 points" in first.exit
+    assert "+0.10 (−0.56 to +0.83), run A" in first.exit
+    assert "88 % (85 to 92 %), run A" in shadow.exit
+    assert "about 1,000,000 requests" in canary.exit
+    assert "in 2 days" in canary.exit  # at 1 % of 40 million a day
+
+
 def test_the_pictures_have_the_numbers(usual: Money) -> None:
     fan, storm = money_picture(usual).axes
-    [median, *_] = [line for line in fan.lines if line.get_linewidth() == 2.2]
+    [median, *_rest] = [line for line in fan.lines if line.get_linewidth() == 2.2]
     assert median.get_ydata()[0] == pytest.approx(usual.once.median, rel=0.02)
-    assert median.get_ydata()[-1] == pytest.approx(usual.worth.median, abs=0.05 * (usual.worth.high - usual.worth.low))
     first = tornado(usual)[0]
-    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 6]
+    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 0 and patch.get_width()]
     ends = sorted(patch.get_x() + patch.get_width() for patch in top)
     assert ends == pytest.approx(sorted([first.worth_low, first.worth_high]))
-
-
-def test_nothing_to_draw_is_no_error() -> None:
     nothing = known(people_days=0, poc_hours=0, validation=0, upkeep_days=0)
-    money_picture(money(nothing, Basis())).draw_without_rendering()
+    money_picture(money(nothing, Basis())).draw_without_rendering()  # nothing to draw is no error

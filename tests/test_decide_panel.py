@@ -15,9 +15,8 @@ from made_up import dense, tucker
 
 from tuckerlab.decision import report
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.business_case import money
+from tuckerlab.decision.business_case import Basis, money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.measurements import Basis
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.i18n import speaking
 from tuckerlab.panels import DecidePanel, decide
@@ -130,13 +129,13 @@ def test_times_that_were_measured_since_are_read(tmp_path: Path) -> None:
     rows = pairs(GOOD)
     records(rows).save(tmp_path)
     opened = DecidePanel(tmp_path)
-    before, table = opened.money.basis.time_1, tmp_path / "deployment.parquet"
+    before, table = opened.money.basis.measured["time_1"], tmp_path / "deployment.parquet"
     for faster in (4.0, 8.0):
         tables(rows, faster=faster).to_parquet(table)
         os.utime(table, ns=(0, int(faster)))  # a clock may be too coarse to tell the two apart
         opened.years.value = int(faster)
-        assert opened.money.basis.time_1 != before
-        assert opened.money.basis.time_1.value == pytest.approx(1 / faster)
+        assert opened.money.basis.measured["time_1"] != before
+        assert opened.money.basis.measured["time_1"].value == pytest.approx(1 / faster)
 
 
 def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, own: Path) -> None:

@@ -10,9 +10,9 @@ from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
 
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.business_case import Money, money
+from tuckerlab.decision.business_case import Basis, Money, money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.measurements import Basis, Measured
+from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.pair_audit import PairAudit
 from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, judge, recommend
 from tuckerlab.experiments.audit.criteria import Criterion as Audited

@@ -95,7 +95,8 @@ def test_another_language_for_a_block_of_one_thread(monkeypatch: pytest.MonkeyPa
 
 def in_the_code() -> set[str]:
     """Each sentence that is given to a function of `i18n`, in Python and in templates."""
-    methods, keywords = [("**.py", "python"), ("**.j2", "jinja2")], {"_": None, "N_": None, "ngettext": (1, 2)}
+    methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.tables:sentences")]
+    keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = (said for _file, _line, said, *_rest in extract_from_dir(PACKAGE, methods, keywords=keywords))
     return {one for said in found for one in ([said] if isinstance(said, str) else said)}
 

@@ -63,7 +63,7 @@ def check(*, run: Path, batch: list[int] | None = None, no_memory: bool = False,
     out=Annotated[Path, typer.Option(help="The file: .html, or .pdf where a Chromium, Chrome or Edge is installed.")],
     lang=option(str, "en or ja. [default: en]"),
     network=option(str, "The small network, by its label. [default: the smallest Tucker one that loses little]"),
-    assumptions=option(Path, "What the money rests on, as TOML or JSON. [default: an example]"),
+    assumptions=option(Path, "What the money rests on, as TOML. [default: an example]"),
     company=option(str, "Stands above the title."),
     pdf=option(bool, "Print it to a .pdf beside the .html too.", "--pdf"),
 )
@@ -78,7 +78,6 @@ def brief(
     from rich.console import Console
 
     from tuckerlab.decision.assumptions import Assumptions
-    from tuckerlab.decision.pair_audit import DAMAGED
     from tuckerlab.decision.report import write_brief
     from tuckerlab.experiments.recorded import run_folder
 
@@ -87,7 +86,7 @@ def brief(
     with Console(stderr=True, quiet=quiet).status("") as status:
         written = write_brief(folders, out, assumptions=told, pdf_too=pdf, report=status.update, **given)
     for gap in written.evidence.gaps:
-        if gap.key in DAMAGED:
+        if gap.key == "broken_network":
             Console(stderr=True).print(gap.said, style="yellow", highlight=False, soft_wrap=True, markup=False)
     console = Console()
     console.print(written.answer.said, style="bold", highlight=False)

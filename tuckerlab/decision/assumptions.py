@@ -5,7 +5,6 @@ default prices in dollars and in yen, and under any other symbol stand the numbe
 """
 
 import dataclasses
-import difflib
 import json
 import math
 import os
@@ -14,10 +13,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tuckerlab.decision.kinds import KINDS, Range
 from tuckerlab.decision.measurements import Measured
+from tuckerlab.decision.tables import table
 from tuckerlab.errors import TuckerlabError, is_number, is_whole
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
@@ -28,6 +27,37 @@ CURRENCY = re.compile(r"(?:[^\W\d_]|[$\u00a2-\u00a5\u20a0-\u20cf]){1,3}\.?")  # 
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 LEADING = ("answers_a_day", "server_hour", "day_rate", "devices")
 """What a manager changes first."""
+
+
+class Range(NamedTuple):
+    """A number that nobody knows exactly: `likely`, and the `low` and `high` it should lie between."""
+
+    low: float
+    likely: float
+    high: float
+
+    def times(self, factor: float) -> "Range":
+        """So many times as much, at both ends and in the middle."""
+        return Range(self.low * factor, self.likely * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An assumption in words, its default with its reason and as a price in yen, and the numbers that are allowed."""
+
+    name: str
+    unit: str
+    why: str
+    default: Range
+    most: float
+    least: float = 0.0
+    yen: Range | None = None
+
+
+KINDS = {
+    key: Kind(**row | {name: Range(*row[name]) for name in ("default", "yen") if name in row})
+    for key, row in table("assumptions").items()
+}
 
 
 @dataclass(frozen=True)
@@ -42,17 +72,15 @@ class Assumption:
 
     def __post_init__(self) -> None:
         if self.key not in KINDS:
-            near = difflib.get_close_matches(self.key, KINDS, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}, and currency and years"
-            raise TuckerlabError(f"there is no assumption {self.key!r}; {meant}")
+            raise TuckerlabError(
+                f"there is no assumption {self.key!r}; there are {', '.join(KINDS)}, and currency and years"
+            )
         kind = KINDS[self.key]
         for value in self.range:
-            number = is_number(value)
-            if not number or not math.isfinite(value) or not kind.least <= value <= kind.most:
-                raise _refused(self.key, f"{value!r} was", f"allowed are numbers from {kind.least:g} to {kind.most:,g}")
+            if not is_number(value) or not math.isfinite(value) or not kind.least <= value <= kind.most:
+                raise _refused(self.key, value, f"allowed are numbers from {kind.least:g} to {kind.most:,g}")
         if not self.low <= self.likely <= self.high:
-            given = f"low {self.low:g}, likely {self.likely:g}, high {self.high:g} were"
-            raise _refused(self.key, given, "low must not be above likely, nor likely above high")
+            raise _refused(self.key, self.said, "low must not be above likely, nor likely above high")
 
     @classmethod
     def of(cls, key: str, value: Any) -> "Assumption":
@@ -60,7 +88,7 @@ class Assumption:
         if not isinstance(value, list | tuple):
             return cls(key, value, value, value)
         if len(value) != 3:
-            raise _refused(key, f"{len(value)} numbers were", "allowed are one, or three")
+            raise _refused(key, value, "allowed is one number, or three: low, likely and high")
         return cls(key, *value)
 
     @property
@@ -74,8 +102,7 @@ class Assumption:
     @property
     def said(self) -> str:
         """The range as people read and enter it: one number where it is known."""
-        values = self.range if self.low < self.high else (self.likely,)
-        return " / ".join(plain(value) for value in values)
+        return " / ".join(map(plain, (self.likely,) if self.low == self.high else self.range))
 
     @property
     def said_origin(self) -> str:
@@ -105,7 +132,8 @@ class Assumptions:
         if key in self.given:
             return self.given[key]
         kind = KINDS[key]
-        return Assumption(key, *(kind.yen if kind.yen and self.currency == "¥" else kind.default), origin=DEFAULT)
+        low, likely, high = kind.yen if kind.yen and self.currency == "¥" else kind.default
+        return Assumption(key, low, likely, high, DEFAULT)
 
     def __iter__(self) -> Iterator[Assumption]:
         return (self[key] for key in KINDS)
@@ -123,48 +151,41 @@ class Assumptions:
 
     def entered(self, **values: Any) -> "Assumptions":
         """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be."""
-        fresh = {key: Assumption.of(key, value) for key, value in values.items()}
-        return dataclasses.replace(self, given={**self.given, **fresh})
+        return self.with_given({key: Assumption.of(key, value) for key, value in values.items()})
 
     def measured(self, values: Mapping[str, Measured]) -> "Assumptions":
         """With measured numbers in the place of defaults; what was entered stays."""
-        fresh = {
-            key: Assumption(key, found.low, found.value, found.high, found.origin)
-            for key, found in values.items()
-            if self[key].origin != ENTERED
-        }
+        free = {key: found for key, found in values.items() if self[key].origin != ENTERED}
+        return self.with_given({key: Assumption(key, it.low, it.value, it.high, it.origin) for key, it in free.items()})
+
+    def with_given(self, fresh: Mapping[str, Assumption]) -> "Assumptions":
+        """With others in the place of these."""
         return dataclasses.replace(self, given={**self.given, **fresh})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Assumptions":
-        """From a file of TOML or JSON: names with one number or [low, likely, high], and `currency` and `years`.
+        """From a file of TOML: names with one number or [low, likely, high], and `currency` and `years`.
 
         Raises TuckerlabError, which names the file, for one that is not there or cannot be.
         """
-        file = Path(path)
-        if not file.is_file():
+        if not Path(path).is_file():
             raise TuckerlabError(f"{path}: there is no such file of assumptions")
         try:
-            content = file.read_text(encoding="utf-8")
-            told = json.loads(content) if file.suffix == ".json" else tomllib.loads(content)
-            if not isinstance(told, dict):
-                raise ValueError("it holds no names")
-        except ValueError as error:
-            raise TuckerlabError(f"{path}: cannot be read as assumptions ({str(error).splitlines()[0]})") from None
-        try:
+            told = tomllib.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: told.pop(name) for name in ("currency", "years") if name in told}
             return cls(**settings).entered(**told)
         except TuckerlabError as error:
             raise TuckerlabError(f"{path}: {error}") from None
+        except ValueError as error:
+            raise TuckerlabError(f"{path}: cannot be read as assumptions ({str(error).splitlines()[0]})") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """What was entered, as a file that `load` reads: TOML, or JSON where the name ends so."""
+        """What was entered, as a file that `load` reads."""
         told: dict[str, Any] = {"currency": self.currency, "years": self.years}
         told |= {key: list(one.range) for key, one in self.given.items() if one.origin == ENTERED}
         lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in told.items())
         with atomic_path(path) as temporary:
-            is_json = Path(path).suffix == ".json"
-            temporary.write_text(json.dumps(told, indent=1) if is_json else lines, encoding="utf-8")
+            temporary.write_text(lines, encoding="utf-8")
 
 
 def scaled(assumption: Assumption, likely: float) -> Assumption:
@@ -175,29 +196,22 @@ def scaled(assumption: Assumption, likely: float) -> Assumption:
 
 
 def parsed(key: str, said: str) -> Assumption:
-    """An assumption as people type it: one number, or low / likely / high. A comma only parts thousands.
-
-    Raises TuckerlabError, which says how to write it.
-    """
+    """An assumption as people type it: one number, or low / likely / high. TuckerlabError says how to write it."""
     parts = [part.strip() for part in said.split("/")]
-    for part in parts:
-        if "," in part and not THOUSANDS.fullmatch(part):
-            decimal = re.fullmatch(r"[+-]?\d*,\d+", part)
-            write = part.replace(",", ".") if decimal else "a point before decimals"
-            raise _refused(key, f"{part!r} was", f"write {write}: a comma only parts thousands, as in 1,500")
     try:
+        if any("," in part and not THOUSANDS.fullmatch(part) for part in parts):
+            raise ValueError
         values = [float(part.replace(",", "")) for part in parts]
     except ValueError:
-        values = []
-    if len(values) not in (1, 3):
-        raise _refused(key, f"{said!r} was", "allowed is one number, or three: low / likely / high")
-    return Assumption.of(key, values if len(values) == 3 else values[0])
+        how = "write one number, or three: low / likely / high; a comma only parts thousands, as in 1,500.5"
+        raise _refused(key, said, how) from None
+    return Assumption.of(key, values if len(values) > 1 else values[0])
 
 
-def _refused(key: str, given: str, allowed: str) -> TuckerlabError:
+def _refused(key: str, given: object, allowed: str) -> TuckerlabError:
     """The error of an assumption, which names it for people and for files."""
     name = f"{_(KINDS[key].name)} ({key})" if key in KINDS else key
-    return TuckerlabError(f"{name}: {given} given; {allowed}")
+    return TuckerlabError(f"{name}: {given!r} was given; {allowed}")
 
 
 def plain(value: float) -> str:

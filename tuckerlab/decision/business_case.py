@@ -5,17 +5,15 @@ spread. The draws are the same in every call: two cases differ by what was chang
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.kinds import KINDS, Range
-from tuckerlab.decision.measurements import RATIOS, Basis
+from tuckerlab.decision.assumptions import KINDS, Assumptions, Range
+from tuckerlab.decision.measurements import Measured
 from tuckerlab.i18n import N_, _
 
 DRAWS = 20_000
@@ -24,9 +22,47 @@ DAYS, MONTHS, WEEKS = 365, 12, 365.25 / 7  # of a year
 MS_PER_HOUR = 3.6e6
 MB_PER_GB = WATTS_PER_KILOWATT = 1e3
 Array = NDArray[np.float64]
+RATIOS = {
+    "accuracy": N_("Change in accuracy, points"),
+    "time_1": N_("Time of an answer, one at a time, against the full network’s"),
+    "time_128": N_("Time of an answer in batches, against the full network’s"),
+    "file": N_("File, against the full network’s"),
+    "memory": N_("Memory, against the full network’s"),
+    "training": N_("Training time, against the full network’s"),
+}
+"""What people call the measurements of `Basis`."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the business case needs of the runs, as far as it was measured.
+
+    `measured` are the small network's shares of the full one's, by RATIOS: the change in accuracy is in points, the
+    times are of an image alone and in a batch of 128, the memory is that of the weights, and the training time that of
+    a step. `full` is what was measured of the full network, by the assumptions whose defaults it replaces.
+    """
+
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    full: Mapping[str, Measured] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shares: Mapping[str, Measured | None], full: Mapping[str, Measured]) -> "Basis":
+        """Of all that was measured; what is None was not."""
+        return cls({name: found for name in RATIOS if (found := shares.get(name))}, full)
 
 
 # --- the lines of the account ----------------------------------------------------------------------------------------
+
+
+class Values:
+    """Numbers, or draws that go together, by the names of assumptions and measured shares."""
+
+    def __init__(self, values: Mapping[str, ArrayLike]) -> None:
+        vars(self).update({name: np.asarray(value, dtype=float) for name, value in values.items()})
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -40,24 +76,24 @@ class Line:
     key: str
     title: str
     needs: tuple[str, ...]
-    amount: Callable[[Any], Any]
+    amount: Callable[[Values], Array]
 
     @property
     def name(self) -> str:
         return _(self.title)
 
 
-def alone_hours(a: Any) -> Any:
+def alone_hours(a: Values) -> Array:
     """Server hours that a year of images one at a time is paid for: servers stand idle between them."""
     return a.answers_a_day * DAYS * a.alone * a.ms_1 / MS_PER_HOUR / a.busy
 
 
-def batch_hours(a: Any) -> Any:
+def batch_hours(a: Values) -> Array:
     """Server hours that a year of images in batches is paid for."""
     return a.answers_a_day * DAYS * (1 - a.alone) * a.ms_128 / MS_PER_HOUR / a.busy
 
 
-def hours_at_work(a: Any) -> Any:
+def hours_at_work(a: Values) -> Array:
     """The hours of computing that a year saves."""
     return a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
 
@@ -106,7 +142,7 @@ class Case:
     start: Array
     discount: Array
 
-    def cash(self, years: Any) -> Array:
+    def cash(self, years: ArrayLike) -> Array:
         """All that was paid and saved until then, in today's money: costs at once, savings daily after the start."""
         running = np.maximum(_worth(years, self.discount) - _worth(self.start, self.discount), 0)
         return np.asarray(self.once + self.yearly * running)
@@ -126,21 +162,19 @@ class Case:
         return np.where((self.yearly > 0) & (needed * rate < 1), years, np.inf)
 
 
-def _worth(years: Any, discount: Any) -> Any:
+def _worth(years: ArrayLike, discount: Array) -> Array:
     """What one unit of money a year, paid day by day until then, is worth today."""
     rate = np.log1p(discount)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(rate > 0, -np.expm1(-rate * np.asarray(years)) / rate, years)
 
 
-def account(values: Mapping[str, Any]) -> Case:
+def account(values: Mapping[str, ArrayLike]) -> Case:
     """The account of numbers, or of arrays that go together, by the names of assumptions and measured shares."""
-    a = SimpleNamespace(**values)
-    there = {line.key: line.amount(a) for line in (*ONCE, *YEARLY) if set(line.needs) <= values.keys()}
-    lines = {key: np.asarray(amounts, dtype=float) for key, amounts in there.items()}
-    once = np.asarray(sum(lines[line.key] for line in ONCE))
-    yearly = np.asarray(sum(lines[line.key] for line in YEARLY if line.key in lines))
-    return Case(lines, once, yearly, np.asarray(a.weeks / WEEKS), np.asarray(a.discount))
+    a = Values(values)
+    lines = {key: line.amount(a) for key, line in LINES.items() if set(line.needs) <= values.keys()}
+    once, yearly = (np.asarray(sum(lines[it.key] for it in part if it.key in lines)) for part in (ONCE, YEARLY))
+    return Case(lines, once, yearly, a.weeks / WEEKS, a.discount)
 
 
 @dataclass(frozen=True)
@@ -187,18 +221,11 @@ def money(assumptions: Assumptions, basis: Basis) -> Money:
     assumptions = assumptions.measured(basis.full)
     case = account(drawn(assumptions, basis))
     worth = case.cash(assumptions.years)
-    return Money(
-        assumptions=assumptions,
-        basis=basis,
-        case=case,
-        once=Spread.of(case.once),
-        yearly=Spread.of(case.yearly),
-        worth=Spread.of(worth),
-        payback=Spread.of(case.payback),
-        pays=float((worth >= 0).mean()),
-        lines={key: Spread.of(amounts) for key, amounts in case.lines.items()},
-        gaps=tuple(line.key for line in YEARLY if line.key not in case.lines),
-    )
+    once, yearly, all_years, payback = map(Spread.of, (case.once, case.yearly, worth, case.payback))
+    lines = {key: Spread.of(amounts) for key, amounts in case.lines.items()}
+    gaps = tuple(line.key for line in YEARLY if line.key not in lines)
+    pays = float((worth >= 0).mean())
+    return Money(assumptions, basis, case, once, yearly, all_years, payback, pays, lines, gaps)
 
 
 def ranges(assumptions: Assumptions, basis: Basis) -> dict[str, Range]:
@@ -222,7 +249,7 @@ def triangular(value: Range, share: Array) -> Array:
     """The numbers that such shares of a triangular distribution lie below."""
     low, likely, high = value
     if low == high:
-        return np.full_like(share, likely)
+        return np.full(share.shape, float(likely))
     rising, falling = share * (high - low), (1 - share) * (high - low)
     below = low + np.sqrt(rising * (likely - low))
     return np.where(rising < likely - low, below, high - np.sqrt(falling * (high - likely)))

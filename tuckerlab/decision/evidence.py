@@ -11,16 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from tuckerlab.decision.gaps import NO_COMPARISON, Gap, find_gaps
+from tuckerlab.decision.business_case import Basis
+from tuckerlab.decision.gaps import Gap, find_gaps
 from tuckerlab.decision.measurements import (
+    BATCHES,
     QUANTITIES,
     TIMES,
-    Basis,
     Exported,
     Measured,
     change,
     exported,
-    full_network,
     measured,
     quantities,
     share,
@@ -31,10 +31,10 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import ROUNDING, TOLERATED, Network, networks_by, smallest_within
 
 OURS = ("tucker", "tucker-adamw")
-ADAMW = "-adamw"
 MORE_ACCURATE, CHEAPER = 0.1, 0.95  # points; of the cost: less is within the noise of a timing
 SIZES = {"accuracy": "parameters", "file": "checkpoint_bytes", "time_1": "latency_1_ms", "time_128": "latency_128_ms"}
 PROVENANCE = ("device", "threads", "platform", "torch", "tuckerlab", "commit", "dirty", "epochs", "seed", "note")
+WEIGHT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Other:
-    """A network that is the best of all in one of SIZES, by which `ours` is worse."""
+    """A network that is the best of all in one of SIZES: how much more accurate it is, and its share of our cost."""
 
     quantity: str
     network: Network
-    ours: Network
-
-    @property
-    def points(self) -> float:
-        """How much more accurate it is than ours."""
-        return self.network.accuracy - self.ours.accuracy
-
-    @property
-    def cost(self) -> float:
-        """Its share of our cost, or of our size where it is the most accurate."""
-        return self.network.size / self.ours.size
+    points: float
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -135,14 +126,13 @@ class Evidence:
         ours, full = quantities(small), quantities(dense)
         if any(gap.key == "hardware" for gap in gaps):  # times of several machines cannot be compared
             ours[list(TIMES)] = full[list(TIMES)] = math.nan
-        shares = {name: share(ours, full, name, origin) for name in QUANTITIES}
 
         def subject(rows: pd.DataFrame, table: pd.DataFrame, times: Mapping[str, Measured]) -> Subject | None:
             if rows.empty:
                 return None
-            found = {name: measured(table, name, origin) for name in QUANTITIES}
+            numbers = {name: measured(table, name, origin) for name in QUANTITIES} | dict(times)
             first = rows.iloc[0]
-            return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), {**found, **times})
+            return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), numbers)
 
         return cls(
             sources=sources,
@@ -154,7 +144,7 @@ class Evidence:
             origin=origin,
             pairs=pairs,
             change=change(ours, full, origin),
-            shares={**shares, **(files.shares if files else {})},
+            shares={name: share(ours, full, name, origin) for name in QUANTITIES} | dict(files.shares if files else {}),
             networks=tuple(networks_by(records, "parameters")),
             others=tuple(better(records, small_label, dense_label, allowed)) if small_label else (),
             pair_audit=looked if isinstance(looked, PairAudit) else None,
@@ -166,7 +156,7 @@ class Evidence:
     @property
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
-        return not any(gap.key in NO_COMPARISON for gap in self.gaps)
+        return not any(gap.kind == "no_comparison" for gap in self.gaps)
 
     @property
     def timed_on(self) -> tuple[str, int]:
@@ -178,8 +168,17 @@ class Evidence:
     @property
     def basis(self) -> Basis:
         """What the money needs of it."""
-        of, full = self.shares, full_network(self.dense.numbers if self.dense else {})
-        return Basis(self.change, of["time_1"], of["time_128"], of["file"], of["parameters"], of["step"], full)
+        memory, training = self.shares["parameters"], self.shares["step"]
+        shares = {**self.shares, "accuracy": self.change, "memory": memory, "training": training}
+        full = {} if self.dense is None else self.dense.numbers
+        units = {  # of the assumptions
+            "ms_1": ("time_1", 1.0),
+            "ms_128": ("time_128", 1 / BATCHES["time_128"]),
+            "file_mb": ("file", 1e-3),
+            "memory_mb": ("parameters", WEIGHT_BYTES / 1e6),
+        }
+        found = {key: (full.get(name), unit) for key, (name, unit) in units.items()}
+        return Basis.of(shares, {key: number.times(unit) for key, (number, unit) in found.items() if number})
 
 
 def choose_small(records: Records, network: str | None, allowed: float) -> str | None:
@@ -191,14 +190,9 @@ def choose_small(records: Records, network: str | None, allowed: float) -> str |
     small = runs[~runs["method"].str.startswith("dense")]
     if network is not None:
         there = list(dict.fromkeys(small["label"]))
-        if network in there:
-            return network
-        known = ", ".join(there) or "none"
-        if network in set(runs["label"]):
-            raise DataError(
-                f"network {network!r}: that is the full network, which is compared with; name a small one of {known}"
-            )
-        raise DataError(f"network {network!r}: there is none of that label; there are {known}")
+        if network not in there:
+            raise DataError(f"network {network!r}: there is no small one of that label; name one of {', '.join(there)}")
+        return network
     networks = networks_by(records, "parameters")
     for method in OURS:
         found = [one for one in networks if one.method == method]
@@ -213,14 +207,13 @@ def choose_small(records: Records, network: str | None, allowed: float) -> str |
 def reference(records: Records, small: str | None) -> str | None:
     """The label of the full network that was trained with the same optimizer, or as usual; None without any."""
     runs = records.runs
-    for method in (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense"):
-        if (runs["method"] == method).any():
-            return str(runs.loc[runs["method"] == method, "label"].iloc[0])
-    return None
+    wanted = (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense")
+    return next((str(label) for method in wanted for label in runs.loc[runs["method"] == method, "label"]), None)
 
 
 def _full(method: str) -> str:
-    return "dense" + (ADAMW if method.endswith(ADAMW) else "")
+    """The method of the full network that is trained with the same optimizer."""
+    return "dense-adamw" if method.endswith("-adamw") else "dense"
 
 
 def better(records: Records, small: str, dense: str | None, allowed: float) -> Iterator[Other]:
@@ -239,7 +232,7 @@ def better(records: Records, small: str, dense: str | None, allowed: float) -> I
             best = min(near, key=lambda network: network.size, default=ours)
             is_better = best.size <= CHEAPER * ours.size
         if is_better:
-            yield Other(quantity, best, ours)
+            yield Other(quantity, best, best.accuracy - ours.accuracy, best.size / ours.size)
 
 
 def _provenance(runs: pd.DataFrame) -> dict[str, tuple[Any, ...]]:

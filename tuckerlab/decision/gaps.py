@@ -8,64 +8,31 @@ from typing import Any
 
 import pandas as pd
 
+from tuckerlab.decision.tables import table, told
 from tuckerlab.experiments.records import Records
-from tuckerlab.i18n import N_, _, ngettext
 
+GAPS = {key: {"kind": kind, **row} for kind, rows in table("gaps").items() for key, row in rows.items()}
 ENOUGH_SEEDS = 3
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
 CHANCE = 1.5  # a network that is right at most so many times as often as a guess has not learned
 
-# fmt: off
-NO_COMPARISON = {
-    "no_dense": N_("These runs have no full network beside the small one: nothing can be compared. `tuckerlab poc` "
-                   "trains both."),
-    "no_small": N_("These runs have no small network. `tuckerlab poc` trains both."),
-    "no_accuracy": N_("A run has no accuracy on test images. Finish it, or train again."),
-    "unfinished": N_("A training was stopped before its end: its numbers are not those of a finished network. Go on "
-                     "with it."),
-    "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
-    "guess": N_("The full network is right on {accuracy:.1f} % of the images, guessing is on {guess:.1f} %: it has not "
-                "learned. Train longer."),
-    "unsettled": N_("Accuracy still rose by {points:.1f} points in the last tenth of the training: too short to "
-                    "compare. Train longer."),
-    "no_pairs": N_("Both networks have no seed in common: luck cannot be told from the method. Train both with the "
-                   "same seeds."),
-}
-"""Gaps with which there is nothing to decide on."""
-NO_AUDIT = {
-    "no_networks": N_("Which answers change is not known: the networks are not beside the record. `{command}` trains "
-                      "both and keeps them."),
-    "no_images": N_("Which answers change is not known: the images ({dataset}) are not at hand, or have changed. Put "
-                    "them back, and write the brief again."),
-    "no_package": N_("Which answers change is not known: the audit needs the package {package}. `tuckerlab doctor` "
-                     "says how to get it."),
-    "missing_network": N_("Which answers change is not known: the file {file} of {run} is missing. Put it back, or "
-                          "train again: `{command}`."),
-    "broken_network": N_("Which answers change is not known: the file {file} of {run} is damaged. Put a whole one in "
-                         "its place, or train again."),
-}
-# fmt: on
-HARDWARE = N_("The runs are from several machines: their times cannot be compared. Measure both on one.")
-GAPS = {**NO_COMPARISON, **NO_AUDIT, "hardware": HARDWARE}
-
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that was not measured, or not well enough."""
+    """Something that was not measured, or not well enough: one of the table, with the values of its sentence."""
 
     key: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def kind(self) -> str:
+        """What follows from it: "no_comparison", "no_audit", or "care"."""
+        return str(GAPS[self.key]["kind"])
+
+    @property
     def said(self) -> str:
         """In a sentence, with what to do."""
-        if self.key == "one_seed":
-            return ngettext(
-                "With {count} training of each, luck cannot be told from skill: train with three seeds.",
-                "With {count} trainings of each, luck cannot be told from skill: train with three seeds.",
-                **self.values,
-            )
-        return _(GAPS[self.key], **self.values)
+        return told(GAPS[self.key]["said"], GAPS[self.key].get("many", ""), **self.values)
 
 
 def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame, pairs: int) -> Iterator[Gap]:

@@ -5,7 +5,7 @@ What was not measured is None, a gap that the brief shows.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,10 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.i18n import N_
 
 TIMES = {"time_1": "latency_1", "time_128": "latency_128", "step": "step"}
 QUANTITIES = ("accuracy", "parameters", "conv_parameters", "file", *TIMES, "memory")
 BATCHES = {"time_1": 1, "time_128": 128}
-WEIGHT_BYTES = 4
 RUNTIME = "onnxruntime"
 
 
@@ -63,17 +61,12 @@ def quantities(rows: pd.DataFrame) -> pd.DataFrame:
 
     Per cent, numbers stored, kilobytes, milliseconds (an answer alone, 128 answers, a training step), megabytes.
     """
-    found = {
-        "seed": rows["seed"],
-        "accuracy": 100 * rows["test_accuracy"],
-        "parameters": rows["parameters"],
-        "conv_parameters": rows["conv_parameters"],
-        "file": 1e-3 * rows["checkpoint_bytes"],
-        "memory": memory_bytes(rows) / 1e6,
-    }
+    found = rows[["seed", "parameters", "conv_parameters"]].assign(
+        accuracy=100 * rows["test_accuracy"], file=1e-3 * rows["checkpoint_bytes"], memory=memory_bytes(rows) / 1e6
+    )
     for name, column in TIMES.items():
-        found |= {name: rows[f"{column}_ms"], f"{name}_half": rows[f"{column}_iqr_ms"].fillna(0) / 2}
-    return pd.DataFrame(found)
+        found[name], found[f"{name}_half"] = rows[f"{column}_ms"], rows[f"{column}_iqr_ms"].fillna(0) / 2
+    return found
 
 
 def measured(table: pd.DataFrame, quantity: str, origin: str) -> Measured | None:
@@ -136,76 +129,26 @@ def exported(folder: RunFolder, mark: str, dense: str, small: str) -> Exported |
 
     try:
         table = Deployment.load(folder.path).rows
+        runs = {folder.rows(label)["run"].iloc[0] for label in (dense, small)}
     except DataError:
         return None
-    if "run" not in table or not {dense, small} <= set(folder.labels):
-        return None
     rows = table[table["network"].isin((dense, small)) & (table["runtime"] == RUNTIME)]
-    if set(rows["run"]) != {folder.rows(label)["run"].iloc[0] for label in (dense, small)}:
+    if "run" not in rows or set(rows["run"]) != runs:
         return None
     forms = {key: row.iloc[0] for key, row in rows.groupby(["network", "precision", "batch"], sort=False)}
     if not {(network, "fp32", batch) for network in (dense, small) for batch in BATCHES.values()} <= forms.keys():
         return None  # one time of the record beside one of these would be of two machines
 
-    def time(network: str, name: str) -> Measured:
-        row = forms[network, "fp32", BATCHES[name]]
+    def time(network: str, batch: int) -> Measured:
+        row = forms[network, "fp32", batch]
         value, half = float(row["median_ms"]), float(row["iqr_ms"]) / 2
         return Measured(value, value**2 / (value + half), value + half, f"{mark} ONNX")
 
-    full, ours = ({name: time(network, name) for name in BATCHES} for network in (dense, small))
+    full, ours = ({name: time(network, batch) for name, batch in BATCHES.items()} for network in (dense, small))
     faster = {name: float(forms[small, "fp32", batch]["faster"]) for name, batch in BATCHES.items()}
-    int8 = None
+    shares = {name: _ratio(1 / faster[name], ours[name], full[name]) for name in BATCHES}
+    int8, plain, first = None, forms[dense, "fp32", 1], rows.iloc[0]
     if (quantized := forms.get((small, "int8", 1))) is not None:
-        plain = forms[dense, "fp32", 1]
         time_share, file_share = (float(quantized[column] / plain[column]) for column in ("median_ms", "file_bytes"))
         int8 = time_share, file_share, 100 * float(quantized["accuracy"] - plain["accuracy"])
-    first = rows.iloc[0]
-    shares = {name: _ratio(1 / faster[name], ours[name], full[name]) for name in BATCHES}
     return Exported(full, ours, shares, int8, str(first["device"]), int(first["threads"]))
-
-
-# --- what the money needs --------------------------------------------------------------------------------------------
-
-RATIOS = {
-    "accuracy": N_("Change in accuracy, points"),
-    "time_1": N_("Time of an answer, one at a time, against the full network’s"),
-    "time_128": N_("Time of an answer in batches, against the full network’s"),
-    "file": N_("File, against the full network’s"),
-    "memory": N_("Memory, against the full network’s"),
-    "training": N_("Training time, against the full network’s"),
-}
-"""What people call the measurements of `Basis`."""
-
-
-@dataclass(frozen=True)
-class Basis:
-    """What the business case needs of the runs: shares of the full network's, None where they were not measured.
-
-    `accuracy` is no share but the change in points; `time_1` and `time_128` are of an image alone and in a batch of
-    128, `file` of the checkpoint, `memory` of the weights, `training` of the time that a training step takes. `full` is
-    what was measured of the full network itself, by the assumptions whose defaults it replaces: see `full_network`.
-    """
-
-    accuracy: Measured | None = None
-    time_1: Measured | None = None
-    time_128: Measured | None = None
-    file: Measured | None = None
-    memory: Measured | None = None
-    training: Measured | None = None
-    full: Mapping[str, Measured] = field(default_factory=dict)
-
-    @property
-    def measured(self) -> dict[str, Measured]:
-        """The shares that there are."""
-        return {name: ratio for name in RATIOS if (ratio := getattr(self, name)) is not None}
-
-
-def full_network(numbers: Mapping[str, Measured | None]) -> dict[str, Measured]:
-    """`Basis.full`: QUANTITIES of a full network, by the names and in the units of the assumptions."""
-    found = {
-        "ms_1": (numbers.get("time_1"), 1.0),
-        "ms_128": (numbers.get("time_128"), 1 / BATCHES["time_128"]),
-        "file_mb": (numbers.get("file"), 1e-3),
-        "memory_mb": (numbers.get("parameters"), WEIGHT_BYTES / 1e6),
-    }
-    return {key: number.times(scale) for key, (number, scale) in found.items() if number is not None}

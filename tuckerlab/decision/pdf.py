@@ -12,10 +12,8 @@ from tuckerlab.errors import MissingExtraError, TuckerlabError
 from tuckerlab.files import atomic_path
 
 NAMED = "TUCKERLAB_BROWSER"
-NAMES = (
+BROWSERS = (
     "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge",
-)  # fmt: skip
-PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
@@ -23,7 +21,7 @@ PLACES = (
     r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
     r"C:\Program Files\Microsoft\Edge\Application\msedge.exe",
-)
+)  # fmt: skip
 QUIETLY = (
     "--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run", "--no-default-browser-check",
     "--disable-extensions", "--disable-sync", "--disable-background-networking", "--disable-component-update",
@@ -50,7 +48,7 @@ def find_browser() -> str:
 
 def installed_browser(which: Callable[[str], str | None]) -> str | None:
     """The first browser that `which` finds by its name or in its usual place; None without any."""
-    return next(filter(None, map(which, (*NAMES, *PLACES))), None)
+    return next(filter(None, map(which, BROWSERS)), None)
 
 
 def print_pdf(html: str, out: Path, browser: str) -> None:
@@ -61,19 +59,13 @@ def print_pdf(html: str, out: Path, browser: str) -> None:
         command = [browser, *QUIETLY, f"--user-data-dir={folder}/profile", f"--print-to-pdf={printed}", page.as_uri()]
         if sys.platform != "win32" and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # the sandbox does not work for root
-        fault = "it wrote no file"
         try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)
-            if done.returncode:
-                fault = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
-            elif printed.is_file():
-                shutil.copyfile(printed, temporary)
-                return
-        except subprocess.TimeoutExpired:
-            fault = f"it took more than {SECONDS} seconds"
-        except OSError as error:
-            fault = str(error)
-        raise TuckerlabError(
-            f"{out}: the browser {browser} did not print it ({fault}). Write the brief as .html, and print it from any "
-            "browser"
-        )
+            subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=True)
+            shutil.copyfile(printed, temporary)
+        except (OSError, subprocess.SubprocessError) as error:
+            said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+            fault = (said.strip() or str(error)).splitlines()[-1]
+            raise TuckerlabError(
+                f"{out}: the browser {browser} did not print it ({fault}). Write the brief as .html, and print it from "
+                "any browser"
+            ) from None

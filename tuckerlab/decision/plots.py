@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.decision.assumptions import Assumptions, plain
-from tuckerlab.decision.business_case import Money
+from tuckerlab.decision.assumptions import KINDS, Assumptions, plain
+from tuckerlab.decision.business_case import RATIOS, Money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.measurements import RATIOS
 from tuckerlab.decision.plan import Plan
 from tuckerlab.decision.sensitivity import Bar, tornado
 from tuckerlab.decision.wording import network_name, verdict_line
@@ -42,7 +39,7 @@ COSTS = {
 MOVERS, LONGEST, FEWEST, LEAST = 5, 7, 4, 0.02  # bars of a tornado: in the brief, most, room for; none so short
 TIMES = 25  # points of a fan
 LINE, INSIDE = 0.2, 0.72  # inches of a line of a legend; the part of a picture's height inside its axes
-APART, ROUNDS = 7, 30  # points between a bar, its number and the edge; steps until all numbers have room
+ROOM = 0.3  # of the bars, beside them on both sides, for the numbers at their ends
 BLUE, ORANGE, GREEN = PALETTE[:3]
 OTHERS: dict[str, Any] = {"color": "#9a9a9a", "marker": "o", "markerfacecolor": "white", "markeredgewidth": 1.2}
 
@@ -121,41 +118,41 @@ def cost_picture(evidence: Evidence) -> Picture:
             va="center", fontsize=TEXT, color=INK,
         )  # fmt: skip
     axes.axvline(100, color=INK, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(shares)), [_(name) for name in COSTS.values()])
-    axes.set_ylim(len(shares) - 0.5, -0.5)
+    _rows(axes, [_(name) for name in COSTS.values()], len(shares))
     axes.set_xlim(0, limit)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return made
+
+
+def _rows(axes: Axes, names: Sequence[str], room: int) -> None:
+    """Bars under each other, the first on top, each with its name; for so many of them there is room."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(room - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
 
 
 # --- the money -------------------------------------------------------------------------------------------------------
 
 
-def money_picture(money: Money) -> Picture:
-    """Cash over time, and what moves the outcome most, under the verdict."""
-    figure = Picture(figsize=(10.6, 4.3))
-    left, right = figure.subplots(1, 2)
-    draw_fan(left, money)
-    draw_tornado(right, tornado(money), money.assumptions)
-    figure.headline(verdict_line(money))
-    make_room(right)
-    return figure
+def money_picture(money: Money, *, printed: bool = False) -> Picture:
+    """Cash over time, and what moves the outcome most, under the verdict.
 
-
-def printed_money_picture(money: Money) -> Picture:
-    """The same for the brief: flat, with the longest bars alone, and the names of the bars in wide lines."""
-    made = picture(WHOLE)
-    left, right = made.subplots(1, 2, width_ratios=(0.9, 1))
+    `printed` is for the brief: flat, without the verdict, with the longest bars alone and their names in wide lines.
+    """
+    figure = picture(WHOLE) if printed else Picture(figsize=(10.6, 4.3))
+    left, right = figure.subplots(1, 2, width_ratios=(0.9, 1) if printed else None)
     draw_fan(left, money)
+    if not printed:
+        draw_tornado(right, tornado(money), money.assumptions)
+        figure.headline(verdict_line(money))
+        return figure
     draw_tornado(right, tornado(money)[:MOVERS], money.assumptions, wrap=32, title_at=-0.72)
     bottom, top = left.get_ylim()
     left.set_ylim(bottom, top + 0.15 * (top - bottom))  # so flat a picture needs more of it for the legend
     right.set_yticks(right.get_yticks(), [label.get_text() for label in right.get_yticklabels()], linespacing=0.95)
     right.xaxis.set_major_locator(MaxNLocator(3))
-    make_room(right)
-    return made
+    return figure
 
 
 def draw_fan(axes: Axes, money: Money) -> None:
@@ -190,9 +187,8 @@ def draw_tornado(
     """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them.
 
     Names are broken into lines of `wrap` letters, and the title begins over them, at `title_at` widths of the axes.
-    When the axes have their place, `make_room` finds how much the numbers at the ends need.
     """
-    shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing][::-1]
+    shown = [bar for bar in bars[:LONGEST] if bar.swing > LEAST * bars[0].swing]
     styled(
         axes,
         x=_("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency),
@@ -208,9 +204,7 @@ def draw_tornado(
                 ha="left" if to_right else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
     names = [_(KINDS[bar.key].name if bar.key in KINDS else RATIOS[bar.key]) for bar in shown]
-    axes.set_yticks(range(len(shown)), [textwrap.fill(name, wrap) for name in names])
-    axes.set_ylim(len(shown) - 0.5 - max(len(shown), FEWEST), len(shown) - 0.5)
-    axes.grid(visible=False, axis="y")
+    _rows(axes, [textwrap.fill(name, wrap) for name in names], max(len(shown), FEWEST))
     for label, colour in ((_("low end"), ORANGE), (_("high end"), BLUE)):
         axes.barh([0], [0], color=colour, label=label)
     if shown:
@@ -218,30 +212,11 @@ def draw_tornado(
         axes.axvline(shown[0].middle, color=INK, linewidth=1.2, linestyle=":", label=label)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
+    axes.margins(x=ROOM)
     axes.legend(
         fontsize=TEXT - 0.5, frameon=False, handlelength=0.9, columnspacing=0.9, handletextpad=0.5, ncols=3,
         loc="lower right", bbox_to_anchor=(1.03, 0.985), borderaxespad=0,
     )  # fmt: skip
-
-
-def make_room(axes: Axes) -> None:
-    """Limits in which the numbers beside the bars have room, whatever their length; for axes that have their place."""
-    figure, (least, most) = axes.get_figure(root=True), axes.dataLim.intervalx
-    labels = [label for label in axes.texts if isinstance(label, Annotation)]
-    if not isinstance(figure, Picture) or not labels or least == most:
-        return
-    for label in labels:
-        label.set_fontfamily(list(figure.fonts))
-    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
-        figure.draw_without_rendering()
-    place, apart = axes.get_window_extent().width, APART * figure.dpi / 72
-    wide = [(label.get_window_extent().width + apart, label.xy[0], label.get_horizontalalignment()) for label in labels]
-    left = right = 0.0
-    for _round in range(ROUNDS):  # with more room there are fewer pixels for all, until it fits
-        pixel = (most - least + left + right) / place
-        left = max([0.0, *(width * pixel - (at - least) for width, at, side in wide if side == "right")])
-        right = max([0.0, *(width * pixel - (most - at) for width, at, side in wide if side == "left")])
-    axes.set_xlim(least - left, most + right)
 
 
 def _tick(value: float, assumptions: Assumptions) -> str:
@@ -269,11 +244,9 @@ def plan_picture(plan: Plan) -> Picture:
         axes.plot([step.end.likely, step.end.high], [i, i], color=QUIET, linewidth=1.6, solid_capstyle="butt")
         axes.plot(step.end.high, i, "|", color=QUIET, markersize=11, markeredgewidth=1.6)
     axes.plot([], [], "|-", color=QUIET, markersize=9, markeredgewidth=1.6, label=_("at the latest"))
-    axes.set_yticks(range(len(plan.steps)), [f"{step.name}\n{step.who}" for step in plan.steps])
+    _rows(axes, [f"{step.name}\n{step.who}" for step in plan.steps], len(plan.steps))
     axes.set_xlim(0, 1.03 * max(plan.weeks.high, 1e-9))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.grid(visible=False, axis="y")
-    axes.invert_yaxis()
     axes.legend(fontsize=TEXT, frameon=False, loc="upper right")
     figure.headline(plan.headline)
     return figure

@@ -1,21 +1,17 @@
 """Numbers as people read them, and the sentences that the brief, the decision panel and the figures share."""
 
 import re
-from html import escape
 from typing import Any
 from unicodedata import east_asian_width
 
-from tuckerlab.decision.assumptions import ENTERED
-from tuckerlab.decision.business_case import LINES, ONCE, YEARLY, Money, Spread
-from tuckerlab.decision.measurements import RATIOS, Measured
+from tuckerlab.decision.business_case import RATIOS, Line, Money, Spread
+from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.sensitivity import Turn
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.styles import method_name
 
 LONGEST_NAME = 34  # letters of a name that a user gave: of a class, a data set, a folder
 FAR = 1000  # a turning point so many times away from what is likely is none that can be reached
-OTHER_NETWORK = 3  # a time so many times another than the measured one is that of another network
-CELL = "padding:.15rem .6rem;vertical-align:top;text-align:"
 VERDICTS = (
     (0.8, N_("It pays back: within {years:.0f} years in {chance} of the cases")),
     (0.5, N_("It may pay back: within {years:.0f} years in {chance} of the cases")),
@@ -120,74 +116,24 @@ def verdict_line(money: Money) -> str:
 
 def outcome_line(money: Money) -> str:
     """What a year saves, what is spent once, and what both come to."""
-    amount = money.assumptions.amount
+    amount, saves = money.assumptions.amount, money.yearly.median >= 0
 
     def said(spread: Spread) -> str:
-        told = {"median": amount(spread.median), "low": amount(spread.low), "high": amount(spread.high)}
-        return _("{median}, in 90 % of the cases {low} to {high}", **told)
+        ends = {"low": amount(spread.low), "high": amount(spread.high)}
+        return _("{median}, in 90 % of the cases {low} to {high}", median=amount(spread.median), **ends)
 
-    told = {"once": amount(-money.once.median), "worth": said(money.worth), "years": money.assumptions.years}
-    if money.yearly.median >= 0:
+    told: dict[str, Any] = {"yearly": said(money.yearly if saves else -money.yearly), "worth": said(money.worth)}
+    told |= {"once": amount(-money.once.median), "years": money.assumptions.years}
+    if saves:
         return _(
             "A year saves, net: {yearly}. Spent once: {once}. Both over {years:.0f} years, in today’s money: {worth}.",
-            yearly=said(money.yearly),
             **told,
         )
     return _(
         "A year costs more than today: {yearly}. Spent once: {once}. Both over {years:.0f} years, in today’s money: "
         "{worth}.",
-        yearly=said(-money.yearly),
         **told,
     )
-
-
-def gap_lines(money: Money) -> list[str]:
-    """The lines that count nothing because something was not measured, and what."""
-    return [
-        _("{line}: not counted. Not measured: {missing}.", line=LINES[key].name, missing=_missing(money, key))
-        for key in money.gaps
-    ]
-
-
-def _missing(money: Money, key: str) -> str:
-    return " · ".join(_(RATIOS[name]) for name in LINES[key].needs if name not in money.basis.measured)
-
-
-def notes(money: Money) -> list[str]:
-    """What a reader should know before trusting the numbers."""
-    said, basis, assumptions = [], money.basis, money.assumptions
-    if basis.accuracy and not basis.accuracy.has_spread:
-        said.append(
-            _(
-                "Accuracy was measured with one start. How much it varies from start to start is not known: "
-                "repeat with three seeds."
-            )
-        )
-    for key in ("ms_1", "ms_128"):
-        entered, found = assumptions[key], basis.full.get(key)
-        if not found or entered.origin != ENTERED:
-            continue
-        if not found.value / OTHER_NETWORK <= entered.likely <= found.value * OTHER_NETWORK:
-            said.append(
-                _(
-                    "{name}: the run measured {measured:.3g} ms, and {mine:.3g} ms is entered. A network of another "
-                    "size may gain more or less: measure yours in the first stage of the plan.",
-                    name=entered.name,
-                    measured=found.value,
-                    mine=entered.likely,
-                )
-            )
-    if basis.time_1 and money.lines["devices"].high == 0 and assumptions["devices"].likely:
-        said.append(
-            _(
-                "Smaller devices save nothing here: they would be too slow. A smaller device works at "
-                "{speed:.0f} % of today’s speed, so the network would have to answer in {speed:.0f} % of today’s "
-                "time; it needs {time:.0f} %.",
-                time=100 * basis.time_1.value,
-                speed=100 * assumptions["smaller_device"].likely,
-            )
-        )
-    return said
 
 
 def turn_line(money: Money, turn: Turn) -> str:
@@ -202,48 +148,6 @@ def turn_line(money: Money, turn: Turn) -> str:
     )
 
 
-def rows(money: Money) -> dict[str, list[list[str]]]:
-    """Two tables, `once` and `yearly`: name, mean, range, what it rests on. Means add up to the sum in the last row."""
-    amount = money.assumptions.amount
-
-    def row(name: str, spread: Spread, rests_on: str = "") -> list[str]:
-        span = _("{low} to {high}", low=amount(spread.low), high=amount(spread.high))
-        return [name, amount(spread.mean), span, rests_on]
-
-    def line(key: str) -> list[str]:
-        one, measured = LINES[key], money.basis.measured
-        if key in money.gaps:
-            return [one.name, "–", "", _("not counted; not measured: {what}", what=_missing(money, key))]
-        shares = " · ".join(ratio_line(name, measured[name]) for name in one.needs)
-        return row(one.name, money.lines[key], shares or _("assumptions alone"))
-
-    return {
-        "once": [*(line(one.key) for one in ONCE), row(_("Together"), money.once)],
-        "yearly": [*(line(one.key) for one in YEARLY), row(_("Together"), money.yearly)],
-    }
-
-
-def table(money: Money) -> str:
-    """The rows as HTML."""
-    columns, found = [_("On average"), _("90 % of the cases"), _("Rests on")], rows(money)
-    titles = {"once": _("Once (minus: spent)"), "yearly": _("Every year (minus: costs more)")}
-    return "".join(html_table([title, *columns], found[key], numbers=(1, 2)) for key, title in titles.items())
-
-
-def html_table(head: list[str], body: list[list[str]], numbers: tuple[int, ...] = ()) -> str:
-    """A table of plain text as HTML, escaped; the columns of `numbers` are set to the right."""
-
-    def cells(tag: str, row: list[str]) -> str:
-        sides = ["right;white-space:nowrap" if i in numbers else "left" for i in range(len(row))]
-        return "".join(
-            f'<{tag} style="{CELL}{side}">{escape(cell)}</{tag}>' for side, cell in zip(sides, row, strict=True)
-        )
-
-    lines = "".join(f"<tr>{cells('td', row)}</tr>" for row in body)
-    style = "border-collapse:collapse;line-height:1.35;margin:.3rem 0"
-    return f'<table style="{style}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{lines}</tbody></table>'
-
-
 def ratio_line(key: str, found: Measured) -> str:
     """A measured share with its spread and its origin."""
     scale = 1 if key == "accuracy" else 100
@@ -256,3 +160,16 @@ def ratio_line(key: str, found: Measured) -> str:
     if found.has_spread:
         return _("{name}: {value:.0f} % ({low:.0f} to {high:.0f} %), {origin}", **told)
     return _("{name}: {value:.0f} %, {origin}", **told)
+
+
+def rests_on(money: Money, line: Line) -> str:
+    """The measurements that a line of the account rests on, or that it lacks."""
+    if line.key in money.gaps:
+        return _("not counted; not measured: {what}", what=missing(money, line))
+    measured = money.basis.measured
+    return " · ".join(ratio_line(name, measured[name]) for name in line.needs) or _("assumptions alone")
+
+
+def missing(money: Money, line: Line) -> str:
+    """What a line lacks."""
+    return " · ".join(_(RATIOS[name]) for name in line.needs if name not in money.basis.measured)

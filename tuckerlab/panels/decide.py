@@ -8,19 +8,11 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.decision.assumptions import LEADING, MOST_YEARS, Assumptions, parsed, scaled
+from tuckerlab.decision.assumptions import KINDS, LEADING, MOST_YEARS, Assumptions, parsed, scaled
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.kinds import KINDS
-from tuckerlab.decision.wording import (
-    gap_lines,
-    html_table,
-    notes,
-    outcome_line,
-    table,
-    unbroken,
-    verdict_line,
-)
+from tuckerlab.decision.pages import account, fill, notes
+from tuckerlab.decision.wording import outcome_line, unbroken, verdict_line
 from tuckerlab.experiments.recorded import names
 from tuckerlab.i18n import _, language
 from tuckerlab.panels.decide_case import Outcome, advice, count, draw, folder_of, read_evidence, tiles_html, turns_html
@@ -149,7 +141,7 @@ class DecidePanel(Panel):
         """As all panels, with the assumptions as a table: their fields need a kernel."""
         rows = [[it.name, it.said, self._origin(it.key)] for it in self.money.assumptions]
         head = [_("Assumption"), _("Low / likely / high"), _("Unit · origin")]
-        return super().static() + folded(_("All assumptions"), html_table(head, rows))
+        return super().static() + folded(_("All assumptions"), fill("table", head=head, rows=rows))
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
@@ -234,9 +226,9 @@ class DecidePanel(Panel):
         self.numbers.value = unbroken(tiles_html(outcome))
         self.picture.value = draw(money)
         self.turns.show(unbroken(turns_html(outcome)))
-        self.notes.show(unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
+        self.notes.show(notes(money))
         self.answer.say(advice(outcome))
-        self.account.value, self.plan.value = unbroken(table(money)), unbroken(outcome.plan._repr_html_())
+        self.account.value, self.plan.value = account(money), unbroken(outcome.plan._repr_html_())
 
     def _fill(self) -> None:
         assumptions = self.money.assumptions

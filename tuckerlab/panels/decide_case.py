@@ -10,11 +10,10 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.business_case import Money, money
+from tuckerlab.decision.business_case import Basis, Money, money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.measurements import Basis
 from tuckerlab.decision.plan import Plan, plan
-from tuckerlab.decision.plots import draw_fan, draw_tornado, make_room
+from tuckerlab.decision.plots import draw_fan, draw_tornado
 from tuckerlab.decision.recommendation import Answer, Criterion, judge, recommend
 from tuckerlab.decision.sensitivity import TURNING, Turn, tornado, turns
 from tuckerlab.decision.wording import chance, turn_line
@@ -81,7 +80,7 @@ def basis_of(evidence: Evidence, run: str) -> Basis:
     """What the money needs of the evidence, with the name of the run for its origin in the place of a footnote."""
     basis = evidence.basis
     named = {ratio: dataclasses.replace(found, origin=run) for ratio, found in basis.measured.items()}
-    return Basis(**named, full={key: dataclasses.replace(found, origin=run) for key, found in basis.full.items()})
+    return Basis(named, {key: dataclasses.replace(found, origin=run) for key, found in basis.full.items()})
 
 
 def folder_of(run: str) -> Path:
@@ -112,7 +111,6 @@ def draw(money: Money) -> bytes:
     draw_fan(figure.add_axes((0.115, 0.14, 0.34, 0.77)), money)
     right = figure.add_axes((0.665, 0.14, 0.32, 0.77))
     draw_tornado(right, tornado(money), money.assumptions)
-    make_room(right)
     canvas.draw()  # type: ignore[no-untyped-call]
     return encoded(canvas)
 
