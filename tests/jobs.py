@@ -10,8 +10,8 @@ import ipywidgets
 import pytest
 import torch
 
-from tuckerlab.experiments import context
-from tuckerlab.panels import TrainingPanel, training_job, training_panel, training_runs
+from tuckerlab.experiments import context, proof
+from tuckerlab.panels import TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job
 from tuckerlab.training.run import Run
 
@@ -23,10 +23,8 @@ LONG = 120.0  # seconds after which a test has failed
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps an epoch, nothing measured, and a driver that looks often."""
-    load = training_runs.load_data
-    monkeypatch.setattr(
-        training_runs, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128)
-    )
+    load = proof.load_data
+    monkeypatch.setattr(proof, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
     monkeypatch.setattr(training_job, "measurements", lambda runs, arena: {contender: {} for contender in runs})
     monkeypatch.setattr(training_panel, "REFRESH", 0.02)
 
@@ -81,14 +79,14 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Holds a job while it reads its images."""
-    gate, load = Gate(), training_runs.load_data
+    gate, load = Gate(), proof.load_data
 
     def held(*args: Any, **options: Any) -> Any:
         gate.reached.set()
         assert gate.opened.wait(LONG)
         return load(*args, **options)
 
-    monkeypatch.setattr(training_runs, "load_data", held)
+    monkeypatch.setattr(proof, "load_data", held)
     yield gate
     gate.open()
 
@@ -116,7 +114,7 @@ def trained(**settings: Any) -> TrainingPanel:
 
 
 def weights(panel: TrainingPanel, run: int = 0) -> dict[str, torch.Tensor]:
-    return dict(panel.kept[run].model.state_dict())
+    return dict(panel.kept[run].run.model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -125,28 +123,6 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def said(widget: ipywidgets.HTML) -> str:
     return " ".join(html.unescape(re.sub("<.*?>", " ", widget.value)).split())
-
-
-def steps(panel: TrainingPanel) -> int:
-    assert panel.job is not None
-    return len(panel.job.traces[0].losses)
-
-
-def paused(panel: TrainingPanel, gate: Gate) -> None:
-    """Pauses a job that is held by the gate, and waits until it has come to a halt at the end of its step."""
-    gate.wait()
-    assert panel.job is not None
-    held, wait = threading.Event(), panel.job._go.wait
-
-    def waits(timeout: float | None = None) -> bool:
-        held.set()
-        return wait(timeout)
-
-    panel.job._go.wait = waits  # type: ignore[method-assign]
-    panel.pause.click()
-    assert panel.state == "paused"
-    gate.open()
-    assert held.wait(LONG)
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:

@@ -29,10 +29,10 @@ from tuckerlab.panels.widgets import (
     SLIDER,
     Line,
     Panel,
+    PictureBox,
     button,
     folded,
     labelled,
-    picture_widget,
     problem_html,
     row,
     unwatched,
@@ -80,7 +80,7 @@ class DecidePanel(Panel):
         }  # fmt: skip
         self.verdict, self.turns, self.notes, self.answer, self.progress = Line(), Line(), Line(), Line(), Line()
         self.numbers, self.account, self.plan = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
-        self.picture = picture_widget(_("What was spent and saved over time, and what moves it most"))
+        self.picture = PictureBox(_("What was spent and saved over time, and what moves it most"))
         self.fields = {
             key: ipywidgets.Text(
                 description=usual[key].name, style={"description_width": "18rem"}, layout=RANGE,

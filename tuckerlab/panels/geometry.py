@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from tuckerlab.demos.planted_weight import LR, RANK, Task, ordinary, planted, riemannian, spectrum
 from tuckerlab.i18n import N_, _, ngettext
-from tuckerlab.panels.widgets import SLIDER, Line, Panel, labelled, picture_widget, watch
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, labelled, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
 STEPS = 150  # as many as one core takes in half a second
@@ -72,7 +72,7 @@ class GeometryPanel(Panel):
             "directions more slowly the weaker they are; the Riemannian step takes the shape of the factors into "
             "account and corrects all at one speed."
         ))  # fmt: skip
-        self.picture = picture_widget(_(
+        self.picture = PictureBox(_(
             "Left: the singular values of the weight, falling from 1. Right: the error left after each step, "
             "with ordinary descent and with the Riemannian step, on logarithmic axes."
         ))  # fmt: skip

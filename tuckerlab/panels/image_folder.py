@@ -15,7 +15,7 @@ from tuckerlab.data.findings import Finding
 from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
 from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.fast_png import SCREEN_DPI
-from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, button, folded, labelled, picture_widget, row
+from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, PictureBox, button, folded, labelled, row
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 EXAMPLE = "neu_steel"  # offered where it is among the data
@@ -56,7 +56,7 @@ class FolderInspector(Panel):
         self.example = button(_("Example: defects on steel"), self._take_example)
         self.example.layout.display = "" if example else "none"
         self.progress = ipywidgets.IntProgress(min=0, layout=SLIDER)
-        self.state, self.findings, self.picture = Line(), ipywidgets.HTML(), picture_widget("")
+        self.state, self.findings, self.picture = Line(), ipywidgets.HTML(), PictureBox("")
         self.children = [
             self.folder, row(self.look, self.stop, self.example), self.progress, self.state,
             self.alert, self.picture, self.findings,

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tuckerlab.demos.rank_cycle import STEPS, TAU, TRUE_RANK, Path, follow
 from tuckerlab.i18n import _, ngettext
-from tuckerlab.panels.widgets import SLIDER, Line, Panel, labelled, picture_widget, watch
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, labelled, watch
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 CYCLES = (1, 2, 5, 10, 20, 50)
@@ -42,7 +42,7 @@ class CyclePanel(Panel):
             "weight is cut off. A new direction starts from nothing, so after one step it is still smaller than that.",
             true=TRUE_RANK, tau=TAU,
         ))  # fmt: skip
-        self.picture = picture_widget(_(
+        self.picture = PictureBox(_(
             "Left: the rank that the tolerance keeps, step by step, from a rank that is too small and from one that is "
             "too large. Right: the error of the weight on a logarithmic axis. Cut at every step, and in the chosen "
             "cycle."

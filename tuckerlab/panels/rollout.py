@@ -13,7 +13,7 @@ from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.deploy.rollout.traffic import Truth
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import N_, _, ngettext
-from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, picture_widget, recorded_name, tiles, watch
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, button, labelled, recorded_name, tiles, watch
 
 FAULTS = (0.0, 1.0, 2.0, 5.0)
 LABELLED = (0.0, 0.1, 0.5, 1.0)
@@ -102,7 +102,7 @@ class RollOutPanel(Panel):
         self.again = button(_("Other requests"), self._again, _("The same roll-out on other days: how much is chance?"))
         self.sentence, self.chances, self.origin = Line(), Line(), Line()
         self.numbers = ipywidgets.HTML()
-        self.picture = picture_widget(
+        self.picture = PictureBox(
             _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
         )
         controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]

@@ -19,9 +19,9 @@ from tuckerlab.panels.widgets import (
     SLIDER,
     Line,
     Panel,
+    PictureBox,
     button,
     labelled,
-    picture_widget,
     recorded_name,
     row,
     tiles,
@@ -97,7 +97,7 @@ class TradeOff(Panel):
         self.folder = labelled(ipywidgets.Text, _("Folder of your own runs"), value=typed, continuous_update=False)
         self.again = button(_("Look again"), self.refresh, _("Reads your own runs again"))
         self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()
-        self.picture = picture_widget(_(
+        self.picture = PictureBox(_(
             "Accuracy of each network against what it costs. A band marks the accuracies that are good "
             "enough, a star the smallest network among them, a ring the network to look at."
         ))  # fmt: skip
