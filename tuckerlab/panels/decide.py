@@ -232,7 +232,7 @@ class DecidePanel(Panel):
         self._drawn = outcome
         self.verdict.show(unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
         self.numbers.value = unbroken(tiles_html(outcome))
-        self.picture.value = draw(money)
+        self.picture.show(draw(money))
         self.turns.show(unbroken(turns_html(outcome)))
         self.notes.show(unbroken("<br>".join(escape(line) for line in (*gap_lines(money), *notes(money)))))
         self.answer.say(advice(outcome))

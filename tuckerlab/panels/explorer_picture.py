@@ -17,7 +17,6 @@ from torch import Tensor
 
 from tuckerlab.demos.decompositions import Cut, Subject
 from tuckerlab.i18n import N_, _
-from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 BLUE, ORANGE, PALE = PALETTE[0], PALETTE[1], "#c3d9e8"
@@ -40,11 +39,11 @@ Pixels = NDArray[np.float32]
 
 
 class ExplorerPicture:
-    """Drawn once for a subject; `png` shows one cut of it."""
+    """Drawn once for a subject; `of` shows one cut of it."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
+        self.figure = figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
         heights = (1, 0.05, 0.85) if subject.is_photo else (1, 0.04, 0.6)
         columns = 12
         grid = GridSpec(3, columns, figure=figure, height_ratios=heights, hspace=0.06)
@@ -56,10 +55,10 @@ class ExplorerPicture:
         self.images, self.titles = self._draw_images(images)
         self.ends = self._draw_bars(bars)
         self.blocks, self.needles, self.labels = self._draw_charts(charts)
-        moving = [*self.images, *self.titles, *self.ends, *self.blocks, *self.needles, *self.labels]
-        self.moving = MovingPicture(figure, moving, dpi=DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
 
-    def png(self, cut: Cut) -> bytes:
+    def of(self, cut: Cut) -> Picture:
         """The picture of one cut."""
         error = error_pixels(self.subject, cut)
         limit = max(float(np.nanmax(np.abs(error))), LEAST_ERROR * self.limit)
@@ -74,7 +73,7 @@ class ExplorerPicture:
             self.blocks[i].set_facecolor([BLUE] * rank + [PALE] * (size - rank))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(_("{rank} of {size}", rank=rank, size=size))
-        return self.moving.png()
+        return self.figure
 
     def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
         start, shown = pixels(self.subject, self.subject.tensor), []
@@ -112,7 +111,7 @@ class ExplorerPicture:
         return texts
 
     def _draw_charts(self, axes: list[Axes]) -> tuple[list[PolyCollection], list[Line2D], list[Text]]:
-        """The singular values of each mode as blocks; `png` colours them."""
+        """The singular values of each mode as blocks; `of` colours them."""
         relative = [(values / values[0]).numpy() for values in self.subject.values]
         smallest = min(float(values[values >= LEAST_VALUE].min()) for values in relative)
         bottom = 10.0 ** min(floor(log10(smallest)), -1)

@@ -1,6 +1,5 @@
 """A look at a folder of images before anything is trained: what prevents it, and what else is good to know."""
 
-import io
 import threading
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,8 +13,7 @@ from tuckerlab.data import data_roots
 from tuckerlab.data.findings import Finding
 from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
 from tuckerlab.i18n import _, ngettext
-from tuckerlab.panels.fast_png import SCREEN_DPI
-from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, PictureBox, button, folded, labelled, row
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, button, folded, labelled, row
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
 
 EXAMPLE = "neu_steel"  # offered where it is among the data
@@ -123,16 +121,13 @@ class FolderInspector(Panel):
         self._show_progress(0, 0)
         report = self.report
         self.findings.value = _findings_html(report) if report is not None else ""
-        self.picture.value, self.picture.layout.display = BLANK, "none"
+        self.picture.show(None)
         if report is None:
             idle = _("Type a folder and press Look. It needs one folder of images for each class.")
             self.state.say("" if self.problem else idle)
             return
         self.state.say(_state(report), bold=True)
         if any(report.samples.values()):
-            buffer = io.BytesIO()
-            figure = draw(report.classes, report.samples)
-            figure.savefig(buffer, format="png", dpi=SCREEN_DPI, bbox_inches="tight")
             rows = [
                 _("{name}: {train:,.0f} to train, {test:,.0f} to test.", name=name, train=count.train, test=count.test)
                 for name, count in list(report.classes.items())[:ROWS]
@@ -142,7 +137,7 @@ class FolderInspector(Panel):
                 "training and test images. {rows}",
                 rows=" ".join(rows),
             )
-            self.picture.value, self.picture.layout.display = buffer.getvalue(), ""
+            self.picture.show(draw(report.classes, report.samples))
 
 
 def _state(report: FolderReport) -> str:

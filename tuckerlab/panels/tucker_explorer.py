@@ -6,7 +6,7 @@ import ipywidgets
 
 from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
 from tuckerlab.i18n import _
-from tuckerlab.panels.explorer_picture import MODES, ExplorerPicture
+from tuckerlab.panels.explorer_picture import DPI, MODES, ExplorerPicture
 from tuckerlab.panels.widgets import LABELLED, Line, Panel, PictureBox, labelled, tiles, unwatched, watch
 from tuckerlab.tucker.tensor import check_fraction
 
@@ -44,7 +44,6 @@ class TuckerExplorer(Panel):
             "Below: a chart for each mode with its singular values, largest first; those that are kept are solid, "
             "those that are dropped pale, and a line marks the cut."
         ))  # fmt: skip
-        self.picture.layout.align_self = "flex-start"  # not stretched: text stays sharp
         sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
         self.children = [
             self.task, self.subject, self.tolerance, sliders, self.numbers, self.picture, self.sentence, self.alert,
@@ -98,7 +97,7 @@ class TuckerExplorer(Panel):
         self._say()
         if cut.of.name not in self._pictures:
             self._pictures[cut.of.name] = ExplorerPicture(cut.of)
-        self.picture.value = self._pictures[cut.of.name].png(cut)
+        self.picture.show(self._pictures[cut.of.name].of(cut), DPI)
 
     def _say(self) -> None:
         """The lines: what the ranks are, what could not be, and the task."""
