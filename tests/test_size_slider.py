@@ -11,7 +11,7 @@ from tuckerlab.errors import DataError
 from tuckerlab.experiments import recorded as results
 from tuckerlab.experiments.size_table import FILE, Sizes, recorded_sizes
 from tuckerlab.panels import InstantSlider
-from tuckerlab.panels.size_slider import draw
+from tuckerlab.panels.size_slider import SizePicture
 
 OWN = Sizes.of(frame(*ROWS), "digits", "vgg_small")
 OTHERS = [row("compression", 0.33, 670, 0.97), row("compression", 0.66, 340, 0.9), row("tolerance", 0.15, 600, 0.9)]
@@ -93,12 +93,14 @@ def test_tables_that_are_not_there(tables: None, tmp_path: Path) -> None:
 
 
 def test_the_picture_has_the_numbers() -> None:
+    picture = SizePicture(OWN, "compression")
     for size in OWN.series("compression"):
-        left, right = draw(OWN, "compression", size, (4.0, 1.0)).axes
-        needle, dot = left.lines[-2:]
-        assert dot.get_xydata()[0] == pytest.approx([100 * (1 - size.conv_compression), 100 * size.test_accuracy])
-        assert needle.get_xdata()[0] == dot.get_xdata()[0]
-        assert right.patches[0].get_width() == pytest.approx(100 * size.parameters / OWN.full.parameters)
-        assert [label.get_text() for label in right.texts][-1] == "25 %"
-    _, right = draw(OWN, "compression", OWN.full, (0.0, 0.0)).axes  # nothing is paid: the bar is the time
-    assert right.texts[-1].get_text() == "100 %"
+        picture.at(size, (4.0, 1.0))
+        assert picture.dot.get_xydata()[0] == pytest.approx(
+            [100 * (1 - size.conv_compression), 100 * size.test_accuracy]
+        )
+        assert picture.needle.get_xdata()[0] == picture.dot.get_xdata()[0]
+        assert picture.bars[0].get_width() == pytest.approx(100 * size.parameters / OWN.full.parameters)
+        assert picture.labels[-1].get_text() == "25 %"
+    picture.at(OWN.full, (0.0, 0.0))  # nothing is paid: the bar is the time
+    assert picture.labels[-1].get_text() == "100 %"

@@ -79,7 +79,7 @@ class InstantSlider(Panel):
 
     def _begin(self, sizes: Sizes) -> None:
         """The sliders for a table, at the smallest network that loses nothing."""
-        self.sizes = sizes
+        self.sizes, self._pictures = sizes, dict[str, SizePicture]()
         with unwatched(self._move, *self.sliders.values()):
             for by, slider in self.sliders.items():
                 series = sizes.series(by)
@@ -136,7 +136,9 @@ class InstantSlider(Panel):
         if self.exercise is not None:
             task = _("Exercise: find the smallest network that loses at most {points:g} points.", points=self.exercise)
             self.task.show(f"{escape(task)} <b>{escape(_('✓ That is it.') if self.solved else _('Not yet.'))}</b>")
-        self.picture.show(draw(self.sizes, self.by, size, costs))
+        if self.by not in self._pictures:
+            self._pictures[self.by] = SizePicture(self.sizes, self.by)
+        self.picture.show(self._pictures[self.by].at(size, costs))
 
     def _said(self, size: Size) -> str:
         """Where a network comes from."""
@@ -173,38 +175,48 @@ def _saved(value: float) -> str:
     return _("{value:,.2f} more than the full network", value=-value)
 
 
-def draw(sizes: Sizes, by: str, size: Size, costs: tuple[float, float]) -> Picture:
-    """Left all sizes along a setting with a needle at one of them, right what that one needs.
+class SizePicture:
+    """All sizes along a setting, drawn once; `at` moves the needle and the bars.
 
-    `costs` are the yearly costs of the full network and of this one.
+    A figure made anew for each move would leave so much behind that Python's collector of garbage is felt.
     """
-    figure = Picture(figsize=(10.6, 3.9))
-    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
-    margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.965, "wspace": 0.34}
-    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
-    _draw_curve(left, sizes, by)
-    x, y = _kept(size), 100 * size.test_accuracy
-    left.axvline(x, color=NEEDLE, linewidth=2)
-    left.plot(x, y, "D" if size.trained else "o", color=NEEDLE, markersize=11, markeredgecolor="white")
 
-    full = sizes.full
-    shares = {
-        _("numbers stored"): size.parameters / full.parameters,
-        _("file"): size.file_bytes / full.file_bytes,
-        _("arithmetic"): size.multiply_adds / full.multiply_adds,
-        _("time, 1 answer"): size.latency_1_ms / full.latency_1_ms,
-        _("cost of a year"): costs[1] / costs[0] if costs[0] > 0 else size.latency_128_ms / full.latency_128_ms,
-    }
-    styled(right, x=_("% of the full network"), y="")
-    bars = right.barh(list(shares), [100 * min(share, 1.5) for share in shares.values()], color=BLUE, height=0.55)
-    said = [_("{share:.0f} %", share=100 * share) for share in shares.values()]
-    right.bar_label(bars, said, padding=5, fontsize=TEXT, color=INK)
-    right.set_xlim(0, 180)
-    right.set_xticks([0, 50, 100, 150])
-    right.axvline(100, color=INK, linewidth=1.2, linestyle=":")
-    right.invert_yaxis()
-    right.grid(visible=False, axis="y")
-    return figure
+    def __init__(self, sizes: Sizes, by: str) -> None:
+        self.full, self.figure = sizes.full, Picture(figsize=(10.6, 3.9))
+        self.figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+        margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.965, "wspace": 0.34}
+        left, right = self.figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
+        _draw_curve(left, sizes, by)
+        self.needle = left.axvline(1, color=NEEDLE, linewidth=2)
+        [self.dot] = left.plot([1], [1], color=NEEDLE, markersize=11, markeredgecolor="white")
+        names = [_("numbers stored"), _("file"), _("arithmetic"), _("time, 1 answer"), _("cost of a year")]
+        styled(right, x=_("% of the full network"), y="")
+        self.bars = right.barh(names, [0] * len(names), color=BLUE, height=0.55).patches
+        self.labels = [right.text(0, i, "", va="center", fontsize=TEXT, color=INK) for i in range(len(names))]
+        right.set_xlim(0, 180)
+        right.set_xticks([0, 50, 100, 150])
+        right.axvline(100, color=INK, linewidth=1.2, linestyle=":")
+        right.invert_yaxis()
+        right.grid(visible=False, axis="y")
+
+    def at(self, size: Size, costs: tuple[float, float]) -> Picture:
+        """The picture of one size; `costs` are the yearly costs of the full network and of this one."""
+        full, x = self.full, _kept(size)
+        self.needle.set_xdata([x, x])
+        self.dot.set_data([x], [100 * size.test_accuracy])
+        self.dot.set_marker("D" if size.trained else "o")
+        shares = (
+            size.parameters / full.parameters,
+            size.file_bytes / full.file_bytes,
+            size.multiply_adds / full.multiply_adds,
+            size.latency_1_ms / full.latency_1_ms,
+            costs[1] / costs[0] if costs[0] > 0 else size.latency_128_ms / full.latency_128_ms,
+        )
+        for share, bar, label in zip(shares, self.bars, self.labels, strict=True):
+            bar.set_width(100 * min(share, 1.5))
+            label.set_x(bar.get_width() + 3)
+            label.set_text(_("{share:.0f} %", share=100 * share))
+        return self.figure
 
 
 def _draw_curve(axes: Axes, sizes: Sizes, by: str) -> None:
