@@ -68,10 +68,8 @@ ANSWERS = {  # by the kind of the answer
     ),
     "alone": N_("There is nothing to compare the full network with: no other method is switched on."),
 }
-MANY = 2.0  # from this factor on it is "so many times less", below it a share in per cent
 GREEN = PALETTE[2]
 STAR: dict[str, Any] = {"color": GREEN, "marker": "*", "linestyle": ""}
-CROWD = 12  # of more networks only the best are named
 
 
 class TradeOff(Panel):
@@ -127,8 +125,8 @@ class TradeOff(Panel):
         recorded = {name: _recorded(name) for name in names() if not name.startswith(SEARCHES)}
         self.tradeoffs = recorded | {f"{OWN}{i + 1}": tradeoff for i, tradeoff in enumerate(own)}
         start = wanted or self.source.value or ""
-        ordered = sorted(self.tradeoffs, key=lambda name: name != start)  # one of just that name comes first
-        found = next((name for name in ordered if name.startswith(start)), None)
+        found = start if start in self.tradeoffs else None
+        found = found or next((name for name in self.tradeoffs if name.startswith(start)), None)
         if wanted is not None and found is None and self.tradeoffs:
             there = ", ".join(self.tradeoffs)
             raise DataError(
@@ -173,7 +171,7 @@ class TradeOff(Panel):
         self.picture.show(self.figure.marked(points, answer.best if answer else None) if axis else None)
         self.sentence.say(_sentence(axis, answer, points))
         self.origin.say(_origin(self.tradeoff) if axis else "")
-        self.numbers.value = tiles(_numbers(self.tradeoff, (answer.best or answer.nearest) if answer else None))
+        self.numbers.value = tiles(_numbers(self.tradeoff, answer))
 
 
 @lru_cache
@@ -206,17 +204,17 @@ def _sentence(axis: str, answer: Answer | None, points: float) -> str:
     return _(ANSWERS[answer.kind], **told)
 
 
-def _numbers(tradeoff: Tradeoff, shown: Network | None) -> list[tuple[str, str, str]]:
-    """The tiles of a network: its accuracy, and each cost with its ratio to the full network."""
-    cells = []
-    for axis in tradeoff.axes if shown else ():
-        full = tradeoff.full(axis)
-        for network in tradeoff.along(axis):
-            if shown and full and network.name == shown.name:
-                if not cells:
-                    accuracy = _("{value:.1f} %", value=network.accuracy)
-                    cells.append((_("Right on new images"), accuracy, _change(network, full)))
-                cells.append((_(COSTS[axis][0]), _value(axis, network), _ratio(network, full)))
+def _numbers(tradeoff: Tradeoff, answer: Answer | None) -> list[tuple[str, str, str]]:
+    """The tiles of the network that the answer names: its accuracy, and each cost with its ratio to the full one."""
+    shown = answer and (answer.best or answer.nearest)
+    if answer is None or shown is None:
+        return []
+    accuracy = _("{value:.1f} %", value=shown.accuracy)
+    cells = [(_("Right on new images"), accuracy, _change(shown, answer.full))]
+    for axis in tradeoff.axes:
+        full, network = tradeoff.full(axis), next((n for n in tradeoff.along(axis) if n.name == shown.name), None)
+        if full and network:
+            cells.append((_(COSTS[axis][0]), _value(axis, network), _ratio(network, full)))
     return cells
 
 
@@ -233,7 +231,7 @@ def _value(axis: str, network: Network) -> str:
 def _ratio(network: Network, full: Network) -> str:
     if network is full:
         return _("the full network")
-    if full.size >= MANY * network.size:
+    if full.size >= 2 * network.size:
         return _("{times:.1f}× less than the full network", times=full.size / network.size)
     return _("{share:.0f} % of the full network", share=100 * network.size / full.size)
 
@@ -286,10 +284,7 @@ class TradeOffPicture:
         [self.star] = axes.plot([1], [1], **STAR, markersize=24, markeredgecolor="white", clip_on=False)
         for artist in (self.band, self.star):
             artist.set_in_layout(False)  # where they stand by and by does not shift the axes
-        best = front(found)
-        named = [*best, *(network for network in found if network not in best)]
-        if len(found) > CROWD:  # a name would stand at another's mark
-            named = [network for network in named if network in best or network is full]
+        named = dict.fromkeys([*front(found), *found])  # the best have the first choice of place
         points = [(network_name(n), n.size, n.accuracy) for n in named]
         write_names(axes, points, [(n.size, n.low, n.high) for n in found])
         self.figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
