@@ -153,21 +153,6 @@ def test_the_picture_shows_the_cut() -> None:
     assert picture.labels[1].get_text() == "30 of 240"
 
 
-def test_a_kernel_and_what_is_rebuilt_have_one_colour_scale_and_the_error_its_own() -> None:
-    of = subject("kernel.4")
-    picture = ExplorerPicture(of)
-    picture.of(of.cut((40, 40, 3, 3)))
-    original = picture.figure.axes[0].images[0]
-    largest = float(of.tensor.abs().max())
-    assert original.get_clim() == picture.images[0].get_clim() == (-largest, largest)
-    low, high = picture.images[1].get_clim()
-    assert 0 < high < largest
-    assert low == -high
-    picture.of(of.cut(of.shape))
-    assert picture.images[1].get_clim()[1] == pytest.approx(1e-3 * largest)
-    assert [end.get_text() for end in picture.ends] == ["0", "0"]
-
-
 def test_the_mosaic_has_each_square_in_its_place() -> None:
     kernel = torch.arange(2 * 3 * 3 * 3.0).reshape(2, 3, 3, 3)
     image = mosaic(kernel)

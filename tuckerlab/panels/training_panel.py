@@ -6,7 +6,6 @@ from typing import Any
 
 import ipywidgets
 import traitlets
-from IPython.display import Markdown
 
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
@@ -15,7 +14,7 @@ from tuckerlab.experiments.summary import finding
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job, Trained, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, tiles_html
-from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, row, set_visible, watch
+from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, markdown, row, set_visible, watch
 from tuckerlab.training.models import MODELS
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.tucker.model_size import summary
@@ -123,12 +122,12 @@ class TrainingPanel(Panel):
 
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
-        return records_of(self.shown) if self.shown else Markdown(_(NO_RUN))
+        return records_of(self.shown) if self.shown else markdown(_(NO_RUN))
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
         trained = [run.run.model for run in self.kept if run.contender.method == "tucker"]
-        return summary(trained[-1]) if trained else Markdown(_(NO_RUN))
+        return summary(trained[-1]) if trained else markdown(_(NO_RUN))
 
     def exercise(self, large: float, small: float) -> Any:
         """What the step from one share of removed weights to another costs, once both have been trained alike."""
@@ -140,14 +139,14 @@ class TrainingPanel(Panel):
                 and (not found or run.conditions == found[0].conditions)
             ]  # fmt: skip
             if not near:
-                return Markdown(_(
+                return markdown(_(
                     "Not yet: no run has come to {removed:.0f} % removed. Train one in the panel above, then run "
                     "this cell again.",
                     removed=100 * share,
                 ))  # fmt: skip
             found.append(near[-1])
         before, after = (100 * run.facts["test_accuracy"] for run in found)
-        return Markdown(_(
+        return markdown(_(
             "✓ {points}: from {before:.1f} to {after:.1f} % right on new images. With another seed it may be "
             "a few tenths more or less.",
             points=_("{points:+.1f} points", points=after - before), before=before, after=after,
@@ -262,8 +261,8 @@ class TrainingPanel(Panel):
     def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
-            first, *others = self.shown or [None]
-            alike = first and all(run and run.conditions == first.conditions for run in others)
+            conditions = [run.conditions for run in self.shown]
+            alike = bool(conditions) and all(other == conditions[0] for other in conditions)
             self.finding = finding(records_of(self.shown)) if alike else ""
             self.verdict.say(self.finding, bold=True)
             self._draw()

@@ -61,7 +61,7 @@ def draw(runs: Mapping[str, Trained]) -> Picture:
         sizes.plot([0, *passes], [100 * share for share in stored], "o-", color=colour, linewidth=2, markersize=3)
     low, high = losses.dataLim.intervaly if any(trained.losses for trained in runs.values()) else (0.001, 10)
     losses.set_ylim(min(1e-3, low), max(10.0, 2 * high))
-    _draw_ranks(ranks, next((trained for trained in reversed(runs.values()) if trained.run.ranks), None))
+    _draw_ranks(ranks, next((trained for trained in reversed([*runs.values()]) if trained.run.ranks), None))
     handles = [Line2D([], [], color=colour, linewidth=5, label=name) for name, colour in shades.items()]
     figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=TEXT, frameon=False)
     return figure

@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -200,6 +201,11 @@ def choice(label: str, hint: str, value: Any, options: Iterable[tuple[str, Any]]
     """A slider over a few values, each with its name."""
     kept: dict[str, Any] = {"continuous_update": False, "layout": SLIDER, **more}
     return labelled(ipywidgets.SelectionSlider, label, hint, options=list(options), value=value, **kept)
+
+
+def markdown(text: str) -> Any:
+    """A text for the end of a cell, which shows it without quotation marks."""
+    return Markdown(text)  # type: ignore[no-untyped-call]
 
 
 def button(label: str, action: Callable[[], object], hint: str = "", **options: Any) -> ipywidgets.Button:
