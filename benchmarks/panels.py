@@ -49,8 +49,8 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
     from tuckerlab import Budget, fit
     from tuckerlab.experiments import context
     from tuckerlab.experiments.methods.base import Tucker
+    from tuckerlab.experiments.proof import arranged
     from tuckerlab.panels import TrainingPanel
-    from tuckerlab.panels.training_runs import Plan
 
     found: dict[str, list[float]] = {"alone": [], "panel": [], "pictures a second": []}
 
@@ -61,7 +61,7 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         return run
 
     contender = Tucker(Budget(0.9))
-    arena = Plan((contender,), epochs=epochs).arena()
+    arena = arranged((contender,), epochs=epochs)
     context.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up
         network = contender.network(arena.spec, 0)

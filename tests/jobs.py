@@ -114,7 +114,7 @@ def trained(**settings: Any) -> TrainingPanel:
 
 
 def weights(panel: TrainingPanel, run: int = 0) -> dict[str, torch.Tensor]:
-    return dict(panel.kept[run].model.state_dict())
+    return dict(panel.kept[run].run.model.state_dict())
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -123,28 +123,6 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def said(widget: ipywidgets.HTML) -> str:
     return " ".join(html.unescape(re.sub("<.*?>", " ", widget.value)).split())
-
-
-def steps(panel: TrainingPanel) -> int:
-    assert panel.job is not None
-    return len(panel.job.traces[0].losses)
-
-
-def paused(panel: TrainingPanel, gate: Gate) -> None:
-    """Pauses a job that is held by the gate, and waits until it has come to a halt at the end of its step."""
-    gate.wait()
-    assert panel.job is not None
-    held, wait = threading.Event(), panel.job._go.wait
-
-    def waits(timeout: float | None = None) -> bool:
-        held.set()
-        return wait(timeout)
-
-    panel.job._go.wait = waits  # type: ignore[method-assign]
-    panel.pause.click()
-    assert panel.state == "paused"
-    gate.open()
-    assert held.wait(LONG)
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:

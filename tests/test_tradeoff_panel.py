@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from made_up import dense, tucker
 
+from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network
 from tuckerlab.panels import TradeOff, tradeoff
-from tuckerlab.panels.tradeoff_picture import TradeOffPicture
+from tuckerlab.panels.tradeoff import TradeOffPicture
 
 FULL = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
 SMALL = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
@@ -82,38 +83,27 @@ class TestAnswers:
         panel = TradeOff("own", folder=str(tmp_path))
         assert said(panel).startswith("These runs have no full network to compare with.")
         assert panel.picture.value[:4] == b"\x89PNG"
-        assert "Tucker" in dict(panel.chosen.options)
+        assert [network.name for network in panel.networks] == ["Tucker"]
 
 
 class TestControls:
     def test_methods_take_networks_off_and_put_them_back(self, panel: TradeOff) -> None:
-        every, drawn = panel.chosen.options, bytes(panel.picture.value)
+        every, drawn = panel.networks, bytes(panel.picture.value)
         panel.points.value = 2.0
         tick = {box.description: box for box in panel.methods.children}
         assert list(tick) == ["Full network", "Tucker", "Pruned"]
+        assert "Time of one answer" not in said(panel, "numbers")  # nobody measured that of the pruned one
         tick["Pruned"].value = False
         assert said(panel).startswith("The smallest that loses at most 2.0 points is Tucker 90 %.")
-        assert "pruned" not in dict(panel.chosen.options)
+        assert "10.0× less than the full network" in said(panel, "numbers")
+        assert "125 % of the full network" in said(panel, "numbers")
         tick["Full network"].value = False
         tick["Tucker"].value = False
-        assert (panel.chosen.options, panel.networks) == ((), ())
+        assert panel.networks == ()
         assert bytes(panel.picture.value) != drawn
         for box in tick.values():
             box.value = True
-        assert panel.chosen.options == every
-
-    def test_the_chosen_network_is_in_the_tiles(self, panel: TradeOff) -> None:
-        panel.chosen.value = "Tucker 98 %"
-        assert panel.network is not None
-        assert panel.network.name == "Tucker 98 %"
-        assert "50.0× less than the full network" in said(panel, "numbers")
-        assert "120 % of the full network" in said(panel, "numbers")
-        panel.points.value = 0.3
-        assert panel.chosen.value == "Tucker 98 %"
-        panel.chosen.value = "pruned"  # nobody measured its time
-        assert "Time of one answer" not in said(panel, "numbers")
-        panel.axis.value = "latency_1_ms"  # and along that it gives way
-        assert panel.chosen.value in [network.name for network in panel.networks if network.name != "pruned"]
+        assert panel.networks == every
 
     def test_every_recorded_result(self) -> None:
         panel, drawn = TradeOff(folder=""), set()
@@ -158,10 +148,8 @@ class TestOwnRuns:
 
 class TestNothing:
     def test_a_source_that_is_not_there(self) -> None:
-        panel = TradeOff("nonsense", folder="")
-        assert "nonsense" in panel.problem
-        assert "headline-cpu" in panel.problem
-        assert panel.picture.value[:4] == b"\x89PNG"
+        with pytest.raises(DataError, match=r"nonsense.*headline-cpu"):
+            TradeOff("nonsense", folder="")
 
     def test_no_runs_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tradeoff, "names", list)
@@ -172,20 +160,16 @@ class TestNothing:
 
 
 class TestPicture:
-    def test_band_star_and_ring(self) -> None:
-        picture = TradeOffPicture("parameters", "numbers", [FULL, SMALL], FULL)
-        before = picture.png(1.5, None, SMALL)
-        assert not picture.star.get_visible()
-        assert picture.band.get_y() == 96.5
-        after = picture.png(2.0, SMALL, FULL)
+    def test_band_and_star(self) -> None:
+        picture = TradeOffPicture("parameters", [FULL, SMALL], FULL)
+        picture.marked(1.5, None)
+        assert (picture.star.get_visible(), picture.band.get_y()) == (False, 96.5)
+        picture.marked(2.0, SMALL)
         assert (picture.star.get_xdata()[0], picture.star.get_ydata()[0]) == (10, 96)
-        assert picture.ring.get_xdata()[0] == 1000
-        assert picture.band.get_y() == 96.0
-        assert before != after
-        assert picture.png(1.5, None, SMALL) == before
+        assert (picture.star.get_visible(), picture.band.get_y()) == (True, 96.0)
 
     def test_bars_from_the_worst_seed_to_the_best(self) -> None:
-        axes = TradeOffPicture("parameters", "numbers", [FULL, SMALL], FULL).moving.figure.axes[0]
+        axes = TradeOffPicture("parameters", [FULL, SMALL], FULL).figure.axes[0]
         across, up = axes.containers[1].lines[2]
         assert up.get_segments()[0][:, 1] == pytest.approx([95, 97])
         assert across.get_segments()[0][:, 0] == pytest.approx([9, 11])

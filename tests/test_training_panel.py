@@ -1,6 +1,6 @@
 """Training in a panel: its buttons, mistakes in mid-run, other ranks while it goes, and what is kept and shown."""
 
-import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,9 @@ from jobs import (
     few_images as few_images,
     gate as gate,
     no_thread_is_left as no_thread_is_left,
-    paused,
     reading as reading,
     said,
     same,
-    steps,
     train,
     trained,
     until,
@@ -31,12 +29,10 @@ from jobs import (
 from tuckerlab import Budget, Tolerance
 from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.experiments import proof
-from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.records import Records
-from tuckerlab.panels import TrainingPanel, training_runs
+from tuckerlab.panels import TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job
-from tuckerlab.panels.training_picture import TrainingPicture
-from tuckerlab.panels.training_runs import Look, Plan, Trace
+from tuckerlab.panels.training_picture import draw
 from tuckerlab.training import checkpoint
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
@@ -46,98 +42,59 @@ def names(panel: TrainingPanel) -> list[str]:
     return [run.name for run in panel.kept]
 
 
-class TestJob:
-    PLAN = Plan((Tucker(Budget(0.9)),), width=0.125, epochs=2, device="cpu")
-
-    def test_result_is_a_record_and_its_network(self) -> None:
-        job = Job(self.PLAN)
-        assert (job.phase, job.is_alive(), job.progress) == ("waiting", False, 0.0)
-        job.start()
-        job.join()
-        assert (job.phase, job.is_alive(), job.progress, job.error) == ("done", False, 1.0, None)
-        [run] = job.results
-        records, row = run.records, run.facts
-        assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
-        assert evaluate(run.model, proof.load_data("digits")).accuracy == row["test_accuracy"]
-        assert row["conv_compression"] >= 0.9
-        assert [accuracy for _, accuracy in job.traces[0].accuracies] == records.epochs["test_accuracy"].tolist()
-
-    def test_what_was_trained_before_a_failure_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        fails(monkeypatch, DivergedError("diverged"), after=1)
-        job = Job(dataclasses.replace(self.PLAN, contenders=(Tucker(Budget(0.9)), Dense())))
-        job.start()
-        job.join()
-        assert isinstance(job.error, DivergedError)
-        assert [run.facts["label"] for run in job.results] == ["Tucker 90 %"]
+def held(gate: Gate, step: int = 4, **settings: Any) -> TrainingPanel:
+    """A panel whose job has come to this step, and does not go on."""
+    panel = TrainingPanel(**SETTINGS | settings)
+    gate.at(step)
+    panel.train.click()
+    gate.wait()
+    return panel
 
 
 class TestButtons:
-    def test_train_and_what_is_offered_meanwhile(self, gate: Gate) -> None:
-        panel, states = TrainingPanel(**SETTINGS), list[str]()
-        buttons = (panel.train, panel.pause, panel.stop)
+    def test_train(self, gate: Gate) -> None:
+        states = list[str]()
+        panel = TrainingPanel(**SETTINGS)
         panel.observe(lambda change: states.append(change.new), "state")
-        panel.pause.click()
         panel.stop.click()
-        assert [button.disabled for button in buttons] == [False, True, True]
+        assert (panel.train.disabled, panel.stop.disabled) == (False, True)
         gate.at(3)
         panel.train.click()
-        first = panel.job
         gate.wait()
+        first = panel.job
         panel.train.click()  # harmless
-        assert [button.disabled for button in buttons] == [True, False, False]
+        assert (panel.train.disabled, panel.stop.disabled, panel.compression.disabled) == (True, False, False)
         assert all(widget.disabled for widget in panel.settings)
-        assert not panel.compression.disabled
-        until(lambda: panel._picture is not None)
+        until(lambda: panel.picture.value[:4] == b"\x89PNG" and "pass 1 of 1" in said(panel.said))
         gate.open()
         panel.wait()
         assert panel.job is first
         assert (states, panel.bar.value, panel.problem) == (["running", "idle"], 1.0, "")
         assert names(panel) == ["Tucker 90 %"]
-        assert [button.disabled for button in buttons] == [False, True, True]
-        assert panel.picture.value == TrainingPicture(panel.traces).png()
+        assert (panel.train.disabled, panel.stop.disabled) == (False, True)
 
-    def test_pause_holds_after_the_step_at_hand_and_changes_nothing(self, gate: Gate) -> None:
-        panel = TrainingPanel(**SETTINGS)
-        gate.at(3)
-        panel.train.click()
-        paused(panel, gate)
-        assert (steps(panel), panel.state) == (4, "paused")
-        assert said(panel.said) == "Tucker 90 %: paused in pass 1 of 1"
-        panel.train.click()  # does nothing
-        panel.pause.click()
-        assert panel.state == "running"
-        panel.wait()
-        assert steps(panel) == PER_EPOCH
-        assert same(weights(panel), weights(trained()))
+    def test_what_is_kept_is_the_record_of_the_network(self) -> None:
+        [run] = trained(epochs=2).kept
+        records, row = run.records, run.facts
+        assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
+        assert evaluate(run.run.model, proof.load_data("digits")).accuracy == row["test_accuracy"]
+        assert row["conv_compression"] >= 0.9
+        assert len(run.losses) == 2 * PER_EPOCH
 
-    def test_pause_then_stop(self, gate: Gate) -> None:
-        panel = TrainingPanel(**SETTINGS | {"epochs": 3})
-        gate.at(PER_EPOCH + 2)
-        panel.train.click()
-        paused(panel, gate)
-        panel.stop.click()
-        panel.pause.click()  # too late
-        assert panel.state == "stopping"
-        panel.wait()
-        assert (panel.state, steps(panel)) == ("idle", PER_EPOCH + 3)
-        assert said(panel.said) == "Stopped. What was learned so far is kept."
-        assert panel.kept[0].facts["state"] == "stopped"
-        assert len(panel.kept[0].records.epochs) == 1
-
-    def test_stop_before_the_first_epoch_ends_and_train_again(self, gate: Gate) -> None:
-        panel = TrainingPanel(**SETTINGS | {"dense": True})
-        gate.at(2)
-        panel.train.click()
-        gate.wait()
+    @pytest.mark.parametrize(("step", "kept"), [(2, 0), (PER_EPOCH + 2, 1)])
+    def test_stop_after_the_step_at_hand_and_train_again(self, gate: Gate, step: int, kept: int) -> None:
+        panel = held(gate, step, dense=True, epochs=2)
         panel.stop.click()
         gate.open()
         panel.wait()
-        assert (panel.state, panel.kept, panel.traces) == ("idle", [], {})
-        assert said(panel.said).startswith("Stopped before the first pass was over")
         assert panel.job is not None
-        assert len(panel.job.traces) == 1  # the full network is not begun
-        assert names(train(panel)) == ["Tucker 90 %", "dense"]
-        assert same(weights(panel), weights(trained()))
+        [run] = panel.job.runs  # the full network is not begun
+        assert (panel.state, len(panel.kept), run.run.step, run.run.state) == ("idle", kept, step, "stopped")
+        assert said(panel.said).startswith(
+            ("Stopped before the first pass was over", "Stopped. What was learned")[kept]
+        )
+        assert names(train(panel))[kept:] == [("Tucker 90 %", "Tucker 90 % (2)")[kept], "dense"]
+        assert same(weights(panel, kept), weights(trained(epochs=2)))
 
     def test_stop_while_reading(self, reading: Gate) -> None:
         panel = TrainingPanel(**SETTINGS)
@@ -149,16 +106,37 @@ class TestButtons:
         panel.wait()
         assert (panel.state, panel.kept, panel.problem) == ("idle", [], "")
 
+    def test_panels_take_turns_and_do_not_influence_each_other(self, gate: Gate) -> None:
+        one = held(gate)
+        two, third = TrainingPanel(**SETTINGS | {"seed": 1}), TrainingPanel(**SETTINGS)
+        two.train.click()
+        until(lambda: said(two.said) == "Waiting for another training to end …")
+        third.train.click()
+        third.stop.click()
+        third.wait()
+        assert (third.state, third.kept, one.state) == ("idle", [], "running")
+        gate.open()
+        one.wait()
+        two.wait()
+        for panel, alone in ((one, trained()), (two, trained(seed=1))):
+            assert same(weights(panel), weights(alone))
+            assert panel.kept[0].facts["test_accuracy"] == alone.kept[0].facts["test_accuracy"]
+        assert not same(weights(one), weights(two))
+
 
 class TestFailures:
-    def test_in_the_worker(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with monkeypatch.context() as patch:
-            fails(patch, RuntimeError("a\nlong story"))
-            panel = train(TrainingPanel(**SETTINGS))
-        assert "RuntimeError: a long story" in panel.problem
-        assert "in failing" in panel.alert.value  # where it came from
-        assert (panel.state, panel.kept, panel.bar.value) == ("idle", [], 0.0)
-        assert (train(panel).problem, panel.alert.value, len(panel.kept)) == ("", "", 1)
+    def test_in_the_worker_and_what_was_trained_before_it_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for error, line in (
+            (RuntimeError("a\nlong story"), "RuntimeError: a long story"),
+            (DivergedError("off"), "off"),
+        ):
+            with monkeypatch.context() as patch:
+                fails(patch, error, after=1)
+                panel = train(TrainingPanel(**SETTINGS | {"dense": True}))
+            assert line in panel.problem
+            assert ("in failing" in panel.alert.value) == isinstance(error, RuntimeError)  # where it came from
+            assert (panel.state, names(panel), panel.bar.value) == ("idle", ["Tucker 90 %"], 0.0)
+        assert (train(panel).problem, panel.alert.value, len(panel.kept)) == ("", "", 3)
 
     @pytest.mark.parametrize(
         ("settings", "line"),
@@ -184,14 +162,11 @@ class TestFailures:
             TrainingPanel(**SETTINGS | settings)
 
     def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def png(self: TrainingPicture) -> bytes:
-            raise ZeroDivisionError("no ink")
-
         with monkeypatch.context() as patch:
-            patch.setattr(TrainingPicture, "png", png)
+            patch.setattr(training_panel, "draw", lambda runs: 1 / 0)
             panel = train(TrainingPanel(**SETTINGS | {"dense": True}))
         assert (panel.state, names(panel)) == ("idle", ["Tucker 90 %", "dense"])
-        assert "no ink" in panel.problem
+        assert "division by zero" in panel.problem
         assert (train(panel).problem, len(panel.kept)) == ("", 4)
 
 
@@ -210,12 +185,10 @@ class TestGuard:
         [run] = panel.kept
         [event] = run.records.events.to_dict("records")
         assert (event["step"], event["rule"]) == (PER_EPOCH + 5, "finite")
-        assert run.trace.events == [(event["step"], event["said"])]
         assert f"Tucker 90 %: {event['said']}" in said(panel.events)
-        assert panel._picture is not None
-        assert panel._picture.marks["Tucker 90 %"].get_xdata() == [event["step"] / PER_EPOCH]
-        assert [step for step, _ in run.trace.losses] == sorted({step for step, _ in run.trace.losses})
-        assert [step for step, _ in run.trace.accuracies] == [PER_EPOCH, 2 * PER_EPOCH]
+        assert draw({"one": run}).axes[0].lines[1].get_xdata() == [event["step"] / PER_EPOCH]
+        assert len(run.losses) == 2 * PER_EPOCH
+        assert all(map(math.isfinite, run.losses))
         panel.guard.value = False
         assert "training diverged at step" in train(panel).problem
 
@@ -236,10 +209,7 @@ class TestSteering:
     def test_a_change_counts_from_the_next_adaptation(
         self, gate: Gate, start: dict[str, Any], change: dict[str, Any], label: str, policy: Any
     ) -> None:
-        panel = TrainingPanel(**SETTINGS | {"epochs": 3} | start)
-        gate.at(4)
-        panel.train.click()
-        gate.wait()
+        panel = held(gate, epochs=3, **start)
         for name, value in change.items():
             getattr(panel, name).value = value
         assert said(panel.hint).startswith("The new value counts from the next rank adaptation on.")
@@ -252,10 +222,7 @@ class TestSteering:
             assert 0.9 <= panel.kept[0].facts["conv_compression"] < 0.95
 
     def test_a_budget_that_cannot_be_met_does_not_end_the_run(self, gate: Gate) -> None:
-        panel = TrainingPanel(**SETTINGS)
-        gate.at(4)
-        panel.train.click()
-        gate.wait()
+        panel = held(gate)
         panel.compression.value = 0.98
         assert "budget 0.98 cannot be met" in panel.problem
         gate.open()
@@ -273,27 +240,6 @@ class TestSteering:
         assert names(panel) == ["Tucker 90 % → 70 %"]
 
 
-class TestTwoPanels:
-    def test_take_turns_and_do_not_influence_each_other(self, gate: Gate) -> None:
-        one, two, third = TrainingPanel(**SETTINGS), TrainingPanel(**SETTINGS | {"seed": 1}), TrainingPanel(**SETTINGS)
-        gate.at(4)
-        one.train.click()
-        gate.wait()
-        two.train.click()
-        until(lambda: said(two.said) == "Waiting for another training to end …")
-        third.train.click()
-        third.stop.click()
-        third.wait()
-        assert (third.state, third.kept, one.state) == ("idle", [], "running")
-        gate.open()
-        one.wait()
-        two.wait()
-        for panel, alone in ((one, trained()), (two, trained(seed=1))):
-            assert same(weights(panel), weights(alone))
-            assert panel.kept[0].facts["test_accuracy"] == alone.kept[0].facts["test_accuracy"]
-        assert not same(weights(one), weights(two))
-
-
 class TestKept:
     @pytest.fixture
     def panel(self, tmp_path: Path) -> TrainingPanel:
@@ -303,10 +249,12 @@ class TestKept:
         return train(panel)
 
     def test_boxes_choose_what_is_shown_and_saved(self, panel: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert names(panel) == list(panel.traces) == ["Tucker 90 %", "dense", "Tucker 90 % (2)"]
+        assert names(panel) == ["Tucker 90 %", "dense", "Tucker 90 % (2)"]
+        assert panel.numbers["removed"] == panel.kept[2].facts["conv_compression"]
         assert panel.result().runs["label"].tolist() == names(panel)
         assert panel.result().runs["run"].is_unique
         assert set(panel.result().epochs["run"]) == set(panel.result().runs["run"])
+        assert panel.layers() is not None
         assert said(panel.verdict) == ""  # two seeds
         before = panel.picture.value
         panel.boxes[2].value = False
@@ -317,15 +265,15 @@ class TestKept:
         panel.save.click()
         [folder] = Path(panel.out).iterdir()
         assert said(panel.saved) == f"Saved in {folder}"
-        pd.testing.assert_frame_equal(Records.load(folder).runs, panel.result().runs)
+        pd.testing.assert_frame_equal(Records.load(folder).table(), panel.result().table())
         for run, name in zip(panel.shown, ("tucker-90", "dense"), strict=True):
             loaded = checkpoint.load(folder / f"{name}.safetensors").model
-            assert same(dict(loaded.state_dict()), dict(run.model.state_dict()))
+            assert same(dict(loaded.state_dict()), dict(run.run.model.state_dict()))
 
         def full_disk(records: Records, folder: Path) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(training_runs, "save_figures", full_disk)
+        monkeypatch.setattr(training_job, "save_figures", full_disk)
         panel.save.click()
         assert "No space left on device" in panel.problem
         assert list(Path(panel.out).iterdir()) == [folder]  # half a folder is none
@@ -338,26 +286,16 @@ class TestKept:
             box.value = True
         assert panel.picture.value == before
 
-    def test_result_layers_and_numbers(self, panel: TrainingPanel) -> None:
-        assert len(panel.result()) == 3
-        assert panel.layers() is not None
-        assert panel.numbers["removed"] == panel.kept[2].facts["conv_compression"]
-        assert "no run yet" in TrainingPanel().result().data
-        assert "no run yet" in TrainingPanel().layers().data
-
     def test_the_exercise(self) -> None:
         panel = TrainingPanel(**SETTINGS | {"epochs": 2})
+        assert "no run yet" in panel.result().data
+        assert "no run yet" in panel.layers().data
         for compression, missing in ((0.9, 90), (0.95, 95)):
             assert f"no run has come to {missing} % removed" in panel.exercise(0.9, 0.95).data
             panel.compression.value = compression
             train(panel)
         before, after = (100 * run.facts["test_accuracy"] for run in panel.kept)
         assert f"from {before:.1f} to {after:.1f} %" in panel.exercise(0.9, 0.95).data
-
-    def test_unattended_it_has_trained(self) -> None:
-        panel = TrainingPanel(attended=False, **SETTINGS)
-        assert (panel.state, names(panel)) == ("idle", ["Tucker 90 %"])
-        assert panel.picture.value[:4] == b"\x89PNG"
 
     def test_another_data_set_brings_its_epochs(self) -> None:
         panel = TrainingPanel()
@@ -366,23 +304,22 @@ class TestKept:
         assert TrainingPanel(dataset="cifar10", epochs=5).epochs.value == 5
 
 
-def test_the_picture_draws_what_the_traces_say() -> None:
-    traces = {}
-    for label, stored, kept in (("a", 0.1, {"features.0": 0.5, "features.3": 0.25}), ("dense", 1.0, {})):
-        method = "tucker" if kept else "dense"
-        traces[label] = trace = Trace(label, method, total_steps=40, steps_per_epoch=10)
-        trace.looks += [Look(step, stored, kept) for step in range(41)]
-        trace.losses += [(step, 2.0 / step) for step in range(1, 41)]
-        trace.accuracies += [(step, 0.9) for step in (10, 20, 30, 40)]
-    traces["a"].losses[0], traces["a"].losses[-1] = (1, 300.0), (40, 1e-5)  # beyond the axis as it begins
-    picture = TrainingPicture(traces)
-    picture.png()
-    loss, accuracy, size = picture.lines["a"]
-    # errors, on an axis that says 90
-    assert accuracy.get_xydata() == pytest.approx(np.array([[1, 10], [2, 10], [3, 10], [4, 10]]))
-    low, high = picture.loss.get_ylim()
-    assert low <= min(loss.get_ydata()) <= max(loss.get_ydata()) <= high
-    assert set(size.get_ydata()) == {10}
-    assert set(picture.lines["dense"][2].get_ydata()) == {100}
-    ranks = np.asarray(picture.image.get_array())
-    assert ranks == pytest.approx(np.array([[50.0] * 80, [25.0] * 80]))
+def test_the_picture_draws_what_the_runs_say() -> None:
+    panel = TrainingPanel(attended=False, dense=True, **SETTINGS | {"epochs": 3})
+    small, full = panel.kept
+    small.losses[0], small.losses[-1] = 300.0, 1e-5  # beyond the axis as it begins
+    losses, accuracies, sizes, ranks, _bar = draw({"small": small, "full": full}).axes
+    assert list(losses.lines[0].get_ydata()) == small.losses
+    low, high = losses.get_ylim()
+    assert low <= 1e-5 < 300 <= high
+    errors = 100 - 100 * small.records.epochs["test_accuracy"]  # on an axis that says what is right
+    assert accuracies.lines[0].get_xydata() == pytest.approx(np.array([[1, 2, 3], errors.clip(0.3)]).T)
+    assert list(sizes.lines[0].get_ydata())[1:] == pytest.approx(
+        list(100 - 100 * small.records.epochs["conv_compression"])
+    )
+    assert set(sizes.lines[1].get_ydata()) == {100}
+    [image] = ranks.images
+    table = small.records.ranks.groupby(["layer", "epoch"], sort=False)[["rank", "size"]].sum()
+    kept = np.asarray(image.get_array())
+    assert kept.shape == (table.index.get_level_values("layer").nunique(), 4)
+    assert kept[0] == pytest.approx((100 * table["rank"] / table["size"]).to_numpy()[:: len(kept)][:4])

@@ -21,10 +21,10 @@ from tuckerlab.panels.widgets import (
     SLIDER,
     Line,
     Panel,
+    PictureBox,
     button,
     folded,
     labelled,
-    picture_widget,
     problem_html,
     row,
     unwatched,
@@ -72,7 +72,7 @@ class DecidePanel(Panel):
         }  # fmt: skip
         self.verdict, self.turns, self.notes, self.answer, self.progress = Line(), Line(), Line(), Line(), Line()
         self.numbers, self.account, self.plan = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
-        self.picture = picture_widget(_("What was spent and saved over time, and what moves it most"))
+        self.picture = PictureBox(_("What was spent and saved over time, and what moves it most"))
         self.fields = {
             key: ipywidgets.Text(
                 description=usual[key].name, style={"description_width": "18rem"}, layout=RANGE,
@@ -104,7 +104,7 @@ class DecidePanel(Panel):
 
     @property
     def money(self) -> Money:
-        """The case in money."""
+        """The case in money, with all assumptions."""
         return self.outcome.money
 
     @property
@@ -123,12 +123,6 @@ class DecidePanel(Panel):
         with self.reporting():
             self.assumptions.save(path)
 
-    def reset(self) -> None:
-        """Forgets what was entered."""
-        with self.reporting():
-            self._set(self._run, self._network, dataclasses.replace(self.assumptions, given={}))
-        self._show()
-
     def write_brief(self) -> None:
         """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
         if self.writing:
@@ -145,15 +139,11 @@ class DecidePanel(Panel):
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
-        file = [
-            self.file, button(_("Load"), lambda: self.load(self.file.value)),
-            button(_("Save"), lambda: self.save(self.file.value)), button(_("Back to the defaults"), self.reset),
-        ]  # fmt: skip
-        assumptions = ipywidgets.VBox([
-            ipywidgets.Label(_("Type one number that you know, or three: low / likely / high.")),
-            row(self.years, self.currency),
-            *rows, row(*file),
-        ])  # fmt: skip
+        load = button(_("Load"), lambda: self.load(self.file.value))
+        save = button(_("Save"), lambda: self.save(self.file.value))
+        hint = ipywidgets.Label(_("Type one number that you know, or three: low / likely / high."))
+        years = row(self.years, self.currency)
+        assumptions = ipywidgets.VBox([hint, years, *rows, row(self.file, load, save)])
         titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
         return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)
 
@@ -175,13 +165,12 @@ class DecidePanel(Panel):
 
     def _show_writing(self, step: str) -> None:
         self.write.disabled = self.writing
-        said = _("Written: {path}", path=self.written) if self.written else ""
-        if self.writing:
-            said = _(
-                "The brief is being written, which takes a minute where the networks are there to be audited. {step}",
-                step=step,
-            )
-        self.progress.say(said)
+        written = _("Written: {path}", path=self.written) if self.written else ""
+        being = _(
+            "The brief is being written, which takes a minute where the networks are there to be audited. {step}",
+            step=step,
+        )
+        self.progress.say(being if self.writing else written)
 
     def _set(self, run: str, network: str | None, assumptions: Assumptions) -> None:
         """Another case; where it cannot be counted, what there was stays. None: the network that the run suggests."""
@@ -194,25 +183,24 @@ class DecidePanel(Panel):
     def _changed(self, change: Any) -> None:
         """What was moved, chosen or typed."""
         owner, value = change.owner, change.new
-        run, network, assumptions = self._run, self._network or None, self.assumptions
         key = next((key for key in KINDS if owner in (self.fields[key], self.sliders.get(key))), "")
         with self.reporting():
             if owner is self.run:
-                run, network = value.strip(), None
+                self._set(value.strip(), None, self.assumptions)
             elif owner is self.network:
-                network = value
-            elif key:
-                likely = self.money.assumptions[key]
-                is_typed = owner is self.fields[key]
-                one = parsed(key, value) if is_typed else scaled(likely, float(f"{value:.3g}"))
-                assumptions = dataclasses.replace(assumptions, given={**assumptions.given, key: one})
+                self._set(self._run, value, self.assumptions)
             else:
-                named = {"years" if owner is self.years else "currency": value}
-                assumptions = dataclasses.replace(assumptions, **named)
-            self._set(run, network, assumptions)
+                self._set(self._run, self._network or None, self._changed_assumptions(owner, key, value))
         self._show()
         if self.problem and key:  # beside the field too: the line over the panel may be out of sight
             self.origins[key].value = problem_html(self.problem, "")
+
+    def _changed_assumptions(self, owner: ipywidgets.Widget, key: str, value: Any) -> Assumptions:
+        if not key:
+            return dataclasses.replace(self.assumptions, **{"years" if owner is self.years else "currency": value})
+        is_typed, likely = owner is self.fields[key], self.money.assumptions[key]
+        one = parsed(key, value) if is_typed else scaled(likely, float(f"{value:.3g}"))
+        return dataclasses.replace(self.assumptions, given={**self.assumptions.given, key: one})
 
     def _show(self) -> None:
         """Puts all fields where the case is, and draws it anew where it is another one."""
@@ -224,7 +212,7 @@ class DecidePanel(Panel):
         self._drawn = outcome
         self.verdict.show(unbroken(f"<b>{escape(verdict_line(money))}.</b> {escape(outcome_line(money))}"))
         self.numbers.value = unbroken(tiles_html(outcome))
-        self.picture.value = draw(money)
+        self.picture.show(draw(money))
         self.turns.show(unbroken(turns_html(outcome)))
         self.notes.show(notes(money))
         self.answer.say(advice(outcome))

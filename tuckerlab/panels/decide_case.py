@@ -7,8 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-
 from tuckerlab.decision.assumptions import Assumptions
 from tuckerlab.decision.business_case import Basis, Money, money
 from tuckerlab.decision.evidence import Evidence
@@ -21,8 +19,7 @@ from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import run_folder
 from tuckerlab.i18n import N_, _
-from tuckerlab.panels.fast_png import SCREEN_DPI, encoded
-from tuckerlab.panels.widgets import tiles
+from tuckerlab.panels.widgets import SCREEN_DPI, tiles
 from tuckerlab.plotting.figure import Picture
 
 ANSWERS = {
@@ -102,17 +99,15 @@ def _read(folder: Path, network: str | None, changed: tuple[int, ...]) -> Eviden
     return Evidence.of([folder], network, audit=False)  # an audit takes minutes: the brief has it
 
 
-def draw(money: Money) -> bytes:
+def draw(money: Money) -> Picture:
     """Both pictures side by side, in a fixed layout: finding one takes long. The panel has the headline."""
     figure = Picture(figsize=(10.6, 4.0))
     figure.set_layout_engine("none")
     figure.set_dpi(SCREEN_DPI)
-    canvas = FigureCanvasAgg(figure)
     draw_fan(figure.add_axes((0.115, 0.14, 0.34, 0.77)), money)
     right = figure.add_axes((0.665, 0.14, 0.32, 0.77))
     draw_tornado(right, tornado(money), money.assumptions)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return encoded(canvas)
+    return figure
 
 
 def tiles_html(outcome: Outcome) -> str:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from tuckerlab.demos.decompositions import Cut, Subject
 from tuckerlab.i18n import N_, _
-from tuckerlab.panels.fast_png import MovingPicture
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 
 BLUE, ORANGE, PALE = PALETTE[0], PALETTE[1], "#c3d9e8"
@@ -40,26 +39,22 @@ Pixels = NDArray[np.float32]
 
 
 class ExplorerPicture:
-    """Drawn once for a subject; `png` shows one cut of it."""
+    """Drawn once for a subject; `of` shows one cut of it."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
-        heights = (1, 0.05, 0.85) if subject.is_photo else (1, 0.04, 0.6)
-        columns = 12
-        grid = GridSpec(3, columns, figure=figure, height_ratios=heights, hspace=0.06)
+        self.figure = figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
+        grid = GridSpec(2, 12, figure=figure, height_ratios=(1, 0.85 if subject.is_photo else 0.6), hspace=0.06)
         images = [figure.add_subplot(grid[0, start : start + 4]) for start in (0, 4, 8)]
-        bars = [figure.add_subplot(grid[1, start + 1 : start + 3]) for start in (0, 4, 8)]
-        width = columns // len(subject.modes)
-        charts = [figure.add_subplot(grid[2, i * width : (i + 1) * width]) for i in range(len(subject.modes))]
+        width = 12 // len(subject.modes)
+        charts = [figure.add_subplot(grid[1, i * width : (i + 1) * width]) for i in range(len(subject.modes))]
         self.limit = float(subject.tensor.abs().max())
         self.images, self.titles = self._draw_images(images)
-        self.ends = self._draw_bars(bars)
         self.blocks, self.needles, self.labels = self._draw_charts(charts)
-        moving = [*self.images, *self.titles, *self.ends, *self.blocks, *self.needles, *self.labels]
-        self.moving = MovingPicture(figure, moving, dpi=DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
 
-    def png(self, cut: Cut) -> bytes:
+    def of(self, cut: Cut) -> Picture:
         """The picture of one cut."""
         error = error_pixels(self.subject, cut)
         limit = max(float(np.nanmax(np.abs(error))), LEAST_ERROR * self.limit)
@@ -68,13 +63,11 @@ class ExplorerPicture:
         self.images[1].set_clim(0 if self.subject.is_photo else -limit, limit)
         self.titles[0].set_text(_("{count:,.0f} numbers", count=cut.stored))
         self.titles[1].set_text(_("{value:.1f} %", value=100 * cut.error))
-        for end, sign in zip(self.ends, (0 if self.subject.is_photo else -1, 1), strict=True):
-            end.set_text(_("{value:.2g}", value=round(sign * limit, 3) + 0.0))
         for i, (rank, size) in enumerate(zip(cut.ranks, self.subject.shape, strict=True)):
             self.blocks[i].set_facecolor([BLUE] * rank + [PALE] * (size - rank))
             self.needles[i].set_xdata([rank + 0.5] * 2)
             self.labels[i].set_text(_("{rank} of {size}", rank=rank, size=size))
-        return self.moving.png()
+        return self.figure
 
     def _draw_images(self, axes: list[Axes]) -> tuple[list[AxesImage], list[Text]]:
         start, shown = pixels(self.subject, self.subject.tensor), []
@@ -91,28 +84,8 @@ class ExplorerPicture:
         titles = [each.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right") for each in axes]
         return shown[1:], titles[1:]
 
-    def _draw_bars(self, axes: list[Axes]) -> list[Text]:
-        """The colour scales; that of the error has ends that move."""
-        for i, each in enumerate(axes):
-            if self.subject.is_photo and i < 2:
-                each.set_axis_off()
-                continue
-            ramp = np.linspace(0, 1, 256)[None]
-            each.imshow(ramp, cmap=UNSIGNED if self.subject.is_photo else SIGNED, aspect="auto")
-            each.set_xticks([])
-            each.set_yticks([])
-            each.spines[:].set_visible(False)
-            ends = ("", "") if i == 2 else (_("{value:.2g}", value=v) for v in (-self.limit, self.limit))
-            texts = [
-                each.text(x, 0.5, end, transform=each.transAxes, ha=side, va="center", fontsize=TEXT, color=INK)
-                for x, side, end in zip((-0.04, 1.04), ("right", "left"), ends, strict=True)
-            ]
-            for end in texts:
-                end.set_in_layout(False)
-        return texts
-
     def _draw_charts(self, axes: list[Axes]) -> tuple[list[PolyCollection], list[Line2D], list[Text]]:
-        """The singular values of each mode as blocks; `png` colours them."""
+        """The singular values of each mode as blocks; `of` colours them."""
         relative = [(values / values[0]).numpy() for values in self.subject.values]
         smallest = min(float(values[values >= LEAST_VALUE].min()) for values in relative)
         bottom = 10.0 ** min(floor(log10(smallest)), -1)

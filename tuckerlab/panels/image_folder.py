@@ -1,31 +1,26 @@
 """A look at a folder of images before anything is trained: what prevents it, and what else is good to know."""
 
+import base64
 import io
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import ipywidgets
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
+from PIL import Image
 
-from tuckerlab.data import data_roots
-from tuckerlab.data.folder_check import SAMPLES, Count, FolderReport, inspect_folder
+from tuckerlab.data.folder_check import FolderReport, inspect_folder
 from tuckerlab.data.image_folder import Finding
-from tuckerlab.i18n import _, ngettext
-from tuckerlab.panels.fast_png import SCREEN_DPI
-from tuckerlab.panels.widgets import BLANK, SLIDER, Line, Panel, button, folded, labelled, picture_widget, row
-from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture
+from tuckerlab.i18n import N_, _, ngettext
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, folded, labelled, row, set_visible
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET
 
-EXAMPLE = "neu_steel"  # offered where it is among the data
 LISTED = 200  # unreadable files, in the folded list
 ROWS = 8  # classes shown
-GAP = 5  # pixels between images
-LONGEST = 24  # letters of a name
-BARS = 0.5  # of the width of the images
-
-Pixels = NDArray[np.uint8]
+PARTS = ((N_("to train"), PALETTE[0]), (N_("to test"), PALETTE[5]))
 
 
 class FolderInspector(Panel):
@@ -42,24 +37,21 @@ class FolderInspector(Panel):
         self.report: FolderReport | None = None
         self.looking, self._stop = False, threading.Event()  # an event for each look: the last one counts
         self._lock = threading.RLock()  # the thread that looks, and the one that types
-        example = EXAMPLE if any((root / EXAMPLE).is_dir() for root in data_roots()) else ""
         self.folder = labelled(
             ipywidgets.Text, _("Folder of images"),
             _("The path of a folder that holds one folder of images for each class, or “train” and “test” with such "
               "folders in them"),
             value=folder, continuous_update=False, layout=SLIDER,
-            placeholder=_("for example {path}", path=example or "~/Pictures/parts"),
+            placeholder=_("for example {path}", path="~/Pictures/parts"),
         )  # fmt: skip
         opens = _("Opens every image and tells what is wrong; nothing is trained or changed")
         self.look = button(_("Look"), self.start, opens, button_style="primary")
         self.stop = button(_("Stop"), lambda: self._stop.set())
-        self.example = button(_("Example: defects on steel"), self._take_example)
-        self.example.layout.display = "" if example else "none"
         self.progress = ipywidgets.IntProgress(min=0, layout=SLIDER)
-        self.state, self.findings, self.picture = Line(), ipywidgets.HTML(), picture_widget("")
+        self.state, self.findings, self.classes = Line(), ipywidgets.HTML(), ipywidgets.HTML()
         self.children = [
-            self.folder, row(self.look, self.stop, self.example), self.progress, self.state,
-            self.alert, self.picture, self.findings,
+            self.folder, row(self.look, self.stop), self.progress, self.state,
+            self.alert, self.classes, self.findings,
         ]  # fmt: skip
         self.folder.observe(self._typed, "value")  # Enter
         self._show_report()
@@ -87,12 +79,6 @@ class FolderInspector(Panel):
             self._show_report()
         self.start()
 
-    def _take_example(self) -> None:
-        if self.folder.value != EXAMPLE:
-            self.folder.value = EXAMPLE  # and the text box looks
-        else:
-            self.start()
-
     def _work(self, name: str, stop: threading.Event) -> None:
         def progress(done: int, total: int) -> None:
             if self._stop is stop:
@@ -112,7 +98,7 @@ class FolderInspector(Panel):
 
     def _show_progress(self, done: int, total: int) -> None:
         self.stop.disabled = not self.looking
-        self.progress.layout.display = "" if self.looking else "none"
+        set_visible(self.progress, self.looking)
         with self.progress.hold_trait_notifications():
             self.progress.max, self.progress.value = max(total, 1), done
         if self.looking:
@@ -122,27 +108,13 @@ class FolderInspector(Panel):
     def _show_report(self) -> None:
         self._show_progress(0, 0)
         report = self.report
-        self.findings.value = _findings_html(report) if report is not None else ""
-        self.picture.value, self.picture.layout.display = BLANK, "none"
-        if report is None:
-            idle = _("Type a folder and press Look. It needs one folder of images for each class.")
+        self.findings.value = _findings_html(report) if report else ""
+        self.classes.value = _classes_html(report) if report else ""
+        idle = _("Type a folder and press Look. It needs one folder of images for each class.")
+        if report:
+            self.state.say(_state(report), bold=True)
+        else:
             self.state.say("" if self.problem else idle)
-            return
-        self.state.say(_state(report), bold=True)
-        if any(report.samples.values()):
-            buffer = io.BytesIO()
-            figure = draw(report.classes, report.samples)
-            figure.savefig(buffer, format="png", dpi=SCREEN_DPI, bbox_inches="tight")
-            rows = [
-                _("{name}: {train:,.0f} to train, {test:,.0f} to test.", name=name, train=count.train, test=count.test)
-                for name, count in list(report.classes.items())[:ROWS]
-            ]
-            self.picture.tooltip = _(
-                "A row for each class: a few of its images, as the network sees them, and bars for the number of "
-                "training and test images. {rows}",
-                rows=" ".join(rows),
-            )
-            self.picture.value, self.picture.layout.display = buffer.getvalue(), ""
 
 
 def _state(report: FolderReport) -> str:
@@ -192,53 +164,29 @@ def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
     return f'<div style="{style}"><b>{escape(title)}</b><ul style="margin:.2rem 0">{items}</ul></div>'
 
 
-def draw(counts: Mapping[str, Count], samples: Mapping[str, Sequence[Pixels]]) -> Picture:
-    """Images of each class (uint8, square, of one size) and bars of the numbers to train and to test."""
-    names = list(counts)[:ROWS]
-    side = next((len(picture) for name in names for picture in samples[name]), 1)
-    step, width = side + GAP, (side + GAP) * SAMPLES - GAP
-    figure = Picture(figsize=(10.6, 1.1 + 0.64 * len(names)))
-    axes = figure.subplots()
-    axes.imshow(_mosaic([samples[name] for name in names], side), interpolation="nearest")
-    middles = step * np.arange(len(names)) + (side - 1) / 2
-    axes.set_yticks(middles, [_short(name) for name in names], parse_math=False)
-    axes.set_xticks([])
-    axes.tick_params(axis="y", length=0, labelsize=TEXT, labelcolor=INK)
-    axes.spines[:].set_visible(False)
-
-    # Bars beside the images, in the images' own units, so that rows stay in line
-    begin, longest = width + 2 * GAP, BARS * width
-    most = max((max(counts[name]) for name in names), default=0) or 1
-    for part, label, shift, colour in ((0, _("to train"), -0.2, PALETTE[0]), (1, _("to test"), 0.2, PALETTE[5])):
-        values = np.array([counts[name][part] for name in names])
-        places = middles + shift * side
-        axes.barh(places, values / most * longest, 0.36 * side, begin, color=colour, label=label)
-        for place, value in zip(places, values, strict=True):
-            at = begin + value / most * longest + GAP
-            axes.text(at, place, f"{value:,}", va="center", fontsize=TEXT - 0.5, color=INK)
-    end = begin + 1.16 * longest
-    axes.set_xlim(-0.5, end)
-    axes.set_ylim(step * len(names) - GAP, -0.5)
-    axes.axvline(begin, color=QUIET, linewidth=1)
-    axes.set_title(_("what the network will see"), loc="left", fontsize=TEXT, color=INK)
-    above = {"bbox_to_anchor": (begin / end, 1.0), "borderaxespad": 0.4, "handlelength": 1.2}
-    axes.legend(loc="lower left", ncols=2, fontsize=TEXT, frameon=False, **above)
-    if len(counts) > ROWS:
-        more = ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=len(counts) - ROWS)
-        axes.set_xlabel(more, fontsize=TEXT, color=QUIET, loc="left")
-    return figure
+def _classes_html(report: FolderReport) -> str:
+    """A row for each class: some of its images as the network sees them, and bars of how many there are."""
+    if not any(report.samples.values()):
+        return ""
+    most = max(max(count) for count in report.classes.values()) or 1
+    key = "".join(f'<span style="color:{colour}">■</span> {escape(_(part))} ' for part, colour in PARTS)
+    rows = [f"<tr><td></td><td>{escape(_('what the network will see'))}</td><td>{key}</td></tr>"]
+    for name, count in list(report.classes.items())[:ROWS]:
+        images = "".join(_image_html(pixels, name) for pixels in report.samples[name])
+        bars = "".join(
+            f'<div style="white-space:nowrap"><span style="display:inline-block;height:.7em;background:{colour};'
+            f'width:{10 * value / most:.2f}rem"></span> {value:,}</div>'
+            for value, (_part, colour) in zip(count, PARTS, strict=True)
+        )
+        rows.append(f"<tr><td>{escape(name)}</td><td>{images}</td><td>{bars}</td></tr>")
+    more = len(report.classes) - ROWS
+    below = ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=more) if more > 0 else ""
+    style = f"line-height:1.2;color:{INK};border-spacing:.8rem .3rem;border-collapse:separate"
+    return f'<table style="{style}">{"".join(rows)}</table>{escape(below)}'
 
 
-def _mosaic(rows: Sequence[Sequence[Pixels]], side: int) -> Pixels:
-    """All images in one, white where there is none."""
-    step = side + GAP
-    canvas = np.full((max(1, step * len(rows) - GAP), step * SAMPLES - GAP, 3), 255, dtype=np.uint8)
-    for i, pictures in enumerate(rows):
-        for j, picture in enumerate(pictures[:SAMPLES]):
-            colours = picture if picture.ndim == 3 else picture[..., None]
-            canvas[step * i : step * i + side, step * j : step * j + side] = colours
-    return canvas
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+def _image_html(pixels: NDArray[np.uint8], name: str) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    data, style = base64.b64encode(buffer.getvalue()).decode(), "height:3rem;image-rendering:pixelated;margin-right:3px"
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(name, quote=True)}" style="{style}">'

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import ipywidgets
 import pandas as pd
@@ -13,12 +12,21 @@ from tuckerlab.deploy.rollout.simulate import ENDED
 from tuckerlab.deploy.rollout.traffic import Truth
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import N_, _, ngettext
-from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, picture_widget, recorded_name, tiles, watch
+from tuckerlab.panels.widgets import (
+    SLIDER,
+    Line,
+    Panel,
+    PictureBox,
+    button,
+    choice,
+    labelled,
+    recorded_name,
+    tiles,
+    watch,
+)
 
 FAULTS = (0.0, 1.0, 2.0, 5.0)
 LABELLED = (0.0, 0.1, 0.5, 1.0)
-DELAYS = (0, 1, 7)
-REQUESTS = (1_000, 10_000, 100_000, 1_000_000)
 STAGES = Rule().stages
 WEEK = 7
 DENSE = "dense"
@@ -48,61 +56,63 @@ UNTIL = {
 
 @dataclass(frozen=True, eq=False)
 class RollOut:
-    """A roll-out, the same without stages, and many at random.
-
-    `at_once` is a row of `simulate`; `shares` says how often each end comes, `median` how many requests those that were
-    rolled back took.
-    """
+    """A roll-out, the same without stages (a row of `simulate`), and how those end that differ from it by chance."""
 
     story: Timeline
     at_once: pd.Series
-    traffic: Traffic
     faulty: Traffic
-    shares: dict[str, float]
-    median: float
+    ends: pd.DataFrame  # of `simulate`
 
 
 class RollOutPanel(Panel):
     """Put a fault into the new network, and see in which stage it is caught, when, and what it has cost by then.
 
     `source` is the name of recorded answers or the beginning of it; `repeats` is how many roll-outs are counted beside
-    the one that is shown. `state` is what is shown, None while there is no source.
+    the one that is shown. `state` is what is shown. DataError where there is no such source.
     """
 
     def __init__(self, source: str = "digits", repeats: int = 50) -> None:
         super().__init__()
         self.repeats, self.seed = repeats, 0
-        self.state: RollOut | None = None
-        names = _sources()
+        names = [f"{name}: {network}" for name in recorded_answers() for network in _recorded(name).networks]
+        names = [name for name in names if not name.endswith(f": {DENSE}")]
         found = next((name for name in names if name.startswith(source)), None)
+        if found is None:
+            raise DataError(_(
+                "{source}: there are no recorded answers of that name; there are {there}",
+                source=source, there=", ".join(names),
+            ))  # fmt: skip
+        options = [(recorded_name(name.partition(":")[0]) + ":" + name.partition(":")[2], name) for name in names]
         self.source = labelled(
             ipywidgets.Dropdown, _("Networks"), layout={"width": "auto", "min_width": "22rem"}, style=NAMED,
-            options=[(source_name(name), name) for name in names], value=found,
+            options=options, value=found,
         )  # fmt: skip
         self.harm = labelled(
             ipywidgets.FloatSlider, _("Loss that would be too much, points"), value=1.0, min=0.2, max=5, step=0.1,
             continuous_update=False, layout=SLIDER, readout_format=".1f", style=NAMED,
         )  # fmt: skip
         shares = {share: f"{100 * share:g} %" for share in (*STAGES, *LABELLED)}
-        self.fault = _choice(
-            _("Fault of the new network"), 2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS],
-            _("So many of its right answers, in points, are made wrong."),
+        self.fault = choice(
+            _("Fault of the new network"), _("So many of its right answers, in points, are made wrong."),
+            2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS], style=NAMED,
         )  # fmt: skip
-        self.since = _choice(
-            _("The fault shows from"), STAGES[0], [(shares[share], share) for share in STAGES],
-            _("Some faults show only when much of the traffic has come over."),
+        self.since = choice(
+            _("The fault shows from"), _("Some faults show only when much of the traffic has come over."),
+            STAGES[0], [(shares[share], share) for share in STAGES], style=NAMED,
         )  # fmt: skip
-        self.labelled = _choice(
-            _("Requests whose true answer is found out"), 1.0, [(shares[share], share) for share in LABELLED],
+        self.labelled = choice(
+            _("Requests whose true answer is found out"),
             _("The share of requests, taken at random, whose true answer becomes known. Complaints are not at random."),
+            1.0, [(shares[share], share) for share in LABELLED], style=NAMED,
         )  # fmt: skip
-        days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in DELAYS]
-        self.delay = _choice(_("… after"), 1, days)
-        self.requests_a_day = _choice(_("Requests a day"), 10_000, [(f"{count:,}", count) for count in REQUESTS])
+        days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in (0, 1, 7)]
+        self.delay = choice(_("… after"), "", 1, days, style=NAMED)
+        requests = [(f"{count:,}", count) for count in (1_000, 10_000, 100_000, 1_000_000)]
+        self.requests_a_day = choice(_("Requests a day"), "", 10_000, requests, style=NAMED)
         self.again = button(_("Other requests"), self._again, _("The same roll-out on other days: how much is chance?"))
         self.sentence, self.chances, self.origin = Line(), Line(), Line()
         self.numbers = ipywidgets.HTML()
-        self.picture = picture_widget(
+        self.picture = PictureBox(
             _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
         )
         controls = [self.source, self.harm, self.fault, self.since, self.labelled, self.delay, self.requests_a_day]
@@ -112,10 +122,6 @@ class RollOutPanel(Panel):
         ]  # fmt: skip
         watch(self._show, *controls)
         self._show()
-        if found is None:
-            said = _("{source}: there are no recorded answers of that name; there are {there}",
-                     source=source, there=", ".join(names))  # fmt: skip
-            self.show_problem(DataError(said))
 
     def _again(self) -> None:
         """The same roll-out with other requests."""
@@ -123,21 +129,26 @@ class RollOutPanel(Panel):
         self._show()
 
     def _show(self, change: object = None) -> None:
-        if self.source.value is None:
-            return
         with self.reporting():
+            name, _colon, network = self.source.value.partition(": ")
             traffic = replace(
-                _traffic(self.source.value), labelled=self.labelled.value, delay=self.delay.value,
+                _recorded(name).traffic(network), labelled=self.labelled.value, delay=self.delay.value,
                 requests_a_day=self.requests_a_day.value,
             )  # fmt: skip
             rule = Rule(harm=self.harm.value).with_labels(self.labelled.value)
             fault = self.fault.value
-            self.state = state = roll_out(rule, traffic, fault, self.since.value, self.seed, self.repeats)
-            self.picture.value = rollout_timeline(state.story)._repr_png_()
-            self.sentence.say(story_said(state.story), bold=True)
-            self.chances.say(_chances_said(state, self.repeats))
-            self.origin.say(_origin_said(state, fault))
-            self.numbers.value = tiles(_numbers(state))
+            self.state = roll_out(rule, traffic, fault, self.since.value, self.seed, self.repeats)
+            self.picture.show(rollout_timeline(self.state.story))
+            self.sentence.say(story_said(self.state.story), bold=True)
+            self.chances.say(_chances_said(self.state.ends))
+            self.origin.say(_(
+                "Requests are drawn from the test images with the real answers of both networks ({differing:.1f} "
+                "% differ; accuracy of the new one: {points:+.1f} points), and the fault of {fault:g} points is "
+                "put on top. The test errs in at most {alarm:g} % of roll-outs in each direction, however often "
+                "it looks.",
+                points=-traffic.loss, differing=traffic.differing, fault=fault, alarm=100 * rule.false_alarm,
+            ))  # fmt: skip
+            self.numbers.value = tiles(_numbers(self.state))
 
 
 @lru_cache(maxsize=64)
@@ -145,19 +156,10 @@ def roll_out(rule: Rule, traffic: Traffic, fault: float, since: float, seed: int
     """A roll-out of a network that loses `fault` points from the stage `since` on, and what to compare it with."""
     faulty = traffic.with_loss(fault)
     each = [faulty if share >= since else traffic for share in rule.stages]
-    found = simulate(rule, each, repeats, seed=seed)
     # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
     most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
     at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed).iloc[0]
-    shares = {how: float((found["ended"] == how).mean()) for how in ENDED[1:]}
-    median = float(found["requests"][found["ended"] == ENDED[1]].median())
-    return RollOut(timeline(rule, each, seed), at_once, traffic, faulty, shares, median)
-
-
-def _sources() -> list[str]:
-    """Recorded answers by name and network, such as "digits: Tucker 90 %"."""
-    found = [_recorded(name) for name in recorded_answers()]
-    return [f"{one.name}: {network}" for one in found for network in one.networks if network != DENSE]
+    return RollOut(timeline(rule, each, seed), at_once, faulty, simulate(rule, each, repeats, seed=seed))
 
 
 @lru_cache
@@ -165,54 +167,28 @@ def _recorded(name: str) -> Recorded:
     return Recorded.open(name)
 
 
-def _traffic(source: str) -> Traffic:
-    name, _colon, network = source.partition(": ")
-    return _recorded(name).traffic(network)
-
-
-def _choice(label: str, value: float, options: list[tuple[str, Any]], hint: str = "") -> ipywidgets.SelectionSlider:
-    return labelled(
-        ipywidgets.SelectionSlider, label, hint, value=value, options=options, continuous_update=False, layout=SLIDER,
-        style=NAMED,
-    )  # fmt: skip
-
-
-def source_name(source: str) -> str:
-    """What people call a source, such as "digits: Tucker 90 %"."""
-    name, _colon, network = source.partition(": ")
-    return f"{recorded_name(name)}: {network}"
-
-
 def story_said(story: Timeline) -> str:
     """How a roll-out ended, when, and what it has cost by then."""
-    end = story.points.iloc[-1]
-    told = {
-        "share": 100 * story.stage,
-        "requests": story.requests,
-        "day": int(story.days) + 1,
-        "harm": story.rule.harm,
-        "high": float(end["high"]),
-    }
-    said = [_(SAYS[story.ended], **told)]
-    said.append(
-        ngettext(
+    said = [_(
+        SAYS[story.ended], share=100 * story.stage, requests=story.requests, day=int(story.days) + 1,
+        harm=story.rule.harm, high=float(story.points.iloc[-1]["high"]),
+    )]  # fmt: skip
+    if story.wrong:
+        said.append(ngettext(
             "{count:,.0f} customer saw a wrong answer that the old network would have given right.",
             "{count:,.0f} customers saw a wrong answer that the old network would have given right.",
             count=story.wrong,
-        )
-        if story.wrong
-        else _("No customer saw a wrong answer that the old network would have given right.")
-    )
+        ))  # fmt: skip
+    else:
+        said.append(_("No customer saw a wrong answer that the old network would have given right."))
     if story.ended == "asked" and story.unlabelled:
-        said.append(
-            ngettext(
-                "Look up the true answer of the {count:,.0f} request on which the networks differ; the others "
-                "need none.",
-                "Look up the true answers of the {count:,.0f} requests on which the networks differ; the others "
-                "need none.",
-                count=story.unlabelled,
-            )
-        )
+        said.append(ngettext(
+            "Look up the true answer of the {count:,.0f} request on which the networks differ; the others "
+            "need none.",
+            "Look up the true answers of the {count:,.0f} requests on which the networks differ; the others "
+            "need none.",
+            count=story.unlabelled,
+        ))  # fmt: skip
     return " ".join(said)
 
 
@@ -225,39 +201,21 @@ def _numbers(state: RollOut) -> list[tuple[str, str, str]]:
     if state.faulty.loss <= 0:
         noticed = _("every day; as many come right that were wrong")
     return [
-        (_("Wrong answers, in stages"), f"{story.wrong:,}", _until(story.ended, story.days)),
-        (_("All at once, same test"), f"{int(once['wrong']):,}", _until(once["ended"], once["days"])),
+        (_("Wrong answers, in stages"), f"{story.wrong:,}", _(UNTIL[story.ended], day=int(story.days) + 1)),
+        (_("All at once, same test"), f"{int(once['wrong']):,}", _(UNTIL[once["ended"]], day=int(once["days"]) + 1)),
         (_("All at once, no test"), f"{a_day:,.0f}", noticed),
         (_("Answers that differ"), _("{value:.1f} %", value=state.faulty.differing), differing),
     ]
 
 
-def _until(ended: str, days: float) -> str:
-    return _(UNTIL[ended], day=int(days) + 1)
-
-
-def _chances_said(state: RollOut, repeats: int) -> str:
-    back, out, asked = (state.shares[how] * repeats for how in ("rolled back", "rolled out", "asked"))
+def _chances_said(found: pd.DataFrame) -> str:
+    back, out, asked = (int((found["ended"] == how).sum()) for how in ("rolled back", "rolled out", "asked"))
     said = _(
         "Of {repeats:.0f} such roll-outs {back:.0f} are rolled back, {out:.0f} go out to all, "
         "{asked:.0f} are left to a person.",
-        repeats=repeats,
-        back=back,
-        out=out,
-        asked=asked,
-    )
-    if back < repeats / 2:
+        repeats=len(found), back=back, out=out, asked=asked,
+    )  # fmt: skip
+    if back < len(found) / 2:
         return said
-    return f"{said} {_('Half of those rolled back took at most {median:,.0f} requests.', median=state.median)}"
-
-
-def _origin_said(state: RollOut, fault: float) -> str:
-    told = {"points": -state.traffic.loss, "differing": state.traffic.differing, "fault": fault}
-    return _(
-        "Requests are drawn from the test images with the real answers of both networks ({differing:.1f} "
-        "% differ; accuracy of the new one: {points:+.1f} points), and the fault of {fault:g} points is "
-        "put on top. The test errs in at most {alarm:g} % of roll-outs in each direction, however often "
-        "it looks.",
-        **told,
-        alarm=100 * state.story.rule.false_alarm,
-    )
+    median = float(found["requests"][found["ended"] == ENDED[1]].median())
+    return f"{said} {_('Half of those rolled back took at most {median:,.0f} requests.', median=median)}"

@@ -1,18 +1,27 @@
-"""A training job in a thread of its own: it can be paused, stopped, and given other ranks while it goes."""
+"""A training job in a thread of its own, which can be stopped and given other ranks, and the runs that come of it."""
 
+import shutil
 import threading
 import time
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
 
 from tuckerlab.experiments.contest import facts, measurements
 from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.methods.base import Contender, setting
+from tuckerlab.experiments.methods.base import Contender, in_file_names, setting
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.i18n import _
-from tuckerlab.panels.training_runs import Plan, Trace, Trained
+from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 # Without its rule on images held out, which would be lost to training: a run in which it has nothing to do is the same
@@ -23,34 +32,66 @@ VALVE = Guard(accuracy=None)
 _TURN = threading.Lock()
 
 
-class Job(threading.Thread, Callback):
-    """The thread, what it has done so far, and the ways to steer it. All methods may be called from other threads."""
+@dataclass(eq=False)
+class Trained:
+    """A network that is being trained, which others may look at meanwhile, or has been: then there are `records`."""
 
-    def __init__(self, plan: Plan) -> None:
+    contender: Contender
+    conditions: Mapping[str, Any]  # what runs must have in common to be compared
+    run: Run
+    label: str
+    name: str  # which no other run of the panel has, once it is kept
+    stored: float  # of the dense convolution weights, as a share, at the first step
+    losses: list[float] = field(default_factory=list)  # by step
+    records: Records = field(default_factory=Records)
+
+    def note_loss(self) -> None:
+        """After a step, or after the safety valve has gone back to an earlier one."""
+        del self.losses[self.run.step :]
+        if len(self.losses) < self.run.step:
+            self.losses.append(self.run.loss)
+
+    @property
+    def facts(self) -> Any:
+        """The row of the record."""
+        return self.records.runs.iloc[0]
+
+    @property
+    def said(self) -> str:
+        """Its name, how often it is right, and how large it is."""
+        return _(
+            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file "
+            "{kilobytes:,.0f} kB",
+            name=self.name,
+            accuracy=100 * self.facts["test_accuracy"],
+            removed=100 * self.facts["conv_compression"],
+            kilobytes=self.facts["checkpoint_bytes"] / 1e3,
+        )
+
+
+class Job(threading.Thread, Callback):
+    """Trains the networks of `contenders` one after the other, on the same images; settings: those of `arranged`.
+
+    Other threads may read all that it has, and call `stop` and `change`.
+    """
+
+    def __init__(self, contenders: Sequence[Contender], *, guard: bool = False, **settings: Any) -> None:
         super().__init__(name="tuckerlab training", daemon=True)
-        self.plan = plan
+        self.contenders, self.guard, self.settings = contenders, guard, settings
         self.phase: Literal["waiting", "reading", "training", "measuring", "done"] = "waiting"
-        self.traces: list[Trace] = []
-        self.results: list[Trained] = []
+        self.runs: list[Trained] = []  # that have begun
+        self.results: list[Trained] = []  # that have ended
         self.error: BaseException | None = None
         self.arena: Arena | None = None
-        self._go, self._halt = threading.Event(), threading.Event()
-        self._go.set()
-        self._changing = threading.Lock()
-        self._ranks: RankPolicy | None = None  # to be taken up after the next step
+        self._halt = threading.Event()
+        self._asked: RankPolicy | None = None  # other ranks, and those that the training has taken up
+        self._taken: RankPolicy | None = None
         self._changes: list[str] = []
         self._begun = self._began = time.monotonic()  # the job, and the training
-        self._paused = 0.0
-        self._has_turn = False
-
-    def pause(self, pauses: bool) -> None:
-        """Holds after the step at hand, or goes on."""
-        (self._go.clear if pauses else self._go.set)()
 
     def stop(self) -> None:
         """Ends after the step at hand; what has been trained is kept."""
         self._halt.set()
-        self._go.set()
 
     def change(self, ranks: RankPolicy) -> str:
         """Another tolerance or budget from the next rank adaptation on; RankError for one that cannot be met.
@@ -58,153 +99,146 @@ class Job(threading.Thread, Callback):
         Says whether it counts: not where the Tucker network is trained already. Before the images are read nobody
         knows what can be met; then the job ends with that error before anything is trained.
         """
-        with self._changing:
-            if self.arena is not None:
-                self.arena.check(ranks)
-            if not self.can_pause or (self.traces and self.traces[-1].method != "tucker"):
-                return _(
-                    "The new value counts for the next training: in this one the small network is trained already."
-                )
-            self._ranks = ranks
+        if self.arena is not None:
+            self.arena.check(ranks)
+        if self.phase in ("measuring", "done") or (self.runs and self.runs[-1].contender.method != "tucker"):
+            return _("The new value counts for the next training: in this one the small network is trained already.")
+        self._asked = ranks
         return _(
             "The new value counts from the next rank adaptation on. A target size can only come down; a lower "
             "tolerance lets ranks grow again."
         )
 
     @property
-    def can_pause(self) -> bool:
-        """Whether there is a step ahead to hold after."""
-        return self.phase not in ("measuring", "done")
-
-    @property
     def progress(self) -> float:
         """How much of the training is done, from 0 to 1."""
-        return sum(trace.at / trace.total_steps for trace in self.traces) / len(self.plan.contenders)
+        return sum(trained.run.step / trained.run.total_steps for trained in self.runs) / len(self.contenders)
 
-    def said(self, state: str) -> str:
-        """What is going on, for people; `state` is that of the panel: "running", "paused" or "stopping"."""
+    @property
+    def said(self) -> str:
+        """What is going on, for people; empty where it has failed."""
+        if self.phase == "done":
+            return self._end()
         if self.phase == "measuring":
             return _("Trained. Measuring times and memory …")
-        if state == "stopping":
+        if self._halt.is_set():
             return _("Stopping after this step …")
         if self.phase == "waiting":
             return _("Waiting for another training to end …")
-        if not self.traces:
+        if not self.runs:
             return _("Reading images …")
-        trace = self.traces[-1]
-        told = {
-            "label": trace.label,
-            "epoch": min(trace.at, trace.total_steps - 1) // trace.steps_per_epoch + 1,
-            "epochs": trace.total_steps // trace.steps_per_epoch,
-        }
-        if state == "paused":
-            return _("{label}: paused in pass {epoch} of {epochs}", **told)
-        return _("{label}: pass {epoch} of {epochs}, {left}", **told, left=self._left())
-
-    @property
-    def end(self) -> str:
-        """How it ended, for people; empty where it failed."""
-        if self.error is not None:
-            return ""
-        if not self._halt.is_set():
-            return _("Done in {seconds:.0f} s.", seconds=time.monotonic() - self._begun - self._paused)
-        if self.results:
-            return _("Stopped. What was learned so far is kept.")
-        return _("Stopped before the first pass was over: there is nothing to keep.")
+        run, label = self.runs[-1].run, self.runs[-1].label
+        epoch = min(run.step, run.total_steps - 1) // run.steps_per_epoch + 1
+        return _(
+            "{label}: pass {epoch} of {epochs}, {left}",
+            label=label,
+            epoch=epoch,
+            epochs=run.total_epochs,
+            left=self._left(),
+        )
 
     def _left(self) -> str:
         """About how long it still takes, at the pace so far."""
         if (done := self.progress) < 0.01:
             return _("estimating the time left")
-        seconds = (time.monotonic() - self._began - self._paused) * (1 - done) / done
+        seconds = (time.monotonic() - self._began) * (1 - done) / done
         if seconds < 100:
             return _("about {seconds:.0f} s left", seconds=seconds)
         return _("about {minutes:.0f} min left", minutes=seconds / 60)
+
+    def _end(self) -> str:
+        if self.error is not None:
+            return ""
+        if not self._halt.is_set():
+            return _("Done in {seconds:.0f} s.", seconds=time.monotonic() - self._begun)
+        if self.results:
+            return _("Stopped. What was learned so far is kept.")
+        return _("Stopped before the first pass was over: there is nothing to keep.")
 
     # --- in the thread ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """The work of the thread."""
         try:
-            if not self._take_turn():
-                return
-            self.phase, self._begun = "reading", time.monotonic()
-            arena = self.plan.arena()
-            with self._changing:
-                self.arena = arena
-                arena.check(self._ranks)
-            self.phase, self._began = "training", time.monotonic()
-            self._train_all(arena)
+            while not _TURN.acquire(timeout=0.1):
+                if self._halt.is_set():
+                    return
+            try:
+                self._train()
+            finally:
+                _TURN.release()
         except Exception as error:
             self.error = error
         finally:
-            self._give_turn()
             self.phase = "done"
 
-    def _take_turn(self) -> bool:
-        """Waits for other jobs; False if this one is stopped meanwhile."""
-        while not self._has_turn and not self._halt.is_set():
-            self._has_turn = _TURN.acquire(timeout=0.1)
-        return self._has_turn
-
-    def _give_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            _TURN.release()
-
-    def _train_all(self, arena: Arena) -> None:
-        runs: dict[Contender, Run] = {}
+    def _train(self) -> None:
+        self.phase, self._begun = "reading", time.monotonic()
+        self.arena = arena = arranged(self.contenders, **self.settings)
+        arena.check(self._asked)
+        self.phase, self._began = "training", time.monotonic()
+        ended = 0
         try:
-            for contender in self.plan.contenders:
+            for contender in self.contenders:
                 if not self._halt.is_set():
-                    runs[contender] = self._train(contender, arena)
-        finally:  # where one fails, those before it are kept
-            self._record(runs, arena)
-
-    def _train(self, contender: Contender, arena: Arena) -> Run:
-        guard = VALVE if self.plan.guard else None
-        training = Training(arena, callbacks=[self], stop=self._halt, guard=guard)
-        self.traces.append(Trace(contender.label, contender.method, training.steps, training.steps_per_epoch))
-        run = contender.train(training)
-        self.traces[-1].follow(run)
-        return run
+                    guard = VALVE if self.guard else None
+                    contender.train(Training(arena, callbacks=[self], stop=self._halt, guard=guard))
+                    ended += 1
+        finally:  # where one fails, those before it are kept; one stopped in its first epoch has no accuracy
+            self._record([trained for trained in self.runs[:ended] if trained.run.epochs], arena)
 
     def on_start(self, run: Run) -> None:
-        """Looks at the sizes that the run begins with."""
-        self.traces[-1].look(run)
+        """One more network is on its way."""
+        contender, stored = self.contenders[len(self.runs)], 1 - count_parameters(run.model).conv_compression
+        conditions = {**self.settings, "guard": self.guard}
+        self.runs.append(Trained(contender, conditions, run, contender.label, contender.label, stored))
 
     def on_step(self, run: Run) -> None:
-        """Takes up other ranks, and holds where a pause was asked for."""
-        trace, ranks = self.traces[-1], None
-        trace.step(run)
-        if trace.method == "tucker":
-            with self._changing:
-                ranks, self._ranks = self._ranks, None
-        if ranks is not None:
+        """Takes up other ranks."""
+        trained, ranks = self.runs[-1], self._asked
+        trained.note_loss()
+        if ranks is not None and ranks is not self._taken and trained.contender.method == "tucker":
+            self._taken = ranks
             run.optimizer.ranks = ranks.over(run.total_steps)
-            trace.label = f"{trace.label} → {setting(ranks)}"
+            trained.label = f"{trained.label} → {setting(ranks)}"
             self._changes.append(f"step {run.step}: {ranks!r}")
-        if not self._go.is_set():
-            held = time.monotonic()
-            self._give_turn()  # a job that is paused, and perhaps forgotten, keeps no other from its work
-            self._go.wait()
-            self._take_turn()
-            self._paused += time.monotonic() - held
 
-    def on_epoch(self, run: Run) -> None:
-        """Notes the accuracy."""
-        self.traces[-1].accuracies.append((run.step, run.test_accuracy))
-
-    def _record(self, runs: dict[Contender, Run], arena: Arena) -> None:
-        runs = {contender: run for contender, run in runs.items() if run.epochs}  # one stopped before has no accuracy
+    def _record(self, ended: Sequence[Trained], arena: Arena) -> None:
         measured: dict[Contender, dict[str, float | None]] = {}
-        if runs and not self._halt.is_set():
+        if ended and not self._halt.is_set():
             self.phase = "measuring"
-            measured = measurements(runs, arena)
-        for trace, (contender, run) in zip(self.traces, runs.items(), strict=False):
+            measured = measurements({trained.contender: trained.run for trained in ended}, arena)
+        for trained in ended:
+            contender, run = trained.contender, trained.run
             row = facts(contender, run, arena) | measured.get(contender, {})
             if self._changes and contender.method == "tucker":
-                changes = "; ".join(self._changes)
-                row["note"] = "; ".join(part for part in (row["note"], f"ranks changed in mid-run ({changes})") if part)
-            records = Records.single(row, run.epochs, run.ranks, run.events)
-            self.results.append(Trained(self.plan, trace, records, run.model))
+                changes = f"ranks changed in mid-run ({'; '.join(self._changes)})"
+                row["note"] = "; ".join(part for part in (row["note"], changes) if part)
+            trained.records = Records.single(row, run.epochs, run.ranks, run.events)
+            run.optimizer.state.clear()  # the momentum, as large as the network
+        self.results = [*ended]
+
+
+def records_of(runs: Sequence[Trained]) -> Records:
+    """The record of the runs, each under its name."""
+    parts = []
+    for run in runs:
+        name = run.facts["run"] + run.name.removeprefix(str(run.facts["label"]))
+        frames = [getattr(run.records, table).assign(run=name) for table in SCHEMA]
+        parts.append(Records(frames[0].assign(label=run.name), *frames[1:]))
+    return Records.concat(parts)
+
+
+def save(runs: Sequence[Trained], out: str) -> Path:
+    """Writes a new folder below `out`: record, networks, pictures. It is there whole or not at all."""
+    folder = Path(out) / f"panel-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    try:
+        for run in runs:
+            checkpoints.save(folder / f"{in_file_names(run.name)}.safetensors", run.run.model)
+        records = records_of(runs)
+        save_figures(records, folder)
+        records.save(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder

@@ -1,116 +1,99 @@
-"""The picture of the training panel: loss, accuracy and size of all runs, and the ranks of the last one by layer.
-
-It is drawn while a training run needs the processor, so all but the moving lines is drawn once.
-"""
+"""The picture of the training panel: loss, accuracy and size of all runs, and the ranks of the last one by layer."""
 
 from collections.abc import Mapping
 from html import escape
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from tuckerlab.i18n import _
-from tuckerlab.panels.fast_png import MovingPicture
-from tuckerlab.panels.training_runs import Trace
+from tuckerlab.panels.training_job import Trained
 from tuckerlab.panels.widgets import tiles
 from tuckerlab.plotting.figure import QUIET, TEXT, Picture, colours, styled
 
 POINTS = 160  # of a curve
-COLUMNS = 80  # of the rank map
 RIGHT = (0, 50, 80, 90, 95, 98, 99, 99.5)  # ticks of the accuracy, whose axis shows small errors as well as large ones
 LEAST_ERROR = 0.3  # per cent; a network that is always right is drawn here
-MARKED = 0.96  # height of the marks of the safety valve, of the chart
 LONGEST_NAME = 14  # of a layer, beside the map
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-
-class TrainingPicture:
-    """Curves of the traces by name, in the order given; `png` draws them as they are by then.
-
-    A trace must have been looked at once: its layers stand beside the map.
-    """
-
-    def __init__(self, traces: Mapping[str, Trace]) -> None:
-        self.traces = dict(traces)
-        figure = Picture(figsize=(10.6, 6.0))
-        figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
-        margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
-        (self.loss, self.accuracy), (self.size, self.map) = figure.subplots(2, 2, gridspec_kw=margins)
-        epochs = max((t.total_steps // t.steps_per_epoch for t in traces.values()), default=1)
-        for axes, title in (
-            (self.loss, _("training loss (lower is better; ▼ the safety valve acted)")),
-            (self.accuracy, _("right on new images, %")),
-            (self.size, _("convolution weights stored, % of the full network")),
-        ):
-            styled(axes, x=_("pass over the images"), y="", title=title)
-            axes.set_xlim(0, epochs)
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            axes.set_yscale("log")
-            axes.yaxis.set_minor_locator(NullLocator())
-        self.accuracy.set_ylim(100, LEAST_ERROR)
-        self.accuracy.set_yticks([100 - right for right in RIGHT], [f"{right:g}" for right in RIGHT])
-        self.size.set_ylim(0.9, 140)
-        self.size.set_yticks([1, 2, 5, 10, 20, 50, 100])
-        self.size.yaxis.set_major_formatter("{x:g}")
-        self.loss.yaxis.set_major_formatter("{x:g}")
-        self.loss.set_ylim(0.001, 10)
-        shades = colours(self.traces, {name for name, trace in self.traces.items() if trace.method == "dense"})
-        self.lines = {
-            name: [axes.plot([], [], color=colour, linewidth=2, markersize=4,
-                              marker="o" if axes is self.accuracy else "")[0]
-                   for axes in (self.loss, self.accuracy, self.size)]
-            for name, colour in shades.items()
-        }  # fmt: skip
-        self.marks = {
-            name: self.loss.plot([], [], "v", color=colour, markersize=8, transform=self.loss.get_xaxis_transform())[0]
-            for name, colour in shades.items()
-        }
-        self.ranked = next((t for t in reversed(self.traces.values()) if t.method == "tucker"), None)
-        self.image = self._empty_map(self.map, epochs, list(self.ranked.looks[0].kept) if self.ranked else [])
-        handles = [Line2D([], [], color=colour, linewidth=5, label=name) for name, colour in shades.items()]
-        figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=TEXT, frameon=False)
-        lines = [line for row in self.lines.values() for line in row]
-        self.moving = MovingPicture(figure, [*lines, *self.marks.values(), self.image])
-
-    def png(self) -> bytes:
-        """The picture of this moment."""
-        for name, trace in self.traces.items():
-            for line, curve in zip(self.lines[name], _curves(trace), strict=True):
-                line.set_data(*curve)
-            steps = [step / trace.steps_per_epoch for step, said in trace.events[:]]
-            self.marks[name].set_data(steps, [MARKED] * len(steps))
-        if self.ranked is not None:
-            self.image.set_data(_rank_map(self.ranked))
-        losses = [loss for trace in self.traces.values() for step, loss in trace.losses[:] if 0 < loss < float("inf")]
-        if losses:  # room for those beyond the axis, a decade at a time
-            before = self.loss.get_ylim()
-            low, high = np.floor(np.log10(min(losses))), np.ceil(np.log10(max(losses)))
-            self.loss.set_ylim(10.0 ** min(-3, low), 10.0 ** max(1, high))
-            if self.loss.get_ylim() != before:
-                self.moving.settle()
-        return self.moving.png()
-
-    def _empty_map(self, axes: Axes, epochs: int, layers: list[str]) -> AxesImage:
-        styled(axes, x=_("pass over the images"), y="", title=_("rank of each layer, % of full"))
-        rows = max(1, len(layers))
-        image = axes.imshow(
-            np.full((rows, COLUMNS), np.nan), cmap="Blues", vmin=0, vmax=100, aspect="auto", interpolation="nearest",
-            extent=(0, epochs, rows, 0),
-        )  # fmt: skip
-        axes.set_xlim(0, epochs)
-        axes.set_yticks(np.arange(len(layers)) + 0.5, [_short(layer) for layer in layers])
+def draw(runs: Mapping[str, Trained]) -> Picture:
+    """Curves of the runs by name, in the order given, as they are now."""
+    figure = Picture(figsize=(10.6, 6.0))
+    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+    margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
+    (losses, accuracies), (sizes, ranks) = figure.subplots(2, 2, gridspec_kw=margins)
+    epochs = max(trained.run.total_epochs for trained in runs.values())
+    for axes, title in (
+        (losses, _("training loss (lower is better; ▼ the safety valve acted)")),
+        (accuracies, _("right on new images, %")),
+        (sizes, _("convolution weights stored, % of the full network")),
+        (ranks, _("rank of each layer, % of full")),
+    ):
+        styled(axes, x=_("pass over the images"), y="", title=title)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.grid(visible=False)
-        axes.tick_params(axis="y", length=0)
-        place = axes.get_position()
-        bar = axes.figure.colorbar(image, cax=axes.figure.add_axes((0.945, place.y0, 0.012, place.height)))
-        bar.ax.tick_params(labelsize=TEXT, color=QUIET)
-        return image
+        axes.set_xlim(0, epochs)
+    for axes in (losses, accuracies, sizes):
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())
+    accuracies.set_ylim(100, LEAST_ERROR)
+    accuracies.set_yticks([100 - right for right in RIGHT], [f"{right:g}" for right in RIGHT])
+    sizes.set_ylim(0.9, 140)
+    sizes.set_yticks([1, 2, 5, 10, 20, 50, 100])
+    sizes.yaxis.set_major_formatter("{x:g}")
+    losses.yaxis.set_major_formatter("{x:g}")
+
+    shades = colours(runs, {name for name, trained in runs.items() if trained.contender.method == "dense"})
+    for name, colour in shades.items():
+        run, rows = runs[name].run, runs[name].run.epochs[:]
+        steps, values = _thinned(runs[name].losses[:])
+        losses.plot(steps / run.steps_per_epoch, values, color=colour, linewidth=2)
+        acted = [event["step"] / run.steps_per_epoch for event in run.events[:]]
+        losses.plot(acted, [0.96] * len(acted), "v", color=colour, markersize=8, transform=losses.get_xaxis_transform())
+        passes = [row["epoch"] for row in rows]
+        errors = [max(100 - 100 * row["test_accuracy"], LEAST_ERROR) for row in rows]
+        accuracies.plot(passes, errors, "o-", color=colour, linewidth=2, markersize=4)
+        stored = [runs[name].stored, *(1 - row["conv_compression"] for row in rows)]
+        sizes.plot([0, *passes], [100 * share for share in stored], "o-", color=colour, linewidth=2, markersize=3)
+    low, high = losses.dataLim.intervaly if any(trained.losses for trained in runs.values()) else (0.001, 10)
+    losses.set_ylim(min(1e-3, low), max(10.0, 2 * high))
+    _draw_ranks(ranks, next((trained for trained in reversed([*runs.values()]) if trained.run.ranks), None))
+    handles = [Line2D([], [], color=colour, linewidth=5, label=name) for name, colour in shades.items()]
+    figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=TEXT, frameon=False)
+    return figure
+
+
+def _thinned(losses: list[float]) -> NDArray[np.float64]:
+    """Steps and mean losses over equal stretches: single steps are noisy, and thousands of points take long to draw."""
+    length = max(1, -(-len(losses) // POINTS))
+    parts = [losses[i : i + length] for i in range(0, len(losses), length)]
+    ends = [min((i + 1) * length, len(losses)) for i in range(len(parts))]
+    return np.array([ends, [np.mean(part) for part in parts]])
+
+
+def _draw_ranks(axes: Axes, trained: Trained | None) -> None:
+    """A row a layer, a column a pass, empty where it has not got to yet."""
+    axes.grid(visible=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks([])
+    if trained is None:
+        return
+    sums = pd.DataFrame(trained.run.ranks[:]).groupby(["layer", "epoch"], sort=False)[["rank", "size"]].sum()
+    kept = (100 * sums["rank"] / sums["size"]).unstack("epoch")
+    kept = kept.reindex(list(dict.fromkeys(sums.index.get_level_values("layer"))))
+    image = axes.imshow(
+        kept, cmap="Blues", vmin=0, vmax=100, aspect="auto", interpolation="nearest",
+        extent=(-0.5, kept.shape[1] - 0.5, len(kept), 0),
+    )  # fmt: skip
+    axes.set_xlim(-0.5, trained.run.total_epochs + 0.5)
+    axes.set_yticks(np.arange(len(kept)) + 0.5, [_short(layer) for layer in kept.index])
+    place = axes.get_position()
+    bar = axes.figure.colorbar(image, cax=axes.figure.add_axes((0.945, place.y0, 0.012, place.height)))
+    bar.ax.tick_params(labelsize=TEXT, color=QUIET)
 
 
 def _short(layer: str) -> str:
@@ -118,48 +101,19 @@ def _short(layer: str) -> str:
     return layer if len(layer) <= LONGEST_NAME else f"…{layer[-LONGEST_NAME:]}"
 
 
-def _curves(trace: Trace) -> tuple[Curve, Curve, Curve]:
-    """Loss, error in per cent and size in per cent of the dense one, each against the epoch."""
-    losses = _thinned(np.array(trace.losses[:], dtype=float).reshape(-1, 2))
-    accuracies = np.array(trace.accuracies[:], dtype=float).reshape(-1, 2)
-    sizes = np.array([(look.step, look.stored) for look in trace.looks[:]], dtype=float).reshape(-1, 2)
-    scale = 1 / trace.steps_per_epoch
-    return (
-        (losses[:, 0] * scale, losses[:, 1]),
-        (accuracies[:, 0] * scale, np.maximum(100 - 100 * accuracies[:, 1], LEAST_ERROR)),
-        (sizes[:, 0] * scale, 100 * sizes[:, 1]),
-    )
-
-
-def _thinned(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over equal stretches: single steps are noisy, and thousands of points take long to draw."""
-    length = max(1, -(-len(rows) // POINTS))
-    return np.array([rows[i : i + length].mean(axis=0) for i in range(0, len(rows), length)]).reshape(-1, 2)
-
-
-def _rank_map(trace: Trace) -> NDArray[np.float64]:
-    """Ranks in per cent of full: a row a layer, columns over the run, empty where it has not got to yet."""
-    looks = trace.looks[:]
-    ends = [look.step for look in looks[1:]] + [looks[-1].step]
-    grid = np.full((len(looks[0].kept), COLUMNS), np.nan)
-    for look, end in zip(looks, ends, strict=True):
-        first = look.step * COLUMNS // trace.total_steps
-        columns = slice(first, max(first + 1, end * COLUMNS // trace.total_steps))
-        grid[:, columns] = [[100 * share] for share in look.kept.values()]
-    return grid
-
-
-def tiles_html(traces: Mapping[str, Trace]) -> str:
+def tiles_html(runs: Mapping[str, Trained]) -> str:
     """The numbers of each run as they are now."""
     cells = []
-    for name, trace in traces.items():
-        accuracy = _("{value:.1f} %", value=100 * trace.accuracies[-1][1]) if trace.accuracies else "–"
-        removed = 100 * (1 - trace.looks[-1].stored)
+    for name, trained in runs.items():
+        rows = trained.run.epochs
+        accuracy = _("{value:.1f} %", value=100 * rows[-1]["test_accuracy"]) if rows else "–"
+        removed = 100 * (rows[-1]["conv_compression"] if rows else 1 - trained.stored)
         cells.append((name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=removed)))
     return tiles(cells)
 
 
-def events_html(traces: Mapping[str, Trace]) -> str:
+def events_html(runs: Mapping[str, Trained]) -> str:
     """What the safety valve did, a line each."""
-    lines = [f"<li>{escape(f'{name}: {said}')}</li>" for name, trace in traces.items() for step, said in trace.events]
-    return f"{escape(_('What the safety valve did:'))}<ul>{''.join(lines)}</ul>" if lines else ""
+    acted = [f"{name}: {event['said']}" for name, trained in runs.items() for event in trained.run.events[:]]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in acted)
+    return f"{escape(_('What the safety valve did:'))}<ul>{lines}</ul>" if lines else ""

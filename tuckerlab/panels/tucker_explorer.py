@@ -6,8 +6,8 @@ import ipywidgets
 
 from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
 from tuckerlab.i18n import _
-from tuckerlab.panels.explorer_picture import MODES, ExplorerPicture
-from tuckerlab.panels.widgets import LABELLED, Line, Panel, labelled, picture_widget, tiles, unwatched, watch
+from tuckerlab.panels.explorer_picture import DPI, MODES, ExplorerPicture
+from tuckerlab.panels.widgets import LABELLED, Line, Panel, PictureBox, labelled, tiles, unwatched, watch
 from tuckerlab.tucker.tensor import check_fraction
 
 SLIDER = {"width": "100%", "max_width": "34rem"}  # a layout for each slider: they are hidden one by one
@@ -39,12 +39,11 @@ class TuckerExplorer(Panel):
         )  # fmt: skip
         self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for mode in range(MOST_MODES)]
         self.task, self.numbers, self.sentence = Line(), ipywidgets.HTML(), Line()
-        self.picture = picture_widget(_(
+        self.picture = PictureBox(_(
             "Above: the original, what the chosen ranks rebuild, and the error between the two on a scale of its own. "
             "Below: a chart for each mode with its singular values, largest first; those that are kept are solid, "
             "those that are dropped pale, and a line marks the cut."
         ))  # fmt: skip
-        self.picture.layout.align_self = "flex-start"  # not stretched: text stays sharp
         sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
         self.children = [
             self.task, self.subject, self.tolerance, sliders, self.numbers, self.picture, self.sentence, self.alert,
@@ -98,7 +97,7 @@ class TuckerExplorer(Panel):
         self._say()
         if cut.of.name not in self._pictures:
             self._pictures[cut.of.name] = ExplorerPicture(cut.of)
-        self.picture.value = self._pictures[cut.of.name].png(cut)
+        self.picture.show(self._pictures[cut.of.name].of(cut), DPI)
 
     def _say(self) -> None:
         """The lines: what the ranks are, what could not be, and the task."""

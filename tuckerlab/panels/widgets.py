@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import contextvars
+import io
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -12,11 +13,14 @@ from typing import Any
 import ipywidgets
 import traitlets
 from IPython.display import Markdown
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import INK, QUIET
 
+SCREEN_DPI = 110
 LABELLED = {"description_width": "initial"}
 # plain dictionaries: one Layout object on two widgets would hide both where one is hidden
 WIDE = {"width": "100%", "max_width": "68rem"}
@@ -62,7 +66,7 @@ class Panel(ipywidgets.VBox):
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
         self.problem, details = described(error) if error is not None else ("", "")
         self.alert.value = problem_html(self.problem, details)
-        self.alert.layout.display = "" if self.problem else "none"
+        set_visible(self.alert, self.problem)
 
     @contextlib.contextmanager
     def reporting(self, *, fresh: bool = True) -> Iterator[None]:
@@ -90,19 +94,13 @@ class Panel(ipywidgets.VBox):
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
-        return "".join(_static(widget) for widget in _leaves(self))
+        return "".join(map(_static, self.children))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
         return bundle
-
-
-class _Picture(ipywidgets.Image):
-    """An image with a tooltip: the part of ipywidgets in the browser fails on one that has no description beside it."""
-
-    description = traitlets.Unicode().tag(sync=True)
 
 
 def described(error: BaseException) -> tuple[str, str]:
@@ -112,22 +110,36 @@ def described(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError):
         name, reason = error.filename or type(error).__name__, error.strerror or error
         return _("{name}: cannot be read or written ({reason}); choose another place", name=name, reason=reason), ""
-    said = " ".join(str(error).split())
-    return _(
+    line = _(
         "Something went wrong that should not have ({kind}: {said}). The details below help to find out why.",
         kind=type(error).__name__,
-        said=said,
-    ), "".join(traceback.format_exception(error))
-
-
-def picture_widget(description: str) -> ipywidgets.Image:
-    """A place for a picture; `description` is read out to those who do not see it."""
-    return _Picture(
-        value=BLANK,
-        format="png",
-        tooltip=description,
-        layout=ipywidgets.Layout(max_width="100%", object_fit="contain"),
+        said=" ".join(str(error).split()),
     )
+    return line, "".join(traceback.format_exception(error))
+
+
+def png(figure: Figure, dpi: float = SCREEN_DPI) -> bytes:
+    """A figure for the screen, encoded as quickly as a slider asks for (`savefig` draws twice, and packs tighter)."""
+    figure.set_dpi(dpi)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 1})  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
+
+
+class PictureBox(ipywidgets.Image):
+    """A place for a picture; `said` is read out to those who do not see it."""
+
+    # the part of ipywidgets in the browser fails on a tooltip that has no description beside it
+    description = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, said: str) -> None:
+        layout = ipywidgets.Layout(max_width="100%", object_fit="contain", align_self="flex-start")  # text stays sharp
+        super().__init__(value=BLANK, format="png", tooltip=said, layout=layout)
+
+    def show(self, figure: Figure | None, dpi: float = SCREEN_DPI) -> None:
+        """Another picture; None: there is nothing to see."""
+        self.value = BLANK if figure is None else png(figure, dpi)
+        set_visible(self, figure)
 
 
 class Line(ipywidgets.HTML):
@@ -141,6 +153,11 @@ class Line(ipywidgets.HTML):
         """The same with HTML."""
         style = f"line-height:1.5;color:{INK}"
         self.value = f'<div role="status" aria-live="polite" style="{style}">{html}</div>' if html else ""
+
+
+def set_visible(widget: ipywidgets.Widget, visible: object) -> None:
+    """Whether a widget is seen and takes room."""
+    widget.layout.display = "" if visible else "none"
 
 
 def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
@@ -180,20 +197,10 @@ def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **option
     return kind(description=label, **{"style": LABELLED, "tooltip": hint or None, **options})
 
 
-def share_slider(label: str, hint: str, value: float, least: float, most: float) -> Any:
-    """A slider of per cent that reaches to the value it begins with, so that it never shows another one."""
-    return labelled(
-        ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
-        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
-    )  # fmt: skip
-
-
-def whole_number(label: str, hint: str, value: int, least: int, most: int) -> Any:
-    """A field for a whole number; TraitError where the one that it begins with is beyond its ends."""
-    made = labelled(ipywidgets.BoundedIntText, label, hint, value=value, min=least, max=most)
-    if made.value != value:
-        raise traitlets.TraitError(f"{label} {value}: allowed are whole numbers from {least} to {most}")
-    return made
+def choice(label: str, hint: str, value: Any, options: Iterable[tuple[str, Any]], **more: Any) -> Any:
+    """A slider over a few values, each with its name."""
+    kept: dict[str, Any] = {"continuous_update": False, "layout": SLIDER, **more}
+    return labelled(ipywidgets.SelectionSlider, label, hint, options=list(options), value=value, **kept)
 
 
 def markdown(text: str) -> Any:
@@ -230,22 +237,16 @@ def folded(title: str, html: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{html}</details>"
 
 
-def _leaves(widget: ipywidgets.Widget) -> Iterable[ipywidgets.Widget]:
-    if isinstance(widget, ipywidgets.Box) and not isinstance(widget, ipywidgets.Accordion):
-        if widget.layout.display != "none":
-            for child in widget.children:
-                yield from _leaves(child)
-    elif widget.layout.display != "none":
-        yield widget
-
-
 def _static(widget: ipywidgets.Widget) -> str:
-    if isinstance(widget, ipywidgets.Image):
-        if widget.value == BLANK:
-            return ""
+    """What a widget and those in it show."""
+    if widget.layout.display == "none":
+        return ""
+    if isinstance(widget, ipywidgets.Accordion):
+        inside = zip(widget.titles, map(_static, widget.children), strict=True)
+        return "".join(folded(title, html) for title, html in inside if html)
+    if isinstance(widget, ipywidgets.Box):
+        return "".join(map(_static, widget.children))
+    if isinstance(widget, ipywidgets.Image) and widget.value != BLANK:
         data, said = base64.b64encode(widget.value).decode(), escape(widget.tooltip or "", quote=True)
         return f'<img src="data:image/png;base64,{data}" alt="{said}" style="max-width:100%">'
-    if isinstance(widget, ipywidgets.Accordion):
-        inside = ["".join(map(_static, _leaves(child))) for child in widget.children]
-        return "".join(folded(title, html) for title, html in zip(widget.titles, inside, strict=True) if html)
     return f"<div>{widget.value}</div>" if isinstance(widget, ipywidgets.HTML) and widget.value else ""
