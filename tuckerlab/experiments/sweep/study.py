@@ -61,12 +61,12 @@ def run_sweep(
 
     methods: names from `tuckerlab.experiments.methods.registry`; "dense" and "tucker" if none. tolerances,
     compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given.
-    workers: processes on this machine; one, if not given, trains in this one. scheduler: of a dask cluster, whose
-    workers train instead. storage: URL of a data base, for several machines; a file in the folder if not given. study:
-    its name; made of the settings if not given. pruning: gives up what is more than `margin` less accurate than
-    something smaller, when ranks have come down. resume: False removes study and folder first, and begins anew.
-    heartbeat: seconds between two signs of life; who gives none 30 times counts as dead. settings: see
-    `tuckerlab.experiments.proof.Settings`.
+    workers: processes on this machine (a script that asks for several needs `if __name__ == "__main__":`); one, if not
+    given, trains in this one. scheduler: of a dask cluster, whose workers train instead. storage: URL of a data base,
+    for several machines; a file in the folder if not given. study: its name; made of the settings if not given.
+    pruning: gives up what is more than `margin` less accurate than something smaller, when ranks have come down.
+    resume: False removes study and folder first, and begins anew. heartbeat: seconds between two signs of life; who
+    gives none 30 times counts as dead. settings: see `tuckerlab.experiments.proof.Settings`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.

@@ -9,14 +9,12 @@ import logging
 import os
 import re
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -141,9 +139,6 @@ def cluster(config: SweepConfig, workers: int, scheduler: str | None) -> Iterato
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            # multiprocessing would run the user's own main module in each worker once more
-            stack.callback(sys.modules.__setitem__, "__main__", sys.modules["__main__"])
-            sys.modules["__main__"] = ModuleType("__main__")
             local = dask.LocalCluster(
                 n_workers=workers, threads_per_worker=max(1, torch.get_num_threads() // workers), memory_limit=0,
                 dashboard_address=None, silence_logs=logging.CRITICAL,
