@@ -163,7 +163,9 @@ def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence
     layers = _weighted(module)
     included, excluded = None if include is None else _named(module, include), _named(module, exclude)
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
-    uses = Counter(parameter for m in module.modules() for parameter in m.parameters(recurse=False))
+    uses: Counter[torch.Tensor] = Counter(
+        parameter for m in module.modules() for parameter in m.parameters(recurse=False)
+    )
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
         if name in excluded:

@@ -73,7 +73,8 @@ def weights_of(entries: Sequence[Any]) -> dict[Weight, int]:
             found |= dict.fromkeys(known[part], 0)
         elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
             is_conv, is_bare = isinstance(part, nn.modules.conv._ConvNd), isinstance(part, Tensor | ParametrizationList)
-            for p in [part] if isinstance(part, Tensor) else part.parameters(recurse=False):
+            own: Iterable[Any] = [part] if isinstance(part, Tensor) else part.parameters(recurse=False)
+            for p in own:
                 # stacks of matrices have three dimensions too, but longer ones
                 is_kernel = p.dim() > 2 and (is_conv or (is_bare and max(p.shape[2:]) <= LARGEST_KERNEL))
                 if p.dim() > 1 and p.shape[0] > 1 and p[0].numel() > 1:
