@@ -81,7 +81,7 @@ MISTAKES = [
     ("{run} --to onnx --out {taken}", "tucker-90.onnx is there already; --overwrite replaces it"),
     ("{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
     ("{run} --to torch --out {taken}/model.py/model.pt2", "nothing can be written there"),
-    ("{taken}/model.py --to plain", "no such folder"),
+    ("{taken}/model.py --to plain", "no run record here"),
 ]
 
 

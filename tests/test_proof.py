@@ -1,5 +1,6 @@
 """The main job, small: what it leaves behind, what it does not do twice, and what it refuses at once."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -118,12 +119,12 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
 
 
 @pytest.mark.usefixtures("no_training")
-def test_a_second_call_trains_nothing(whole: Proof) -> None:
-    out = whole.folder.parent
-    assert_same(run_poc(**SMALL, out=out), whole)
+def test_a_second_call_trains_nothing(whole: Proof, tmp_path: Path) -> None:
+    assert_same(run_poc(**SMALL, out=whole.folder.parent), whole)
+    shutil.copytree(whole.folder, tmp_path / whole.folder.name)
     for changes in ({"seed": 1}, {"epochs": 2}, {"compression": 0.8}, {"lr": 0.2}, {"resume": False}):
         with pytest.raises(AssertionError, match="this trains"):
-            run_poc(**{**SMALL, **changes}, out=out)
+            run_poc(**{**SMALL, **changes}, out=tmp_path)
 
 
 @pytest.mark.parametrize("cut_off", ["dense", "tucker", "before the record"])

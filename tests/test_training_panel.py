@@ -265,7 +265,7 @@ class TestKept:
         panel.save.click()
         [folder] = Path(panel.out).iterdir()
         assert said(panel.saved) == f"Saved in {folder}"
-        pd.testing.assert_frame_equal(Records.load(folder).table(), panel.result().table())
+        pd.testing.assert_frame_equal(Records.load(folder).runs, panel.result().runs)
         for run, name in zip(panel.shown, ("tucker-90", "dense"), strict=True):
             loaded = checkpoint.load(folder / f"{name}.safetensors").model
             assert same(dict(loaded.state_dict()), dict(run.run.model.state_dict()))
