@@ -14,7 +14,7 @@ help: ## list these commands
 poc: $(READY) ## train a network dense and in Tucker format, side by side (ARGS="--dataset cifar10")
 	$(BIN)/tuckerlab poc $(ARGS)
 
-headline: $(READY) ## VGG16 on CIFAR-10, dense and at several sizes, 3 seeds: for a GPU (ARGS="--epochs 10")
+headline: $(READY) ## VGG16 on CIFAR-10, dense and at several sizes, 3 seeds: for a GPU (ARGS="--minutes 10")
 	$(BIN)/tuckerlab headline $(ARGS)
 
 # One thread a test process: several processes that each use every core only get into each other's way.

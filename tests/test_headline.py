@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tuckerlab import Budget, DataError, load_data, recorded, run_headline
+from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments import contest, context as training, headline, proof, recorded as results
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.proof import Proof
@@ -151,3 +152,18 @@ def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Arena, "stepper", lambda arena, model, make: count_parameters(model).total_stored)
     monkeypatch.setattr(contest, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()})
     assert contest.steps_by_epoch({contender: run}, arena)[contender] == [(a + b) / 2 for a, b in pairwise(stored)]
+
+
+def test_all_ends_within_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 100 ms, four an epoch: 1.6 s an epoch of four networks, and four fifths of 10.8 s for it."""
+    monkeypatch.setattr(headline, "step_times", lambda ways, arena: {c: [100.0] * len(w) for c, w in ways.items()})
+    planned = []
+    monkeypatch.setattr(headline, "over_seeds", lambda contenders, arena, *_, **__: planned.append(arena.recipe.epochs))
+    asked = SMALL | {"compression": [0.9], "equal": ["time", "epochs"], "seeds": 1, "out": tmp_path, "epochs": None}
+    run_headline(**asked, minutes=0.18)
+    run_headline(**asked, minutes=0.18)  # as it was decided
+    assert planned == [5, 5]
+    with pytest.raises(TuckerlabError, match="give more time"):
+        run_headline(**asked, minutes=0.01)
+    with pytest.raises(TuckerlabError, match="not together with epochs"):
+        run_headline(**asked | {"epochs": 2}, minutes=1)

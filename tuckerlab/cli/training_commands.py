@@ -34,7 +34,7 @@ def poc(**given: Any) -> None:
 
 
 @takes(
-    "dataset model width compression pruning no_pruning equal rival start seeds epochs batch_size optimizer lr "
+    "dataset model width compression pruning no_pruning equal rival start seeds epochs minutes batch_size optimizer lr "
     "precision out device resume quiet",
     dataset=option(str, "What to learn. [default: cifar10]"),
     model=option(str, "The network: vgg16, resnet18, alexnet or another of poc's. [default: vgg16]"),
@@ -52,6 +52,7 @@ def poc(**given: Any) -> None:
     ),
     rival=option(list[str], "One more method, of those of compare, at each --compression; may be repeated."),
     start=option(float, "Largest first rank of Tucker networks, as a share of the widest layer. [default: 0.25]"),
+    minutes=option(float, "Instead of --epochs: as many, up to the default, as end within this time."),
     epochs=whole("How often to go through all images. [default: 40 on CUDA, 12 on a CPU]"),
     batch_size=whole("Images a training step. [default: 512 on CUDA, 256]"),
     precision=option(str, "Of the arithmetic: auto, fp32, bf16 or fp16. [default: auto, bf16 on CUDA, fp32 elsewhere]"),

@@ -36,6 +36,7 @@ EQUAL = ("epochs", "time")
 # The largest rank at the first step, as a share of the widest layer. Wide layers, which give up most of their ranks in
 # any case, begin small, and narrow ones as ever: steps are short from the beginning, and more of them fit the time.
 START = 0.25
+SPARE = 0.2  # of a time limit, for tests, adaptations, measuring and pictures
 ON_THE_WAY = (0.0, 0.125, 0.25, 0.5, 1.0)  # of the way down to the last ranks: where a step is timed
 
 
@@ -48,6 +49,7 @@ def run_headline(
     rivals: Sequence[str] = (),
     start: float = START,
     seeds: int = 3,
+    minutes: float | None = None,
     out: str | os.PathLike[str] = "runs",
     resume: bool = True,
     quiet: bool = False,
@@ -60,7 +62,8 @@ def run_headline(
     networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
     `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of
-    Tucker networks at the first step, as a share of the widest layer's size. settings: see
+    Tucker networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that
+    all ends within about so many minutes on this machine. settings: see
     `tuckerlab.experiments.proof.Settings`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
@@ -70,48 +73,79 @@ def run_headline(
         raise TuckerlabError(f"equal {unknown[0]!r}: allowed are {' and '.join(EQUAL)}, one of them or both")
     if not 0 < start <= 1:
         raise TuckerlabError(f"start {start}: allowed are shares of the widest layer, above 0 and up to 1")
+    if minutes is not None and (not minutes > 0 or settings.get("epochs") is not None):
+        raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0, and not together with epochs")
     networks = [Tucker(Budget(rate), start) for rate in compression]
     others: list[Contender] = [Pruned(rate) for rate in pruning]
     others += [contender(rival, Budget(rate)) for rival in rivals for rate in compression]
     recipe = RECIPES.get(resolve_device(settings.get("device", "auto")).type, RECIPES["cpu"])
     settings.setdefault("model", "vgg16")
     arena = arranged([Dense(), *networks, *others], dataset=dataset, recipe=recipe, **settings)
-    name = f"{in_file_names(dataset)}-{arena.spec['name']}-{digest({**arena.plan, 'start': start})}"
-    folder = Path(out) / f"headline-{name}"
+    asked = {**arena.plan, "start": start} | ({} if minutes is None else {"minutes": minutes, "seeds": seeds})
+    folder = Path(out) / f"headline-{in_file_names(dataset)}-{arena.spec['name']}-{digest(asked)}"
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     equals = networks if "epochs" in equal else []
-    if "time" in equal:
-        epochs = _epochs_in_equal_time(networks, compression, arena, folder, quiet=quiet)
-        equals = [*(replace(network, epochs=epochs[network.label]) for network in networks), *equals]
+    if "time" in equal or minutes is not None:
+        timed = networks if minutes is None else [*networks, *others]
+        epochs, in_equal_time = _planned(timed, equal, arena, seeds, minutes, folder, quiet=quiet)
+        arena = replace(arena, recipe=replace(arena.recipe, epochs=epochs))
+        if "time" in equal:
+            equals = [*(replace(network, epochs=in_equal_time[network.label]) for network in networks), *equals]
     return Proof(over_seeds([Dense(), *equals, *others], arena, seeds, folder, quiet=quiet, extend=True), folder)
 
 
-def _epochs_in_equal_time(
-    networks: Sequence[Tucker], compression: Sequence[float], arena: Arena, folder: Path, *, quiet: bool
-) -> dict[str, int]:
-    """By label, the epochs that each network has in the time of the dense one.
+def _planned(
+    contenders: Sequence[Contender],
+    equal: Sequence[str],
+    arena: Arena,
+    seeds: int,
+    minutes: float | None,
+    folder: Path,
+    *,
+    quiet: bool,
+) -> tuple[int, dict[str, int]]:
+    """The epochs of the dense network that fit the minutes, and by label those of Tucker networks in its time.
 
     They are decided once for each network: an interrupted call goes on with them.
     """
     file = folder / "epochs.json"
-    found: dict[str, int] = json.loads(file.read_text(encoding="utf-8"))["equal_time"] if file.exists() else {}
-    if {network.label for network in networks} <= found.keys():
-        return found
+    there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    in_equal_time: dict[str, int] = there.get("equal_time", {})
+    labels = [each.label for each in contenders if isinstance(each, Tucker)]
+    if there and {*labels} <= in_equal_time.keys():
+        return there.get("epochs", arena.recipe.epochs), in_equal_time
     if not quiet:
         Console().print("timing training steps at ranks along the schedules", highlight=False)
     ways: dict[Contender, list[RankPolicy | None]] = {Dense(): [None]}
-    for network, rate in zip(networks, compression, strict=True):
-        schedule = Budget(rate, steps=1000)
-        ways[network] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
-    [full], *times = step_times(ways, arena).values()
-    epochs = arena.recipe.epochs
-    for network, taken in zip(networks, times, strict=True):  # the mean over a run
-        mean = RAMP * np.trapezoid(taken, ON_THE_WAY) + (1 - RAMP) * taken[-1]
-        found.setdefault(network.label, max(1, round(epochs * full / mean)))
-    if not quiet:
-        said = ", ".join(f"{network.label} {found[network.label]}" for network in networks)
+    for each in contenders:
+        ways[each] = [None]
+        if isinstance(each, Tucker) and isinstance(each.ranks, Budget):
+            schedule = replace(each.ranks, steps=1000)
+            ways[each] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
+    steps = {  # in milliseconds, the mean over a run
+        each.label: RAMP * np.trapezoid(times, ON_THE_WAY) + (1 - RAMP) * times[-1] if times[1:] else times[0]
+        for each, times in step_times(ways, arena).items()
+    }
+    full, epochs = steps[Dense().label], arena.recipe.epochs
+    if minutes is not None:
+        taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
+        taken += [step for label, step in steps.items() if label not in labels]
+        epoch = seeds * sum(taken) / 1e3 * (len(arena.data.train_images) // arena.step_size)
+        epochs = int(min(epochs, (1 - SPARE) * 60 * minutes / epoch))
+        if epochs < 1:
+            raise TuckerlabError(
+                f"minutes {minutes:g}: one epoch of all networks with {seeds} seeds takes about {epoch / 60:.2g} "
+                "minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
+            )
+        there["epochs"] = epochs
+    for label in labels:
+        in_equal_time.setdefault(label, max(1, round(epochs * full / steps[label])))
+    if not quiet and minutes is not None:
+        Console().print(f"{epochs} epochs, to end within {minutes:g} minutes", highlight=False)
+    if not quiet and "time" in equal:
+        said = ", ".join(f"{label} {in_equal_time[label]}" for label in labels)
         Console().print(f"epochs in the time of {epochs} of the dense network: {said}", highlight=False)
     with atomic_path(file) as path:
-        path.write_text(json.dumps({"equal_time": found}), encoding="utf-8")
-    return found
+        path.write_text(json.dumps({**there, "equal_time": in_equal_time}), encoding="utf-8")
+    return epochs, in_equal_time
