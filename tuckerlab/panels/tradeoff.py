@@ -206,7 +206,7 @@ def _sentence(axis: str, answer: Answer | None, points: float) -> str:
 
 def _numbers(tradeoff: Tradeoff, answer: Answer | None) -> list[tuple[str, str, str]]:
     """The tiles of the network that the answer names: its accuracy, and each cost with its ratio to the full one."""
-    shown = answer and (answer.best or answer.nearest)
+    shown = (answer.best or answer.nearest) if answer else None
     if answer is None or shown is None:
         return []
     accuracy = _("{value:.1f} %", value=shown.accuracy)
