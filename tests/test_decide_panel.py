@@ -90,14 +90,15 @@ def test_what_cannot_be_is_one_line_and_the_last_good_picture_stays(panel: Decid
     assert said(panel.origins["server_hour"].value).endswith("entered by you")
 
 
-@pytest.mark.parametrize("run", ["no such run", ""])
-def test_a_run_that_is_not_there(panel: DecidePanel, run: str) -> None:
+def test_a_run_or_network_that_is_not_there(panel: DecidePanel) -> None:
     good = panel.outcome
-    panel.run.value = run
-    assert panel.problem
-    assert (panel.outcome, panel.run.value) == (good, STEEL)
-    with pytest.raises(DataError):
-        DecidePanel(run)
+    for run in ("no such run", ""):
+        panel.run.value = run
+        assert panel.problem
+        assert (panel.outcome, panel.run.value) == (good, STEEL)
+    for run, network in (("no such run", None), ("", None), (STEEL, "Tucker 12 %")):
+        with pytest.raises(DataError):
+            DecidePanel(run, network)
 
 
 def test_another_network_and_another_run_are_another_case(panel: DecidePanel) -> None:
@@ -110,11 +111,6 @@ def test_another_network_and_another_run_are_another_case(panel: DecidePanel) ->
         assert panel.run.value == run
         assert (panel.money.worth == before) is is_same
     assert panel.network.value == "Tucker 95 %"
-
-
-def test_a_network_that_is_not_there(panel: DecidePanel) -> None:
-    with pytest.raises(DataError, match="Tucker 12 %"):
-        DecidePanel(STEEL, "Tucker 12 %")
 
 
 def test_times_that_were_measured_since_are_read(tmp_path: Path) -> None:

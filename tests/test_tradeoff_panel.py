@@ -167,10 +167,3 @@ class TestPicture:
         picture.marked(2.0, SMALL)
         assert (picture.star.get_xdata()[0], picture.star.get_ydata()[0]) == (10, 96)
         assert (picture.star.get_visible(), picture.band.get_y()) == (True, 96.0)
-
-    def test_bars_from_the_worst_seed_to_the_best(self) -> None:
-        axes = TradeOffPicture("parameters", [FULL, SMALL], FULL).figure.axes[0]
-        across, up = axes.containers[1].lines[2]
-        assert up.get_segments()[0][:, 1] == pytest.approx([95, 97])
-        assert across.get_segments()[0][:, 0] == pytest.approx([9, 11])
-        assert not axes.containers[0].lines[2]
