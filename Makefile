@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
@@ -11,10 +12,10 @@ READY := $(VENV)/.ready
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-poc: $(READY) ## train a network dense and in Tucker format, side by side (ARGS="--dataset cifar10")
+poc: $(CORE) ## train a network dense and in Tucker format, side by side (ARGS="--dataset cifar10")
 	$(BIN)/tuckerlab poc $(ARGS)
 
-headline: $(READY) ## VGG16 on CIFAR-10, dense and at several sizes, 3 seeds: for a GPU (ARGS="--minutes 10")
+headline: $(CORE) ## VGG16 on CIFAR-10, dense and at several sizes, 3 seeds: for a GPU (ARGS="--minutes 10")
 	$(BIN)/tuckerlab headline $(ARGS)
 
 # One thread a test process: several processes that each use every core only get into each other's way.
@@ -49,9 +50,14 @@ clean: ## remove the environment and all caches (runs/ stays)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find tuckerlab tests notebooks benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-# The stamp is newer than the two files that say what to install, or the environment is brought up to date.
-$(READY): pyproject.toml constraints.txt
+# Each stamp is newer than the files that say what to install, or the environment is brought up to date: what `poc` needs
+# first, everything else where it is first asked for.
+$(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is %d.%d: make PYTHON=/path/to/python3 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable .
+	@touch $@
+
+$(READY): $(CORE)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[notebooks,experiments,deploy,brief,test,dev]'
 	@touch $@

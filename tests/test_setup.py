@@ -93,9 +93,9 @@ def test_a_second_call_of_make_installs_nothing(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     assert "pip install" in planned(tmp_path)
-    stamp = tmp_path / ".venv" / ".ready"
-    stamp.parent.mkdir()
-    stamp.touch()
+    (tmp_path / ".venv").mkdir()
+    for stamp in (tmp_path / ".venv" / ".core", tmp_path / ".venv" / ".ready"):
+        stamp.touch()
     assert "pip install" not in planned(tmp_path)
     later = stamp.stat().st_mtime + 10
     os.utime(tmp_path / "constraints.txt", (later, later))
