@@ -141,7 +141,7 @@ class Listed(nn.Module):
         self.again = hold(self.second)
 
 
-@pytest.mark.parametrize("hold", [lambda layer: [layer], lambda layer: {"it": (layer,)}])
+@pytest.mark.parametrize("hold", [lambda layer: [layer], lambda layer: lambda x: layer(x)])
 def test_a_layer_that_is_also_held_in_a_list_is_an_error_before_anything_changes(hold: Any) -> None:
     model = nn.Sequential(Listed(hold))
     before = list(model.modules())
@@ -226,12 +226,18 @@ def held_elsewhere() -> nn.Module:
     return model
 
 
-class Forgetful(nn.Linear):
-    """With a scale that its reset forgets."""
+class Masked(nn.Linear):
+    """With a mask of 0 and 1 that only some initialise."""
 
-    def __init__(self) -> None:
+    def __init__(self, written: bool) -> None:
         super().__init__(3, 3)
-        self.scale = nn.Parameter(torch.ones(3))
+        self.written = written
+        self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if getattr(self, "written", False):
+            self.mask.copy_(torch.ones(3, 3).tril())
 
 
 @pytest.mark.parametrize(
@@ -247,13 +253,15 @@ class Forgetful(nn.Linear):
         (lambda: tuckerize(cnn(), modes="spatial"), "modes 'spatial'"),
         (lambda: tuckerize(on_meta(cnn), ranks=Tolerance(0.1)), r"give Fixed\(fraction\)"),
         (lambda: materialize(on_meta(lambda: nn.MultiheadAttention(8, 2))), r"no reset_parameters\(\)"),
-        (lambda: materialize(on_meta(Forgetful)), "no values to scale"),
+        (lambda: materialize(on_meta(lambda: Masked(False))), "no values to mask"),
         (lambda: materialize(on_meta(lambda: nn.Sequential(nn.LazyLinear(3)))), "0: a lazy layer"),
+        (lambda: to_plain(nn.Sequential(patch(TuckerLinear(8, 8, ranks=2)))), "0: its forward was exchanged"),
         (lambda: to_dense(held_elsewhere()), "holds the layer 'second' as well"),
+        (lambda: tuckerize(cnn())[4].weight, "leave this layer dense"),
     ],
 )
 def test_what_is_refused(call: Callable[[], object], named: str) -> None:
-    with pytest.raises(TuckerlabError, match=named):
+    with pytest.raises((TuckerlabError, AttributeError), match=named):
         call()
 
 
@@ -324,6 +332,7 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     model = on_meta(Tied)
     with torch.device("meta"):
         model.norm = nn.BatchNorm1d(4)
+        masked = Masked(True)
     model.norm.running_mean = torch.tensor([1.0, 2.0, 3.0, 4.0])
     model.hidden.bias = nn.Parameter(torch.arange(8.0), requires_grad=False)
     materialize(model)
@@ -335,6 +344,7 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     assert torch.equal(model.hidden.bias, torch.arange(8.0))
     assert not model.hidden.bias.requires_grad
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert int(materialize(masked).mask.sum()) == 6
 
 
 # --- back again -----------------------------------------------------------------------------------------------------

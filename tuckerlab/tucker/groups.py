@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.tucker.weight import TuckerLayer, owners
@@ -12,7 +11,7 @@ from tuckerlab.tucker.weight import TuckerLayer, owners
 Entry = nn.Module | nn.Parameter
 Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
 Weight = TuckerLayer | nn.Parameter
-LARGEST_KERNEL = 31  # in each spatial mode
+LARGEST_KERNEL = 31  # stacks of matrices have three dimensions too, but longer ones
 
 
 def tucker_layers(entries: Sequence[Any]) -> list[TuckerLayer]:
@@ -56,27 +55,37 @@ def parameters_of(entries: Sequence[Any], taken: Collection[nn.Parameter]) -> li
     return list(dict.fromkeys(parameters))
 
 
-def weights_of(entries: Sequence[Any]) -> dict[Weight, int]:
-    """Kernels and matrices in the order given, embeddings left out, with the numbers of those that are dense kernels.
+def weights_of(entries: Sequence[Any]) -> tuple[list[Weight], dict[nn.Parameter | nn.Module, int]]:
+    """Kernels and matrices in the order given, embeddings left out; and the dense kernels with their numbers.
 
-    >>> found = weights_of([nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)), nn.Conv1d(4, 2, 3)])
-    >>> [(tuple(weight.shape), numbers) for weight, numbers in found.items()]
-    [((4, 8), 0), ((2, 4, 3), 24)]
+    >>> weights, kernels = weights_of([nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)), nn.Conv1d(4, 2, 3)])
+    >>> [tuple(weight.shape) for weight in weights], list(kernels.values())
+    ([(4, 8), (2, 4, 3)], [24])
     """
-    found: dict[Weight, int] = {}
+    weights: list[Weight] = []
+    kernels: dict[nn.Parameter | nn.Module, int] = {}
     known = owners()
     parts: list[Any] = [p for e in entries for p in (e.modules() if isinstance(e, nn.Module) else [e])]
     for part in parts:
         if isinstance(part, TuckerLayer):
-            found[part] = 0
+            weights.append(part)
         elif part in known:
-            found |= dict.fromkeys(known[part], 0)
+            weights += known[part]
         elif not isinstance(part, nn.Embedding | nn.EmbeddingBag):
-            is_conv, is_bare = isinstance(part, nn.modules.conv._ConvNd), isinstance(part, Tensor | ParametrizationList)
-            own: Iterable[Any] = [part] if isinstance(part, Tensor) else part.parameters(recurse=False)
-            for p in own:
-                # stacks of matrices have three dimensions too, but longer ones
-                is_kernel = p.dim() > 2 and (is_conv or (is_bare and max(p.shape[2:]) <= LARGEST_KERNEL))
-                if p.dim() > 1 and p.shape[0] > 1 and p[0].numel() > 1:
-                    found[p] = p.numel() if is_kernel else 0
-    return found
+            own: list[Any] = [part] if isinstance(part, Tensor) else [*part.parameters(recurse=False)]
+            weights += [p for p in own if is_matrix(p)]
+            if isinstance(part, nn.modules.conv._ConvNd):  # a module stands for a weight that is computed
+                kernels[part.weight if isinstance(part.weight, nn.Parameter) else part] = part.weight.numel()
+            elif isinstance(part, nn.Parameter) and is_kernel(part):
+                kernels[part] = part.numel()
+    return weights, kernels
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a tensor that comes without its module is a matrix or the kernel of a convolution, by its shape."""
+    return parameter.dim() > 1 and parameter.shape[0] > 1 and parameter[0].numel() > 1
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether such a tensor is the kernel of a convolution."""
+    return parameter.dim() > 2 and is_matrix(parameter) and max(parameter.shape[2:]) <= LARGEST_KERNEL

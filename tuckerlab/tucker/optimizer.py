@@ -51,7 +51,8 @@ class TuckerOptimizer(Optimizer):
         self.adapt_every = int(adapt_every)
         self.steps = 0
         self._held: list[dict[TuckerLayer, Parameters]] = []  # of each param group: its layers, with what it trains
-        self._weights: dict[Weight, int] = {}  # all kernels and matrices, with the numbers of those a budget counts
+        self._weights: dict[Weight, None] = {}  # kernels and matrices, in the order given
+        self._kernels: dict[nn.Parameter | nn.Module, int] = {}  # of dense convolutions, with their numbers
         self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         super().__init__(groups, defaults)
@@ -73,7 +74,9 @@ class TuckerOptimizer(Optimizer):
         self._check_group({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": parameters})
         self._held.append({layer: layer.parts for layer in layers})
-        self._weights |= weights_of(entries)
+        weights, kernels = weights_of(entries)
+        self._weights |= dict.fromkeys(weights)
+        self._kernels |= kernels
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -146,7 +149,7 @@ class TuckerOptimizer(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
-        own = {name: self.__dict__[name] for name in ("ranks", "adapt_every", "steps", "_held", "_weights")}
+        own = {name: self.__dict__[name] for name in ("ranks", "adapt_every", "steps", "_held", "_weights", "_kernels")}
         return {**super().__getstate__(), **own, "_plans": {}}
 
     # --- what the optimizers differ in -------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ class TuckerOptimizer(Optimizer):
         layers = [(layer, index) for index, held in enumerate(self._held) for layer in held]
         frozen = sum(layer.stored_numel for layer, _ in layers if not layer.core.requires_grad)
         trained = [(layer, index) for layer, index in layers if layer.core.requires_grad]
-        return trained, frozen + sum(self._weights.values())
+        return trained, frozen + sum(self._kernels.values())
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for p in self._parameters() if p.grad is not None]

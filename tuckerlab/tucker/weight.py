@@ -3,15 +3,17 @@
 The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 """
 
+import gc
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 from weakref import WeakSet
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from tuckerlab.errors import CheckpointError, RankError
+from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
 from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
@@ -173,6 +175,15 @@ class TuckerLayer(nn.Module):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
+        forbid_stale(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "weight":
+            raise AttributeError(
+                f"{type(self).__name__} has no weight of full size: where the module around it reads one, leave this "
+                "layer dense (exclude=…); dense_weight() would form it"
+            )
+        return super().__getattr__(name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and pickles are made without __init__."""
@@ -209,3 +220,24 @@ class TuckerLayer(nn.Module):
 
     def _rank_repr(self) -> str:
         return f"ranks={self.ranks}, c.r.={1 - self.stored_numel / self.dense_numel:.1%}"
+
+
+def forbid_stale(changed: nn.Module) -> None:
+    """Any DistributedDataParallel around this module, whose parameters were replaced, raises when it is called.
+
+    It goes on averaging the gradients of the old parameters, those of the new ones differ from process to process, and
+    with `find_unused_parameters=True` nothing would be said. One that is made anew is not concerned.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    wrappers = [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]
+    for wrapper in wrappers:
+        if _refuse not in wrapper._forward_pre_hooks.values() and any(part is changed for part in wrapper.modules()):
+            wrapper.register_forward_pre_hook(_refuse)
+
+
+def _refuse(module: nn.Module, given: Any) -> None:
+    raise TuckerlabError(
+        "the ranks have changed since DistributedDataParallel was made, and it holds the old parameters: wrap the "
+        "network anew after every rank change, or keep the ranks (ranks=Fixed())"
+    )
