@@ -18,7 +18,7 @@ from lessons import PANEL, lesson
 from tuckerlab.cli import html_site, main as cli
 from tuckerlab.cli.course import read_course
 from tuckerlab.cli.html_site import write_site
-from tuckerlab.errors import DataError
+from tuckerlab.errors import DataError, TuckerlabError
 
 PATIENCE = 120  # seconds that nothing here needs; a machine may be busy
 FIRST = (
@@ -48,7 +48,7 @@ class TestPages:
         assert re.findall(r'href="(\w+\.html)"', pages["index.html"]) == links
         assert "First steps" in pages["index.html"]
         assert "Is it worth it?" in pages["index.html"]
-        assert re.findall(r'href="(\w+\.html)"', pages["02_second.html"]) == ["index.html"] * 2
+        assert re.findall(r'href="(\w+\.html)"', pages["02_second.html"]) == [links[0], "index.html", links[2]] * 2
 
     def test_a_page_has_results_and_no_code(self, made: tuple[dict[str, str], dict[str, str]]) -> None:
         first, third = made[1]["01_first.html"], made[1]["03_third.html"]
@@ -80,15 +80,28 @@ class TestPages:
 
     def test_what_stops_it_leaves_the_old_site(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         notebooks = read_course(lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First").parent)
-        (tmp_path / "index.html").write_text("old")
+
+        out = tmp_path / "site"
+        write_site(notebooks, out, profile="quick", quiet=True)
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
 
         def stopped(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(html_site, "execute", stopped)
         with pytest.raises(KeyboardInterrupt):
-            write_site(notebooks, tmp_path, profile="quick", quiet=True)
-        assert (tmp_path / "index.html").read_text() == "old"
+            write_site(notebooks, out, profile="quick", quiet=True)
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+    @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
+    def test_a_folder_with_other_things_is_left_alone(self, name: str, tmp_path: Path) -> None:
+        notebooks = read_course(lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First").parent)
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / name).write_text("mine", encoding="utf-8")
+        with pytest.raises(TuckerlabError, match=re.escape(str(out))):
+            write_site(notebooks, out, profile="quick", quiet=True)
+        assert [path.read_text(encoding="utf-8") for path in out.iterdir()] == ["mine"]
 
     def test_the_command_names_a_notebook_whose_kernel_died(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 import io
 
+import pandas as pd
 import pytest
 from made_up import dense, tucker
 from rich.console import Console
@@ -13,7 +14,7 @@ from tuckerlab.experiments.standings import IN_BRIEF, rich_standings, standings
 def test_means_ranges_and_the_distance_to_dense() -> None:
     runs = [dense("d0", test_accuracy=0.90), dense("d1", seed=1, test_accuracy=0.92)]
     runs += [tucker("t0", test_accuracy=0.89), tucker("t1", seed=1, test_accuracy=0.90)]
-    table = standings(Records.concat(runs), costs=IN_BRIEF)
+    table = standings(Records.concat(runs), costs=IN_BRIEF).T
     assert table.reset_index().to_numpy().tolist() == [
         ["dense", "91.00", "2", "90.00–92.00", "", "0.0", "0.0"],
         ["Tucker", "89.50", "2", "89.00–90.00", "−1.50", "90.0", "85.7"],
@@ -23,7 +24,7 @@ def test_means_ranges_and_the_distance_to_dense() -> None:
 def test_costs_stand_beside_their_ratio_to_dense() -> None:
     parts = [f"memory_{part}_bytes" for part in ("weights", "gradients", "optimizer", "activations")]
     small = {"step_ms": 50.0, "checkpoint_bytes": 6200.0, **dict.fromkeys(parts, 1e6)}
-    table = standings(dense(step_ms=200.0, **dict.fromkeys(parts, 2e6)) + tucker(**small))
+    table = standings(dense(step_ms=200.0, **dict.fromkeys(parts, 2e6)) + tucker(**small)).T
     assert list(table["step, ms"]) == ["200", "50 (0.25×)"]
     assert list(table["training memory, MB"]) == ["8", "4 (0.50×)"]
     assert list(table["conv parameters"]) == ["10,000", "1,000 (0.10×)"]
@@ -32,8 +33,25 @@ def test_costs_stand_beside_their_ratio_to_dense() -> None:
 
 def test_each_data_set_has_its_own_reference() -> None:
     other = dense("e", dataset="cifar10", test_accuracy=0.8) + tucker("u", dataset="cifar10", test_accuracy=0.78)
-    table = standings(dense(test_accuracy=0.9) + tucker(test_accuracy=0.89) + other)
+    table = standings(dense(test_accuracy=0.9) + tucker(test_accuracy=0.89) + other).T
     assert list(table["against dense"]) == ["", "−1.00", "", "−2.00"]
+
+
+def test_many_networks_have_a_row_each_and_ratios_alone() -> None:
+    runs = [dense(step_ms=200.0), *(tucker(f"t{i}", label=f"Tucker {i}", step_ms=50.0) for i in range(4))]
+    table = standings(Records.concat(runs))
+    assert list(table.index) == ["dense", *(f"Tucker {i}" for i in range(4))]
+    assert list(table["step, ms"]) == ["200", *4 * ["0.25×"]]
+
+
+def test_the_time_of_training_is_that_of_its_steps() -> None:
+    epochs = pd.DataFrame(
+        {"run": "d", "epoch": [1, 2], "step": [10, 20], "seconds": [60.0, 99.0], "step_ms": [100.0, 300.0]}
+    )
+    measured = dense("d", train_seconds=99.0)
+    assert standings(measured).loc["training, s", "dense"] == "99"
+    timed = Records(measured.runs, epochs)
+    assert standings(timed).loc["training, s", "dense"] == "4"
 
 
 @pytest.mark.parametrize("networks", [1, 4])

@@ -31,7 +31,7 @@ from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.experiments import proof
 from tuckerlab.experiments.records import Records
 from tuckerlab.panels import TrainingPanel, training_job, training_panel
-from tuckerlab.panels.training_job import Job
+from tuckerlab.panels.training_job import Job, records_of
 from tuckerlab.panels.training_picture import draw
 from tuckerlab.training import checkpoint
 from tuckerlab.training.metrics import evaluate
@@ -251,9 +251,10 @@ class TestKept:
     def test_boxes_choose_what_is_shown_and_saved(self, panel: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
         assert names(panel) == ["Tucker 90 %", "dense", "Tucker 90 % (2)"]
         assert panel.numbers["removed"] == panel.kept[2].facts["conv_compression"]
-        assert panel.result().runs["label"].tolist() == names(panel)
-        assert panel.result().runs["run"].is_unique
-        assert set(panel.result().epochs["run"]) == set(panel.result().runs["run"])
+        assert list(panel.result()) == names(panel)
+        records = records_of(panel.shown)
+        assert records.runs["run"].is_unique
+        assert set(records.epochs["run"]) == set(records.runs["run"])
         assert panel.layers() is not None
         assert said(panel.verdict) == ""  # two seeds
         before = panel.picture.value
@@ -265,7 +266,7 @@ class TestKept:
         panel.save.click()
         [folder] = Path(panel.out).iterdir()
         assert said(panel.saved) == f"Saved in {folder}"
-        pd.testing.assert_frame_equal(Records.load(folder).runs, panel.result().runs)
+        pd.testing.assert_frame_equal(Records.load(folder).runs, records_of(panel.shown).runs)
         for run, name in zip(panel.shown, ("tucker-90", "dense"), strict=True):
             loaded = checkpoint.load(folder / f"{name}.safetensors").model
             assert same(dict(loaded.state_dict()), dict(run.run.model.state_dict()))

@@ -23,13 +23,13 @@ from tuckerlab import __version__
 from tuckerlab.cli.course import Notebook, local_links
 from tuckerlab.cli.execute_notebook import PAPERMILL_CELLS, execute
 from tuckerlab.cli.notebook_helpers import profile_settings
+from tuckerlab.errors import TuckerlabError
 
 TITLE = "Train networks small from the start"
 INTRO = (
     "The course, part by part, with the question that each answers. These pages show what one run of it gave; "
     "sliders and buttons work in the notebooks."
 )
-BACK = "[← All parts](index.html)"
 
 
 def write_site(
@@ -38,24 +38,26 @@ def write_site(
     """Execute the notebooks and write them to `out` as pages; returns by name of a notebook what went wrong.
 
     A notebook that fails is shown as far as it came, and the others go on. Nothing is written before all are done, so
-    whatever stops this leaves an older site as it was. Raises TuckerlabError for a profile that does not exist.
+    whatever stops this leaves an older site as it was. Raises TuckerlabError for a folder `out` with other things in it
+    and for a profile that does not exist.
     """
     profile_settings(profile)  # refuses one that does not exist
+    _check_free(out)
     parameters = {"profile": profile, "out": str(runs.resolve()), "attended": False}
     foot = f"*Executed on {datetime.date.today()}, profile {profile} · tuckerlab {__version__}*"
     links = {notebook.path.name: f"{notebook.path.stem}.html" for notebook in course}
     problems: dict[str, str] = {}
     pages: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for notebook in tqdm(course, "notebooks", disable=quiet):
-            name = notebook.path.name
+        for place, notebook in enumerate(tqdm(course, "notebooks", disable=quiet)):
+            name, around = notebook.path.name, _neighbours(course, place, links)
             if problem := _execute(notebook.path, scratch, parameters):
                 problems[name] = f"{name}: {problem}"
             content: Any = nbformat.read(Path(scratch) / name, as_version=4)  # type: ignore[no-untyped-call]
             for cell in content.cells:
                 if cell.cell_type == "markdown":
                     cell.source = local_links(cell.source, links)
-            content.cells = [*_texts(BACK, _note(problems.get(name))), *content.cells, *_texts(BACK, foot)]
+            content.cells = [*_texts(around, _note(problems.get(name))), *content.cells, *_texts(around, foot)]
             pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
     pages["index.html"] = index_page(course, links, INTRO, foot, problems)
     out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +76,23 @@ def index_page(
         link = f"{name.partition('_')[0]} [{escape(notebook.title)}]({links[name]})"
         texts += [f"### {link}\n\n{escape(notebook.question)}", _note(problems.get(name))]
     return _page(new_notebook(cells=_texts(*texts, foot)), TITLE)  # type: ignore[no-untyped-call]
+
+
+def _check_free(out: Path) -> None:
+    """Pages may go to a folder that is not there, or empty, or has pages of an earlier call."""
+    if out.exists() and not out.is_dir():
+        raise TuckerlabError(f"{out}: is a file: give a folder")
+    index = out / "index.html"
+    ours = index.is_file() and 'content="tuckerlab"' in index.read_text(encoding="utf-8", errors="replace")
+    if out.is_dir() and any(out.iterdir()) and not ours:
+        raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
+
+
+def _neighbours(course: Sequence[Notebook], place: int, links: Mapping[str, str]) -> str:
+    """Links to the page before, the list, and the page after."""
+    before = [f"[← {escape(n.title)}]({links[n.path.name]})" for n in course[max(place - 1, 0) : place]]
+    after = [f"[{escape(n.title)} →]({links[n.path.name]})" for n in course[place + 1 : place + 2]]
+    return " · ".join([*before, "[All parts](index.html)", *after])
 
 
 def _execute(source: Path, scratch: str, parameters: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ All files are read before complaints are made, so one error names what is wrong 
 
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -19,11 +19,13 @@ from torch import Tensor
 from tuckerlab.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+DARK = 3  # bits that most files of 16 bits may lack of the scale that all share
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
 T = TypeVar("T")
 U = TypeVar("U")
+K = TypeVar("K")
 
 
 class Decoded(NamedTuple):
@@ -92,12 +94,26 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
         raise DataError(
             f"{len(problems)} of {len(sources)} pictures cannot be read: {first}{more}; replace or remove them"
         )
-    bits = max(picture.bits for picture in pictures)
+    deep = {i: picture.bits for i, picture in enumerate(pictures) if picture.pixels.dtype != np.uint8}
+    if dark := too_dark(deep):
+        raise DataError(f"{name(dark[0])}: {dark[1]}")
+    bits = max(deep.values(), default=8)
     colour = grey is False or any(picture.has_colour for picture in pictures)
     images = np.empty((len(pictures), size, size, 3 if colour else 1), dtype=np.uint8)
     for image, picture in zip(images, pictures, strict=True):
         image[:] = np.atleast_3d(picture.in_eight_bits(bits))[..., : image.shape[-1]]
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))), bits
+
+
+def too_dark(bits: Mapping[K, int]) -> tuple[K, str] | None:
+    """Which file of 16 bits forbids that all share one scale, and why, by the bits that each needs; None: all may."""
+    most = max(bits.values(), default=0)
+    if not bits or np.quantile([*bits.values()], 0.25) > most - DARK:
+        return None
+    return max(bits, key=bits.__getitem__), (
+        f"its pixels need {most} bits, many others at most {most - DARK}: on one scale they would be nearly black; "
+        "save all alike, with 8 bits or with values up to 65535"
+    )
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
@@ -107,14 +123,19 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
         return list(pool.map(function, items))
 
 
-def first_side(path: Path) -> int:
-    """The side of a square picture, of which only the first bytes are read; 0 for any other."""
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            width, height = picture.size
-    except Exception:  # `stack` will name it
-        return 0
-    return width if width == height else 0
+def common_side(paths: Sequence[Path]) -> int | None:
+    """The side of the pictures if all are squares of one size; only their first bytes are read."""
+
+    def shape(path: Path) -> tuple[int, int] | None:
+        try:
+            with Image.open(path, formats=FORMATS) as picture:
+                return picture.size
+        except Exception:  # `stack` will name it
+            return None
+
+    shapes = set(in_threads(shape, paths)) - {None}
+    width, height = shapes.pop() or (0, 0) if len(shapes) == 1 else (0, 0)
+    return width if width == height > 0 else None
 
 
 def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
@@ -127,9 +148,11 @@ def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
         shape = picture.size
     else:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
-            shape = file.size
+            shape, tiles = file.size, list(file.tile)
             file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
             file.load()
+            if file.mode[0] != "I" and any(";16" in str(tile[3]) for tile in tiles):
+                _check_upper_bits(file)
             ImageOps.exif_transpose(file, in_place=True)
             picture = _plain(file)
     if picture.size != (size, size):
@@ -137,6 +160,14 @@ def decode(source: Source, size: int, *, grey: bool = False) -> Decoded:
     if grey and picture.mode == "RGB":
         picture = picture.convert("L")
     return Decoded(np.asarray(picture), shape)
+
+
+def _check_upper_bits(picture: Image.Image) -> None:
+    """Of colours of 16 bits pillow keeps the upper eight: ValueError where the values are in the lower ones."""
+    if max(high for _low, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist()) < 128:
+        raise ValueError(
+            "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
+        )
 
 
 def _plain(picture: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.decode import decode, in_threads, reason
+from tuckerlab.data.decode import decode, in_threads, reason, too_dark
 from tuckerlab.data.image_folder import DEFAULT_SIZE, Finding, Layout, find_folder, listed
 from tuckerlab.i18n import _, ngettext
 
@@ -93,6 +93,11 @@ def inspect_folder(
                  count=len(unreadable), total=len(files), names=names)  # fmt: skip
         mend = _("Replace or remove them: the files are broken, or not what their names say.")
         problems.append(Finding("unreadable", what, mend))
+    if dark := too_dark({look.file: look.bits for look in good if look.bits}):
+        what = _("{name}: {reason}.", name=layout.listed([dark[0]]), reason=dark[1])
+        problems.append(
+            Finding("dark", what, _("Files of one camera are alike; those of another may need converting."))
+        )
     warnings = [
         *_about_copies(layout, good, {file for file, _label in train}),
         *_about_classes(layout, counts),
@@ -119,6 +124,7 @@ class _Look(NamedTuple):
     problem: str = ""
     digest: bytes = b""
     shape: tuple[int, int] = (0, 0)
+    bits: int = 0  # of a file of 16 bits, those that its pixels need
     pixels: NDArray[np.uint8] | None = None
 
     @classmethod
@@ -133,7 +139,8 @@ class _Look(NamedTuple):
             return cls(file, label, reason(error))
         digest = hashlib.blake2b(content, digest_size=16).digest()
         pixels = picture.in_eight_bits(picture.bits) if sample else None
-        return cls(file, label, "", digest, picture.shape, pixels)
+        bits = 0 if picture.pixels.dtype == np.uint8 else picture.bits
+        return cls(file, label, "", digest, picture.shape, bits, pixels)
 
 
 def _chosen(layout: Layout) -> set[Path]:

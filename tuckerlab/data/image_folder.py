@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tuckerlab.data.decode import SUFFIXES, Stamp, first_side, stack
+from tuckerlab.data.decode import SUFFIXES, Stamp, common_side, stack
 from tuckerlab.data.image_data import ImageData, stratified
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import _
 
-DEFAULT_SIZE = 64  # pixels a side, where the first picture is not a smaller square
+DEFAULT_SIZE = 64  # pixels a side, where the pictures are not smaller squares of one size
 SECOND_SPLITS = ("test", "val", "valid", "validation")  # the first of them that is there is the test split
 NAMED = 4  # of a long list
 
@@ -50,8 +50,8 @@ def load_folder(
 @lru_cache(maxsize=2)
 def _read(stamps: tuple[Stamp, ...], path: Path, image_size: int | None, grey: bool | None) -> tuple[Tensor, int]:
     files = [stamp.path for stamp in stamps]
-    side = first_side(files[0])
-    size = image_size or (side if 4 <= side <= DEFAULT_SIZE else DEFAULT_SIZE)
+    side = None if image_size else common_side(files)
+    size = image_size or (side if side and 4 <= side <= DEFAULT_SIZE else DEFAULT_SIZE)
     return stack(files, lambda index: files[index].relative_to(path).as_posix(), size=size, grey=grey)
 
 

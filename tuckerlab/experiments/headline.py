@@ -127,8 +127,8 @@ def _planned(
         each.label: RAMP * np.trapezoid(times, ON_THE_WAY) + (1 - RAMP) * times[-1] if times[1:] else times[0]
         for each, times in step_times(ways, arena).items()
     }
-    full, epochs = steps[Dense().label], arena.recipe.epochs
-    if minutes is not None:
+    full, epochs = steps[Dense().label], there.get("epochs", arena.recipe.epochs)
+    if minutes is not None and "epochs" not in there:
         taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
         taken += [step for label, step in steps.items() if label not in labels]
         epoch = seeds * sum(taken) / 1e3 * (len(arena.data.train_images) // arena.step_size)

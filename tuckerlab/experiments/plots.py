@@ -9,7 +9,7 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import names
+from tuckerlab.experiments.summary import names, step_seconds
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
 from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
@@ -22,7 +22,8 @@ def accuracy_over_time(records: Records) -> Picture:
     ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock. Raises
     DataError where there are no times.
     """
-    epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=training_seconds(records))
+    times = step_seconds(records).fillna(records.epochs["seconds"])
+    epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=times)
     epochs = epochs.dropna(subset=["seconds", "test_accuracy"])
     _require(not epochs.empty, "times of epochs")
     seeds = epochs.assign(accuracy=100 * epochs["test_accuracy"]).groupby(["name", "epoch"], sort=False)
@@ -44,18 +45,9 @@ def accuracy_over_time(records: Records) -> Picture:
     best = max(end["accuracy"] for end in ends.values())
     axes.set_ylim(max(means["accuracy"].min(), best - 30), best + 2)
     axes.set_xlim(left=0)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     figure.headline(_race(curves, ends, dense, [name for name in ends if methods[name] == "tucker"]))
     return figure
-
-
-def training_seconds(records: Records) -> "pd.Series[float]":
-    """Seconds of training until the end of each row of `epochs`: of its steps, or of the clock where these lack."""
-    epochs = records.epochs
-    steps = epochs.groupby("run")["step"].diff().fillna(epochs["step"])
-    of_steps = (steps * epochs["step_ms"] / 1e3).groupby(epochs["run"]).cumsum()
-    known = epochs["step_ms"].notna().groupby(epochs["run"]).transform("all")
-    return of_steps.where(known, epochs["seconds"])
 
 
 def _race(

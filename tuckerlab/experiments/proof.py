@@ -62,7 +62,7 @@ class Proof:
 
     @property
     def figures(self) -> dict[str, Picture]:
-        """Training curves, accuracy and ranks over time, accuracy against parameters and against all costs."""
+        """Accuracy over time, ranks over time, and accuracy against all costs, as far as the record has them."""
         return figures(self.records)
 
     def rich_table(self) -> Table:

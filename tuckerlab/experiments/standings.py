@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Column, Table
 
 from tuckerlab.experiments.records import Records, memory_bytes
-from tuckerlab.experiments.summary import names
+from tuckerlab.experiments.summary import names, step_seconds
 from tuckerlab.i18n import N_, _
 
 COSTS = {
@@ -49,17 +49,19 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 def standings(records: Records, *, costs: Sequence[str] = tuple(COSTS)) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
 
-    Rounded, with units; what no run has measured is left out. Costs have the ratio to the dense network beside them,
-    where there is one.
+    Rounded, with units; what no run has measured is left out. A column for each network while there are few, with the
+    ratio to the dense one beside each cost; else a row, with ratios alone where there is a dense network.
     """
-    return _cells(records, costs).rename(columns=lambda column: _(HEADS[column]))
+    table = _cells(records, costs)
+    if len(table) > SIDE_BY_SIDE:
+        return _cells(records, costs, brief=True).rename(columns=lambda column: _(HEADS[column]))
+    return table.rename(columns=lambda column: _(HEADS[column])).T
 
 
 def rich_standings(records: Records) -> Table:
     """The table for a terminal: a column for each network while there are few, else a row with ratios alone."""
-    table = _cells(records, tuple(COSTS))
-    if len(table) <= SIDE_BY_SIDE:
-        table = table.rename(columns=lambda column: _(HEADS[column])).T
+    table = standings(records)
+    if len(table.columns) <= SIDE_BY_SIDE:
         shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
     else:
         table = _cells(records, IN_BRIEF, brief=True)
@@ -74,6 +76,8 @@ def rich_standings(records: Records) -> Table:
 
 def _cells(records: Records, costs: Sequence[str], brief: bool = False) -> pd.DataFrame:
     runs = records.runs.assign(name=names(records).to_numpy(), memory_bytes=memory_bytes(records.runs))
+    of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
+    runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])
     groups = {str(name): rows for name, rows in runs.dropna(subset="test_accuracy").groupby("name", sort=False)}
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
     rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, brief) for name, group in groups.items()}

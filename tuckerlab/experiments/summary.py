@@ -23,6 +23,14 @@ def names(records: Records) -> pd.Series:
     return runs["label"] + (" · " + runs["dataset"] if runs["dataset"].nunique() > 1 else "")
 
 
+def step_seconds(records: Records) -> "pd.Series[float]":
+    """Seconds of training steps until the end of each row of `epochs`; unknown for a run with an epoch without one."""
+    epochs = records.epochs
+    steps = epochs.groupby("run")["step"].diff().fillna(epochs["step"])
+    known = epochs["step_ms"].notna().groupby(epochs["run"]).transform("all")
+    return (steps * epochs["step_ms"] / 1e3).groupby(epochs["run"]).cumsum().where(known)
+
+
 @dataclass(frozen=True)
 class Network:
     """The runs of one name, over their seeds; accuracies are in per cent.

@@ -178,10 +178,11 @@ def _classes_html(report: FolderReport) -> str:
             f'width:{10 * value / most:.2f}rem"></span> {value:,}</div>'
             for value, (_part, colour) in zip(count, PARTS, strict=True)
         )
-        rows.append(f"<tr><td>{escape(name)}</td><td>{images}</td><td>{bars}</td></tr>")
+        cells = (escape(name), images, bars)
+        rows.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
     more = len(report.classes) - ROWS
     below = ngettext("and {count:,.0f} more class", "and {count:,.0f} more classes", count=more) if more > 0 else ""
-    style = f"line-height:1.2;color:{INK};border-spacing:.8rem .3rem;border-collapse:separate"
+    style = f"line-height:1.2;color:{INK};border-spacing:.8rem .3rem;border-collapse:separate;text-align:left"
     return f'<table style="{style}">{"".join(rows)}</table>{escape(below)}'
 
 

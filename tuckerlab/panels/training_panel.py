@@ -1,7 +1,6 @@
 """The training panel: train a network in Tucker format, and the full one beside it, and watch both."""
 
 import threading
-from html import escape
 from typing import Any
 
 import ipywidgets
@@ -10,6 +9,7 @@ import traitlets
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job, Trained, records_of, save
@@ -122,7 +122,7 @@ class TrainingPanel(Panel):
 
     def result(self) -> Any:
         """The shown runs as a table; before there are any, what to do."""
-        return records_of(self.shown) if self.shown else markdown(_(NO_RUN))
+        return standings(records_of(self.shown)) if self.shown else markdown(_(NO_RUN))
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
@@ -253,7 +253,7 @@ class TrainingPanel(Panel):
             box = ipywidgets.Checkbox(True, description=run.said, indent=False, layout={"width": "100%"})
             watch(self._choose, box)
             self.boxes.append(box)
-        title = [ipywidgets.HTML(escape(_("Runs shown:")))] if self.boxes else []
+        title = [ipywidgets.Label(_("Runs shown:"))] if self.boxes else []
         self.runs.children = (*title, *self.boxes)
         set_visible(self.save, self.boxes)
         self._choose()
