@@ -63,7 +63,9 @@ def test_a_slider_in_jupyterlab_moves_picture_and_numbers(page: Page, tmp_path: 
         assert picture(page) != drawn
         expect(page.locator("img.widget-image")).to_have_count(1)  # redrawn, not drawn beside
 
+        expect(page.locator(".jp-mod-dirty").first).to_be_attached()
         menu(page, "File", "Save Notebook")
+        expect(page.locator(".jp-mod-dirty")).to_have_count(0)  # what is not written yet would not come back
         page.reload()
         page.locator(".jp-Notebook").wait_for()
         expect(slider(page, "Weights removed")).to_be_attached()
