@@ -2,7 +2,7 @@
 
     python benchmarks/slider.py digits
     python benchmarks/slider.py folder:neu_steel --image-size 64
-    python benchmarks/slider.py cifar10 --networks runs/headline-…/seed0 --record data/results/headline-cpu
+    python benchmarks/slider.py cifar10 --networks runs/headline-…/seed0 --record data/results/half-width-cifar10-vgg16
 
 Trains a dense network and Tucker networks at several targets and tolerances, and cuts them to the sizes between; with
 --networks it takes the networks of a finished run instead of training. The record goes to data/results/, with the table
@@ -12,6 +12,7 @@ of all sizes (slider.parquet) and, for digits, the dense network. An interrupted
 import argparse
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def main() -> None:
         records = contest(contenders, arena, folder)
     else:
         folder = options.networks
+        contenders += [replace(each, epochs=1) for each in contenders if isinstance(each, Tucker)]  # in equal time
         records = Records.load(options.record or folder)
     files = {contender: folder / f"{contender.slug}.safetensors" for contender in contenders}
     networks = {contender: load(file).model for contender, file in files.items() if file.exists()}
