@@ -2,11 +2,12 @@
 
     python benchmarks/slider.py digits
     python benchmarks/slider.py folder:neu_steel --image-size 64
-    python benchmarks/slider.py cifar10 --networks runs/headline-…/seed0 --record data/results/half-width-cifar10-vgg16
+    python benchmarks/slider.py cifar10 --networks runs/headline-…
 
-Trains a dense network and Tucker networks at several targets and tolerances, and cuts them to the sizes between; with
---networks it takes the networks of a finished run instead of training. The record goes to data/results/, with the table
-of all sizes (slider.parquet) and, for digits, the dense network. An interrupted call goes on.
+Trains a dense network and Tucker networks at several targets and tolerances, with several seeds, and cuts them to the
+sizes between; with --networks it takes the networks of a finished run instead of training. The record goes to
+data/results/, with the table of all sizes (slider.parquet) and, for digits, the dense network. An interrupted call
+goes on.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from tqdm.auto import tqdm
 from tuckerlab import Budget, Tolerance, load, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError, RankError
-from tuckerlab.experiments.contest import contest
+from tuckerlab.experiments.contest import over_seeds
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
@@ -53,10 +54,10 @@ def main() -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--model", default="vgg_small")
     parser.add_argument("--epochs", type=script.positive)
-    parser.add_argument("--optimizer", help="muon, sgd or adamw; the records there are were trained with sgd")
+    parser.add_argument("--optimizer", help="muon, sgd or adamw")
     parser.add_argument("--lr", type=float)
-    parser.add_argument("--networks", type=Path, help="a folder with trained networks (*.safetensors)")
-    parser.add_argument("--record", type=Path, help="the record of these networks")
+    parser.add_argument("--seeds", type=script.positive, default=3, help="train every network so often")
+    parser.add_argument("--networks", type=Path, help="the folder of a finished run, with seed0, seed1, …")
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
@@ -70,32 +71,33 @@ def main() -> None:
         }
         arena = arranged(contenders, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
-        records = contest(contenders, arena, folder)
+        records = over_seeds(contenders, arena, options.seeds, folder)
     else:
-        folder = options.networks
+        folder, records = options.networks, Records.load(options.networks)
         contenders += [replace(each, epochs=1) for each in contenders if isinstance(each, Tucker)]  # in equal time
-        records = Records.load(options.record or folder)
-    files = {contender: folder / f"{contender.slug}.safetensors" for contender in contenders}
-    networks = {contender: load(file).model for contender, file in files.items() if file.exists()}
-    if not networks:
-        raise DataError(f"{folder}: no trained networks there; expected dense.safetensors, tucker-90.safetensors, …")
-    table = retruncations(networks, data, progress=True)
+    seeds = [
+        {each: load(file).model for each in contenders if (file := place / f"{each.slug}.safetensors").exists()}
+        for place in sorted(folder.glob("seed*"))
+    ]
+    if not seeds or not seeds[0]:
+        raise DataError(f"{folder}: no trained networks there; expected seed0/dense.safetensors, seed0/tucker-90.…")
+    table = retruncations(seeds, data, progress=True)
     for name, value in provenance(resolve_device("cpu")).items():
         table[name] = value
     place = options.results / f"slider-{Path(data.name).name.replace(':', '-')}-{records.runs['model'].iloc[0]}"
-    labels = {contender.label for contender in networks}
+    labels = {contender.label for contender in seeds[0]}
     records.only(records.runs["run"][records.runs["label"].isin(labels)]).save(place)
     with atomic_path(place / "slider.parquet") as path:
         table.to_parquet(path, engine="pyarrow", index=False)
     if data.name == "digits":  # the course shows kernels of it
-        shutil.copyfile(files[contenders[0]], place / "dense.safetensors")
-    columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "latency_1_ms", "latency_128_ms"]
+        shutil.copyfile(folder / "seed0" / f"{contenders[0].slug}.safetensors", place / "dense.safetensors")
+    columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "lowest", "highest", "latency_128_ms"]
     print(table[columns].to_string())
     print(f"record: {place}")
 
 
 def retruncations(
-    networks: Mapping[Contender, nn.Module],
+    seeds: Sequence[Mapping[Contender, nn.Module]],
     data: ImageData,
     settings: Mapping[str, Sequence[float]] | None = None,
     *,
@@ -104,7 +106,8 @@ def retruncations(
     """One row for each setting of the compression and of the tolerance: sizes, test accuracy, time of an answer.
 
     At each setting stands the trained network with the nearest setting at or below it, cut to the setting; dense
-    networks count as trained at 0. Settings that no network can be cut to are left out. The columns are those of
+    networks count as trained at 0. Settings that no network can be cut to are left out. Accuracies are the mean and the
+    ends over the networks of all seeds, all else is of the first. The columns are those of
     `tuckerlab.experiments.size_table.Size`.
     """
     rows: list[dict[str, Any]] = []
@@ -113,23 +116,25 @@ def retruncations(
     shape = (data.channels, data.image_size, data.image_size)
     for by, setting in tqdm(asked, desc="sizes between", disable=not progress):
         policy: RankPolicy = Budget(setting) if by == "compression" else Tolerance(setting)
-        trained = [(at, c) for c in networks if (at := _trained_at(c, policy)) is not None and at <= setting + 1e-9]
+        trained = [(at, c) for c in seeds[0] if (at := _trained_at(c, policy)) is not None and at <= setting + 1e-9]
         if not trained:
             continue
         start, source = max(trained, key=lambda pair: pair[0])
         is_trained = abs(start - setting) < 1e-9
         try:
-            model = networks[source] if is_trained else cut(networks[source], policy)
+            models = [networks[source] if is_trained else cut(networks[source], policy) for networks in seeds]
         except RankError:
             continue
-        counts, plain = count_parameters(model), to_plain(model)
+        counts, plain = count_parameters(models[0]), to_plain(models[0])
         plains[str(len(rows))] = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        accuracies = [evaluate(model, data).accuracy for model in models]
         rows.append({
             "by": by, "setting": setting, "source": source.label, "trained": is_trained,
             "parameters": counts.total_stored, "conv_parameters": counts.conv_stored,
             "compression": counts.compression, "conv_compression": counts.conv_compression,
-            "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(model),
-            "test_accuracy": evaluate(model, data).accuracy,
+            "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(models[0]),
+            "test_accuracy": np.mean(accuracies), "lowest": min(accuracies), "highest": max(accuracies),
+            "seeds": len(seeds),
         })  # fmt: skip
     table = pd.DataFrame(rows)
     for count, repeats in ((1, 30), (128, 10)):

@@ -95,7 +95,7 @@ def networks() -> dict[Contender, nn.Module]:
 @pytest.fixture(scope="module")
 def table(networks: dict[Contender, nn.Module], data: ImageData) -> pd.DataFrame:
     settings = {"compression": [0, 0.4, 0.6, 0.7, 0.9, 0.95, 0.999], "tolerance": [0, 0.2, 0.4, 0.6]}
-    return retruncations(networks, data, settings)
+    return retruncations([networks], data, settings)
 
 
 class TestRetruncations:
@@ -124,9 +124,19 @@ class TestRetruncations:
             assert (row.parameters, row.conv_parameters) == (counts.total_stored, counts.conv_stored)
             assert (row.compression, row.conv_compression) == (counts.compression, counts.conv_compression)
             assert row.file_bytes == checkpoint_bytes(model)
-            assert row.test_accuracy == evaluate(model, data).accuracy
+            assert row.test_accuracy == row.lowest == row.highest == evaluate(model, data).accuracy
+
+    def test_accuracies_are_the_mean_and_the_ends_of_all_seeds(
+        self, networks: dict[Contender, nn.Module], data: ImageData
+    ) -> None:
+        torch.manual_seed(1)
+        other: dict[Contender, nn.Module] = {Dense(): build(**SPEC)}
+        [row] = retruncations([networks, other], data, {"compression": [0]}).itertuples()
+        found = sorted(evaluate(seed[Dense()], data).accuracy for seed in (networks, other))
+        assert (row.lowest, row.highest, row.seeds) == (*found, 2)
+        assert row.test_accuracy == pytest.approx(sum(found) / 2)
 
     def test_below_all_that_was_trained(self, networks: dict[Contender, nn.Module], data: ImageData) -> None:
         tucker = {c: n for c, n in networks.items() if c.label == "Tucker 90 %"}
-        table = retruncations(tucker, data, {"compression": [0, 0.5, 0.9], "tolerance": [0.5]})
+        table = retruncations([tucker], data, {"compression": [0, 0.5, 0.9], "tolerance": [0.5]})
         assert table["setting"].tolist() == [0.9]

@@ -11,7 +11,7 @@ from made_up import dense
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
-FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 1.0, 32.0)
+FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 0.97, 0.99, 3, 1.0, 32.0)
 
 
 def row(by: str, setting: float, kept: int, accuracy: float, **changes: Any) -> Size:

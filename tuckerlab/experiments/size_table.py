@@ -19,7 +19,10 @@ FILE = "slider.parquet"
 
 @dataclass(frozen=True)
 class Size:
-    """One row: a network at one setting. Accuracies and compressions are fractions of 1."""
+    """One row: a network at one setting. Accuracies and compressions are fractions of 1.
+
+    The accuracy is the mean over networks that were trained with `seeds` seeds; `lowest` and `highest` are its ends.
+    """
 
     by: str
     setting: float
@@ -32,6 +35,9 @@ class Size:
     multiply_adds: int
     file_bytes: int
     test_accuracy: float
+    lowest: float
+    highest: float
+    seeds: int
     latency_1_ms: float
     latency_128_ms: float
 

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from tuckerlab.decision.assumptions import Assumptions
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
-from tuckerlab.i18n import _
+from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.widgets import (
     Line,
     Panel,
@@ -48,9 +49,11 @@ class InstantSlider(Panel):
         hint = _("The tolerance: how much of each weight may be rounded away")
         self.tolerance = choice(_("Detail given up"), hint, 0, [("", 0)], continuous_update=True)
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
-        answers, price = _("Answers a day (yours)"), _("Price of a machine hour (yours)")
-        self.answers = labelled(ipywidgets.BoundedFloatText, answers, value=1e6, max=1e12, step=1e5)
-        self.price = labelled(ipywidgets.BoundedFloatText, price, value=0.1, max=1e6, step=0.01)
+        self.usual = Assumptions()  # those of the decision panel
+        asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]
+        self.answers = labelled(ipywidgets.BoundedFloatText, asked.name, value=asked.likely, max=1e12, step=1e6)
+        price = f"{hour.name}, {self.usual.currency}"
+        self.price = labelled(ipywidgets.BoundedFloatText, price, value=hour.likely, max=1e6, step=0.01)
         self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
         self.picture = PictureBox(_(
             "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
@@ -79,7 +82,7 @@ class InstantSlider(Panel):
 
     def _begin(self, sizes: Sizes) -> None:
         """The sliders for a table, at the smallest network that loses nothing."""
-        self.sizes, self._pictures = sizes, dict[str, SizePicture]()
+        self.sizes, self.moved, self._pictures = sizes, False, dict[str, SizePicture]()
         with unwatched(self._move, *self.sliders.values()):
             for by, slider in self.sliders.items():
                 series = sizes.series(by)
@@ -97,7 +100,7 @@ class InstantSlider(Panel):
         self._point(by, sizes.smallest_within(by, 0))
 
     def _move(self, change: Any) -> None:
-        by = "compression" if change.owner is self.compression else "tolerance"
+        by, self.moved = "compression" if change.owner is self.compression else "tolerance", True
         self._point(by, self.sizes.at(by, change.new))
 
     def _point(self, by: str, size: Size) -> None:
@@ -130,15 +133,24 @@ class InstantSlider(Panel):
             (_("File"), _("{value:,.0f} kB", value=size.file_bytes / 1e3), _of_full(size.file_bytes / full.file_bytes)),
             (_("Time for one answer"), _("{value:.2f} ms", value=size.latency_1_ms),
              _of_full(size.latency_1_ms / full.latency_1_ms)),
-            (_("Cost of a year"), f"{costs[1]:,.2f}", _saved(costs[0] - costs[1])),
+            (_("Servers for a year"), self.usual.amount(costs[1]), self._saved(costs[0] - costs[1])),
         ])  # fmt: skip
         self.sentence.say(self._said(size))
         if self.exercise is not None:
             task = _("Exercise: find the smallest network that loses at most {points:g} points.", points=self.exercise)
-            self.task.show(f"{escape(task)} <b>{escape(_('✓ That is it.') if self.solved else _('Not yet.'))}</b>")
+            answer = _("✓ That is it.") if self.solved else _("Not yet.")
+            self.task.show(f"{escape(task)} <b>{escape(answer if self.moved else '')}</b>")
         if self.by not in self._pictures:
             self._pictures[self.by] = SizePicture(self.sizes, self.by)
         self.picture.show(self._pictures[self.by].at(size, costs))
+
+    def _saved(self, value: float) -> str:
+        amount = self.usual.amount(abs(value))
+        if amount == self.usual.amount(0):
+            return _("as much as the full network")
+        if value > 0:
+            return _("{amount} less than the full network", amount=amount)
+        return _("{amount} more than the full network", amount=amount)
 
     def _said(self, size: Size) -> str:
         """Where a network comes from."""
@@ -146,7 +158,12 @@ class InstantSlider(Panel):
             return _("This is the full network: nothing is removed.")
         source = _("the full network") if size.source == self.sizes.full.source else size.source
         if size.trained:
-            return _("◆ This network was trained at this size ({source}).", source=source)
+            ends = {"low": 100 * size.lowest, "high": 100 * size.highest}
+            return ngettext(
+                "◆ This network was trained at this size ({source}), once.",
+                "◆ This network was trained at this size ({source}), from {count} starts: {low:.1f} to {high:.1f} %.",
+                count=size.seeds, source=source, **ends,
+            )  # fmt: skip
         if size.conv_compression <= 0:
             return _(
                 "With so little given up, the parts store more numbers than the full network: here nothing is saved."
@@ -165,14 +182,6 @@ def _setting(size: Size) -> str:
 
 def _of_full(share: float) -> str:
     return _("{share:.0f} % of the full network", share=100 * share)
-
-
-def _saved(value: float) -> str:
-    if round(value, 2) == 0:
-        return _("as much as the full network")
-    if value > 0:
-        return _("{value:,.2f} less than the full network", value=value)
-    return _("{value:,.2f} more than the full network", value=-value)
 
 
 class SizePicture:
@@ -232,12 +241,15 @@ def _draw_curve(axes: Axes, sizes: Sizes, by: str) -> None:
     top = full + 0.18 * (full - bottom)
     axes.set_ylim(bottom, top)
     axes.axhline(full, color=INK, linewidth=1.2, linestyle=":")
+    axes.axhspan(100 * sizes.full.lowest, 100 * sizes.full.highest, color=INK, alpha=0.08, linewidth=0)
     label: dict[str, Any] = {"va": "bottom", "ha": "right", "fontsize": TEXT, "color": INK}
     axes.text(0.995, full, _("the full network"), transform=axes.get_yaxis_transform(), **label)
     for source in dict.fromkeys(size.source for size in series):  # each network's cuts are a line of their own
         own = np.array([size.source == source for size in series])
         axes.plot(x[own], y[own], color=QUIET, linewidth=1.2, marker=".", markersize=4)
-    axes.plot(x[trained], y[trained], "D-", color=BLUE, markersize=7, label=_("trained at this size"))
+    ends = np.array([[size.test_accuracy - size.lowest, size.highest - size.test_accuracy] for size in series]).T
+    axes.errorbar(x[trained], y[trained], 100 * ends[:, trained], color=BLUE, elinewidth=1.5, capsize=3, fmt="D-",
+                  markersize=7, label=_("trained at this size"))  # fmt: skip
     axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
     good = _kept(sizes.smallest_within(by, 0))
     axes.plot([good] * 2, [full, top], color=GREEN, linewidth=2)
