@@ -64,7 +64,8 @@ def test_what_is_said_of_costs_and_accuracy() -> None:
     panel.answers.value *= 10
     assert panel.cost(panel.sizes.full) == pytest.approx(10 * once)
     panel.compression.value = 0.8
-    assert f"{panel.cost(slow) - panel.cost(FULL):,.2f} more than the full network" in said(panel.numbers)
+    more = panel.usual.amount(panel.cost(slow) - panel.cost(FULL))
+    assert f"{more} more than the full network" in said(panel.numbers)
     assert "500 % of the full network" in said(panel.numbers)
     assert "−2.0 points" in said(panel.numbers)
     panel.answers.value, panel.price.value = -1.0, 1e300

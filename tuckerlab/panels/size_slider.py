@@ -191,14 +191,14 @@ class SizePicture:
     """
 
     def __init__(self, sizes: Sizes, by: str) -> None:
-        self.full, self.figure = sizes.full, Picture(figsize=(10.6, 3.9))
+        self.full, self.figure = sizes.full, Picture(figsize=(10.6, 4.1))
         self.figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
-        margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.965, "wspace": 0.34}
+        margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.88, "wspace": 0.34}
         left, right = self.figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
         _draw_curve(left, sizes, by)
         self.needle = left.axvline(1, color=NEEDLE, linewidth=2)
         [self.dot] = left.plot([1], [1], color=NEEDLE, markersize=11, markeredgecolor="white")
-        names = [_("numbers stored"), _("file"), _("arithmetic"), _("time, 1 answer"), _("cost of a year")]
+        names = [_("numbers stored"), _("file"), _("arithmetic"), _("time, 1 answer"), _("servers for a year")]
         styled(right, x=_("% of the full network"), y="")
         self.bars = right.barh(names, [0] * len(names), color=BLUE, height=0.55).patches
         self.labels = [right.text(0, i, "", va="center", fontsize=TEXT, color=INK) for i in range(len(names))]
@@ -253,9 +253,11 @@ def _draw_curve(axes: Axes, sizes: Sizes, by: str) -> None:
     axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
     good = _kept(sizes.smallest_within(by, 0))
     axes.plot([good] * 2, [full, top], color=GREEN, linewidth=2)
-    smallest = _("the smallest that is as accurate as the full network")
+    smallest = _("the smallest that is as accurate as the full one")
     axes.plot(good, top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
-    axes.legend(loc="lower left", fontsize=TEXT - 1.5, frameon=False)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 1.03), ncols=3, columnspacing=1, fontsize=TEXT - 1.5, frameon=False
+    )
 
 
 def _kept(size: Size) -> float:
