@@ -5,7 +5,7 @@ layer, and a GPU spends its time on launching them. In a batch the number of ker
 Padding is zero, and zero rows and columns stay what they are in every function of `manifold`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.tucker.manifold import Point, Tangent, leading
 from tuckerlab.tucker.weight import TuckerLayer
 
 Parts = Sequence[Tensor]  # of one weight: its core and its factors, or a tangent vector in the same shapes
@@ -67,6 +68,45 @@ class Stack:
         torch._foreach_copy_(targets, list(pieces))
 
 
+def step_batch(
+    stack: Stack,
+    weights: Sequence[Parts],
+    states: Sequence[Sequence[dict[str, Any]]],
+    names: Sequence[str],
+    modes: tuple[int, ...],
+    active: Sequence[tuple[int, ...] | None],
+    moved: Callable[[Point, Parts, dict[str, Tangent], float], tuple[Point, dict[str, Tangent]]],
+) -> None:
+    """One step of all weights of a batch, in place: gather, `moved`, scatter.
+
+    states: of each part of each weight, what the optimizer keeps, among it the tangents called `names`. active: the
+    ranks of each weight that take the step, where they are not all. moved: the point and its tangents after a step,
+    from those before, the gradient of core and factors, and the number of the step.
+    """
+    count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
+    for parts, own in zip(weights, states, strict=True):
+        own[0]["step"] = count
+        for part, state in zip(parts, own, strict=True):
+            state.update({name: torch.zeros_like(part) for name in names if name not in state})
+
+    def taking_part(tensors: Sequence[Parts]) -> list[list[Tensor]]:
+        return [leading(parts, modes, ranks) for parts, ranks in zip(tensors, active, strict=True)]
+
+    values = taking_part([[p.detach() for p in parts] for parts in weights])
+    gradients = taking_part([[torch.zeros_like(p) if p.grad is None else p.grad for p in parts] for parts in weights])
+    kept = [taking_part([[state[name] for state in own] for own in states]) for name in names]
+
+    def step(weight: Parts, gradient: Parts, *state: Parts) -> list[list[Tensor]]:
+        point, tangents = Point(weight[0], tuple(weight[1:]), modes), map(Tangent.of, state)
+        new, after = moved(point, gradient, dict(zip(names, tangents, strict=True)), float(count))
+        return [list(new.parts), *(list(after[name].parts) for name in names)]
+
+    mapped = step if stack.weights == 1 else torch.vmap(step)
+    results = mapped(*map(stack.pack, (values, gradients, *kept)))
+    for result, targets in zip(results, (values, *kept), strict=True):
+        stack.unpack(result, into=targets)
+
+
 Batch = tuple[Stack, list[TuckerLayer]]
 
 
@@ -99,7 +139,7 @@ def batches(layers: Sequence[TuckerLayer], steps: Sequence[int]) -> list[Batch]:
 
 
 def _shapes(layer: TuckerLayer) -> list[torch.Size]:
-    return [part.shape for part in layer.parts]
+    return [part.shape for part in layer.trained.parts]
 
 
 def _kind(layer: TuckerLayer) -> tuple[Any, ...]:

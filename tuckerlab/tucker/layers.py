@@ -57,8 +57,8 @@ class TuckerLinear(TuckerLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
-        out, into = self.factors
-        return F.linear(F.linear(F.linear(input, into.mT), self.core), out, self.bias)
+        core, (out, into), _ = self.trained if self.training else self.point
+        return F.linear(F.linear(F.linear(input, into.mT), core), out, self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, {self._rank_repr()}"
@@ -146,14 +146,15 @@ class TuckerConv(TuckerLayer):
 
     def _kernel_and_ends(self) -> tuple[Tensor, list[Tensor | None]]:
         """The core with its spatial factors multiplied in, and the factors of the channel modes (None: not there)."""
+        point = self.trained if self.training else self.point
         ends: list[Tensor | None] = [None, None]
         spatial: list[tuple[Tensor, int]] = []
-        for factor, mode in zip(self.factors, self.modes, strict=True):
+        for factor, mode in zip(point.factors, self.modes, strict=True):
             if mode in CHANNELS:
                 ends[mode] = factor
             else:
                 spatial.append((factor, mode))
-        return multi_mode_product(self.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
+        return multi_mode_product(point.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -43,6 +43,11 @@ class Point(NamedTuple):
         """The core, then the factors."""
         return (self.core, *self.factors)
 
+    def leading(self, ranks: Sequence[int]) -> "Point":
+        """The part with the first `ranks` directions of each mode; it shares memory with the whole."""
+        core, *factors = leading(self.parts, self.modes, ranks)
+        return Point(core, tuple(factors), self.modes)
+
     def dense(self) -> Tensor:
         """The full tensor (for tests and small weights: it costs what the format saves)."""
         return multi_mode_product(self.core, self.factors, self.modes)
@@ -67,6 +72,15 @@ class Tangent(NamedTuple):
     def norm(self) -> Tensor:
         """The Frobenius norm of the ambient vector."""
         return torch.cat([part.flatten() for part in self.parts]).square().sum().sqrt()
+
+
+def leading(parts: Sequence[Tensor], modes: Sequence[int], ranks: Sequence[int] | None) -> list[Tensor]:
+    """What belongs to the first `ranks` directions (None: to all), of a core and factors or their gradients."""
+    if ranks is None:
+        return list(parts)
+    kept = dict(zip(modes, ranks, strict=True))
+    core = parts[0][tuple(slice(kept.get(mode)) for mode in range(parts[0].dim()))]
+    return [core, *(factor[:, :rank] for factor, rank in zip(parts[1:], ranks, strict=True))]
 
 
 @contextmanager

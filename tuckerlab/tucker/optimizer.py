@@ -6,6 +6,7 @@ and the state is `carried` along (`rank_change.Transport`, where ranks change).
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.tucker.batched_step import Batch, Stack, batches
+from tuckerlab.tucker.batched_step import Batch, Stack, batches, step_batch
 from tuckerlab.tucker.groups import Entry, Model, Weight, parameters_of, tucker_layers, weights_of
 from tuckerlab.tucker.manifold import Point, Tangent, carried, full_precision, mode_roots, project, retract
 from tuckerlab.tucker.rank_change import Transport, grown, truncated
@@ -58,6 +59,8 @@ class TuckerOptimizer(Optimizer):
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
         self.ranks.choose(_flat_spectra(trained), other=other)
+        self.ranks.smallest_of(_flat_spectra(trained), other=other)
+        self._take_turns()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group whose "params" are a module, a parameter, or a list of them."""
@@ -96,10 +99,14 @@ class TuckerOptimizer(Optimizer):
                 self._step_dense(self._moving_dense(index), group)
                 moving = [layer for layer in held if any(part.grad is not None for part in layer.parts)]
                 for stack, layers in self._batches(index, moving):
-                    self._step_batch(stack, [layer.parts for layer in layers], layers[0].modes, group)
+                    active = [layer.active for layer in layers]
+                    self._step_batch(stack, [layer.parts for layer in layers], layers[0].modes, group, active)
+                    for layer in layers:
+                        layer.clear_the_way()
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
+        self._take_turns()
         return loss
 
     @torch.no_grad()
@@ -121,9 +128,12 @@ class TuckerOptimizer(Optimizer):
         with full_precision(self._parameters()):
             spectra, bases = zip(*[Spectrum.of(layer) for layer, _ in trained], strict=True)
             chosen = self.ranks.choose(spectra, step=step, other=other)
-            for (layer, index), basis, ranks in zip(trained, bases, chosen, strict=True):
-                if ranks != layer.ranks:
+            inner = [s.leading(m.smallest or m.ranks) for s, (m, _) in zip(spectra, trained, strict=True)]
+            smallest = self.ranks.smallest_of(inner, step=step, other=other)
+            for (layer, index), basis, ranks, least in zip(trained, bases, chosen, smallest, strict=True):
+                if ranks != layer.ranks or least:  # nested directions are brought into their order
                     self._move(layer, index, truncated(layer.point, ranks, basis))
+                    layer.smallest = least and tuple(map(min, ranks, least))
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
                     self._move(layer, index, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
@@ -146,6 +156,7 @@ class TuckerOptimizer(Optimizer):
         super().load_state_dict(state_dict)
         self._plans.clear()  # batches are of weights that have made the same number of steps
         self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
+        self._take_turns()
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
@@ -181,7 +192,7 @@ class TuckerOptimizer(Optimizer):
 
     def _batches(self, index: int, layers: Sequence[TuckerLayer]) -> list[Batch]:
         """The layers of a param group in batches; made anew when ranks change or other layers have gradients."""
-        key = [(layer, layer.core.shape, layer.core.dtype, layer.core.device) for layer in layers]
+        key = [(layer, layer.trained.core.shape, layer.core.dtype, layer.core.device) for layer in layers]
         if index not in self._plans or self._plans[index][0] != key:
             self._plans.pop(index, None)  # the old ones go first: they may be large
             steps = [int(self.state[layer.core].get("step", 0)) for layer in layers]
@@ -189,32 +200,20 @@ class TuckerOptimizer(Optimizer):
         return self._plans[index][1]
 
     def _step_batch(
-        self, stack: Stack, weights: Sequence[Parameters], modes: tuple[int, ...], group: dict[str, Any]
+        self,
+        stack: Stack,
+        weights: Sequence[Parameters],
+        modes: tuple[int, ...],
+        group: dict[str, Any],
+        active: Sequence[tuple[int, ...] | None] = (None,),
     ) -> None:
-        """One step of the weights of a batch, each given as its core and factors: gather, `_moved`, scatter."""
+        """One step of the weights of a batch, each given as its core and factors, at the `active` ranks of each."""
         states = [[self.state[parameter] for parameter in parameters] for parameters in weights]
         names = (*self.vectors, *self.squares)
-        count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
-        for parameters, own in zip(weights, states, strict=True):
-            own[0]["step"] = count
-            for parameter, state in zip(parameters, own, strict=True):
-                state.update({name: torch.zeros_like(parameter) for name in names if name not in state})
-        values = [[p.detach() for p in parameters] for parameters in weights]
-        gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in parameters] for parameters in weights]
-        kept = [[[state[name] for state in own] for own in states] for name in names]
-
-        def moved(weight: Sequence[Tensor], gradient: Sequence[Tensor], *state: Sequence[Tensor]) -> list[list[Tensor]]:
-            point, tangents = Point(weight[0], tuple(weight[1:]), modes), map(Tangent.of, state)
-            new, after = self._moved(point, gradient, dict(zip(names, tangents, strict=True)), group, float(count))
-            return [list(new.parts), *(list(after[name].parts) for name in names)]
-
-        step = moved if stack.weights == 1 else torch.vmap(moved)
-        results = step(*map(stack.pack, (values, gradients, *kept)))
-        for result, targets in zip(results, (values, *kept), strict=True):
-            stack.unpack(result, into=targets)
+        step_batch(stack, weights, states, names, modes, active, partial(self._moved, group=group))
 
     def _moved(
-        self, point: Point, gradient: Sequence[Tensor], state: State, group: dict[str, Any], count: float
+        self, point: Point, gradient: Sequence[Tensor], state: State, count: float, group: dict[str, Any]
     ) -> tuple[Point, State]:
         """One weight and its state after a step along the gradient of its core and factors."""
         roots = mode_roots(point)
@@ -225,6 +224,12 @@ class TuckerOptimizer(Optimizer):
             norm, found = point.core.norm(), new.core.norm()
             new = new._replace(core=new.core * torch.where(norm > 0, norm / found.clamp(min=TINY), 1.0))
         return new, state | {name: carried(state[name], new) for name in self.vectors}
+
+    def _take_turns(self) -> None:
+        """The next step trains the size whose turn it is."""
+        way = self.ranks.turn(self.steps)
+        for layer in (layer for held in self._held for layer in held):
+            layer.active = layer.ranks_at(way) if layer.smallest and way is not None else None
 
     # --- parameters that are replaced --------------------------------------------------------------------------------
 

@@ -38,9 +38,25 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def of(cls, layer: TuckerLayer) -> tuple[Self, list[Tensor]]:
-        """Of a layer at its present ranks; and the singular vectors of its core, in which it can be truncated."""
-        pairs = [left_singular(unfold(layer.core.detach(), mode)) for mode in layer.modes]
-        return cls(layer.shape, layer.modes, tuple(v.cpu() for _, v in pairs)), [vectors for vectors, _ in pairs]
+        """Of a layer at its present ranks; and the singular vectors of its core, in which it can be truncated.
+
+        In a nested weight the directions of the smallest size, in the order of what they make up alone, stay before all
+        others.
+        """
+        core, vectors, values = layer.core.detach(), list[Tensor](), list[Tensor]()
+        smallest = layer.point.leading(layer.smallest or layer.ranks).core.detach()
+        for mode in layer.modes:
+            basis, value = left_singular(unfold(smallest, mode))
+            if layer.smallest and smallest.shape[mode] < core.shape[mode]:
+                behind = left_singular(unfold(core, mode)[smallest.shape[mode] :])
+                basis, value = torch.block_diag(basis, behind[0]), torch.cat([value, behind[1]]).cummin(0).values
+            vectors.append(basis)
+            values.append(value.cpu())
+        return cls(layer.shape, layer.modes, tuple(values)), vectors
+
+    def leading(self, ranks: Sequence[int]) -> Self:
+        """Of the part that the first `ranks` directions make up."""
+        return self._replace(values=tuple(value[:rank] for value, rank in zip(self.values, ranks, strict=True)))
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -102,6 +118,16 @@ class RankPolicy:
     def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
         """Whether the present ranks remain, whatever the singular values: then nobody has to compute these."""
         return False
+
+    def smallest_of(
+        self, leading: Sequence[Spectrum], step: int | None = None, other: int = 0
+    ) -> Sequence[tuple[int, ...] | None]:
+        """For each layer the ranks of the smallest size that is trained, where that is not all; given is the last."""
+        return [None] * len(leading)
+
+    def turn(self, step: int) -> float | None:
+        """The size that a step trains, from the largest (0) to the smallest (1); None where there is one alone."""
+        return None
 
     def over(self, total_steps: int) -> Self:
         """The same policy with its schedule fitted to a run of `total_steps`, unless `steps` was given."""

@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
-from tuckerlab.tucker.manifold import Point
+from tuckerlab.tucker.manifold import Point, orthonormalize, outside
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
 CHANNELS = (0, 1)
@@ -63,6 +63,8 @@ class TuckerLayer(nn.Module):
 
     core: nn.Parameter
     bias: nn.Parameter | None
+    smallest: tuple[int, ...] | None = None  # of a weight that is good at each size from all of its ranks to these …
+    active: tuple[int, ...] | None = None  # … the ranks that are trained now: see `rank_policy.Nested`
 
     def __init__(
         self,
@@ -164,6 +166,23 @@ class TuckerLayer(nn.Module):
         """The weight as a point on the manifold, sharing memory with the parameters."""
         return Point(self.core, self.factors, self.modes)
 
+    @property
+    def trained(self) -> Point:
+        """The part of the weight that is trained now: all of it, or the leading part at the `active` ranks."""
+        return self.point if self.active is None else self.point.leading(self.active)
+
+    def ranks_at(self, way: float) -> tuple[int, ...]:
+        """Ranks on the way from all of them (0) to the `smallest` (1), in equal ratios."""
+        ends = zip(self.ranks, self.smallest or self.ranks, strict=True)
+        return tuple(round(rank ** (1 - way) * least**way) for rank, least in ends)
+
+    @torch.no_grad()
+    def clear_the_way(self) -> None:
+        """After a step of the leading part, the directions behind it are made orthogonal to it again."""
+        for factor, rank in zip(self.factors, self.active or (), strict=False):
+            if rank < factor.shape[1]:
+                factor[:, rank:] = orthonormalize(outside(factor[:, :rank], factor[:, rank:]))[0]
+
     @torch.no_grad()
     def assign(self, point: Point) -> None:
         """Makes `point`, of any ranks, the weight; the parameters are replaced by new ones.
@@ -175,6 +194,7 @@ class TuckerLayer(nn.Module):
             old = getattr(self, name)
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
+        self.smallest = self.active = None
         forbid_stale(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -201,6 +221,11 @@ class TuckerLayer(nn.Module):
         """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
         return tuple(ranks) if isinstance(ranks, Sequence) else (ranks,) * len(self.modes)
 
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.smallest:
+            destination[prefix + "smallest"] = torch.tensor(self.smallest)
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
         names = [prefix + name for name in self._names()]
@@ -216,6 +241,8 @@ class TuckerLayer(nn.Module):
             if tuple(core.shape) != tuple(self.core.shape):
                 empty = [torch.empty_like(f, device=self.core.device, dtype=self.core.dtype) for f in (core, *factors)]
                 self.assign(Point(empty[0], tuple(empty[1:]), self.modes))
+        smallest = state_dict.pop(prefix + "smallest", None)
+        self.smallest, self.active = None if smallest is None else tuple(smallest.tolist()), None
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _rank_repr(self) -> str:

@@ -1,0 +1,61 @@
+"""Nested ranks: one training, and every smaller network is the leading part of a larger one."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from tuckerlab.errors import RankError
+from tuckerlab.tucker.rank_policy import Budget, Spectrum
+from tuckerlab.tucker.tensor import check_fraction
+from tuckerlab.tucker.weight import TuckerLayer
+
+SIZES = 8  # beside the smallest
+GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Nested(Budget):
+    """One training for every size: cut to any compression from `compression` to `smallest`, the network is good.
+
+    >>> [Nested(0.5, smallest=0.95).turn(step) for step in range(6)]
+    [1.0, 0.0, 1.0, 0.5, 1.0, 0.125]
+
+    Each step trains one size, and leaves what is behind it in each mode as it was: every other step the smallest, which
+    comes down over `steps` as a budget does, in between one of eight larger ones. Directions that a weight keeps longer
+    come first; those of the smallest size are the truncated HOSVD of what they make up alone. `tuckerlab.cut` gives the
+    network of a size. Ordered like this are the units of ordered dropout (FjORD, Horváth and others, NeurIPS 2021) and
+    of Matryoshka networks; here they are the directions of a tensor, on its manifold.
+    """
+
+    compression: float = 0.5
+    smallest: float = field(default=0.95, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fraction("smallest", self.smallest)
+        object.__setattr__(self, "smallest", float(self.smallest))
+        if self.smallest <= self.compression:
+            raise RankError(
+                f"Nested({self.compression}, smallest={self.smallest}): allowed is a smallest size that removes more "
+                f"than the largest, such as smallest={(1 + self.compression) / 2:g}"
+            )
+        if self.growth:
+            raise RankError(f"Nested(growth={self.growth}): nested ranks do not grow; take Tolerance or Budget")
+
+    def smallest_of(
+        self, leading: Sequence[Spectrum], step: int | None = None, other: int = 0
+    ) -> Sequence[tuple[int, ...] | None]:
+        """As the budget of the smallest size chooses."""
+        limits: dict[str, Any] = {"min_rank": self.min_rank, "max_rank": self.max_rank, "multiple": self.multiple}
+        return Budget(self.smallest, steps=self.steps, **limits).choose(leading, step=step, other=other)
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Never: the order of the directions changes."""
+        return False
+
+    def turn(self, step: int) -> float:
+        """By multiples of the golden ratio, so that no size waits long, and a run that was cut off goes on alike."""
+        return 1.0 if step % 2 == 0 else int(step // 2 * GOLDEN % 1 * SIZES) / SIZES
