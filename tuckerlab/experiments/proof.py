@@ -76,7 +76,7 @@ class Proof:
 
 
 def show(result: Proof) -> None:
-    """Prints the table, the result in one line, what has to be known beside it, and where everything lies."""
+    """Prints the table, the result in one line, what has to be known beside it, and where to look next."""
     console = Console()
     console.print(result.rich_table())
     if result.finding:
@@ -84,6 +84,9 @@ def show(result: Proof) -> None:
     for remark in result.remarks:
         console.print(remark, highlight=False, soft_wrap=True, markup=False)
     console.print(f"record, checkpoints and pictures: {result.folder}", highlight=False, soft_wrap=True)
+    if pictures := sorted(result.folder.glob("*.png")):
+        console.print(f"to look at first: {pictures[0]}", highlight=False, soft_wrap=True)
+    console.print("to go on: make lab opens the course", highlight=False)
 
 
 class Settings(TypedDict, total=False):
