@@ -16,19 +16,34 @@ def test_means_ranges_and_the_distance_to_dense() -> None:
     runs += [tucker("t0", test_accuracy=0.89), tucker("t1", seed=1, test_accuracy=0.90)]
     table = standings(Records.concat(runs), costs=IN_BRIEF).T
     assert table.reset_index().to_numpy().tolist() == [
-        ["dense", "91.00", "2", "90.00–92.00", "", "0.0", "0.0"],
-        ["Tucker", "89.50", "2", "89.00–90.00", "−1.50", "90.0", "85.7"],
+        ["change", "−1.50 points", "", "", "", ""],
+        ["dense", "91.00", "2", "90.00–92.00", "0.0", "0.0"],
+        ["Tucker", "89.50", "2", "89.00–90.00", "90.0", "85.7"],
     ]  # and no costs, since none was measured
 
 
 def test_costs_stand_beside_their_ratio_to_dense() -> None:
     parts = [f"memory_{part}_bytes" for part in ("weights", "gradients", "optimizer", "activations")]
     small = {"step_ms": 50.0, "checkpoint_bytes": 6200.0, **dict.fromkeys(parts, 1e6)}
-    table = standings(dense(step_ms=200.0, **dict.fromkeys(parts, 2e6)) + tucker(**small)).T
-    assert list(table["step, ms"]) == ["200", "50 (0.25×)"]
-    assert list(table["training memory, MB"]) == ["8", "4 (0.50×)"]
-    assert list(table["conv parameters"]) == ["10,000", "1,000 (0.10×)"]
-    assert list(table["file, kB"]) == ["", "6.2"]
+    pair = dense(step_ms=200.0, **dict.fromkeys(parts, 2e6)) + tucker(**small)
+    table = standings(pair + tucker("u", label="another", step_ms=500.0)).T
+    assert list(table["step, ms"]) == ["200", "0.25× (50)", "2.50× (500)"]
+    assert list(table["training memory, MB"]) == ["8", "0.50× (4)", ""]
+    assert list(table["conv parameters"]) == ["10,000", "0.10× (1,000)", "0.10× (1,000)"]
+    assert list(table["file, kB"]) == ["", "6.2", ""]
+
+
+def test_of_two_networks_what_changes_stands_first() -> None:
+    small = {"step_ms": 500.0, "latency_1_ms": 1.0, "train_seconds": 4.0, "checkpoint_bytes": 6200.0}
+    table = standings(dense(step_ms=200.0, latency_1_ms=1.0, train_seconds=49.0) + tucker(**small))
+    assert list(table) == ["change", "dense", "Tucker"]
+    assert list(table.loc["test accuracy, %"]) == ["−1.00 points", "98.00", "97.00"]
+    assert list(table.loc["conv parameters"]) == ["10× less", "10,000", "1,000"]
+    assert list(table.loc["step, ms"]) == ["2.5× more", "200", "500"]
+    assert list(table.loc["answer, ms"]) == ["the same", "1", "1"]
+    assert list(table.loc["training, s"]) == ["12× less", "49", "4"]
+    assert list(table.loc["file, kB"]) == ["", "", "6.2"]
+    assert list(table.loc["c.r. conv, %"]) == ["", "0.0", "90.0"]
 
 
 def test_each_data_set_has_its_own_reference() -> None:

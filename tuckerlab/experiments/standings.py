@@ -49,12 +49,19 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 def standings(records: Records, *, costs: Sequence[str] = tuple(COSTS)) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
 
-    Rounded, with units; what no run has measured is left out. A column for each network while there are few, with the
-    ratio to the dense one beside each cost; else a row, with ratios alone where there is a dense network.
+    Rounded, with units; what no run has measured is left out. Of a dense network and one other, first what changes, and
+    then a column for each; a column for each network while there are few, with the ratio to the dense one before each
+    cost; else a row, with ratios alone where there is a dense network.
     """
     table = _cells(records, costs)
     if len(table) > SIDE_BY_SIDE:
-        return _cells(records, costs, brief=True).rename(columns=lambda column: _(HEADS[column]))
+        return _cells(records, costs, "{ratio}").rename(columns=lambda column: _(HEADS[column]))
+    if len(table) == 2 and "against_dense" in table:
+        small = table.index[table["against_dense"] != ""][0]
+        table, changed = _cells(records, costs, "{value}"), _cells(records, costs, "{change}").loc[small]
+        change = changed.where(changed != table.loc[small], "")
+        change["test_accuracy"] = _("{points} points", points=changed["against_dense"])
+        table = pd.concat([change.to_frame(_("change")).T, table]).drop(columns="against_dense")
     return table.rename(columns=lambda column: _(HEADS[column])).T
 
 
@@ -64,7 +71,7 @@ def rich_standings(records: Records) -> Table:
     if len(table.columns) <= SIDE_BY_SIDE:
         shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
     else:
-        table = _cells(records, IN_BRIEF, brief=True)
+        table = _cells(records, IN_BRIEF, "{ratio}")
         corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
         heads = [textwrap.fill(_(HEADS[str(column)]), 7, break_long_words=False) for column in table]
         columns = [Column(head, justify="right", no_wrap=True) for head in heads]
@@ -74,18 +81,19 @@ def rich_standings(records: Records) -> Table:
     return shown
 
 
-def _cells(records: Records, costs: Sequence[str], brief: bool = False) -> pd.DataFrame:
+def _cells(records: Records, costs: Sequence[str], form: str = "{ratio} ({value})") -> pd.DataFrame:
+    """A row for each network; `form` is that of a cost, where there is a dense network to compare it with."""
     runs = records.runs.assign(name=names(records).to_numpy(), memory_bytes=memory_bytes(records.runs))
     of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
     runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])
     groups = {str(name): rows for name, rows in runs.dropna(subset="test_accuracy").groupby("name", sort=False)}
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
-    rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, brief) for name, group in groups.items()}
+    rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, form) for name, group in groups.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
     return table.loc[:, [(table[column] != "").any() for column in table]]
 
 
-def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], brief: bool) -> dict[str, str]:
+def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], form: str) -> dict[str, str]:
     accuracy = 100 * group["test_accuracy"]
     row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
     row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
@@ -102,9 +110,16 @@ def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], 
         if not pd.isna(value):
             row[column] = _three_digits(value / COSTS[column][1])
             if reference is not None and (full := reference[column].mean()) > 0:
-                ratio = f"{value / full:.2f}×"
-                row[column] = ratio if brief else f"{row[column]} ({ratio})"
+                row[column] = form.format(value=row[column], ratio=f"{value / full:.2f}×", change=_change(value / full))
     return row
+
+
+def _change(ratio: float) -> str:
+    """A ratio as people say it."""
+    if 0.995 < ratio < 1.005:
+        return _("the same")
+    times = f"{max(ratio, 1 / ratio):.2g}" if 0.1 < ratio < 10 else f"{max(ratio, 1 / ratio):.0f}"
+    return _("{times}× less", times=times) if ratio < 1 else _("{times}× more", times=times)
 
 
 def _three_digits(value: float) -> str:

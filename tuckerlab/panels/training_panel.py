@@ -21,7 +21,7 @@ from tuckerlab.tucker.model_size import summary
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one
-DATA = ["digits", "cifar10", "folder:"]
+DATA = ["mnist", "digits", "cifar10", "folder:"]
 NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
 
 
@@ -29,8 +29,8 @@ class TrainingPanel(Panel):
     """Train a network in Tucker format, and the full one beside it, and watch both.
 
     The arguments are what the controls begin with, but `image_size`, `width`, `device` and `out` (the folder that runs
-    are saved in), which have none; epochs: by default those that suit the data set. attended=False: nobody is there to
-    press Train; the panel presses it and waits, so that what is shown is the end of the training. Raises
+    are saved in), which have none; epochs and width: by default those that suit the data set. attended=False: nobody is
+    there to press Train; the panel presses it and waits, so that what is shown is the end of the training. Raises
     TuckerlabError if that fails, TraitError for a setting that no control has. `finding` is the comparison in one line,
     where there is one, and `numbers` are accuracies and sizes of the last training, by method.
     """
@@ -38,8 +38,8 @@ class TrainingPanel(Panel):
     state = traitlets.Enum(["idle", "running", "stopping"], "idle")
 
     def __init__(
-        self, *, attended: bool = True, dataset: str = "digits", image_size: int | None = None, network: str = "auto",
-        width: float = 1.0, by: str = "compression", compression: float = 0.9, tolerance: float = 0.2,
+        self, *, attended: bool = True, dataset: str = "mnist", image_size: int | None = None, network: str = "auto",
+        width: float | None = None, by: str = "compression", compression: float = 0.9, tolerance: float = 0.2,
         epochs: int | None = None, seed: int = 0, device: str = "auto", dense: bool = False, guard: bool = True,
         out: str = "runs",
     ) -> None:  # fmt: skip
@@ -50,7 +50,7 @@ class TrainingPanel(Panel):
         self._lock = threading.RLock()  # who watches may press a button at once
         self.finding, self.numbers = "", dict[str, float]()
         self.dataset = labelled(
-            ipywidgets.Combobox, _("Images"), _("digits, cifar10, or folder:PATH with your own images"),
+            ipywidgets.Combobox, _("Images"), _("mnist, digits, cifar10, or folder:PATH with your own images"),
             value=dataset, options=DATA, continuous_update=False,
         )  # fmt: skip
         self.network = labelled(ipywidgets.Dropdown, _("Network"), options=["auto", *MODELS], value=network)
