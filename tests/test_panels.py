@@ -14,6 +14,8 @@ from tuckerlab import panels
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels.widgets import BLANK, Panel, unwatched, watch
 
+GIVEN = {"Question": {"question": "How much is left?", "answers": ["A twentieth"], "right": 0, "because": "95 % go."}}
+
 
 def every_widget(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
     yield widget
@@ -23,7 +25,7 @@ def every_widget(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
 
 @pytest.mark.parametrize("name", panels.__all__)
 def test_every_panel_opens(name: str) -> None:
-    panel = getattr(panels, name)()
+    panel = getattr(panels, name)(**GIVEN.get(name, {}))
     widgets = list(every_widget(panel))
     assert not [widget for widget in widgets if isinstance(widget, ipywidgets.Output)]
     assert len({id(widget.layout) for widget in widgets}) == len(widgets)  # one that hides does not hide two

@@ -18,6 +18,7 @@ _HOMES = {
     "FolderInspector": "image_folder",
     "GeometryPanel": "geometry",
     "InstantSlider": "size_slider",
+    "Question": "question",
     "RollOutPanel": "rollout",
     "TradeOff": "tradeoff",
     "TrainingPanel": "training_panel",

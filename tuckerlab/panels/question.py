@@ -1,0 +1,44 @@
+"""A question to the reader, with answers to choose from; what is chosen is answered at once."""
+
+from collections.abc import Sequence
+from html import escape
+
+import ipywidgets
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.i18n import _
+from tuckerlab.panels.widgets import Line, Panel, folded, watch
+
+
+class Question(Panel):
+    """A question with its answers, of which one is right; nothing is chosen at first.
+
+    because: why the right answer is right, said after any choice. `answered` is None, or whether the choice is right.
+    """
+
+    def __init__(self, question: str, answers: Sequence[str], *, right: int, because: str) -> None:
+        super().__init__()
+        if not 0 <= right < len(answers):
+            raise TuckerlabError(f"right {right}: allowed are 0 to {len(answers) - 1}, one of the answers")
+        self.right, self.because = answers[right], because
+        self.asked, self.reply = Line(), Line()
+        self.asked.say(question, bold=True)
+        self.choice = ipywidgets.RadioButtons(
+            options=list(answers), value=None, tooltip=question, layout={"width": "100%"}
+        )
+        self.children = [self.asked, self.choice, self.reply]
+        watch(self._answer, self.choice)
+
+    @property
+    def answered(self) -> bool | None:
+        return None if self.choice.value is None else self.choice.value == self.right
+
+    def static(self) -> str:
+        """Where nothing can be chosen: the question, the answers, and which is right, folded away."""
+        answers = "".join(f"<li>{escape(answer)}</li>" for answer in self.choice.options)
+        solution = f"<p><b>{escape(self.right)}.</b> {escape(self.because)}</p>"
+        return f"{self.asked.value}<ul>{answers}</ul>{folded(_('The answer'), solution)}"
+
+    def _answer(self, change: object) -> None:
+        said = {None: "", True: _("Yes."), False: _("No.")}[self.answered]
+        self.reply.say(f"{said} {self.because}" if said else "")
