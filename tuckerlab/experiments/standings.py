@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Column, Table
 
 from tuckerlab.experiments.records import Records, memory_bytes
-from tuckerlab.experiments.summary import names, step_seconds
+from tuckerlab.experiments.summary import names, size_column, step_seconds
 from tuckerlab.i18n import N_, _
 
 COSTS = {
@@ -26,13 +26,8 @@ COSTS = {
 }
 """What a network costs: what people call it, and the unit it is shown in."""
 
-ALL_COSTS = (
-    "gradient_evaluations", "train_seconds", "step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes",
-)  # fmt: skip
-"""What a comparison of methods shows."""
-
-IN_BRIEF = ("step_ms", "latency_1_ms", "checkpoint_bytes")
-"""What a terminal has room for, where there are more networks than can stand side by side."""
+IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
+"""What a terminal has room for, where there are more networks than can stand side by side; a page has room for more."""
 
 SIDE_BY_SIDE = 4
 
@@ -46,15 +41,18 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 }
 
 
-def standings(records: Records, *, costs: Sequence[str] = tuple(COSTS)) -> pd.DataFrame:
+def standings(records: Records) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
 
     Rounded, with units; what no run has measured is left out. A column for each network while there are few, with the
-    ratio to the dense one beside each cost; else a row, with ratios alone where there is a dense network.
+    ratio to the dense one beside each cost; else a row with fewer costs, as ratios where there is a dense network.
     """
-    table = _cells(records, costs)
+    table = _cells(records, tuple(COSTS))
     if len(table) > SIDE_BY_SIDE:
-        return _cells(records, costs, brief=True).rename(columns=lambda column: _(HEADS[column]))
+        table = _cells(records, (*IN_BRIEF, "memory_bytes"), brief=True)
+        if table["seeds"].nunique() == 1:
+            table.pop("seeds")
+        return table.rename(columns=lambda column: _(HEADS[column]))
     return table.rename(columns=lambda column: _(HEADS[column])).T
 
 
@@ -82,6 +80,8 @@ def _cells(records: Records, costs: Sequence[str], brief: bool = False) -> pd.Da
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
     rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, brief) for name, group in groups.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    if brief:
+        table.pop("compression" if size_column(records) == "conv_parameters" else "conv_compression")
     return table.loc[:, [(table[column] != "").any() for column in table]]
 
 
