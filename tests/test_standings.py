@@ -28,7 +28,7 @@ def test_costs_stand_beside_their_ratio_to_dense() -> None:
     assert list(table["step, ms"]) == ["200", "50 (0.25×)"]
     assert list(table["training memory, MB"]) == ["8", "4 (0.50×)"]
     assert list(table["conv parameters"]) == ["10,000", "1,000 (0.10×)"]
-    assert list(table["file, kB"]) == ["", "6.2"]
+    assert list(table["file"]) == ["", "6.20 kB"]
 
 
 def test_each_data_set_has_its_own_reference() -> None:
@@ -66,4 +66,4 @@ def test_nothing_is_cut_off_in_a_terminal_of_80_columns(networks: int) -> None:
     text = console.export_text()
     assert "…" not in text
     assert "98.00–98.00" in text
-    assert "58,900" in text
+    assert "58.9 MB" in text

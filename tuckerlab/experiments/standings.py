@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.summary import names, size_column, step_seconds
+from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
 
 COSTS = {
@@ -22,9 +23,9 @@ COSTS = {
     "latency_128_ms": (N_("128 answers, ms"), 1.0),
     "memory_bytes": (N_("training memory, MB"), 1e6),
     "memory_peak_bytes": (N_("peak on the GPU, MB"), 1e6),
-    "checkpoint_bytes": (N_("file, kB"), 1e3),
+    "checkpoint_bytes": (N_("file"), 1.0),
 }
-"""What a network costs: what people call it, and the unit it is shown in."""
+"""What a network costs: what people call it, and the unit it is shown in; a file says its own."""
 
 IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
 """What a terminal has room for, where there are more networks than can stand side by side; a page has room for more."""
@@ -100,12 +101,15 @@ def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], 
     for column in costs:
         value = group[column].mean()
         if not pd.isna(value):
-            row[column] = _three_digits(value / COSTS[column][1])
+            row[column] = _said(column, value)
             if reference is not None and (full := reference[column].mean()) > 0:
                 ratio = f"{value / full:.2f}×"
                 row[column] = ratio if brief else f"{row[column]} ({ratio})"
     return row
 
 
-def _three_digits(value: float) -> str:
+def _said(column: str, value: float) -> str:
+    if column == "checkpoint_bytes":
+        return file_size(value)
+    value /= COSTS[column][1]
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -14,6 +14,9 @@ TOLERATED = 1.0
 ROUNDING = 1e-9
 """Means of the same accuracies may differ by this much, in points."""
 
+EQUAL = 1.02
+"""Costs that differ by less than this factor count as equal: methods meet a target more or less closely."""
+
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
 
@@ -79,9 +82,10 @@ def front(found: Iterable[Network]) -> list[Network]:
 
 
 def smallest_within(found: Iterable[Network], accuracy: float, points: float) -> Network | None:
-    """The smallest of the networks that lose at most `points` of this accuracy, or None."""
+    """The smallest of the networks that lose at most `points` of this accuracy (of equals the best), or None."""
     near = [network for network in found if network.accuracy >= accuracy - points - ROUNDING]
-    return min(near, key=lambda network: network.size, default=None)
+    least = min((network.size for network in near), default=0.0)
+    return max((n for n in near if n.size <= EQUAL * least), key=lambda network: network.accuracy, default=None)
 
 
 def finding(records: Records) -> str:
