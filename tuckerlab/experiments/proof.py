@@ -32,7 +32,7 @@ from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
     "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
-    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1),
+    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1, class_weights=True),
     "cifar10": Recipe(epochs=12, batch_size=128, optimizer="muon"),
 }
 Rates = float | Sequence[float] | None

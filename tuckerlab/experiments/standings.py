@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Column, Table
 
+from tuckerlab.experiments.class_accuracy import by_class, class_accuracies, is_unbalanced
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.summary import names, size_column, step_seconds
 from tuckerlab.files import file_size
@@ -31,9 +33,11 @@ IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
 """What a terminal has room for, where there are more networks than can stand side by side; a page has room for more."""
 
 SIDE_BY_SIDE = 4
+CLASSES = 10  # whose accuracies are shown: those with the fewest training images
 
 HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
     "test_accuracy": N_("test accuracy, %"),
+    "balanced_accuracy": N_("balanced accuracy, %"),
     "seeds": N_("seeds"),
     "range": N_("worst to best"),
     "against_dense": N_("against dense"),
@@ -49,12 +53,12 @@ def standings(records: Records) -> pd.DataFrame:
     ratio to the dense one beside each cost; else a row with fewer costs, as ratios where there is a dense network.
     """
     table = _cells(records, tuple(COSTS))
-    if len(table) > SIDE_BY_SIDE:
+    if many := len(table) > SIDE_BY_SIDE:
         table = _cells(records, (*IN_BRIEF, "memory_bytes"), brief=True)
         if table["seeds"].nunique() == 1:
             table.pop("seeds")
-        return table.rename(columns=lambda column: _(HEADS[column]))
-    return table.rename(columns=lambda column: _(HEADS[column])).T
+    table = table.rename(columns=lambda column: _(HEADS[column]) if column in HEADS else column)
+    return table if many else table.T
 
 
 def rich_standings(records: Records) -> Table:
@@ -69,7 +73,7 @@ def rich_standings(records: Records) -> Table:
         columns = [Column(head, justify="right", no_wrap=True) for head in heads]
         shown = Table(Column(corner, no_wrap=True), *columns, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name, *cells in table.itertuples():
-        shown.add_row(str(name), *cells)
+        shown.add_row(escape(str(name)), *cells)
     return shown
 
 
@@ -91,6 +95,11 @@ def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], 
     row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
     row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
     row["against_dense"] = ""
+    if is_unbalanced(group):
+        classes = class_accuracies(group)
+        row["balanced_accuracy"] = f"{classes.mean():.2f}"
+        rare = by_class(group)["train"].nsmallest(0 if brief else CLASSES, keep="first").index
+        row |= {_("of {name}, %", name=name): f"{classes[name]:.2f}" for name in classes.index if name in rare}
     reference = None if dense is group else dense
     if reference is not None:
         change = accuracy.mean() - 100 * reference["test_accuracy"].mean()

@@ -10,7 +10,7 @@ from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.proof import recipe_for
 from tuckerlab.experiments.standings import standings
-from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.summary import finding, learned_nothing
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job, Trained, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, tiles_html
@@ -268,9 +268,9 @@ class TrainingPanel(Panel):
     def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
-            conditions = [run.conditions for run in self.shown]
-            alike = bool(conditions) and all(other == conditions[0] for other in conditions)
-            self.finding = finding(records_of(self.shown)) if alike else ""
+            records = records_of(self.shown)
+            alike = all(run.conditions == self.shown[0].conditions for run in self.shown)
+            self.finding = finding(records) if alike else " ".join(learned_nothing(records).values())
             self.verdict.say(self.finding, bold=True)
             self._draw()
 
