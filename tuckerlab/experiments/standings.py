@@ -30,7 +30,7 @@ COSTS = {
 """What a network costs: what people call it, and the unit it is shown in; a file says its own."""
 
 IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
-"""What a terminal has room for, where there are more networks than can stand side by side; a page has room for more."""
+"""What there is room for where there are more networks than can stand side by side."""
 
 SIDE_BY_SIDE = 4
 CLASSES = 10  # whose accuracies are shown: those with the fewest training images
@@ -54,7 +54,7 @@ def standings(records: Records) -> pd.DataFrame:
     """
     table = _cells(records, tuple(COSTS))
     if many := len(table) > SIDE_BY_SIDE:
-        table = _cells(records, (*IN_BRIEF, "memory_bytes"), brief=True)
+        table = _cells(records, IN_BRIEF, brief=True)
         if table["seeds"].nunique() == 1:
             table.pop("seeds")
     table = table.rename(columns=lambda column: _(HEADS[column]) if column in HEADS else column)
