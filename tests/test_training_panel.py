@@ -256,12 +256,12 @@ class TestKept:
         assert records.runs["run"].is_unique
         assert set(records.epochs["run"]) == set(records.runs["run"])
         assert panel.layers() is not None
-        assert said(panel.verdict) == ""  # two seeds
+        assert "fewer" not in said(panel.verdict)  # two seeds
         before = panel.picture.value
         panel.boxes[2].value = False
         small, full = (run.facts for run in panel.shown)
-        fewer = f"{full['conv_parameters'] / small['conv_parameters']:.0f}× fewer conv parameters"
-        assert said(panel.verdict).startswith(f"Tucker 90 %: {fewer}, ")
+        assert small["conv_parameters"] < full["conv_parameters"]
+        assert "has learned nothing" in said(panel.verdict)  # after one pass over few images
         assert "(2)" not in said(panel.tiles)
         panel.save.click()
         [folder] = Path(panel.out).iterdir()

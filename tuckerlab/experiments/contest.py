@@ -22,7 +22,7 @@ from tuckerlab.experiments.setup import Arena, digest
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.memory import training_memory
-from tuckerlab.training.metrics import multiply_adds
+from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.training.timing import interleave, latencies
 from tuckerlab.tucker.convert import to_plain
@@ -138,6 +138,7 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
         "checkpoint_bytes": contender.file_bytes(run.network, arena),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
+        "by_class": json.dumps(answers_by_class(contender.answering(run.network, arena), data), ensure_ascii=False),
     }  # fmt: skip
     return told | contender.counts(run.network, arena).row | run.origin
 

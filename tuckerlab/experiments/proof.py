@@ -33,7 +33,7 @@ from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 RECIPES = {
     "mnist": Recipe(epochs=4, batch_size=32, optimizer="muon"),
     "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
-    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1),
+    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1, class_weights=True),
     "cifar10": Recipe(epochs=12, batch_size=128, optimizer="muon"),
 }
 NETWORKS = {"mnist": ("vgg_small", 2.0), "cifar10": ("vgg16", 1.0)}  # what "auto" is, and its width

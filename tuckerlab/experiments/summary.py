@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tuckerlab.experiments.class_accuracy import nothing_learned
 from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import N_, _
 
@@ -13,6 +14,9 @@ TOLERATED = 1.0
 
 ROUNDING = 1e-9
 """Means of the same accuracies may differ by this much, in points."""
+
+EQUAL = 1.02
+"""Costs that differ by less than this factor count as equal: methods meet a target more or less closely."""
 
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
@@ -79,24 +83,36 @@ def front(found: Iterable[Network]) -> list[Network]:
 
 
 def smallest_within(found: Iterable[Network], accuracy: float, points: float) -> Network | None:
-    """The smallest of the networks that lose at most `points` of this accuracy, or None."""
+    """The smallest of the networks that lose at most `points` of this accuracy (of equals the best), or None."""
     near = [network for network in found if network.accuracy >= accuracy - points - ROUNDING]
-    return min(near, key=lambda network: network.size, default=None)
+    least = min((network.size for network in near), default=0.0)
+    return max((n for n in near if n.size <= EQUAL * least), key=lambda network: network.accuracy, default=None)
+
+
+def learned_nothing(records: Records) -> dict[str, str]:
+    """A sentence for each network that has."""
+    runs = records.runs.assign(name=names(records).to_numpy())
+    said = {str(name): nothing_learned(str(name), rows) for name, rows in runs.groupby("name", sort=False)}
+    return {name: sentence for name, sentence in said.items() if sentence}
 
 
 def finding(records: Records) -> str:
     """The result in one line, of the smallest Tucker network within a point of the dense one, or the most accurate.
 
-    Empty where the records hold no comparison: no dense network or several, no other, or several data sets.
+    Where one of the two has learned nothing, that is the result. Empty where the records hold no comparison: no dense
+    network or several, no other, or several data sets; but for networks that have learned nothing.
     """
     column = size_column(records)
     found = networks_by(records, column)
+    nothing = learned_nothing(records)
     dense = [network for network in found if network.method == "dense"]
     others = [network for network in found if network.method == "tucker"]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
-        return ""
+        return " ".join(nothing.values())
     near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
+    if lost := [nothing[name] for name in (dense[0].name, best.name) if name in nothing]:
+        return " ".join(lost)
     factor, change = dense[0].size / best.size, best.accuracy - dense[0].accuracy
     ratio = max(factor, 1 / factor)
     times = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"

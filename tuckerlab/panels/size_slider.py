@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from tuckerlab.decision.assumptions import Assumptions
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
+from tuckerlab.files import file_size
 from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.widgets import (
     Line,
@@ -130,7 +131,7 @@ class InstantSlider(Panel):
         self.numbers.value = tiles([
             (_("Right on new images"), _("{value:.1f} %", value=100 * size.test_accuracy), verdict),
             (_("Numbers stored"), f"{size.parameters:,}", _of_full(size.parameters / full.parameters)),
-            (_("File"), _("{value:,.0f} kB", value=size.file_bytes / 1e3), _of_full(size.file_bytes / full.file_bytes)),
+            (_("File"), file_size(size.file_bytes), _of_full(size.file_bytes / full.file_bytes)),
             (_("Time for one answer"), _("{value:.2f} ms", value=size.latency_1_ms),
              _of_full(size.latency_1_ms / full.latency_1_ms)),
             (_("Servers for a year"), self.usual.amount(costs[1]), self._saved(costs[0] - costs[1])),

@@ -1,6 +1,6 @@
 """The trade-off panel: how often networks are right against what they cost, and the smallest that is good enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network, front
+from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
     ROW,
@@ -39,14 +40,14 @@ FOLDERS = ("../runs", "runs")  # of the user's own runs, seen from a notebook an
 OWN = "own "  # how the user's own runs are called, with a number
 NOTHING = Tradeoff(Records())
 
-# What each axis is called, and how a cost is said: in which form, and by what it is divided first
-COSTS = {
-    "conv_parameters": (N_("Numbers stored in convolutions"), "{:,.0f}", 1),
-    "parameters": (N_("All numbers stored"), "{:,.0f}", 1),
-    "latency_1_ms": (N_("Time of one answer"), "{:.2f} ms", 1),
-    "latency_128_ms": (N_("Time of 128 answers at once"), "{:.1f} ms", 1),
-    "step_ms": (N_("Time of a training step"), "{:.0f} ms", 1),
-    "checkpoint_bytes": (N_("File size"), "{:,.0f} kB", 1e3),
+# What each axis is called, and how a cost is said
+COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "conv_parameters": (N_("Numbers stored in convolutions"), "{:,.0f}".format),
+    "parameters": (N_("All numbers stored"), "{:,.0f}".format),
+    "latency_1_ms": (N_("Time of one answer"), "{:.2f} ms".format),
+    "latency_128_ms": (N_("Time of 128 answers at once"), "{:.1f} ms".format),
+    "step_ms": (N_("Time of a training step"), "{:.0f} ms".format),
+    "checkpoint_bytes": (N_("File size"), file_size),
 }
 ANSWERS = {  # by the kind of the answer
     "smaller": N_(
@@ -224,8 +225,7 @@ def _change(network: Network, full: Network) -> str:
 
 
 def _value(axis: str, network: Network) -> str:
-    _name, form, unit = COSTS[axis]
-    return form.format(network.size / unit)
+    return COSTS[axis][1](network.size)
 
 
 def _ratio(network: Network, full: Network) -> str:

@@ -17,6 +17,7 @@ from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.experiments.setup import Arena
+from tuckerlab.files import file_size
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.guard import Guard
@@ -60,12 +61,11 @@ class Trained:
     def said(self) -> str:
         """Its name, how often it is right, and how large it is."""
         return _(
-            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file "
-            "{kilobytes:,.0f} kB",
+            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file {size}",
             name=self.name,
             accuracy=100 * self.facts["test_accuracy"],
             removed=100 * self.facts["conv_compression"],
-            kilobytes=self.facts["checkpoint_bytes"] / 1e3,
+            size=file_size(self.facts["checkpoint_bytes"]),
         )
 
 

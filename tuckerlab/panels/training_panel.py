@@ -7,10 +7,10 @@ import ipywidgets
 import traitlets
 
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.proof import recipe_for
 from tuckerlab.experiments.standings import standings
-from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.summary import finding, learned_nothing
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.training_job import Job, Trained, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, tiles_html
@@ -104,16 +104,24 @@ class TrainingPanel(Panel):
         self._enable()
         self._list()
         if not attended:
-            self._train()
-            self.wait()
-            if self.problem:
-                raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
+            self.train_now()
+
+    def train_now(self) -> None:
+        """Presses Train and waits; TuckerlabError if that fails."""
+        self._train()
+        self.wait()
+        if self.problem:
+            raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """The networks that are trained next, in this order."""
+        return [Tucker(self.policy), *([Dense()] if self.dense.value else [])]
 
     @property
     def policy(self) -> RankPolicy:
         """What the settings ask of the ranks."""
-        is_budget = self.by.value == "compression"
-        return Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value)
+        return Budget(self.compression.value) if self.by.value == "compression" else Tolerance(self.tolerance.value)
 
     @property
     def shown(self) -> list[Trained]:
@@ -157,9 +165,8 @@ class TrainingPanel(Panel):
         with self._lock, self.reporting():
             if self.state != "idle":
                 return
-            methods = (Tucker(self.policy), *([Dense()] if self.dense.value else []))
             self.job = Job(
-                methods, guard=self.guard.value, dataset=self.dataset.value, image_size=self.image_size,
+                self.contenders, guard=self.guard.value, dataset=self.dataset.value, image_size=self.image_size,
                 model=self.network.value, width=self.width, epochs=self.epochs.value, seed=self.seed.value,
                 device=self.device,
             )  # fmt: skip
@@ -261,9 +268,9 @@ class TrainingPanel(Panel):
     def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
-            conditions = [run.conditions for run in self.shown]
-            alike = bool(conditions) and all(other == conditions[0] for other in conditions)
-            self.finding = finding(records_of(self.shown)) if alike else ""
+            records = records_of(self.shown)
+            alike = all(run.conditions == self.shown[0].conditions for run in self.shown)
+            self.finding = finding(records) if alike else " ".join(learned_nothing(records).values())
             self.verdict.say(self.finding, bold=True)
             self._draw()
 
