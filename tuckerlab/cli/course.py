@@ -106,9 +106,23 @@ def local_links(markdown: str, addresses: Mapping[str, str]) -> str:
     return re.sub(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)", moved, markdown)
 
 
+def without_lab(markdown: str) -> str:
+    """A text without what to press in JupyterLab.
+
+    >>> without_lab("In JupyterLab choose *Run → Run All Cells* first. Then move the sliders.")
+    'Move the sliders.'
+    """
+    found = r"(?:In JupyterLab choose|Choose) \*Run → Run All Cells\*(?: first)?\.(?:\s+Then (\w))?"
+    return re.sub(found, lambda said: (said[1] or "").upper(), markdown)
+
+
 def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]:
-    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it."""
-    arguments = [f"--ServerApp.root_dir={folder}"]
+    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it.
+
+    It asks nobody for news of its own, nor the reader whether it may.
+    """
+    arguments = [f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
+    arguments += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
     arguments += [] if browser else ["--no-browser"]
     is_root = getattr(os, "geteuid", lambda: 1)() == 0

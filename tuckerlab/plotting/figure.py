@@ -4,11 +4,13 @@ A `Picture` shows itself in a notebook and is made without pyplot: nothing stays
 thread may draw one.
 """
 
+import base64
 import io
 import re
 import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -50,10 +52,21 @@ class Picture(Figure):
                 text.set_fontfamily(list(self.fonts))
         super().draw(renderer)
 
-    def _repr_png_(self) -> bytes:
+    @property
+    def said(self) -> str:
+        """The figure in words, for those who do not see it: its headline, and what its axes show."""
+        shown = [
+            " / ".join(filter(None, (axes.get_title("left"), axes.get_ylabel(), axes.get_xlabel())))
+            for axes in self.axes
+        ]
+        return " ".join("; ".join(filter(None, [self.get_suptitle(), *shown])).split())
+
+    def _repr_html_(self) -> str:
+        """The figure where a cell ends with it; as HTML, since Jupyter gives a bare PNG no words."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI)
-        return buffer.getvalue()
+        data = base64.b64encode(buffer.getvalue()).decode()
+        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.said, quote=True)}">'
 
     def headline(self, text: str) -> None:
         """What the figure shows, in one sentence over all of it."""
