@@ -121,8 +121,8 @@ def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]
 
     It asks nobody for news of its own, nor the reader whether it may.
     """
-    arguments = [f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
-    arguments += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    settings = Path(__file__).parent / "templates/lab"
+    arguments = [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={settings}"]
     arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
     arguments += [] if browser else ["--no-browser"]
     is_root = getattr(os, "geteuid", lambda: 1)() == 0

@@ -182,7 +182,7 @@ class SizePicture:
     """
 
     def __init__(self, sizes: Sizes, by: str) -> None:
-        self.full, self.figure = sizes.full, Picture(figsize=(10.6, 3.9))
+        self.full, self.figure = sizes.full, Picture(figsize=(10.1, 3.9))
         self.figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
         margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.965, "wspace": 0.34}
         left, right = self.figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
@@ -243,7 +243,7 @@ def _draw_curve(axes: Axes, sizes: Sizes, by: str) -> None:
     axes.plot([good] * 2, [full, top], color=GREEN, linewidth=2)
     smallest = _("the smallest that is as accurate as the full network")
     axes.plot(good, top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
-    axes.legend(loc="lower left", fontsize=TEXT - 1.5, frameon=False)
+    axes.legend(loc="lower left", fontsize=TEXT, frameon=False)
 
 
 def _kept(size: Size) -> float:

@@ -263,7 +263,7 @@ class TradeOffPicture:
 
     def __init__(self, axis: str, found: Sequence[Network], full: Network | None) -> None:
         self.full, title = full, _(COSTS[axis][0])
-        self.figure = Picture(figsize=(10.6, 4.7))
+        self.figure = Picture(figsize=(10.1, 4.7))
         axes = self.figure.subplots()
         if found:
             draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]))

@@ -194,7 +194,7 @@ def recorded_name(name: str) -> str:
 
 def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **options: Any) -> Any:
     """A widget with a label, and a hint that shows under the pointer."""
-    return kind(description=label, **{"style": LABELLED, "tooltip": hint or None, **options})
+    return kind(description=label, **{"style": LABELLED, "tooltip": hint, **options})
 
 
 def choice(label: str, hint: str, value: Any, options: Iterable[tuple[str, Any]], **more: Any) -> Any:

@@ -29,6 +29,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, QUIET = "#222222", "#767676"
 TEXT, TITLE = 10.5, 13
 DPI = 150
+LEGIBLE = 11  # pixels of a browser that letters are high, at least
 DEFAULT = (LATIN,)  # what matplotlib takes by itself
 WIDE = 1.6  # letters' widths that a Japanese character takes
 
@@ -66,7 +67,9 @@ class Picture(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI)
         data = base64.b64encode(buffer.getvalue()).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.said, quote=True)}">'
+        # rather scrolled than too small to read
+        style = f"max-width:100%;min-width:{self.get_figwidth() * 72 * LEGIBLE / TEXT:.0f}px"
+        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.said, quote=True)}" style="{style}">'
 
     def headline(self, text: str) -> None:
         """What the figure shows, in one sentence over all of it."""
