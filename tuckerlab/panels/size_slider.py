@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.i18n import _
+from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import (
     Line,
     Panel,
@@ -49,8 +50,7 @@ class InstantSlider(Panel):
         self.tolerance = choice(_("Detail given up"), hint, 0, [("", 0)], continuous_update=True)
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
         answers, price = _("Answers a day (yours)"), _("Price of a machine hour (yours)")
-        self.answers = labelled(ipywidgets.BoundedFloatText, answers, value=1e6, max=1e12, step=1e5)
-        self.price = labelled(ipywidgets.BoundedFloatText, price, value=0.1, max=1e6, step=0.01)
+        self.answers, self.price = Field(answers, 1e6, number(0, 1e12)), Field(price, 0.1, number(0, 1e6))
         self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
         self.picture = PictureBox(_(
             "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
