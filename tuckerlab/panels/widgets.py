@@ -58,9 +58,15 @@ class Panel(ipywidgets.VBox):
     """
 
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
+        self._ended = ipywidgets.HTML(_ended_style(), layout={"display": "none"})
         super().__init__(list(children), layout=WIDE)
+        self.add_class("tuckerlab")
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
         self._thread: threading.Thread | None = None
+
+    @traitlets.validate("children")
+    def _with_style(self, proposal: Any) -> tuple[ipywidgets.Widget, ...]:
+        return (*(child for child in proposal.value if child is not self._ended), self._ended)
 
     def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
@@ -101,6 +107,16 @@ class Panel(ipywidgets.VBox):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
         return bundle
+
+
+def _ended_style() -> str:
+    """What a panel says by itself when its kernel is no more; Jupyter marks each of its widgets by a broken link."""
+    said = _("The kernel has ended: run this cell again, or reload the page.")
+    ended = ".jupyter-widgets-disconnected"
+    return (
+        f"<style>.tuckerlab {ended}::before {{content: none}} .tuckerlab{ended} > * {{opacity: .4}} "
+        f".tuckerlab{ended}::before {{content: '{said}'; font: bold 1rem sans-serif; color: {INK}}}</style>"
+    )
 
 
 def described(error: BaseException) -> tuple[str, str]:
