@@ -1,5 +1,6 @@
 """The size slider: every setting of every table, what it says of each, and what it does about mistakes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,12 @@ def test_the_picture_has_the_numbers() -> None:
         assert picture.labels[-1].get_text() == "25 %"
     picture.at(OWN.full, (0.0, 0.0))  # nothing is paid: the bar is the time
     assert picture.labels[-1].get_text() == "100 %"
+
+
+def test_readers_without_a_kernel_choose_among_the_trained_sizes(tables: None) -> None:
+    panel = InstantSlider("one")
+    before, shown = panel.static(), panel.at_stops()
+    pictures = re.findall(r"<img src=\"([^\"]+)", shown)
+    assert len(set(pictures)) == len(pictures) == shown.count('<input type="radio"') >= 2
+    assert shown.count(" checked>") == 1
+    assert panel.static() == before

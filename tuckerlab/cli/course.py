@@ -106,14 +106,14 @@ def local_links(markdown: str, addresses: Mapping[str, str]) -> str:
     return re.sub(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)", moved, markdown)
 
 
-def without_lab(markdown: str) -> str:
-    """A text without what to press in JupyterLab.
+def without_lab(markdown: str, *, kernel: bool = True) -> str:
+    """A text without what to press in JupyterLab; kernel=False: nor what to move then.
 
     >>> without_lab("In JupyterLab choose *Run → Run All Cells* first. Then move the sliders.")
     'Move the sliders.'
     """
-    found = r"(?:In JupyterLab choose|Choose) \*Run → Run All Cells\*(?: first)?\.(?:\s+Then (\w))?"
-    return re.sub(found, lambda said: (said[1] or "").upper(), markdown)
+    pattern = r"(?:In JupyterLab choose|Choose) \*Run → Run All Cells\*(?: first)?\.(?:\s+Then (\w)([^.]*\.))?"
+    return re.sub(pattern, lambda said: (said[1].upper() + said[2]) if said[1] and kernel else "", markdown)
 
 
 def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]:

@@ -20,15 +20,15 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from tuckerlab import __version__
-from tuckerlab.cli.course import Notebook, local_links
+from tuckerlab.cli.course import Notebook, local_links, without_lab
 from tuckerlab.cli.execute_notebook import PAPERMILL_CELLS, execute
 from tuckerlab.cli.notebook_helpers import profile_settings
 from tuckerlab.errors import TuckerlabError
 
 TITLE = "Train networks small from the start"
 INTRO = (
-    "The course, part by part, with the question that each answers. These pages show what one run of it gave; "
-    "sliders and buttons work in the notebooks."
+    "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
+    "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
 
 
@@ -56,7 +56,7 @@ def write_site(
             content: Any = nbformat.read(Path(scratch) / name, as_version=4)  # type: ignore[no-untyped-call]
             for cell in content.cells:
                 if cell.cell_type == "markdown":
-                    cell.source = local_links(cell.source, links)
+                    cell.source = without_lab(local_links(cell.source, links), kernel=False)
             content.cells = [*_texts(around, _note(problems.get(name))), *content.cells, *_texts(around, foot)]
             pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
     pages["index.html"] = index_page(course, links, INTRO, foot, problems)

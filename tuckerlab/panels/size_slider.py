@@ -95,6 +95,8 @@ class InstantSlider(Panel):
             ))  # fmt: skip
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
+        stops = [size for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
+        self.stops = self.sliders[by], [(_("{value:.0f} %", value=100 * it.setting), it.setting) for it in stops]
 
     def _move(self, change: Any) -> None:
         by = "compression" if change.owner is self.compression else "tolerance"

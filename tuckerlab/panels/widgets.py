@@ -6,12 +6,13 @@ import contextvars
 import io
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython import get_ipython
 from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -54,8 +55,10 @@ class Panel(ipywidgets.VBox):
     """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
     `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
-    children.
+    children. `stops` are a slider and places of it, with names: readers without a kernel choose from them.
     """
+
+    stops: tuple[ipywidgets.Widget, Sequence[tuple[str, Any]]] | None = None
 
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
         self._ended = ipywidgets.HTML(_ended_style(), layout={"display": "none"})
@@ -102,10 +105,28 @@ class Panel(ipywidgets.VBox):
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
         return "".join(map(_static, self.children))
 
+    def at_stops(self) -> str:
+        """The same at each of its stops, to choose from."""
+        if self.stops is None:
+            return self.static()
+        slider, places = self.stops
+        kept, parts = slider.value, list[str]()
+        first = kept if kept in dict(places).values() else places[0][1]
+        for said, place in places:
+            slider.value = place
+            chosen = " checked" if place == first else ""
+            label = f'<label><input type="radio" name="stop-{self.model_id}"{chosen}> {escape(said)}</label>'
+            parts.append(f'<div class="stop">{label}<div>{self.static()}</div></div>')
+        slider.value = kept
+        return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
+        shell = get_ipython()
+        is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
+        shown = self.static() if is_attended else self.at_stops()
+        data["text/html"] = f'<div class="tuckerlab-panel">{shown}</div>'
         return bundle
 
 
