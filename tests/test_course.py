@@ -48,7 +48,8 @@ class TestPages:
         assert re.findall(r'href="(\w+\.html)"', pages["index.html"]) == links
         assert "First steps" in pages["index.html"]
         assert "Is it worth it?" in pages["index.html"]
-        assert re.findall(r'href="(\w+\.html)"', pages["02_second.html"]) == [links[0], "index.html", links[2]] * 2
+        around = [(links[0], "← First steps"), ("index.html", "All parts"), (links[2], "Third →")]
+        assert re.findall(r'href="(\w+\.html)">([^<]*)<', pages["02_second.html"]) == around * 2
 
     def test_a_page_has_results_and_no_code(self, made: tuple[dict[str, str], dict[str, str]]) -> None:
         first, third = made[1]["01_first.html"], made[1]["03_third.html"]

@@ -57,7 +57,8 @@ def write_site(
             for cell in content.cells:
                 if cell.cell_type == "markdown":
                     cell.source = without_lab(local_links(cell.source, links), kernel=False)
-            content.cells = [*_texts(around, _note(problems.get(name))), *content.cells, *_texts(around, foot)]
+            before, after = (f'<nav aria-label="{said}">{around}</nav>' for said in ("Parts of the course", "Go on"))
+            content.cells = [*_texts(before, _note(problems.get(name))), *content.cells, *_texts(after, foot)]
             pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
     pages["index.html"] = index_page(course, links, INTRO, foot, problems)
     out.mkdir(parents=True, exist_ok=True)
