@@ -28,7 +28,7 @@ def test_the_button_says_how_long_it_takes() -> None:
     label, longer = (LiveComparison(**SETTINGS | {"epochs": epochs}).train.description for epochs in (30, 300))
     assert "about 2 minutes" in label
     assert "about 18 minutes" in longer
-    assert "minute" not in LiveComparison(**SETTINGS, dataset="cifar10").train.description
+    assert "minute" not in LiveComparison(**SETTINGS | {"dataset": "cifar10"}).train.description
 
 
 def test_stop_ends_it_and_keeps_what_is_trained(gate: Gate) -> None:

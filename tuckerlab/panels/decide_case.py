@@ -101,7 +101,7 @@ def _read(folder: Path, network: str | None, changed: tuple[int, ...]) -> Eviden
 
 def draw(money: Money) -> Picture:
     """Both pictures side by side, in a fixed layout: finding one takes long. The panel has the headline."""
-    figure = Picture(figsize=(10.6, 4.0))
+    figure = Picture(figsize=(10.1, 4.0))
     figure.set_layout_engine("none")
     figure.set_dpi(SCREEN_DPI)
     draw_fan(figure.add_axes((0.115, 0.14, 0.34, 0.77)), money)

@@ -20,6 +20,8 @@ class LiveComparison(TrainingPanel):
     costs. `settings` are those of `TrainingPanel`; what they set has no controls here. attended=False: as there.
     """
 
+    resumes = False  # three networks of its own: what was cut off in another panel is not of it
+
     def __init__(self, *, attended: bool = True, **settings: Any) -> None:
         super().__init__(**{"dense": True, "guard": False, **settings})
         self.children = [

@@ -69,8 +69,7 @@ ANSWERS = {  # by the kind of the answer
     ),
     "alone": N_("There is nothing to compare the full network with: no other method is switched on."),
 }
-GREEN = PALETTE[2]
-STAR: dict[str, Any] = {"color": GREEN, "marker": "*", "linestyle": ""}
+STAR: dict[str, Any] = {"color": (GREEN := PALETTE[2]), "marker": "*", "linestyle": ""}
 
 
 class TradeOff(Panel):
@@ -92,6 +91,7 @@ class TradeOff(Panel):
             _("How much less often than the full network a smaller one may be right, in percentage points"),
             value=1.0, min=0, max=10, step=0.1, layout=SLIDER,
         )  # fmt: skip
+        self.stops = self.points, [(f"{lost:g}", lost) for lost in (0.0, 0.5, 1.0, 2.0, 5.0)]
         if folder is None:
             folder = next((one for one in FOLDERS if any(Path(one).rglob("runs.parquet"))), "")
         self.folder = labelled(ipywidgets.Text, _("Folder of your own runs"), value=folder, continuous_update=False)
@@ -263,7 +263,7 @@ class TradeOffPicture:
 
     def __init__(self, axis: str, found: Sequence[Network], full: Network | None) -> None:
         self.full, title = full, _(COSTS[axis][0])
-        self.figure = Picture(figsize=(10.6, 4.7))
+        self.figure = Picture(figsize=(10.1, 4.7))
         axes = self.figure.subplots()
         if found:
             draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]))

@@ -24,7 +24,7 @@ LONGEST_NAME = 14  # of a layer, beside the map
 
 def draw(runs: Mapping[str, Trained]) -> Picture:
     """Curves of the runs by name, in the order given, as they are now."""
-    figure = Picture(figsize=(10.6, 6.0))
+    figure = Picture(figsize=(10.1, 6.0))
     figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
     (losses, accuracies), (sizes, ranks) = figure.subplots(2, 2, gridspec_kw=margins)
