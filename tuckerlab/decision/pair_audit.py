@@ -54,8 +54,8 @@ class PairAudit:
 
     def requests_to_catch(self, loss: float) -> float | None:
         """The labelled requests, in the median, until a roll-out notices a loss of so many points; None: it may not."""
-        found = requests_to_catch(loss, self.traffic, Rule(harm=loss)).median
-        return found if math.isfinite(found) else None
+        found = requests_to_catch(loss, self.traffic, Rule(harm=loss))["median"]
+        return float(found) if math.isfinite(found) else None
 
 
 def audit_pair(sources: Sequence[Source], dense: str, small: str) -> PairAudit | Gap:

@@ -10,13 +10,51 @@ from typing import Literal
 
 import numpy as np
 
-from tuckerlab.deploy.rollout.counts import LABELLED, Pair, bounds, decided
-from tuckerlab.deploy.rollout.rule import Rule
+from tuckerlab.deploy.rollout.anytime_test import LABELLED, Pair, Rule, bounds, decided
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import N_, _
 
 Action = Literal["go on", "hold", "ask", "roll back", "done"]
 Ended = Literal["", "rolled back", "rolled out"]
+
+REASONS = {
+    "roll back": N_(
+        "Rolled back in the {share:g} % stage after {all:,.0f} requests: the new network is right less often, by at "
+        "least {low:.2f} points."
+    ),
+    "roll back by hand": N_(
+        "Rolled back in the {share:g} % stage after {all:,.0f} requests: a person has decided so. The loss may be "
+        "{high:.1f} points."
+    ),
+    "done": N_(
+        "All requests go to the new network: in every stage its loss was shown to be below the limit of {harm:g}."
+    ),
+    "done by hand": N_(
+        "All requests go to the new network; in some stages a person has sent it on, and nothing is shown about these."
+    ),
+    "ask": N_(
+        "A person decides: the {share:g} % stage has had its {requests:,.0f} requests, and the loss may still be "
+        "{high:.1f} points. Below {harm:g} would be good enough."
+    ),
+    "hold": N_(
+        "Held at {share:g} %: after {requests:,.0f} requests of this stage the loss may still be {high:.1f} points. "
+        "To go on it must be shown to be below {harm:g}."
+    ),
+    "hold at first": N_("No requests have come yet."),
+    "go on": N_(
+        "On to {share:g} %: in the stage before, the loss was shown to be below {high:.2f} points ({harm:g} would have "
+        "been too much)."
+    ),
+    "go on by hand": N_("On to {share:g} %: a person has sent it on."),
+}
+LOOK_UP = N_(
+    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is too many to "
+    "show anything without them: look up the true answers of these requests; the others need none."
+)
+LOOK_UP_AT_RANDOM = N_(
+    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is too many to "
+    "show anything without more true answers, of requests taken at random."
+)
 
 
 @dataclass(frozen=True)
@@ -108,70 +146,26 @@ class RollOut:
     @property
     def decision(self) -> Decision:
         """What to do now."""
-        rule, counts = self.rule, np.array(self.counts)
-        requests, differing = int(counts[self.stage].sum()), int(counts[self.stage, Pair.differing])
-        low, high = (float(end) for end in bounds(counts, self.stage, rule))
-        action: Action
+        rule, counts, stage = self.rule, np.array(self.counts), self.stage
+        requests, differing, by_hand = int(counts[stage].sum()), int(counts[stage, Pair.differing]), False
+        low, high = (float(end) for end in bounds(counts, stage, rule))
+        action: Action = "hold"
         if self.ended == "rolled back":
-            action = "roll back"
-            reason = N_(
-                "Rolled back in the {share:g} % stage after {all:,.0f} requests: the new network is right less often, "
-                "by at least {low:.2f} points."
-            )
-            if self.stage in self.by_hand:
-                reason = N_(
-                    "Rolled back in the {share:g} % stage after {all:,.0f} requests: a person has decided so. The loss "
-                    "may be {high:.1f} points."
-                )
+            action, by_hand = "roll back", stage in self.by_hand
         elif self.ended:
-            action = "done"
-            reason = N_(
-                "All requests go to the new network: in every stage its loss was shown to be below the limit of "
-                "{harm:g}."
-            )
-            if self.by_hand:
-                reason = N_(
-                    "All requests go to the new network; in some stages a person has sent it on, and nothing is shown "
-                    "about these."
-                )
+            action, by_hand = "done", bool(self.by_hand)
         elif requests >= rule.most:
             action = "ask"
-            reason = N_(
-                "A person decides: the {share:g} % stage has had its {requests:,.0f} requests, and the loss may still "
-                "be {high:.1f} points. Below {harm:g} would be good enough."
-            )
-        elif requests:
-            action = "hold"
-            reason = N_(
-                "Held at {share:g} %: after {requests:,.0f} requests of this stage the loss may still be {high:.1f} "
-                "points. To go on it must be shown to be below {harm:g}."
-            )
-        elif not self.stage:
-            action, reason = "hold", N_("No requests have come yet.")
-        elif self.stage - 1 in self.by_hand:
-            action, reason = "go on", N_("On to {share:g} %: a person has sent it on.")
-        else:
-            action, high = "go on", float(bounds(counts, self.stage - 1, rule)[1])
-            reason = N_(
-                "On to {share:g} %: in the stage before, the loss was shown to be below {high:.2f} points ({harm:g} "
-                "would have been too much)."
-            )
-        share = rule.stages[self.stage]
-        told = {"share": 100 * share, "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
-        said = _(reason, **told, low=low, high=high)
+        elif stage and not requests:
+            action, by_hand = "go on", stage - 1 in self.by_hand
+            high = high if by_hand else float(bounds(counts, stage - 1, rule)[1])  # of what has been shown
+        how = " by hand" if by_hand else " at first" if action == "hold" and not requests else ""
+        told = {"share": 100 * rule.stages[stage], "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
+        said = _(REASONS[f"{action}{how}"], **told, low=low, high=high)
         if action in ("hold", "ask") and differing >= max(1, rule.harm / 100 * requests):
-            missing = N_(
-                "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is "
-                "too many to show anything without them: look up the true answers of these requests; the others need "
-                "none."
-            )
-            if rule.random_labels:
-                missing = N_(
-                    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That "
-                    "is too many to show anything without more true answers, of requests taken at random."
-                )
+            missing = LOOK_UP_AT_RANDOM if rule.random_labels else LOOK_UP
             said += " " + _(missing, differing=differing, part=100 * differing / requests)
-        return Decision(action, said, share, requests, low, high)
+        return Decision(action, said, rule.stages[stage], requests, low, high)
 
     def _counted(self, stage: int, cells: Sequence[int]) -> "RollOut":
         counts = np.array(self.counts)

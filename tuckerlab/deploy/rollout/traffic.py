@@ -10,13 +10,12 @@ from enum import IntEnum
 import numpy as np
 import pandas as pd
 
-from tuckerlab.deploy.rollout.counts import Answers
+from tuckerlab.deploy.rollout.anytime_test import Answers
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.recorded import FOLDER
 
 PLACE = FOLDER / "answers"
-LABEL = "label"
-ANSWER = "answer of "
+LABEL, ANSWER = "label", "answer of "  # columns of a record; of each network one that begins so
 
 
 class Truth(IntEnum):
@@ -115,7 +114,7 @@ class Recorded:
     @property
     def networks(self) -> tuple[str, ...]:
         """The networks, the full one first."""
-        return tuple(str(c).removeprefix(ANSWER) for c in self.table if str(c).startswith(ANSWER))
+        return tuple(column.removeprefix(ANSWER) for column in self.table if column.startswith(ANSWER))
 
     def traffic(self, new: str, old: str = "dense") -> Traffic:
         """Requests that both networks answer; DataError for a network that is not there."""
