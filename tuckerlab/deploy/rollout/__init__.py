@@ -10,8 +10,8 @@
 'roll back'
 """
 
-from tuckerlab.deploy.rollout.anytime_test import paired
-from tuckerlab.deploy.rollout.rollout import Decision, RollOut, Rule
+from tuckerlab.deploy.rollout.anytime_test import Rule, paired
+from tuckerlab.deploy.rollout.rollout import Decision, RollOut
 from tuckerlab.deploy.rollout.simulate import compare_labels, requests_to_catch, simulate, timeline
 from tuckerlab.deploy.rollout.traffic import Recorded, Traffic
 

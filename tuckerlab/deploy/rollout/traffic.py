@@ -114,7 +114,7 @@ class Recorded:
     @property
     def networks(self) -> tuple[str, ...]:
         """The networks, the full one first."""
-        return tuple(column.removeprefix(ANSWER) for column in self.table if column.startswith(ANSWER))
+        return tuple(str(c).removeprefix(ANSWER) for c in self.table if str(c).startswith(ANSWER))
 
     def traffic(self, new: str, old: str = "dense") -> Traffic:
         """Requests that both networks answer; DataError for a network that is not there."""
