@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
@@ -15,7 +16,6 @@ from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.pair_audit import PairAudit
 from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, judge, recommend
-from tuckerlab.experiments.audit.criteria import Criterion as Audited
 
 criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
 
@@ -71,7 +71,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 
 def look(agreement: float, class_loss: float) -> PairAudit:
-    found = (Audited("agreement", agreement, 95.0), Audited("class_loss", class_loss, 5.0, "3", -1.0, 12.0))
+    rows = [("agreement", agreement, "", None, None), ("class_loss", class_loss, "3", -1.0, 12.0)]
+    found = pd.DataFrame(rows, columns=["name", "measured", "detail", "low", "high"])
     return PairAudit(SimpleNamespace(criteria=found), 0, "[1]")  # type: ignore[arg-type]
 
 

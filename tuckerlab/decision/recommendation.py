@@ -126,15 +126,15 @@ def _at_most(key: str, measured: Measured | None, limit: float) -> Criterion:
 
 def _audited(looked: PairAudit | None) -> Iterator[Criterion]:
     """The worst class and the agreement, by their middles as in the audit: a class has few pictures."""
-    found = {criterion.name: criterion for criterion in looked.audit.criteria} if looked else {}
+    found = looked.audit.criteria.set_index("name").to_dict("index") if looked else {}
     for key, sign in (("class_loss", 1), ("agreement", -1)):
         if looked is None:
             yield _criterion(key, Outcome.MISSING)
             continue
-        one, value = found[key], found[key].measured
-        ends = (one.low, one.high) if key == "class_loss" else (value, value)
+        one, value = found[key], found[key]["measured"]
+        ends = (one["low"], one["high"]) if key == "class_loss" else (value, value)
         outcome = _outcome(sign * value, sign * value, sign * ASKED[key]["limit"])
-        yield _criterion(key, outcome, Measured(value, *ends, looked.origin), one.detail)
+        yield _criterion(key, outcome, Measured(value, *ends, looked.origin), one["detail"])
 
 
 def _outcome(middle: float, worst: float, limit: float) -> Outcome:

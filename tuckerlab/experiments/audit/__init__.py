@@ -1,10 +1,6 @@
-"""Where does the compressed network answer differently from the dense one, and does that matter?
+"""Where does the compressed network answer differently from the dense one, and does that matter?"""
 
-One file for the answers, one for the tables, one for the maps of what answers rest on, one for the verdict, one for
-the plots.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -16,13 +12,12 @@ from torch import nn
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.experiments.audit import plots, tables
-from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
-from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
-from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers
+from tuckerlab.experiments.audit.criteria import Thresholds, criteria, verdict
+from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers, Attribution, attribution, has_gradients
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import Picture
 
-__all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "run_audit"]
+__all__ = ["Audit", "Thresholds", "run_audit"]
 
 TITLES = {
     "criteria": N_("Criteria, with the 95 % interval of what may be chance"),
@@ -38,37 +33,53 @@ BLUR = (0.4, 0.7, 1.0)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """What an audit found. Accuracies in the tables are in per cent, changes in points, with 95 % intervals.
+    """What both networks answer to the test pictures, as they are and by kind and strength of corruption (0: none).
 
-    - `answers`: what both networks say to the pictures as they are.
-    - `overall`: one row; `lost` answers went from right to wrong, `gained` ones from wrong to right.
-    - `per_class`: the same for each class, the largest loss first.
-    - `calibration`: expected calibration error, mean confidence and accuracy of both.
-    - `robustness`: the same change for each kind and strength of corruption, 0 being none.
-    - `flips`: the answers that went from right to wrong, the surest first.
-    - `attribution`: what both networks' answers rest on; None where a network in `without_gradients` has none.
+    Accuracies in the tables are in per cent, changes in points, with 95 % intervals. `attribution` is what the answers
+    rest on; None where a network in `without_gradients` has none.
     """
 
     data: ImageData
     thresholds: Thresholds
     answers: Answers
-    overall: pd.DataFrame
-    per_class: pd.DataFrame
-    calibration: pd.DataFrame
-    robustness: pd.DataFrame
-    flips: pd.DataFrame
+    versions: Mapping[tuple[str, float], Answers]
     attribution: Attribution | None
     without_gradients: tuple[str, ...]
 
     @cached_property
-    def criteria(self) -> tuple[Criterion, ...]:
+    def overall(self) -> pd.DataFrame:
+        """One row; `lost` answers went from right to wrong, `gained` ones from wrong to right."""
+        return tables.overall(self.answers)
+
+    @cached_property
+    def per_class(self) -> pd.DataFrame:
+        """The same for each class, the largest loss first."""
+        return tables.per_class(self.answers, self.data.classes)
+
+    @cached_property
+    def calibration(self) -> pd.DataFrame:
+        """Expected calibration error, mean confidence and accuracy of both."""
+        return tables.calibration(self.answers)
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame:
+        """The change for each kind and strength of corruption, 0 being none."""
+        return tables.robustness(self.versions)
+
+    @cached_property
+    def flips(self) -> pd.DataFrame:
+        """The answers that went from right to wrong, the surest first."""
+        return tables.flips(self.answers, self.data.classes)
+
+    @cached_property
+    def criteria(self) -> pd.DataFrame:
         """What was measured, what was allowed, and whether it held."""
         return criteria(self.thresholds, self.overall, self.per_class, self.calibration, self.robustness)
 
     @property
     def passed(self) -> bool:
         """Whether all criteria held."""
-        return all(criterion.held for criterion in self.criteria)
+        return bool(self.criteria["held"].all())
 
     @property
     def verdict(self) -> str:
@@ -114,15 +125,14 @@ class Audit:
         return f"Audit({self.verdict})"
 
     def _repr_html_(self) -> str:
-        shown = {name: getattr(self, name) for name in TITLES if name != "criteria"}
-        shown = {"criteria": pd.DataFrame([vars(c) | {"held": c.held} for c in self.criteria])} | shown
         first, *others = map(escape, self._sentences)
         parts = [f"<p><b>{first}</b> {' '.join(others)}</p>"]
         parts += [f"<p>{escape(self.data.note)}</p>"] if self.data.note else []
-        for name, table in shown.items():
+        for name, title in TITLES.items():
+            table: pd.DataFrame = getattr(self, name)
             if len(table):
                 rows = tables.rounded(table.head(10) if name == "flips" else table)
-                parts.append(f"<p>{escape(_(TITLES[name]))}</p>{rows.to_html(border=0)}")
+                parts.append(f"<p>{escape(_(title))}</p>{rows.to_html(border=0)}")
         return "".join(parts)
 
 
@@ -161,17 +171,7 @@ def run_audit(
         for strength in sorted(strengths):
             corrupted = CORRUPTIONS[kind](data.test_images, strength, seed)
             versions[kind, float(strength)] = Answers.of(networks, data, corrupted)
-    flips = tables.flips(answers, data.classes)
     without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
-    return Audit(
-        data=data,
-        thresholds=thresholds or Thresholds(),
-        answers=answers,
-        overall=tables.overall(answers),
-        per_class=tables.per_class(answers, data.classes),
-        calibration=tables.calibration(answers),
-        robustness=tables.robustness(versions),
-        flips=flips,
-        attribution=None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
-        without_gradients=without,
-    )
+    flips = np.asarray(tables.flips(answers, data.classes)["index"])
+    maps = None if without else attribution(networks, data, answers, flips, seed)
+    return Audit(data, thresholds or Thresholds(), answers, versions, maps, without)
