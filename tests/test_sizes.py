@@ -1,6 +1,5 @@
 """The table behind the slider: what is found in it, and what is said of one that is not one."""
 
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from made_up import dense
 
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
 FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 1.0, 32.0)
@@ -17,7 +17,7 @@ FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 
 def row(by: str, setting: float, kept: int, accuracy: float, **changes: Any) -> Size:
     sizes = {"parameters": kept + 200, "conv_parameters": kept, "conv_compression": 1 - kept / 1000}
     told = {"by": by, "setting": setting, "source": "dense", "trained": False, "test_accuracy": accuracy}
-    return replace(FULL, **(told | sizes | changes))
+    return FULL._replace(**(told | sizes | changes))
 
 
 ROWS = (
@@ -32,7 +32,7 @@ ROWS = (
 
 
 def frame(*rows: Size, **origin: Any) -> pd.DataFrame:
-    return pd.DataFrame([asdict(one) for one in rows]).assign(**origin)
+    return pd.DataFrame([one._asdict() for one in rows]).assign(**origin)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def refused(folder: Path, why: str) -> None:
 class TestRecorded:
     @pytest.mark.parametrize("name", recorded_sizes())
     def test_is_whole(self, name: str) -> None:
-        sizes = Sizes.recorded(name)
+        sizes = Sizes.load(found_folder(name))
         assert {"device", "cores", "date", "commit", "torch"} <= set(sizes.origin)
         for by in ("compression", "tolerance"):
             series = sizes.series(by)
