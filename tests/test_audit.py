@@ -213,17 +213,6 @@ def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
     assert worst["measured"] == pytest.approx(-table.loc[table["strength"] > 0, "change"].min())
 
 
-def test_the_same_seed_finds_the_same(digits: ImageData, trained: nn.Module) -> None:
-    compressed = cut(trained, Budget(0.6))
-    one, same, other = (run_audit(trained, compressed, digits, noise=[64], blur=[], seed=s) for s in (0, 0, 1))
-    pd.testing.assert_frame_equal(one.robustness, same.robustness)
-    assert one.attribution is not None
-    assert same.attribution is not None
-    assert (one.attribution.index == same.attribution.index).all()
-    assert one.attribution.similarity == same.attribution.similarity
-    assert not one.robustness.equals(other.robustness)
-
-
 # --- attribution maps ------------------------------------------------------------------------------------------------
 
 
@@ -335,18 +324,3 @@ def test_networks_that_do_not_fit(digits: ImageData, dense: nn.Module, compresse
 def test_strengths_out_of_range(digits: ImageData, strengths: dict[str, list[float]], said: str) -> None:
     with pytest.raises(TuckerlabError, match=said):
         run_audit(linear(10), linear(10), digits, **strengths)
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-def test_headlines_say_the_numbers_of_the_tables(found: Audit) -> None:
-    said = {name: figure.get_suptitle().replace("\n", " ") for name, figure in found.figures.items()}
-    worst = found.per_class.iloc[0]
-    assert f"Class {worst.name} loses most: {worst['change']:+.1f}".replace("-", "−") in said["classes"]
-    assert f"from right to wrong: {len(found.flips)}, " in said["flips"]
-    assert found.attribution is not None
-    assert f"{found.attribution.similarity:.2f} over 64 images" in said["attribution"]
-    criterion = found.criteria.set_index("name").loc["robustness_loss"]
-    assert criterion["detail"] in said["robustness"]
-    assert f"{-criterion['measured']:+.1f} points".replace("-", "−") in said["robustness"]

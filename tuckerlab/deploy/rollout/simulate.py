@@ -179,12 +179,12 @@ def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, r
 
 
 def compare_labels(
-    traffic: Traffic, rule: Rule | None = None, *, losses: Sequence[float] = LOSSES,
+    traffic: Traffic, *, losses: Sequence[float] = LOSSES,
     labelled: Sequence[float] = LABELLED_SHARES, repeats: int = 200, progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """A row of `requests_to_catch` for each of the losses, where these shares of the labels arrive."""
     asked = [(loss, share) for share in labelled for loss in losses]
     return pd.DataFrame(
-        requests_to_catch(loss, replace(traffic, labelled=share), (rule or Rule()).with_labels(share), repeats)
+        requests_to_catch(loss, replace(traffic, labelled=share), Rule().with_labels(share), repeats)
         for loss, share in tqdm(asked, desc="roll-outs", disable=not progress)
     )

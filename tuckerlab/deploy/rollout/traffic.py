@@ -116,12 +116,11 @@ class Recorded:
         """The networks, the full one first."""
         return tuple(str(c).removeprefix(ANSWER) for c in self.table if str(c).startswith(ANSWER))
 
-    def traffic(self, new: str, old: str = "dense") -> Traffic:
-        """Requests that both networks answer; DataError for a network that is not there."""
-        for label in (old, new):
-            if label not in self.networks:
-                raise DataError(f"{self.name}: there is no network {label!r}; there are {', '.join(self.networks)}")
-        before, now, labels = (self.table[c].to_numpy(int) for c in (f"{ANSWER}{old}", f"{ANSWER}{new}", LABEL))
+    def traffic(self, new: str) -> Traffic:
+        """Requests that the full network and another answer; DataError for a network that is not there."""
+        if new not in self.networks:
+            raise DataError(f"{self.name}: there is no network {new!r}; there are {', '.join(self.networks)}")
+        before, now, labels = (self.table[c].to_numpy(int) for c in (f"{ANSWER}dense", f"{ANSWER}{new}", LABEL))
         return Traffic.of(before, now, labels, int(self.table["classes"].iloc[0]))
 
 
