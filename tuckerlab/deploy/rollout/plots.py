@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
-from scipy.stats import binomtest
 
 from tuckerlab.deploy.rollout.simulate import Timeline
 from tuckerlab.i18n import N_, _
@@ -121,6 +120,8 @@ def requests_needed(found: pd.DataFrame) -> Picture:
 
 def kept_promises(found: pd.DataFrame) -> Picture:
     """How roll-outs end that have no loss, and that have one that must not go through, beside what was promised."""
+    from scipy.stats import binomtest  # slow to import
+
     fine, harmed = found[found["loss"] == 0], found[found["loss"] > 0]
     loss, promised = harmed["loss"].iloc[0], found["false_alarm"].iloc[0]
     outcomes = [
