@@ -34,8 +34,8 @@ NAMED = {"description_width": "17rem"}  # sliders begin below each other
 
 SAYS = {
     "rolled back": N_(
-        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the new network is "
-        "right less often."
+        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss is at least "
+        "{low:.1f} points."
     ),
     "rolled out": N_(
         "Rolled out to all after {requests:,.0f} checked requests, on day {day:.0f}: each stage showed a loss below "
@@ -172,7 +172,7 @@ def story_said(story: Timeline) -> str:
     end = story.end
     said = [_(
         SAYS[end.ended], share=100 * end.stage, requests=end.requests, day=int(end.days) + 1, harm=story.rule.harm,
-        high=float(story.points.iloc[-1]["high"]),
+        **story.points[["low", "high"]].iloc[-1],
     )]  # fmt: skip
     if end.wrong:
         said.append(ngettext(

@@ -1,4 +1,4 @@
-"""Pictures of roll-outs: what was simulated in, a figure out, with a headline that the numbers make."""
+"""Pictures of roll-outs: what was simulated in, a figure out."""
 
 import numpy as np
 import pandas as pd
@@ -35,26 +35,15 @@ def rollout_timeline(story: Timeline) -> Picture:
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     axes.fill_between(x, low, high, color=SKY, alpha=0.35, linewidth=0)
     _name_stages(axes, story, top)
-    end, least, most = story.end, float(low[-1]), float(high[-1])
-    told = {"share": 100 * end.stage, "requests": end.requests, "harm": rule.harm, "day": int(end.days) + 1}
-    where, mark, colour, said = {
-        "rolled back": (least, "v", RED, N_(
-            "Rolled back in the {share:g} % stage after {requests:,.0f} requests: the loss is at least {low:.1f} points"
-        )),
-        "rolled out": (most, "^", GREEN, N_(
-            "Rolled out to all after {requests:,.0f} checked requests, on day {day:.0f}: each stage showed a loss "
-            "below {harm:g}"
-        )),
-        "asked": (rule.harm, "s", QUIET, N_(
-            "A person decides in the {share:g} % stage after {requests:,.0f} requests: the loss may still be "
-            "{high:.1f} points"
-        )),
-    }[end.ended]  # fmt: skip
+    where, mark, colour = {
+        "rolled back": (low[-1], "v", RED),
+        "rolled out": (high[-1], "^", GREEN),
+        "asked": (rule.harm, "s", QUIET),
+    }[story.end.ended]
     where = min(max(where, -top / 2), top)
     axes.plot(x[-1], where, mark, color=colour, markersize=13, markeredgecolor="white", clip_on=False, zorder=5)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    figure.headline(_(said, **told, low=least, high=most))
     return figure
 
 
