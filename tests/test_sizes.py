@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from made_up import dense
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import found_folder
@@ -40,12 +39,6 @@ def sizes() -> Sizes:
     return Sizes.of(frame(*ROWS, device="a machine", cores=2))
 
 
-def test_a_table_is_what_was_put_in(sizes: Sizes) -> None:
-    assert sizes.rows == ROWS
-    assert sizes.origin == {"device": "a machine", "cores": 2}
-    assert sizes.full == FULL
-
-
 def test_a_series_goes_down_from_the_full_network(sizes: Sizes) -> None:
     assert [size.setting for size in sizes.series("compression")] == [0.0, 0.5, 0.7, 0.9]
     assert [size.setting for size in sizes.series("tolerance")] == [0.0, 0.2, 0.4]
@@ -73,37 +66,17 @@ def test_the_smallest_that_loses_at_most(sizes: Sizes, points: float, found: flo
     assert sizes.smallest_within("compression", points).setting == found
 
 
-def test_the_smallest_is_at_worst_the_full_network() -> None:
-    worse = Sizes.of(frame(FULL, row("tolerance", 0.4, 120, 0.95)))
-    assert worse.smallest_within("tolerance", 1) == FULL
-
-
-def test_no_full_network() -> None:
-    with pytest.raises(DataError, match="full network"):
-        Sizes.of(frame(*ROWS[2:4]))
-
-
-class TestFolder:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        dense(model="vgg_small").save(tmp_path)
-        frame(*ROWS, device="a machine").to_parquet(tmp_path / FILE)
-        return tmp_path
-
-    def test_load(self, folder: Path) -> None:
-        assert Sizes.load(folder).rows == ROWS
-
-    def test_a_table_of_something_else(self, folder: Path) -> None:
-        pd.DataFrame({"a": [1]}).to_parquet(folder / FILE)
-        refused(folder, "all columns of a size")
-        (folder / FILE).unlink()
-        refused(folder, "no table of sizes there")
-
-
-def refused(folder: Path, why: str) -> None:
-    with pytest.raises(DataError, match=why) as caught:
-        Sizes.load(folder)
-    assert "\n" not in str(caught.value)
+def test_a_folder_with_a_table_of_sizes_and_without(tmp_path: Path) -> None:
+    frame(*ROWS, device="a machine").to_parquet(tmp_path / FILE)
+    found = Sizes.load(tmp_path)
+    assert (found.rows, found.full, found.origin) == (ROWS, FULL, {"device": "a machine"})
+    for broken, why in ((frame(*ROWS[2:4]), "full network"), (pd.DataFrame({"a": [1]}), "all columns of a size")):
+        broken.to_parquet(tmp_path / FILE)
+        with pytest.raises(DataError, match=why):
+            Sizes.load(tmp_path)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(DataError, match="no table of sizes there"):
+        Sizes.load(tmp_path)
 
 
 class TestRecorded:
