@@ -16,6 +16,7 @@ from tuckerlab.decision.pair_audit import PairAudit
 from tuckerlab.decision.sensitivity import REACH, settled, tornado
 from tuckerlab.decision.tables import table, told
 from tuckerlab.decision.wording import chance, number, short, spread
+from tuckerlab.experiments.audit import Thresholds
 from tuckerlab.experiments.summary import ROUNDING
 from tuckerlab.i18n import N_, _
 
@@ -52,9 +53,14 @@ class Outcome(StrEnum):
     MISSING = "missing"
 
 
-ASKED = {key: {"kind": kind, **row} for kind, rows in table("criteria").items() for key, row in rows.items()}
-"""What is asked: its `limit`, what is said where it is `missing` or `not_held`, and what hangs on it (`kind`): whether
-there is evidence at all (valid), the answer (decisive), what one gains (gain), or a condition (care)."""
+ASKED = {
+    key: {"kind": kind, "limit": vars(Thresholds()).get(key, 0.0), **row}
+    for kind, rows in table("criteria").items()
+    for key, row in rows.items()
+}
+"""What is asked: its `limit` (of the table, or the audit's), what is said where it is `missing` or `not_held`, and what
+hangs on it (`kind`): whether there is evidence at all (valid), the answer (decisive), what one gains (gain), or a
+condition (care)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Criterion:
 
     @property
     def limit(self) -> float:
-        return float(ASKED[self.key].get("limit", 0.0)) if self.own_limit is None else self.own_limit
+        return float(ASKED[self.key]["limit"]) if self.own_limit is None else self.own_limit
 
 
 def recommend(criteria: Sequence[Criterion]) -> Answer:

@@ -116,4 +116,5 @@ def advice(outcome: Outcome) -> str:
     said = _("Recommendation: {answer}.", answer=outcome.answer.said)
     if not outcome.lacking:
         return said
-    return f"{said} {_('What stands in the way: {lacking}.', lacking='; '.join(outcome.lacking))}"
+    lacking = "; ".join(outcome.lacking)
+    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=lacking)}"
