@@ -8,10 +8,9 @@ import pytest
 from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.pareto import AXES, Tradeoff, answer, comparable, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, front
+from tuckerlab.experiments.summary import AXES, Network, Tradeoff, answer, comparable, front, tradeoffs
 from tuckerlab.panels.tradeoff import SEARCHES
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.files import file_size
 from tuckerlab.i18n import _, ngettext
@@ -72,14 +73,14 @@ class InstantSlider(Panel):
             return
         names = recorded_sizes()
         found = next((name for name in names if name.startswith(sizes)), sizes)
-        self._begin(Sizes.recorded(found))
+        self._begin(Sizes.load(found_folder(found)))
         self.source.options = [(recorded_name(name), name) for name in names]
         self.source.value = found
         watch(self._load, self.source)
 
     def _load(self, change: Any) -> None:
         with self.reporting():
-            self._begin(Sizes.recorded(change.new))
+            self._begin(Sizes.load(found_folder(change.new)))
 
     def _begin(self, sizes: Sizes) -> None:
         """The sliders for a table, at the smallest network that loses nothing."""

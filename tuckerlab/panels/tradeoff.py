@@ -11,10 +11,9 @@ from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
-from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, front
+from tuckerlab.experiments.summary import Answer, Network, Tradeoff, front, tradeoffs
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
