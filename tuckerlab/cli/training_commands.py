@@ -21,7 +21,7 @@ def poc(**given: Any) -> None:
     """Train one network twice, as usual and in compressed form, and compare the two.
 
     Prints a table of accuracy, size, speed and memory, and leaves the record, the trained networks and the
-    pictures in a folder of their own. Without options it takes a minute and needs no download.
+    pictures in a folder of their own. Without options it takes one to two minutes and needs no download.
     """
     if {"compression", "tolerance"} <= given.keys():
         raise RankError(

@@ -36,6 +36,7 @@ RECORDED = {
     "full-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at full width, equal time"),
     "half-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at half of its width, equal time"),
     "headline-cpu": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, with pruning"),
+    "poc-mnist-vgg_small": N_("Handwritten digits of 28 × 28, small network"),
     "accuracy-digits-vgg_small": N_("Handwritten digits, small network, repeated"),
     "accuracy-folder-neu_steel-vgg_small": N_("Defects on steel, small network, repeated"),
     "compare-digits-vgg_small": N_("Handwritten digits, all methods"),
