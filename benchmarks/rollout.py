@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import script
 
-from tuckerlab.deploy.rollout import Recorded, compare_labels, recorded_answers
+from tuckerlab.deploy.rollout import Recorded, compare_labels
+from tuckerlab.deploy.rollout.traffic import recorded_answers
 from tuckerlab.files import atomic_path
 from tuckerlab.training.provenance import provenance
 
@@ -21,13 +22,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=script.positive, default=500)
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
-    found = []
-    for name in recorded_answers():
-        traffic = Recorded.open(name).traffic("Tucker 90 %")
-        found += compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats, origin=name)
-    stages = [", ".join(f"{share:g}" for share in one.rule.stages) for one in found]
-    table = pd.DataFrame([vars(one) | vars(one.rule) for one in found]).drop(columns="rule")
-    table = table.assign(stages=stages, **provenance("cpu"))
+    found = [
+        compare_labels(
+            Recorded.open(name).traffic("Tucker 90 %"), losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats
+        ).assign(origin=name)
+        for name in recorded_answers()
+    ]
+    table = pd.concat(found, ignore_index=True).assign(seed=0, **provenance("cpu"))
+    table["stages"] = [", ".join(f"{share:g}" for share in stages) for stages in table["stages"]]
     with atomic_path(options.results / "rollout.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     shares, requests = ["rolled_back", "rolled_out", "asked"], ["low", "median", "high", "labels"]

@@ -62,7 +62,7 @@ def records(rows: list[Row], rise: float = 0.0, epochs: int = 10) -> Records:
 
 def tables(rows: list[Row], device: str = "another machine", **changes: Any) -> pd.DataFrame:
     """What `tuckerlab check` has measured of the first run of the full network and of the small one."""
-    names = ("variant", "layout", "onnxruntime", "torch", "date", "note", "dataset", "platform", "python", "commit")
+    names = ("onnxruntime", "torch", "date", "note", "dataset", "platform", "python", "commit")
     form: Row = dict.fromkeys((*names, "tuckerlab"), "")
     form |= dict.fromkeys(("p95_ms", "images_per_second", "agreement", "smaller", "faster"), 1.0)
     form |= {"median_ms": 4.0, "iqr_ms": 0.4, "file_bytes": 1e6, "accuracy": 0.98, "peak_bytes": 0.0, "difference": 0.0}

@@ -15,7 +15,7 @@ from tuckerlab.panels import TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job
 from tuckerlab.training.run import Run
 
-SETTINGS: dict[str, Any] = {"width": 0.125, "epochs": 1, "device": "cpu"}
+SETTINGS: dict[str, Any] = {"dataset": "digits", "width": 0.125, "epochs": 1, "device": "cpu"}
 PER_EPOCH = 10
 LONG = 120.0  # seconds after which a test has failed
 

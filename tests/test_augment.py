@@ -51,6 +51,7 @@ def test_defaults_by_data_set() -> None:
         return ImageData(name, images, labels, images, labels, ("a", "b"))
 
     assert default_augmentation(load_data("digits")) == Augmentation(1, flip=False)
+    assert default_augmentation(named("mnist", 28)) == Augmentation(3, flip=False)
     assert default_augmentation(named("cifar10", 32)) == Augmentation(4, flip=True)
     assert default_augmentation(named("folder:x", 64)) == Augmentation(4, flip=True)
     assert default_augmentation(named("folder:x", 4)) == Augmentation(0, flip=True)

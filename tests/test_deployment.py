@@ -17,10 +17,9 @@ from tests.made_up import facts
 from tuckerlab import build, load_data, tuckerize
 from tuckerlab.cli import main as cli
 from tuckerlab.deploy.export import export_onnx, export_plain
-from tuckerlab.deploy.runtime import Deployment, benchmark
+from tuckerlab.deploy.runtime import FORM, NEEDED, Deployment, benchmark
 from tuckerlab.deploy.runtime.benchmark import check_run
 from tuckerlab.deploy.runtime.process_memory import footprint
-from tuckerlab.deploy.runtime.report import FORM, NEEDED
 from tuckerlab.experiments.records import Records
 from tuckerlab.training.checkpoint import load, save
 from tuckerlab.training.metrics import evaluate
@@ -82,7 +81,6 @@ def test_a_row_for_each_form_of_each_network_and_its_numbers_fit_each_other(depl
     np.testing.assert_allclose(small["faster"], dense["median_ms"] / small["median_ms"])
     np.testing.assert_allclose(small["smaller"], dense["file_bytes"] / small["file_bytes"])
     assert (dense[["faster", "smaller"]] == 1).all(axis=None)
-    assert set(rows.loc[rows["runtime"] == "torch", "layout"]) <= {"contiguous", "channels_last"}
     weights = 4 * sum(p.numel() for p in build(**SPEC).parameters())
     fp32, int8 = (dense.loc[dense["precision"] == precision, "file_bytes"].min() for precision in ("fp32", "int8"))
     assert 2 * int8 < weights < fp32 < 1.3 * weights
@@ -112,7 +110,7 @@ def made_up(faster: float = 4.0, smaller: float = 16.0, batches: tuple[int, ...]
             for form in (("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")):
                 row = dict(zip(("runtime", "precision"), form, strict=True)) | {"network": network, "batch": batch}
                 row |= {"median_ms": 8 / speed, "p95_ms": 9 / speed, "images_per_second": 125 * batch * speed}
-                row |= {"faster": speed, "smaller": size, "file_bytes": 32e6 / size, "peak_bytes": None, "layout": ""}
+                row |= {"faster": speed, "smaller": size, "file_bytes": 32e6 / size, "peak_bytes": None}
                 row |= {"accuracy": 0.9, "agreement": 1.0, "difference": 0.0, "dataset": "digits", "test_images": 10}
                 rows.append(row | provenance("cpu") | {"onnxruntime": "1"})
     return Deployment(pd.DataFrame(rows))

@@ -101,7 +101,7 @@ def test_several_folders_are_several_seeds(tmp_path: Path) -> None:
     for seed, (full, small) in enumerate([(0.98, 0.97), (0.96, 0.95)]):
         records([run("dense", seed, full), run("tucker", seed, small)]).save(tmp_path / str(seed))
     found = Evidence.of([tmp_path / "0", tmp_path / "1", tmp_path / "0"])
-    assert [source.mark for source in found.sources] == ["[1]", "[2]"]
+    assert list(found.sources) == ["[1]", "[2]"]
     assert found.change is not None
     assert (found.pairs, found.change.origin) == (2, "[1] [2]")
     records([run("tucker", 0, 0.98, width=0.5)]).save(tmp_path / "other")

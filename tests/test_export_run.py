@@ -23,7 +23,9 @@ from tuckerlab.experiments.run_folder import RunFolder
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_poc(epochs=1, width=0.25, quiet=True, out=tmp_path_factory.mktemp("runs"), device="cpu").folder
+    return run_poc(
+        dataset="digits", epochs=1, width=0.25, quiet=True, out=tmp_path_factory.mktemp("runs"), device="cpu"
+    ).folder
 
 
 def reference(run: Path, label: str) -> torch.Tensor:
@@ -43,13 +45,13 @@ def test_the_file_takes_pixels_and_knows_where_it_comes_from(
 ) -> None:
     path = tmp_path / "out.onnx"
     assert cli.main(["export", str(run), "--to", "onnx", "--out", str(path)]) == 0
-    found, expected = answers(open_session(path), pixels(run)), reference(run, "Tucker 90 %")
+    found, expected = answers(open_session(path), pixels(run)), reference(run, "Tucker 95 %")
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-4
     about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert about["input"] == "float32, N × 1 × 8 × 8, pixels from 0 to 255"
     assert json.loads(about["classes"]) == [str(digit) for digit in range(10)]
-    row = RunFolder.open(run).rows("Tucker 90 %").iloc[0]
-    assert (about["network"], about["run"], about["commit"]) == ("Tucker 90 %", run.name, row["commit"])
+    row = RunFolder.open(run).rows("Tucker 95 %").iloc[0]
+    assert (about["network"], about["run"], about["commit"]) == ("Tucker 95 %", run.name, row["commit"])
     said = capsys.readouterr().out
     assert "6 batch norms folded" in said
     assert f'onnxruntime.InferenceSession("{path}")' in said
@@ -67,18 +69,18 @@ def test_plain_and_program_lie_in_the_run(run: Path, tmp_path: Path) -> None:
     network = runpy.run_path(str(plain.exported.path / "model.py"))["load"]()
     torch.testing.assert_close(network(pixels(run)), reference(run, "dense"), rtol=1e-4, atol=1e-5)
     program = run_export(tmp_path / "run", to="torch", quiet=True)
-    assert program.exported.path == tmp_path / "run" / "export" / "tucker-90.pt2"
-    assert program.metadata["network"] == "Tucker 90 %"
+    assert program.exported.path == tmp_path / "run" / "export" / "tucker-95.pt2"
+    assert program.metadata["network"] == "Tucker 95 %"
     found = torch.export.load(program.exported.path).module()(pixels(run))
-    torch.testing.assert_close(found, reference(run, "Tucker 90 %"), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, reference(run, "Tucker 95 %"), rtol=1e-4, atol=1e-5)
 
 
 MISTAKES = [
     ("{run} --to pickle", "onnx, torch, plain"),
-    ("{run} --to onnx --network small", "dense, Tucker 90 %"),
+    ("{run} --to onnx --network small", "dense, Tucker 95 %"),
     ("{run} --to onnx --seed 7", "seed 7"),
     ("{run} --to plain --opset 20", "opset 20"),
-    ("{run} --to onnx --out {taken}", "tucker-90.onnx is there already; --overwrite replaces it"),
+    ("{run} --to onnx --out {taken}", "tucker-95.onnx is there already; --overwrite replaces it"),
     ("{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
     ("{run} --to torch --out {taken}/model.py/model.pt2", "nothing can be written there"),
     ("{taken}/model.py --to plain", "no run record here"),
@@ -90,7 +92,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
-    for mine in (taken / "tucker-90.onnx", taken / "model.py"):
+    for mine in (taken / "tucker-95.onnx", taken / "model.py"):
         mine.write_text("hello")
     before = contents(run) | contents(tmp_path)
     monkeypatch.setattr(export_run, "prepared", None)  # said before any layer is timed
@@ -110,16 +112,16 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def test_a_folder_as_out_gets_a_file_with_the_name_of_the_network(run: Path, tmp_path: Path) -> None:
     for more in ({}, {"overwrite": True}):
         done = run_export(run, to="torch", out=tmp_path, quiet=True, **more)
-        assert done.exported.path == tmp_path / "tucker-90.pt2"
+        assert done.exported.path == tmp_path / "tucker-95.pt2"
 
 
 def test_of_several_seeds_the_one_that_is_asked_for(run: Path, tmp_path: Path) -> None:
     records = Records.load(run)
     for seed in range(2):
         (tmp_path / f"seed{seed}").mkdir()
-        shutil.copy(run / "tucker-90.safetensors", tmp_path / f"seed{seed}")
+        shutil.copy(run / "tucker-95.safetensors", tmp_path / f"seed{seed}")
     rows = [records.runs.assign(seed=seed, run=records.runs["run"] + str(seed)) for seed in range(2)]
     Records(pd.concat(rows, ignore_index=True)).save(tmp_path)
     done = run_export(tmp_path, to="torch", seed=1, quiet=True)
-    assert done.exported.path == tmp_path / "export" / "tucker-90-seed1.pt2"
+    assert done.exported.path == tmp_path / "export" / "tucker-95-seed1.pt2"
     assert (done.metadata["seed"], done.metadata["dataset"]) == ("1", "digits")

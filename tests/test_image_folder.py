@@ -162,7 +162,7 @@ def test_unattended_it_looks_and_trains(tmp_path: Path) -> None:
     panel = BringYourOwn(str(folder), attended=False, epochs=1, width=0.25)
     assert panel.numbers["removed"] >= 0.9
     assert {"dense_accuracy", "tucker_accuracy"} <= panel.numbers.keys()
-    assert "conv parameters" in panel.finding
+    assert "Tucker 90 %" in panel.finding
 
 
 def test_unattended_a_folder_that_will_not_do_is_an_error(nowhere: Path) -> None:

@@ -1,7 +1,7 @@
 """The main job, small: what it leaves behind, what it does not do twice, and what it refuses at once."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +19,20 @@ from torch.utils._pytree import tree_leaves
 from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, fit, load, load_data, run_poc
 from tuckerlab.experiments import contest, context as training, proof
 from tuckerlab.experiments.methods import base as contender
-from tuckerlab.experiments.methods.base import Dense, Tucker
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.proof import RECIPES, Proof, show
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.training.timing import Timing
 from tuckerlab.tucker.model_size import count_parameters
 
-SMALL: dict[str, Any] = {"epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"
+}  # fmt: skip
 PICTURES = ["accuracy_over_time", "accuracy_vs_costs", "ranks_over_time"]
 
 
@@ -89,22 +92,22 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     assert result.folder.name.startswith("poc-digits-vgg_small-seed0-")
     tables = ["epochs.parquet", "events.parquet", "ranks.parquet", "runs.parquet"]
     assert files(result.folder) == sorted(
-        ["dense.safetensors", "tucker-90.safetensors", *(f"{name}.png" for name in PICTURES), *tables]
+        ["dense.safetensors", "tucker-95.safetensors", *(f"{name}.png" for name in PICTURES), *tables]
     )
     assert capsys.readouterr().err == ""
 
     runs = Records.load(result.folder).runs.set_index("label")
-    assert list(runs.index) == ["dense", "Tucker 90 %"]
-    assert runs.loc["Tucker 90 %", "conv_compression"] >= 0.9
+    assert list(runs.index) == ["dense", "Tucker 95 %"]
+    assert runs.loc["Tucker 95 %", "conv_compression"] >= 0.95
     assert set(runs["state"]) == {"finished"}
     data = proof.load_data("digits")
-    for label, name in (("dense", "dense"), ("Tucker 90 %", "tucker-90")):
+    for label, name in (("dense", "dense"), ("Tucker 95 %", "tucker-95")):
         model, row = load(result.folder / f"{name}.safetensors").model, runs.loc[label]
         assert evaluate(model, data).accuracy == row["test_accuracy"]
         assert count_parameters(model).conv_stored == row["conv_parameters"]
     for column in ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"):
         assert (runs[column] > 0).all(), column
-    assert runs.loc["Tucker 90 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
+    assert runs.loc["Tucker 95 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
     assert sorted(figures(result.records)) == PICTURES
     for name in PICTURES:
         with Image.open(result.folder / f"{name}.png") as picture:
@@ -115,7 +118,23 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     assert result.finding in " ".join(printed.split())
     assert str(result.folder) in printed
     assert result.finding in result._repr_html_()
-    assert "Tucker 90 %" in result._repr_html_()
+    assert "Tucker 95 %" in result._repr_html_()
+
+
+def test_what_is_trained_without_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Sequence[Contender], Arena]] = []
+
+    def noted(contenders: Sequence[Contender], arena: Arena, folder: Path, *, quiet: bool) -> Records:
+        asked.append((contenders, arena))
+        return Records()
+
+    monkeypatch.setattr(proof, "contest", noted)
+    assert run_poc(out=tmp_path).folder.name.startswith("poc-mnist-vgg_small-seed0-")
+    assert run_poc(out=tmp_path, model="vgg_small").folder.name.startswith("poc-mnist-vgg_small-seed0-")
+    [(networks, arena), (_, named)] = asked
+    assert [network.label for network in networks] == ["dense", "Tucker 95 %"]
+    assert replace(arena.recipe, seed=0) == RECIPES["mnist"]
+    assert (arena.spec["width"], named.spec["width"]) == (2, 1)
 
 
 @pytest.mark.usefixtures("no_training")
@@ -172,7 +191,7 @@ def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> N
     run_poc(**SMALL, out=tmp_path, compression=0.8)
     runs = Records.load(tmp_path).runs
     assert sorted(zip(runs["label"], runs["width"], strict=True)) == [
-        ("Tucker 80 %", 0.25), ("Tucker 80 %", 0.5), ("Tucker 90 %", 0.25), ("dense", 0.25), ("dense", 0.5),
+        ("Tucker 80 %", 0.25), ("Tucker 80 %", 0.5), ("Tucker 95 %", 0.25), ("dense", 0.25), ("dense", 0.5),
     ]  # fmt: skip
 
 
@@ -201,7 +220,7 @@ def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) ->
     assert result.folder.name.startswith("poc-folder-my-pictures-vgg_small-seed0-")
     assert set(result.records.runs["dataset"]) == {f"folder:{pictures}"}
     assert list(result.records.runs["batch_size"]) == [RECIPES["folder"].batch_size] * 2
-    assert load(result.folder / "tucker-90.safetensors").model(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
+    assert load(result.folder / "tucker-95.safetensors").model(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
     request.getfixturevalue("no_training")
     assert_same(run_poc(**options), result)
 
@@ -214,7 +233,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compression": [0.9, 0.9]}, "give each network once"),
     ({"compression": 0.999}, "budget 0.999 cannot be met"),
     ({"tolerance": 0.1, "compression": 0.9}, "give one of them, not both"),
-    ({"dataset": "mnist"}, "unknown data set 'mnist': known are digits, cifar10, folder:PATH"),
+    ({"dataset": "letters"}, "unknown data set 'letters': known are mnist, digits, cifar10, folder:PATH"),
     ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
     ({"dataset": "cifar10"}, "cifar10"),
     ({"model": "vgg99"}, "unknown model 'vgg99': known are lenet5, vgg_small"),

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
@@ -14,10 +15,9 @@ from tuckerlab.decision.business_case import Basis, Money, money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.pair_audit import PairAudit
-from tuckerlab.decision.recommendation import Answer, Criterion, Kind, Outcome, judge, recommend
-from tuckerlab.experiments.audit.criteria import Criterion as Audited
+from tuckerlab.decision.recommendation import ASKED, Answer, Criterion, Outcome, judge, recommend
 
-criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sampled_from(Kind))
+criterion = st.builds(Criterion, st.sampled_from(list(ASKED)), st.sampled_from(Outcome))
 
 
 # --- what follows ----------------------------------------------------------------------------------------------------
@@ -27,14 +27,15 @@ criterion = st.builds(Criterion, st.just("any"), st.sampled_from(Outcome), st.sa
 def test_nothing_is_recommended_on_missing_evidence(criteria: list[Criterion]) -> None:
     answer, missing = recommend(criteria), [c.kind for c in criteria if c.outcome is Outcome.MISSING]
     assert (answer is Answer.GO) == (bool(criteria) and all(c.outcome is Outcome.HELD for c in criteria))
-    if Kind.DECISIVE in missing:
+    if "decisive" in missing:
         assert answer in (Answer.UNDECIDED, Answer.NO_GO)
-    if Kind.VALID in missing:
+    if "valid" in missing:
         assert answer is Answer.UNDECIDED
 
 
 def made(**outcomes: Outcome) -> list[Criterion]:
-    return [Criterion(kind, outcome, Kind(kind.rstrip("2"))) for kind, outcome in outcomes.items()]
+    keys = {"valid": "comparison", "decisive": "agreement", "decisive2": "payback", "gain": "file", "gain2": "time_1"}
+    return [Criterion(keys.get(kind, "repeats"), outcome) for kind, outcome in outcomes.items()]
 
 
 HELD, IN_PART, FAILED, MISSING = Outcome
@@ -71,7 +72,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 
 def look(agreement: float, class_loss: float) -> PairAudit:
-    found = (Audited("agreement", agreement, 95.0), Audited("class_loss", class_loss, 5.0, "3", -1.0, 12.0))
+    rows = [("agreement", agreement, "", None, None), ("class_loss", class_loss, "3", -1.0, 12.0)]
+    found = pd.DataFrame(rows, columns=["name", "measured", "detail", "low", "high"])
     return PairAudit(SimpleNamespace(criteria=found), 0, "[1]")  # type: ignore[arg-type]
 
 

@@ -1,8 +1,8 @@
-"""The roll-out: counts of answers, the state machine, its errors over all stages, and the figures."""
+"""The roll-out: the test that may be looked at at any time, the state machine, its errors over all stages, figures."""
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,22 +10,20 @@ import pytest
 from hypothesis import given, strategies
 from scipy.stats import binom
 
-from tuckerlab.deploy.rollout import (
-    Caught,
-    Recorded,
-    RollOut,
-    Rule,
-    Traffic,
-    compare_labels,
-    paired,
-    recorded_answers,
-    simulate,
-    timeline,
+from tuckerlab.deploy.rollout import Recorded, RollOut, Rule, Traffic, compare_labels, paired, simulate, timeline
+from tuckerlab.deploy.rollout.anytime_test import (
+    Pair,
+    bounds,
+    crossing,
+    decided,
+    harm,
+    log_mean,
+    log_wealth,
+    no_harm,
 )
-from tuckerlab.deploy.rollout.counts import Pair, bounds, harm, no_harm
 from tuckerlab.deploy.rollout.plots import kept_promises, requests_needed, rollout_timeline
 from tuckerlab.deploy.rollout.simulate import ENDED, course
-from tuckerlab.deploy.rollout.traffic import Truth
+from tuckerlab.deploy.rollout.traffic import Truth, recorded_answers
 from tuckerlab.errors import TuckerlabError
 
 EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
@@ -46,6 +44,35 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
 def test_what_is_out_of_range_is_refused(wrong: Callable[[], object]) -> None:
     with pytest.raises(TuckerlabError):
         wrong()
+
+
+# --- a test that may be looked at at any time, against others' numbers -----------------------------------------------
+
+
+def upper_bound(ones: int, n: int) -> float:
+    """What a share lies below, with 95 % probability at all looks together."""
+    return float(crossing(lambda mean: log_mean(log_wealth((0, 1), (n - ones, ones), mean)), np.log(20), ()))
+
+
+@pytest.mark.parametrize(
+    # upper and lower ends at α = 0.05 a side: mixture of Beta priors, and hedged bets (ville 0.1.0, BSD-3-Clause)
+    ("n", "ones", "mixture", "bets"),
+    [
+        (200, 4, (0.00182, 0.07468), (0.0038, 0.05641)),
+        (1000, 20, (0.00774, 0.04087), (0.0122, 0.0346)),
+        (1000, 200, (0.15947, 0.24511), (0.15992, 0.24662)),
+        (5000, 50, (0.00538, 0.01669), (0.0074, 0.0149)),
+    ],
+)
+def test_the_ends_are_those_of_another_library(
+    n: int, ones: int, mixture: tuple[float, float], bets: tuple[float, float]
+) -> None:
+    upper, lower = upper_bound(ones, n), 1 - upper_bound(n - ones, n)
+    for ours, one, other in ((lower, mixture[0], bets[0]), (upper, mixture[1], bets[1])):
+        nearest, farthest = sorted((abs(one - ones / n), abs(other - ones / n)))
+        assert 0.9 * nearest < abs(ours - ones / n) < 1.1 * farthest
+    assert binom.cdf(ones, n, upper) < 0.05  # wider than an interval for a single look
+    assert binom.sf(ones - 1, n, lower) < 0.05
 
 
 # --- counts and the state machine ------------------------------------------------------------------------------------
@@ -85,9 +112,8 @@ def test_a_loss_is_rolled_back_and_stays_so() -> None:
     assert rollout.decision.action == "roll back"
     assert rollout.decision.low > 0
     assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
-    for further in (lambda: rollout.add((1, 0, 0, 0, 0, 0)), lambda: rollout.overrule("go on")):
-        with pytest.raises(TuckerlabError):
-            further()
+    with pytest.raises(TuckerlabError, match="has ended"):
+        rollout.add((1, 0, 0, 0, 0, 0))
 
 
 def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
@@ -102,20 +128,14 @@ def test_a_fault_that_begins_late_does_not_drown() -> None:
     """In 20,000 good requests before it; their wealth alone would be small for long."""
     good, bad = [0, 19_800, 0, 100, 100, 0], [0, 300, 0, 20, 1, 0]
     counts = np.array([good, bad, [0] * 6, [0] * 6])
-    rule = Rule()
-    assert harm(counts, rule) >= np.log(1 / rule.false_alarm)
-    assert harm(counts.sum(0)[None], replace(rule, stages=(1.0,))) < np.log(1 / rule.false_alarm)
+    assert harm(counts, 0, Rule()) >= np.log(1 / Rule().false_alarm)
+    assert harm(counts.sum(0)[None], 0, Rule(stages=(1.0,))) < np.log(1 / Rule().false_alarm)
 
 
 def test_after_so_many_requests_a_human_decides() -> None:
     rollout = RollOut(Rule(most=1000)).add((900, 0, 100, 0, 0, 0))
     assert rollout.decision.action == "ask"
     assert "100 requests (10.0 %) were answered differently and have no true answer" in rollout.decision.reason
-    on, back = rollout.overrule("go on"), rollout.overrule("roll back")
-    assert (on.stage, on.decision.action, on.by_hand) == (1, "go on", (0,))
-    assert "a person has sent it on" in on.decision.reason
-    assert back.decision.action == "roll back"
-    assert "a person has decided so" in back.decision.reason
 
 
 def test_complaints_are_no_random_labels() -> None:
@@ -139,7 +159,7 @@ def test_who_follows_the_advice_keeps_what_is_promised(rule: Rule) -> None:
 
 
 def test_a_roll_out_is_kept_as_json() -> None:
-    rollout = RollOut(Rule(stages=(0.2, 1.0), harm=2.0)).add((0, 400, 0, 1, 1, 0)).overrule("go on")
+    rollout = RollOut(Rule(stages=(0.2, 1.0), harm=2.0)).add((0, 400, 0, 1, 1, 0))
     again = RollOut.from_json(rollout.add((10, 0, 1, 0, 0, 0)).to_json())
     assert again == rollout.add((10, 0, 1, 0, 0, 0))
     for text in ("", "[]", '{"rule": {"harm": 1, "stages": [1.0], "colour": 1}}'):
@@ -161,15 +181,14 @@ def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
     counts = counts[:: len(counts) // 150]
     stage = (counts.sum(-1) > 0).cumsum(-1).argmax(-1)
     low, high = bounds(counts, stage, rule)
-    shown = harm(counts, rule) >= np.log(1 / rule.false_alarm)
-    good = no_harm(counts[np.arange(len(counts)), stage], rule) >= np.log(1 / rule.miss)
+    back, on = decided(counts, stage, rule)
     near = 1e-4
-    assert ((low > rule.tolerated - near) >= shown).all()
-    assert ((low < rule.tolerated + near) >= ~shown).all()
-    assert ((high < rule.harm + near) >= good).all()
-    assert ((high > rule.harm - near) >= ~good).all()
-    assert shown.any()
-    assert not shown.all()
+    assert (low[back] > rule.tolerated - near).all()
+    assert (low[~back] < rule.tolerated + near).all()
+    assert (high[on] < rule.harm + near).all()
+    assert (high[~on & ~back] > rule.harm - near).all()
+    assert back.any()
+    assert not back.all()
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, 4.0])
@@ -201,7 +220,8 @@ def expected_wealth(rule: Rule, chances: list[list[float]], tested: str) -> floa
     courses = np.array(list(itertools.product(*(kinds[0],) * 3, *(kinds[1],) * 3)))
     counts = np.stack([(part[..., None] == range(6)).sum(1) for part in (courses[:, :3], courses[:, 3:])], 1)
     likely = np.prod([np.array(chances[i // 3])[courses[:, i]] for i in range(6)], 0)
-    wealth = harm(counts, rule) if tested == "harm" else no_harm(counts[:, 0], rule)
+    tolerated, least = rule.tolerated / 100, rule.harm / 100
+    wealth = harm(counts, tolerated, rule) if tested == "harm" else no_harm(counts[:, 0], least, rule)
     return float(likely @ np.exp(wealth))
 
 
@@ -320,34 +340,27 @@ def test_recorded_answers(name: str) -> None:
 # --- what it takes to catch a loss, and the figures ----------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def found() -> Sequence[Caught]:
-    return compare_labels(EVEN, losses=[0.0, 1.0, 2.0, 5.0], labelled=[1.0, 0.0, 0.1], repeats=60, progress=False)
-
-
-def test_pictures_say_what_was_found(found: Sequence[Caught]) -> None:
-    assert f"A 2-point loss is caught after {found[2].median:,.0f} requests" in requests_needed(found).get_suptitle()
-    broken = [replace(one, rolled_back=0.4) for one in found if one.loss in (0.0, 1.0)]
+def test_larger_losses_are_caught_sooner() -> None:
+    found = compare_labels(EVEN, losses=[0.0, 1.0, 2.0, 5.0], labelled=[1.0, 0.0, 0.1], repeats=60, progress=False)
+    assert found["labelled"].tolist() == [1.0] * 4 + [0.0] * 4 + [0.1] * 4
+    assert found["median"][:8].isna().tolist() == [True, False, False, False] + [True] * 4
+    caught = found[1:4]
+    assert caught["median"].is_monotonic_decreasing
+    assert ((caught["low"] <= caught["median"]) & (caught["median"] <= caught["high"])).all()
+    assert (found["rolled_back"][4:8] == 0).all()  # no labels, nothing shown
+    assert np.allclose(found[["rolled_back", "rolled_out", "asked"]].sum(axis=1), 1)
+    assert f"A 2-point loss is caught after {found['median'][2]:,.0f} requests" in requests_needed(found).get_suptitle()
+    broken = found[found["loss"] < 2].assign(rolled_back=0.4)
     assert "The promise is not kept: 40.0 %" in kept_promises(broken).get_suptitle()
-
-
-def test_larger_losses_are_caught_sooner(found: Sequence[Caught]) -> None:
-    assert [one.labelled for one in found] == [1.0] * 4 + [0.0] * 4 + [0.1] * 4
-    assert math.isnan(found[0].median)
-    assert found[1].median > found[2].median > found[3].median
-    assert all(one.low <= one.median <= one.high for one in found[1:4])
-    assert all(math.isnan(one.median) and one.rolled_back == 0 for one in found[4:8])  # no labels, nothing shown
-    assert all(one.rolled_back + one.rolled_out + one.asked == pytest.approx(1) for one in found)
 
 
 @pytest.mark.parametrize(("loss", "labelled", "ended"), [(0, 1, "rolled out"), (5, 1, "rolled back"), (0, 0, "asked")])
 def test_the_course_of_one_roll_out(loss: float, labelled: float, ended: str) -> None:
     story = timeline(Rule(most=6000), replace(EVEN, labelled=labelled, delay=1.0).with_loss(loss))
-    assert story.ended == ended
+    end = story.end
+    assert end.ended == ended
     figure = rollout_timeline(story)
     assert list(figure.axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
-    assert f"{story.requests:,.0f}" in figure.get_suptitle()
     assert story.points["requests"].is_monotonic_increasing
-    assert labelled or story.unlabelled > 0
-    truth = EVEN.with_loss(loss).chances[Truth.lost] * story.requests
-    assert story.wrong == pytest.approx(truth, rel=0.5)
+    assert labelled or end.unlabelled > 0
+    assert end.wrong == pytest.approx(EVEN.with_loss(loss).chances[Truth.lost] * end.requests, rel=0.5)

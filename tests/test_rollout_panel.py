@@ -20,7 +20,7 @@ def median(panel: RollOutPanel) -> float:
 
 def test_the_picture_follows(panel: RollOutPanel) -> None:
     """From a fault that is caught to a larger one, back, and to other requests."""
-    story, caught = panel.state.story, bytes(panel.picture.value)
+    story, caught = panel.state.story.end, bytes(panel.picture.value)
     assert story.ended == "rolled back"
     sentence = said(panel.sentence)
     assert sentence.startswith(f"Rolled back in the 1 % stage after {story.requests:,} requests, on day ")
@@ -47,20 +47,20 @@ def test_a_larger_fault_is_caught_sooner_and_none_goes_out(panel: RollOutPanel) 
     assert "Rolled out to all after" in story_said(strict)
     assert "No customer saw a wrong answer" in story_said(strict)
     panel.harm.value = 3.0  # a looser limit takes fewer requests
-    assert panel.state.story.requests < strict.requests
+    assert panel.state.story.end.requests < strict.end.requests
 
 
 def test_a_fault_is_caught_in_the_stage_in_which_it_shows(panel: RollOutPanel) -> None:
     panel.fault.value = 5.0
     for since in STAGES:
         panel.since.value = since
-        story = panel.state.story
+        story = panel.state.story.end
         assert (story.ended, story.stage) == ("rolled back", since)
 
 
 def test_without_labels_a_person_is_asked_and_told_what_to_do(panel: RollOutPanel) -> None:
     panel.labelled.value = 0.0
-    story = panel.state.story
+    story = panel.state.story.end
     assert story.ended == "asked"
     assert f"Look up the true answers of the {story.unlabelled:,} requests" in said(panel.sentence)
 
@@ -72,4 +72,4 @@ def test_sources() -> None:
     for _, source in panel.source.options:
         panel.source.value = source
         assert panel.problem == ""
-        assert panel.state.story.requests > 0
+        assert panel.state.story.end.requests > 0

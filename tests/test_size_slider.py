@@ -1,5 +1,6 @@
 """The size slider: every setting of every table, what it says of each, and what it does about mistakes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,12 @@ def test_what_is_said_of_costs_and_accuracy() -> None:
     assert f"{more} more than the full network" in said(panel.numbers)
     assert "500 % of the full network" in said(panel.numbers)
     assert "−2.0 points" in said(panel.numbers)
-    panel.answers.value, panel.price.value = -1.0, 1e300
-    assert (panel.answers.value, panel.price.value) == (0, 1e6)
-    assert "nan" not in said(panel.numbers)
+    before = panel.answers.value
+    for typed in ("-1", "1e300", "0,5", "nan", ""):
+        panel.answers.text.value = typed
+        assert (panel.answers.value, panel.answers.is_refused) == (before, True)
+    panel.answers.text.value = "2,000"
+    assert (panel.answers.value, panel.answers.is_refused) == (2000, False)
 
 
 def test_another_table(tables: None) -> None:
@@ -106,3 +110,12 @@ def test_the_picture_has_the_numbers() -> None:
         assert picture.labels[-1].get_text() == "25 %"
     picture.at(OWN.full, (0.0, 0.0))  # nothing is paid: the bar is the time
     assert picture.labels[-1].get_text() == "100 %"
+
+
+def test_readers_without_a_kernel_choose_among_the_trained_sizes(tables: None) -> None:
+    panel = InstantSlider("one")
+    before, shown = panel.static(), panel.at_stops()
+    pictures = re.findall(r"<img src=\"([^\"]+)", shown)
+    assert len(set(pictures)) == len(pictures) == shown.count('<input type="radio"') >= 2
+    assert shown.count(" checked>") == 1
+    assert panel.static() == before

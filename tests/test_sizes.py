@@ -1,14 +1,13 @@
 """The table behind the slider: what is found in it, and what is said of one that is not one."""
 
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from made_up import dense
 
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
 FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 0.97, 0.99, 3, 1.0, 32.0)
@@ -17,7 +16,7 @@ FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 
 def row(by: str, setting: float, kept: int, accuracy: float, **changes: Any) -> Size:
     sizes = {"parameters": kept + 200, "conv_parameters": kept, "conv_compression": 1 - kept / 1000}
     told = {"by": by, "setting": setting, "source": "dense", "trained": False, "test_accuracy": accuracy}
-    return replace(FULL, **(told | sizes | changes))
+    return FULL._replace(**(told | sizes | changes))
 
 
 ROWS = (
@@ -32,18 +31,12 @@ ROWS = (
 
 
 def frame(*rows: Size, **origin: Any) -> pd.DataFrame:
-    return pd.DataFrame([asdict(one) for one in rows]).assign(**origin)
+    return pd.DataFrame([one._asdict() for one in rows]).assign(**origin)
 
 
 @pytest.fixture
 def sizes() -> Sizes:
     return Sizes.of(frame(*ROWS, device="a machine", cores=2))
-
-
-def test_a_table_is_what_was_put_in(sizes: Sizes) -> None:
-    assert sizes.rows == ROWS
-    assert sizes.origin == {"device": "a machine", "cores": 2}
-    assert sizes.full == FULL
 
 
 def test_a_series_goes_down_from_the_full_network(sizes: Sizes) -> None:
@@ -73,43 +66,23 @@ def test_the_smallest_that_loses_at_most(sizes: Sizes, points: float, found: flo
     assert sizes.smallest_within("compression", points).setting == found
 
 
-def test_the_smallest_is_at_worst_the_full_network() -> None:
-    worse = Sizes.of(frame(FULL, row("tolerance", 0.4, 120, 0.95)))
-    assert worse.smallest_within("tolerance", 1) == FULL
-
-
-def test_no_full_network() -> None:
-    with pytest.raises(DataError, match="full network"):
-        Sizes.of(frame(*ROWS[2:4]))
-
-
-class TestFolder:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        dense(model="vgg_small").save(tmp_path)
-        frame(*ROWS, device="a machine").to_parquet(tmp_path / FILE)
-        return tmp_path
-
-    def test_load(self, folder: Path) -> None:
-        assert Sizes.load(folder).rows == ROWS
-
-    def test_a_table_of_something_else(self, folder: Path) -> None:
-        pd.DataFrame({"a": [1]}).to_parquet(folder / FILE)
-        refused(folder, "all columns of a size")
-        (folder / FILE).unlink()
-        refused(folder, "no table of sizes there")
-
-
-def refused(folder: Path, why: str) -> None:
-    with pytest.raises(DataError, match=why) as caught:
-        Sizes.load(folder)
-    assert "\n" not in str(caught.value)
+def test_a_folder_with_a_table_of_sizes_and_without(tmp_path: Path) -> None:
+    frame(*ROWS, device="a machine").to_parquet(tmp_path / FILE)
+    found = Sizes.load(tmp_path)
+    assert (found.rows, found.full, found.origin) == (ROWS, FULL, {"device": "a machine"})
+    for broken, why in ((frame(*ROWS[2:4]), "full network"), (pd.DataFrame({"a": [1]}), "all columns of a size")):
+        broken.to_parquet(tmp_path / FILE)
+        with pytest.raises(DataError, match=why):
+            Sizes.load(tmp_path)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(DataError, match="no table of sizes there"):
+        Sizes.load(tmp_path)
 
 
 class TestRecorded:
     @pytest.mark.parametrize("name", recorded_sizes())
     def test_is_whole(self, name: str) -> None:
-        sizes = Sizes.recorded(name)
+        sizes = Sizes.load(found_folder(name))
         assert {"device", "cores", "date", "commit", "torch"} <= set(sizes.origin)
         for by in ("compression", "tolerance"):
             series = sizes.series(by)

@@ -36,8 +36,8 @@ from tuckerlab.experiments.sweep.workers import Report
 LONG = 600.0  # seconds after which a test has failed
 EPOCHS = 8
 SMALL: dict[str, Any] = {
-    "width": 0.125, "epochs": EPOCHS, "batch_size": 256, "seeds": 1, "methods": ["tucker"], "tolerances": [0.1, 0.3],
-    "device": "cpu", "heartbeat": 0.3, "quiet": True, "pruning": False,
+    "dataset": "digits", "width": 0.125, "epochs": EPOCHS, "batch_size": 256, "seeds": 1, "methods": ["tucker"],
+    "tolerances": [0.1, 0.3], "device": "cpu", "heartbeat": 0.3, "quiet": True, "pruning": False,
 }  # fmt: skip
 ONE: dict[str, Any] = {**SMALL, "epochs": 1, "tolerances": [0.1]}
 
@@ -65,7 +65,7 @@ def config_of(out: Path) -> SweepConfig:
     folder = out / "killed"
     folder.mkdir(exist_ok=True)
     settings: Settings = {"width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu"}
-    made = SweepConfig(str(folder), f"sqlite:///{folder / 'study.db'}", "killed", settings=settings)
+    made = SweepConfig(str(folder), f"sqlite:///{folder / 'study.db'}", "killed", "digits", settings)
     made.marker.touch()
     return made
 

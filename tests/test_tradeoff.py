@@ -8,10 +8,9 @@ import pytest
 from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.pareto import AXES, Tradeoff, answer, comparable, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, front
+from tuckerlab.experiments.summary import AXES, Network, Tradeoff, answer, comparable, front, tradeoffs
 from tuckerlab.panels.tradeoff import SEARCHES
 
 
@@ -34,6 +33,10 @@ class TestAnswer:
     ) -> None:
         found = answer([GOOD, FULL, SMALL], FULL, points)
         assert (found.kind, found.best, found.nearest, found.full) == (kind, best, nearest, FULL)
+
+    def test_of_two_that_are_as_small_the_more_accurate(self) -> None:
+        level, larger = network("level", 1.01 * GOOD.size, 99), network("larger", 1.03 * GOOD.size, 99.5)
+        assert answer([GOOD, level, larger, FULL], FULL, 1).best is level
 
     def test_the_full_network_may_be_the_smallest(self) -> None:
         found = answer([FULL, BIG], FULL, 1)

@@ -398,3 +398,19 @@ def test_a_network_that_does_not_suit_the_data_is_one_line(make: Callable[[], nn
         train(model)
     assert "\n" not in str(caught.value)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_bar_in_a_terminal_and_elsewhere_a_line_an_epoch(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    run = train(progress="small", epochs=2)
+    printed = capsys.readouterr().err
+    accuracies = [f"{100 * row['test_accuracy']:.1f} %" for row in run.epochs]
+    assert all(accuracy in printed for accuracy in accuracies)
+    assert ("\r" in printed) is terminal
+    if not terminal:
+        first, second = printed.splitlines()
+        assert "small epoch 1 of 2" in first
+        assert "small epoch 2 of 2" in second

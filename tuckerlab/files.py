@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever stops the program.
+"""Files that are there whole or not at all, whatever stops the program; and their sizes, as people read them.
 
 >>> import tempfile
 >>> folder = Path(tempfile.mkdtemp())
@@ -35,6 +35,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_size(count: float) -> str:
+    """Bytes with three digits that count: in MB from a million on, else in kB.
+
+    >>> file_size(58_937_000), file_size(1_157_000), file_size(130_400), file_size(938)
+    ('58.9 MB', '1.16 MB', '130 kB', '0.938 kB')
+    """
+    value, unit = (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:#.3g} {unit}"
 
 
 def _to_disk(path: Path) -> None:

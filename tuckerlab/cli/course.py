@@ -106,9 +106,23 @@ def local_links(markdown: str, addresses: Mapping[str, str]) -> str:
     return re.sub(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)", moved, markdown)
 
 
+def without_lab(markdown: str, *, kernel: bool = True) -> str:
+    """A text without what to press in JupyterLab; kernel=False: nor what to move then.
+
+    >>> without_lab("In JupyterLab choose *Run → Run All Cells* first. Then move the sliders.")
+    'Move the sliders.'
+    """
+    pattern = r"(?:In JupyterLab choose|Choose) \*Run → Run All Cells\*(?: first)?\.(?:\s+Then (\w)([^.]*\.))?"
+    return re.sub(pattern, lambda said: (said[1].upper() + said[2]) if said[1] and kernel else "", markdown)
+
+
 def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]:
-    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it."""
-    arguments = [f"--ServerApp.root_dir={folder}"]
+    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it.
+
+    It asks nobody for news of its own, nor the reader whether it may.
+    """
+    settings = Path(__file__).parent / "templates/lab"
+    arguments = [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={settings}"]
     arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
     arguments += [] if browser else ["--no-browser"]
     is_root = getattr(os, "geteuid", lambda: 1)() == 0

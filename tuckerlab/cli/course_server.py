@@ -8,23 +8,23 @@ import logging
 import secrets
 import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jupyter_server.base.handlers import JupyterHandler
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
 from tornado import web
 from traitlets import Any as AnyTrait
 from traitlets.config import Config
 from voila.app import Voila
 
-from tuckerlab.cli.course import Notebook, local_links
-from tuckerlab.cli.html_site import index_page
+from tuckerlab.cli.course import Notebook, local_links, without_lab
+from tuckerlab.cli.html_site import index_page, neighbours
 
 INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
 FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long
-BACK = "[← All parts](/)"
+TEMPLATES = Path(__file__).parent / "templates"
 
 # What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
 # from the net, and would wait for them behind a firewall.
@@ -54,6 +54,11 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
     course: Any = AnyTrait()
     browser_window = AnyTrait(True)
 
+    def setup_template_dirs(self) -> None:
+        """Voilà's, and before them ours."""
+        super().setup_template_dirs()
+        self.template_paths[:0] = [str(TEMPLATES / "app"), str(TEMPLATES / "course")]
+
     def init_handlers(self) -> list[Any]:
         """Voilà's, and before them the start page."""
         links = {notebook.path.name: f"/voila/render/{quote(notebook.path.name)}" for notebook in self.course}
@@ -73,16 +78,17 @@ def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool 
 
     Without a port one that is free is taken; one that is not free ends the process with exit code 1.
     """
-    shown = {notebook.path.name: notebook.path.name for notebook in course}
+    links = {notebook.path.name: notebook.path.name for notebook in course}
 
     def prepare(handler: Any, notebook: NotebookNode, cwd: str) -> None:
         """Voilà calls this before it starts a kernel."""
         _ = handler.xsrf_token  # sets the cookie without which a page may not end its kernel
-        cells = [cell for cell in notebook.cells if FOR_ENGINEERS not in cell.metadata.get("tags", ())]
-        for cell in cells:
+        place = list(links).index(Path(unquote(handler.request.path)).name)
+        notebook.cells = _shown(notebook.cells)
+        for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = local_links(cell.source, shown)
-        notebook.cells = [new_markdown_cell(BACK), *cells, new_markdown_cell(BACK)]  # type: ignore[no-untyped-call]
+                cell.source = without_lab(local_links(cell.source, links))
+        notebook.metadata |= {"title": course[place].title, "parts": neighbours(course, place, links, "/")}
 
     config = Config()
     config.Voila.root_dir = str(course[0].path.parent)
@@ -94,9 +100,20 @@ def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool 
     if port:
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare
-    config.VoilaConfiguration.show_margins = True
+    config.VoilaConfiguration.show_tracebacks = True  # our page says the error, and leaves the traceback out
     config.MappingKernelManager.cull_idle_timeout = 120  # seconds without a window
     config.MappingKernelManager.cull_interval = 30
     for name in ("tornado.access", "tornado.general"):
         logging.getLogger(name).setLevel(logging.ERROR)  # a page that is refused is no news
     CourseServer.launch_instance([], course=course, browser_window=browser, config=config, config_file_paths=[])
+
+
+def _shown(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """The cells that are not for engineers; what would lead to such a one ("The numbers:") is left out too."""
+    kept: list[NotebookNode] = []
+    for cell in cells:
+        if FOR_ENGINEERS not in cell.metadata.get("tags", ()):
+            kept.append(cell)
+        elif kept and kept[-1].cell_type == "markdown" and kept[-1].source.endswith(":"):
+            kept[-1].source = kept[-1].source.rpartition("\n\n")[0]
+    return kept

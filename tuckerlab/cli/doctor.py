@@ -62,7 +62,7 @@ def _fits(asked: "Requirement") -> bool:
 
 
 def data_set() -> Finding:
-    """Where CIFAR-10 is, if it is; digits comes with scikit-learn."""
+    """Where CIFAR-10 is, if it is; the other data sets come with packages."""
     from tuckerlab.data import data_roots
 
     places = [root / "cifar10" for root in data_roots()]

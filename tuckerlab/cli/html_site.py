@@ -20,15 +20,15 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from tuckerlab import __version__
-from tuckerlab.cli.course import Notebook, local_links
+from tuckerlab.cli.course import Notebook, local_links, without_lab
 from tuckerlab.cli.execute_notebook import PAPERMILL_CELLS, execute
 from tuckerlab.cli.notebook_helpers import profile_settings
 from tuckerlab.errors import TuckerlabError
 
 TITLE = "Train networks small from the start"
 INTRO = (
-    "The course, part by part, with the question that each answers. These pages show what one run of it gave; "
-    "sliders and buttons work in the notebooks."
+    "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
+    "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
 
 
@@ -50,14 +50,15 @@ def write_site(
     pages: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for place, notebook in enumerate(tqdm(course, "notebooks", disable=quiet)):
-            name, around = notebook.path.name, _neighbours(course, place, links)
+            name, around = notebook.path.name, neighbours(course, place, links, "index.html")
             if problem := _execute(notebook.path, scratch, parameters):
                 problems[name] = f"{name}: {problem}"
             content: Any = nbformat.read(Path(scratch) / name, as_version=4)  # type: ignore[no-untyped-call]
             for cell in content.cells:
                 if cell.cell_type == "markdown":
-                    cell.source = local_links(cell.source, links)
-            content.cells = [*_texts(around, _note(problems.get(name))), *content.cells, *_texts(around, foot)]
+                    cell.source = without_lab(local_links(cell.source, links), kernel=False)
+            before, after = (f'<nav aria-label="{said}">{around}</nav>' for said in ("Parts of the course", "Go on"))
+            content.cells = [*_texts(before, _note(problems.get(name))), *content.cells, *_texts(after, foot)]
             pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
     pages["index.html"] = index_page(course, links, INTRO, foot, problems)
     out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ def index_page(
     for notebook in course:
         name = notebook.path.name
         link = f"{name.partition('_')[0]} [{escape(notebook.title)}]({links[name]})"
-        texts += [f"### {link}\n\n{escape(notebook.question)}", _note(problems.get(name))]
+        texts += [f"## {link}\n\n{escape(notebook.question)}", _note(problems.get(name))]
     return _page(new_notebook(cells=_texts(*texts, foot)), TITLE)  # type: ignore[no-untyped-call]
 
 
@@ -88,11 +89,12 @@ def _check_free(out: Path) -> None:
         raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
 
 
-def _neighbours(course: Sequence[Notebook], place: int, links: Mapping[str, str]) -> str:
-    """Links to the page before, the list, and the page after."""
-    before = [f"[← {escape(n.title)}]({links[n.path.name]})" for n in course[max(place - 1, 0) : place]]
-    after = [f"[{escape(n.title)} →]({links[n.path.name]})" for n in course[place + 1 : place + 2]]
-    return " · ".join([*before, "[All parts](index.html)", *after])
+def neighbours(course: Sequence[Notebook], place: int, links: Mapping[str, str], index: str) -> str:
+    """Links to the page before, the list, and the page after, as HTML."""
+    before = [(links[n.path.name], f"← {n.title}") for n in course[max(place - 1, 0) : place]]
+    after = [(links[n.path.name], f"{n.title} →") for n in course[place + 1 : place + 2]]
+    there = [*before, (index, "All parts"), *after]
+    return " · ".join(f'<a href="{escape(link)}">{escape(title)}</a>' for link, title in there)
 
 
 def _execute(source: Path, scratch: str, parameters: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ NUMBERS = "application/vnd.tuckerlab.numbers+json"  # the type of output that `k
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 4, "width": 0.5},  # seconds: a regression test
-    "laptop": {},  # about two minutes on a CPU: the defaults of the main job
+    "laptop": {},  # one to two minutes on a CPU: the defaults of the main job
     "gpu": {"device": "cuda"},
 }
 

@@ -20,12 +20,12 @@ def whole(text: str) -> Any:
 
 
 SHARED: dict[str, Any] = {
-    "dataset": option(str, "What to learn: digits, cifar10, or folder:PATH with your images. [default: digits]"),
+    "dataset": option(str, "What to learn: mnist, digits, cifar10, or folder:PATH with your images. [default: mnist]"),
     "image_size": whole("Resize the images of a folder to this many pixels a side."),
     "model": option(
         str, "The network: auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"
     ),
-    "width": option(float, "Make every layer this many times as wide. [default: 1.0]"),
+    "width": option(float, "Make every layer this many times as wide. [default: 1.0, for mnist 2.0]"),
     "seeds": whole("Train every network so often. [default: 3]"),
     "epochs": whole("How often to go through all images."),
     "batch_size": whole("Images a training step."),

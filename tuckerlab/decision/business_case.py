@@ -45,11 +45,6 @@ class Basis:
     measured: Mapping[str, Measured] = field(default_factory=dict)
     full: Mapping[str, Measured] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, shares: Mapping[str, Measured | None], full: Mapping[str, Measured]) -> "Basis":
-        """Of all that was measured; what is None was not."""
-        return cls({name: found for name in RATIOS if (found := shares.get(name))}, full)
-
 
 # --- the lines of the account ----------------------------------------------------------------------------------------
 

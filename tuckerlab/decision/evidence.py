@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuckerlab.decision.business_case import Basis
+from tuckerlab.decision.business_case import RATIOS, Basis
 from tuckerlab.decision.gaps import Gap, find_gaps
 from tuckerlab.decision.measurements import (
     BATCHES,
@@ -25,9 +25,10 @@ from tuckerlab.decision.measurements import (
     quantities,
     share,
 )  # fmt: skip
-from tuckerlab.decision.pair_audit import PairAudit, Source, audit_pair, open_sources
+from tuckerlab.decision.pair_audit import PairAudit, audit_pair, open_sources
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.summary import ROUNDING, TOLERATED, Network, networks_by, smallest_within
 
 OURS = ("tucker", "tucker-adamw")
@@ -74,7 +75,7 @@ class Evidence:
     - `provenance`: devices, threads, dates, commits and versions, each a tuple of what the rows say.
     """
 
-    sources: tuple[Source, ...]
+    sources: Mapping[str, RunFolder]
     dataset: str
     model: str
     allowed: float
@@ -107,7 +108,7 @@ class Evidence:
         False. Raises DataError for folders that do not belong together, and for a label that is not there.
         """
         sources = open_sources(runs)
-        records = Records.concat(source.folder.records for source in sources)
+        records = Records.concat(folder.records for folder in sources.values())
         table = records.runs
         small_label = choose_small(records, network, allowed)
         dense_label = reference(records, small_label)
@@ -116,13 +117,13 @@ class Evidence:
         gaps = list(find_gaps(records, dense, small, pairs))
         files, looked = None, None
         if small_label and dense_label:
-            each = (exported(source.folder, source.mark, dense_label, small_label) for source in sources)
+            each = (exported(folder, mark, dense_label, small_label) for mark, folder in sources.items())
             files = next(filter(None, each), None)
             looked = audit_pair(sources, dense_label, small_label) if audit else None
         if isinstance(looked, Gap):
             gaps.append(looked)
         wanted = {small_label, dense_label}
-        origin = " ".join(source.mark for source in sources if wanted & set(source.folder.labels))
+        origin = " ".join(mark for mark, folder in sources.items() if wanted & set(folder.labels))
         ours, full = quantities(small), quantities(dense)
         if any(gap.key == "hardware" for gap in gaps):  # times of several machines cannot be compared
             ours[list(TIMES)] = full[list(TIMES)] = math.nan
@@ -177,8 +178,9 @@ class Evidence:
             "file_mb": ("file", 1e-3),
             "memory_mb": ("parameters", WEIGHT_BYTES / 1e6),
         }
-        found = {key: (full.get(name), unit) for key, (name, unit) in units.items()}
-        return Basis.of(shares, {key: number.times(unit) for key, (number, unit) in found.items() if number})
+        known = {name: found for name in RATIOS if (found := shares.get(name))}
+        of_full = {key: number.times(unit) for key, (name, unit) in units.items() if (number := full.get(name))}
+        return Basis(known, of_full)
 
 
 def choose_small(records: Records, network: str | None, allowed: float) -> str | None:

@@ -3,7 +3,7 @@
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +17,14 @@ NOISE = (16.0,)
 """One strength, in pixel values: a brief tells of it, it does not study it."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A run folder, and the mark that the brief's footnotes call it by."""
-
-    mark: str
-    folder: RunFolder
-
-
-def open_sources(runs: Sequence[str | os.PathLike[str]]) -> tuple[Source, ...]:
-    """The folders in their order. DataError for none, and for those that do not belong together."""
+def open_sources(runs: Sequence[str | os.PathLike[str]]) -> dict[str, RunFolder]:
+    """The folders by their marks in the footnotes. DataError for none, and for those that do not belong together."""
     if not runs:
         raise DataError("no runs were given: give the folder of one, as tuckerlab poc has left it")
     folders = {Path(run).resolve(): run for run in runs}  # the same one twice is one
-    found = tuple(Source(f"[{i}]", RunFolder.open(path)) for i, path in enumerate(folders.values(), start=1))
+    found = {f"[{i}]": RunFolder.open(path) for i, path in enumerate(folders.values(), start=1)}
     for column in ("dataset", "model", "width"):
-        kinds = sorted({str(source.folder.records.runs[column].iloc[0]) for source in found})
+        kinds = sorted({str(folder.records.runs[column].iloc[0]) for folder in found.values()})
         if len(kinds) > 1:
             raise DataError(f"the runs are of several kinds ({column}: {', '.join(kinds)}); give those of one kind")
     return found
@@ -54,14 +46,13 @@ class PairAudit:
 
     def requests_to_catch(self, loss: float) -> float | None:
         """The labelled requests, in the median, until a roll-out notices a loss of so many points; None: it may not."""
-        found = requests_to_catch(loss, self.traffic, Rule(harm=loss)).median
-        return found if math.isfinite(found) else None
+        found = requests_to_catch(loss, self.traffic, Rule(harm=loss))["median"]
+        return float(found) if math.isfinite(found) else None
 
 
-def audit_pair(sources: Sequence[Source], dense: str, small: str) -> PairAudit | Gap:
+def audit_pair(sources: Mapping[str, RunFolder], dense: str, small: str) -> PairAudit | Gap:
     """Audits the first pair of networks that is there; where there is none, the gap that says what to run."""
-    for source in sources:
-        folder = source.folder
+    for mark, folder in sources.items():
         if not {dense, small} <= set(folder.labels):
             continue
         for seed in sorted(set(folder.rows(dense)["seed"]) & set(folder.rows(small)["seed"])):
@@ -69,14 +60,14 @@ def audit_pair(sources: Sequence[Source], dense: str, small: str) -> PairAudit |
                 files = {label: folder.checkpoint(label, seed) for label in (dense, small)}
             except DataError:
                 continue
-            return _audit(source, int(seed), files)
-    row = sources[0].folder.records.runs.iloc[0]
+            return _audit(folder, mark, int(seed), files)
+    row = next(iter(sources.values())).records.runs.iloc[0]
     of = f"--dataset {shlex.quote(str(row['dataset']))} --model {shlex.quote(str(row['model']))}"
     return Gap("no_networks", {"command": f"tuckerlab poc {of}"})
 
 
-def _audit(source: Source, seed: int, files: dict[str, Path]) -> PairAudit | Gap:
-    folder, networks = source.folder, {}
+def _audit(folder: RunFolder, mark: str, seed: int, files: dict[str, Path]) -> PairAudit | Gap:
+    networks = {}
     try:
         data = folder.data()
     except DataError:  # its message speaks of one machine, the brief is read on others
@@ -85,9 +76,9 @@ def _audit(source: Source, seed: int, files: dict[str, Path]) -> PairAudit | Gap
         try:
             networks[label] = folder.network(label, seed)
         except CheckpointError:
-            return Gap("broken_network", {"file": file.relative_to(folder.path), "run": source.mark})
+            return Gap("broken_network", {"file": file.relative_to(folder.path), "run": mark})
     try:
         dense, small = networks.values()
-        return PairAudit(run_audit(dense, small, data, noise=NOISE, blur=()), seed, source.mark)
+        return PairAudit(run_audit(dense, small, data, noise=NOISE, blur=()), seed, mark)
     except ModuleNotFoundError as error:
         return Gap("no_package", {"package": (error.name or "").partition(".")[0]})

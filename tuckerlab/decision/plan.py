@@ -11,7 +11,7 @@ from tuckerlab.decision.business_case import Basis
 from tuckerlab.decision.pages import fill
 from tuckerlab.decision.tables import table
 from tuckerlab.decision.wording import ratio_line
-from tuckerlab.experiments.audit.criteria import Thresholds
+from tuckerlab.experiments.audit import Thresholds
 from tuckerlab.i18n import _, ngettext
 
 FIRST_SHARE = 0.01  # of the requests, in the first step of the canary

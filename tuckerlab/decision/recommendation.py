@@ -16,6 +16,7 @@ from tuckerlab.decision.pair_audit import PairAudit
 from tuckerlab.decision.sensitivity import REACH, settled, tornado
 from tuckerlab.decision.tables import table, told
 from tuckerlab.decision.wording import chance, number, short, spread
+from tuckerlab.experiments.audit import Thresholds
 from tuckerlab.experiments.summary import ROUNDING
 from tuckerlab.i18n import N_, _
 
@@ -52,32 +53,36 @@ class Outcome(StrEnum):
     MISSING = "missing"
 
 
-class Kind(StrEnum):
-    """What hangs on a criterion: whether there is evidence at all, the answer, what one gains, or a condition."""
-
-    VALID = "valid"
-    DECISIVE = "decisive"
-    GAIN = "gain"
-    CARE = "care"
-
-
-ASKED = {key: {"kind": kind, **row} for kind, rows in table("criteria").items() for key, row in rows.items()}
-"""What is asked, by the kinds of the table: its `limit`, and what is said where it is `missing` or `not_held`."""
+ASKED = {
+    key: {"kind": kind, "limit": vars(Thresholds()).get(key, 0.0), **row}
+    for kind, rows in table("criteria").items()
+    for key, row in rows.items()
+}
+"""What is asked: its `limit` (of the table, or the audit's), what is said where it is `missing` or `not_held`, and what
+hangs on it (`kind`): whether there is evidence at all (valid), the answer (decisive), what one gains (gain), or a
+condition (care)."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that is asked: what was measured, the limit, and how it came out.
+    """One thing that is asked: what was measured, the limit if not that of the table, and how it came out.
 
     `detail` is the class that loses most, or the assumption of ours that the money hangs on.
     """
 
     key: str
     outcome: Outcome
-    kind: Kind
     measured: Measured | None = None
-    limit: float = 0.0
     detail: str = ""
+    own_limit: float | None = None
+
+    @property
+    def kind(self) -> str:
+        return str(ASKED[self.key]["kind"])
+
+    @property
+    def limit(self) -> float:
+        return float(ASKED[self.key]["limit"]) if self.own_limit is None else self.own_limit
 
 
 def recommend(criteria: Sequence[Criterion]) -> Answer:
@@ -87,7 +92,7 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
     it is if nothing is gained; a decisive one that was not measured leaves it open; anything else that did not hold
     is a condition.
     """
-    valid, decisive, gains = ({c.outcome for c in criteria if c.kind is kind} for kind in list(Kind)[:3])
+    valid, decisive, gains = ({c.outcome for c in criteria if c.kind == kind} for kind in ("valid", "decisive", "gain"))
     if valid & {Outcome.FAILED, Outcome.MISSING} or not criteria:
         return Answer.UNDECIDED
     if Outcome.FAILED in decisive or gains == {Outcome.FAILED}:
@@ -102,39 +107,34 @@ def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     lost, pairs = evidence.change.times(-1) if evidence.change else None, evidence.pairs
     repeated = Outcome.HELD if pairs >= ASKED["repeats"]["limit"] else Outcome.IN_PART if pairs else Outcome.MISSING
     return (
-        _criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING),
-        _at_most("accuracy_loss", lost, evidence.allowed),
+        Criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING),
+        Criterion("accuracy_loss", _spread_within(lost, evidence.allowed), lost, own_limit=evidence.allowed),
         *_audited(evidence.pair_audit),
         _payback(money),
-        *(_at_most(key, evidence.shares[key], ASKED[key]["limit"]) for key in ("file", "time_1", "time_128")),
-        _criterion("repeats", repeated, Measured(pairs, pairs, pairs)),
+        *(
+            Criterion(key, _spread_within(evidence.shares[key], ASKED[key]["limit"]), evidence.shares[key])
+            for key in ("file", "time_1", "time_128")
+        ),
+        Criterion("repeats", repeated, Measured(pairs, pairs, pairs)),
     )
 
 
-def _criterion(
-    key: str, outcome: Outcome, measured: Measured | None = None, detail: str = "", limit: float | None = None
-) -> Criterion:
-    asked = ASKED[key].get("limit", 0.0) if limit is None else limit
-    return Criterion(key, outcome, Kind(ASKED[key]["kind"]), measured, asked, detail)
-
-
-def _at_most(key: str, measured: Measured | None, limit: float) -> Criterion:
+def _spread_within(measured: Measured | None, limit: float) -> Outcome:
     """Held where the whole spread is at most the limit, in part where the middle is."""
-    outcome = _outcome(measured.value, measured.high, limit) if measured else Outcome.MISSING
-    return _criterion(key, outcome, measured, limit=limit)
+    return _outcome(measured.value, measured.high, limit) if measured else Outcome.MISSING
 
 
 def _audited(looked: PairAudit | None) -> Iterator[Criterion]:
     """The worst class and the agreement, by their middles as in the audit: a class has few pictures."""
-    found = {criterion.name: criterion for criterion in looked.audit.criteria} if looked else {}
+    found = looked.audit.criteria.set_index("name").to_dict("index") if looked else {}
     for key, sign in (("class_loss", 1), ("agreement", -1)):
         if looked is None:
-            yield _criterion(key, Outcome.MISSING)
+            yield Criterion(key, Outcome.MISSING)
             continue
-        one, value = found[key], found[key].measured
-        ends = (one.low, one.high) if key == "class_loss" else (value, value)
+        one, value = found[key], found[key]["measured"]
+        ends = (one["low"], one["high"]) if key == "class_loss" else (value, value)
         outcome = _outcome(sign * value, sign * value, sign * ASKED[key]["limit"])
-        yield _criterion(key, outcome, Measured(value, *ends, looked.origin), one.detail)
+        yield Criterion(key, outcome, Measured(value, *ends, looked.origin), one["detail"])
 
 
 def _outcome(middle: float, worst: float, limit: float) -> Outcome:
@@ -148,7 +148,7 @@ def _payback(money: Money | None) -> Criterion:
     Unless that is settled whatever the defaults are: then the answer does not wait for numbers of the user's.
     """
     if money is None:
-        return _criterion("payback", Outcome.MISSING)
+        return Criterion("payback", Outcome.MISSING)
     outcome = _outcome(-money.pays, -money.pays, -ASKED["payback"]["limit"])
     if outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
         outcome = Outcome.IN_PART
@@ -156,7 +156,7 @@ def _payback(money: Money | None) -> Criterion:
     default = leading if leading and money.assumptions[leading].origin == DEFAULT else ""
     if default and not settled(money):
         outcome = Outcome.MISSING if outcome is Outcome.FAILED else Outcome.IN_PART
-    return _criterion("payback", outcome, Measured(money.pays, money.pays, money.pays), default)
+    return Criterion("payback", outcome, Measured(money.pays, money.pays, money.pays), default)
 
 
 # --- what stands in the way, in words --------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def _lack(criterion: Criterion) -> str:
     values: dict[str, Any] = {"measured": number(measured.value, 1), "limit": f"{criterion.limit:g}"}
     if criterion.key == "repeats":
         values = {"limit": criterion.limit, "count": int(measured.value)}
-    elif criterion.kind is Kind.GAIN or criterion.key == "payback":
+    elif criterion.kind == "gain" or criterion.key == "payback":
         values = {"measured": spread(measured, 0, scale=100), "limit": f"{100 * criterion.limit:.0f}"}
     pays = chance(measured.value)
     return told(asked["not_held"], asked.get("many", ""), name=short(criterion.detail, 20), chance=pays, **values)

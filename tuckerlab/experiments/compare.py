@@ -25,7 +25,7 @@ from tuckerlab.tucker.rank_policy import Budget
 
 def run_compare(
     *,
-    dataset: str = "digits",
+    dataset: str = "mnist",
     methods: Sequence[str] | None = None,
     compression: Sequence[float] = (0.8, 0.9, 0.95),
     seeds: int = 3,

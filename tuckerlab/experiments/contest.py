@@ -22,7 +22,7 @@ from tuckerlab.experiments.setup import Arena, digest
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.memory import training_memory
-from tuckerlab.training.metrics import multiply_adds
+from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.training.timing import interleave, latencies
 from tuckerlab.tucker.convert import to_plain
@@ -41,9 +41,9 @@ def contest(
 
     The folder gets the record (four Parquet files), a checkpoint of each network, and the pictures. If it was cut off
     it goes on where it was; a folder with a record is complete and is read. extend: a later call may ask for more
-    contenders; those that are there are not trained again, but all that it asks for are measured again, in turn, the
-    steps of each epoch too. A contender that diverges is left out, and the record's note says so; DivergedError if
-    nothing is left.
+    contenders; those that are there are not trained again, but all that it asks for are measured again, in turn. The
+    steps of each epoch are timed afterwards in turn too, with `extend`, or where every contender trains in one run. A
+    contender that diverges is left out, and the record's note says so; DivergedError if nothing is left.
     """
     folder, there = Path(folder), Records()
     if (folder / "runs.parquet").exists():
@@ -65,7 +65,7 @@ def contest(
     if not quiet:
         Console().print("measuring steps, answers and memory, the networks in turn", highlight=False)
     measured = measurements(runs, arena)
-    if extend:
+    if extend or all(isinstance(contender, OneRun) for contender in runs):
         for contender, times in steps_by_epoch(runs, arena).items():
             for row, step_ms in zip(runs[contender].epochs, times, strict=True):
                 row["step_ms"] = step_ms
@@ -138,6 +138,7 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
         "checkpoint_bytes": contender.file_bytes(run.network, arena),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
+        "by_class": json.dumps(answers_by_class(contender.answering(run.network, arena), data), ensure_ascii=False),
     }  # fmt: skip
     return told | contender.counts(run.network, arena).row | run.origin
 

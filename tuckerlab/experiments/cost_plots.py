@@ -83,7 +83,7 @@ def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tu
     _scale(axes, networks)
     milliseconds = axis.endswith("_ms")  # no thousandths of them
     unit = "B" if axis == "checkpoint_bytes" else ""
-    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=unit, sep=""))
+    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=unit, sep=" " if unit else ""))
     drawn: list[Artist] = []
     for network in networks:
         if network.method == "dense":

@@ -18,9 +18,9 @@ from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 def accuracy_over_time(records: Records) -> Picture:
     """Test accuracy against the time of the training so far, of several seeds the mean; dotted the dense network's end.
 
-    Times are those of steps, so that what a machine did beside does not count: of the headline timed afterwards at the
-    ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock. Raises
-    DataError where there are no times.
+    Times are those of steps, so that what a machine did beside does not count: of poc and the headline timed afterwards
+    at the ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock.
+    Raises DataError where there are no times.
     """
     times = step_seconds(records).fillna(records.epochs["seconds"])
     epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=times)

@@ -31,10 +31,12 @@ from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 # What is known to work, by data set; the command line's options change single fields.
 RECIPES = {
+    "mnist": Recipe(epochs=4, batch_size=32, optimizer="muon"),
     "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
-    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1),
+    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1, class_weights=True),
     "cifar10": Recipe(epochs=12, batch_size=128, optimizer="muon"),
 }
+NETWORKS = {"mnist": ("vgg_small", 2.0), "cifar10": ("vgg16", 1.0)}  # what "auto" is, and its width
 Rates = float | Sequence[float] | None
 
 
@@ -74,7 +76,7 @@ class Proof:
 
 
 def show(result: Proof) -> None:
-    """Prints the table, the result in one line, what has to be known beside it, and where everything lies."""
+    """Prints the table, the result in one line, what has to be known beside it, and where to look next."""
     console = Console()
     console.print(result.rich_table())
     if result.finding:
@@ -82,14 +84,17 @@ def show(result: Proof) -> None:
     for remark in result.remarks:
         console.print(remark, highlight=False, soft_wrap=True, markup=False)
     console.print(f"record, checkpoints and pictures: {result.folder}", highlight=False, soft_wrap=True)
+    if pictures := sorted(result.folder.glob("*.png")):
+        console.print(f"to look at first: {pictures[0]}", highlight=False, soft_wrap=True)
+    console.print("to go on: make lab opens the course", highlight=False)
 
 
 class Settings(TypedDict, total=False):
     """Of an experiment, as its function takes them; what is left out, or None, is what suits the data set."""
 
     image_size: int | None  # pixels a side, of a folder's images
-    model: str  # a name from `tuckerlab.training.models.MODELS`, or "auto": vgg_small, and vgg16 on CIFAR-10
-    width: float  # of all layers, as a multiple of the published one
+    model: str  # a name from `tuckerlab.training.models.MODELS`, or "auto": see `NETWORKS`, and else vgg_small
+    width: float | None  # of all layers, as a multiple of the published one
     epochs: int | None
     batch_size: int | None
     optimizer: str | None  # "muon", "sgd" or "adamw"
@@ -101,7 +106,7 @@ class Settings(TypedDict, total=False):
 def arranged(
     contenders: Sequence[Contender] = (),
     *,
-    dataset: str = "digits",
+    dataset: str = "mnist",
     recipe: Recipe | None = None,
     seed: int = 0,
     **settings: Unpack[Settings],
@@ -111,10 +116,10 @@ def arranged(
     recipe: what the settings change; None: what is known to work on the data set.
     """
     given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    device, model = given.pop("device", "auto"), given.pop("model", "auto")
-    width, image_size = given.pop("width", 1.0), given.pop("image_size", None)
+    device, model, width = given.pop("device", "auto"), given.pop("model", "auto"), 1.0
     if model == "auto":
-        model = "vgg16" if dataset == "cifar10" else "vgg_small"
+        model, width = NETWORKS.get(dataset, ("vgg_small", 1.0))
+    width, image_size = given.pop("width", width), given.pop("image_size", None)
     if model not in MODELS:
         raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
     resolve_device(device)  # before the images are read
@@ -129,7 +134,7 @@ def recipe_for(dataset: str) -> Recipe:
 
 def run_poc(
     *,
-    dataset: str = "digits",
+    dataset: str = "mnist",
     compression: Rates = None,
     tolerance: Rates = None,
     seed: int = 0,
@@ -145,10 +150,10 @@ def run_poc(
         ...
     tuckerlab.errors.RankError: compression 0.9 and tolerance 0.1: give one of them, not both
 
-    dataset: "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove, 0.9 if
-    neither it nor a `tolerance` is given; of several, each trains a network. settings: see `Settings`. resume=False
-    begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed and order of
-    images; a Tucker network starts small and never holds its full weights.
+    dataset: "mnist", "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove,
+    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: see `Settings`.
+    resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
+    and order of images; a Tucker network starts small and never holds its full weights.
 
     The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
     TuckerlabError for what cannot be asked for, before anything is trained.
@@ -166,7 +171,7 @@ def run_poc(
 def _policies(compression: Rates, tolerance: Rates) -> list[RankPolicy]:
     if compression is not None and tolerance is not None:
         raise RankError(f"compression {compression} and tolerance {tolerance}: give one of them, not both")
-    rates = (0.9 if compression is None else compression) if tolerance is None else tolerance
+    rates = (0.95 if compression is None else compression) if tolerance is None else tolerance
     many: Any = rates if isinstance(rates, list | tuple) else [rates]
     if not many:
         raise RankError(f"compression or tolerance {rates!r}: give one number or more")

@@ -14,7 +14,8 @@ _SIZE = "conv_parameters parameters conv_compression compression"
 _TYPES: dict[str, Any] = {"str": "str", "int": "int64", "float": "float64"}
 
 # The columns of each table by what they hold; "?" marks what may be missing, and is then NaN or an empty text.
-# method: "dense" is the reference that the others are compared with. settings: all that decides the outcome, as JSON.
+# method: "dense" is the reference that the others are compared with. settings: all that decides the outcome, as JSON;
+# by_class: what `tuckerlab.experiments.class_accuracy` reads, as JSON.
 # gradient_evaluations: batches whose gradient the training took. Of epochs, seconds: of training so far, as the clock
 # on the wall has it; step_ms: the median of the epoch's steps, which other programs do not move. Events: one for each
 # time that a guard has stepped in; rule is what was broken, said is all of it in one sentence.
@@ -23,7 +24,7 @@ _COLUMNS = {
         "str": "run label method dataset model ranks_policy state date commit tuckerlab torch python platform device",
         "int": "seed epochs batch_size dirty cores threads",
         "float": "width lr",
-        "str?": "settings note",
+        "str?": "settings note by_class",
         "float?": f"gradient_evaluations test_accuracy {_SIZE} multiply_adds "
         "latency_1_ms latency_1_iqr_ms latency_128_ms latency_128_iqr_ms step_ms step_iqr_ms "
         "memory_weights_bytes memory_gradients_bytes memory_optimizer_bytes memory_activations_bytes "

@@ -7,7 +7,7 @@ cut from them.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,8 +17,7 @@ from tuckerlab.experiments.recorded import found_folder, names
 FILE = "slider.parquet"
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """One row: a network at one setting. Accuracies and compressions are fractions of 1.
 
     The accuracy is the mean over networks that were trained with `seeds` seeds; `lowest` and `highest` are its ends.
@@ -50,25 +49,19 @@ class Sizes:
     origin: dict[str, Any]
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Self:
+    def of(cls, table: pd.DataFrame) -> "Sizes":
         """From such a table; columns that are not those of a size say where it was measured.
 
         Raises DataError for another table, and for one without a full network.
         """
-        fields = list(Size.__dataclass_fields__)
+        fields = list(Size._fields)
         if not {*fields} <= {*table} or not (table["setting"] == 0).any():
             raise DataError("a table of sizes needs a row of the full network (setting 0), and all columns of a size")
         rows = tuple(Size(*row) for row in table[fields].itertuples(index=False))
-        origin = {str(name): value for name, value in table.drop(columns=fields).iloc[0].items()}
-        return cls(rows, origin)
+        return cls(rows, {str(name): value for name, value in table.drop(columns=fields).iloc[0].items()})
 
     @classmethod
-    def recorded(cls, name: str) -> Self:
-        """A recorded table, by its name in `data/results` or the beginning of it."""
-        return cls.load(found_folder(name))
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
+    def load(cls, folder: str | os.PathLike[str]) -> "Sizes":
         """From a folder with a `slider.parquet`."""
         try:
             return cls.of(pd.read_parquet(Path(folder) / FILE, engine="pyarrow"))

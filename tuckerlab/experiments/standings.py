@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Column, Table
 
+from tuckerlab.experiments.class_accuracy import by_class, class_accuracies, is_unbalanced
 from tuckerlab.experiments.records import Records, memory_bytes
-from tuckerlab.experiments.summary import names, step_seconds
+from tuckerlab.experiments.summary import names, size_column, step_seconds
+from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
 
 COSTS = {
@@ -22,22 +25,19 @@ COSTS = {
     "latency_128_ms": (N_("128 answers, ms"), 1.0),
     "memory_bytes": (N_("training memory, MB"), 1e6),
     "memory_peak_bytes": (N_("peak on the GPU, MB"), 1e6),
-    "checkpoint_bytes": (N_("file, kB"), 1e3),
+    "checkpoint_bytes": (N_("file"), 1.0),
 }
-"""What a network costs: what people call it, and the unit it is shown in."""
+"""What a network costs: what people call it, and the unit it is shown in; a file says its own."""
 
-ALL_COSTS = (
-    "gradient_evaluations", "train_seconds", "step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes",
-)  # fmt: skip
-"""What a comparison of methods shows."""
-
-IN_BRIEF = ("step_ms", "latency_1_ms", "checkpoint_bytes")
-"""What a terminal has room for, where there are more networks than can stand side by side."""
+IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
+"""What there is room for where there are more networks than can stand side by side."""
 
 SIDE_BY_SIDE = 4
+CLASSES = 10  # whose accuracies are shown: those with the fewest training images
 
 HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
     "test_accuracy": N_("test accuracy, %"),
+    "balanced_accuracy": N_("balanced accuracy, %"),
     "seeds": N_("seeds"),
     "range": N_("worst to best"),
     "against_dense": N_("against dense"),
@@ -46,16 +46,26 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 }
 
 
-def standings(records: Records, *, costs: Sequence[str] = tuple(COSTS)) -> pd.DataFrame:
+def standings(records: Records) -> pd.DataFrame:
     """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
 
-    Rounded, with units; what no run has measured is left out. A column for each network while there are few, with the
-    ratio to the dense one beside each cost; else a row, with ratios alone where there is a dense network.
+    Rounded, with units; what no run has measured is left out. Of a dense network and one other, first what changes, and
+    then a column for each; a column for each network while there are few, with the ratio to the dense one before each
+    cost; else a row with fewer costs, as ratios where there is a dense network.
     """
-    table = _cells(records, costs)
-    if len(table) > SIDE_BY_SIDE:
-        return _cells(records, costs, brief=True).rename(columns=lambda column: _(HEADS[column]))
-    return table.rename(columns=lambda column: _(HEADS[column])).T
+    table = _cells(records, tuple(COSTS))
+    if many := len(table) > SIDE_BY_SIDE:
+        table = _cells(records, IN_BRIEF, "{ratio}", brief=True)
+        if table["seeds"].nunique() == 1:
+            table.pop("seeds")
+    elif len(table) == 2 and "against_dense" in table:
+        small = table.index[table["against_dense"] != ""][0]
+        table, changed = _cells(records, tuple(COSTS), "{value}"), _cells(records, tuple(COSTS), "{change}").loc[small]
+        change = changed.where(changed != table.loc[small], "")
+        change["test_accuracy"] = _("{points} points", points=changed["against_dense"])
+        table = pd.concat([change.to_frame(_("change")).T, table]).drop(columns="against_dense")
+    table = table.rename(columns=lambda column: _(HEADS[column]) if column in HEADS else column)
+    return table if many else table.T
 
 
 def rich_standings(records: Records) -> Table:
@@ -64,32 +74,49 @@ def rich_standings(records: Records) -> Table:
     if len(table.columns) <= SIDE_BY_SIDE:
         shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
     else:
-        table = _cells(records, IN_BRIEF, brief=True)
+        table = _cells(records, IN_BRIEF, "{ratio}", brief=True)
         corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
         heads = [textwrap.fill(_(HEADS[str(column)]), 7, break_long_words=False) for column in table]
         columns = [Column(head, justify="right", no_wrap=True) for head in heads]
         shown = Table(Column(corner, no_wrap=True), *columns, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name, *cells in table.itertuples():
-        shown.add_row(str(name), *cells)
+        shown.add_row(escape(str(name)), *cells)
     return shown
 
 
-def _cells(records: Records, costs: Sequence[str], brief: bool = False) -> pd.DataFrame:
+def _cells(
+    records: Records, costs: Sequence[str], form: str = "{ratio} ({value})", brief: bool = False
+) -> pd.DataFrame:
+    """A row for each network; `form` is that of a cost, where there is a dense network to compare it with.
+
+    brief: without the second compression rate, and the accuracies of single classes.
+    """
     runs = records.runs.assign(name=names(records).to_numpy(), memory_bytes=memory_bytes(records.runs))
     of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
     runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])
     groups = {str(name): rows for name, rows in runs.dropna(subset="test_accuracy").groupby("name", sort=False)}
     dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
-    rows = {name: _row(group, dense.get(group["dataset"].iloc[0]), costs, brief) for name, group in groups.items()}
+    rows = {
+        name: _row(group, dense.get(group["dataset"].iloc[0]), costs, form, brief) for name, group in groups.items()
+    }
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    if brief:
+        table.pop("compression" if size_column(records) == "conv_parameters" else "conv_compression")
     return table.loc[:, [(table[column] != "").any() for column in table]]
 
 
-def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], brief: bool) -> dict[str, str]:
+def _row(
+    group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], form: str, brief: bool
+) -> dict[str, str]:
     accuracy = 100 * group["test_accuracy"]
     row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
     row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
     row["against_dense"] = ""
+    if is_unbalanced(group):
+        classes = class_accuracies(group)
+        row["balanced_accuracy"] = f"{classes.mean():.2f}"
+        rare = by_class(group)["train"].nsmallest(0 if brief else CLASSES, keep="first").index
+        row |= {_("of {name}, %", name=name): f"{classes[name]:.2f}" for name in classes.index if name in rare}
     reference = None if dense is group else dense
     if reference is not None:
         change = accuracy.mean() - 100 * reference["test_accuracy"].mean()
@@ -100,12 +127,22 @@ def _row(group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], 
     for column in costs:
         value = group[column].mean()
         if not pd.isna(value):
-            row[column] = _three_digits(value / COSTS[column][1])
+            row[column] = _said(column, value)
             if reference is not None and (full := reference[column].mean()) > 0:
-                ratio = f"{value / full:.2f}×"
-                row[column] = ratio if brief else f"{row[column]} ({ratio})"
+                row[column] = form.format(value=row[column], ratio=f"{value / full:.2f}×", change=_change(value / full))
     return row
 
 
-def _three_digits(value: float) -> str:
+def _change(ratio: float) -> str:
+    """A ratio as people say it."""
+    if 0.995 < ratio < 1.005:
+        return _("the same")
+    times = f"{max(ratio, 1 / ratio):.2g}" if 0.1 < ratio < 10 else f"{max(ratio, 1 / ratio):.0f}"
+    return _("{times}× less", times=times) if ratio < 1 else _("{times}× more", times=times)
+
+
+def _said(column: str, value: float) -> str:
+    if column == "checkpoint_bytes":
+        return file_size(value)
+    value /= COSTS[column][1]
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

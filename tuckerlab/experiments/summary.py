@@ -1,18 +1,31 @@
-"""What run records say, in numbers a picture can show and in one line."""
+"""What run records say of networks: how often they are right against what they cost, the best of them, and one line."""
 
-from collections.abc import Iterable
+import json
+import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from tuckerlab.experiments.class_accuracy import nothing_learned
 from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import N_, _
+from tuckerlab.training.run import ENDED
 
 TOLERATED = 1.0
 """The line speaks of the smallest network that loses at most this much accuracy, in points."""
 
 ROUNDING = 1e-9
 """Means of the same accuracies may differ by this much, in points."""
+
+EQUAL = 1.02
+"""Costs that differ by less than this factor count as equal: methods meet a target more or less closely."""
+
+AXES = ("conv_parameters", "parameters", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes")
+"""Columns of the runs that cost something: the less the better."""
 
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
@@ -79,24 +92,36 @@ def front(found: Iterable[Network]) -> list[Network]:
 
 
 def smallest_within(found: Iterable[Network], accuracy: float, points: float) -> Network | None:
-    """The smallest of the networks that lose at most `points` of this accuracy, or None."""
+    """The smallest of the networks that lose at most `points` of this accuracy (of equals the best), or None."""
     near = [network for network in found if network.accuracy >= accuracy - points - ROUNDING]
-    return min(near, key=lambda network: network.size, default=None)
+    least = min((network.size for network in near), default=0.0)
+    return max((n for n in near if n.size <= EQUAL * least), key=lambda network: network.accuracy, default=None)
+
+
+def learned_nothing(records: Records) -> dict[str, str]:
+    """A sentence for each network that has."""
+    runs = records.runs.assign(name=names(records).to_numpy())
+    said = {str(name): nothing_learned(str(name), rows) for name, rows in runs.groupby("name", sort=False)}
+    return {name: sentence for name, sentence in said.items() if sentence}
 
 
 def finding(records: Records) -> str:
     """The result in one line, of the smallest Tucker network within a point of the dense one, or the most accurate.
 
-    Empty where the records hold no comparison: no dense network or several, no other, or several data sets.
+    Where one of the two has learned nothing, that is the result. Empty where the records hold no comparison: no dense
+    network or several, no other, or several data sets; but for networks that have learned nothing.
     """
     column = size_column(records)
     found = networks_by(records, column)
+    nothing = learned_nothing(records)
     dense = [network for network in found if network.method == "dense"]
     others = [network for network in found if network.method == "tucker"]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
-        return ""
+        return " ".join(nothing.values())
     near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
+    if lost := [nothing[name] for name in (dense[0].name, best.name) if name in nothing]:
+        return " ".join(lost)
     factor, change = dense[0].size / best.size, best.accuracy - dense[0].accuracy
     ratio = max(factor, 1 / factor)
     times = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
@@ -109,3 +134,112 @@ def finding(records: Records) -> str:
         "points": points if round(change, 1) else _("the same test accuracy"),
     }
     return _("{name}: {fewer} {parameters}, {points}", **said)
+
+
+# --- runs that can be compared ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Which network is the smallest that loses at most so much accuracy; `full` is the dense one.
+
+    `kind` is "smaller": `best` is smaller than `full`; "larger": it is not; "full": `full` is itself the smallest, and
+    `nearest` the next; "none": no other loses so little, and `nearest` comes closest; "alone": there is no other.
+    """
+
+    kind: str
+    full: Network
+    best: Network | None = None
+    nearest: Network | None = None
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Runs that can be compared: one data set, one network, one machine."""
+
+    records: Records
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The costs that were measured; those of convolutions only where convolutions are most of the network."""
+        sized = size_column(self.records)
+        return tuple(axis for axis in AXES if self._along[axis] and (axis != "conv_parameters" or axis == sized))
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods, the dense network first."""
+        return tuple(sorted(self.records.runs["method"].unique(), key=lambda method: method != "dense"))
+
+    @cached_property
+    def _along(self) -> dict[str, tuple[Network, ...]]:
+        return {axis: tuple(networks_by(self.records, axis)) for axis in AXES}
+
+    def along(self, axis: str, methods: Collection[str] | None = None) -> tuple[Network, ...]:
+        """The networks whose cost on this axis was measured, of these methods or of all."""
+        return tuple(n for n in self._along[axis] if methods is None or n.method in methods)
+
+    def full(self, axis: str) -> Network | None:
+        """The dense network, the most accurate of several; None where there is none."""
+        return max(self.along(axis, ["dense"]), key=lambda network: network.accuracy, default=None)
+
+    def answer(self, axis: str, points: float, methods: Collection[str] | None = None) -> Answer | None:
+        """The smallest network of these methods that loses at most so many points; None without a dense one."""
+        full = self.full(axis)
+        return None if full is None else answer(self.along(axis, methods), full, points)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """On what, when and on how many seeds this was measured: texts of the devices, cores, days, and two numbers."""
+        runs = self.records.runs
+        days, seeds = runs["date"].str[:10], runs.groupby("label")["seed"].size()
+        said = {name: ", ".join(map(str, runs[name].unique())) for name in ("device", "cores")}
+        said["date"] = " … ".join(dict.fromkeys([days.min(), days.max()]))
+        return said | {"fewest": int(seeds.min()), "most": int(seeds.max())}
+
+
+def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
+    """The answer for these networks; `full` is what they are compared with, and may be one of them."""
+    found = list(found)
+    others = [network for network in found if network is not full]
+    if not others:
+        return Answer("alone", full)
+    best = smallest_within(others, full.accuracy, points)
+    if best is None:
+        return Answer("none", full, nearest=max(others, key=lambda network: network.accuracy))
+    if best.size < full.size:
+        return Answer("smaller", full, best)
+    return Answer("full", full, full, nearest=best) if full in found else Answer("larger", full, best)
+
+
+def comparable(records: Records) -> list[Tradeoff]:
+    """The runs sorted into those that can be compared: the same images, network, training length and machine.
+
+    Runs that did not finish, or have no accuracy, are left out.
+    """
+    runs = records.runs[records.runs["state"].isin(ENDED)]
+    conditions = pd.Series([_conditions(run) for _, run in runs.iterrows()], index=runs.index, dtype=str)
+    found = [Tradeoff(records.only(names)) for _, names in runs.groupby(conditions, sort=False)["run"]]
+    return [tradeoff for tradeoff in found if tradeoff.axes]
+
+
+def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
+    """What can be compared of the runs in `folder` and below it; none where there are no runs.
+
+    Raises DataError, which names the file, when one is broken.
+    """
+    paths = sorted(Path(folder).rglob("runs.parquet"))
+    if not paths:
+        return []
+    try:  # without epochs and ranks: they take most of the time, and say nothing here
+        runs = pd.concat([pd.read_parquet(path, engine="pyarrow") for path in paths])
+        records = Records(runs.drop_duplicates("run", keep="last").reset_index(drop=True))
+    except (OSError, ValueError, KeyError):
+        records = Records.load(folder)  # knows which file is to blame
+    return comparable(records)
+
+
+def _conditions(run: "pd.Series[Any]") -> str:
+    settings = json.loads(run["settings"] or "{}")
+    told = [run[name] for name in ("dataset", "model", "width", "device", "cores")]
+    told.append(settings.get("epochs_of_others", run["epochs"]))
+    return str([*told, settings.get("data"), settings.get("spec", {}).get("image_size")])

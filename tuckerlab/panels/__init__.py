@@ -18,6 +18,7 @@ _HOMES = {
     "FolderInspector": "image_folder",
     "GeometryPanel": "geometry",
     "InstantSlider": "size_slider",
+    "LiveComparison": "live_comparison",
     "Question": "question",
     "RollOutPanel": "rollout",
     "TradeOff": "tradeoff",

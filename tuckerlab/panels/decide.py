@@ -3,7 +3,9 @@
 import dataclasses
 import math
 import os
+from functools import partial
 from html import escape
+from operator import attrgetter
 from typing import Any
 
 import ipywidgets
@@ -16,6 +18,7 @@ from tuckerlab.decision.wording import outcome_line, unbroken, verdict_line
 from tuckerlab.experiments.recorded import names
 from tuckerlab.i18n import _, language
 from tuckerlab.panels.decide_case import Outcome, advice, count, draw, folder_of, read_evidence, tiles_html, turns_html
+from tuckerlab.panels.field import Field
 from tuckerlab.panels.widgets import (
     ROW,
     SLIDER,
@@ -25,7 +28,6 @@ from tuckerlab.panels.widgets import (
     button,
     folded,
     labelled,
-    problem_html,
     row,
     unwatched,
     watch,
@@ -64,8 +66,8 @@ class DecidePanel(Panel):
         self.network = labelled(ipywidgets.Dropdown, _("Network"))
         usual = Assumptions()
         self.sliders = {
-            key: ipywidgets.FloatLogSlider(
-                description=usual[key].name, style={"description_width": "12rem"}, layout=SLIDER,
+            key: labelled(
+                ipywidgets.FloatLogSlider, usual[key].name, style={"description_width": "12rem"}, layout=SLIDER,
                 readout_format=",.3r", continuous_update=False, step=STEP,
             )
             for key in LEADING
@@ -74,9 +76,9 @@ class DecidePanel(Panel):
         self.numbers, self.account, self.plan = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.picture = PictureBox(_("What was spent and saved over time, and what moves it most"))
         self.fields = {
-            key: ipywidgets.Text(
-                description=usual[key].name, style={"description_width": "18rem"}, layout=RANGE,
-                continuous_update=False,
+            key: Field(
+                usual[key].name, usual[key], partial(parsed, key), attrgetter("said"), layout=RANGE,
+                style={"description_width": "18rem"},
             )
             for key in KINDS
         }  # fmt: skip
@@ -192,14 +194,12 @@ class DecidePanel(Panel):
             else:
                 self._set(self._run, self._network or None, self._changed_assumptions(owner, key, value))
         self._show()
-        if self.problem and key:  # beside the field too: the line over the panel may be out of sight
-            self.origins[key].value = problem_html(self.problem, "")
 
     def _changed_assumptions(self, owner: ipywidgets.Widget, key: str, value: Any) -> Assumptions:
         if not key:
             return dataclasses.replace(self.assumptions, **{"years" if owner is self.years else "currency": value})
         is_typed, likely = owner is self.fields[key], self.money.assumptions[key]
-        one = parsed(key, value) if is_typed else scaled(likely, float(f"{value:.3g}"))
+        one = value if is_typed else scaled(likely, float(f"{value:.3g}"))
         return dataclasses.replace(self.assumptions, given={**self.assumptions.given, key: one})
 
     def _show(self) -> None:
@@ -224,7 +224,7 @@ class DecidePanel(Panel):
         self.network.value = self._network if self._network in self._networks else None
         self.years.value, self.currency.value = assumptions.years, assumptions.currency
         for key, field in self.fields.items():
-            field.value = assumptions[key].said
+            field.value = assumptions[key]
             beside = f'<div style="line-height:1.35;padding:.3rem 0">{escape(self._origin(key))}</div>'
             self.origins[key].value = beside
         for key, slider in self.sliders.items():

@@ -12,46 +12,26 @@ from tuckerlab.decision.business_case import Basis, Money, money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.plan import Plan, plan
 from tuckerlab.decision.plots import draw_fan, draw_tornado
-from tuckerlab.decision.recommendation import Answer, Criterion, judge, recommend
+from tuckerlab.decision.recommendation import Answer, judge, lacks, recommend
 from tuckerlab.decision.sensitivity import TURNING, Turn, tornado, turns
 from tuckerlab.decision.wording import chance, turn_line
 from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import run_folder
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import _
 from tuckerlab.panels.widgets import SCREEN_DPI, tiles
 from tuckerlab.plotting.figure import Picture
-
-ANSWERS = {
-    "go": N_("Recommendation: go."),
-    "conditions": N_("Recommendation: go, with conditions."),
-    "no_go": N_("Recommendation: no-go."),
-    "undecided": N_("Recommendation: cannot be decided yet. Something that decides was not measured."),
-}
-CRITERIA = {
-    "comparison": N_("a comparison with the full network"),
-    "accuracy_loss": N_("accuracy that is lost"),
-    "class_loss": N_("accuracy in each class (the audit)"),
-    "agreement": N_("answers alike (the audit)"),
-    "payback": N_("the money, with numbers of yours"),
-    "payback.failed": N_("the money"),  # no numbers of the user's are asked for
-    "file": N_("a smaller file"),
-    "time_1": N_("quicker one at a time"),
-    "time_128": N_("quicker in batches"),
-    "repeats": N_("three starts"),
-}
-"""What did not hold, or is not known."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outcome:
-    """All that the panel shows of one case; `missing` are the criteria of the recommendation that did not hold."""
+    """All that the panel shows of one case, with what stands in the way of another recommendation."""
 
     money: Money
     turns: tuple[Turn, ...]
     plan: Plan
     answer: Answer
-    missing: tuple[str, ...]
+    lacking: tuple[str, ...]
 
 
 def count(run: str, network: str, assumptions: Assumptions) -> Outcome:
@@ -59,18 +39,8 @@ def count(run: str, network: str, assumptions: Assumptions) -> Outcome:
     found = read_evidence(run, network or None)
     case = money(assumptions, basis_of(found, folder_of(run).name))
     criteria = judge(found, case)
-    return Outcome(
-        case,
-        turns(case, TURNING),
-        plan(case.assumptions, case.basis, network=network),
-        recommend(criteria),
-        tuple(_named(criterion) for criterion in criteria if criterion.outcome != "held"),
-    )
-
-
-def _named(criterion: Criterion) -> str:
-    is_sure = criterion.key == "payback" and criterion.outcome == "failed"
-    return "payback.failed" if is_sure else criterion.key
+    answer, steps = recommend(criteria), plan(case.assumptions, case.basis, network=network)
+    return Outcome(case, turns(case, TURNING), steps, answer, tuple(lacks(criteria, answer)))
 
 
 def basis_of(evidence: Evidence, run: str) -> Basis:
@@ -101,7 +71,7 @@ def _read(folder: Path, network: str | None, changed: tuple[int, ...]) -> Eviden
 
 def draw(money: Money) -> Picture:
     """Both pictures side by side, in a fixed layout: finding one takes long. The panel has the headline."""
-    figure = Picture(figsize=(10.6, 4.0))
+    figure = Picture(figsize=(10.1, 4.0))
     figure.set_layout_engine("none")
     figure.set_dpi(SCREEN_DPI)
     draw_fan(figure.add_axes((0.115, 0.14, 0.34, 0.77)), money)
@@ -142,9 +112,9 @@ def turns_html(outcome: Outcome) -> str:
 
 
 def advice(outcome: Outcome) -> str:
-    """The recommendation, and what did not hold."""
-    said = _(ANSWERS[outcome.answer])
-    if not outcome.missing:
+    """The recommendation, and what stands in the way of another."""
+    said = _("Recommendation: {answer}.", answer=outcome.answer.said)
+    if not outcome.lacking:
         return said
-    missing = ", ".join(_(CRITERIA[key]) for key in outcome.missing)
-    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=missing)}"
+    lacking = "; ".join(outcome.lacking)
+    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=lacking)}"

@@ -43,7 +43,7 @@ class ExplorerPicture:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.figure = figure = Picture(figsize=(10.6, 5.3 if subject.is_photo else 6.2))
+        self.figure = figure = Picture(figsize=(10.1, 5.3 if subject.is_photo else 6.2))
         grid = GridSpec(2, 12, figure=figure, height_ratios=(1, 0.85 if subject.is_photo else 0.6), hspace=0.06)
         images = [figure.add_subplot(grid[0, start : start + 4]) for start in (0, 4, 8)]
         width = 12 // len(subject.modes)
@@ -106,7 +106,7 @@ class ExplorerPicture:
             each.add_collection(blocks[-1])
             needles += each.plot([1, 1], [bottom, bottom**-0.04], color=ORANGE, linewidth=2)
         handles = [Patch(color=BLUE, label=_("kept")), Patch(color=PALE, label=_("dropped"))]
-        axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT - 0.5, frameon=False, **TIGHT)
+        axes[-1].legend(handles=handles, loc="upper right", ncols=2, fontsize=TEXT, frameon=False, **TIGHT)
         return blocks, needles, labels
 
 

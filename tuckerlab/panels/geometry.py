@@ -121,7 +121,7 @@ def share(value: float) -> str:
 
 def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
     """Left the singular values, right both losses by step; a curve of `theirs` that is shorter has blown up."""
-    figure = Picture(figsize=(10.6, 4.1))
+    figure = Picture(figsize=(10.1, 4.1))
     figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.985, "bottom": 0.14, "top": 0.925, "wspace": 0.16}
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.75), gridspec_kw=margins)

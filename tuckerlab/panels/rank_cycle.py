@@ -82,7 +82,7 @@ def _sentence(each_step: Path, chosen: Path, steps: int) -> str:
 
 def draw(each_step: Sequence[Path], chosen: Sequence[Path], true_rank: int) -> Picture:
     """Left the rank within the tolerance before each step, right the error; of each the path from below comes first."""
-    figure = Picture(figsize=(10.6, 4.3))
+    figure = Picture(figsize=(10.1, 4.3))
     figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.985, "bottom": 0.24, "top": 0.97, "wspace": 0.18}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)

@@ -6,10 +6,10 @@ from functools import lru_cache
 import ipywidgets
 import pandas as pd
 
-from tuckerlab.deploy.rollout import Recorded, Rule, Timeline, Traffic, recorded_answers, simulate, timeline
+from tuckerlab.deploy.rollout import Recorded, Rule, Traffic, simulate, timeline
 from tuckerlab.deploy.rollout.plots import rollout_timeline
-from tuckerlab.deploy.rollout.simulate import ENDED
-from tuckerlab.deploy.rollout.traffic import Truth
+from tuckerlab.deploy.rollout.simulate import End, Timeline
+from tuckerlab.deploy.rollout.traffic import Truth, recorded_answers
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
@@ -34,8 +34,8 @@ NAMED = {"description_width": "17rem"}  # sliders begin below each other
 
 SAYS = {
     "rolled back": N_(
-        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the new network is "
-        "right less often."
+        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss is at least "
+        "{low:.1f} points."
     ),
     "rolled out": N_(
         "Rolled out to all after {requests:,.0f} checked requests, on day {day:.0f}: each stage showed a loss below "
@@ -56,10 +56,10 @@ UNTIL = {
 
 @dataclass(frozen=True, eq=False)
 class RollOut:
-    """A roll-out, the same without stages (a row of `simulate`), and how those end that differ from it by chance."""
+    """A roll-out, the same without stages , and how those end that differ from it by chance."""
 
     story: Timeline
-    at_once: pd.Series
+    at_once: End
     faulty: Traffic
     ends: pd.DataFrame  # of `simulate`
 
@@ -158,8 +158,8 @@ def roll_out(rule: Rule, traffic: Traffic, fault: float, since: float, seed: int
     each = [faulty if share >= since else traffic for share in rule.stages]
     # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
     most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
-    at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed).iloc[0]
-    return RollOut(timeline(rule, each, seed), at_once, faulty, simulate(rule, each, repeats, seed=seed))
+    at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed)
+    return RollOut(timeline(rule, each, seed), End(*at_once.iloc[0]), faulty, simulate(rule, each, repeats, seed=seed))
 
 
 @lru_cache
@@ -169,40 +169,41 @@ def _recorded(name: str) -> Recorded:
 
 def story_said(story: Timeline) -> str:
     """How a roll-out ended, when, and what it has cost by then."""
+    end = story.end
     said = [_(
-        SAYS[story.ended], share=100 * story.stage, requests=story.requests, day=int(story.days) + 1,
-        harm=story.rule.harm, high=float(story.points.iloc[-1]["high"]),
+        SAYS[end.ended], share=100 * end.stage, requests=end.requests, day=int(end.days) + 1, harm=story.rule.harm,
+        **story.points[["low", "high"]].iloc[-1],
     )]  # fmt: skip
-    if story.wrong:
+    if end.wrong:
         said.append(ngettext(
             "{count:,.0f} customer saw a wrong answer that the old network would have given right.",
             "{count:,.0f} customers saw a wrong answer that the old network would have given right.",
-            count=story.wrong,
+            count=end.wrong,
         ))  # fmt: skip
     else:
         said.append(_("No customer saw a wrong answer that the old network would have given right."))
-    if story.ended == "asked" and story.unlabelled:
+    if end.ended == "asked" and end.unlabelled:
         said.append(ngettext(
             "Look up the true answer of the {count:,.0f} request on which the networks differ; the others "
             "need none.",
             "Look up the true answers of the {count:,.0f} requests on which the networks differ; the others "
             "need none.",
-            count=story.unlabelled,
+            count=end.unlabelled,
         ))  # fmt: skip
     return " ".join(said)
 
 
 def _numbers(state: RollOut) -> list[tuple[str, str, str]]:
     """What it has cost: in stages, at once with the same test, and at once with none."""
-    story, once = state.story, state.at_once
+    end, once = state.story.end, state.at_once
     a_day = state.faulty.chances[Truth.lost] * state.faulty.requests_a_day
     differing = _("accuracy in truth: {points:+.1f} points", points=-state.faulty.loss)
     noticed = _("every day, until someone notices")
     if state.faulty.loss <= 0:
         noticed = _("every day; as many come right that were wrong")
     return [
-        (_("Wrong answers, in stages"), f"{story.wrong:,}", _(UNTIL[story.ended], day=int(story.days) + 1)),
-        (_("All at once, same test"), f"{int(once['wrong']):,}", _(UNTIL[once["ended"]], day=int(once["days"]) + 1)),
+        (_("Wrong answers, in stages"), f"{end.wrong:,}", _(UNTIL[end.ended], day=int(end.days) + 1)),
+        (_("All at once, same test"), f"{once.wrong:,}", _(UNTIL[once.ended], day=int(once.days) + 1)),
         (_("All at once, no test"), f"{a_day:,.0f}", noticed),
         (_("Answers that differ"), _("{value:.1f} %", value=state.faulty.differing), differing),
     ]
@@ -217,5 +218,5 @@ def _chances_said(found: pd.DataFrame) -> str:
     )  # fmt: skip
     if back < len(found) / 2:
         return said
-    median = float(found["requests"][found["ended"] == ENDED[1]].median())
+    median = float(found["requests"][found["ended"] == "rolled back"].median())
     return f"{said} {_('Half of those rolled back took at most {median:,.0f} requests.', median=median)}"

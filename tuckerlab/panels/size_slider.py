@@ -9,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
+from tuckerlab.files import file_size
 from tuckerlab.i18n import _, ngettext
+from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import (
     Line,
     Panel,
@@ -51,9 +54,8 @@ class InstantSlider(Panel):
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
         self.usual = Assumptions()  # those of the decision panel
         asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]
-        self.answers = labelled(ipywidgets.BoundedFloatText, asked.name, value=asked.likely, max=1e12, step=1e6)
-        price = f"{hour.name}, {self.usual.currency}"
-        self.price = labelled(ipywidgets.BoundedFloatText, price, value=hour.likely, max=1e6, step=0.01)
+        self.answers = Field(asked.name, asked.likely, number(0, 1e12))
+        self.price = Field(f"{hour.name}, {self.usual.currency}", hour.likely, number(0, 1e6))
         self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
         self.picture = PictureBox(_(
             "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
@@ -71,14 +73,14 @@ class InstantSlider(Panel):
             return
         names = recorded_sizes()
         found = next((name for name in names if name.startswith(sizes)), sizes)
-        self._begin(Sizes.recorded(found))
+        self._begin(Sizes.load(found_folder(found)))
         self.source.options = [(recorded_name(name), name) for name in names]
         self.source.value = found
         watch(self._load, self.source)
 
     def _load(self, change: Any) -> None:
         with self.reporting():
-            self._begin(Sizes.recorded(change.new))
+            self._begin(Sizes.load(found_folder(change.new)))
 
     def _begin(self, sizes: Sizes) -> None:
         """The sliders for a table, at the smallest network that loses nothing."""
@@ -98,6 +100,8 @@ class InstantSlider(Panel):
             ))  # fmt: skip
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
+        stops = [size for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
+        self.stops = self.sliders[by], [(_("{value:.0f} %", value=100 * it.setting), it.setting) for it in stops]
 
     def _move(self, change: Any) -> None:
         by, self.moved = "compression" if change.owner is self.compression else "tolerance", True
@@ -130,7 +134,7 @@ class InstantSlider(Panel):
         self.numbers.value = tiles([
             (_("Right on new images"), _("{value:.1f} %", value=100 * size.test_accuracy), verdict),
             (_("Numbers stored"), f"{size.parameters:,}", _of_full(size.parameters / full.parameters)),
-            (_("File"), _("{value:,.0f} kB", value=size.file_bytes / 1e3), _of_full(size.file_bytes / full.file_bytes)),
+            (_("File"), file_size(size.file_bytes), _of_full(size.file_bytes / full.file_bytes)),
             (_("Time for one answer"), _("{value:.2f} ms", value=size.latency_1_ms),
              _of_full(size.latency_1_ms / full.latency_1_ms)),
             (_("Servers for a year"), self.usual.amount(costs[1]), self._saved(costs[0] - costs[1])),
@@ -191,7 +195,7 @@ class SizePicture:
     """
 
     def __init__(self, sizes: Sizes, by: str) -> None:
-        self.full, self.figure = sizes.full, Picture(figsize=(10.6, 4.1))
+        self.full, self.figure = sizes.full, Picture(figsize=(10.1, 4.1))
         self.figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
         margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.88, "wspace": 0.34}
         left, right = self.figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
@@ -256,7 +260,7 @@ def _draw_curve(axes: Axes, sizes: Sizes, by: str) -> None:
     smallest = _("the smallest that is as accurate as the full one")
     axes.plot(good, top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.03), ncols=3, columnspacing=1, fontsize=TEXT - 1.5, frameon=False
+        loc="lower left", bbox_to_anchor=(-0.02, 1.03), ncols=3, columnspacing=1, fontsize=TEXT - 0.5, frameon=False
     )
 
 

@@ -1,6 +1,6 @@
 """The trade-off panel: how often networks are right against what they cost, and the smallest that is good enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
-from tuckerlab.experiments.pareto import Answer, Tradeoff, tradeoffs
 from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network, front
+from tuckerlab.experiments.summary import Answer, Network, Tradeoff, front, tradeoffs
+from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
     ROW,
@@ -39,14 +39,14 @@ FOLDERS = ("../runs", "runs")  # of the user's own runs, seen from a notebook an
 OWN = "own "  # how the user's own runs are called, with a number
 NOTHING = Tradeoff(Records())
 
-# What each axis is called, and how a cost is said: in which form, and by what it is divided first
-COSTS = {
-    "conv_parameters": (N_("Numbers stored in convolutions"), "{:,.0f}", 1),
-    "parameters": (N_("All numbers stored"), "{:,.0f}", 1),
-    "latency_1_ms": (N_("Time of one answer"), "{:.2f} ms", 1),
-    "latency_128_ms": (N_("Time of 128 answers at once"), "{:.1f} ms", 1),
-    "step_ms": (N_("Time of a training step"), "{:.0f} ms", 1),
-    "checkpoint_bytes": (N_("File size"), "{:,.0f} kB", 1e3),
+# What each axis is called, and how a cost is said
+COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "conv_parameters": (N_("Numbers stored in convolutions"), "{:,.0f}".format),
+    "parameters": (N_("All numbers stored"), "{:,.0f}".format),
+    "latency_1_ms": (N_("Time of one answer"), "{:.2f} ms".format),
+    "latency_128_ms": (N_("Time of 128 answers at once"), "{:.1f} ms".format),
+    "step_ms": (N_("Time of a training step"), "{:.0f} ms".format),
+    "checkpoint_bytes": (N_("File size"), file_size),
 }
 ANSWERS = {  # by the kind of the answer
     "smaller": N_(
@@ -68,8 +68,7 @@ ANSWERS = {  # by the kind of the answer
     ),
     "alone": N_("There is nothing to compare the full network with: no other method is switched on."),
 }
-GREEN = PALETTE[2]
-STAR: dict[str, Any] = {"color": GREEN, "marker": "*", "linestyle": ""}
+STAR: dict[str, Any] = {"color": (GREEN := PALETTE[2]), "marker": "*", "linestyle": ""}
 
 
 class TradeOff(Panel):
@@ -91,6 +90,7 @@ class TradeOff(Panel):
             _("How much less often than the full network a smaller one may be right, in percentage points"),
             value=1.0, min=0, max=10, step=0.1, layout=SLIDER,
         )  # fmt: skip
+        self.stops = self.points, [(f"{lost:g}", lost) for lost in (0.0, 0.5, 1.0, 2.0, 5.0)]
         if folder is None:
             folder = next((one for one in FOLDERS if any(Path(one).rglob("runs.parquet"))), "")
         self.folder = labelled(ipywidgets.Text, _("Folder of your own runs"), value=folder, continuous_update=False)
@@ -224,8 +224,7 @@ def _change(network: Network, full: Network) -> str:
 
 
 def _value(axis: str, network: Network) -> str:
-    _name, form, unit = COSTS[axis]
-    return form.format(network.size / unit)
+    return COSTS[axis][1](network.size)
 
 
 def _ratio(network: Network, full: Network) -> str:
@@ -263,7 +262,7 @@ class TradeOffPicture:
 
     def __init__(self, axis: str, found: Sequence[Network], full: Network | None) -> None:
         self.full, title = full, _(COSTS[axis][0])
-        self.figure = Picture(figsize=(10.6, 4.7))
+        self.figure = Picture(figsize=(10.1, 4.7))
         axes = self.figure.subplots()
         if found:
             draw_networks(axes, found, axis, accuracy_limits([*found, *([full] if full else [])]))

@@ -1,5 +1,6 @@
 """A training job in a thread of its own, which can be stopped and given other ranks, and the runs that come of it."""
 
+import math
 import shutil
 import threading
 import time
@@ -7,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tuckerlab.experiments.contest import facts, measurements
 from tuckerlab.experiments.context import Training
@@ -17,7 +18,9 @@ from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
 from tuckerlab.experiments.setup import Arena
+from tuckerlab.files import file_size
 from tuckerlab.i18n import _
+from tuckerlab.panels.unfinished import Unfinished
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.run import Callback, Run
@@ -60,24 +63,27 @@ class Trained:
     def said(self) -> str:
         """Its name, how often it is right, and how large it is."""
         return _(
-            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file "
-            "{kilobytes:,.0f} kB",
+            "{name}: {accuracy:.1f} % right, {removed:.0f} % of the convolution weights removed, file {size}",
             name=self.name,
             accuracy=100 * self.facts["test_accuracy"],
             removed=100 * self.facts["conv_compression"],
-            kilobytes=self.facts["checkpoint_bytes"] / 1e3,
+            size=file_size(self.facts["checkpoint_bytes"]),
         )
 
 
 class Job(threading.Thread, Callback):
     """Trains the networks of `contenders` one after the other, on the same images; settings: those of `arranged`.
 
-    Other threads may read all that it has, and call `stop` and `change`.
+    Other threads may read all that it has, and call `stop` and `change`. `at_work` is the one of this process that
+    trains.
     """
+
+    at_work: ClassVar["Job | None"] = None
 
     def __init__(self, contenders: Sequence[Contender], *, guard: bool = False, **settings: Any) -> None:
         super().__init__(name="tuckerlab training", daemon=True)
         self.contenders, self.guard, self.settings = contenders, guard, settings
+        self.place: Unfinished | None = None  # keeps what one goes on with that was cut off
         self.phase: Literal["waiting", "reading", "training", "measuring", "done"] = "waiting"
         self.runs: list[Trained] = []  # that have begun
         self.results: list[Trained] = []  # that have ended
@@ -88,6 +94,7 @@ class Job(threading.Thread, Callback):
         self._taken: RankPolicy | None = None
         self._changes: list[str] = []
         self._begun = self._began = time.monotonic()  # the job, and the training
+        self._found = 0.0  # of the progress: what was done before it was cut off
 
     def stop(self) -> None:
         """Ends after the step at hand; what has been trained is kept."""
@@ -139,9 +146,9 @@ class Job(threading.Thread, Callback):
 
     def _left(self) -> str:
         """About how long it still takes, at the pace so far."""
-        if (done := self.progress) < 0.01:
+        if (done := self.progress) < self._found + 0.01:
             return _("estimating the time left")
-        seconds = (time.monotonic() - self._began) * (1 - done) / done
+        seconds = (time.monotonic() - self._began) * (1 - done) / (done - self._found)
         if seconds < 100:
             return _("about {seconds:.0f} s left", seconds=seconds)
         return _("about {minutes:.0f} min left", minutes=seconds / 60)
@@ -163,13 +170,17 @@ class Job(threading.Thread, Callback):
             while not _TURN.acquire(timeout=0.1):
                 if self._halt.is_set():
                     return
+            Job.at_work = self
             try:
                 self._train()
             finally:
+                Job.at_work = None
                 _TURN.release()
         except Exception as error:
             self.error = error
         finally:
+            if self.place is not None:
+                self.place.end()
             self.phase = "done"
 
     def _train(self) -> None:
@@ -182,7 +193,8 @@ class Job(threading.Thread, Callback):
             for contender in self.contenders:
                 if not self._halt.is_set():
                     guard = VALVE if self.guard else None
-                    contender.train(Training(arena, callbacks=[self], stop=self._halt, guard=guard))
+                    folder = None if self.place is None else self.place.folder
+                    contender.train(Training(arena, folder, callbacks=[self], stop=self._halt, guard=guard))
                     ended += 1
         finally:  # where one fails, those before it are kept; one stopped in its first epoch has no accuracy
             self._record([trained for trained in self.runs[:ended] if trained.run.epochs], arena)
@@ -191,7 +203,10 @@ class Job(threading.Thread, Callback):
         """One more network is on its way."""
         contender, stored = self.contenders[len(self.runs)], 1 - count_parameters(run.model).conv_compression
         conditions = {**self.settings, "guard": self.guard}
-        self.runs.append(Trained(contender, conditions, run, contender.label, contender.label, stored))
+        before = [row["train_loss"] for row in run.epochs for step in range(run.steps_per_epoch)]  # what is known of it
+        losses = [*before, *[math.nan] * run.step][: run.step]
+        self.runs.append(Trained(contender, conditions, run, contender.label, contender.label, stored, losses))
+        self._found += run.step / run.total_steps / len(self.contenders)
 
     def on_step(self, run: Run) -> None:
         """Takes up other ranks."""

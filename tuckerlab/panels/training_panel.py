@@ -1,86 +1,59 @@
 """The training panel: train a network in Tucker format, and the full one beside it, and watch both."""
 
 import threading
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import ipywidgets
 import traitlets
 
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.experiments.methods.base import Dense, Tucker
-from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.standings import standings
-from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.summary import finding, learned_nothing
 from tuckerlab.i18n import N_, _
+from tuckerlab.panels.training_controls import STEERED, Controls
 from tuckerlab.panels.training_job import Job, Trained, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, tiles_html
-from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, markdown, row, set_visible, watch
-from tuckerlab.training.models import MODELS
+from tuckerlab.panels.unfinished import Unfinished
+from tuckerlab.panels.widgets import Line, PictureBox, button, markdown, row, set_visible, watch
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.tucker.model_size import summary
-from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one
-DATA = ["digits", "cifar10", "folder:"]
 NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
 
 
-class TrainingPanel(Panel):
+class TrainingPanel(Controls):
     """Train a network in Tucker format, and the full one beside it, and watch both.
 
-    The arguments are what the controls begin with, but `image_size`, `width`, `device` and `out` (the folder that runs
-    are saved in), which have none; epochs: by default those that suit the data set. attended=False: nobody is there to
-    press Train; the panel presses it and waits, so that what is shown is the end of the training. Raises
-    TuckerlabError if that fails, TraitError for a setting that no control has. `finding` is the comparison in one line,
-    where there is one, and `numbers` are accuracies and sizes of the last training, by method.
+    controls: what they begin with, see `Controls`; there is none for `image_size`, `width`, `device` and `out` (the
+    folder that runs are saved in). width: by default that which suits the data set. attended=False: nobody is there to
+    press Train; the panel presses it and waits, so that what is shown is the end of the training. Raises TuckerlabError
+    if that fails and for a number out of range, TraitError for another setting that no control has. `finding` is the
+    comparison in one line, where there is one, and `numbers` are accuracies and sizes of the last training, by method.
+
+    A training that is cut off, because its page or its kernel is closed, can be gone on with in the next panel.
     """
 
+    resumes: ClassVar[bool] = True
     state = traitlets.Enum(["idle", "running", "stopping"], "idle")
 
     def __init__(
-        self, *, attended: bool = True, dataset: str = "digits", image_size: int | None = None, network: str = "auto",
-        width: float = 1.0, by: str = "compression", compression: float = 0.9, tolerance: float = 0.2,
-        epochs: int | None = None, seed: int = 0, device: str = "auto", dense: bool = False, guard: bool = True,
-        out: str = "runs",
+        self, *, attended: bool = True, image_size: int | None = None, width: float | None = None, device: str = "auto",
+        out: str = "runs", **controls: Any,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(**controls)
+        self.attended = attended
         self.image_size, self.width, self.device, self.out = image_size, width, device, out
         self.job: Job | None = None  # the last one
         self.kept, self.boxes = list[Trained](), list[ipywidgets.Checkbox]()  # runs that have ended, each with its box
         self._lock = threading.RLock()  # who watches may press a button at once
         self.finding, self.numbers = "", dict[str, float]()
-        self.dataset = labelled(
-            ipywidgets.Combobox, _("Images"), _("digits, cifar10, or folder:PATH with your own images"),
-            value=dataset, options=DATA, continuous_update=False,
-        )  # fmt: skip
-        self.network = labelled(ipywidgets.Dropdown, _("Network"), options=["auto", *MODELS], value=network)
-        self.by = labelled(
-            ipywidgets.ToggleButtons, _("Set by"), value=by, style={"button_width": "6rem"},
-            options=[(_("size"), "compression"), (_("detail"), "tolerance")],
-        )  # fmt: skip
-        self.compression = _share(
-            _("Weights to remove"), _("The share of the convolution weights that the network is to do without"),
-            compression, 0.5, 0.98,
-        )  # fmt: skip
-        self.tolerance = _share(
-            _("Detail given up"), _("The tolerance: how much of each weight may be rounded away"),
-            tolerance, 0.01, 0.6,
-        )  # fmt: skip
-        self.epochs = _whole(
-            _("Passes over the images"), _("Epochs: how often the network sees every training image"),
-            recipe_for(dataset).epochs if epochs is None else epochs, 1, 10_000,
-        )  # fmt: skip
-        another = _("Another number, another draw of the starting weights and of the order of images")
-        self.seed = _whole(_("Seed"), another, seed, 0, 2**31)
-        compare = _("Train the full network too, to compare")
-        self.dense = labelled(ipywidgets.Checkbox, compare, value=dense, indent=False)
-        self.guard = labelled(
-            ipywidgets.Checkbox, _("Safety valve"),
-            _("Watches the training. Where the loss shoots up, too much is cut at once or the numbers break down, it "
-              "goes back to the last good state. Until then it changes nothing."), value=guard, indent=False,
-        )  # fmt: skip
-        self.settings = (self.dataset, self.network, self.epochs, self.seed, self.dense, self.guard)
         self.train = button(_("Train"), self._train, icon="play", button_style="primary")
+        self.go_on = button(
+            _("Continue"), self._go_on, _("Goes on with the training that was cut off"), icon="step-forward",
+        )  # fmt: skip
         self.stop = button(_("Stop"), self._stop, icon="stop", button_style="warning")
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
         self.said, self.hint, self.verdict, self.saved = Line(), Line(), Line(), Line()
@@ -91,29 +64,32 @@ class TrainingPanel(Panel):
         ))  # fmt: skip
         self.save = button(_("Save the shown runs"), self._save, icon="save")
         self.children = [
-            row(self.dataset, self.network), row(self.by, self.compression, self.tolerance),
-            row(self.epochs, self.seed), row(self.dense, self.guard),
-            row(self.train, self.stop, self.bar, self.said),
+            *self.children, row(self.train, self.go_on, self.stop, self.bar, self.said),
             self.hint, self.alert, self.tiles, self.verdict, self.events, self.picture, self.runs,
             row(self.save, self.saved),
         ]  # fmt: skip
         watch(self._steer, self.by, self.compression, self.tolerance)
-        watch(self._suit, self.dataset)
         self.observe(self._enable, "state")
         self.said.say(_("Press Train. The notebook stays free while the network learns."))
+        self.cut_off: Unfinished | None = None
+        if attended and self.resumes:
+            self._find()
         self._enable()
         self._list()
         if not attended:
-            self._train()
-            self.wait()
-            if self.problem:
-                raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
+            self.train_now()
+
+    def train_now(self) -> None:
+        """Presses Train and waits; TuckerlabError if that fails."""
+        self._train()
+        self.wait()
+        if self.problem:
+            raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
 
     @property
-    def policy(self) -> RankPolicy:
-        """What the settings ask of the ranks."""
-        is_budget = self.by.value == "compression"
-        return Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value)
+    def contenders(self) -> list[Contender]:
+        """The networks that are trained next, in this order."""
+        return [Tucker(self.policy), *([Dense()] if self.dense.value else [])]
 
     @property
     def shown(self) -> list[Trained]:
@@ -152,21 +128,53 @@ class TrainingPanel(Panel):
             points=_("{points:+.1f} points", points=after - before), before=before, after=after,
         ))  # fmt: skip
 
+    def _find(self) -> None:
+        """What this page showed before it was closed or loaded again: a training at work, or one that was cut off."""
+        if job := Job.at_work:
+            self.put(job.place.asked["now"] if job.place else {})
+            self._follow(job)
+        elif left := Unfinished.left(self.out):
+            self.cut_off = left[0]
+            self.put(self.cut_off.asked["now"])
+            self.said.say(_("A training was cut off. Continue goes on from its last pass, Train begins anew."))
+
     def _train(self) -> None:
         """Begins; while a job is at work this does nothing."""
+        self._begin()
+
+    def _go_on(self) -> None:
+        """The training that was cut off, and what was changed in the middle of it."""
+        found, self.cut_off = self.cut_off, None
+        if found is not None and found.hold():
+            self.put(found.asked["begun"])
+            self._begin(found)
+            self.put({name: found.asked["now"][name] for name in STEERED})
+        else:
+            self.said.say(_("Another window has gone on with it."))
+        self._enable()
+
+    def _begin(self, place: Unfinished | None = None) -> None:
         with self._lock, self.reporting():
             if self.state != "idle":
                 return
-            methods = (Tucker(self.policy), *([Dense()] if self.dense.value else []))
-            self.job = Job(
-                methods, guard=self.guard.value, dataset=self.dataset.value, image_size=self.image_size,
+            if any(field.is_refused for field in (self.epochs, self.seed)):
+                raise TuckerlabError(_("Mend the field that is marked first."))
+            job = Job(
+                self.contenders, guard=self.guard.value, dataset=self.dataset.value, image_size=self.image_size,
                 model=self.network.value, width=self.width, epochs=self.epochs.value, seed=self.seed.value,
                 device=self.device,
             )  # fmt: skip
-            self.state = "running"
+            if self.attended and self.resumes:
+                with suppress(OSError):  # what cannot be kept can be trained all the same
+                    job.place = place or Unfinished.begin(self.out, self.asked)
             release_workers()  # the cores are for the job
-            self.job.start()
-            self.in_background(self._drive, self.job)
+            job.start()
+            self._follow(job)
+
+    def _follow(self, job: Job) -> None:
+        """Shows a job until it has ended."""
+        self.job, self.cut_off, self.state = job, None, "running"
+        self.in_background(self._drive, job)
 
     def _stop(self) -> None:
         """Ends a job after the step at hand."""
@@ -183,10 +191,8 @@ class TrainingPanel(Panel):
             with self.reporting():
                 self.hint.say("")
                 self.hint.say(self.job.change(self.policy))
-
-    def _suit(self, change: object) -> None:
-        """Another data set is learned in another time."""
-        self.epochs.value = recipe_for(self.dataset.value).epochs
+                if self.job.place is not None:
+                    self.job.place.note(self.asked)
 
     def _save(self) -> None:
         """Writes the shown runs into a new folder below `out`: record, networks, pictures."""
@@ -240,10 +246,8 @@ class TrainingPanel(Panel):
         """Offers what can be done now."""
         is_idle = self.state == "idle"
         self.train.disabled, self.stop.disabled = not is_idle, self.state != "running"
-        for widget in self.settings:
-            widget.disabled = not is_idle
-        set_visible(self.compression, self.by.value == "compression")
-        set_visible(self.tolerance, self.by.value == "tolerance")
+        set_visible(self.go_on, is_idle and self.cut_off)
+        self.enable(is_idle)
         if is_idle:
             self.hint.say("")
 
@@ -261,9 +265,9 @@ class TrainingPanel(Panel):
     def _choose(self, change: object = None) -> None:
         """What the shown runs come to."""
         with self.reporting(fresh=False):
-            conditions = [run.conditions for run in self.shown]
-            alike = bool(conditions) and all(other == conditions[0] for other in conditions)
-            self.finding = finding(records_of(self.shown)) if alike else ""
+            records = records_of(self.shown)
+            alike = all(run.conditions == self.shown[0].conditions for run in self.shown)
+            self.finding = finding(records) if alike else " ".join(learned_nothing(records).values())
             self.verdict.say(self.finding, bold=True)
             self._draw()
 
@@ -275,19 +279,3 @@ class TrainingPanel(Panel):
                 runs |= {self._free(run.label): run for run in self.job.runs}
             self.picture.show(draw(runs) if runs else None)
             self.tiles.value, self.events.value = tiles_html(runs) if runs else "", events_html(runs)
-
-
-def _share(label: str, hint: str, value: float, least: float, most: float) -> Any:
-    """A slider of per cent that reaches to the value it begins with, so that it never shows another one."""
-    return labelled(
-        ipywidgets.FloatSlider, label, hint, value=value, min=min(least, value), max=max(most, value), step=0.01,
-        readout_format=".0%", continuous_update=False, layout={"width": "100%", "max_width": "30rem"},
-    )  # fmt: skip
-
-
-def _whole(label: str, hint: str, value: int, least: int, most: int) -> Any:
-    """A field for a whole number; TraitError where the one that it begins with is beyond its ends."""
-    made = labelled(ipywidgets.BoundedIntText, label, hint, value=value, min=least, max=most)
-    if made.value != value:
-        raise traitlets.TraitError(f"{label} {value}: allowed are whole numbers from {least} to {most}")
-    return made

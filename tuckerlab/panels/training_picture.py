@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from tuckerlab.experiments.class_accuracy import class_accuracies, is_unbalanced
 from tuckerlab.i18n import _
 from tuckerlab.panels.training_job import Trained
 from tuckerlab.panels.widgets import tiles
@@ -23,7 +24,7 @@ LONGEST_NAME = 14  # of a layer, beside the map
 
 def draw(runs: Mapping[str, Trained]) -> Picture:
     """Curves of the runs by name, in the order given, as they are now."""
-    figure = Picture(figsize=(10.6, 6.0))
+    figure = Picture(figsize=(10.1, 6.0))
     figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.93, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
     (losses, accuracies), (sizes, ranks) = figure.subplots(2, 2, gridspec_kw=margins)
@@ -102,14 +103,25 @@ def _short(layer: str) -> str:
 
 
 def tiles_html(runs: Mapping[str, Trained]) -> str:
-    """The numbers of each run as they are now."""
+    """The numbers of each run as they are now, and class by class at the end."""
     cells = []
     for name, trained in runs.items():
         rows = trained.run.epochs
         accuracy = _("{value:.1f} %", value=100 * rows[-1]["test_accuracy"]) if rows else "–"
         removed = 100 * (rows[-1]["conv_compression"] if rows else 1 - trained.stored)
         cells.append((name, accuracy, _("right; {removed:.0f} % of the convolution weights removed", removed=removed)))
-    return tiles(cells)
+    return tiles(cells) + _classes_html({name: trained.records.runs for name, trained in runs.items()})
+
+
+def _classes_html(runs: Mapping[str, pd.DataFrame]) -> str:
+    """How often trained networks are right in each class, and on a class on average, where classes differ in size."""
+    found = {name: class_accuracies(rows) for name, rows in runs.items() if len(rows) and is_unbalanced(rows)}
+    if not found:
+        return ""
+    table = pd.DataFrame(found)
+    mean = pd.DataFrame(table.mean()).T.set_axis([_("all classes alike (balanced accuracy)")])
+    shown = pd.concat([mean, table]).to_html(border=0, float_format="{:.1f}".format, na_rep="")
+    return f"<p>{escape(_('Classes differ in size. Right on new images of each class, %:'))}</p>{shown}"
 
 
 def events_html(runs: Mapping[str, Trained]) -> str:

@@ -6,12 +6,13 @@ import contextvars
 import io
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython import get_ipython
 from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -35,6 +36,7 @@ RECORDED = {
     "full-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at full width, equal time"),
     "half-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at half of its width, equal time"),
     "headline-cpu": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, with pruning"),
+    "poc-mnist-vgg_small": N_("Handwritten digits of 28 × 28, small network"),
     "accuracy-digits-vgg_small": N_("Handwritten digits, small network, repeated"),
     "accuracy-folder-neu_steel-vgg_small": N_("Defects on steel, small network, repeated"),
     "compare-digits-vgg_small": N_("Handwritten digits, all methods"),
@@ -54,13 +56,21 @@ class Panel(ipywidgets.VBox):
     """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
     `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
-    children.
+    children. `stops` are a slider and places of it, with names: readers without a kernel choose from them.
     """
 
+    stops: tuple[ipywidgets.Widget, Sequence[tuple[str, Any]]] | None = None
+
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
+        self._ended = ipywidgets.HTML(_ended_style(), layout={"display": "none"})
         super().__init__(list(children), layout=WIDE)
+        self.add_class("tuckerlab")
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
         self._thread: threading.Thread | None = None
+
+    @traitlets.validate("children")
+    def _with_style(self, proposal: Any) -> tuple[ipywidgets.Widget, ...]:
+        return (*(child for child in proposal.value if child is not self._ended), self._ended)
 
     def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
@@ -96,11 +106,39 @@ class Panel(ipywidgets.VBox):
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
         return "".join(map(_static, self.children))
 
+    def at_stops(self) -> str:
+        """The same at each of its stops, to choose from."""
+        if self.stops is None:
+            return self.static()
+        slider, places = self.stops
+        kept, parts = slider.value, list[str]()
+        first = kept if kept in dict(places).values() else places[0][1]
+        for said, place in places:
+            slider.value = place
+            chosen = " checked" if place == first else ""
+            label = f'<label><input type="radio" name="stop-{self.model_id}"{chosen}> {escape(said)}</label>'
+            parts.append(f'<div class="stop">{label}<div>{self.static()}</div></div>')
+        slider.value = kept
+        return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
+        shell = get_ipython()
+        is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
+        shown = self.static() if is_attended else self.at_stops()
+        data["text/html"] = f'<div class="tuckerlab-panel">{shown}</div>'
         return bundle
+
+
+def _ended_style() -> str:
+    """What a panel says by itself when its kernel is no more; Jupyter marks each of its widgets by a broken link."""
+    said = _("The kernel has ended: run this cell again, or reload the page.")
+    ended = ".jupyter-widgets-disconnected"
+    return (
+        f"<style>.tuckerlab {ended}::before {{content: none}} .tuckerlab{ended} > * {{opacity: .4}} "
+        f".tuckerlab{ended}::before {{content: '{said}'; font: bold 1rem sans-serif; color: {INK}}}</style>"
+    )
 
 
 def described(error: BaseException) -> tuple[str, str]:
@@ -194,7 +232,7 @@ def recorded_name(name: str) -> str:
 
 def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **options: Any) -> Any:
     """A widget with a label, and a hint that shows under the pointer."""
-    return kind(description=label, **{"style": LABELLED, "tooltip": hint or None, **options})
+    return kind(description=label, **{"style": LABELLED, "tooltip": hint, **options})
 
 
 def choice(label: str, hint: str, value: Any, options: Iterable[tuple[str, Any]], **more: Any) -> Any:

@@ -4,11 +4,13 @@ A `Picture` shows itself in a notebook and is made without pyplot: nothing stays
 thread may draw one.
 """
 
+import base64
 import io
 import re
 import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, QUIET = "#222222", "#767676"
 TEXT, TITLE = 10.5, 13
 DPI = 150
+LEGIBLE = 11  # pixels of a browser that letters are high, at least
 DEFAULT = (LATIN,)  # what matplotlib takes by itself
 WIDE = 1.6  # letters' widths that a Japanese character takes
 
@@ -50,10 +53,23 @@ class Picture(Figure):
                 text.set_fontfamily(list(self.fonts))
         super().draw(renderer)
 
-    def _repr_png_(self) -> bytes:
+    @property
+    def said(self) -> str:
+        """The figure in words, for those who do not see it: its headline, and what its axes show."""
+        shown = [
+            " / ".join(filter(None, (axes.get_title("left"), axes.get_ylabel(), axes.get_xlabel())))
+            for axes in self.axes
+        ]
+        return " ".join("; ".join(filter(None, [self.get_suptitle(), *shown])).split())
+
+    def _repr_html_(self) -> str:
+        """The figure where a cell ends with it; as HTML, since Jupyter gives a bare PNG no words."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI)
-        return buffer.getvalue()
+        data = base64.b64encode(buffer.getvalue()).decode()
+        # rather scrolled than too small to read
+        style = f"max-width:100%;min-width:{self.get_figwidth() * 72 * LEGIBLE / TEXT:.0f}px"
+        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.said, quote=True)}" style="{style}">'
 
     def headline(self, text: str) -> None:
         """What the figure shows, in one sentence over all of it."""

@@ -60,7 +60,7 @@ def default_augmentation(data: ImageData) -> Augmentation:
     yours do not (letters, left and right parts), give your own. Up-down flips would suit textures, but not
     scenes.
     """
-    return Augmentation(crop_padding=min(4, data.image_size // 8), flip=data.name != "digits")
+    return Augmentation(crop_padding=min(4, data.image_size // 8), flip=data.name not in ("mnist", "digits"))
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:

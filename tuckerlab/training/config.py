@@ -32,8 +32,9 @@ class Recipe:
     ranks: how ranks go on; None leaves them as they are. adapt_every: optimizer steps between rank adaptations; None is
     a hundredth of the run, at least 10.
     schedule: "onecycle", "cosine" or "constant". precision: "fp32", "bf16", "fp16", or "auto": bf16 on CUDA, fp32
-    elsewhere. augmentation: random shifts and flips as suit the data. patience: stop when the accuracy on a held-out
-    tenth of the training images has not improved for so many epochs, counted from where the ranks' schedule is over.
+    elsewhere. augmentation: random shifts and flips as suit the data. class_weights: classes count alike in the loss,
+    however many images each has. patience: stop when the accuracy on a held-out tenth of the training images has not
+    improved for so many epochs, counted from where the ranks' schedule is over.
     """
 
     epochs: int = 20
@@ -43,6 +44,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float | None = None
     label_smoothing: float = 0.0
+    class_weights: bool = False
     schedule: str = "onecycle"
     ranks: RankPolicy | None = None
     adapt_every: int | None = None

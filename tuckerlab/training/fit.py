@@ -5,6 +5,7 @@ that was killed goes on from its checkpoint to the same weights, bit for bit on 
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
@@ -22,6 +22,7 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.device import resolve_device
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.guarded_trainer import GuardedTrainer
+from tuckerlab.training.progress import progress_bar
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.optimizer import TuckerOptimizer
@@ -51,12 +52,12 @@ def fit(
         run = fit(model, data, epochs=5, lr=0.1, ranks=Tolerance(0.1))
 
     `recipe`, and `changes` to it by field name (epochs=…, lr=…, ranks=…), are the settings: see `Recipe`.
-    progress: a bar, with this text before it if it is a string. stop: an event that another thread sets; the run ends
-    after the step at hand. checkpoint: a file that is written after each epoch, every `checkpoint_seconds`, and when
-    the run is stopped; if it is there already the run goes on from it (resume=False: begins anew). after: a run that
-    the model has behind it; the rows of the new one follow on its rows. make_optimizer: what makes the optimizer from
-    the recipe, the model and the number of steps. guard: rules that watch over the run and go back where something
-    breaks (see `Guard`); what they have done is in `events` of the run.
+    progress: a bar, with this text before it if it is a string; where no bar can move, a line an epoch. stop: an event
+    that another thread sets; the run ends after the step at hand. checkpoint: a file that is written after each epoch,
+    every `checkpoint_seconds`, and when the run is stopped; if it is there already the run goes on from it
+    (resume=False: begins anew). after: a run that the model has behind it; the rows of the new one follow on its rows.
+    make_optimizer: what makes the optimizer from the recipe, the model and the number of steps. guard: rules that watch
+    over the run and go back where something breaks (see `Guard`); what they have done is in `events` of the run.
 
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good; a guard
     raises it only where there is nothing good to go back to), CheckpointError for a checkpoint of other settings,
@@ -78,8 +79,8 @@ def fit(
         callback.on_start(run)
     # the caller's random numbers stay what they were
     with torch.random.fork_rng(devices=[trainer.device] if trainer.device.type == "cuda" else []):
-        text = progress if isinstance(progress, str) else "training"
-        with tqdm(total=run.total_steps, initial=run.step, desc=text, disable=not progress, unit="step") as bar:
+        text, shown = progress if isinstance(progress, str) else "training", bool(progress)
+        with progress_bar(shown=shown, total=run.total_steps, initial=run.step, desc=text, unit="step") as bar:
             saved = time.monotonic()
             while run.state == "running":
                 is_further = trainer.step()
@@ -89,6 +90,9 @@ def fit(
                     for callback in callbacks:
                         callback.on_epoch(run)
                     bar.set_postfix_str(_caption(run))
+                    if shown and bar.disable:
+                        epochs = f"epoch {run.epochs[-1]['epoch']} of {run.epochs_before + run.total_epochs}"
+                        print(f"{text} {epochs}: {_caption(run)}", file=sys.stderr, flush=True)
                 if run.state == "running" and stop is not None and stop.is_set():
                     run.state = "stopped"
                 ended = run.state != "running" or run.step % run.steps_per_epoch == 0

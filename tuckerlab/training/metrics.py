@@ -1,6 +1,7 @@
 """What a network is worth and costs: accuracy on images it was not trained on, multiply-adds, size of its file."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import safetensors.torch
@@ -37,6 +38,21 @@ def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -
             loss += F.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
     return Result(loss.item() / len(data.test_labels), correct.item() / len(data.test_labels))
+
+
+def answers_by_class(model: nn.Module, data: ImageData) -> dict[str, list[int]]:
+    """Of each class: training images, test images, those of them that are named rightly, and how often it is named."""
+    tensor = next(chain(model.parameters(), model.buffers()), data.test_images)  # a quantized network may have none
+    data, named = data.to(tensor.device), []
+    with undisturbed(model, training=False), torch.inference_mode():
+        for images, _labels in batches(data.test_images, data.test_labels, BATCH):
+            named.append(model(data.normalize(images).contiguous(memory_format=torch.channels_last)).argmax(1))
+    answers = torch.cat(named)
+    right = data.test_labels[answers == data.test_labels]
+    counted = [
+        part.bincount(minlength=data.num_classes) for part in (data.train_labels, data.test_labels, right, answers)
+    ]
+    return dict(zip(data.classes, torch.stack(counted, 1).tolist(), strict=True))
 
 
 def check_network(model: nn.Module, data: ImageData) -> None:

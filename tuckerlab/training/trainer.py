@@ -66,6 +66,7 @@ class Trainer:
         self.schedule = recipe.make_schedule(optimizer, self.run.total_steps)
         self.scaler = self._new_scaler()
         self.augment = default_augmentation(data) if recipe.augmentation else None
+        self.weights = self.data.class_weights if recipe.class_weights else None
         self.loss, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)
         self.seen = 0  # images of this epoch that are counted in them
         self.times: list[float] = []  # of this epoch's steps, in seconds, since the run began or went on
@@ -85,7 +86,8 @@ class Trainer:
             with self.recipe.autocast(self.device):
                 logits = run.model(inputs)
             check_logits(logits, len(labels), len(self.data.classes))
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+            smoothing = self.recipe.label_smoothing
+            loss = F.cross_entropy(logits.float(), labels, self.weights, label_smoothing=smoothing)
             run.optimizer.zero_grad()
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             run.evaluations += 1

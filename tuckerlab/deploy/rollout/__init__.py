@@ -8,19 +8,14 @@
 >>> rollout = rollout.add_late(paired(old, new, old, classes=10), stage=0)   # their labels later
 >>> rollout.decision.action
 'roll back'
-
-`anytime_test` is the test, `rule` what is asked for, `counts` turns answers into counts and weighs them, `rollout`
-decides. `traffic`, `simulate` and `power` try it on real answers, `plots` shows what they found.
 """
 
-from tuckerlab.deploy.rollout.counts import paired
-from tuckerlab.deploy.rollout.power import Caught, compare_labels, requests_to_catch
+from tuckerlab.deploy.rollout.anytime_test import Rule, paired
 from tuckerlab.deploy.rollout.rollout import Decision, RollOut
-from tuckerlab.deploy.rollout.rule import Rule
-from tuckerlab.deploy.rollout.simulate import Timeline, simulate, timeline
-from tuckerlab.deploy.rollout.traffic import Recorded, Traffic, recorded_answers
+from tuckerlab.deploy.rollout.simulate import compare_labels, requests_to_catch, simulate, timeline
+from tuckerlab.deploy.rollout.traffic import Recorded, Traffic
 
 __all__ = [
-    "Caught", "Decision", "Recorded", "RollOut", "Rule", "Timeline", "Traffic", "compare_labels", "paired",
-    "recorded_answers", "requests_to_catch", "simulate", "timeline",
+    "Decision", "Recorded", "RollOut", "Rule", "Traffic", "compare_labels", "paired", "requests_to_catch", "simulate",
+    "timeline",
 ]  # fmt: skip

@@ -1,10 +1,4 @@
-"""A test that may be looked at after every request: a bet against the claim, and how much money it has made.
-
->>> import numpy as np
->>> seen = np.array([30, 5, 965])             # answers lost, gained, and neither; the claim: the mean is at most 0
->>> wealth = log_mean(log_wealth((-1, 1, 0), seen, 0.0))
->>> bool(wealth >= np.log(1 / 0.05))          # had it been true, hardly anybody would have become this rich
-True
+"""A test that may be looked at after every request: bets against a claim, and how much money they have made.
 
 Somebody who does not believe "the mean of these bounded numbers is at least m" bets a fraction of what they own on
 each number being below m. While the claim holds the game is fair or worse, so their wealth is a supermartingale, and
@@ -13,19 +7,143 @@ and whyever one stops (Waudby-Smith and Ramdas, "Estimating means of bounded ran
 of their strategies this is the diversified one, whose wealth is spread over fixed bets). Fixed bets know nothing of
 what was seen, and so the wealth depends on the counts of the numbers alone and not on their order: what arrives late
 needs no care.
+
+*Harm.* The claim "the loss is tolerated" is bet against over all stages together, and afresh in each stage, so that
+a fault that first shows at half of the traffic does not drown in what was good before. The mean of these fortunes is
+a fortune itself: one chance of an error covers all stages.
+
+*No harm.* The claim "the loss is `harm` or more" has to be refuted in every stage by the requests of that stage. To get
+past a later stage wrongly a roll-out would first have to get past the first harmful one wrongly; so each stage may
+use the whole chance of an error, and over all stages it is the same (a gatekeeping sequence).
+
+*Labels.* Where both networks answer alike nothing is lost, whatever the label. Labels that arrive at random are a fair
+sample. Besides, a loss is at most the share of answers that differ: answers that differ and have no label count as
+lost in a second bet against harm, and as gained in one against no harm where labels are not random. The second bet
+needs no assumption, and alone decides where labels never come, if answers hardly differ.
+
+Counts have any leading shape (one roll-out, its course, or hundreds at once): … × stages × 6, the cells of `Pair`.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tuckerlab.errors import TuckerlabError, is_number, is_whole
+
+Answers = Sequence[int] | NDArray[np.integer]
+Labels = Sequence[int | None] | NDArray[np.integer] | None
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 BETS: Floats = np.geomspace(1e-3, 0.99, 16)
 """The bets, as fractions of the largest one that cannot ruin; wealth is spread over all of them evenly."""
-
 HALVINGS = 26  # to a hundred-millionth of the range
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to go on, to hold and to roll back. A loss is how much less often the new network is right, in points.
+
+    - `harm`: a loss of this size or more must not go through. A stage is left once its loss is shown to be below.
+    - `tolerated`: a loss up to this is no reason to go back. The roll-out is rolled back once more is shown.
+    - `false_alarm`: the chance of rolling back although the loss is tolerated, over all stages and all looks.
+    - `miss`: the chance of going on although the loss of the stage is harm, over all stages and all looks.
+    - `stages`: the shares of the requests that the new network answers, rising to 1; the old one answers the same ones
+      in its shadow.
+    - `most`: after so many of its answers in a stage a human decides, if nothing is shown by then.
+    - `random_labels`: whether labels arrive by chance alone, so that they are a fair sample. If not (complaints; true
+      answers looked up where answers differ), an answer that differs and has no label counts against every decision,
+      and one that does not differ needs none.
+
+    Raises TuckerlabError for what is out of range.
+    """
+
+    harm: float = 1.0
+    tolerated: float = 0.0
+    false_alarm: float = 0.05
+    miss: float = 0.05
+    stages: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
+    most: int = 20_000
+    random_labels: bool = False
+
+    def __post_init__(self) -> None:
+        harm, chance = self.harm, "chances above 0 and up to 0.5"
+        is_tuple = isinstance(self.stages, tuple) and all(map(is_number, self.stages))
+        rises = is_tuple and all(low < high for low, high in itertools.pairwise((0, *self.stages)))
+        for name, is_allowed, allowed in (
+            ("harm", is_number(harm) and 0 < harm < 100, "losses above 0 and below 100 points"),
+            ("tolerated", is_number(self.tolerated) and 0 <= self.tolerated < harm, f"losses from 0 to below {harm}"),
+            ("false_alarm", is_number(self.false_alarm) and 0 < self.false_alarm <= 0.5, chance),
+            ("miss", is_number(self.miss) and 0 < self.miss <= 0.5, chance),
+            ("stages", rises and self.stages[-1:] == (1,), "a tuple of shares that rise from above 0 to 1.0"),
+            ("most", is_whole(self.most) and self.most >= 1, "whole numbers from 1"),
+        ):
+            if not is_allowed:
+                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are {allowed}")
+
+    def with_labels(self, share: float) -> "Rule":
+        """The rule where this share of labels arrives, at random: something is assumed only where some do not."""
+        return replace(self, random_labels=share < 1)
+
+
+class Pair(IntEnum):
+    """The cells of requests, by what both networks have answered; `differing` and `alike` have no label yet."""
+
+    alike, alike_known, differing, lost, gained, both_wrong = range(6)
+
+
+LABELLED = (Pair.lost, Pair.gained, Pair.both_wrong)
+"""What a request on which the networks differ turns into when its label comes."""
+_VALUES: Floats = np.array([1.0, -1.0, 0.0])  # what a request adds to the loss: lost, gained, neither
+
+
+def _cells(*of_value: tuple[Pair, ...]) -> Integers:
+    """The matrix (cells × values) that sums cells up to the three `_VALUES`."""
+    return np.array([[cell in cells for cells in of_value] for cell in Pair], dtype=np.int64)
+
+
+_SAME = (Pair.alike, Pair.alike_known, Pair.both_wrong)
+_KNOWN = _cells((Pair.lost,), (Pair.gained,), (Pair.alike_known, Pair.both_wrong))
+_WORST = _cells((Pair.lost, Pair.differing), (Pair.gained,), _SAME)
+_BEST = _cells((Pair.lost,), (Pair.gained, Pair.differing), _SAME)
+
+
+def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[int, ...]:
+    """How many requests lie in each cell of `Pair`, from the answers of both networks to the same ones, as classes.
+
+    >>> paired(old=[3, 3, 5, 7], new=[3, 5, 3, 7], labels=[3, 3, None, None], classes=10)
+    (1, 1, 1, 1, 0, 0)
+
+    A label that is not known is None or −1. Raises TuckerlabError where the lengths differ, or an answer or a label is
+    not a class.
+    """
+    given = [UNKNOWN] * len(new) if labels is None else [UNKNOWN if label is None else label for label in labels]
+    before, now = _classes("old answers", old, classes), _classes("new answers", new, classes)
+    right = _classes("labels", given, classes, least=UNKNOWN)
+    if not len(before) == len(now) == len(right):
+        raise TuckerlabError(
+            f"{len(before)} old and {len(now)} new answers, {len(right)} labels: give one each for every request, and "
+            "None for a label that is not known"
+        )
+    known = right != UNKNOWN
+    kinds = [Pair.differing, Pair.lost, Pair.gained]
+    differing = np.select([~known, before == right, now == right], kinds, Pair.both_wrong)
+    cell = np.where(before == now, np.where(known, Pair.alike_known, Pair.alike), differing)
+    return tuple(np.bincount(cell, minlength=len(Pair)).tolist())
+
+
+def _classes(name: str, given: Answers, classes: int, least: int = 0) -> Integers:
+    found = np.asarray(given)
+    if found.ndim != 1 or (found.size and not np.issubdtype(found.dtype, np.integer)):
+        raise TuckerlabError(f"{name} of type {found.dtype}, {found.ndim} dimensions: give one list of whole numbers")
+    if (wrong := found[(found < least) | (found >= classes)]).size:
+        raise TuckerlabError(f"{name}: {wrong[0]} is not a class; classes are 0 to {classes - 1}")
+    return found.astype(np.int64)
 
 
 def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:
@@ -42,18 +160,53 @@ def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:
 
 def log_mean(logs: Floats) -> Floats:
     """The logarithm of the mean over the last axis, for what is given as logarithms."""
-    top = logs.max(-1, keepdims=True)
-    return np.asarray(top[..., 0] + np.log(np.exp(logs - top).mean(-1)))
+    return np.asarray(np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1]))
 
 
-def crossing(rises: Callable[[Floats], Floats], level: float, low: ArrayLike, high: ArrayLike) -> Floats:
-    """The smallest point between `low` and `high` where a rising function has reached the level, by halving.
+def harm(counts: ArrayLike, tolerated: ArrayLike, rule: Rule) -> Floats:
+    """The logarithm of the wealth against "the loss is at most `tolerated`", a fraction."""
+    seen = np.asarray(counts) @ (_KNOWN if rule.random_labels else _BEST)
+    stages = log_wealth(-_VALUES, seen, -np.asarray(tolerated)[..., None])
+    together, afresh = log_mean(stages.sum(-2)), log_mean(log_mean(stages))
+    return log_mean(np.stack([together, afresh], -1))
 
-    Where it nowhere reaches it, `high`. With a wealth for the function, it is the end of a confidence sequence.
+
+def no_harm(counts: ArrayLike, harm: ArrayLike, rule: Rule) -> Floats:
+    """The logarithm of the wealth against "the loss is `harm` or more", a fraction, of one stage: counts are … × 6."""
+    bets = [_KNOWN, _WORST] if rule.random_labels else [_WORST]
+    return log_mean(np.stack([log_mean(log_wealth(_VALUES, np.asarray(counts) @ cells, harm)) for cells in bets], -1))
+
+
+def decided(counts: ArrayLike, stage: ArrayLike, rule: Rule) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether to roll back, and whether the present stage has shown that there is no harm."""
+    back = harm(counts, rule.tolerated / 100, rule) >= np.log(1 / rule.false_alarm)
+    return back, ~back & (no_harm(present(counts, stage), rule.harm / 100, rule) >= np.log(1 / rule.miss))
+
+
+def bounds(counts: ArrayLike, stage: ArrayLike, rule: Rule) -> tuple[Floats, Floats]:
+    """Between what the loss lies, in points: below by all stages, above by the present one.
+
+    The lower bound passes `tolerated` when harm has been shown, the upper one `harm` when no harm has.
     """
-    low, high = (np.array(end, dtype=float) for end in np.broadcast_arrays(low, high))
-    for _ in range(HALVINGS):
+    own = present(counts, stage)
+    low = crossing(lambda mean: harm(counts, -mean, rule), np.log(1 / rule.false_alarm), own.shape[:-1])
+    high = crossing(lambda mean: no_harm(own, mean, rule), np.log(1 / rule.miss), own.shape[:-1])
+    return -100 * low, 100 * high
+
+
+def present(counts: ArrayLike, stage: ArrayLike) -> Integers:
+    """The counts of the stage that each roll-out is in: … × 6."""
+    return np.take_along_axis(np.asarray(counts), np.asarray(stage)[..., None, None], -2)[..., 0, :]
+
+
+def crossing(rises: Callable[[Floats], Floats], level: float, shape: tuple[int, ...]) -> Floats:
+    """The smallest point between -1 and 1 where a rising function has reached the level, by halving; 1 if nowhere.
+
+    With a wealth for the function, it is the end of a confidence sequence.
+    """
+    low, high = np.full(shape, -1.0), np.full(shape, 1.0)
+    for _halving in range(HALVINGS):
         middle = (low + high) / 2
         reached = rises(middle) >= level
         high, low = np.where(reached, middle, high), np.where(reached, low, middle)
-    return np.asarray(high)
+    return high

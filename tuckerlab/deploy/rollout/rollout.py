@@ -10,13 +10,42 @@ from typing import Literal
 
 import numpy as np
 
-from tuckerlab.deploy.rollout.counts import LABELLED, Pair, bounds, decided
-from tuckerlab.deploy.rollout.rule import Rule
+from tuckerlab.deploy.rollout.anytime_test import LABELLED, Pair, Rule, bounds, decided
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import N_, _
 
 Action = Literal["go on", "hold", "ask", "roll back", "done"]
 Ended = Literal["", "rolled back", "rolled out"]
+
+REASONS = {
+    "roll back": N_(
+        "Rolled back in the {share:g} % stage after {all:,.0f} requests: the new network is right less often, by at "
+        "least {low:.2f} points."
+    ),
+    "done": N_(
+        "All requests go to the new network: in every stage its loss was shown to be below the limit of {harm:g}."
+    ),
+    "ask": N_(
+        "A person decides: the {share:g} % stage has had its {requests:,.0f} requests, and the loss may still be "
+        "{high:.1f} points. Below {harm:g} would be good enough."
+    ),
+    "hold": N_(
+        "Held at {share:g} %: after {requests:,.0f} requests of this stage the loss may still be {high:.1f} points. "
+        "To go on it must be shown to be below {harm:g}."
+    ),
+    "go on": N_(
+        "On to {share:g} %: in the stage before, the loss was shown to be below {high:.2f} points ({harm:g} would have "
+        "been too much)."
+    ),
+}
+LOOK_UP = N_(
+    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is too many to "
+    "show anything without them: look up the true answers of these requests; the others need none."
+)
+LOOK_UP_AT_RANDOM = N_(
+    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is too many to "
+    "show anything without more true answers, of requests taken at random."
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +53,8 @@ class Decision:
     """What to do now, and why, in words; `low` and `high` are the bounds of the loss in points.
 
     - "go on": the present stage has just begun, the one before has shown that its loss is below harm.
-    - "hold": go on serving this share. "ask": the same, but the stage has had its requests; a human decides.
+    - "hold": go on serving this share. "ask": the same, but the stage has had its requests. A human decides: to go on
+      begins another roll-out, with the stages that are left.
     - "roll back": all requests go to the old network again. "done": all go to the new one.
     """
 
@@ -44,7 +74,6 @@ class RollOut:
     stage: int = 0
     counts: tuple[tuple[int, ...], ...] = ()
     ended: Ended = ""
-    by_hand: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         stages = len(self.rule.stages)
@@ -80,15 +109,6 @@ class RollOut:
                 )
         return self._counted(stage, moved)
 
-    def overrule(self, action: Literal["go on", "roll back"]) -> "RollOut":
-        """The state after a human has decided. What is promised about errors does not hold for a human."""
-        if self.ended or action not in ("go on", "roll back"):
-            raise TuckerlabError(
-                f"overrule({action!r}): a human may decide to go on or to roll back while a roll-out is under way"
-            )
-        by_hand = replace(self, by_hand=(*self.by_hand, self.stage))
-        return by_hand._next() if action == "go on" else replace(by_hand, ended="rolled back")
-
     def to_json(self) -> str:
         """All of it as text."""
         return json.dumps(asdict(self))
@@ -99,8 +119,7 @@ class RollOut:
         try:
             found = json.loads(given)
             rule = Rule(**found["rule"] | {"stages": tuple(found["rule"]["stages"])})
-            counts = tuple(map(tuple, found["counts"]))
-            return cls(rule, found["stage"], counts, found["ended"], tuple(found["by_hand"]))
+            return cls(rule, found["stage"], tuple(map(tuple, found["counts"])), found["ended"])
         except (ValueError, TypeError, LookupError) as error:
             told = f"{type(error).__name__}: {error}"
             raise TuckerlabError(f"no roll-out ({told}): give what to_json() has returned") from None
@@ -108,70 +127,23 @@ class RollOut:
     @property
     def decision(self) -> Decision:
         """What to do now."""
-        rule, counts = self.rule, np.array(self.counts)
-        requests, differing = int(counts[self.stage].sum()), int(counts[self.stage, Pair.differing])
-        low, high = (float(end) for end in bounds(counts, self.stage, rule))
-        action: Action
-        if self.ended == "rolled back":
-            action = "roll back"
-            reason = N_(
-                "Rolled back in the {share:g} % stage after {all:,.0f} requests: the new network is right less often, "
-                "by at least {low:.2f} points."
-            )
-            if self.stage in self.by_hand:
-                reason = N_(
-                    "Rolled back in the {share:g} % stage after {all:,.0f} requests: a person has decided so. The loss "
-                    "may be {high:.1f} points."
-                )
-        elif self.ended:
-            action = "done"
-            reason = N_(
-                "All requests go to the new network: in every stage its loss was shown to be below the limit of "
-                "{harm:g}."
-            )
-            if self.by_hand:
-                reason = N_(
-                    "All requests go to the new network; in some stages a person has sent it on, and nothing is shown "
-                    "about these."
-                )
+        rule, counts, stage = self.rule, np.array(self.counts), self.stage
+        requests, differing = int(counts[stage].sum()), int(counts[stage, Pair.differing])
+        low, high = (float(end) for end in bounds(counts, stage, rule))
+        action: Action = "hold"
+        if self.ended:
+            action = "roll back" if self.ended == "rolled back" else "done"
         elif requests >= rule.most:
             action = "ask"
-            reason = N_(
-                "A person decides: the {share:g} % stage has had its {requests:,.0f} requests, and the loss may still "
-                "be {high:.1f} points. Below {harm:g} would be good enough."
-            )
-        elif requests:
-            action = "hold"
-            reason = N_(
-                "Held at {share:g} %: after {requests:,.0f} requests of this stage the loss may still be {high:.1f} "
-                "points. To go on it must be shown to be below {harm:g}."
-            )
-        elif not self.stage:
-            action, reason = "hold", N_("No requests have come yet.")
-        elif self.stage - 1 in self.by_hand:
-            action, reason = "go on", N_("On to {share:g} %: a person has sent it on.")
-        else:
-            action, high = "go on", float(bounds(counts, self.stage - 1, rule)[1])
-            reason = N_(
-                "On to {share:g} %: in the stage before, the loss was shown to be below {high:.2f} points ({harm:g} "
-                "would have been too much)."
-            )
-        share = rule.stages[self.stage]
-        told = {"share": 100 * share, "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
+        elif stage and not requests:
+            action, high = "go on", float(bounds(counts, stage - 1, rule)[1])  # of what has been shown
+        reason = REASONS[action] if requests or action != "hold" else N_("No requests have come yet.")
+        told = {"share": 100 * rule.stages[stage], "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
         said = _(reason, **told, low=low, high=high)
         if action in ("hold", "ask") and differing >= max(1, rule.harm / 100 * requests):
-            missing = N_(
-                "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That is "
-                "too many to show anything without them: look up the true answers of these requests; the others need "
-                "none."
-            )
-            if rule.random_labels:
-                missing = N_(
-                    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer. That "
-                    "is too many to show anything without more true answers, of requests taken at random."
-                )
+            missing = LOOK_UP_AT_RANDOM if rule.random_labels else LOOK_UP
             said += " " + _(missing, differing=differing, part=100 * differing / requests)
-        return Decision(action, said, share, requests, low, high)
+        return Decision(action, said, rule.stages[stage], requests, low, high)
 
     def _counted(self, stage: int, cells: Sequence[int]) -> "RollOut":
         counts = np.array(self.counts)

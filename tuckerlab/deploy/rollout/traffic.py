@@ -10,13 +10,12 @@ from enum import IntEnum
 import numpy as np
 import pandas as pd
 
-from tuckerlab.deploy.rollout.counts import Answers
+from tuckerlab.deploy.rollout.anytime_test import Answers
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.recorded import FOLDER
 
 PLACE = FOLDER / "answers"
-LABEL = "label"
-ANSWER = "answer of "
+LABEL, ANSWER = "label", "answer of "  # columns of a record; of each network one that begins so
 
 
 class Truth(IntEnum):
@@ -117,12 +116,11 @@ class Recorded:
         """The networks, the full one first."""
         return tuple(str(c).removeprefix(ANSWER) for c in self.table if str(c).startswith(ANSWER))
 
-    def traffic(self, new: str, old: str = "dense") -> Traffic:
-        """Requests that both networks answer; DataError for a network that is not there."""
-        for label in (old, new):
-            if label not in self.networks:
-                raise DataError(f"{self.name}: there is no network {label!r}; there are {', '.join(self.networks)}")
-        before, now, labels = (self.table[c].to_numpy(int) for c in (f"{ANSWER}{old}", f"{ANSWER}{new}", LABEL))
+    def traffic(self, new: str) -> Traffic:
+        """Requests that the full network and another answer; DataError for a network that is not there."""
+        if new not in self.networks:
+            raise DataError(f"{self.name}: there is no network {new!r}; there are {', '.join(self.networks)}")
+        before, now, labels = (self.table[c].to_numpy(int) for c in (f"{ANSWER}dense", f"{ANSWER}{new}", LABEL))
         return Traffic.of(before, now, labels, int(self.table["classes"].iloc[0]))
 
 

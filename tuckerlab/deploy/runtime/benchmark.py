@@ -1,11 +1,13 @@
 """What each form of each network costs and answers, measured on this machine in one run; `tuckerlab check`."""
 
+import copy
 import importlib.metadata
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from rich import box
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from tuckerlab.data import ImageData
-from tuckerlab.deploy.runtime import Deployment
+from tuckerlab.deploy.export import export_onnx, export_plain, prepared
+from tuckerlab.deploy.export.int8 import CALIBRATION, quantize_onnx
+from tuckerlab.deploy.ort import answers, open_session
+from tuckerlab.deploy.runtime import COLUMNS, FORM, Deployment
 from tuckerlab.deploy.runtime.process_memory import footprint
-from tuckerlab.deploy.runtime.report import circumstances, layouts, rich_tables
-from tuckerlab.deploy.runtime.variants import Variant, variants
 from tuckerlab.errors import DataError, TuckerlabError, is_whole
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.i18n import _
+from tuckerlab.training.augment import epoch_order
+from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.openmp import release_workers
 from tuckerlab.training.provenance import provenance
 from tuckerlab.training.timing import interleave
@@ -33,25 +41,37 @@ BATCHES = (1, 128)
 ROUNDS, FEWEST = 100, 7
 SECONDS = 30.0
 """That the rounds of one batch size may take: where networks are slow there are fewer of them, but at least FEWEST."""
-
 SCORED = 128  # images at once, when the test split is answered
 SETTLE = 0.002  # seconds until the workers of the runtime before have gone to sleep
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A network that answers: in which runtime and precision, and from how large a file.
+
+    `file` is what a process of its own can load (None: nothing that would do).
+    """
+
+    network: str
+    runtime: str
+    precision: str
+    answer: Callable[[Tensor], Tensor]
+    file_bytes: int
+    file: Path | None = None
+
+
 def measure_deployment(
     networks: Mapping[str, nn.Module], data: ImageData, *, batches: Sequence[int] = BATCHES, rounds: int = ROUNDS,
-    seconds: float = SECONDS, memory: bool = True, progress: bool = False,
+    memory: bool = True, progress: bool = False,
 ) -> Deployment:  # fmt: skip
     """Exports networks, the full one first, in every form, and measures all forms in turn on this machine's CPU.
 
     batches: numbers of images that are answered at once. rounds: calls of each form at each batch, fewer (but 7) where
-    they would take longer than `seconds` in all. memory: whether a process is started for each form to see how much it
+    they would take longer than half a minute. memory: whether a process is started for each form to see how much it
     takes. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
 
     Raises TuckerlabError for settings out of range, a network that cannot be exported or does not fit the data.
     """
-    if not networks:
-        raise TuckerlabError("no networks: give one or more; the others are compared with the first")
     if wrong := [value for value in (rounds, *batches) if not is_whole(value) or value < 1]:
         raise TuckerlabError(f"rounds and batches: {wrong[0]!r}; allowed are whole numbers from 1")
     threads, data = torch.get_num_threads(), data.to("cpu")
@@ -63,16 +83,17 @@ def measure_deployment(
         scored = _scored(made, data, progress)
         for batch in batches:
             images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
-            timed = _timed(made, images, rounds, seconds, progress)
+            timed = _timed(made, images, rounds, progress)
             for place, one in enumerate(tqdm(made, desc="memory", disable=not (memory and progress), unit="process")):
                 told = {name: getattr(one, name) for name in ("network", "runtime", "precision", "file_bytes")}
-                smaller = made[_reference(place, made)].file_bytes / one.file_bytes
                 peak = footprint(one.runtime, one.file, images.shape, threads) if memory and one.file else None
-                told |= {"batch": batch, "smaller": smaller, "peak_bytes": peak}
-                rows.append(told | timed[place] | scored[place])
+                rows.append(told | {"batch": batch, "peak_bytes": peak} | timed[place] | scored[place])
+    table = pd.DataFrame(rows)
+    first = table.groupby(["runtime", "precision", "batch"])[["median_ms", "file_bytes"]].transform("first")
     facts: dict[str, Any] = {"dataset": data.name, "test_images": len(data.test_images), "note": data.note}
     facts |= provenance("cpu") | {"onnxruntime": importlib.metadata.version("onnxruntime")}
-    return Deployment(pd.DataFrame(rows).assign(**facts))
+    compared = {"faster": first["median_ms"] / table["median_ms"], "smaller": first["file_bytes"] / table["file_bytes"]}
+    return Deployment(table.assign(**compared, **facts))
 
 
 def check_run(
@@ -115,8 +136,13 @@ def check_run(
 def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
     """Prints the tables, the result in one line, what was measured on what, and where the table lies."""
     console = Console(highlight=False, markup=False)
-    for table in rich_tables(made.rows):
-        console.print(table)
+    for cells in made.tables:  # of 80 columns
+        heads = (Column(_(COLUMNS[name][0]), justify="left" if name in FORM else "right") for name in map(str, cells))
+        shown = Table(*heads, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        groups = (cells["network"] + cells.get("batch", "")).tolist()
+        for row, group, after in zip(cells.itertuples(index=False), groups, [*groups[1:], groups[-1]], strict=True):
+            shown.add_row(*map(Text, row), end_section=group != after)
+        console.print(shown)
     if made.finding:
         console.print(made.finding, style="bold")
     explained = _(
@@ -124,7 +150,7 @@ def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
         "from its imports to its first answer. right: of the test images. same as torch, differs by: answers, and the "
         "largest difference of the outputs relative to the largest, against torch in fp32."
     )
-    console.print(explained, layouts(made.rows), circumstances(made.rows), sep="\n")
+    console.print(explained, made.circumstances, sep="\n")
     if found:
         said = _("found in {folder}; --fresh measures again", folder=str(run))
     else:
@@ -132,27 +158,48 @@ def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
     console.print(said, soft_wrap=True)
 
 
-def _reference(place: int, made: Sequence[Variant]) -> int:
-    """The place of the variant of the first network in the same runtime and precision."""
-    forms = [(one.runtime, one.precision) for one in made]
-    return forms.index(forms[place])
+def variants(label: str, network: nn.Module, data: ImageData, folder: Path, threads: int) -> list[Variant]:
+    """Writes and loads every form of a network; the files lie in the folder and must stay there as long as they answer.
+
+    All are made of one prepared network: batch norm folded, ranks rounded up to what kernels take at once. Ranges of
+    int8 come from 256 training images.
+    """
+    example = data.normalize(data.train_images[:1])
+    plain = prepared(network, example).module
+    size, source = checkpoint_bytes(plain), None
+    with suppress(TuckerlabError):  # a network that has no plain form answers here all the same
+        written = export_plain(plain, folder / "plain", example)
+        size, source = written.size_bytes, written.path
+    laid_out = copy.deepcopy(plain).eval()
+    laid_out.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made = [Variant(label, "torch", "fp32", partial(_in_torch, laid_out), size, source)]
+    exported = export_onnx(plain, folder / "model.onnx", example).path
+    chosen = data.train_images[epoch_order(len(data.train_images), 0, 0)[:CALIBRATION]]
+    quantized = quantize_onnx(exported, folder / "int8.onnx", data.normalize(chosen))
+    for precision, file in (("fp32", exported), ("int8", quantized)):
+        session = partial(answers, open_session(file, threads=threads))
+        made.append(Variant(label, "onnxruntime", precision, session, file.stat().st_size, file))
+    return made
 
 
-def _timed(
-    made: Sequence[Variant], images: Tensor, rounds: int, seconds: float, progress: bool
-) -> list[dict[str, Any]]:
-    """All variants in turn, each in the layout that is faster for it; every call after one that is not timed.
+@torch.inference_mode()
+def _in_torch(network: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
+    return logits
+
+
+def _timed(made: Sequence[Variant], images: Tensor, rounds: int, progress: bool) -> list[dict[str, Any]]:
+    """All variants in turn, every call after one that is not timed.
 
     A runtime's workers spin for a while when it has answered, in the hope of more work, and take a core from the next
     one that way. So they get the time to go to sleep, and the next one an untimed call to wake its own.
     """
-    layouts = [_fastest(variant, images, min(rounds, FEWEST)) for variant in made]
-    calls = {str(one): partial(one.layouts[layout], images) for one, layout in zip(made, layouts, strict=True)}
+    calls = {str(place): partial(one.answer, images) for place, one in enumerate(made)}
     start = time.perf_counter()
     for call in calls.values():
         call()
     once = time.perf_counter() - start
-    fitting = min(rounds, max(FEWEST, int(seconds / (2 * once))))
+    fitting = min(rounds, max(FEWEST, int(SECONDS / (2 * once))))
 
     def settle(name: str) -> None:
         release_workers()
@@ -162,25 +209,17 @@ def _timed(
 
     label = f"batches of {len(images)}"
     with tqdm(total=fitting * len(calls), desc=label, disable=not progress, unit="answer") as bar:
-        times = list(interleave(calls, repeats=fitting, warmup=1, before=settle).values())
+        times = interleave(calls, repeats=fitting, warmup=1, before=settle)
     return [
         {
-            "layout": layout,
             "median_ms": own.median_ms,
             "p95_ms": float(np.percentile(own.samples_ms, 95)),
             "iqr_ms": own.iqr_ms,
             "rounds": fitting,
             "images_per_second": 1e3 * len(images) / own.median_ms,
-            "faster": times[_reference(place, made)].median_ms / own.median_ms,
         }
-        for place, (layout, own) in enumerate(zip(layouts, times, strict=True))
+        for own in times.values()
     ]
-
-
-def _fastest(variant: Variant, images: Tensor, rounds: int) -> str:
-    calls = {name: partial(answer, images) for name, answer in variant.layouts.items()}
-    times = interleave(calls, repeats=rounds, warmup=1) if len(calls) > 1 else {}
-    return min(calls, key=lambda name: times[name].median_ms if times else 0.0)
 
 
 def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[dict[str, float]]:
@@ -188,8 +227,7 @@ def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[di
     found: list[dict[str, float]] = []
     reference: dict[str, Tensor] = {}
     for variant in tqdm(made, desc="accuracy", disable=not progress, unit="form"):
-        answer = next(iter(variant.layouts.values()))
-        logits = torch.cat([answer(data.normalize(part)) for part in torch.split(data.test_images, SCORED)])
+        logits = torch.cat([variant.answer(data.normalize(part)) for part in torch.split(data.test_images, SCORED)])
         expected = reference.setdefault(variant.network, logits)
         found.append({
             "accuracy": float((logits.argmax(1) == data.test_labels).double().mean()),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 
 def footprint(runtime: str, file: str | os.PathLike[str], shape: Sequence[int], threads: int) -> int | None:
@@ -30,9 +29,10 @@ def _in_onnxruntime(file: str, shape: list[int], threads: int) -> Callable[[], o
     import numpy as np
     import onnxruntime  # type: ignore[import-untyped]
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+
     def answer() -> object:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         return session.run(None, {session.get_inputs()[0].name: np.zeros(shape, dtype=np.float32)})
 
@@ -44,13 +44,8 @@ def _in_torch(file: str, shape: list[int], threads: int) -> Callable[[], object]
 
     import torch
 
-    def answer() -> object:
-        load: Any = runpy.run_path(str(Path(file) / "model.py"))["load"]
-        with torch.inference_mode():
-            return load()(torch.zeros(shape))
-
     torch.set_num_threads(threads)
-    return answer
+    return torch.inference_mode()(lambda: runpy.run_path(str(Path(file) / "model.py"))["load"]()(torch.zeros(shape)))
 
 
 def _peak() -> int:

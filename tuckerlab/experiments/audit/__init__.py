@@ -1,8 +1,4 @@
-"""Where does the compressed network answer differently from the dense one, and does that matter?
-
-One file for the answers, one for the tables, one for the maps of what answers rest on, one for the verdict, one for
-the plots.
-"""
+"""Where does the compressed network answer differently from the dense one, and does that matter?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +12,12 @@ from torch import nn
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError, is_number
 from tuckerlab.experiments.audit import plots, tables
-from tuckerlab.experiments.audit.attribution import Attribution, attribution, has_gradients
-from tuckerlab.experiments.audit.criteria import Criterion, Thresholds, criteria, verdict
-from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers
+from tuckerlab.experiments.audit.criteria import Thresholds, criteria, verdict
+from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers, Attribution, attribution, has_gradients
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import Picture
 
-__all__ = ["Attribution", "Audit", "Criterion", "Thresholds", "run_audit"]
+__all__ = ["Audit", "Thresholds", "run_audit"]
 
 TITLES = {
     "criteria": N_("Criteria, with the 95 % interval of what may be chance"),
@@ -61,14 +56,14 @@ class Audit:
     without_gradients: tuple[str, ...]
 
     @cached_property
-    def criteria(self) -> tuple[Criterion, ...]:
+    def criteria(self) -> pd.DataFrame:
         """What was measured, what was allowed, and whether it held."""
         return criteria(self.thresholds, self.overall, self.per_class, self.calibration, self.robustness)
 
     @property
     def passed(self) -> bool:
         """Whether all criteria held."""
-        return all(criterion.held for criterion in self.criteria)
+        return bool(self.criteria["held"].all())
 
     @property
     def verdict(self) -> str:
@@ -114,15 +109,14 @@ class Audit:
         return f"Audit({self.verdict})"
 
     def _repr_html_(self) -> str:
-        shown = {name: getattr(self, name) for name in TITLES if name != "criteria"}
-        shown = {"criteria": pd.DataFrame([vars(c) | {"held": c.held} for c in self.criteria])} | shown
         first, *others = map(escape, self._sentences)
         parts = [f"<p><b>{first}</b> {' '.join(others)}</p>"]
         parts += [f"<p>{escape(self.data.note)}</p>"] if self.data.note else []
-        for name, table in shown.items():
+        for name, title in TITLES.items():
+            table: pd.DataFrame = getattr(self, name)
             if len(table):
                 rows = tables.rounded(table.head(10) if name == "flips" else table)
-                parts.append(f"<p>{escape(_(TITLES[name]))}</p>{rows.to_html(border=0)}")
+                parts.append(f"<p>{escape(_(title))}</p>{rows.to_html(border=0)}")
         return "".join(parts)
 
 
@@ -164,14 +158,14 @@ def run_audit(
     flips = tables.flips(answers, data.classes)
     without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
     return Audit(
-        data=data,
-        thresholds=thresholds or Thresholds(),
-        answers=answers,
-        overall=tables.overall(answers),
-        per_class=tables.per_class(answers, data.classes),
-        calibration=tables.calibration(answers),
-        robustness=tables.robustness(versions),
-        flips=flips,
-        attribution=None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
-        without_gradients=without,
+        data,
+        thresholds or Thresholds(),
+        answers,
+        tables.overall(answers),
+        tables.per_class(answers, data.classes),
+        tables.calibration(answers),
+        tables.robustness(versions),
+        flips,
+        None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
+        without,
     )

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tuckerlab.errors import TuckerlabError, is_number
-from tuckerlab.experiments.audit.tables import CORRUPTION
+from tuckerlab.experiments.audit.tables import beyond, corruption
 from tuckerlab.experiments.summary import ROUNDING
 from tuckerlab.i18n import N_, _
 
@@ -56,85 +58,61 @@ SAID = {
 }
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """One thing that was asked for; `detail` is where it was measured: a class, a kind and strength of corruption.
-
-    A loss of accuracy has the 95 % interval from `low` to `high` of what may be chance.
-    """
-
-    name: str
-    measured: float
-    allowed: float
-    detail: str = ""
-    low: float = math.nan
-    high: float = math.nan
-
-    @classmethod
-    def loss(cls, name: str, row: pd.Series, allowed: float, detail: str = "") -> "Criterion":
-        """A loss of accuracy, from a row of a table of changes."""
-        measured, low, high = (0.0 - float(row[column]) for column in ("change", "high", "low"))
-        return cls(name, measured, allowed, detail, low, high)
-
-    @property
-    def held(self) -> bool:
-        """Whether it was met."""
-        if self.name == "agreement":
-            return self.measured >= self.allowed - ROUNDING
-        return self.measured <= self.allowed + ROUNDING
-
-    @property
-    def said(self) -> str:
-        """In words, with both numbers."""
-        change = {"change": 0.0 - self.measured, "low": 0.0 - self.high, "high": 0.0 - self.low}
-        return _(SAID[self.name], measured=self.measured, allowed=self.allowed, detail=self.detail, **change)
-
-
 def criteria(
-    thresholds: Thresholds,
+    asked: Thresholds,
     overall: pd.DataFrame,
     per_class: pd.DataFrame,
     calibration: pd.DataFrame,
     robustness: pd.DataFrame,
-) -> tuple[Criterion, ...]:
-    """What the tables say to each threshold; robustness is left out where nothing was corrupted."""
-    row, worst = overall.iloc[0], per_class.iloc[0]
-    error = calibration["calibration_error"]
-    found = [
-        Criterion("agreement", float(row["agreement"]), thresholds.agreement),
-        Criterion.loss("accuracy_loss", row, thresholds.accuracy_loss),
-        Criterion.loss("class_loss", worst, thresholds.class_loss, str(worst.name)),
-        Criterion("calibration_gap", float(error["compressed"] - error["dense"]), thresholds.calibration_gap),
-    ]
+) -> pd.DataFrame:
+    """A row for each threshold: what was measured, what is allowed, where, the 95 % interval of a loss, and if it held.
+
+    Robustness is left out where nothing was corrupted.
+    """
+    error, worst = calibration["calibration_error"], per_class.iloc[0]
+    rows: dict[str, dict[str, Any]] = {
+        "agreement": {"measured": overall["agreement"].iloc[0]},
+        "accuracy_loss": _loss(overall.iloc[0]),
+        "class_loss": _loss(worst, str(worst.name)),
+        "calibration_gap": {"measured": error["compressed"] - error["dense"]},
+    }
     corrupted = robustness[robustness["strength"] > 0].sort_values("change", kind="stable")
     if len(corrupted):
-        row = corrupted.iloc[0]
-        detail = _(CORRUPTION[row["kind"]], strength=row["strength"])
-        found.append(Criterion.loss("robustness_loss", row, thresholds.robustness_loss, detail))
-    return tuple(found)
+        rows["robustness_loss"] = _loss(corrupted.iloc[0], corruption(corrupted.iloc[0]))
+    table = pd.DataFrame([
+        {"name": name, "allowed": getattr(asked, name), "detail": "", "low": math.nan, "high": math.nan, **row}
+        for name, row in rows.items()
+    ])  # fmt: skip
+    sign = np.where(table["name"] == "agreement", -1, 1)  # at least, not at most
+    table["held"] = sign * table["measured"] <= sign * table["allowed"] + ROUNDING
+    return table[["name", "measured", "allowed", "detail", "low", "high", "held"]]
 
 
-def verdict(found: tuple[Criterion, ...], overall: pd.DataFrame, per_class: pd.DataFrame) -> list[str]:
+def _loss(row: pd.Series, where: str = "") -> dict[str, Any]:
+    """What is lost, from a row of a table of changes."""
+    measured, low, high = (0.0 - float(row[column]) for column in ("change", "high", "low"))
+    return {"measured": measured, "low": low, "high": high, "detail": where}
+
+
+def verdict(found: pd.DataFrame, overall: pd.DataFrame, per_class: pd.DataFrame) -> list[str]:
     """In sentences: whether it passed, what failed, what held, and how much so few pictures can tell."""
-    failed, held = [c.said for c in found if not c.held], [c.said for c in found if c.held]
-    row = overall.iloc[0]
-    counts = {"failed": len(failed), "all": len(found), "images": row["count"]}
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for row in found.to_dict("records"):
+        change = {"change": 0.0 - row["measured"], "low": 0.0 - row["high"], "high": 0.0 - row["low"]}
+        told = {"measured": row["measured"], "allowed": row["allowed"], "detail": row["detail"]}
+        parts[row["held"]].append(_(SAID[row["name"]], **told, **change))
+    failed, held = parts[False], parts[True]
+    counts = {"failed": len(failed), "all": len(found), "images": overall["count"].iloc[0]}
     said = [_("Passed: all {all} criteria held on {images:,.0f} test images.", **counts)]
     if failed:
         said = [_("Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.", **counts)]
         said.append(_("Failed: {what}.", what="; ".join(failed)))
     if held:
         said.append(_("Held: {what}.", what="; ".join(held)))
-    beyond = int(((per_class["high"] < 0) | (per_class["low"] > 0)).sum())
     images = float(per_class["count"].median())
-    said.append(
-        _(
-            "A class has about {images:.0f} images, so one answer there is {one:.1f} points; for {beyond} of "
-            "{classes} classes the change is beyond its own 95 % interval.",
-            images=images,
-            one=100 / images,
-            beyond=beyond,
-            classes=len(per_class),
-        )
-    )
+    said.append(_(
+        "A class has about {images:.0f} images, so one answer there is {one:.1f} points; for {beyond} of {classes} "
+        "classes the change is beyond its own 95 % interval.",
+        images=images, one=100 / images, beyond=int(beyond(per_class).sum()), classes=len(per_class),
+    ))  # fmt: skip
     return said

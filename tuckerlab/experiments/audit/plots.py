@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tuckerlab.data import ImageData
-from tuckerlab.experiments.audit.attribution import SHOWN, Attribution
-from tuckerlab.experiments.audit.predictions import Floats
-from tuckerlab.experiments.audit.tables import CORRUPTION, NETWORKS
+from tuckerlab.experiments.audit.predictions import SHOWN, Attribution, Floats
+from tuckerlab.experiments.audit.tables import NETWORKS, beyond, corruption
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
@@ -26,7 +25,6 @@ def class_changes(per_class: pd.DataFrame) -> Picture:
     rows = per_class.sort_values("change", kind="stable").head(CLASSES)
     figure = Picture(figsize=(8.5, 2.1 + 0.36 * len(rows)))
     axes = styled(figure.subplots(), x=_("change in accuracy, points (bar: 95 % interval)"), y="")
-    lower, upper = rows["low"] > 0, rows["high"] < 0
     for (low, change, high), place in zip(rows[["low", "change", "high"]].to_numpy(), range(len(rows)), strict=True):
         colour = PALETTE[1] if high < 0 else PALETTE[2] if low > 0 else QUIET
         axes.plot([low, high], [place, place], color=colour, linewidth=2.5)
@@ -39,16 +37,13 @@ def class_changes(per_class: pd.DataFrame) -> Picture:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     worst = rows.iloc[0]
-    said = {"name": worst.name, "change": worst["change"], "low": worst["low"], "high": worst["high"]}
-    beyond = int((lower | upper).sum())
-    said |= {"beyond": beyond, "classes": len(rows)}
-    none = _("No class loses accuracy; {beyond} of {classes} changes are beyond their own 95 % interval", **said)
-    loss = _(
-        "Class {name} loses most: {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}); "
-        "{beyond} of {classes} changes are beyond their own 95 % interval",
-        **said,
-    )
-    figure.headline(loss if worst["change"] < 0 else none)
+    said = N_("No class loses accuracy; {beyond} of {classes} changes are beyond their own 95 % interval")
+    if worst["change"] < 0:
+        said = N_(
+            "Class {name} loses most: {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}); {beyond} of "
+            "{classes} changes are beyond their own 95 % interval"
+        )
+    figure.headline(_(said, name=worst.name, beyond=int(beyond(rows).sum()), classes=len(rows), **_change(worst)))
     return figure
 
 
@@ -66,15 +61,10 @@ def robustness_curves(robustness: pd.DataFrame) -> Picture:
     handles = panels[0].get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     worst = robustness[robustness["strength"] > 0].sort_values("change", kind="stable").iloc[0]
-    detail = _(CORRUPTION[worst["kind"]], strength=worst["strength"])
-    said = {"change": worst["change"], "low": worst["low"], "high": worst["high"], "detail": detail}
-    figure.headline(
-        _(
-            "Worst under {detail}: the compressed network differs from the dense one by {change:+.1f} points "
-            "(95 % interval {low:+.1f} to {high:+.1f})",
-            **said,
-        )
-    )
+    figure.headline(_(
+        "Worst under {detail}: the compressed network differs from the dense one by {change:+.1f} points (95 % "
+        "interval {low:+.1f} to {high:+.1f})", detail=corruption(worst), **_change(worst),
+    ))  # fmt: skip
     return figure
 
 
@@ -89,23 +79,15 @@ def worst_flips(flips: pd.DataFrame, data: ImageData, gained: int) -> Picture:
         axes.axis("off")
     for axes, (_index, row) in zip(panels, rows.iterrows(), strict=False):
         _show(axes, data, int(row["index"]))
-        axes.set_title(
-            _(
-                "is: {label}\ndense: {dense_answer} ({dense_confidence:.0f} %)\ncompressed: {compressed_answer} "
-                "({compressed_confidence:.0f} %)",
-                **{str(name): _short(value) for name, value in row.items()},
-            ),
-            fontsize=TEXT,
-            loc="left",
-        )
-    figure.headline(
-        _(
-            "Answers from right to wrong: {flips}, from wrong to right: {gained}; the {shown} surest errors",
-            flips=len(flips),
-            gained=gained,
-            shown=len(rows),
-        )
-    )
+        said = _(
+            "is: {label}\ndense: {dense_answer} ({dense_confidence:.0f} %)\ncompressed: {compressed_answer} "
+            "({compressed_confidence:.0f} %)", **{str(name): _short(value) for name, value in row.items()},
+        )  # fmt: skip
+        axes.set_title(said, fontsize=TEXT, loc="left")
+    figure.headline(_(
+        "Answers from right to wrong: {flips}, from wrong to right: {gained}; the {shown} surest errors",
+        flips=len(flips), gained=gained, shown=len(rows),
+    ))  # fmt: skip
     return figure
 
 
@@ -126,14 +108,18 @@ def attribution_maps(found: Attribution, data: ImageData) -> Picture:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
-    said = {"similarity": found.similarity, "chance": found.chance, "images": found.sample}
-    several = _(
-        "What the answers rest on: mean rank correlation of both maps {similarity:.2f} over {images:.0f} images "
-        "({chance:.2f} for maps of different images)",
-        **said,
-    )
-    figure.headline(several if found.sample > 1 else _("What the answers rest on: maps of both networks"))
+    said = N_("What the answers rest on: maps of both networks")
+    if found.sample > 1:
+        said = N_(
+            "What the answers rest on: mean rank correlation of both maps {similarity:.2f} over {images:.0f} images "
+            "({chance:.2f} for maps of different images)"
+        )
+    figure.headline(_(said, similarity=found.similarity, chance=found.chance, images=found.sample))
     return figure
+
+
+def _change(row: pd.Series) -> dict[str, float]:
+    return {name: row[name] for name in ("change", "low", "high")}
 
 
 def _show(axes: Axes, data: ImageData, index: int) -> None:

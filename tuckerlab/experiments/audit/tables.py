@@ -14,48 +14,6 @@ Z95 = 1.959964
 BINS = 15
 NETWORKS = {"dense": N_("dense"), "compressed": N_("compressed")}
 
-HEADS = {
-    "name": N_("criterion"),
-    "measured": N_("measured"),
-    "allowed": N_("allowed"),
-    "detail": N_("where"),
-    "held": N_("result"),
-    "count": N_("images"),
-    "dense": N_("dense, %"),
-    "compressed": N_("compressed, %"),
-    "change": N_("change, points"),
-    "low": N_("95 %: from"),
-    "high": N_("to"),
-    "lost": N_("right → wrong"),
-    "gained": N_("wrong → right"),
-    "p": N_("p (McNemar)"),
-    "agreement": N_("same answer, %"),
-    "both_wrong_differently": N_("both wrong, differently"),
-    "calibration_error": N_("calibration error, %"),
-    "confidence": N_("mean confidence, %"),
-    "accuracy": N_("accuracy, %"),
-    "overconfidence": N_("confidence − accuracy, points"),
-    "kind": N_("kind"),
-    "strength": N_("strength"),
-    "index": N_("test image"),
-    "label": N_("label"),
-    "dense_answer": N_("dense"),
-    "dense_confidence": N_("confidence, % (dense)"),
-    "compressed_answer": N_("compressed"),
-    "compressed_confidence": N_("confidence, % (compressed)"),
-}
-
-WORDS = {
-    "agreement": N_("same answer, % (at least)"),
-    "accuracy_loss": N_("accuracy lost, points"),
-    "class_loss": N_("accuracy lost in the worst class, points"),
-    "calibration_gap": N_("calibration error grown, points"),
-    "robustness_loss": N_("behind under noise or blur, points"),
-    "noise": N_("noise"),
-    "blur": N_("blur"),
-}
-"""Names of criteria and of kinds of corruption that stand in cells."""
-
 CORRUPTION = {"noise": N_("noise of {strength:g} pixel values"), "blur": N_("blur of {strength:g} pixels")}
 
 CHANGE = ("count", "dense", "compressed", "change", "low", "high", "lost", "gained", "p")
@@ -130,6 +88,16 @@ def robustness(versions: Mapping[tuple[str, float], Answers]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "strength", *CHANGE])
 
 
+def beyond(changes: pd.DataFrame) -> "pd.Series[bool]":
+    """Where a change is more than chance: 0 lies outside its interval."""
+    return (changes["high"] < 0) | (changes["low"] > 0)
+
+
+def corruption(row: pd.Series) -> str:
+    """The kind and strength of a row of the table of robustness."""
+    return _(CORRUPTION[row["kind"]], strength=row["strength"])
+
+
 def flips(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:
     """The pictures whose answer went from right to wrong, the surest first: product of both confidences.
 
@@ -148,6 +116,51 @@ def flips(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:
         "compressed_answer": names[after.argmax(1)],
         "compressed_confidence": 100 * after.max(1),
     })  # fmt: skip
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+HEADS = {
+    "name": N_("criterion"),
+    "measured": N_("measured"),
+    "allowed": N_("allowed"),
+    "detail": N_("where"),
+    "held": N_("result"),
+    "count": N_("images"),
+    "dense": N_("dense, %"),
+    "compressed": N_("compressed, %"),
+    "change": N_("change, points"),
+    "low": N_("95 %: from"),
+    "high": N_("to"),
+    "lost": N_("right → wrong"),
+    "gained": N_("wrong → right"),
+    "p": N_("p (McNemar)"),
+    "agreement": N_("same answer, %"),
+    "both_wrong_differently": N_("both wrong, differently"),
+    "calibration_error": N_("calibration error, %"),
+    "confidence": N_("mean confidence, %"),
+    "accuracy": N_("accuracy, %"),
+    "overconfidence": N_("confidence − accuracy, points"),
+    "kind": N_("kind"),
+    "strength": N_("strength"),
+    "index": N_("test image"),
+    "label": N_("label"),
+    "dense_answer": N_("dense"),
+    "dense_confidence": N_("confidence, % (dense)"),
+    "compressed_answer": N_("compressed"),
+    "compressed_confidence": N_("confidence, % (compressed)"),
+}
+
+WORDS = {
+    "agreement": N_("same answer, % (at least)"),
+    "accuracy_loss": N_("accuracy lost, points"),
+    "class_loss": N_("accuracy lost in the worst class, points"),
+    "calibration_gap": N_("calibration error grown, points"),
+    "robustness_loss": N_("behind under noise or blur, points"),
+    "noise": N_("noise"),
+    "blur": N_("blur"),
+}
+"""Names of criteria and of kinds of corruption that stand in cells."""
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

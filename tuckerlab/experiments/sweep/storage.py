@@ -39,7 +39,7 @@ class SweepConfig:
     folder: str
     storage: str
     study: str
-    dataset: str = "digits"
+    dataset: str = "mnist"
     settings: Settings = field(default_factory=Settings, hash=False)
     margin: float | None = 0.15
     heartbeat: float = 1.0

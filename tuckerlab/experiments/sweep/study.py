@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
-from tqdm.auto import tqdm
 
 from tuckerlab.errors import TuckerlabError, is_whole
 from tuckerlab.experiments.contest import check_seeds
@@ -30,6 +30,7 @@ from tuckerlab.experiments.summary import Network, front, networks_by, size_colu
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
 from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
 from tuckerlab.experiments.sweep.workers import cluster, work
+from tuckerlab.training.progress import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
 """What is tried where nothing is asked for."""
@@ -40,7 +41,7 @@ RETRIES = 3
 
 def run_sweep(
     *,
-    dataset: str = "digits",
+    dataset: str = "mnist",
     methods: Sequence[str] | None = None,
     tolerances: str | Sequence[float] | None = None,
     compressions: str | Sequence[float] | None = None,
@@ -105,11 +106,13 @@ def run_sweep(
         advance: Callable[[int], None] = here
         if not all(state.is_finished() for state in states) and (scheduler is not None or workers > 1):
             advance = stack.enter_context(cluster(config, workers, scheduler))
-        bar = stack.enter_context(tqdm(total=len(points), desc="networks", disable=quiet))
+        bar = stack.enter_context(progress_bar(shown=not quiet, total=len(points), desc="networks"))
         while not all(state.is_finished() for state in states):
             advance(states.count(TrialState.WAITING))
             states = queue(opened, points, config)
-            bar.n = sum(state.is_finished() for state in states)
+            bar.n, before = sum(state.is_finished() for state in states), bar.n
+            if not quiet and bar.disable and bar.n > before:
+                print(f"networks: {bar.n} of {len(points)}", file=sys.stderr, flush=True)
             bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
         return _gathered(opened, folder)
 

@@ -1,0 +1,51 @@
+"""What the runs of one network got right class by class: where classes differ in size, the accuracy says little.
+
+A run's row has it as JSON (`by_class`): of each class the training and the test images, those that were named rightly,
+and how often it was the answer.
+"""
+
+import json
+
+import pandas as pd
+
+from tuckerlab.i18n import _
+
+UNBALANCED = 2.0  # times as many images of the largest class as of the smallest
+NOTHING = 0.05  # of the way from guessing to being always right: who has not come so far has learned nothing
+
+
+def by_class(runs: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the runs, a row for each class that is tested: train, test, right, answers. Empty if not recorded."""
+    parts = [pd.DataFrame(json.loads(told)).T for told in runs["by_class"] if told]
+    counts = sum(parts[1:], start=parts[0]) if parts else pd.DataFrame([], columns=range(4))
+    counts.columns = pd.Index(["train", "test", "right", "answers"])
+    return counts[counts["test"] > 0]
+
+
+def class_accuracies(runs: pd.DataFrame) -> pd.Series:
+    """The share of each class's test images that is named rightly, in per cent; their mean is the balanced accuracy."""
+    counts = by_class(runs)
+    return 100 * counts["right"] / counts["test"]
+
+
+def is_unbalanced(runs: pd.DataFrame) -> bool:
+    """Whether some class has twice as many images as another, to train or to test."""
+    counts = by_class(runs)[["train", "test"]]
+    return bool((counts.max() >= UNBALANCED * counts.min()).any()) and not counts.empty
+
+
+def nothing_learned(name: str, runs: pd.DataFrame) -> str:
+    """A sentence about a network that is hardly better than one that guesses; empty for any other."""
+    counts, balanced = by_class(runs), class_accuracies(runs).mean()
+    chance = 100 / max(len(counts), 1)
+    if counts.empty or balanced > chance + NOTHING * (100 - chance):
+        return ""
+    return _(
+        "{name} has learned nothing: {share:.0f} % of its answers are “{answer}”. It is right on {accuracy:.1f} % of "
+        "the images, but on {balanced:.1f} % of a class on average, as often as by guessing.",
+        name=name,
+        share=100 * counts["answers"].max() / counts["answers"].sum(),
+        answer=counts["answers"].idxmax(),
+        accuracy=100 * counts["right"].sum() / counts["test"].sum(),
+        balanced=balanced,
+    )
