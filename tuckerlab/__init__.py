@@ -33,10 +33,12 @@ _MODULES = {
     "tucker.meta": "materialize",
     "training.models": "build",
     "tucker.muon": "TuckerMuon",
+    "tucker.nested": "Nested",
     "tucker.sgd_adamw": "TuckerAdamW TuckerSGD",
     "experiments.proof": "run_poc",
     "tucker.rank_policy": "Budget Fixed Tolerance",
     "experiments.recorded": "recorded",
+    "experiments.retruncation": "cut",
     "tucker.model_size": "summary",
     "experiments.sweep.study": "run_sweep",
     "training.fit": "fit",
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.experiments.headline import run_headline as run_headline
     from tuckerlab.experiments.proof import run_poc as run_poc
     from tuckerlab.experiments.recorded import recorded as recorded
+    from tuckerlab.experiments.retruncation import cut as cut
     from tuckerlab.experiments.sweep.study import run_sweep as run_sweep
     from tuckerlab.training.checkpoint import load as load, save as save
     from tuckerlab.training.fit import fit as fit
@@ -80,6 +83,7 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.tucker.meta import materialize as materialize
     from tuckerlab.tucker.model_size import summary as summary
     from tuckerlab.tucker.muon import TuckerMuon as TuckerMuon
+    from tuckerlab.tucker.nested import Nested as Nested
     from tuckerlab.tucker.rank_policy import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
     from tuckerlab.tucker.sgd_adamw import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
     from tuckerlab.tucker.weight import TuckerLayer as TuckerLayer

@@ -130,6 +130,11 @@ class ImageData:
         shift, scale = (constant.to(images.device) for constant in self._shift_and_scale)
         return images.float().sub_(shift).mul_(scale)
 
+    def sample(self, count: int = 1024, batch: int = 128) -> list[Tensor]:
+        """Training images drawn by chance, in batches that a network takes: for the statistics of its batch norms."""
+        drawn = torch.randperm(len(self.train_images), generator=torch.Generator().manual_seed(0))[:count]
+        return [self.normalize(self.train_images[part]) for part in drawn.to(self.train_images.device).split(batch)]
+
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device; uint8, so CIFAR-10 takes 184 MB there."""
         tensors = ("train_images", "train_labels", "test_images", "test_labels")

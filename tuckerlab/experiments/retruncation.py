@@ -5,24 +5,45 @@ begin with. A network that was cut is worse than one that was trained at that si
 """
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
+from tuckerlab.errors import RankError
 from tuckerlab.training.models import MODELS, Network
 from tuckerlab.tucker.convert import tuckerize
-from tuckerlab.tucker.rank_policy import RankPolicy
+from tuckerlab.tucker.nested import leading_network
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
 
 
-def cut(model: nn.Module, policy: RankPolicy) -> nn.Module:
-    """A copy at the ranks that `policy` chooses now: a truncated HOSVD of each weight, and no training.
+def cut(model: nn.Module, ranks: RankPolicy, images: Iterable[Any] | None = None) -> nn.Module:
+    """A copy at the ranks that a policy chooses now: a truncated HOSVD of each weight, and no training.
 
-    A dense network is brought into Tucker format. Raises RankError for a budget that cannot be met.
+    >>> from tuckerlab import Budget, build, summary
+    >>> small = cut(build("vgg_small", in_channels=1, image_size=8), Budget(0.9))
+    >>> round(summary(small).counts.conv_compression, 2)
+    0.9
+
+    A network that was trained with `Nested` ranks is cut to its leading part, and is as good as one that was trained at
+    that size; a dense network is brought into Tucker format. images: batches for the network, such as
+    `ImageData.sample()`, from which its batch norms learn their statistics anew: each size has its own. Raises
+    RankError for a budget that cannot be met.
     """
-    model = copy.deepcopy(model)
-    if not any(isinstance(module, TuckerLayer) for module in model.modules()):
+    tucker = [module for module in model.modules() if isinstance(module, TuckerLayer)]
+    if any(layer.smallest for layer in tucker):
+        if not isinstance(ranks, Budget):
+            raise RankError(f"a nested network is cut to a size, such as Budget(0.9), not by {ranks!r}")
+        small = leading_network(model, ranks.compression)
+    elif tucker:
+        small = copy.deepcopy(model)
+        TuckerSGD(small, lr=1.0, ranks=ranks).adapt(grow=False)
+    else:
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
-        return tuckerize(model, include=include, ranks=policy)
-    TuckerSGD(model, lr=1.0, ranks=policy).adapt(grow=False)
-    return model
+        small = tuckerize(model, include=include, ranks=ranks)
+    if images is not None:
+        update_bn(images, small)
+    return small

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import CheckpointError, DivergedError
@@ -25,6 +26,7 @@ from tuckerlab.training.metrics import check_logits, check_network, evaluate
 from tuckerlab.training.provenance import provenance
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -197,6 +199,8 @@ class Trainer:
         run = self.run
         if run.step + 1 == run.total_steps:
             run.optimizer.adapt(grow=False)  # directions that are still on trial go
+            if isinstance(run.optimizer.ranks, Nested):  # the largest size has statistics of all sizes
+                update_bn(self.data.sample(), run.model)
         self.schedule.step()
         run.step += 1
 

@@ -1,7 +1,8 @@
-"""Nested ranks: one training, and every smaller network is the leading part of a larger one."""
+"""Nested ranks: one training, in which every smaller network is the leading part of a larger one."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from tuckerlab.tucker.weight import TuckerLayer
 
 SIZES = 8  # beside the smallest
 GOLDEN = (5**0.5 - 1) / 2
+WAYS = 1000  # sizes that can be cut to
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,28 @@ class Nested(Budget):
     def turn(self, step: int) -> float:
         """By multiples of the golden ratio, so that no size waits long, and a run that was cut off goes on alike."""
         return 1.0 if step % 2 == 0 else int(step // 2 * GOLDEN % 1 * SIZES) / SIZES
+
+
+def leading_network(model: nn.Module, compression: float) -> nn.Module:
+    """The leading part of a nested network, a copy: the largest of its sizes that removes so much; nothing is trained.
+
+    compression: counted as `Budget` counts it. RankError where the smallest size removes less.
+    """
+    model = copy.deepcopy(model)
+    layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
+    other = sum(module.weight.numel() for module in model.modules() if isinstance(module, Convolution))
+    total = sum(layer.dense_numel for layer in layers) + other
+
+    def removed(way: int) -> float:
+        sizes = [Spectrum(layer.shape, layer.modes, ()).stored(layer.ranks_at(way / WAYS)) for layer in layers]
+        return 1 - (sum(sizes) + other) / total
+
+    way = bisect_left(range(WAYS), True, key=lambda way: removed(way) >= compression)
+    if (most := removed(way)) < compression:
+        raise RankError(
+            f"compression {compression:g}: the smallest size that this network was trained at removes {most:.4g}; "
+            "cut it to that at most, or train it with Nested(smallest=…)"
+        )
+    for layer in layers:
+        layer.assign(layer.point.leading(layer.ranks_at(way / WAYS)))
+    return model

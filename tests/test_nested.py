@@ -1,0 +1,192 @@
+"""Nested ranks: a step of one size is the step of that network alone, and every size can be cut from the whole."""
+
+import copy
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tuckerlab import (
+    Budget,
+    Nested,
+    RankError,
+    Tolerance,
+    TuckerAdamW,
+    TuckerConv2d,
+    TuckerLayer,
+    TuckerLinear,
+    TuckerMuon,
+    TuckerSGD,
+    build,
+    cut,
+    fit,
+    load_data,
+    tuckerize,
+)
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.metrics import evaluate
+from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.nested import SIZES
+
+OPTIMIZERS: list[Any] = [
+    lambda model, **more: TuckerSGD(model, lr=0.05, momentum=0.9, weight_decay=1e-3, **more),
+    lambda model, **more: TuckerAdamW(model, lr=0.01, **more),
+    lambda model, **more: TuckerMuon(model, lr=0.03, **more),
+]
+SMALL = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "width": 0.25}
+
+
+class OneSize(Nested):
+    """Trains the size in the middle at each step."""
+
+    def turn(self, step: int) -> float:
+        return 0.5
+
+
+def layers_of(kind: str) -> TuckerLayer:
+    if kind == "linear":
+        return TuckerLinear(20, 16, ranks=8).double()
+    return TuckerConv2d(12, 10, 3, ranks=(7, 6), padding=1).double()
+
+
+def images_for(layer: TuckerLayer, count: int) -> list[torch.Tensor]:
+    shape = (6, 20) if isinstance(layer, TuckerLinear) else (6, 12, 5, 5)
+    return [torch.randn(shape, dtype=torch.float64) for _ in range(count)]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS, ids=["sgd", "adamw", "muon"])
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_a_step_of_one_size_is_the_step_of_that_network(kind: str, make: Any) -> None:
+    torch.manual_seed(0)
+    whole = layers_of(kind)
+    whole.smallest = (2,) * len(whole.ranks)
+    alone = copy.deepcopy(whole)
+    ranks = whole.ranks_at(0.5)
+    alone.assign(whole.point.leading(ranks))
+    networks = [whole, alone]
+    optimizers = [make(whole, ranks=OneSize(0.1, smallest=0.5)), make(alone)]
+    assert whole.active == ranks
+    behind = whole.core.detach().clone()
+    for image in images_for(whole, 5):
+        for network, optimizer in zip(networks, optimizers, strict=True):
+            optimizer.zero_grad()
+            network(image).square().mean().backward()
+            optimizer.step()
+        for part, other in zip(whole.trained.parts, alone.parts, strict=True):
+            torch.testing.assert_close(part, other, rtol=1e-9, atol=1e-11)
+        for factor in whole.factors:
+            eye = torch.eye(factor.shape[1], dtype=factor.dtype)
+            torch.testing.assert_close(factor.mT @ factor, eye, rtol=0, atol=1e-12)
+    inner = tuple(slice(size) for size in whole.trained.core.shape)
+    changed = whole.core.detach() != behind
+    assert changed[inner].any()
+    changed[inner] = False
+    assert not changed.any()
+
+
+def test_answers_are_of_all_ranks_and_training_of_the_active_ones() -> None:
+    layer = layers_of("conv")
+    layer.smallest, layer.active = (2, 2), (3, 2)
+    [image] = images_for(layer, 1)
+    small = copy.deepcopy(layer)
+    small.assign(layer.point.leading((3, 2)))
+    torch.testing.assert_close(layer.train()(image), small(image))
+    layer.active = None
+    whole = layer(image)
+    layer.active = (3, 2)
+    torch.testing.assert_close(layer.eval()(image), whole)
+
+
+def test_each_size_has_its_turn() -> None:
+    ways = [Nested(0.5, smallest=0.9).turn(step) for step in range(400)]
+    assert ways[::2] == [1.0] * 200
+    others = ways[1::2]
+    assert set(others) == {i / SIZES for i in range(SIZES)}
+    assert min(others.count(way) for way in set(others)) >= 200 // SIZES - 2
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Any, Path]:
+    data, file = load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
+    torch.manual_seed(0)
+    model = tuckerize(build(**SMALL), include="features*", ranks=0.7)
+    recipe = Recipe(epochs=10, ranks=Nested(0.4, smallest=0.9), seed=0)
+    return fit(model, data, recipe, checkpoint=file).model, data, file
+
+
+class TestCut:
+    @pytest.mark.parametrize("compression", [0.45, 0.6, 0.8, 0.9])
+    def test_is_as_small_as_asked_and_good(self, trained: tuple[nn.Module, Any, Path], compression: float) -> None:
+        model, data, _ = trained
+        small = cut(model, Budget(compression), data.sample())
+        found = count_parameters(small).conv_compression
+        assert compression <= found < compression + 0.05
+        assert evaluate(small, data).accuracy > evaluate(cut(model, Budget(0.4), data.sample()), data).accuracy - 0.04
+        for name, layer in model.named_modules():
+            if isinstance(layer, TuckerLayer):
+                part = small.get_submodule(name)
+                torch.testing.assert_close(part.dense_weight(), layer.point.leading(part.ranks).dense())
+
+    def test_a_network_of_one_size_does_not_bear_it(self, trained: tuple[nn.Module, Any, Path]) -> None:
+        model, data, _ = trained
+        nested = evaluate(cut(model, Budget(0.9), data.sample()), data).accuracy
+        torch.manual_seed(0)
+        large = tuckerize(build(**SMALL), include="features*", ranks=0.7)
+        large = fit(large, data, Recipe(epochs=10, ranks=Budget(0.4), seed=0)).model
+        assert nested > evaluate(cut(large, Budget(0.9), data.sample()), data).accuracy + 0.1
+
+    def test_what_cannot_be(self, trained: tuple[nn.Module, Any, Path]) -> None:
+        model = trained[0]
+        with pytest.raises(RankError, match=r"compression 0.95: the smallest size .* removes 0.9"):
+            cut(model, Budget(0.95))
+        with pytest.raises(RankError, match="cut to a size"):
+            cut(model, Tolerance(0.1))
+
+    def test_sizes_travel_in_the_checkpoint(self, trained: tuple[nn.Module, Any, Path]) -> None:
+        model = trained[0]
+        other = tuckerize(build(**SMALL), include="features*", ranks=0.5)
+        other.load_state_dict(model.state_dict())
+        for mine, theirs in zip(model.modules(), other.modules(), strict=True):
+            if isinstance(mine, TuckerLayer):
+                assert (theirs.smallest, theirs.ranks) == (mine.smallest, mine.ranks)
+        plain = tuckerize(build(**SMALL), include="features*", ranks=0.5)
+        other.load_state_dict(plain.state_dict())
+        assert all(layer.smallest is None for layer in other.modules() if isinstance(layer, TuckerLayer))
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path) -> None:
+    data, recipe = load_data("digits"), Recipe(epochs=2, ranks=Nested(0.4, smallest=0.8), seed=0, adapt_every=7)
+
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return tuckerize(build(**SMALL), include="features*", ranks=0.7)
+
+    whole = fit(network(), data, recipe).model
+
+    class Stop(Callback):
+        def on_step(self, run: Run) -> None:
+            if run.step == 30:  # between two adaptations
+                stop.set()
+
+    stop, file = threading.Event(), tmp_path / "run.safetensors"
+    assert fit(network(), data, recipe, checkpoint=file, callbacks=[Stop()], stop=stop).state == "stopped"
+    again = fit(network(), data, recipe, checkpoint=file).model
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"compression": 0.5, "smallest": 0.5}, "a smallest size that removes more"),
+        ({"compression": 0.5, "smallest": 1.5}, "smallest"),
+        ({"compression": 0.5, "growth": 0.2}, "do not grow"),
+    ],
+)
+def test_refused(given: dict[str, float], said: str) -> None:
+    with pytest.raises(RankError, match=said):
+        Nested(**given)
