@@ -115,7 +115,7 @@ def show(done: Handover) -> None:
     print(
         *done.prepared.words,
         f"written: {done.exported.path}",
-        f"size: {file_size(size)}; the weights of the full network take {file_size(full)}, {full / size:.1f} times as much",
+        f"size: {file_size(size)}; the weights of the full network take {file_size(full)}, {full / size:.1f}× as much",
         f"check: answers within {done.difference:.0e} of the largest output, for 1 and for 32 images",
         "to use it:",
         *(f"  {line.format(path=path, input=given)}" for line in USE[done.to]),
