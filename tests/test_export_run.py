@@ -19,6 +19,7 @@ from tuckerlab.deploy.ort import answers, open_session
 from tuckerlab.experiments.proof import run_poc
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.files import file_size
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_file_takes_pixels_and_knows_where_it_comes_from(
     said = capsys.readouterr().out
     assert "6 batch norms folded" in said
     assert f'onnxruntime.InferenceSession("{path}")' in said
-    assert f"{path.stat().st_size / 1e6:.3g} MB" in said
+    assert file_size(path.stat().st_size) in said
 
 
 def test_plain_and_program_lie_in_the_run(run: Path, tmp_path: Path) -> None:

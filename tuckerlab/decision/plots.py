@@ -140,7 +140,7 @@ def money_picture(money: Money, *, printed: bool = False) -> Picture:
 
     `printed` is for the brief: flat, without the verdict, with the longest bars alone and their names in wide lines.
     """
-    figure = picture(WHOLE) if printed else Picture(figsize=(10.6, 4.3))
+    figure = picture(WHOLE) if printed else Picture(figsize=(10.1, 4.3))
     left, right = figure.subplots(1, 2, width_ratios=(0.9, 1) if printed else None)
     draw_fan(left, money)
     if not printed:

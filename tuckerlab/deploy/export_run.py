@@ -16,6 +16,7 @@ from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.files import file_size
 from tuckerlab.training.models import build
 from tuckerlab.training.provenance import provenance
 
@@ -109,12 +110,12 @@ def _metadata(spec: dict[str, Any], data: ImageData, label: str, run: str, row: 
 
 def show(done: Handover) -> None:
     """Prints what became of the network, how large the file is, how near its answers are, and how it is used."""
-    size, full = done.exported.size_bytes / 1e6, done.dense_bytes / 1e6
+    size, full = done.exported.size_bytes, done.dense_bytes
     path, given = done.exported.path.as_posix(), done.metadata["input"]
     print(
         *done.prepared.words,
         f"written: {done.exported.path}",
-        f"size: {size:.3g} MB; the weights of the full network take {full:.3g} MB, {full / size:.1f} times as much",
+        f"size: {file_size(size)}; the weights of the full network take {file_size(full)}, {full / size:.1f}× as much",
         f"check: answers within {done.difference:.0e} of the largest output, for 1 and for 32 images",
         "to use it:",
         *(f"  {line.format(path=path, input=given)}" for line in USE[done.to]),

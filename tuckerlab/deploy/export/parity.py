@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tuckerlab.deploy.ort import in_short, quiet
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.files import file_size
 from tuckerlab.tucker.convert import to_plain
 
 BATCHES = (1, 32)
@@ -35,7 +36,7 @@ class Exported:
     torch_seconds: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.size_bytes / 1e6:.3g} MB, outputs within {self.difference:.0e} of torch"
+        return f"{self.path}: {file_size(self.size_bytes)}, outputs within {self.difference:.0e} of torch"
 
 
 def notes(metadata: Mapping[str, str] | None) -> dict[str, str]:

@@ -19,7 +19,7 @@ LOOKS = ((BLUE, "o"), (SKY, "s"), (RED, "^"), (ORANGE, "v"), (GREEN, "D"))
 def rollout_timeline(story: Timeline) -> Picture:
     """One roll-out: between which bounds the loss lay after each request, the stages, and how it ended."""
     rule, points = story.rule, story.points
-    figure = Picture(figsize=(10.6, 4.4))
+    figure = Picture(figsize=(10.1, 4.4))
     axes = styled(figure.subplots(), x=_("requests answered by the new network"), y=_("loss of accuracy, points"))
     x, low, high = (points[name].to_numpy() for name in ("requests", "low", "high"))
     top = float(np.clip(max(2 * rule.harm + 2, 1.3 * high[-1]), LEAST, MOST))
@@ -69,7 +69,7 @@ def requests_needed(found: pd.DataFrame) -> Picture:
     `found` is what `compare_labels` has found. Where more than half of the roll-outs do not catch a loss there is no
     point.
     """
-    figure = Picture(figsize=(10.6, 4.8))
+    figure = Picture(figsize=(10.1, 4.8))
     left, right = figure.subplots(1, 2)
     titles = (
         _("Requests that the new network answers until it is rolled back"),
@@ -122,7 +122,7 @@ def kept_promises(found: pd.DataFrame) -> Picture:
         (_("The new network is as good as the old one"), fine, "false_alarm", outcomes),
         (_("The new network has a {loss:g}-point loss", loss=loss), harmed, "miss", outcomes[::-1]),
     )
-    figure = Picture(figsize=(10.6, 2.0 + 0.55 * len(fine)))
+    figure = Picture(figsize=(10.1, 2.0 + 0.55 * len(fine)))
     worst, kept = [], True
     for axes, (title, rows, chance, order) in zip(figure.subplots(1, 2, sharey=True), kinds, strict=True):
         styled(axes, x=_("share of roll-outs, %"), y="", title=title)

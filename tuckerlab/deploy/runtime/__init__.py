@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tuckerlab.errors import DataError
-from tuckerlab.files import atomic_path
+from tuckerlab.files import atomic_path, file_size
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 
@@ -45,7 +45,7 @@ def size(count: float | None) -> str:
     """Bytes as people read them: MB from a million on; a dash for what was not measured."""
     if count is None or pd.isna(count):
         return "–"
-    return f"{digits(count / 1e6)} MB" if count >= 1e6 else f"{digits(count / 1e3)} kB"
+    return file_size(count)
 
 
 def percent(share: float) -> str:
