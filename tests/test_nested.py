@@ -23,6 +23,7 @@ from tuckerlab import (
     build,
     cut,
     fit,
+    load,
     load_data,
     tuckerize,
 )
@@ -147,7 +148,11 @@ class TestCut:
             cut(model, Tolerance(0.1))
 
     def test_sizes_travel_in_the_checkpoint(self, trained: tuple[nn.Module, Any, Path]) -> None:
-        model = trained[0]
+        model, data, file = trained
+        there = load(file).model
+        assert evaluate(cut(there, Budget(0.8), data.sample()), data) == evaluate(
+            cut(model, Budget(0.8), data.sample()), data
+        )
         other = tuckerize(build(**SMALL), include="features*", ranks=0.5)
         other.load_state_dict(model.state_dict())
         for mine, theirs in zip(model.modules(), other.modules(), strict=True):

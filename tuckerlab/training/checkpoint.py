@@ -194,7 +194,9 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
 
 
 def _check(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
-    own = model.state_dict()
+    nested = {f"{name}.smallest".lstrip(".") for name, layer in model.named_modules() if isinstance(layer, TuckerLayer)}
+    own = {name: value for name, value in model.state_dict().items() if name not in nested}
+    weights = {name: value for name, value in weights.items() if name not in nested}
     if strange := sorted(own.keys() ^ weights.keys()):
         where = "the file, not the model," if strange[0] in weights else "the model, not the file,"
         raise CheckpointError(

@@ -40,16 +40,16 @@ class Spectrum(NamedTuple):
     def of(cls, layer: TuckerLayer) -> tuple[Self, list[Tensor]]:
         """Of a layer at its present ranks; and the singular vectors of its core, in which it can be truncated.
 
-        In a nested weight the directions of the smallest size, in the order of what they make up alone, stay before all
-        others.
+        In a nested weight the directions of the smallest size stay before all others.
         """
         core, vectors, values = layer.core.detach(), list[Tensor](), list[Tensor]()
         smallest = layer.point.leading(layer.smallest or layer.ranks).core.detach()
         for mode in layer.modes:
             basis, value = left_singular(unfold(smallest, mode))
             if layer.smallest and smallest.shape[mode] < core.shape[mode]:
-                behind = left_singular(unfold(core, mode)[smallest.shape[mode] :])
-                basis, value = torch.block_diag(basis, behind[0]), torch.cat([value, behind[1]]).cummin(0).values
+                others, rest = left_singular(unfold(core, mode)[smallest.shape[mode] :])
+                basis = torch.block_diag(basis, others)  # type: ignore[no-untyped-call]
+                value = torch.cat([value, rest]).cummin(0).values
             vectors.append(basis)
             values.append(value.cpu())
         return cls(layer.shape, layer.modes, tuple(values)), vectors
