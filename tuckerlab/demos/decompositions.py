@@ -145,7 +145,7 @@ def _kernels() -> dict[int, Tensor]:
     The first is left out with them: it has one input channel, and a mode of size 1 has no ranks to choose.
     """
     try:
-        model = load(found_folder("slider-digits") / "dense.safetensors").model
+        model = load(found_folder("poc-digits") / "dense.safetensors").model
     except DataError:
         return {}
     weights = [module.weight.detach() for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
