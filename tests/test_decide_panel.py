@@ -181,6 +181,11 @@ def test_the_brief_gets_what_the_panel_shows(panel: DecidePanel, monkeypatch: py
     assert [Path(run).name for run in given["runs"]] == ["compare-folder-neu_steel-vgg_small"]
     again = money(given["assumptions"], Evidence.of(given["runs"], given["network"], audit=False).basis)
     assert again.worth == panel.money.worth  # the brief counts as the panel does
+    panel.sliders["answers_a_day"].value = 4e9
+    assert "mine.html has the numbers from before your last move" in said(panel.progress.value)
+    panel.write.click()
+    panel.wait()
+    assert "Written: some folder/mine.html" in said(panel.progress.value)
 
 
 def test_one_brief_at_a_time(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch) -> None:

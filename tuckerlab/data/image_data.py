@@ -133,7 +133,7 @@ class ImageData:
     def sample(self, count: int = 1024, batch: int = 128) -> list[Tensor]:
         """Training images drawn by chance, in batches that a network takes: for the statistics of its batch norms."""
         drawn = torch.randperm(len(self.train_images), generator=torch.Generator().manual_seed(0))[:count]
-        batches = torch.split(drawn.to(self.train_images.device), batch)  # type: ignore[no-untyped-call]
+        batches = torch.split(drawn.to(self.train_images.device), batch)
         return [self.normalize(self.train_images[part]) for part in batches]
 
     def to(self, device: torch.device | str) -> "ImageData":

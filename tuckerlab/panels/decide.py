@@ -57,6 +57,7 @@ class DecidePanel(Panel):
     ) -> None:
         super().__init__()
         self.writing, self.written = False, ""  # a brief, and the file of the last one
+        self._written_of: Outcome | None = None
         self._drawn: Outcome | None = None
         self._set(str(run), network, assumptions or Assumptions())
         self.run = labelled(
@@ -129,7 +130,7 @@ class DecidePanel(Panel):
         """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
         if self.writing:
             return
-        self.writing, self.written = True, ""
+        self.writing, self.written, self._written_of = True, "", self.outcome
         self._show_writing("")
         self.in_background(self._write)
 
@@ -168,6 +169,8 @@ class DecidePanel(Panel):
     def _show_writing(self, step: str) -> None:
         self.write.disabled = self.writing
         written = _("Written: {path}", path=self.written) if self.written else ""
+        if self.written and self.outcome is not self._written_of:
+            written = _("{path} has the numbers from before your last move: write it again.", path=self.written)
         being = _(
             "The brief is being written, which takes a minute where the networks are there to be audited. {step}",
             step=step,
@@ -216,6 +219,7 @@ class DecidePanel(Panel):
         self.turns.show(unbroken(turns_html(outcome)))
         self.notes.show(notes(money))
         self.answer.say(advice(outcome))
+        self._show_writing("")
         self.account.value, self.plan.value = account(money), unbroken(outcome.plan._repr_html_())
 
     def _fill(self) -> None:
