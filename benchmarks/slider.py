@@ -1,17 +1,15 @@
 """Networks at many sizes for the instant slider of the course, as a committed record.
 
-    python benchmarks/slider.py digits
+    python benchmarks/slider.py mnist
     python benchmarks/slider.py folder:neu_steel --image-size 64
     python benchmarks/slider.py cifar10 --networks runs/headline-…
 
 Trains a dense network and Tucker networks at several targets and tolerances, with several seeds, and cuts them to the
 sizes between; with --networks it takes the networks of a finished run instead of training. The record goes to
-data/results/, with the table of all sizes (slider.parquet) and, for digits, the dense network. An interrupted call
-goes on.
+data/results/, with the table of all sizes (slider.parquet). An interrupted call goes on.
 """
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,8 +87,6 @@ def main() -> None:
     records.only(records.runs["run"][records.runs["label"].isin(labels)]).save(place)
     with atomic_path(place / "slider.parquet") as path:
         table.to_parquet(path, engine="pyarrow", index=False)
-    if data.name == "digits":  # the course shows kernels of it
-        shutil.copyfile(folder / "seed0" / f"{contenders[0].slug}.safetensors", place / "dense.safetensors")
     columns = ["by", "setting", "source", "conv_compression", "test_accuracy", "lowest", "highest", "latency_128_ms"]
     print(table[columns].to_string())
     print(f"record: {place}")

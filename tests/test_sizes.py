@@ -10,7 +10,7 @@ from tuckerlab.errors import DataError
 from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
-FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 0.97, 0.99, 3, 1.0, 32.0)
+FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 0.98, 0.98, 3, 1.0, 32.0)
 
 
 def row(by: str, setting: float, kept: int, accuracy: float, **changes: Any) -> Size:
@@ -64,6 +64,12 @@ def test_like_stores_most_nearly_as_much(sizes: Sizes) -> None:
 )
 def test_the_smallest_that_loses_at_most(sizes: Sizes, points: float, found: float) -> None:
     assert sizes.smallest_within("compression", points).setting == found
+
+
+def test_as_accurate_as_the_worst_start_is_as_accurate() -> None:
+    spread = Sizes.of(frame(*(one._replace(lowest=0.97) if one == FULL else one for one in ROWS)))
+    found = {points: spread.smallest_within("compression", points).setting for points in (0, 1, 1.9, 2)}
+    assert found == {0: 0.7, 1: 0.7, 1.9: 0.7, 2: 0.9}
 
 
 def test_a_folder_with_a_table_of_sizes_and_without(tmp_path: Path) -> None:

@@ -86,8 +86,12 @@ class Sizes:
         return min(self.series(by), key=lambda row: abs(row.conv_parameters - size.conv_parameters))
 
     def smallest_within(self, by: str, points: float) -> Size:
-        """The smallest network that loses at most so many points of accuracy: at worst the full one."""
+        """The smallest network that loses at most so many points of accuracy: at worst the full one.
+
+        With 0 points: that is as accurate as the full network from its worst start.
+        """
         least = self.full.test_accuracy - points / 100
+        least = min(self.full.lowest, least) if points >= 0 else least
         good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
         return min(good, key=lambda row: row.parameters, default=self.full)
 
@@ -95,6 +99,11 @@ class Sizes:
 def recorded_sizes() -> list[str]:
     """The names of the recorded tables."""
     return [name for name in names() if (found_folder(name) / FILE).exists()]
+
+
+def recorded_at(name: str, compression: float) -> Size:
+    """Of a recorded table, by the beginning of its name, the size at a compression."""
+    return Sizes.load(found_folder(name)).at("compression", compression)
 
 
 def yearly_cost(size: Size, answers_a_day: float, price_an_hour: float) -> float:

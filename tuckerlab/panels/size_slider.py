@@ -43,7 +43,7 @@ class InstantSlider(Panel):
     there.
     """
 
-    def __init__(self, sizes: str | Sizes = "slider-digits", *, exercise: float | None = None) -> None:
+    def __init__(self, sizes: str | Sizes = "slider-mnist", *, exercise: float | None = None) -> None:
         super().__init__()
         self.exercise = exercise
         self.source = labelled(ipywidgets.Dropdown, _("Network"))
@@ -197,7 +197,7 @@ class SizePicture:
     def __init__(self, sizes: Sizes, by: str) -> None:
         self.full, self.figure = sizes.full, Picture(figsize=(10.1, 4.1))
         self.figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
-        margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.88, "wspace": 0.34}
+        margins = {"left": 0.06, "right": 0.985, "bottom": 0.145, "top": 0.88, "wspace": 0.38}
         left, right = self.figure.subplots(1, 2, width_ratios=(1.75, 1), gridspec_kw=margins)
         _draw_curve(left, sizes, by)
         self.needle = left.axvline(1, color=NEEDLE, linewidth=2)

@@ -30,7 +30,7 @@ SLIDER = {"width": "100%", "max_width": "46rem"}
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
 # What recorded results are called, without the network where there is only one
 RECORDED = {
-    "slider-digits-vgg_small": N_("Handwritten digits, small network"),
+    "slider-mnist-vgg_small": N_("Handwritten digits, small network"),
     "slider-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at half of its width"),
     "slider-folder-neu_steel-vgg_small": N_("Defects on steel, small network"),
     "full-width-cifar10-vgg16": N_("Photographs (CIFAR-10), VGG16 at full width, equal time"),
