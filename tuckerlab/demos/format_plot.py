@@ -32,7 +32,7 @@ def format_picture(share: float = 0.25) -> Picture:
     axes.text(left, 1.08, _("small from the start"), fontsize=TITLE, color=INK, weight="bold")
     kept = 2 * share + share * share
     axes.text(0, -0.14, "100 %", fontsize=TEXT, color=INK)
-    axes.text(left, -0.14, _("{kept:.0%} of the numbers, at this rank", kept=kept), fontsize=TEXT, color=INK)
+    axes.text(left, -0.14, _("{kept:.0f} % of the numbers, at this rank", kept=100 * kept), fontsize=TEXT, color=INK)
     return figure
 
 
