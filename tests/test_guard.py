@@ -128,11 +128,11 @@ def test_labels_shuffled_for_an_epoch_and_for_ever(
 ) -> None:
     shuffled = {"left": 0.0}
 
-    def loss(logits: Tensor, labels: Tensor, **options: Any) -> Tensor:
+    def loss(logits: Tensor, labels: Tensor, *weights: Any, **options: Any) -> Tensor:
         if shuffled["left"] > 0:
             shuffled["left"] -= 1
             labels = (labels + 1 + torch.randint(9, labels.shape)) % 10
-        return cross_entropy(logits, labels, **options)
+        return cross_entropy(logits, labels, *weights, **options)
 
     monkeypatch.setattr(trainer, "F", SimpleNamespace(cross_entropy=loss))
     begin = During(4 * STEPS, 1, lambda run: shuffled.update(left=times))
