@@ -131,6 +131,14 @@ def test_each_size_has_its_turn() -> None:
     assert min(others.count(way) for way in set(others)) >= 200 // SIZES - 2
 
 
+def test_a_layer_of_few_channels_can_be_cut_to_each_size() -> None:
+    layer = TuckerConv2d(3, 60, 3, ranks=(27, 3))
+    layer.smallest = (9, 1)
+    for compression in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        small = cut(nn.Sequential(layer), Budget(compression))[0]
+        TuckerConv2d(3, 60, 3, ranks=small.ranks)  # ranks that a weight can have
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Any, Path]:
     data, file = load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
