@@ -102,12 +102,41 @@ def test_answers_are_of_all_ranks_and_training_of_the_active_ones() -> None:
     torch.testing.assert_close(layer.eval()(image), whole)
 
 
+@pytest.mark.parametrize("make", OPTIMIZERS, ids=["sgd", "adamw", "muon"])
+def test_where_ranks_remain_parameters_do(make: Any) -> None:
+    """DistributedDataParallel and others hold them."""
+    torch.manual_seed(0)
+    layer = layers_of("conv")
+    optimizer = make(layer, ranks=Nested(0.1, smallest=0.6, steps=0))
+    [image] = images_for(layer, 1)
+    layer(image).square().mean().backward()
+    optimizer.step()
+    optimizer.adapt()
+    parts, weight = layer.parts, layer.dense_weight()
+    layer(image).square().mean().backward()
+    optimizer.step()
+    moved = layer.dense_weight()
+    optimizer.adapt()
+    assert layer.active is None  # whoever refreshes statistics now means the whole
+    assert all(old is new for old, new in zip(parts, layer.parts, strict=True))
+    assert not torch.allclose(weight, moved)
+    torch.testing.assert_close(layer.dense_weight(), moved)
+
+
 def test_each_size_has_its_turn() -> None:
     ways = [Nested(0.5, smallest=0.9).turn(step) for step in range(400)]
     assert ways[::2] == [1.0] * 200
     others = ways[1::2]
     assert set(others) == {i / SIZES for i in range(SIZES)}
     assert min(others.count(way) for way in set(others)) >= 200 // SIZES - 2
+
+
+def test_a_layer_of_few_channels_can_be_cut_to_each_size() -> None:
+    layer = TuckerConv2d(3, 60, 3, ranks=(27, 3))
+    layer.smallest = (9, 1)
+    for compression in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        small = cut(nn.Sequential(layer), Budget(compression))[0]
+        TuckerConv2d(3, 60, 3, ranks=small.ranks)  # ranks that a weight can have
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,16 @@ def test_names_of_points_that_are_close_do_not_lie_on_each_other(other: float) -
     assert not boxes[0].overlaps(boxes[1])
 
 
+@pytest.mark.parametrize("draw", [accuracy_over_time, accuracy_vs_costs])
+@pytest.mark.parametrize("best", [0.991, 1.0])
+def test_no_axis_has_an_accuracy_over_100(draw: Any, best: float) -> None:
+    figure = draw(raced("dense", [0.98, best], 100, test_accuracy=best) + raced("Tucker", [0.97, 0.985], 40))
+    axes = figure.axes[0]
+    bottom, top = axes.get_ylim()
+    assert top > 100 * best
+    assert max(tick for tick in axes.get_yticks() if bottom <= tick <= top) <= 100
+
+
 class TestFinding:
     @pytest.mark.parametrize(
         ("accuracy", "size", "line"),

@@ -163,6 +163,20 @@ class TestCutOff:
         assert (panels[2].state, said(panels[2].said)) == ("idle", "Another window has gone on with it.")
         place.end()
 
+    def test_goes_on_whatever_was_typed_since(self, tmp_path: Path) -> None:
+        Unfinished.begin(str(tmp_path), TrainingPanel(**SETTINGS).asked)._lock.release()
+        panel = TrainingPanel(**SETTINGS | {"out": str(tmp_path)})
+        panel.epochs.text.value = "2.5"
+        panel.go_on.click()
+        panel.wait()
+        assert (panel.problem, len(panel.kept), panel.epochs.text.value) == ("", 1, "1")
+
+    def test_one_that_cannot_be_read_does_not_keep_the_panel_shut(self, tmp_path: Path) -> None:
+        place = Unfinished.begin(str(tmp_path), TrainingPanel(**SETTINGS).asked)
+        place._lock.release()
+        (place.folder / "asked.json").write_text("{")
+        assert TrainingPanel(**SETTINGS | {"out": str(tmp_path)}).go_on.layout.display == "none"
+
     def test_a_number_that_was_refused_is_mended_first(self) -> None:
         panel = TrainingPanel(**SETTINGS)
         for typed in ("2.5", "1e9", "0,5"):

@@ -30,6 +30,7 @@ from tuckerlab.plotting.styles import look, method_name, ordered
 NAMED = 6  # up to so many networks have their names beside their points
 BELOW = 12.0  # points under the dense network where the picture ends
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
+ABOVE = 0.4  # points over 100 %: room for a mark, and none for a number on the axis
 CLOSE = 1.3  # costs within about this factor have one label at the lower edge
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 
@@ -126,7 +127,7 @@ def accuracy_limits(networks: Sequence[Network]) -> tuple[float, float]:
     low, high = min(network.low for network in networks), max(network.high for network in networks)
     low = max(low, (max(dense) if dense else high) - BELOW)
     room = max(0.1 * (high - low), (LEAST_SPAN - (high - low)) / 2)
-    return low - room, high + room
+    return low - room, min(high + room, 100 + ABOVE)
 
 
 def legend(networks: Sequence[Network]) -> list[Line2D]:

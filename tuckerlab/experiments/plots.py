@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.cost_plots import accuracy_vs_costs
+from tuckerlab.experiments.cost_plots import ABOVE, accuracy_vs_costs
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import names, step_seconds
 from tuckerlab.files import atomic_path
@@ -43,7 +43,7 @@ def accuracy_over_time(records: Records) -> Picture:
     for name in dense:
         axes.axhline(ends[name]["accuracy"], color=INK, linewidth=1, linestyle=":")
     best = max(end["accuracy"] for end in ends.values())
-    axes.set_ylim(max(means["accuracy"].min(), best - 30), best + 2)
+    axes.set_ylim(max(means["accuracy"].min(), best - 30), min(best + 2, 100 + ABOVE))
     axes.set_xlim(left=0)
     figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
     figure.headline(_race(curves, ends, dense, [name for name in ends if methods[name] == "tucker"]))

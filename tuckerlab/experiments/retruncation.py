@@ -45,5 +45,5 @@ def cut(model: nn.Module, ranks: RankPolicy, images: Iterable[Any] | None = None
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
         small = tuckerize(model, include=include, ranks=ranks)
     if images is not None:
-        update_bn(images, small)
+        update_bn(images, small, next(small.parameters()).device)
     return small

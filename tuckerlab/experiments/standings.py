@@ -135,9 +135,9 @@ def _row(
 
 def _change(ratio: float) -> str:
     """A ratio as people say it."""
-    if 0.995 < ratio < 1.005:
-        return _("the same")
     times = f"{max(ratio, 1 / ratio):.2g}" if 0.1 < ratio < 10 else f"{max(ratio, 1 / ratio):.0f}"
+    if times == "1":
+        return _("the same")
     return _("{times}× less", times=times) if ratio < 1 else _("{times}× more", times=times)
 
 

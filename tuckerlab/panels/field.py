@@ -49,6 +49,10 @@ class Field(ipywidgets.HBox):
         """Whether what stands there could not be taken."""
         return bool(self.refusal.value)
 
+    def restore(self) -> None:
+        """What was taken last stands there again, in the place of what was refused."""
+        self._written(None)
+
     def _typed(self, change: object) -> None:
         try:
             value = self.read(unicodedata.normalize("NFKC", self.text.value).strip())  # digits of any width

@@ -81,6 +81,8 @@ class Controls(Panel):
         """Other values."""
         for name, value in asked.items():
             getattr(self, name).value = value
+        for field in (self.epochs, self.seed):
+            field.restore()
 
     def enable(self, is_idle: bool) -> None:
         """Offers what can be set now: while it trains, the ranks alone."""

@@ -31,10 +31,11 @@ class Unfinished:
         found = []
         for path in sorted(Path(out).glob(f"{FOLDER}/*/{ASKED}"), reverse=True):
             one = cls(path.parent)
-            if one.hold():
-                one._lock.release()
-                one.asked = json.loads(path.read_text(encoding="utf-8"))
-                found.append(one)
+            with suppress(OSError, ValueError):  # of somebody else, ended by now, or broken
+                if one.hold():
+                    one._lock.release()
+                    one.asked = json.loads(path.read_text(encoding="utf-8"))
+                    found.append(one)
         return found
 
     @classmethod

@@ -119,8 +119,7 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         trained, other = self._counted()
         step = self.steps if grow else None
-        cores = [layer.core.detach() for layer, _ in trained]
-        if not all(finite := _are_finite(cores)):
+        if not all(finite := _are_finite([layer.core.detach() for layer, _ in trained])):
             layer = trained[finite.index(False)][0]
             raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
         if not trained or self.ranks.settled(_flat_spectra(trained), step=step, other=other):
@@ -133,7 +132,7 @@ class TuckerOptimizer(Optimizer):
             for (layer, index), basis, ranks, least in zip(trained, bases, chosen, smallest, strict=True):
                 if ranks != layer.ranks or least:  # nested directions are brought into their order
                     self._move(layer, index, truncated(layer.point, ranks, basis))
-                    layer.smallest = least and tuple(map(min, ranks, least))
+                    layer.smallest, layer.active = least and tuple(map(min, ranks, least)), None
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
                     self._move(layer, index, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
@@ -234,16 +233,19 @@ class TuckerOptimizer(Optimizer):
     # --- parameters that are replaced --------------------------------------------------------------------------------
 
     def _move(self, layer: TuckerLayer, index: int, new: Point) -> None:
-        """Makes `new`, a point of other ranks, the layer's weight, here and in the module, with its state."""
+        """Makes `new` the layer's weight, with its state; of other ranks in new parameters, here and in the module."""
         transport = Transport(layer.point, mode_roots(layer.point), new, mode_roots(new))
         for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
-            for name in names:
-                if name in self.state[layer.core]:
-                    parts = carry(self._tangent(layer, name)).parts
-                    for parameter, value in zip(layer.parts, parts, strict=True):
-                        self.state[parameter][name] = value
-        layer.assign(new)
-        self._replace(layer, index)
+            for name in (name for name in names if name in self.state[layer.core]):
+                parts = carry(self._tangent(layer, name)).parts
+                for parameter, value in zip(layer.parts, parts, strict=True):
+                    self.state[parameter][name] = value
+        if new.core.shape == layer.core.shape:
+            torch._foreach_copy_(list(layer.parts), list(new.parts))
+            layer.zero_grad()  # gradients were of other directions
+        else:
+            layer.assign(new)
+            self._replace(layer, index)
 
     def _tangent(self, layer: TuckerLayer, name: str) -> Tangent:
         return Tangent.of([self.state[part][name] for part in layer.parts])

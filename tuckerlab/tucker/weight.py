@@ -174,7 +174,8 @@ class TuckerLayer(nn.Module):
     def ranks_at(self, way: float) -> tuple[int, ...]:
         """Ranks on the way from all of them (0) to the `smallest` (1), in equal ratios."""
         ends = zip(self.ranks, self.smallest or self.ranks, strict=True)
-        return tuple(round(rank ** (1 - way) * least**way) for rank, least in ends)
+        between = [round(rank ** (1 - way) * least**way) for rank, least in ends]
+        return feasible_ranks(self.shape, self.modes, between)
 
     @torch.no_grad()
     def clear_the_way(self) -> None:
