@@ -123,6 +123,16 @@ def test_where_ranks_remain_parameters_do(make: Any) -> None:
     torch.testing.assert_close(layer.dense_weight(), moved)
 
 
+def test_training_that_is_not_nested_ends_the_order() -> None:
+    layer = layers_of("linear")
+    layer.smallest = (2, 2)
+    optimizer = TuckerSGD(layer, lr=0.1)
+    assert layer.smallest == (2, 2)
+    layer(images_for(layer, 1)[0]).square().mean().backward()
+    optimizer.step()
+    assert layer.smallest is None
+
+
 def test_each_size_has_its_turn() -> None:
     ways = [Nested(0.5, smallest=0.9).turn(step) for step in range(400)]
     assert ways[::2] == [1.0] * 200

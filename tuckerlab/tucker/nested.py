@@ -29,8 +29,9 @@ class Nested(Budget):
     Each step trains one size, and leaves what is behind it in each mode as it was: every other step the smallest, which
     comes down over `steps` as a budget does, in between one of eight larger ones. Directions that a weight keeps longer
     come first; those of the smallest size are the truncated HOSVD of what they make up alone. `tuckerlab.cut` gives the
-    network of a size. Ordered like this are the units of ordered dropout (FjORD, Horváth and others, NeurIPS 2021) and
-    of Matryoshka networks; here they are the directions of a tensor, on its manifold.
+    network of a size. Layers in eval mode, such as those of a frozen part, compute with all of their ranks. Ordered
+    like this are the units of ordered dropout (FjORD, Horváth and others, NeurIPS 2021) and of Matryoshka networks;
+    here they are the directions of a tensor, on its manifold.
     """
 
     compression: float = 0.5

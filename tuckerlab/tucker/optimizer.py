@@ -99,10 +99,10 @@ class TuckerOptimizer(Optimizer):
                 self._step_dense(self._moving_dense(index), group)
                 moving = [layer for layer in held if any(part.grad is not None for part in layer.parts)]
                 for stack, layers in self._batches(index, moving):
-                    active = [layer.active for layer in layers]
-                    self._step_batch(stack, [layer.parts for layer in layers], layers[0].modes, group, active)
+                    parts, active = [layer.parts for layer in layers], [layer.active for layer in layers]
+                    self._step_batch(stack, parts, layers[0].modes, group, active)
                     for layer in layers:
-                        layer.clear_the_way()
+                        layer.keep_order(nested=self.ranks.turn(self.steps) is not None)
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()

@@ -178,8 +178,12 @@ class TuckerLayer(nn.Module):
         return feasible_ranks(self.shape, self.modes, between)
 
     @torch.no_grad()
-    def clear_the_way(self) -> None:
-        """After a step of the leading part, the directions behind it are made orthogonal to it again."""
+    def keep_order(self, nested: bool) -> None:
+        """After a step of the leading part, the directions behind it are made orthogonal to it again.
+
+        After a step that was not nested the leading parts are no networks of their own any more.
+        """
+        self.smallest = self.smallest if nested else None
         for factor, rank in zip(self.factors, self.active or (), strict=False):
             if rank < factor.shape[1]:
                 factor[:, rank:] = orthonormalize(outside(factor[:, :rank], factor[:, rank:]))[0]
