@@ -117,4 +117,4 @@ def advice(outcome: Outcome) -> str:
     if not outcome.lacking:
         return said
     lacking = "; ".join(outcome.lacking)
-    return f"{said} {_('Not held, or not known: {criteria}. The brief has the details.', criteria=lacking)}"
+    return f"{said} {_('What stands in the way: {criteria}. The brief has the details.', criteria=lacking)}"
