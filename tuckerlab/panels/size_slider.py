@@ -131,6 +131,8 @@ class InstantSlider(Panel):
         costs = self.cost(full), self.cost(size)
         points = round(100 * (size.test_accuracy - full.test_accuracy), 1)
         verdict = _("✓ as accurate as the full network") if points >= 0 else _("{points:+.1f} points", points=points)
+        if points < 0 and size.test_accuracy >= full.lowest:
+            verdict = _("✓ as accurate as the full network, within its spread")
         self.numbers.value = tiles([
             (_("Right on new images"), _("{value:.1f} %", value=100 * size.test_accuracy), verdict),
             (_("Numbers stored"), f"{size.parameters:,}", _of_full(size.parameters / full.parameters)),
