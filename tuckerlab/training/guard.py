@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, fields
 from statistics import median
 from typing import Any, NamedTuple
 
-from tuckerlab.errors import TuckerlabError, is_number, is_whole
+from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 
 ACTIONS = ("roll back", "stop")
 WINDOW = 8  # losses whose median is compared: one bad batch is not a rise
@@ -89,17 +89,12 @@ class Guard:
                 continue
             if not isinstance(rule, Rule):
                 raise TuckerlabError(f'{name} {rule!r}: allowed are None and a rule, such as Rule("stop", 1)')
-            if rule.action not in ACTIONS:
-                raise TuckerlabError(f"{name}: action {rule.action!r}: allowed are {', '.join(ACTIONS)}")
-            if not is_number(rule.limit) or not least <= rule.limit <= most:
-                allowed = f"numbers from {least} to {most}" if most > least else "0 alone: nothing is counted"
-                raise TuckerlabError(f"{name}: limit {rule.limit!r}: allowed are {allowed}")
-            if not is_whole(rule.times) or rule.times < 0:
-                raise TuckerlabError(f"{name}: times {rule.times!r}: allowed are whole numbers from 0")
-        if self.reference is not None and not (is_number(self.reference) and 0 < self.reference <= 1):
-            raise TuckerlabError(f"reference {self.reference!r}: allowed are fractions above 0 and up to 1")
-        if not is_number(self.slower) or not 0 < self.slower < 1:
-            raise TuckerlabError(f"slower {self.slower!r}: allowed are fractions above 0 and below 1")
+            check_choice(f"{name}: action", rule.action, ACTIONS)
+            check_number(f"{name}: limit", rule.limit, least, most)
+            check_whole(f"{name}: times", rule.times, 0)
+        if self.reference is not None:
+            check_number("reference", self.reference, above=0, most=1)
+        check_number("slower", self.slower, above=0, below=1)
 
 
 class Alarm(NamedTuple):
