@@ -13,19 +13,20 @@ from tuckerlab.panels.widgets import Line, Panel, folded, watch
 class Question(Panel):
     """A question with its answers, of which one is right; nothing is chosen at first.
 
-    because: why the right answer is right, said after any choice. `answered` is None, or whether the choice is right.
+    because: why the right answer is right, said after any choice; `values` are filled into all of these sentences, which
+    are shown in the reader's language where it has them. `answered` is None, or whether the choice is right.
     """
 
-    def __init__(self, question: str, answers: Sequence[str], *, right: int, because: str) -> None:
+    def __init__(self, question: str, answers: Sequence[str], *, right: int, because: str, **values: object) -> None:
         super().__init__()
         if not 0 <= right < len(answers):
             raise TuckerlabError(f"right {right}: allowed are 0 to {len(answers) - 1}, one of the answers")
+        question, because = _(question, **values), _(because, **values)
+        answers = [_(answer, **values) for answer in answers]
         self.right, self.because = answers[right], because
         self.asked, self.reply = Line(), Line()
         self.asked.say(question, bold=True)
-        self.choice = ipywidgets.RadioButtons(
-            options=list(answers), value=None, tooltip=question, layout={"width": "100%"}
-        )
+        self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout={"width": "100%"})
         self.children = [self.asked, self.choice, self.reply]
         watch(self._answer, self.choice)
 
