@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tuckerlab.deploy.export.int8 import quantize_onnx
-from tuckerlab.deploy.ort import answers, open_session
+from tuckerlab.deploy.export.onnx import answers, open_session, quantize_onnx
 from tuckerlab.errors import TuckerlabError
 
 onnx = pytest.importorskip("onnx")

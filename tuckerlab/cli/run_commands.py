@@ -8,18 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from tuckerlab.cli.options import option, takes, whole
+from tuckerlab.cli.options import option, takes
 
 
 @takes(
-    "run to network seed out opset overwrite",
+    "run to network out overwrite",
     run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
     to=Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
     network=option(str, 'Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]'),
-    seed=option(int, "The seed of the network. [default: the first]"),
     # as a Path, "" would be the folder that one is in
     out=option(str, "The file (plain: the folder). [default: in RUN/export]", metavar="<path>"),
-    opset=option(int, "Version of the ONNX operators. [default: that of torch]"),
     overwrite=option(bool, "Replace what lies at OUT already.", "--overwrite"),
 )
 def export(**given: Any) -> None:
@@ -34,25 +32,20 @@ def export(**given: Any) -> None:
 
 
 @takes(
-    "run network batch rounds threads no_memory fresh quiet",
+    "run network fresh quiet",
     run=Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
     network=option(str, "The network by its label. [default: the smallest in Tucker format]"),
-    batch=option(list[int], "Images at once; may be repeated. [default: 1 128]", min=1, metavar="<int>"),
-    rounds=whole("Times every answer is timed. [default: 100, slow: less]"),
-    threads=whole("Of torch and onnxruntime. [default: as torch has]"),
-    no_memory=option(bool, "Leave the memory of processes out.", "--no-memory"),
     fresh=option(bool, "Measure again even if there is a table.", "--fresh"),
 )
-def check(*, run: Path, batch: list[int] | None = None, no_memory: bool = False, **given: Any) -> None:
-    """Measure the networks of a run where they are deployed: time, throughput, file, memory, and equal answers.
+def check(*, run: Path, **given: Any) -> None:
+    """Measure the networks of a run where they are deployed: time, throughput, file, and equal answers.
 
     The full and the compressed network in torch and onnxruntime, the latter as fp32 and int8, in turn on this machine;
     the table and its picture stay in the folder. Let nothing else run beside it.
     """
-    given |= {"batches": tuple(batch)} if batch else {}
     from tuckerlab.deploy.runtime.benchmark import check_run, show
 
-    show(*check_run(run, memory=not no_memory, **given), run)
+    show(*check_run(run, **given), run)
 
 
 @takes(

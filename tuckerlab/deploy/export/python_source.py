@@ -1,16 +1,11 @@
 """A network as files that torch alone can run: `model.py`, to read and to import, and `model.safetensors`."""
 
 import ast
-import inspect
-import keyword
 import os
 import pprint
 import re
 import runpy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain, count, zip_longest
-from math import prod
 from operator import attrgetter
 from pathlib import Path
 from string import Template
@@ -19,16 +14,15 @@ import safetensors.torch
 import torch
 from torch import Tensor, fx, nn
 
-from tuckerlab.deploy.export.parity import Exported, answer, checked, following, notes, plain_on_cpu
+from tuckerlab.deploy.export.parity import Exported, answer, compared, following, notes
+from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
 
-TOLERANCE = 1e-5  # the same kernels of torch on both sides
 SOURCE, WEIGHTS = "model.py", "model.safetensors"
 KEPT = 8  # outputs in the file, for its self test
 TEMPLATE = Template((Path(__file__).parent / "templates" / "model.py.txt").read_text(encoding="utf-8"))
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
-SIZES = ("in_channels", "out_channels", "in_features", "out_features", "num_features", "normalized_shape")
 IMPORTS = {
     "inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device",
     "math": "import math", "operator": "import operator",
@@ -42,28 +36,26 @@ def export_plain(
     """Writes `model.py` and `model.safetensors` into a folder; they need torch, and neither tuckerlab nor safetensors.
 
     The source has the layers and the forward pass in plain words of torch, and `load()`, which reads the weights
-    (nothing is unpickled); `python model.py` tests itself on the numbers that the network gave here. metadata: text by
-    name, in the source as `ABOUT` and in the header of the weights, with the version of tuckerlab. A Tucker network is
-    written as `to_plain` makes it; give `prepared(model, example, align=False).module` for the fastest form. Files
-    of these names are written over.
+    (nothing is unpickled); `python model.py` tests itself on the numbers that the network gave here. Otherwise as
+    `export_onnx`; metadata goes into the source as `ABOUT` and into the header of the weights.
 
     Raises TuckerlabError, and writes nothing, for a network that torch.fx cannot trace, a layer that is not a plain one
-    of torch.nn, or answers that differ by more than 1e-5 of the largest output.
+    of torch.nn, and answers that change.
     """
     folder, about = Path(folder), notes(metadata)
-    plain, example = plain_on_cpu(model, example)
-    source = Source.of(plain)
+    plain, original, example = prepared(model, example)
+    imports, network, tensors = written(plain)
     low, high = float(example.min()), float(example.max())
     low, high = (low, high) if low < high else (-1.0, 1.0)
     shape = (1, *example.shape[1:])
-    steps = torch.arange(prod(shape)).mul(7919).remainder(256).reshape(shape) / 255
-    expected = answer(plain, (low + (high - low) * steps).to(example.dtype)).flatten()
+    ramp = torch.linspace(low, high, example[0].numel()).reshape(shape)
+    expected = answer(original, ramp.to(example.dtype)).flatten()
     code = TEMPLATE.substitute(
         zeros=", ".join(map(str, shape)),
         range=f"{example.dtype}, here with numbers from {low:g} to {high:g}",
-        imports="".join(f"{line}\n" for line in source.imports),
+        imports="".join(f"{line}\n" for line in imports),
         about=pprint.pformat(about, width=118, sort_dicts=False),
-        network=source.code,
+        network=network,
         shape=shape,
         low=low,
         high=high,
@@ -71,75 +63,27 @@ def export_plain(
         expected=[float(f"{value:.8g}") for value in expected[:KEPT].tolist()],
         scale=float(expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)),
     )
-    tensors = {name: value.detach().contiguous().clone() for name, value in source.tensors.items()}
     with atomic_path(folder / WEIGHTS) as weights, atomic_path(folder / SOURCE) as file:
         safetensors.torch.save_file(tensors, weights, metadata=about)
         file.write_text(code, encoding="utf-8")
-        written = runpy.run_path(str(file))["load"](weights)
-        far = checked(written, plain, example, "the network in model.py", TOLERANCE)
+        with following(f"as source, {OTHERS}"):
+            loaded = runpy.run_path(str(file))["load"](weights)
+        far = compared(loaded, original, example, "the network in model.py")
         size = weights.stat().st_size + file.stat().st_size
     return Exported(folder, size, far)
 
 
-@dataclass(frozen=True)
-class Source:
-    """The class `Network` as code, the imports that it needs beside torch, nn and F, and its tensors by name."""
+def written(network: nn.Module) -> tuple[list[str], str, dict[str, Tensor]]:
+    """What a network imports beside torch, nn and F, its class `Network` as code, and its tensors by name.
 
-    code: str
-    imports: tuple[str, ...]
-    tensors: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, network: nn.Module) -> "Source":
-        """Traces a network in eval mode (torch.fx).
-
-        Raises TuckerlabError for a network that cannot be traced, a layer that is not a plain one of torch.nn, or a
-        function that is not of torch.
-        """
-        with following(f"as source, {OTHERS}"):
-            graph = fx.Tracer().trace(network.eval())
-        parts, flat = _flatten(network, graph)
-        written = graph.python_code("self")
-        lines = ["class Network(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
-        code = "\n".join([*lines, *(f"        {line}" for line in parts), "", _forward(written.src), ""])
-        used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-        used &= written.globals.keys() - {"torch"}
-        if unknown := sorted(used - IMPORTS.keys()):
-            raise TuckerlabError(f"the plain format cannot write {unknown[0]}, which the forward pass calls; {OTHERS}")
-        return cls(code, tuple(sorted(IMPORTS[name] for name in used)), flat.state_dict())
-
-
-def construction(module: nn.Module) -> str:
-    """How a layer of torch.nn is made; arguments that have their default value are left out.
-
-    >>> construction(nn.Conv2d(3, 8, 3, padding=1))
-    'nn.Conv2d(3, 8, kernel_size=(3, 3), padding=(1, 1))'
-
-    Raises TuckerlabError for a layer that does not keep what it was made with, and for those of others.
+    Raises TuckerlabError for a network that cannot be traced (torch.fx), a layer that is not a plain one of torch.nn,
+    and a function that is not of torch.
     """
-    kind = type(module)
-    parameters = inspect.signature(kind.__init__).parameters
-    wanted = {name: entry.default for name, entry in parameters.items() if name not in ("self", "device", "dtype")}
-    if not kind.__module__.startswith("torch.nn.") or not all(hasattr(module, name) for name in wanted):
-        raise TuckerlabError(f"the plain format cannot write a {kind.__name__}; {OTHERS}")
-    arguments = []
-    for name, default in wanted.items():
-        value = getattr(module, name)
-        if name == "bias":
-            if value is None and not getattr(module, "affine", True):
-                continue  # affine=False says it, in every version of torch
-            value = value is not None
-        if name in SIZES:
-            arguments.append(repr(value))
-        elif value not in (default, (default,) * len(value) if isinstance(value, tuple) else default):
-            arguments.append(f"{name}={value!r}")
-    return f"nn.{kind.__name__}({', '.join(arguments)})"
-
-
-def _flatten(network: nn.Module, graph: fx.Graph) -> tuple[list[str], nn.Module]:
-    """A name without dots for all that the graph reads, in the graph too: the lines that make it, and a module."""
-    flat, lines, names = nn.Module(), list[str](), dict[str, str]()
+    with following(f"as source, {OTHERS}"):
+        graph = fx.Tracer().trace(network)
+    lines, names, tensors = list[str](), dict[str, str](), dict[str, Tensor]()
     for node in list(graph.nodes):
+        node.type = None
         if node.op not in ("call_module", "get_attr"):
             continue
         target = str(node.target)
@@ -148,63 +92,33 @@ def _flatten(network: nn.Module, graph: fx.Graph) -> tuple[list[str], nn.Module]
             node.replace_all_uses_with(node.all_input_nodes[0])
             graph.erase_node(node)
             continue
-        if target not in names:
-            name = names[target] = _identifier(target, flat)
-            if isinstance(value, nn.Module):
-                flat.add_module(name, value)
-                lines.append(f"self.{name} = {construction(value)}")
-            elif isinstance(value, nn.Parameter):
-                flat.register_parameter(name, value)
-                lines.append(f"self.{name} = nn.Parameter(torch.empty({tuple(value.shape)}))")
-            else:
-                flat.register_buffer(name, value)
-                lines.append(f'self.register_buffer("{name}", torch.empty({tuple(value.shape)}))')
+        if target not in names:  # the name that fx gives to its answer is one that no other has
+            names[target] = name = f"layer{node.name}" if node.name.startswith("_") else node.name
+            made, found = _part(value, name)
+            lines.append(made)
+            tensors |= {key: tensor.detach().contiguous().clone() for key, tensor in found.items()}
         node.target = names[target]
-    return lines, flat
+    forward = graph.python_code("self")
+    begin = ["class Network(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
+    body = forward.src.strip().replace("torch._C._nn.", "F.").replace("torch.nn.functional.", "F.").splitlines()
+    code = "\n".join(
+        [*begin, *(f"        {line}" for line in lines), "", *(f"    {line}".rstrip() for line in body), ""]
+    )
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    used &= forward.globals.keys() - {"torch"}
+    if unknown := sorted(used - IMPORTS.keys()):
+        raise TuckerlabError(f"the plain format cannot write {unknown[0]}, which the forward pass calls; {OTHERS}")
+    return sorted(IMPORTS[name] for name in used), code, tensors
 
 
-def _identifier(target: str, flat: nn.Module) -> str:
-    """`features.0` as a name for an attribute that nothing has yet."""
-    name = re.sub(r"\W", "_", target)
-    if not name.isidentifier() or keyword.iskeyword(name) or hasattr(nn.Module, name):
-        name = f"layer_{name}"
-    while hasattr(flat, name):
-        name += "_"
-    return name
-
-
-def _forward(written: str) -> str:
-    """The forward pass that torch.fx has written, with short names.
-
-    fx gives each value a name of its own and says where it is needed for the last time (`a = None`). Here the next
-    value takes up that name, which reads better and frees the memory too.
-    """
-    (function,) = (part for part in ast.parse(written.strip()).body if isinstance(part, ast.FunctionDef))
-    inputs = [argument.arg for argument in function.args.args]
-    for argument in function.args.args:
-        argument.annotation = None
-    names, free = {name: name for name in inputs}, list[str]()
-    fresh = (name for name in chain("xyzuvw", (f"x{number}" for number in count(2))) if name not in inputs)
-    lines = [f"    def forward({ast.unparse(function.args)}):"]
-    for statement, after in zip_longest(function.body, function.body[1:]):
-        if _given_up(statement):
-            continue
-        targets = [
-            node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        ]
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and node not in targets:
-                node.id = names.get(node.id, node.id)
-        free += [names.pop(name) for name in _given_up(after) if name in names and name not in inputs]
-        for node in targets:
-            names[node.id] = node.id = free.pop() if free else next(fresh)
-        line = ast.unparse(statement).replace("torch._C._nn.", "F.").replace("torch.nn.functional.", "F.")
-        lines.append(f"        {line}")
-    return "\n".join(lines)
-
-
-def _given_up(statement: ast.stmt | None) -> list[str]:
-    """The names that a statement `a = b = None` gives up; empty for any other."""
-    if not isinstance(statement, ast.Assign) or ast.unparse(statement.value) != "None":
-        return []
-    return [target.id for target in statement.targets if isinstance(target, ast.Name)]
+def _part(value: nn.Module | Tensor, name: str) -> tuple[str, dict[str, Tensor]]:
+    """The line that makes a layer or a tensor of a network, and its tensors by name."""
+    if isinstance(value, nn.Parameter):
+        return f"self.{name} = nn.Parameter(torch.empty({tuple(value.shape)}))", {name: value}
+    if isinstance(value, Tensor):
+        return f'self.register_buffer("{name}", torch.empty({tuple(value.shape)}))', {name: value}
+    if not type(value).__module__.startswith("torch.nn.") or list(value.children()):
+        raise TuckerlabError(f"the plain format cannot write a {type(value).__name__}; {OTHERS}")
+    made = re.sub("=(same|valid|reflect|replicate|circular)", r'="\1"', f"self.{name} = nn.{value!r}")
+    made = made.replace(", bias=True", "").replace("affine=False, bias=False", "affine=False")  # for older torch
+    return made, {f"{name}.{key}": tensor for key, tensor in value.state_dict().items()}

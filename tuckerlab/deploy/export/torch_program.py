@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.deploy.export.parity import Exported, checked, following, like, notes, plain_on_cpu
+from tuckerlab.deploy.export.parity import Exported, compared, following, like, notes
+from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.files import atomic_path
 
 
@@ -17,13 +18,11 @@ def export_program(
 ) -> Exported:
     """Writes a network, Tucker or plain, as an exported program with a batch of any size, atomically, after a check.
 
-    The file is loaded again and run on a batch of 1 and of 32; a file that is there is written over. metadata: text by
-    name, in the file as JSON (extra_files, "about.json"), with the version of tuckerlab. A Tucker network is written as
-    `to_plain` makes it; give `prepared(model, example, align=False).module` for the fastest form.
+    As `export_onnx`; metadata goes into the file as JSON (extra_files, "about.json").
 
     Raises TuckerlabError, and writes nothing, for a network that cannot be traced, and for one whose answers change.
     """
-    plain, example = plain_on_cpu(model, example)
+    plain, original, example = prepared(model, example)
     images = like(example, 2)  # a batch of 1 would be taken for a constant
     with following("as an exported program"):
         program = torch.export.export(plain, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
@@ -32,6 +31,6 @@ def export_program(
             torch.export.save(program, file, extra_files={"about.json": json.dumps(notes(metadata))})
         with temporary.open("rb") as file:
             written = torch.export.load(file).module()
-        far = checked(written, plain, example, "the exported program")
+        far = compared(written, original, example, "the exported program")
         size = temporary.stat().st_size
     return Exported(Path(path), size, far)
