@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tuckerlab.cli import doctor, main as cli
+from tuckerlab.cli import main as cli
 from tuckerlab.errors import DataError
 
 # Mistakes that the command line itself can see, and a word that the message must have.
@@ -16,12 +16,10 @@ MISTAKES = [
     ("bogus", "bogus"),
     ("poc --bogus", "--bogus"),
     ("poc --epochs many", "many"),
-    ("poc --batch-size -3", "1"),
     ("poc --compression 0.9 --tolerance 0.1", "--tolerance"),
     (f"poc --out {__file__}", "test_cli.py"),
     ("headline --no-pruning --pruning 0.9", "--no-pruning"),
     ("lab nowhere/at/all", "nowhere"),
-    ("lab --port 70000", "65535"),
 ]
 
 # What only the run can see: one for each check, the values are tested in the floors below.
@@ -107,7 +105,7 @@ def test_only_given_options_are_handed_on(poc_runs: Callable[[Callable[..., None
     assert received == [{}, {**given, "quiet": True}]
 
 
-@pytest.mark.parametrize("line", [["--help"], ["poc", "--help"], ["course", "--help"], ["version"]])
+@pytest.mark.parametrize("line", [["--help"], ["poc", "--help"], ["course", "--help"]])
 def test_nothing_heavy_is_loaded_to_answer_a_question(line: list[str]) -> None:
     code = (
         "import sys; from tuckerlab.cli.main import main; code = main(sys.argv[1:])\n"
@@ -129,8 +127,6 @@ def test_lab_opens_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp)
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
     assert {f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"} <= {*received}
-    monkeypatch.setattr(doctor, "installed_version", lambda name: None)
-    assert cli.main(["lab", str(tmp_path)]) == 2
 
 
 def raising(error: BaseException) -> Callable[..., None]:

@@ -11,37 +11,24 @@ REQUIREMENTS = [
     "torch>=2.11",
     'pywinpty; sys_platform == "nonsense"',
     'jupyterlab>=4; extra == "notebooks"',
-    'papermill>=2; extra == "notebooks"',
     'pre-commit; extra == "dev"',
 ]
 
 
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The packages that are there, and a project that asks for REQUIREMENTS."""
-    found: dict[str, str] = {"torch": "2.13.0+cpu", "jupyterlab": "4.6", "papermill": "2.7", "pre-commit": "4"}
+@pytest.mark.parametrize(
+    ("torch", "lab", "states"),
+    [("2.13.0", "4.6", "ok ok ok"), ("2.10.1", "4.6", "problem ok ok"), (None, None, "problem note ok")],
+)
+def test_what_is_missing_or_too_old_is_found(
+    torch: str | None, lab: str | None, states: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = Message()
     project["Provides-Extra"] = "notebooks"
     project["Provides-Extra"] = "dev"
-    monkeypatch.setattr(doctor, "installed_version", found.get)
+    monkeypatch.setattr(doctor, "installed_version", {"torch": torch, "jupyterlab": lab, "pre-commit": "4"}.get)
     monkeypatch.setattr("importlib.metadata.requires", lambda name: REQUIREMENTS)
     monkeypatch.setattr("importlib.metadata.metadata", lambda name: project)
-    return found
-
-
-def states() -> dict[str, str]:
-    return {finding.what: finding.state for finding in doctor.packages()}
-
-
-def test_everything_there_is_in_order(installed: dict[str, str]) -> None:
-    assert states() == {"packages": "ok", "extra notebooks": "ok", "extra dev": "ok"}
-
-
-@pytest.mark.parametrize("version", [None, "2.10.1"])
-def test_a_needed_package_missing_or_too_old_is_a_problem(version: str | None, installed: dict[str, str]) -> None:
-    installed.pop("torch")
-    installed |= {"torch": version} if version else {}
-    assert states()["packages"] == "problem"
+    assert [finding.state for finding in doctor.packages()] == states.split()
 
 
 def test_data_is_found_in_the_first_folder_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +40,11 @@ def test_data_is_found_in_the_first_folder_that_has_it(tmp_path: Path, monkeypat
     assert doctor.data_set() == doctor.Finding("data: cifar10", str(tmp_path / "cifar10"))
 
 
-@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("problem", 1)])
+@pytest.mark.parametrize(("state", "code"), [("note", 0), ("problem", 1)])
 def test_the_command_fails_on_problems_alone(
     state: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = doctor.Finding("torch", "[missing]", state, mend="pip install torch [now]")
+    finding = doctor.Finding("torch", "[missing]", state, mend="pip install torch")
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     assert cli.main(["doctor"]) == code
-    printed = capsys.readouterr().out
-    assert "[missing]" in printed  # brackets are not colours here
-    assert "pip install torch [now]" in printed
+    assert capsys.readouterr().out.split() == [state, "torch:", "[missing]", "pip", "install", "torch"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tuckerlab.cli.execute_notebook import execute
+from tuckerlab.cli.notebook_helpers import execute
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

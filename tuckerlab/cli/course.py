@@ -1,25 +1,22 @@
 """The course: its notebooks in order, and the commands that open it or write it as web pages.
 
->>> local_links("[a](01.ipynb), [b](04.ipynb#x), [c](../c.py), [d](#d), ![e](e.png)", {"01.ipynb": "01.html"})
-'[a](01.html), b, c, [d](#d), ![e](e.png)'
+A cell with the tag `lab` is for JupyterLab alone; one with the tag `engineer` is left out of the app.
 """
 
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from tuckerlab.cli import doctor
-from tuckerlab.errors import DataError, MissingExtraError
+from tuckerlab.cli.doctor import CHECKOUT
+from tuckerlab.errors import DataError
 
 FIRST = "01_start_here.ipynb"
-FOR_ENGINEERS = "04_"  # how the names of notebooks begin that show code and formulas; the app leaves them out
+SETTINGS = Path(__file__).parent / "templates" / "lab"  # JupyterLab asks nobody for news, nor the reader whether it may
 
 Folder = Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")]
@@ -29,9 +26,8 @@ Profile = Annotated[str, typer.Option(help="quick (seconds a notebook), laptop (
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 
-@dataclass(frozen=True)
-class Notebook:
-    """One notebook of the course: its file, its title, and the question that it answers."""
+class Part(NamedTuple):
+    """A notebook of the course: its file, its title, and the question that it answers."""
 
     path: Path
     title: str
@@ -40,19 +36,23 @@ class Notebook:
 
 def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course in JupyterLab."""
-    found = find_folder(folder, needs="jupyterlab")
+    found = find_folder(folder)
     from jupyterlab.labapp import main as jupyterlab
 
-    jupyterlab(lab_arguments(found, browser=browser, port=port))
+    arguments = [f"--ServerApp.root_dir={found}", f"--LabApp.app_settings_dir={SETTINGS}"]
+    arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (found / FIRST).is_file() else []
+    arguments += [] if browser else ["--no-browser"]
+    arguments += [f"--ServerApp.port={port}"] if port else []
+    arguments += ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # all there is in some containers
+    jupyterlab(arguments)
 
 
 def open_app(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course as an app: sliders and pictures, no code. This machine alone can see it; Ctrl-C ends it."""
-    course = read_course(find_folder(folder, needs="voila"))
+    course = read_course(find_folder(folder))
     from tuckerlab.cli.course_server import serve
 
-    shown = [part for part in course if not part.path.name.startswith(FOR_ENGINEERS)]
-    serve(shown or course, port=port, browser=browser)
+    serve(course, port=port, browser=browser)
 
 
 def write_course(
@@ -62,86 +62,38 @@ def write_course(
 
     The exit code is 1 where a notebook failed.
     """
-    course = read_course(find_folder(folder, needs="nbconvert"))
+    course = read_course(find_folder(folder))
     from tuckerlab.cli.html_site import write_site
 
-    failures = write_site(course, html, profile=profile, quiet=quiet)
-    for failure in failures.values():
-        print(f"error: {failure}", file=sys.stderr)
+    problems = write_site(course, html, profile=profile, quiet=quiet)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
     print(html / "index.html")
-    return int(bool(failures))
+    return int(bool(problems))
 
 
-def find_folder(folder: Path | None, *, needs: str) -> Path:
-    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout.
-
-    Raises DataError without one, MissingExtraError where the package is missing that opens it.
-    """
-    places = [folder] if folder else [Path("notebooks"), doctor.CHECKOUT / "notebooks"]
+def find_folder(folder: Path | None) -> Path:
+    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one."""
+    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
-    if doctor.installed_version(needs) is None:
-        raise MissingExtraError(f"{needs} is not installed: {doctor.pip_command('notebooks')}")
     return found.resolve()
 
 
-def read_course(folder: Path) -> list[Notebook]:
+def read_course(folder: Path) -> list[Part]:
     """The notebooks of a folder in order. Raises DataError where there is none, or for one that cannot be read."""
-    found = [_read(path) for path in sorted(folder.glob("*.ipynb"))]
-    if not found:
+    course = [_read(path) for path in sorted(folder.glob("*.ipynb"))]
+    if not course:
         raise DataError(f"{folder}: there is no notebook in it (a file that ends in .ipynb)")
-    return found
+    return course
 
 
-def local_links(markdown: str, addresses: Mapping[str, str]) -> str:
-    """A text whose links to files go to the addresses of these; a link to any other file becomes only its words."""
-
-    def moved(link: re.Match[str]) -> str:
-        file, _, anchor = link[2].partition("#")
-        if not file or re.match(r"https?:|mailto:", file):
-            return link[0]
-        return f"[{link[1]}]({addresses[file]}{'#' + anchor if anchor else ''})" if file in addresses else link[1]
-
-    return re.sub(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)", moved, markdown)
-
-
-def without_lab(markdown: str, *, kernel: bool = True) -> str:
-    """A text without what to press in JupyterLab; kernel=False: nor what to move then.
-
-    >>> without_lab("In JupyterLab choose *Run → Run All Cells* first. Then move the sliders.")
-    'Move the sliders.'
-    """
-    pattern = r"(?:In JupyterLab choose|Choose) \*Run → Run All Cells\*(?: first)?\.(?:\s+Then (\w)([^.]*\.))?"
-    return re.sub(pattern, lambda said: (said[1].upper() + said[2]) if said[1] and kernel else "", markdown)
-
-
-def lab_arguments(folder: Path, *, browser: bool, port: int | None) -> list[str]:
-    """What JupyterLab is told: to begin with the first notebook, or with the folder where it is not in it.
-
-    It asks nobody for news of its own, nor the reader whether it may.
-    """
-    settings = Path(__file__).parent / "templates/lab"
-    arguments = [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={settings}"]
-    arguments += [f"--LabApp.default_url=/lab/tree/{FIRST}"] if (folder / FIRST).is_file() else []
-    arguments += [] if browser else ["--no-browser"]
-    is_root = getattr(os, "geteuid", lambda: 1)() == 0
-    arguments += ["--allow-root"] if is_root else []  # in containers there is often no other user
-    return arguments + ([] if port is None else [f"--ServerApp.port={port}"])
-
-
-def _read(path: Path) -> Notebook:
+def _read(path: Path) -> Part:
     """A notebook whose first cell begins with a heading, and goes on with **The question:** and a paragraph."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        first = next(("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
-    except (ValueError, KeyError, TypeError):
+        text = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).replace("*", "")
+    except (ValueError, LookupError, TypeError):
         raise DataError(f"{path}: is not a notebook, or a damaged one") from None
-    title = re.search(r"^#+\s+(.+)$", first, re.MULTILINE)
-    question = re.search(r"^\*\*The question:\*\*\s*(.+?)(?:\n\s*\n|\Z)", first, re.MULTILINE | re.DOTALL)
-    return Notebook(path, _plain(title[1]) if title else path.stem, _plain(question[1]) if question else "")
-
-
-def _plain(markdown: str) -> str:
-    words = " ".join(re.sub(r"[*`]", "", markdown).split())
-    return words[:1].upper() + words[1:]
+    title, question = re.match(r"# (.+)", text), re.search(r"^The question: (.)(.+?)(\n\n|\Z)", text, re.M | re.S)
+    return Part(path, title[1] if title else path.stem, question[1].upper() + question[2] if question else "")

@@ -1,7 +1,7 @@
 """The course as an app for a browser: Voilà with a start page, for one person on one machine.
 
 Only this machine reaches the server, and only with the token of its address; pages show no sources and load nothing
-from elsewhere. A notebook's kernel ends some minutes after its window is closed.
+from elsewhere. A notebook's kernel ends with its window.
 """
 
 import logging
@@ -19,11 +19,10 @@ from traitlets import Any as AnyTrait
 from traitlets.config import Config
 from voila.app import Voila
 
-from tuckerlab.cli.course import Notebook, local_links, without_lab
-from tuckerlab.cli.html_site import index_page, neighbours
+from tuckerlab.cli.course import Part
+from tuckerlab.cli.html_site import add_links, index_page
 
 INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
-FOR_ENGINEERS = "engineer"  # the tag of cells that ask to be run, or take long
 TEMPLATES = Path(__file__).parent / "templates"
 
 # What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
@@ -37,21 +36,15 @@ POLICY = (
 class StartPage(JupyterHandler):
     """The list of the notebooks, for those who have the token."""
 
-    def initialize(self, page: str) -> None:
-        """Keeps the page, which does not change."""
-        self.page = page
-
     @web.authenticated
     async def get(self) -> None:
         """Answers with the page."""
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(self.page)
+        self.finish(self.settings["start_page"])
 
 
 class CourseServer(Voila):  # type: ignore[misc]  # published without types
-    """Voilà for the notebooks of the course."""
+    """Voilà with our template and start page."""
 
-    course: Any = AnyTrait()
     browser_window = AnyTrait(True)
 
     def setup_template_dirs(self) -> None:
@@ -61,9 +54,7 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
 
     def init_handlers(self) -> list[Any]:
         """Voilà's, and before them the start page."""
-        links = {notebook.path.name: f"/voila/render/{quote(notebook.path.name)}" for notebook in self.course}
-        page = index_page(self.course, links, INTRO)
-        return [("/", StartPage, {"page": page}), *super().init_handlers()]
+        return [("/", StartPage), *super().init_handlers()]
 
     def launch_browser(self) -> None:
         """Called by Voilà when it listens: says where."""
@@ -73,22 +64,20 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
             webbrowser.open(address)
 
 
-def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool = True) -> None:
+def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = True) -> None:
     """Serve the notebooks until Ctrl-C; prints the address once it can be opened.
 
     Without a port one that is free is taken; one that is not free ends the process with exit code 1.
     """
-    links = {notebook.path.name: notebook.path.name for notebook in course}
+    links = {part.path.name: f"/voila/render/{quote(part.path.name)}" for part in course}
+    parts = {part.path.name: part for part in course}
 
     def prepare(handler: Any, notebook: NotebookNode, cwd: str) -> None:
         """Voilà calls this before it starts a kernel."""
         _ = handler.xsrf_token  # sets the cookie without which a page may not end its kernel
-        place = list(links).index(Path(unquote(handler.request.path)).name)
-        notebook.cells = _shown(notebook.cells)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = without_lab(local_links(cell.source, links))
-        notebook.metadata |= {"title": course[place].title, "parts": neighbours(course, place, links, "/")}
+        part = parts[Path(unquote(handler.request.path)).name]
+        notebook.metadata.title = part.title
+        add_links(notebook, course, part, links, "/", hidden=("lab", "engineer"))
 
     config = Config()
     config.Voila.root_dir = str(course[0].path.parent)
@@ -96,24 +85,15 @@ def serve(course: Sequence[Notebook], *, port: int | None = None, browser: bool 
     config.Voila.port_retries = 0 if port else 50
     config.Voila.token = secrets.token_hex(24)
     config.Voila.log_level = "ERROR"
-    config.Voila.tornado_settings = {"headers": {"Content-Security-Policy": POLICY}}
+    config.Voila.tornado_settings = {
+        "headers": {"Content-Security-Policy": POLICY},
+        "start_page": index_page(course, links, INTRO),
+    }
     if port:
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare
     config.VoilaConfiguration.show_tracebacks = True  # our page says the error, and leaves the traceback out
     config.MappingKernelManager.cull_idle_timeout = 120  # seconds without a window
     config.MappingKernelManager.cull_interval = 30
-    for name in ("tornado.access", "tornado.general"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # a page that is refused is no news
-    CourseServer.launch_instance([], course=course, browser_window=browser, config=config, config_file_paths=[])
-
-
-def _shown(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
-    """The cells that are not for engineers; what would lead to such a one ("The numbers:") is left out too."""
-    kept: list[NotebookNode] = []
-    for cell in cells:
-        if FOR_ENGINEERS not in cell.metadata.get("tags", ()):
-            kept.append(cell)
-        elif kept and kept[-1].cell_type == "markdown" and kept[-1].source.endswith(":"):
-            kept[-1].source = kept[-1].source.rpartition("\n\n")[0]
-    return kept
+    logging.getLogger("tornado").setLevel(logging.ERROR)  # a page that is refused is no news
+    CourseServer.launch_instance([], browser_window=browser, config=config, config_file_paths=[])

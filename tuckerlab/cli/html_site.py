@@ -1,9 +1,7 @@
 """The course as a folder of web pages that can be mailed: executed, without code, nothing loaded from the net.
 
-    write_site(read_course(Path("notebooks")), Path("runs/course"), profile="quick")
-
-leaves `index.html` and one page for each notebook. nbconvert makes a page of an executed notebook; widgets need a
-kernel, so of a panel its picture stays (the `text/html` that each puts beside its widgets).
+nbconvert makes a page of an executed notebook; widgets need a kernel, so of a panel its picture stays (the `text/html`
+that each puts beside its widgets).
 """
 
 import datetime
@@ -20,9 +18,8 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from tuckerlab import __version__
-from tuckerlab.cli.course import Notebook, local_links, without_lab
-from tuckerlab.cli.execute_notebook import PAPERMILL_CELLS, execute
-from tuckerlab.cli.notebook_helpers import profile_settings
+from tuckerlab.cli.course import Part
+from tuckerlab.cli.notebook_helpers import execute, profile_settings
 from tuckerlab.errors import TuckerlabError
 
 TITLE = "Train networks small from the start"
@@ -30,74 +27,69 @@ INTRO = (
     "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
     "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
+ONLY_LAB = ("lab", "injected-parameters", "papermill-error-cell-tag")  # tags of cells that a page does not show
+OURS = 'content="tuckerlab"'  # in each of our pages
 
 
 def write_site(
-    course: Sequence[Notebook], out: Path, *, profile: str = "auto", runs: Path = Path("runs"), quiet: bool = False
-) -> dict[str, str]:
-    """Execute the notebooks and write them to `out` as pages; returns by name of a notebook what went wrong.
+    course: Sequence[Part], out: Path, *, profile: str = "auto", runs: Path = Path("runs"), quiet: bool = False
+) -> list[str]:
+    """Execute the notebooks and write them to `out` as pages; returns what went wrong.
 
     A notebook that fails is shown as far as it came, and the others go on. Nothing is written before all are done, so
     whatever stops this leaves an older site as it was. Raises TuckerlabError for a folder `out` with other things in it
     and for a profile that does not exist.
     """
     profile_settings(profile)  # refuses one that does not exist
-    _check_free(out)
-    parameters = {"profile": profile, "out": str(runs.resolve()), "attended": False}
-    foot = f"*Executed on {datetime.date.today()}, profile {profile} · tuckerlab {__version__}*"
-    links = {notebook.path.name: f"{notebook.path.stem}.html" for notebook in course}
-    problems: dict[str, str] = {}
+    index = out / "index.html"
+    is_ours = index.is_file() and OURS in index.read_text(encoding="utf-8", errors="replace")
+    if out.is_dir() and any(out.iterdir()) and not is_ours:
+        raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
+    links = {part.path.name: f"{part.path.stem}.html" for part in course}
+    problems: list[str] = []
     pages: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for place, notebook in enumerate(tqdm(course, "notebooks", disable=quiet)):
-            name, around = notebook.path.name, neighbours(course, place, links, "index.html")
-            if problem := _execute(notebook.path, scratch, parameters):
-                problems[name] = f"{name}: {problem}"
-            content: Any = nbformat.read(Path(scratch) / name, as_version=4)  # type: ignore[no-untyped-call]
-            for cell in content.cells:
-                if cell.cell_type == "markdown":
-                    cell.source = without_lab(local_links(cell.source, links), kernel=False)
-            before, after = (f'<nav aria-label="{said}">{around}</nav>' for said in ("Parts of the course", "Go on"))
-            content.cells = [*_texts(before, _note(problems.get(name))), *content.cells, *_texts(after, foot)]
-            pages[links[name]] = _page(content, notebook.title, notebook.path.parent)
-    pages["index.html"] = index_page(course, links, INTRO, foot, problems)
+        for part in tqdm(course, "notebooks", disable=quiet):
+            problem = _execute(part.path, Path(scratch), profile=profile, out=str(runs.resolve()), attended=False)
+            problems += [f"{part.path.name}: {problem}"] if problem else []
+            notebook: Any = nbformat.read(Path(scratch) / part.path.name, as_version=4)  # type: ignore[no-untyped-call]
+            add_links(notebook, course, part, links, "index.html", hidden=ONLY_LAB)
+            for cell in notebook.cells:
+                cell.source = cell.source.replace(".ipynb)", ".html)")
+            notebook.cells[1:1] = _texts(f'<p class="problem" role="alert">{escape(problem)}</p>') if problem else []
+            pages[links[part.path.name]] = _page(notebook, part.title, part.path.parent)
+    executed = f"Executed on {datetime.date.today()}, profile {profile}, tuckerlab {__version__}."
+    pages["index.html"] = index_page(course, links, f"{INTRO} {executed}")
     out.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
         (out / name).write_text(page, encoding="utf-8")
     return problems
 
 
-def index_page(
-    course: Sequence[Notebook], links: Mapping[str, str], intro: str, foot: str = "", problems: Mapping[str, str] = {}
-) -> str:
-    """The page that lists the notebooks, each with a link (by name of its file), its question, and what went wrong."""
+def index_page(course: Sequence[Part], links: Mapping[str, str], intro: str) -> str:
+    """The page that lists the parts, each with a link (by name of its file) and its question."""
     texts = [f"# {TITLE}\n\n{intro}"]
-    for notebook in course:
-        name = notebook.path.name
-        link = f"{name.partition('_')[0]} [{escape(notebook.title)}]({links[name]})"
-        texts += [f"## {link}\n\n{escape(notebook.question)}", _note(problems.get(name))]
-    return _page(new_notebook(cells=_texts(*texts, foot)), TITLE)  # type: ignore[no-untyped-call]
+    for part in course:
+        name = part.path.name
+        texts.append(f"## {name.partition('_')[0]} [{escape(part.title)}]({links[name]})\n\n{escape(part.question)}")
+    return _page(new_notebook(cells=_texts(*texts)), TITLE)  # type: ignore[no-untyped-call]
 
 
-def _check_free(out: Path) -> None:
-    """Pages may go to a folder that is not there, or empty, or has pages of an earlier call."""
-    if out.exists() and not out.is_dir():
-        raise TuckerlabError(f"{out}: is a file: give a folder")
-    index = out / "index.html"
-    ours = index.is_file() and 'content="tuckerlab"' in index.read_text(encoding="utf-8", errors="replace")
-    if out.is_dir() and any(out.iterdir()) and not ours:
-        raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
+def add_links(
+    notebook: Any, course: Sequence[Part], part: Part, links: Mapping[str, str], start: str, *, hidden: Sequence[str]
+) -> None:
+    """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go."""
+    place = course.index(part)
+    around = [(f"← {it.title}", links[it.path.name]) for it in course[max(place - 1, 0) : place]]
+    around += [("All parts", start)]
+    around += [(f"{it.title} →", links[it.path.name]) for it in course[place + 1 : place + 2]]
+    bar = " · ".join(f'<a href="{escape(link)}">{escape(title)}</a>' for title, link in around)
+    above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in ("Parts of the course", "Go on")))
+    shown = [cell for cell in notebook.cells if not set(hidden) & set(cell.metadata.get("tags", ()))]
+    notebook.cells = [above, *shown, below]
 
 
-def neighbours(course: Sequence[Notebook], place: int, links: Mapping[str, str], index: str) -> str:
-    """Links to the page before, the list, and the page after, as HTML."""
-    before = [(links[n.path.name], f"← {n.title}") for n in course[max(place - 1, 0) : place]]
-    after = [(links[n.path.name], f"{n.title} →") for n in course[place + 1 : place + 2]]
-    there = [*before, (index, "All parts"), *after]
-    return " · ".join(f'<a href="{escape(link)}">{escape(title)}</a>' for link, title in there)
-
-
-def _execute(source: Path, scratch: str, parameters: dict[str, Any]) -> str:
+def _execute(source: Path, scratch: Path, **parameters: Any) -> str:
     """Leaves the executed notebook in `scratch`; returns what went wrong, if anything did."""
     try:
         errors = execute(source, scratch, **parameters).widget_errors
@@ -106,19 +98,13 @@ def _execute(source: Path, scratch: str, parameters: dict[str, Any]) -> str:
     return f"an error inside a widget: {errors[0]}" if errors else ""
 
 
-def _note(problem: str | None) -> str:
-    return f'<p class="problem" role="alert">{escape(problem)}</p>' if problem else ""
-
-
 def _texts(*markdown: str) -> list[Any]:
-    return [new_markdown_cell(text) for text in markdown if text]  # type: ignore[no-untyped-call]
+    return [new_markdown_cell(text) for text in markdown]  # type: ignore[no-untyped-call]
 
 
 def _page(notebook: Any, title: str, folder: Path = Path()) -> str:
-    """A notebook as a whole page: without code, scripts, and what only papermill has added; pictures inside."""
+    """A notebook as a whole page: without code and scripts, pictures inside."""
     config = Config()
-    config.TagRemovePreprocessor.enabled = True
-    config.TagRemovePreprocessor.remove_cell_tags = PAPERMILL_CELLS
     config.NbConvertBase.display_data_priority = [
         "text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain",
     ]  # fmt: skip

@@ -9,9 +9,8 @@ import sys
 
 import typer
 
-from tuckerlab.cli import course
-from tuckerlab.cli.run_commands import brief, check, export
-from tuckerlab.cli.training_commands import compare, headline, poc, sweep
+from tuckerlab.cli import commands, course
+from tuckerlab.cli.doctor import doctor
 from tuckerlab.errors import TuckerlabError
 
 INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
@@ -23,70 +22,38 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: loading the pretty one takes three times as long
     pretty_exceptions_enable=False,
 )
-
-
-for command in (poc, headline, sweep, compare, export, check, brief):
+for command in (commands.poc, commands.headline, commands.sweep, commands.compare):
     app.command()(command)
-
-
-@app.command()
-def doctor() -> None:
-    """Check this installation, and say how to mend what is missing."""
-    from tuckerlab.cli.doctor import PROBLEM, examine, show
-
-    findings = examine()
-    show(findings)
-    raise typer.Exit(int(any(finding.state == PROBLEM for finding in findings)))
-
-
+for command in (commands.export, commands.check, commands.brief, doctor):
+    app.command()(command)
 app.command("lab")(course.open_lab)
 app.command("app")(course.open_app)
 app.command("course")(course.write_course)
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from tuckerlab import __version__
-
-    print(f"tuckerlab {__version__}")
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user.
-
-    >>> main(["version"])
-    tuckerlab 0.1.0
-    0
-    """
+    """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user."""
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(given, prog_name="tuckerlab", standalone_mode=False)
+        code = int(app(given, prog_name="tuckerlab", standalone_mode=False) or 0)
     except TuckerlabError as error:
-        return _complain(str(error))
+        message = str(error)
     except typer.TyperException as error:  # an option that does not exist or cannot be read
         said = error.format_message().rstrip(".")
-        return _complain(f"{said}. Given: tuckerlab {shlex.join(given)}; --help lists what there is")
-    except typer.Abort:
-        return _stopped()
+        message = f"{said}. Given: tuckerlab {shlex.join(given)}; --help lists what there is"
     except OSError as error:  # such as a folder that may not be written, or a disk that is full
-        return _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+        message = f"{error.filename or 'the system'}: {error.strerror or error}"
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "tuckerlab"):
             raise
-        return _complain(f"the package {package} is not installed: `tuckerlab doctor` says how to get it")
-    return _stopped() if code == INTERRUPTED else int(code or 0)
-
-
-def _complain(message: str) -> int:
+        message = f"the package {package} is not installed: `tuckerlab doctor` says how to get it"
+    else:
+        if code == INTERRUPTED:
+            print("stopped; finished parts are kept, and the same command goes on with them", file=sys.stderr)
+        return code
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2
-
-
-def _stopped() -> int:
-    print("stopped; finished parts are kept, and the same command goes on with them", file=sys.stderr)
-    return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ def whole(text: str) -> Any:
 SHARED: dict[str, Any] = {
     "dataset": option(str, "What to learn: mnist, digits, cifar10, or folder:PATH with your images. [default: mnist]"),
     "image_size": whole("Resize the images of a folder to this many pixels a side."),
-    "model": option(
-        str, "The network: auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"
-    ),
+    "model": option(str, "auto, vgg_small, lenet5, vgg16, alexnet, resnet18 or vit_small. [default: auto]"),
     "width": option(float, "Make every layer this many times as wide. [default: 1.0, for mnist 2.0]"),
     "seeds": whole("Train every network so often. [default: 3]"),
     "epochs": whole("How often to go through all images."),
@@ -32,11 +30,11 @@ SHARED: dict[str, Any] = {
     "optimizer": option(str, "What trains all networks: muon, sgd or adamw. [default: muon]"),
     "lr": option(float, "Learning rate: the length of the longest steps. [default: 0.03 muon, 0.1 sgd, 0.001 adamw]"),
     "workers": whole("Networks trained at once on this machine. [default: 1]"),
+    "run": Annotated[Path, typer.Argument(help="A folder that tuckerlab poc has left.")],
+    "network": option(str, 'Its label, such as "Tucker 90 %", or dense. [default: the smallest Tucker one]'),
     "out": option(Path, "The folder for the results. [default: runs]", file_okay=False),
     "device": option(str, "auto, cpu, cuda or mps. [default: auto]"),
-    "resume": option(
-        bool, "Go on with a run that was cut off, or begin anew even if one is there.", "--resume/--fresh"
-    ),
+    "resume": option(bool, "Go on with a run that was cut off, or begin anew.", "--resume/--fresh"),
     "quiet": option(bool, "Print the table only, no progress.", "--quiet"),
 }
 

@@ -1,22 +1,25 @@
-"""The commands that train networks: `poc`, `headline`, `compare`, `sweep`.
+"""The commands that train networks, and those for runs that are there.
 
 Each loads what it needs when it runs, so that `tuckerlab --help` answers at once.
 """
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from tuckerlab.cli.options import option, takes, whole
 from tuckerlab.errors import RankError
+
+PART = "A part of the convolution weights to save; may be repeated."
 
 
 @takes(
     "dataset image_size model width compression tolerance epochs batch_size optimizer lr seed out device resume quiet",
     compression=option(float, "The part of the convolution weights to save: 0.9 keeps a tenth. [default: 0.95]"),
-    tolerance=option(
-        float, "Instead of --compression: how much of each layer may be rounded away, such as 0.1."
-    ),
+    tolerance=option(float, "Instead of --compression: how much of each layer may be rounded away, such as 0.1."),
     seed=option(int, "The same seed gives the same run on the same CPU."),
-)  # fmt: skip
+)
 def poc(**given: Any) -> None:
     """Train one network twice, as usual and in compressed form, and compare the two.
 
@@ -24,10 +27,7 @@ def poc(**given: Any) -> None:
     pictures in a folder of their own. Without options it takes one to two minutes and needs no download.
     """
     if {"compression", "tolerance"} <= given.keys():
-        raise RankError(
-            f"both --compression {given['compression']:g} and --tolerance {given['tolerance']:g} were given: give one "
-            "of them (the first sets the size, the second the loss of detail)"
-        )
+        raise RankError("--compression and --tolerance say the same: give one of them")
     from tuckerlab.experiments.proof import run_poc, show
 
     show(run_poc(**given))
@@ -37,19 +37,11 @@ def poc(**given: Any) -> None:
     "dataset model width compression pruning no_pruning equal rival start seeds epochs minutes batch_size optimizer lr "
     "precision out device resume quiet",
     dataset=option(str, "What to learn. [default: cifar10]"),
-    model=option(str, "The network: vgg16, resnet18, alexnet or another of poc's. [default: vgg16]"),
-    compression=option(
-        list[float],
-        "A part of the convolution weights to save; may be repeated. [default: 0.9 0.95 0.97 0.98]",
-    ),
-    pruning=option(
-        list[float], "Prune the dense network by this part, to compare; may be repeated. [default: 0.97 0.98]"
-    ),
+    model=option(str, "vgg16, resnet18, alexnet or another of poc's. [default: vgg16]"),
+    compression=option(list[float], f"{PART} [default: 0.9 0.95 0.97 0.98]"),
+    pruning=option(list[float], "Prune the dense network by this part; may be repeated. [default: 0.97 0.98]"),
     no_pruning=option(bool, "Leave the pruned networks out.", "--no-pruning"),
-    equal=option(
-        list[str],
-        "What Tucker networks may spend like the dense one: epochs or time; may be repeated. [default: epochs]",
-    ),
+    equal=option(list[str], "What Tucker networks may spend like the dense one: epochs (the default), time, or both."),
     rival=option(list[str], "One more method, of those of compare, at each --compression; may be repeated."),
     start=option(float, "Largest first rank of Tucker networks, as a share of the widest layer. [default: 0.25]"),
     minutes=option(float, "Instead of --epochs: as many, up to the default, as end within this time."),
@@ -65,8 +57,8 @@ def headline(**given: Any) -> None:
     earlier at most; with more networks or seeds it trains those alone.
     """
     if given.pop("no_pruning", False):
-        if given.get("pruning"):
-            raise RankError(f"both --no-pruning and --pruning {given['pruning'][0]:g} were given: give one of them")
+        if "pruning" in given:
+            raise RankError("both --no-pruning and --pruning were given: give one of them")
         given["pruning"] = []
     from tuckerlab.experiments.headline import run_headline
     from tuckerlab.experiments.proof import show
@@ -76,12 +68,8 @@ def headline(**given: Any) -> None:
 
 @takes(
     "dataset image_size model width method compression seeds epochs batch_size optimizer lr out device resume quiet",
-    method=option(
-        list[str], "tucker, pruning, channels, int8, cut, matrix or another; may be repeated. [default: all]"
-    ),
-    compression=option(
-        list[float], "A part of the convolution weights to save; may be repeated. [default: 0.8 0.9 0.95]"
-    ),
+    method=option(list[str], "tucker, pruning, channels, int8, cut or another; may be repeated. [default: all]"),
+    compression=option(list[float], f"{PART} [default: 0.8 0.9 0.95]"),
 )
 def compare(**given: Any) -> None:
     """Make a network small in every way there is, with the same training, and compare what comes out.
@@ -117,3 +105,63 @@ def sweep(**given: Any) -> None:
     from tuckerlab.experiments.sweep.study import run_sweep
 
     show(run_sweep(methods=given.pop("method", None), pruning=not given.pop("no_pruning", False), **given))
+
+
+@takes(
+    "run to network out overwrite",
+    to=Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
+    # as a Path, "" would be the folder that one is in
+    out=option(str, "The file (plain: the folder). [default: in RUN/export]", metavar="<path>"),
+    overwrite=option(bool, "Replace what lies at OUT already.", "--overwrite"),
+)
+def export(**given: Any) -> None:
+    """Write a trained network as a file that runs without tuckerlab.
+
+    Batch norms are folded into the layers before them, and the file is run and compared with the network before it is
+    there. It takes pixels from 0 to 255.
+    """
+    from tuckerlab.deploy.export_run import run_export, show
+
+    show(run_export(given.pop("run"), **given))
+
+
+@takes("run network fresh quiet", fresh=option(bool, "Measure again even if there is a table.", "--fresh"))
+def check(run: Path, **given: Any) -> None:
+    """Measure the networks of a run where they are deployed: time, throughput, file, and equal answers.
+
+    The full and the compressed network in torch and onnxruntime, the latter as fp32 and int8, in turn on this machine;
+    the table and its picture stay in the folder. Let nothing else run beside it.
+    """
+    from tuckerlab.deploy.runtime.benchmark import check_run, show
+
+    show(*check_run(run, **given), run)
+
+
+@takes(
+    "runs out lang network assumptions company pdf quiet",
+    runs=Annotated[list[str], typer.Argument(metavar="RUN…", help="Folders or recorded results, of one task.")],
+    out=Annotated[Path, typer.Option(help="The file: .html, or .pdf where a Chromium, Chrome or Edge is installed.")],
+    lang=option(str, "en or ja. [default: en]"),
+    assumptions=option(Path, "What the money rests on, as TOML. [default: an example]"),
+    company=option(str, "Stands above the title."),
+    pdf=option(bool, "Print it to a .pdf beside the .html too.", "--pdf"),
+)
+def brief(runs: list[str], assumptions: Path | None = None, quiet: bool = False, **given: Any) -> None:
+    """Write the decision brief of runs: recommendation, numbers, money, plan, risks, and what is not known.
+
+    One file of two A4 pages that needs nothing else. Where the networks lie beside the record they are audited, which
+    takes some seconds for small ones. Repeat a run with other seeds and give all of its folders.
+    """
+    from rich.console import Console
+
+    from tuckerlab.decision.assumptions import Assumptions
+    from tuckerlab.decision.report import write_brief
+    from tuckerlab.experiments.recorded import run_folder
+
+    told = Assumptions.load(assumptions) if assumptions else None
+    folders = [run_folder(run) for run in runs]
+    with Console(stderr=True, quiet=quiet).status("") as status:
+        written = write_brief(
+            folders, assumptions=told, pdf_too=given.pop("pdf", False), report=status.update, **given
+        )  # fmt: skip
+    print(written.answer.said, *written.paths, sep="\n")
