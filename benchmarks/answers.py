@@ -17,7 +17,7 @@ from tuckerlab.deploy.rollout.traffic import ANSWER, LABEL, PLACE
 from tuckerlab.experiments.audit.predictions import Answers
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path
-from tuckerlab.training.provenance import provenance
+from tuckerlab.training.environment import provenance
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import script
 from tuckerlab.deploy.rollout import Recorded, compare_labels
 from tuckerlab.deploy.rollout.traffic import recorded_answers
 from tuckerlab.files import atomic_path
-from tuckerlab.training.provenance import provenance
+from tuckerlab.training.environment import provenance
 
 
 def main() -> None:

@@ -26,10 +26,8 @@ from torch import Tensor, nn
 from tuckerlab import Fixed, Tolerance, TuckerMuon, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.files import atomic_path
-from tuckerlab.training.device import resolve_device
-from tuckerlab.training.memory import training_memory
-from tuckerlab.training.provenance import provenance
-from tuckerlab.training.timing import Timing, interleave, latencies
+from tuckerlab.training.benchmark import Timing, interleave, latencies, training_memory
+from tuckerlab.training.environment import provenance, resolve_device
 from tuckerlab.tucker.model_size import count_parameters
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline
@@ -231,7 +229,7 @@ def bench_memory(report: Report, width: float) -> None:
     for name, model in networks(width, torch.device("cpu")).items():
         optimizer = optimizer_of(name, model)
         step_of(model, optimizer, images)()
-        memory = training_memory(model, optimizer, (images, torch.tensor([0, 1])))
+        memory = training_memory(model, optimizer, lambda it: F.cross_entropy(it(images), torch.tensor([0, 1])))
         sizes[name] = memory.weights + memory.gradients + memory.optimizer_state
         rate = 100 * count_parameters(model).conv_compression
         report.add(f"weights + gradients + state, {name} (conv c.r. {rate:.1f} %)", sizes[name] / 1e6, "MB")

@@ -31,10 +31,9 @@ from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.files import atomic_path
-from tuckerlab.training.device import resolve_device
+from tuckerlab.training.benchmark import latencies
+from tuckerlab.training.environment import provenance, resolve_device
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
-from tuckerlab.training.provenance import provenance
-from tuckerlab.training.timing import latencies
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_policy import RankPolicy

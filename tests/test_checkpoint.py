@@ -172,7 +172,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     tensors = model.state_dict()
     safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
     assert "not a checkpoint of tuckerlab" in complaint(path, model)
-    for header in ("{", "[]", "1", json.dumps({"format": 1}), json.dumps({"format": 99})):
+    for header in ("{", "[]", "1", json.dumps({"format": 99})):
         safetensors.torch.save_file(tensors, path, metadata={"tuckerlab": header})
         complaint(path, model)
 
@@ -199,5 +199,5 @@ def test_an_optimizer_that_the_file_does_not_hold(tmp_path: Path) -> None:
     assert "holds no optimizer state" in complaint(path, other, optimizer=TuckerSGD(other))
     other_groups = TuckerSGD([{"params": [other.features]}, {"params": [other.classifier]}])
     save(path, model, optimizer=TuckerSGD(model))
-    assert "another optimizer" in complaint(path, other, optimizer=other_groups)
+    assert "another model or optimizer" in complaint(path, other, optimizer=other_groups)
     assert "another optimizer" in complaint(path, other, optimizer=TuckerAdamW(other))

@@ -19,8 +19,8 @@ from tuckerlab.experiments.proof import Proof
 from tuckerlab.experiments.recorded import recorded
 from tuckerlab.experiments.records import Records
 from tuckerlab.plotting.styles import LOOKS, method_name
+from tuckerlab.training.benchmark import Timing
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.timing import Timing
 
 SMALL: dict[str, Any] = {
     "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",

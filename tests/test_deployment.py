@@ -18,8 +18,8 @@ from tuckerlab.deploy.runtime import FORM, Deployment, benchmark
 from tuckerlab.deploy.runtime.benchmark import check_run
 from tuckerlab.experiments.records import Records
 from tuckerlab.training.checkpoint import load, save
+from tuckerlab.training.environment import provenance
 from tuckerlab.training.metrics import evaluate
-from tuckerlab.training.provenance import provenance
 from tuckerlab.tucker.rank_policy import Fixed
 
 SPEC: dict[str, Any] = {"name": "lenet5", "num_classes": 10, "in_channels": 1, "image_size": 16, "width": 0.5}

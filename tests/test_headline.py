@@ -15,7 +15,7 @@ from tuckerlab.experiments.proof import Proof
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena
-from tuckerlab.training.timing import Timing
+from tuckerlab.training.benchmark import Timing
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
 

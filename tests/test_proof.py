@@ -24,10 +24,10 @@ from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.proof import RECIPES, Proof, show
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.benchmark import Timing
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
-from tuckerlab.training.timing import Timing
 from tuckerlab.tucker.model_size import count_parameters
 
 SMALL: dict[str, Any] = {

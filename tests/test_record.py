@@ -10,7 +10,7 @@ from made_up import dense, facts, tucker
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
-from tuckerlab.training import provenance as provenance_module
+from tuckerlab.training.environment import provenance
 
 
 def assert_same(one: Records, other: Records) -> None:
@@ -85,7 +85,7 @@ class TestBroken:
 
 class TestProvenance:
     def test_complete(self) -> None:
-        facts = provenance_module.provenance("cpu")
+        facts = provenance("cpu")
         assert set(facts) <= set(SCHEMA["runs"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(facts["date"]))
         assert all(value != "" for value in facts.values())

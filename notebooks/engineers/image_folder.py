@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 import tuckerlab as tl
 from tuckerlab.data import ImageData
 from tuckerlab.data.digits import write_example
-from tuckerlab.training.augment import batches, default_augmentation, epoch_order
+from tuckerlab.training.augment import default_augmentation, epoch_order
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.tucker.model_size import count_parameters
 
@@ -47,13 +47,15 @@ def main(folder: str | None = None, epochs: int = 6, compression: float = 0.9) -
     )
     tl.tuckerize(model)
     batch_size = min(64, len(data.train_images))  # a shorter last batch is left out: batch norm wants full ones
-    steps = epochs * (len(data.train_images) // batch_size)
+    batches = len(data.train_images) // batch_size
+    steps = epochs * batches
     optimizer = tl.TuckerSGD(model, 0.05, 0.9, 5e-4, ranks=tl.Budget(compression).over(steps), adapt_every=10)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps, cycle_momentum=False)
     for epoch in range(epochs):
         model.train()
         order = epoch_order(len(data.train_images), seed=0, epoch=epoch)
-        for images, labels in batches(data.train_images, data.train_labels, batch_size, order=order, drop_last=True):
+        for chosen in order.split(batch_size)[:batches]:
+            images, labels = data.train_images[chosen], data.train_labels[chosen]
             loss = F.cross_entropy(model(data.normalize(augment(images))), labels)
             optimizer.zero_grad()
             loss.backward()

@@ -47,7 +47,7 @@ def poc(**given: Any) -> None:
     minutes=option(float, "Instead of --epochs: as many, up to the default, as end within this time."),
     epochs=whole("How often to go through all images. [default: 40 on CUDA, 12 on a CPU]"),
     batch_size=whole("Images a training step. [default: 512 on CUDA, 256]"),
-    precision=option(str, "Of the arithmetic: auto, fp32, bf16 or fp16. [default: auto, bf16 on CUDA, fp32 elsewhere]"),
+    precision=option(str, "Of the arithmetic: auto, fp32 or bf16. [default: auto, bf16 on CUDA, fp32 elsewhere]"),
 )
 def headline(**given: Any) -> None:
     """Train a large network as usual, in compressed form at several sizes, and pruned; several times each.

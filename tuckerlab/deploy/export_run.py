@@ -16,8 +16,8 @@ from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import file_size
+from tuckerlab.training.environment import provenance
 from tuckerlab.training.models import build
-from tuckerlab.training.provenance import provenance
 
 IMAGES = 8  # as examples
 FORMATS = {  # what writes it, what its files' names end with, and how it is used

@@ -21,10 +21,9 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Arena, digest
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
-from tuckerlab.training.memory import training_memory
+from tuckerlab.training.benchmark import interleave, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
-from tuckerlab.training.timing import interleave, latencies
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 
@@ -169,12 +168,12 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
             "threads": torch.get_num_threads(),  # of the times, whoever has trained
         }  # fmt: skip
     for contender, run in whole.items():
-        memory = training_memory(run.model, run.optimizer, partial(arena.loss, run.model, batch))
+        memory = training_memory(run.model, run.optimizer, partial(arena.loss, batch=batch))
         measured[contender] |= {
             "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),
-            "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak_allocated,
+            "memory_activations_bytes": memory.activations,
         }  # fmt: skip
     return measured
 

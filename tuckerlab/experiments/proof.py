@@ -25,7 +25,7 @@ from tuckerlab.experiments.standings import rich_standings, standings
 from tuckerlab.experiments.summary import finding
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.device import resolve_device
+from tuckerlab.training.environment import resolve_device
 from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
@@ -99,7 +99,7 @@ class Settings(TypedDict, total=False):
     batch_size: int | None
     optimizer: str | None  # "muon", "sgd" or "adamw"
     lr: float | None  # None: what is usual for the optimizer
-    precision: str | None  # "auto", "fp32", "bf16" or "fp16"
+    precision: str | None  # "auto", "fp32" or "bf16"
     device: str  # "auto", "cpu", "cuda" or "mps"
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.device import resolve_device
+from tuckerlab.training.environment import resolve_device
 from tuckerlab.training.models import MODELS, build
 from tuckerlab.tucker.convert import FRACTION, tuckerize
 from tuckerlab.tucker.model_size import Counts, count_parameters

@@ -6,11 +6,12 @@ ranks, and takes up the weights and ranks of the file.
 
 import json
 import os
+import textwrap
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
@@ -24,7 +25,6 @@ from tuckerlab.training.models import build
 from tuckerlab.tucker.convert import tuckerize
 from tuckerlab.tucker.meta import materialize
 from tuckerlab.tucker.rank_policy import Fixed
-from tuckerlab.tucker.tensor import shape_of_core
 from tuckerlab.tucker.weight import TuckerLayer
 
 FORMAT = 1
@@ -32,17 +32,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a training at one moment: tensors by name ("model.…", "optimizer.INDEX.…"), the rest as plain JSON.
-
-    >>> from tuckerlab import TuckerLinear
-    >>> model = TuckerLinear(6, 4, ranks=2)
-    >>> good = Snapshot.of(model).copied()
-    >>> with torch.no_grad():
-    ...     _ = model.core.fill_(torch.nan)
-    >>> good.put_back(model)
-    >>> bool(model.core.isfinite().all())
-    True
-    """
+    """The state of a training at one moment: tensors ("model.NAME", "optimizer.INDEX.NAME"), the rest as plain JSON."""
 
     tensors: dict[str, Tensor]
     optimizer: dict[str, Any]  # its state_dict without the tensors; empty where there is none
@@ -68,26 +58,23 @@ class Snapshot:
         tensors = {name: value.detach().clone() for name, value in self.tensors.items()}
         return Snapshot(tensors, deepcopy(self.optimizer), self.facts)
 
-    @property
-    def weights(self) -> dict[str, Tensor]:
-        """The model's state_dict."""
-        return {name.removeprefix("model."): v for name, v in self.tensors.items() if name.startswith("model.")}
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin so, without the prefix."""
+        return {name.removeprefix(prefix): value for name, value in self.tensors.items() if name.startswith(prefix)}
 
     def put_back(self, model: nn.Module, optimizer: Optimizer | None = None) -> None:
         """Makes model and optimizer what they were; Tucker layers take the ranks that they had."""
-        model.load_state_dict(self.weights)
+        model.load_state_dict(self.part("model."))
         if optimizer is None:
             return
         state = {int(index): dict(entries) for index, entries in self.optimizer["state"].items()}
-        for name, value in self.tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".", 2)
-                state[int(index)][key] = value.clone()  # the optimizer goes on with the tensor that it is given
+        for name, value in self.part("optimizer.").items():
+            index, key = name.split(".", 1)
+            state[int(index)][key] = value.clone()  # the optimizer goes on with the tensor that it is given
         optimizer.load_state_dict({**self.optimizer, "state": state})
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """What a file held: the model with its weights loaded, and the facts and tensors that were saved beside it."""
 
     model: nn.Module
@@ -107,8 +94,7 @@ def save(
 
     beside: other tensors by name, to be kept in the same file.
     """
-    state = Snapshot.of(model, optimizer, facts)
-    layers = dict(model.named_modules())
+    state, layers = Snapshot.of(model, optimizer, facts), dict(model.named_modules())
     header: dict[str, Any] = {
         "format": FORMAT,
         "spec": getattr(model, "spec", None),  # with the factorized modes, all that is needed to rebuild the model
@@ -149,12 +135,20 @@ def load(
         accept(header["facts"])
     state = Snapshot(tensors, header.get("optimizer", {}), header["facts"])
     if optimizer is not None:
-        _check_optimizer(Path(path), optimizer, state.optimizer)
-    model = _rebuilt(Path(path), header) if model is None else model
-    _check(Path(path), model, state.weights)
-    state.put_back(model, optimizer)
-    beside = {name.removeprefix("beside."): v for name, v in tensors.items() if name.startswith("beside.")}
-    return Checkpoint(model, state.facts, beside)
+        if "optimizer" not in header:
+            raise CheckpointError(f"{path}: holds no optimizer state; load the model alone, or another file")
+        if any(optimizer.defaults.keys() - group.keys() for group in state.optimizer["param_groups"]):
+            raise CheckpointError(f"{path}: of another optimizer; give one made like the one that was saved")
+    if model is None:
+        model = _rebuilt(Path(path), header)
+    before = Snapshot.of(model).copied()
+    try:
+        state.put_back(model, optimizer)
+    except (RuntimeError, ValueError, LookupError) as error:
+        before.put_back(model)
+        said = textwrap.shorten(str(error), 300)
+        raise CheckpointError(f"{path}: of another model or optimizer, give one like it ({said})") from error
+    return Checkpoint(model, state.facts, state.part("beside."))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -165,15 +159,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:8], "little")
         header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["tuckerlab"])
-    except KeyError:
+        number = header["format"]
+    except (KeyError, TypeError):
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of tuckerlab") from None
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: cut off or not a safetensors file ({error})") from None
-    number = header.get("format") if isinstance(header, dict) else None
     if number != FORMAT:
         raise CheckpointError(f"{path}: format {number!r}; this version reads format {FORMAT}")
-    if missing := sorted({"spec", "tucker", "dense", "facts"} - header.keys()):
-        raise CheckpointError(f"{path}: its header lacks {', '.join(missing)}; write it anew with this version")
     return header, tensors
 
 
@@ -191,45 +183,3 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
             setattr(layer, "dense_because", header["dense"][name])  # noqa: B010 (a note on a module of torch)
     with torch.random.fork_rng(devices=[]):
         return materialize(model)
-
-
-def _check(path: Path, model: nn.Module, weights: dict[str, Tensor]) -> None:
-    nested = {f"{name}.smallest".lstrip(".") for name, layer in model.named_modules() if isinstance(layer, TuckerLayer)}
-    own = {name: value for name, value in model.state_dict().items() if name not in nested}
-    weights = {name: value for name, value in weights.items() if name not in nested}
-    if strange := sorted(own.keys() ^ weights.keys()):
-        where = "the file, not the model," if strange[0] in weights else "the model, not the file,"
-        raise CheckpointError(
-            f"{path}: of another model: {where} has {strange[0]!r}; {len(strange)} of "
-            f"{len(own.keys() | weights.keys())} names differ; give a checkpoint of this network"
-        )
-    expected = {name: tuple(value.shape) for name, value in own.items()}
-    for name, layer in model.named_modules():
-        if isinstance(layer, TuckerLayer):  # takes up other ranks, but not another shape
-            expected |= _shapes_at_ranks_of(weights, f"{name}." if name else "", layer)
-    for name, shape in expected.items():
-        if shape != tuple(weights[name].shape):
-            raise CheckpointError(
-                f"{path}: of another model: {name!r} is {tuple(weights[name].shape)} there, {shape} here"
-            )
-
-
-def _check_optimizer(path: Path, optimizer: Optimizer, saved: dict[str, Any]) -> None:
-    if not saved:
-        raise CheckpointError(f"{path}: holds no optimizer state; load the model alone, or another file")
-    groups = saved["param_groups"]
-    sizes = [[len(group["params"]) for group in of] for of in (groups, optimizer.param_groups)]
-    settings = [sorted({*group} & {*optimizer.defaults}) for group in (*groups, optimizer.defaults)]
-    if sizes[0] != sizes[1] or any(of != settings[-1] for of in settings):
-        raise CheckpointError(
-            f"{path}: of another optimizer: param groups of {sizes[0]} parameters there, {sizes[1]} here, or other "
-            f"settings than {', '.join(optimizer.defaults)}; give one made like the one that was saved"
-        )
-
-
-def _shapes_at_ranks_of(weights: dict[str, Tensor], prefix: str, layer: TuckerLayer) -> dict[str, tuple[int, ...]]:
-    """The shapes of a layer's core and factors, had it the ranks of the weights."""
-    factors = [weights[f"{prefix}factor{i}"] for i in range(len(layer.modes))]
-    ranks = [factor.shape[-1] if factor.dim() else 0 for factor in factors]
-    shapes = {f"{prefix}factor{i}": (layer.shape[m], ranks[i]) for i, m in enumerate(layer.modes)}
-    return {**shapes, f"{prefix}core": shape_of_core(layer.shape, layer.modes, ranks)}

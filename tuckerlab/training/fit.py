@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from tqdm import auto
 
 from tuckerlab.data import ImageData
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import check_choice
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.device import resolve_device
+from tuckerlab.training.environment import resolve_device
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.guarded_trainer import GuardedTrainer
-from tuckerlab.training.progress import progress_bar
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.optimizer import TuckerOptimizer
@@ -63,16 +63,12 @@ def fit(
     raises it only where there is nothing good to go back to), CheckpointError for a checkpoint of other settings,
     TuckerlabError for a setting out of range.
     """
-    known = [field.name for field in fields(Recipe)]
-    if unknown := [name for name in changes if name not in known]:
-        raise TuckerlabError(f"unknown setting {unknown[0]!r}: known are {', '.join(known)}")
-    if guard is not None and not isinstance(guard, Guard):
-        raise TuckerlabError(f"guard {guard!r}: allowed are None and a Guard; Guard() has the usual rules")
-    recipe = replace(recipe or Recipe(), **changes)
-    place = None if checkpoint is None else Path(checkpoint)
+    for name in changes:
+        check_choice("setting", name, (field.name for field in fields(Recipe)))
+    recipe, place = replace(recipe or Recipe(), **changes), None if checkpoint is None else Path(checkpoint)
     settings = model, data, recipe, resolve_device(device), place, after, make_optimizer
     trainer = Trainer(*settings) if guard is None else GuardedTrainer(guard, *settings)
-    if trainer.checkpoint is not None and trainer.checkpoint.exists() and resume:
+    if place is not None and place.exists() and resume:
         trainer.load()
     run = trainer.run
     for callback in callbacks:
@@ -101,6 +97,12 @@ def fit(
                     saved = time.monotonic()
                 bar.update(run.step - bar.n)
     return run
+
+
+def progress_bar(*, shown: bool, **options: Any) -> Any:
+    """A bar of tqdm with these options; where it is not to be shown, or could not move, its `disable` is true."""
+    can_move = sys.stderr.isatty() or auto.notebook_tqdm is not auto.std_tqdm
+    return auto.tqdm(disable=not (shown and can_move), **options)
 
 
 def _caption(run: Run) -> str:

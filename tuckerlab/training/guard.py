@@ -1,10 +1,5 @@
 """The guard: rules on what a training shows of itself, and what to do where one is broken.
 
->>> Guard().loss
-Rule(action='roll back', limit=2.0, times=3)
->>> Guard(accuracy=None, cut=Rule("stop", 0.5)).cut.action
-'stop'
-
 `fit(…, guard=Guard())` does it all. In a loop of your own, `Watch` says what is wrong, and a `Snapshot` of the last
 good moment is what to go back to:
 
@@ -31,6 +26,7 @@ from typing import Any, NamedTuple
 from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 
 ACTIONS = ("roll back", "stop")
+LIMITS = {"finite": (0, 0), "loss": (1, math.inf), "accuracy": (0, 1), "cut": (0, 1)}  # that a rule may have
 WINDOW = 8  # losses whose median is compared: one bad batch is not a rise
 RISE = 0.75  # of an untrained network's loss: by that much a loss may rise; close to 0, twice the best is little
 LEARNED = 0.9  # of an untrained network's loss: above it nothing has been learned
@@ -41,6 +37,9 @@ SPREAD = 3  # standard errors of an accuracy that are chance
 @dataclass(frozen=True)
 class Rule:
     """What to do beyond a limit, and how often: once more than `times` without coming any further, the run is stopped.
+
+    >>> Guard(accuracy=None, cut=Rule("stop", 0.5)).cut
+    Rule(action='stop', limit=0.5, times=3)
 
     "roll back": return to the last good state with a lower learning rate; to the rank policy of that state, if it was
     exchanged since (then that was the cause, and the rate stays); ranks are cut no further where a cut was too large,
@@ -64,36 +63,32 @@ class Guard:
     finite: the loss, the gradient and the weights are numbers (no limit).
     loss: the median of the last 8 training losses is at most `limit` times its best; by three quarters of an untrained
     network's loss it may always rise.
-    accuracy: that on images held out of the training split is at most `limit` below its best, or below `reference`
-    once it has come that near; beyond chance, with more room early in the run, two epochs in a row or at the end.
+    accuracy: that on images held out of the training split is at most `limit` below its best, beyond chance, with more
+    room early in the run, two epochs in a row or at the end.
     cut: the share of the numbers in Tucker layers that goes in one adaptation is at most `limit`; a schedule that is
     over in fewer than 20 cycles may cut more.
 
-    reference: accuracy of the dense network, a fraction of 1. slower: what a roll-back multiplies the learning rate
-    by. A guard with an accuracy rule holds a tenth of the training images out; without it, a run in which no rule is
-    broken ends exactly as one without a guard. Raises TuckerlabError for what is out of range.
+    slower: what a roll-back multiplies the learning rate by. A guard with an accuracy rule holds a tenth of the
+    training images out; without it, a run in which no rule is broken ends exactly as one without a guard. Raises
+    TuckerlabError for what is out of range.
     """
 
     finite: Rule | None = Rule("roll back")
     loss: Rule | None = Rule("roll back", 2.0)
     accuracy: Rule | None = Rule("roll back", 0.05)
     cut: Rule | None = Rule("roll back", 0.6)
-    reference: float | None = None
     slower: float = 0.2
 
     def __post_init__(self) -> None:
-        limits = {"finite": (0, 0), "loss": (1, math.inf), "accuracy": (0, 1), "cut": (0, 1)}
-        for name, (least, most) in limits.items():
+        for name, limits in LIMITS.items():
             rule = getattr(self, name)
             if rule is None:
                 continue
             if not isinstance(rule, Rule):
                 raise TuckerlabError(f'{name} {rule!r}: allowed are None and a rule, such as Rule("stop", 1)')
             check_choice(f"{name}: action", rule.action, ACTIONS)
-            check_number(f"{name}: limit", rule.limit, least, most)
+            check_number(f"{name}: limit", rule.limit, *limits)
             check_whole(f"{name}: times", rule.times, 0)
-        if self.reference is not None:
-            check_number("reference", self.reference, above=0, most=1)
         check_number("slower", self.slower, above=0, below=1)
 
 
@@ -107,12 +102,7 @@ class Alarm(NamedTuple):
 
 @dataclass
 class Watch:
-    """Takes in what is measured, and answers with an alarm or None.
-
-    >>> watch = Watch(Guard())
-    >>> [watch.after_step(loss) for loss in (2.3, 1.9, math.nan)]
-    [None, None, Alarm(rule='finite', measured=nan, allowed=inf)]
-    """
+    """Takes in what is measured, and answers with an alarm or None."""
 
     guard: Guard
     untrained: float | None = None  # loss of a network that knows nothing; None: the first one is that
@@ -120,7 +110,6 @@ class Watch:
     recent: list[float] = field(default_factory=list)
     best: float = 0.0  # accuracy
     was_low: bool = False
-    has_reached: bool = False  # the reference
     is_good: bool = True  # the last moment that was looked at: worth returning to
     broken: dict[str, int] = field(default_factory=dict)  # how often each rule has been, since the run came further
 
@@ -154,13 +143,10 @@ class Watch:
         rule = self.guard.accuracy
         if rule is None:
             return None
-        level = self.guard.reference if self.has_reached and self.guard.reference is not None else self.best
-        near = level - rule.limit - SPREAD * math.sqrt(level * (1 - level) / images)
+        near = self.best - rule.limit - SPREAD * math.sqrt(self.best * (1 - self.best) / images)
         allowed = near - EASE * (1 - progress)
         self.is_good = accuracy >= near
         self.best = max(self.best, accuracy)
-        if self.guard.reference is not None and accuracy >= self.guard.reference - rule.limit:
-            self.has_reached = True
         was_low, self.was_low = self.was_low, accuracy < allowed
         return Alarm("accuracy", accuracy, allowed) if self.was_low and (was_low or progress >= 1) else None
 
@@ -181,15 +167,11 @@ class Watch:
         """After a return to an earlier state: what was seen since does not count."""
         self.recent, self.was_low, self.is_good = [], False, True
 
-    def came_further(self) -> None:
-        """After a good moment beyond all alarms: they are forgotten."""
-        self.broken = {}
-
     def progress(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: plain JSON."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "guard"}
 
     def resume(self, progress: Mapping[str, Any]) -> None:
         """Takes up a saved progress."""
-        for name, value in progress.items():
-            setattr(self, name, value)
+        for name in self.progress():
+            setattr(self, name, progress[name])

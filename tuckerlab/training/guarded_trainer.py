@@ -5,7 +5,7 @@ the checkpoint where that is of a later step.
 """
 
 import math
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -17,12 +17,14 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Watch
+from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED
-from tuckerlab.training.trainer import LOOK_EVERY, Trainer
+from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 from tuckerlab.tucker.weight import TuckerLayer
 
-FROZEN = Fixed(steps=0)  # a schedule that is over: early stopping waits for that
+HELD_OUT = 0.1  # the share of the training images that the accuracy is watched on
+FROZEN = Fixed(steps=0)
 NOT_FINITE = Alarm("finite", math.nan, math.inf)
 WHY = {
     "finite": N_("a number in the calculation was no longer finite"),
@@ -52,27 +54,26 @@ class GuardedTrainer(Trainer):
     """A trainer that a guard watches over; `step` and `end_epoch` answer False where they have been undone."""
 
     def __init__(
-        self,
-        guard: Guard,
-        model: nn.Module,
-        data: ImageData,
-        recipe: Recipe,
-        device: torch.device,
-        checkpoint: Path | None = None,
-        *more: Any,
+        self, guard: Guard, model: nn.Module, data: ImageData, recipe: Recipe, device: torch.device, *more: Any
     ) -> None:
-        super().__init__(model, data, recipe, device, checkpoint, *more, hold_out=guard.accuracy is not None)
-        self.settings["guard"] = repr(guard)
-        self.guard, self.watch = guard, Watch(guard, untrained=math.log(len(data.classes)))
+        kept = data
+        if guard.accuracy is not None:
+            held = data.hold_out(HELD_OUT, recipe.seed)
+            self.held = held.to(device)
+            kept = replace(data, train_images=held.train_images, train_labels=held.train_labels)
+        super().__init__(model, kept, recipe, device, *more)
+        # as former versions wrote it, which had one more setting: what they have begun is resumed
+        named = repr(guard).replace("slower", "reference=None, slower")
+        self.settings |= {"data": data.fingerprint, "guard": named}
+        self.guard, self.watch = guard, Watch(guard, untrained=math.log(data.num_classes))
         self.policy = self.run.optimizer.ranks  # of the last adaptation that broke no rule
         self.farthest = -1  # step at which a rule was broken
         self.good = self._now()
 
     def step(self) -> bool:
-        run, optimizer = self.run, self.run.optimizer
+        run, optimizer, is_looked_at = self.run, self.run.optimizer, self.is_looked_at
         adapts = (optimizer.steps + 1) % optimizer.adapt_every == 0 and not isinstance(optimizer.ranks, Fixed)
         before = _stored(run.model) if adapts else 0
-        is_looked_at = self.device.type == "cpu" or run.step % LOOK_EVERY == 0
         try:
             super().step()
         except DivergedError:
@@ -95,20 +96,19 @@ class GuardedTrainer(Trainer):
                 raise
             return self._act(NOT_FINITE, run.step)
         if self.guard.accuracy is not None:
-            progress = run.step / run.total_steps if run.state == "running" else 1.0
-            alarm = self.watch.after_epoch(self.held_out_accuracy(), len(self.held.test_labels), progress)
+            accuracy = evaluate(run.model, self.held).accuracy
+            alarm = self.watch.after_epoch(accuracy, len(self.held.test_labels), run.step / run.total_steps)
             if alarm is not None:
                 return self._act(alarm, run.step)
         if self.watch.is_calm():
             self.good = self._now()
             if run.step > self.farthest:
-                self.watch.came_further()
+                self.watch.broken = {}
         return True
 
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        facts: dict[str, Any] = {
-            "watch": self.watch.progress(), "farthest": self.farthest, "frozen": self.run.optimizer.ranks == FROZEN
-        }  # fmt: skip
+        is_frozen = self.run.optimizer.ranks == FROZEN
+        facts: dict[str, Any] = {"watch": self.watch.progress(), "farthest": self.farthest, "frozen": is_frozen}
         if self.good.step == self.run.step:  # the checkpoint itself
             return {"guard": facts}, {}
         good = self.good.state
@@ -121,13 +121,13 @@ class GuardedTrainer(Trainer):
         self.watch.resume(facts["watch"])
         self.farthest = facts["farthest"]
         optimizer.ranks = self.policy = FROZEN if facts["frozen"] else given
-        if "good" not in facts:
+        if "good" in facts:
+            good = facts["good"]
+            tensors = {name: value.to(self.device) for name, value in loaded.beside.items()}
+            state = checkpoints.Snapshot(tensors, good["optimizer"], good["facts"])
+            self.good = Good(state, good["facts"]["run"]["step"], FROZEN if good["frozen"] else given)
+        else:
             self.good = self._now()
-            return loaded
-        good, device = facts["good"], self.device
-        tensors = {name: value.to(device) for name, value in loaded.beside.items()}
-        state = checkpoints.Snapshot(tensors, good["optimizer"], good["facts"])
-        self.good = Good(state, good["facts"]["run"]["step"], FROZEN if good["frozen"] else given)
         return loaded
 
     def _act(self, alarm: Alarm, step: int) -> bool:
@@ -137,7 +137,7 @@ class GuardedTrainer(Trainer):
         self.farthest = max(self.farthest, step)
         measured = {"measured": alarm.measured, "allowed": alarm.allowed}
         action = self.watch.decide(alarm)
-        did = _(self._return(action, alarm.rule), back=run.steps_before + run.step, factor=self.guard.slower)
+        did = _(self._return(action, alarm.rule), back=run.moment()["step"], factor=self.guard.slower)
         why = _(WHY[alarm.rule], **measured)
         said = _("Step {step:,.0f}: {why}; {did}.", step=at["step"], why=why, did=did)
         run.events.append({**at, "rule": alarm.rule, "action": action, **measured, "said": said})
@@ -175,10 +175,8 @@ class GuardedTrainer(Trainer):
 
     def _is_steep(self) -> bool:
         """Whether the schedule of the ranks was meant to cut much in the cycle that has ended."""
-        optimizer = self.run.optimizer
-        steps, before = optimizer.steps, optimizer.steps - optimizer.adapt_every
-        progress = optimizer.ranks.progress
-        return progress(steps) - (progress(before) if before > 0 else 0.0) > STEEP
+        steps, every, ranks = self.run.optimizer.steps, self.run.optimizer.adapt_every, self.run.optimizer.ranks
+        return ranks.progress(steps) - (ranks.progress(steps - every) if steps > every else 0.0) > STEEP
 
 
 def _stored(model: nn.Module) -> int:

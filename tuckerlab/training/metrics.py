@@ -1,6 +1,7 @@
-"""What a network is worth and costs: accuracy on images it was not trained on, multiply-adds, size of its file."""
+"""What a network is worth: accuracy on images it was not trained on; and what it costs wherever it runs."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -12,8 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.training.augment import batches
-from tuckerlab.training.eval_mode import undisturbed
 
 BATCH = 512
 
@@ -25,70 +24,73 @@ class Result(NamedTuple):
     accuracy: float
 
 
-def evaluate(model: nn.Module, data: ImageData, *, channels_last: bool = True) -> Result:
+@contextlib.contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """The whole model in eval mode for the length of the block; each module is then in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def predict(model: nn.Module, data: ImageData, images: Tensor | None = None) -> Tensor:
+    """The logits of the test images, or of other versions of them; model and data are on one device."""
+    found = []
+    with eval_mode(model), torch.inference_mode():
+        for part in torch.split(data.test_images if images is None else images, BATCH):
+            logits = model(data.normalize(part).contiguous(memory_format=torch.channels_last))
+            check_logits(logits, len(part), data.num_classes)
+            found.append(logits)
+    return torch.cat(found)
+
+
+def evaluate(model: nn.Module, data: ImageData) -> Result:
     """Loss and accuracy on the test split, in eval mode; the model's mode is restored."""
-    loss = torch.zeros((), device=data.test_images.device)
-    correct = torch.zeros((), device=data.test_images.device)
-    with undisturbed(model, training=False), torch.inference_mode():
-        for images, labels in batches(data.test_images, data.test_labels, BATCH):
-            inputs = data.normalize(images)
-            if channels_last:
-                inputs = inputs.contiguous(memory_format=torch.channels_last)
-            logits = model(inputs)
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(1) == labels).sum()
-    return Result(loss.item() / len(data.test_labels), correct.item() / len(data.test_labels))
+    logits, labels = predict(model, data), data.test_labels
+    correct = (logits.argmax(1) == labels).sum().item()
+    return Result(F.cross_entropy(logits.float(), labels).item(), correct / len(labels))
 
 
 def answers_by_class(model: nn.Module, data: ImageData) -> dict[str, list[int]]:
     """Of each class: training images, test images, those of them that are named rightly, and how often it is named."""
-    tensor = next(chain(model.parameters(), model.buffers()), data.test_images)  # a quantized network may have none
-    data, named = data.to(tensor.device), []
-    with undisturbed(model, training=False), torch.inference_mode():
-        for images, _labels in batches(data.test_images, data.test_labels, BATCH):
-            named.append(model(data.normalize(images).contiguous(memory_format=torch.channels_last)).argmax(1))
-    answers = torch.cat(named)
+    data = data.to(device_of(model, data))
+    answers = predict(model, data).argmax(1)
     right = data.test_labels[answers == data.test_labels]
-    counted = [
-        part.bincount(minlength=data.num_classes) for part in (data.train_labels, data.test_labels, right, answers)
-    ]
-    return dict(zip(data.classes, torch.stack(counted, 1).tolist(), strict=True))
+    parts = data.train_labels, data.test_labels, right, answers
+    counted = torch.stack([part.bincount(minlength=data.num_classes) for part in parts], 1)
+    return dict(zip(data.classes, counted.tolist(), strict=True))
+
+
+def device_of(model: nn.Module, data: ImageData) -> torch.device:
+    """Where the network lies, by its parameters; a quantized one may have none and lies with the data."""
+    return next(chain(model.parameters(), model.buffers()), data.test_images).device
 
 
 def check_network(model: nn.Module, data: ImageData) -> None:
     """TuckerlabError for a network that does not answer these images with a number for each class."""
-    if not isinstance(data, ImageData):
-        raise TuckerlabError(f"data: {type(data).__name__}; give what load_data returns (ImageData)")
     images = data.normalize(data.train_images[:2])
-    channels, *size = images.shape[1:]
     try:
-        with undisturbed(model, training=False), torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             logits = model(images)
     except Exception as error:  # the forward of the caller's network, which may raise anything
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TuckerlabError(
-            f"the network cannot take images of {channels} × {size[0]} × {size[1]} in {images.dtype} ({said}): if that "
-            f"is their shape, build it for {channels} channels and this size, or load the data otherwise"
+            f"the network cannot take images of {' × '.join(map(str, images.shape[1:]))} ({said}): build it for these "
+            "channels and this size, or load the data otherwise"
         ) from error
-    check_logits(logits, len(images), len(data.classes))
+    check_logits(logits, len(images), data.num_classes)
 
 
 def check_logits(logits: object, images: int, classes: int) -> None:
     """TuckerlabError for an answer that is no tensor with a row for each image and a number for each class."""
-    if not isinstance(logits, Tensor):
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if found != (images, classes):
         raise TuckerlabError(
-            f"the network returns {type(logits).__name__}, expected is a tensor of images × classes: wrap it in a "
-            "module whose forward returns the logits alone"
-        )
-    if logits.dim() != 2 or len(logits) != images:
-        raise TuckerlabError(
-            f"the network returns a tensor of shape {tuple(logits.shape)} for {images} images, expected is images × "
-            "classes: flatten it before the last layer"
-        )
-    if logits.shape[1] != classes:
-        raise TuckerlabError(
-            f"the network gives {logits.shape[1]} numbers for each image and the data have {classes} classes: build it "
-            f"with num_classes={classes}"
+            f"the network returns {found} for {images} images, expected is a tensor of {images} images × {classes} "
+            "classes: build it for so many classes, flatten before its last layer, and return the logits alone"
         )
 
 
@@ -99,7 +101,7 @@ def multiply_adds(model: nn.Module, example_shape: Iterable[int]) -> int:
     """
     parameter = next(model.parameters(), torch.zeros(()))
     example = torch.zeros(1, *example_shape, device=parameter.device, dtype=parameter.dtype)
-    with undisturbed(model, training=False), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with eval_mode(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(example)
     return int(counter.get_total_flops()) // 2
 

@@ -5,25 +5,16 @@ and `classifier`. At width 1 the channel counts are the published ones. Weights 
 default.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from tuckerlab.errors import TuckerlabError, is_number, is_whole
-from tuckerlab.training.vit import Block, MeanOfTokens, PatchEmbedding
+from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 
-
-class Spec(TypedDict):
-    """The arguments of `build`: plain values, ready for JSON."""
-
-    name: str
-    num_classes: int
-    in_channels: int
-    image_size: int
-    width: float
+Spec = dict[str, Any]  # the arguments of `build`: plain values, ready for JSON
 
 
 class Network(nn.Module):
@@ -35,21 +26,16 @@ class Network(nn.Module):
         self.features = features
         self.classifier = classifier
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.classifier(self.features(x))
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(x))
         return logits
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A constructor, the smallest image it can take (pixels a side), and one line for people who choose.
-
-    `include` names the layers that are factorized, as `tuckerize` takes it.
-    """
+class Architecture(NamedTuple):
+    """A constructor, the smallest image it can take (pixels a side), and the layers to factorize (see `tuckerize`)."""
 
     construct: Callable[[Spec], Network]
     smallest: int
-    description: str
     include: str | None = None
 
 
@@ -67,24 +53,17 @@ def build(
     `width` multiplies all channel counts (other than 1: rounded to multiples of 8, at least 8). Raises
     `TuckerlabError` for an unknown name, images smaller than the architecture can take, numbers out of range.
     """
-    if name not in MODELS:
-        raise TuckerlabError(f"unknown model {name!r}: known are {', '.join(MODELS)}")
+    check_choice("model", name, MODELS)
     counts = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     for what, value in counts.items():
-        if not is_whole(value) or value < 1:
-            raise TuckerlabError(f"{what} {value!r}: it must be a whole number, 1 or more")
-    if not is_number(width) or not 0 < width <= 100:
-        raise TuckerlabError(f"width {width!r}: it must be a number above 0 and up to 100 (1 is the published width)")
+        counts[what] = check_whole(what, value, 1)
+    spec = {"name": name, **counts, "width": check_number("width", width, above=0, most=100)}
     architecture = MODELS[name]
-    if image_size < architecture.smallest:
-        fitting = [other for other, entry in MODELS.items() if entry.smallest <= image_size]
-        choice = f" or take {' or '.join(fitting)}" if fitting else ""
+    if image_size < (least := architecture.smallest):
         raise TuckerlabError(
-            f"{name} cannot take images of {image_size} × {image_size} pixels: the smallest it can take are "
-            f"{architecture.smallest} × {architecture.smallest}; load the images larger (image_size){choice}"
+            f"{name} cannot take images of {image_size} × {image_size} pixels: the smallest are {least} × {least}; "
+            "load the images larger (image_size), or take another network"
         )
-    classes, channels, size = map(int, counts.values())
-    spec = Spec(name=name, num_classes=classes, in_channels=channels, image_size=size, width=float(width))
     return architecture.construct(spec)
 
 
@@ -102,7 +81,7 @@ def _conv(
     return [*layers, nn.ReLU(inplace=True)] if relu else layers
 
 
-def _plain(spec: Spec, plan: Iterable[int | str], *, first_stride: int = 1) -> Network:
+def _plain(spec: Spec, plan: Sequence[int | str], *, first_stride: int = 1) -> Network:
     """3×3 convolutions (a number of channels each) and 2×2 max pools ("M"), then one linear layer."""
     features: list[nn.Module] = []
     channels, stride = spec["in_channels"], first_stride
@@ -143,8 +122,7 @@ def _vgg_small(spec: Spec) -> Network:
 
 
 def _vgg16(spec: Spec) -> Network:
-    plan: list[int | str]
-    plan = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
+    plan: list[int | str] = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
     return _plain(spec, plan)
 
 
@@ -162,8 +140,8 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inputs, outputs, 1, stride=stride, relu=False))
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.relu(self.residual(x) + self.shortcut(x))
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.relu(self.residual(x) + self.shortcut(x))
         return result
 
 
@@ -178,6 +156,73 @@ def _resnet18(spec: Spec) -> Network:
     return Network(spec, nn.Sequential(*features), _average_and_linear(channels, spec["num_classes"]))
 
 
+class PatchEmbedding(nn.Module):
+    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width.
+
+    After A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021), as are the other parts of the transformer,
+    with the mean over the tokens in the place of a class token.
+    """
+
+    def __init__(self, in_channels: int, width: int, *, image_size: int, patch: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(in_channels, width, patch, stride=patch)
+        self.position = nn.Parameter(torch.empty(1, (image_size // patch) ** 2, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As torch's own modules have it: `materialize` calls it."""
+        nn.init.trunc_normal_(self.position, std=0.02)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens: Tensor = self.patches(images).flatten(2).mT
+        return tokens + self.position
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention whose weights are ordinary linear layers, which can be factorized."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.projection = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        count, length, width = tokens.shape
+        q, k, v = self.qkv(tokens).view(count, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, length, width)
+        result: Tensor = self.projection(mixed)
+        return result
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(width), Attention(width, heads))
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attention(tokens)
+        result: Tensor = tokens + self.perceptron(tokens)
+        return result
+
+
+class MeanOfTokens(nn.Module):
+    """N × tokens × width → N × width, normalised."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        result: Tensor = self.norm(tokens.mean(1))
+        return result
+
+
 def _vit_small(spec: Spec) -> Network:
     """Six blocks on 8 × 8 patches; pixels that no patch reaches at the right and lower border are not read."""
     width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
@@ -186,13 +231,11 @@ def _vit_small(spec: Spec) -> Network:
     return Network(spec, nn.Sequential(embedding, *blocks, MeanOfTokens(width)), nn.Linear(width, spec["num_classes"]))
 
 
-MODELS: dict[str, Architecture] = {
-    "lenet5": Architecture(_lenet5, 16, "two 5×5 convolutions; most weights are in the linear layers"),
-    "vgg_small": Architecture(_vgg_small, 4, "six 3×3 convolutions for 8 to 64 pixels a side; quick on a CPU"),
-    "vgg16": Architecture(_vgg16, 32, "thirteen 3×3 convolutions: the example of the low-rank papers"),
-    "alexnet": Architecture(_alexnet, 16, "five 3×3 convolutions, the first with stride 2, and one linear layer"),
-    "resnet18": Architecture(_resnet18, 8, "seventeen 3×3 convolutions, shortcuts around pairs of them"),
-    "vit_small": Architecture(
-        _vit_small, 8, "a vision transformer: six blocks of attention on 64 patches", "features.*"
-    ),
+MODELS = {
+    "lenet5": Architecture(_lenet5, smallest=16),
+    "vgg_small": Architecture(_vgg_small, smallest=4),
+    "vgg16": Architecture(_vgg16, smallest=32),
+    "alexnet": Architecture(_alexnet, smallest=16),
+    "resnet18": Architecture(_resnet18, smallest=8),
+    "vit_small": Architecture(_vit_small, smallest=8, include="features.*"),
 }

@@ -9,7 +9,8 @@ from torch import nn
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 GUARDED = "stopped by guard"
-ENDED = ("finished", "stopped early", GUARDED)
+ENDED = ("finished", "stopped early", GUARDED)  # early: in records of former versions
+KEPT = {"state", "step", "evaluations", "seconds", "epochs", "ranks", "events", "origin"}  # in a checkpoint
 
 
 @dataclass
@@ -28,7 +29,6 @@ class Run:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)  # what a guard has done
-    held_out: list[float] = field(default_factory=list)  # accuracies that early stopping looks at
     origin: dict[str, Any] = field(default_factory=dict)  # where and with what it began (`provenance`)
     made: nn.Module | None = None  # of the model when it was trained, where something was
     epochs_before: int = 0  # of the run that this one follows, and its steps
@@ -54,22 +54,27 @@ class Run:
         """Test accuracy after the last epoch, as a fraction of 1; NaN before the first."""
         return float(self.epochs[-1]["test_accuracy"]) if self.epochs else math.nan
 
+    def moment(self) -> dict[str, int]:
+        """Epoch and step, those of the run before counted."""
+        return {
+            "epoch": self.epochs_before + self.step // self.steps_per_epoch, "step": self.steps_before + self.step
+        }  # fmt: skip
+
     def follow(self, run: "Run") -> None:
         """Goes on where another run has ended: what that one has spent and written down counts here too."""
         self.evaluations, self.seconds, self.origin = run.evaluations, run.seconds, run.origin
         self.epochs, self.ranks, self.events = [*run.epochs], [*run.ranks], [*run.events]
-        self.epochs_before = run.epochs_before + run.step // run.steps_per_epoch
-        self.steps_before = run.steps_before + run.step
+        self.epochs_before, self.steps_before = run.moment().values()
 
     def progress(self) -> dict[str, Any]:
         """What a checkpoint keeps of it: plain JSON."""
-        names = ("state", "step", "evaluations", "seconds", "epochs", "ranks", "events", "held_out", "origin")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in KEPT}
         return {name: [*value] if isinstance(value, list) else value for name, value in values.items()}
 
     def resume(self, progress: dict[str, Any]) -> None:
         """Takes up a saved progress; a run that was stopped runs again."""
-        for name, value in progress.items():
+        for name in KEPT & progress.keys():
+            value = progress[name]
             setattr(self, name, [*value] if isinstance(value, list) else value)
         if self.state == "stopped":
             self.state = "running"

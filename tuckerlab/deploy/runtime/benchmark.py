@@ -24,10 +24,9 @@ from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.i18n import _
 from tuckerlab.training.augment import epoch_order
+from tuckerlab.training.benchmark import interleave
+from tuckerlab.training.environment import provenance, release_workers
 from tuckerlab.training.metrics import checkpoint_bytes
-from tuckerlab.training.openmp import release_workers
-from tuckerlab.training.provenance import provenance
-from tuckerlab.training.timing import interleave
 
 BATCHES = (1, 128)
 ROUNDS, FEWEST = 100, 7

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import torch
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.training.augment import batches
-from tuckerlab.training.eval_mode import undisturbed
-from tuckerlab.training.metrics import BATCH, check_logits
+from tuckerlab.training.metrics import device_of, eval_mode, predict
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -60,31 +57,18 @@ class Answers:
         return np.asarray(self.dense.argmax(1) == self.compressed.argmax(1))
 
 
-def device_of(model: nn.Module, data: ImageData) -> torch.device:
-    """Where the network lies, by its parameters; a quantized one may have none and lies with the data."""
-    tensor = next(chain(model.parameters(), model.buffers()), data.test_images)
-    return tensor.device
-
-
 def _probabilities(model: nn.Module, name: str, data: ImageData, images: Tensor) -> Floats:
-    found = []
-    with undisturbed(model, training=False), torch.no_grad():
-        for batch, _ in batches(images, data.test_labels, BATCH):
-            inputs = data.normalize(batch).to(device_of(model, data), memory_format=torch.channels_last)
-            try:
-                logits = model(inputs)
-            except RuntimeError as error:
-                shape = " × ".join(map(str, images.shape[1:]))
-                reason = str(error).strip().splitlines()[0]
-                raise TuckerlabError(f"the {name} network cannot answer pictures of {shape}: {reason}") from error
-            check_logits(logits, len(batch), data.num_classes)
-            if not logits.isfinite().all():
-                raise TuckerlabError(
-                    f"the {name} network answers some pictures with NaN or infinity: it cannot be audited; "
-                    "look at how it was trained or converted"
-                )
-            found.append(logits.double().softmax(1).cpu())
-    return torch.cat(found).numpy()
+    try:
+        logits = predict(model, data, images.to(device_of(model, data)))
+    except RuntimeError as error:
+        shape, reason = " × ".join(map(str, images.shape[1:])), str(error).strip().splitlines()[0]
+        raise TuckerlabError(f"the {name} network cannot answer pictures of {shape}: {reason}") from error
+    if not logits.isfinite().all():
+        raise TuckerlabError(
+            f"the {name} network answers some pictures with NaN or infinity: it cannot be audited; look at how it was "
+            "trained or converted"
+        )
+    return logits.double().softmax(1).cpu().numpy()
 
 
 def noisy(images: Tensor, strength: float, seed: int) -> Tensor:
@@ -156,7 +140,7 @@ def attribution(
 
 def has_gradients(model: nn.Module, data: ImageData) -> bool:
     """Whether an answer can be followed back to the pixels; through int8 arithmetic it cannot."""
-    with undisturbed(model, training=False), torch.enable_grad():
+    with eval_mode(model), torch.enable_grad():
         inputs = data.normalize(data.test_images[:4]).to(device_of(model, data)).requires_grad_()
         try:
             found = torch.autograd.grad(model(inputs).amax(1).sum(), inputs, allow_unused=True)[0]
@@ -183,7 +167,7 @@ def _maps(model: nn.Module, data: ImageData, index: Integers, targets: Integers)
     inputs = data.normalize(data.test_images[chosen]).to(device)
     if not len(index):
         return np.zeros((0, *inputs.shape[2:]))
-    with undisturbed(model, training=False):
+    with eval_mode(model):
         found = IntegratedGradients(model).attribute(
             inputs, target=torch.from_numpy(targets).to(device), n_steps=STEPS, internal_batch_size=256
         )

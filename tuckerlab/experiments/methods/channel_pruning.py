@@ -18,8 +18,8 @@ from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import AtCompression, Dense
 from tuckerlab.experiments.methods.post_training import BEFORE
 from tuckerlab.experiments.setup import Arena
+from tuckerlab.training.models import Attention
 from tuckerlab.training.run import Run
-from tuckerlab.training.vit import Attention
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import count_parameters
 

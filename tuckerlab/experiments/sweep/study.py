@@ -30,7 +30,7 @@ from tuckerlab.experiments.summary import Network, front, networks_by, size_colu
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
 from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
 from tuckerlab.experiments.sweep.workers import cluster, work
-from tuckerlab.training.progress import progress_bar
+from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
 """What is tried where nothing is asked for."""
