@@ -42,9 +42,9 @@ def examine() -> Iterator[Finding]:
     import psutil
 
     from tuckerlab.decision.pdf import installed_browser
-    from tuckerlab.training.provenance import provenance
+    from tuckerlab.training.environment import provenance, resolve_device
 
-    told, free = provenance(), psutil.virtual_memory().available / 2**30
+    told, free = provenance(resolve_device("auto")), psutil.virtual_memory().available / 2**30
     yield Finding("device", f"{told['device']}, {told['threads']} threads, {free:.1f} GiB free; torch {told['torch']}")
     yield data_set()
     browser = installed_browser(shutil.which)
