@@ -1,8 +1,6 @@
 """Lines that break, letters that are embedded, names that are left out where there is no room."""
 
-from tuckerlab.plotting.figure import Picture, wrapped
-from tuckerlab.plotting.fonts import families, font_faces
-from tuckerlab.plotting.labels import write_names
+from tuckerlab.plotting.figure import Picture, families, font_faces, wrapped, write_names
 
 
 def test_lines_break_between_words_and_in_japanese_anywhere_but_before_a_stop() -> None:
@@ -11,8 +9,8 @@ def test_lines_break_between_words_and_in_japanese_anywhere_but_before_a_stop() 
 
 
 def test_fonts_of_each_language() -> None:
-    assert families("en") == ("DejaVu Sans",)
-    assert families("ja") == ("IPAexGothic", "DejaVu Sans")
+    assert families("en") == ["DejaVu Sans"]
+    assert families("ja") == ["IPAexGothic", "DejaVu Sans"]
     css = font_faces("¥1万円", "ja")  # the glyphs of these letters, and no more
     assert (css.count("@font-face"), css.count("data:font/woff2")) == (2, 2)
     assert len(css) < 20_000

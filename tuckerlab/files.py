@@ -1,12 +1,4 @@
-"""Files that are there whole or not at all, whatever stops the program; and their sizes, as people read them.
-
->>> import tempfile
->>> folder = Path(tempfile.mkdtemp())
->>> with atomic_path(folder / "answer.txt") as temporary:
-...     _ = temporary.write_text("42")
->>> [path.name for path in folder.iterdir()]
-['answer.txt']
-"""
+"""Files that are there whole or not at all, whatever stops the program; and their sizes, as people read them."""
 
 import contextlib
 import os
@@ -19,10 +11,9 @@ from pathlib import Path
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well.
 
-    The folder is made where it is missing. The bytes are on the disk before the name changes, so a crash or a
-    power cut leaves the old file or the new one. When the block raises, the old file stays and the temporary
-    one is removed. The temporary name ends in `.tmp`: say the format to a writer that guesses it from the
-    name.
+    The folder is made where it is missing. The bytes are on the disk before the name changes, so a crash or a power
+    cut leaves the old file or the new one. The temporary name ends in `.tmp`: say the format to a writer that guesses
+    it from the name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +29,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def file_size(count: float) -> str:
-    """Bytes with three digits that count: in MB from a million on, else in kB.
-
-    >>> file_size(58_937_000), file_size(1_157_000), file_size(130_400), file_size(938)
-    ('58.9 MB', '1.16 MB', '130 kB', '0.938 kB')
-    """
+    """Bytes with three digits that count: in MB from a million on, else in kB."""
     value, unit = (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:#.3g} {unit}"
 

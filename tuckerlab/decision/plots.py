@@ -18,9 +18,7 @@ from tuckerlab.decision.plan import Plan
 from tuckerlab.decision.sensitivity import Bar, tornado
 from tuckerlab.decision.wording import network_name, verdict_line
 from tuckerlab.i18n import N_, _
-from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
-from tuckerlab.plotting.fonts import families
-from tuckerlab.plotting.labels import write_names
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, families, styled, write_names
 from tuckerlab.plotting.styles import look
 
 PRINTED = 8.7  # points that letters have on paper, where the look of all figures has TEXT

@@ -26,7 +26,7 @@ from tuckerlab.decision.wording import network_name, short, some
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _, language, speaking
-from tuckerlab.plotting.fonts import PAGE, font_faces
+from tuckerlab.plotting.figure import PAGE, font_faces
 
 SUFFIXES = (".html", ".pdf")
 REASONS = 3  # that are shown at most; where there are more the page says how many

@@ -23,8 +23,7 @@ from tuckerlab.experiments.summary import (
     smallest_within,
 )
 from tuckerlab.i18n import N_, _
-from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, styled
-from tuckerlab.plotting.labels import write_names
+from tuckerlab.plotting.figure import INK, QUIET, TEXT, Picture, styled, write_names
 from tuckerlab.plotting.styles import look, method_name, ordered
 
 NAMED = 6  # up to so many networks have their names beside their points

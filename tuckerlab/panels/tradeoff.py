@@ -30,8 +30,7 @@ from tuckerlab.panels.widgets import (
     unwatched,
     watch,
 )
-from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
-from tuckerlab.plotting.labels import write_names
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, write_names
 from tuckerlab.plotting.styles import method_name
 
 SEARCHES = ("optimizers", "recipe")  # how recorded results begin that vary how one network is trained

@@ -1,28 +1,33 @@
-"""One look for all figures, and figures that need no global state.
+"""One look for all figures: axes, colours, letters, and names beside points.
 
-A `Picture` shows itself in a notebook and is made without pyplot: nothing stays open behind it, and any
-thread may draw one.
+A `Picture` shows itself in a notebook and is made without pyplot: nothing stays open behind it, and any thread may
+draw one. Fonts come with packages, so that Japanese needs none on the machine; their licences permit to embed them.
 """
 
 import base64
 import io
 import re
-import textwrap
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from html import escape
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
 
 from tuckerlab.i18n import language
-from tuckerlab.plotting.fonts import LATIN, families
 
 # Okabe and Ito's palette for every kind of colour vision, without the yellow that white paper swallows
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -30,8 +35,11 @@ INK, QUIET = "#222222", "#767676"
 TEXT, TITLE = 10.5, 13
 DPI = 150
 LEGIBLE = 11  # pixels of a browser that letters are high, at least
-DEFAULT = (LATIN,)  # what matplotlib takes by itself
 WIDE = 1.6  # letters' widths that a Japanese character takes
+MARK = 7  # half the size of a point, in points of 1/72 inch
+PLACES = ((1, 1), (-1, 1), (1, -1), (-1, -1))  # of a name beside its point, the best first
+LATIN, JAPANESE = "DejaVu Sans", "IPAexGothic"
+PAGE = "'Page', 'Page rest', sans-serif"  # the value of `font-family` for a page that has `font_faces` in it
 
 
 class Picture(Figure):
@@ -46,21 +54,19 @@ class Picture(Figure):
 
     def draw(self, renderer: RendererBase) -> None:
         """As matplotlib, with these fonts and no setting that other figures share."""
-        if self.fonts != DEFAULT:
+        if self.fonts != [LATIN]:  # which matplotlib takes by itself
             for axes in self.axes:
-                axes.tick_params(which="both", labelfontfamily=list(self.fonts))  # also of ticks that are made later
+                axes.tick_params(which="both", labelfontfamily=self.fonts)  # also of ticks that are made later
             for text in self.findobj(Text):
-                text.set_fontfamily(list(self.fonts))
+                text.set_fontfamily(self.fonts)
         super().draw(renderer)
 
     @property
     def said(self) -> str:
         """The figure in words, for those who do not see it: its headline, and what its axes show."""
-        shown = [
-            " / ".join(filter(None, (axes.get_title("left"), axes.get_ylabel(), axes.get_xlabel())))
-            for axes in self.axes
-        ]
-        return " ".join("; ".join(filter(None, [self.get_suptitle(), *shown])).split())
+        shown = [(axes.get_title("left"), axes.get_ylabel(), axes.get_xlabel()) for axes in self.axes]
+        parts = [self.get_suptitle(), *(" / ".join(filter(None, texts)) for texts in shown)]
+        return " ".join("; ".join(filter(None, parts)).split())
 
     def _repr_html_(self) -> str:
         """The figure where a cell ends with it; as HTML, since Jupyter gives a bare PNG no words."""
@@ -79,15 +85,13 @@ class Picture(Figure):
 
 def wrapped(text: str, width: int) -> str:
     """The text in lines of so many Latin letters; Japanese breaks between any two characters, but not before a stop."""
-    if not any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
-        return textwrap.fill(text, width)
     lines, used = [""], 0.0
-    for part in re.findall(r"[!-~]+|.", text):
-        length = sum(WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in part)
-        if used + length > width and part not in "、。，．）」』％ー":
+    for part in re.findall(r"[^\s\u3000-\uffef]+ ?|[\u3000-\uffef][、。，．）」』％ー]*|\s", text):
+        length = sum(WIDE if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in part.strip())
+        if used + length > width and lines[-1]:
             lines, used = [*lines, ""], 0.0
         lines[-1] += part
-        used += length
+        used += length + part.endswith(" ")
     return "\n".join(line.strip() for line in lines)
 
 
@@ -108,9 +112,87 @@ def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, 
     """A colour for each name: ink for a reference, the palette for the others, or a scale for more."""
     names = list(names)
     others = [name for name in names if name not in reference]
-    shades = PALETTE if len(others) <= len(PALETTE) else _scale(len(others))
+    scale = [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.9, len(others)))]
+    shades = PALETTE if len(others) <= len(PALETTE) else scale
     return dict.fromkeys(names, INK) | dict(zip(others, shades, strict=False))
 
 
-def _scale(steps: int) -> tuple[str, ...]:
-    return tuple(to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.9, steps)))
+def write_names(
+    axes: Axes, points: Sequence[tuple[str, float, float]], bars: Iterable[tuple[float, float, float]] = ()
+) -> list[Annotation]:
+    """Writes each name (name, x, y) beside its point; those that would lie on another or on a point are left out.
+
+    The first have the first choice of place. `bars` are vertical bars (x, low, high) to keep clear of.
+    """
+    figure = axes.figure.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    ends = [((x, low), (x, high)) for x, low, high in [*((x, y, y) for _, x, y in points), *bars]]
+    taken = [Bbox(axes.transData.transform(pair)).padded(MARK * figure.dpi / 72) for pair in ends]
+    written = []
+    for name, x, y in points:
+        for right, up in PLACES:
+            label = axes.annotate(
+                name, (x, y), (9 * right, 6 * up), textcoords="offset points", fontsize=TEXT, color=INK,
+                family=figure.fonts if isinstance(figure, Picture) else None,  # as measured, so drawn
+                ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # a line may run below
+            )  # fmt: skip
+            label.set_in_layout(False)
+            box = label.get_window_extent(renderer)
+            inside = axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)
+            if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                written.append(label)
+                break
+            label.remove()
+    return written
+
+
+def families(language: str) -> list[str]:
+    """The fonts of matplotlib's pictures in a language, the first first; matplotlib is told of the Japanese one."""
+    if language != "ja":
+        return [LATIN]
+    _add_to_matplotlib(_japanese())
+    return [JAPANESE, LATIN]
+
+
+@lru_cache
+def _add_to_matplotlib(font: Path) -> None:
+    fontManager.addfont(font)
+
+
+def _japanese() -> Path:
+    """The Japanese font; the package that brings it is not imported, which would restyle all figures."""
+    return Path(str(metadata.distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts/ipaexg.ttf")))
+
+
+def font_faces(characters: Collection[str], language: str) -> str:
+    """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE.
+
+    IPAex Gothic has Latin letters too; what it lacks is taken from DejaVu Sans, and what neither has is left to the
+    machine. A browser makes the bold ones itself.
+    """
+    latin = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    wide = "" if language == "ja" else "‘’“”…"  # as wide as a Japanese character in the Japanese font
+    faces = ("Page", _subset(_japanese(), set(characters) - set(wide))), ("Page rest", _subset(latin, characters))
+    return "\n".join(
+        f"@font-face {{ font-family: '{family}'; src: url(data:font/woff2;base64,{encoded}) format('woff2'); }}"
+        for family, encoded in faces
+    )
+
+
+def _subset(file: Path, characters: Collection[str]) -> str:
+    """The font with the glyphs of these characters alone, those that it has, as woff2 in base 64."""
+    from fontTools.subset import Options, Subsetter, save_font  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    options = Options(flavor="woff2", hinting=False, layout_features=["kern", "liga", "locl", "mark"])
+    options.drop_tables += ["FFTM"]  # when its editor saved it
+    subsetter, written = Subsetter(options), io.BytesIO()
+    subsetter.populate(text="".join(characters))
+    with TTFont(file, lazy=True, recalcTimestamp=False) as font:
+        subsetter.subset(font)
+        save_font(font, written, options)
+    return base64.b64encode(written.getvalue()).decode()

@@ -12,10 +12,7 @@ OURS, PRUNING, FORMATS, INT8, TUCKER, OTHER = PALETTE
 
 
 class Look(NamedTuple):
-    """A colour, a marker of matplotlib, what people call it, and whether the marker is hollow: not trained at its size.
-
-    The name is English; `method_name` translates it.
-    """
+    """A colour, a marker of matplotlib, the English name, and whether the marker is hollow: not trained at its size."""
 
     colour: str
     marker: str
@@ -56,11 +53,7 @@ def look(method: str) -> Look:
 
 
 def method_name(method: str) -> str:
-    """What people call a method.
-
-    >>> method_name("pruning"), method_name("my own")
-    ('Pruned', 'my own')
-    """
+    """What people call a method, in the reader's language."""
     return _(name) if (name := look(method).name) else method
 
 
