@@ -15,10 +15,8 @@ import torch
 
 from tuckerlab import Budget, load_data
 from tuckerlab.data import ImageData
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Dense, Tucker
-from tuckerlab.experiments.proof import recipe_for
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import arranged, recipe_for
 from tuckerlab.training.metrics import answers_by_class
 
 KEPT = (1.0, 0.5, 0.25, 0.12, 0.12, 0.12)
@@ -54,8 +52,8 @@ def main() -> None:
         recipe = replace(recipe, epochs=round(recipe.epochs * len(data.train_labels) / len(used.train_labels)))
         for contender in (Dense(), Tucker(Budget(0.9))):
             for seed in range(options.seeds):
-                arena = Arena.of([contender], used, "vgg_small", 1.0, replace(recipe, seed=seed), "cpu")
-                run = contender.train(Training(arena))
+                arena = arranged([contender], data=used, recipe=recipe, seed=seed, model="vgg_small", device="cpu")
+                run = contender.train(arena)
                 found = torch.tensor(list(answers_by_class(run.network, used).values()))
                 right = 100 * found[:, 2] / found[:, 1]
                 measured = {

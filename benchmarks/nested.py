@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tuckerlab import Budget, Nested, build, cut, fit, load_data, tuckerize
-from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.setup import recipe_for
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.rank_policy import RankPolicy

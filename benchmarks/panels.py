@@ -47,9 +47,8 @@ def sliders() -> dict[str, list[float]]:
 def training(runs: int, epochs: int) -> dict[str, list[float]]:
     """Seconds of training alone and in the panel, in turn."""
     from tuckerlab import Budget, fit
-    from tuckerlab.experiments import context
+    from tuckerlab.experiments import setup
     from tuckerlab.experiments.methods.base import Tucker
-    from tuckerlab.experiments.proof import arranged
     from tuckerlab.panels import TrainingPanel
 
     found: dict[str, list[float]] = {"alone": [], "panel": [], "pictures a second": []}
@@ -61,8 +60,8 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         return run
 
     contender = Tucker(Budget(0.9))
-    arena = arranged((contender,), epochs=epochs)
-    context.fit = timed
+    arena = setup.arranged((contender,), epochs=epochs)
+    setup.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up
         network = contender.network(arena.spec, 0)
         began = time.perf_counter()

@@ -25,11 +25,11 @@ from tqdm.auto import tqdm
 from tuckerlab import Budget, Tolerance, load, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError, RankError
-from tuckerlab.experiments.contest import over_seeds
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
+from tuckerlab.experiments.run import run_experiment
+from tuckerlab.experiments.setup import arranged
 from tuckerlab.files import atomic_path
 from tuckerlab.training.benchmark import latencies
 from tuckerlab.training.environment import provenance, resolve_device
@@ -68,7 +68,7 @@ def main() -> None:
         }
         arena = arranged(contenders, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
-        records = over_seeds(contenders, arena, options.seeds, folder)
+        records = run_experiment(contenders, arena, folder, seeds=options.seeds).records
     else:
         folder, records = options.networks, Records.load(options.networks)
         contenders += [replace(each, epochs=1) for each in contenders if isinstance(each, Tucker)]  # in equal time

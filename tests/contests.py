@@ -6,7 +6,7 @@ import torch
 
 from tuckerlab import load_data
 from tuckerlab.experiments.methods.base import Contender
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.training.config import Recipe
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
@@ -17,7 +17,8 @@ CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "
 def small_arena(*contenders: Contender, epochs: int = 2) -> Arena:
     """Four steps an epoch."""
     data = load_data("digits").subset(train=256, test=64)
-    return Arena.of(contenders, data, "vgg_small", 0.25, Recipe(epochs=epochs, batch_size=64), "cpu")
+    recipe = Recipe(epochs=epochs, batch_size=64)
+    return arranged(contenders, data=data, recipe=recipe, model="vgg_small", width=0.25, device="cpu")
 
 
 def arena_of(spec: dict[str, Any]) -> Arena:

@@ -10,7 +10,7 @@ import ipywidgets
 import pytest
 import torch
 
-from tuckerlab.experiments import context, proof
+from tuckerlab.experiments import setup
 from tuckerlab.panels import TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job
 from tuckerlab.training.run import Run
@@ -23,8 +23,8 @@ LONG = 120.0  # seconds after which a test has failed
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps an epoch, nothing measured, and a driver that looks often."""
-    load = proof.load_data
-    monkeypatch.setattr(proof, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
+    load = setup.load_data
+    monkeypatch.setattr(setup, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
     monkeypatch.setattr(training_job, "measurements", lambda runs, arena: {contender: {} for contender in runs})
     monkeypatch.setattr(training_panel, "REFRESH", 0.02)
 
@@ -79,14 +79,14 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Holds a job while it reads its images."""
-    gate, load = Gate(), proof.load_data
+    gate, load = Gate(), setup.load_data
 
     def held(*args: Any, **options: Any) -> Any:
         gate.reached.set()
         assert gate.opened.wait(LONG)
         return load(*args, **options)
 
-    monkeypatch.setattr(proof, "load_data", held)
+    monkeypatch.setattr(setup, "load_data", held)
     yield gate
     gate.open()
 
@@ -127,11 +127,11 @@ def said(widget: ipywidgets.HTML) -> str:
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:
     """From then on `fit` raises; `after` runs that end well."""
-    fit, calls = context.fit, iter(range(1000))
+    fit, calls = setup.fit, iter(range(1000))
 
     def failing(*args: Any, **options: Any) -> Run:
         if next(calls) >= after:
             raise error
         return fit(*args, **options)
 
-    monkeypatch.setattr(context, "fit", failing)
+    monkeypatch.setattr(setup, "fit", failing)

@@ -28,7 +28,7 @@ from tuckerlab.decision.measurements import Measured
 from tuckerlab.decision.report import Brief, write_brief
 from tuckerlab.decision.wording import between, chance, network_name, number, percent, short, some, spread, times
 from tuckerlab.errors import MissingExtraError, TuckerlabError
-from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.i18n import _, speaking
 
 MACHINE = 8 * "8888 "

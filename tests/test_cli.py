@@ -46,10 +46,9 @@ def poc_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]],
     """Puts a function in the place of the one that `tuckerlab poc` calls."""
 
     def replace(run_poc: Callable[..., None]) -> None:
-        proof = ModuleType("tuckerlab.experiments.proof")
+        proof = ModuleType("tuckerlab.experiments.run")
         proof.run_poc = run_poc  # type: ignore[attr-defined]
-        proof.show = lambda result: None  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "tuckerlab.experiments.proof", proof)
+        monkeypatch.setitem(sys.modules, "tuckerlab.experiments.run", proof)
 
     return replace
 

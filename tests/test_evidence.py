@@ -15,9 +15,8 @@ from tuckerlab.decision.evidence import Evidence, better
 from tuckerlab.decision.gaps import GAPS
 from tuckerlab.decision.measurements import QUANTITIES, TIMES
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import found_folder
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.run_folder import RunFolder, found_folder
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from tuckerlab.cli import main as cli
 from tuckerlab.deploy.export.onnx import answers, open_session
 from tuckerlab.deploy.export_run import run_export
-from tuckerlab.experiments.proof import run_poc
+from tuckerlab.experiments.run import run_poc
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import file_size
 
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
         (f"{run} --to onnx --network small", "dense, Tucker 95 %"),
         (f"{run} --to onnx --out {taken}", "tucker-95.onnx is there already; --overwrite replaces it"),
         (f"{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
-        (f"{taken}/model.py --to plain", "no run record here"),
+        (f"{taken}/model.py --to plain", "none of that name"),
     ]:
         assert cli.main(["export", *shlex.split(line)]) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -9,12 +9,10 @@ import pytest
 
 from tuckerlab import Budget, DataError, load_data, recorded, run_headline
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments import contest, context as training, headline, proof, recorded as results
+from tuckerlab.experiments import headline, measuring, run, run_folder as results, setup
 from tuckerlab.experiments.methods.base import Tucker
-from tuckerlab.experiments.proof import Proof
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.benchmark import Timing
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
@@ -30,19 +28,19 @@ def _quick() -> Iterator[None]:
     """Few digits, no times and no pictures in files: they are the matter of the tests of a proof and a comparison."""
     digits = load_data("digits").subset(train=256, test=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proof, "load_data", lambda name, **how: digits)
+        patch.setattr(setup, "load_data", lambda name, **how: digits)
         for name in ("interleave", "latencies"):
-            patch.setattr(contest, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
-        patch.setattr(contest, "save_figures", lambda records, folder: None)
+            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
+        patch.setattr(run, "save_figures", lambda records, folder: None)
         yield
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run_headline(**SMALL, out=tmp_path_factory.mktemp("runs"))
 
 
-def test_every_network_is_there_for_every_seed(whole: Proof) -> None:
+def test_every_network_is_there_for_every_seed(whole: RunFolder) -> None:
     runs = Records.load(whole.folder).runs
     assert len(runs) == 2 * 4
     assert sorted(runs["seed"].unique()) == [0, 1]
@@ -59,16 +57,16 @@ def test_every_network_is_there_for_every_seed(whole: Proof) -> None:
 
 
 def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
-    whole: Proof, monkeypatch: pytest.MonkeyPatch
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
-    real = training.fit
+    real = setup.fit
 
     def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
         trained.append(recipe.seed)
         return real(model, data, recipe, **options)
 
-    monkeypatch.setattr(training, "fit", counted)
+    monkeypatch.setattr(setup, "fit", counted)
     out = whole.folder.parent
     assert len(run_headline(**SMALL, out=out).records) == 8
     assert trained == []
@@ -76,8 +74,8 @@ def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
     assert trained == [2] * 4
 
 
-def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = training.fit, []
+def test_an_interrupted_call_goes_on(whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = setup.fit, []
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         calls.append(options.get("ranks"))
@@ -86,7 +84,7 @@ def test_an_interrupted_call_goes_on(whole: Proof, tmp_path: Path, monkeypatch: 
         return real(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "fit", interrupted)
+        patch.setattr(setup, "fit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_headline(**SMALL, out=tmp_path)
     again = run_headline(**SMALL, out=tmp_path)
@@ -105,7 +103,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     assert "in the time of 2 of the dense network: Tucker 90 % 6" in capsys.readouterr().out
     options |= {"compression": [0.9, 0.8], "quiet": True}
     trained: list[tuple[int, Any]] = []
-    real = training.fit
+    real = setup.fit
 
     def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
         run = real(model, data, recipe, callbacks=options.pop("callbacks", ()), **options)
@@ -113,7 +111,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
         return run
 
     seconds["Tucker 90 %"] = [0.1] * 5  # another measurement: what was decided holds
-    monkeypatch.setattr(training, "fit", counted)
+    monkeypatch.setattr(setup, "fit", counted)
     more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
     runs = more.records.runs.set_index("label")
     assert runs["epochs"].to_dict() == {
@@ -125,7 +123,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     assert "accuracy_over_time" in more.figures
 
 
-def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Proof) -> None:
+def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -> None:
     for name in ("headline-gpu", "headline-cpu", "other"):
         whole.records.save(tmp_path / name)
     monkeypatch.setattr(results, "FOLDER", tmp_path)
@@ -143,22 +141,26 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
 def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: SMALL[name] for name in ("dataset", "model", "width", "batch_size", "device")}
     contender = Tucker(Budget(0.9), 0.5)
-    arena = proof.arranged([contender], **given, epochs=4)
-    run = contender.train(training.Training(arena))
+    arena = setup.arranged([contender], **given, epochs=4)
+    trained = contender.train(arena)
     first = contender.network(arena.spec, 0)
     assert max(max(m.ranks) for m in first.modules() if isinstance(m, TuckerLayer)) == 16  # of 32
-    stored = [count_parameters(first).total_stored, *(row["parameters"] for row in run.epochs)]
+    stored = [count_parameters(first).total_stored, *(row["parameters"] for row in trained.epochs)]
     assert len(set(stored)) > 1
-    monkeypatch.setattr(Arena, "stepper", lambda arena, model, make: count_parameters(model).total_stored)
-    monkeypatch.setattr(contest, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()})
-    assert contest.steps_by_epoch({contender: run}, arena)[contender] == [(a + b) / 2 for a, b in pairwise(stored)]
+    monkeypatch.setattr(measuring, "stepper", lambda contender, model, arena: count_parameters(model).total_stored)
+    monkeypatch.setattr(
+        measuring, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()}
+    )
+    assert measuring.steps_by_epoch({contender: trained}, arena)[contender] == [
+        (a + b) / 2 for a, b in pairwise(stored)
+    ]
 
 
 def test_all_ends_within_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of 100 ms, four an epoch: 1.6 s an epoch of four networks, and four fifths of 10.8 s for it."""
     monkeypatch.setattr(headline, "step_times", lambda ways, arena: {c: [100.0] * len(w) for c, w in ways.items()})
     planned = []
-    monkeypatch.setattr(headline, "over_seeds", lambda contenders, arena, *_, **__: planned.append(arena.recipe.epochs))
+    monkeypatch.setattr(headline, "run_experiment", lambda _, arena, *__, **___: planned.append(arena.recipe.epochs))
     asked = SMALL | {"compression": [0.9], "equal": ["time", "epochs"], "seeds": 1, "out": tmp_path, "epochs": None}
     run_headline(**asked, minutes=0.18)
     run_headline(**asked, minutes=0.18)  # as it was decided

@@ -1,11 +1,12 @@
 """Magnitude pruning: what is zero, what is counted, and what survives an interruption."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from tuckerlab import build, load_data
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.magnitude_pruning import (
     MagnitudePruning,
     Pruned,
@@ -13,7 +14,7 @@ from tuckerlab.experiments.methods.magnitude_pruning import (
     count_nonzero,
     file_bytes,
 )
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import arranged
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.run import Callback, Run
@@ -37,8 +38,9 @@ class Watch(Callback):
 
 def test_a_pruned_contender_counts_what_is_not_zero() -> None:
     data, watch, contender = load_data("digits").subset(train=320, test=64), Watch(), Pruned(0.9)
-    arena = Arena.of([contender], data, "vgg_small", 0.25, Recipe(epochs=4, batch_size=32, adapt_every=4), "cpu")
-    run = contender.train(Training(arena, callbacks=[watch]))
+    recipe = Recipe(epochs=4, batch_size=32, adapt_every=4)
+    arena = arranged([contender], data=data, recipe=recipe, model="vgg_small", width=0.25, device="cpu")
+    run = contender.train(replace(arena, callbacks=[watch]))
     assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[9::10])
     assert run.epochs[-1]["conv_parameters"] == sum(int(w.count_nonzero()) for w in convolution_weights(run.model))
     assert contender.counts(run.network, arena).conv_compression == pytest.approx(0.9, abs=1e-3)

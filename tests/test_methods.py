@@ -1,5 +1,6 @@
 """What every method must keep to: equal training, its compression, and the same network after an interruption."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import contests
@@ -7,8 +8,6 @@ import pytest
 import torch
 
 from tuckerlab import Budget
-from tuckerlab.experiments.contest import contest
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.channel_pruning import Channels
 from tuckerlab.experiments.methods.cp_tt import Tensorized
@@ -16,6 +15,7 @@ from tuckerlab.experiments.methods.int8 import Int8
 from tuckerlab.experiments.methods.low_rank import Matrix
 from tuckerlab.experiments.methods.magnitude_pruning import Pruned
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
+from tuckerlab.experiments.run import run_experiment
 from tuckerlab.training.run import Callback, Run
 
 SMALL = [Channels(0.8), Matrix(Budget(0.8)), Tensorized(0.8, "cp"), Tensorized(0.8, "tt"), Pruned(0.8)]
@@ -34,7 +34,7 @@ class CutOff(Callback):
 
 
 def test_in_a_contest(tmp_path: Path) -> None:
-    records = contest(ALL, contests.small_arena(*ALL), tmp_path, quiet=True)
+    records = run_experiment(ALL, contests.small_arena(*ALL), tmp_path, quiet=True).records
     runs = records.runs.set_index("label")
     assert runs.index.tolist() == [
         "dense", "channels 80 %", "matrix 80 %", "CP 80 %", "TT 80 %", "pruned 80 %", "two gradients 80 %", "int8",
@@ -58,10 +58,10 @@ def test_in_a_contest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("contender", [*SMALL, TwoGradients(Budget(0.8))], ids=lambda contender: contender.slug)
 def test_goes_on_after_a_cut(contender: Contender, tmp_path: Path) -> None:
     arena = contests.small_arena(contender, epochs=4)
-    whole = contender.train(Training(arena, tmp_path / "whole"))
+    whole = contender.train(replace(arena, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        contender.train(Training(arena, tmp_path / "cut", callbacks=[CutOff(7)]))
-    again = contender.train(Training(arena, tmp_path / "cut"))
+        contender.train(replace(arena, folder=tmp_path / "cut", callbacks=[CutOff(7)]))
+    again = contender.train(replace(arena, folder=tmp_path / "cut"))
     assert again.evaluations == whole.evaluations
     models = (contender.answering(run.network, arena).eval() for run in (whole, again))
     with torch.no_grad():

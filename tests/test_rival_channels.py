@@ -10,14 +10,15 @@ from torch import nn
 from tuckerlab import build, load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.channel_pruning import KEPT, Channels, pruned, without
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.training.config import Recipe
 from tuckerlab.tucker.model_size import count_parameters
 
 
 def arena(epochs: int = 2, model: str = "vgg_small") -> Arena:
     data = load_data("digits").subset(train=256, test=64)
-    return Arena.of([Channels(0.9)], data, model, 0.25, Recipe(epochs=epochs, batch_size=64), "cpu")
+    recipe = Recipe(epochs=epochs, batch_size=64)
+    return arranged([Channels(0.9)], data=data, recipe=recipe, model=model, width=0.25, device="cpu")
 
 
 def network(name: str = "vgg_small", in_channels: int = 1, image_size: int = 8, width: float = 0.25) -> nn.Module:

@@ -9,7 +9,7 @@ from made_up import dense
 from test_sizes import FULL, ROWS, frame, row
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments import recorded as results
+from tuckerlab.experiments import run_folder as results
 from tuckerlab.experiments.size_table import FILE, Sizes, recorded_sizes
 from tuckerlab.panels import InstantSlider
 from tuckerlab.panels.size_slider import SizePicture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.experiments.size_table import FILE, Size, Sizes, recorded_sizes, yearly_cost
 
 FULL = Size("compression", 0.0, "dense", True, 1200, 1000, 0.0, 0.0, 500, 4000, 0.98, 0.98, 0.98, 3, 1.0, 32.0)

@@ -21,12 +21,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuckerlab import Tolerance, TuckerlabError
 from tuckerlab.cli import main as cli
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.post_training import BEFORE, CutAndTuned
 from tuckerlab.experiments.methods.registry import METHODS, Method
-from tuckerlab.experiments.proof import Settings, arranged
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
 from tuckerlab.experiments.sweep import workers
 from tuckerlab.experiments.sweep.grid import grid
 from tuckerlab.experiments.sweep.storage import SweepConfig, open_study
@@ -212,7 +210,7 @@ def test_what_is_far_behind_is_given_up_and_finished_when_asked(tmp_path: Path) 
 
 
 def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep, config: SweepConfig) -> None:
-    alone = Tucker(Tolerance(0.3)).train(Training(arena_of(config)))
+    alone = Tucker(Tolerance(0.3)).train(arena_of(config))
     row = whole.records.runs.set_index("label").loc["Tucker τ 0.3"]
     assert row["test_accuracy"] == alone.test_accuracy
     epochs = whole.records.epochs[whole.records.epochs["run"] == row["run"]]
@@ -228,9 +226,9 @@ def test_the_same_call_trains_nothing_and_a_longer_list_what_is_new(
     whole: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    real = Training.fit
+    real = Arena.fit
     monkeypatch.setattr(
-        Training, "fit", lambda self, model, name, **o: trained.append(name) or real(self, model, name, **o)
+        Arena, "fit", lambda self, model, name, **o: trained.append(name) or real(self, model, name, **o)
     )
     out = whole.folder.parent
     assert outcome(run_sweep(**SMALL, out=out)) == outcome(whole)
@@ -266,7 +264,7 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
     class Failing(Tucker):
         label = "failing"  # type: ignore[assignment]
 
-        def train(self, training: Training) -> Any:
+        def train(self, arena: Arena) -> Any:
             raise error
 
     monkeypatch.setitem(METHODS, "failing", Method(Failing))
@@ -321,9 +319,8 @@ def study_of(out: Path) -> optuna.Study:
 def held_in_mid_trial(out: Path) -> Iterator[Callable[[], FrozenTrial | None]]:
     """Whoever trains the network that is cut waits between its two trainings; finds the trial that waits there."""
     config, contender = config_of(out), CutAndTuned(Tolerance(0.1))
-    before, after = Training(arena_of(config), Path(config.folder) / "seed0").split(BEFORE)
-    held = after.checkpoint(contender.slug)
-    assert held is not None
+    before, after = arena_of(config).split(BEFORE)
+    held = Path(config.folder) / "seed0" / f"{contender.slug}-{after.recipe.epochs}{UNFINISHED}"
     held.parent.mkdir()
     study = study_of(out)
 

@@ -8,8 +8,8 @@ import pytest
 from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import found_folder, names
 from tuckerlab.experiments.summary import AXES, Network, Tradeoff, answer, comparable, front, tradeoffs
 from tuckerlab.panels.tradeoff import SEARCHES
 

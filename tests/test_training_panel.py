@@ -29,7 +29,7 @@ from jobs import (
 
 from tuckerlab import Budget, Tolerance
 from tuckerlab.errors import DivergedError, TuckerlabError
-from tuckerlab.experiments import proof
+from tuckerlab.experiments import setup
 from tuckerlab.experiments.records import Records
 from tuckerlab.panels import TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job, records_of
@@ -79,7 +79,7 @@ class TestButtons:
         [run] = trained(epochs=2).kept
         records, row = run.records, run.facts
         assert (row["label"], row["state"], row["epochs"], len(records.epochs)) == ("Tucker 90 %", "finished", 2, 2)
-        assert evaluate(run.run.model, proof.load_data("digits")).accuracy == row["test_accuracy"]
+        assert evaluate(run.run.model, setup.load_data("digits")).accuracy == row["test_accuracy"]
         assert row["conv_compression"] >= 0.9
         assert len(run.losses) == 2 * PER_EPOCH
 

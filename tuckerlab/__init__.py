@@ -35,9 +35,9 @@ _MODULES = {
     "tucker.muon": "TuckerMuon",
     "tucker.nested": "Nested",
     "tucker.sgd_adamw": "TuckerAdamW TuckerSGD",
-    "experiments.proof": "run_poc",
+    "experiments.run": "run_poc",
     "tucker.rank_policy": "Budget Fixed Tolerance",
-    "experiments.recorded": "recorded",
+    "experiments.run_folder": "recorded",
     "experiments.retruncation": "cut",
     "tucker.model_size": "summary",
     "experiments.sweep.study": "run_sweep",
@@ -65,9 +65,9 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     )
     from tuckerlab.experiments.audit import Thresholds as Thresholds, run_audit as run_audit
     from tuckerlab.experiments.headline import run_headline as run_headline
-    from tuckerlab.experiments.proof import run_poc as run_poc
-    from tuckerlab.experiments.recorded import recorded as recorded
     from tuckerlab.experiments.retruncation import cut as cut
+    from tuckerlab.experiments.run import run_poc as run_poc
+    from tuckerlab.experiments.run_folder import recorded as recorded
     from tuckerlab.experiments.sweep.study import run_sweep as run_sweep
     from tuckerlab.training.checkpoint import load as load, save as save
     from tuckerlab.training.fit import fit as fit

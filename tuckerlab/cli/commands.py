@@ -28,7 +28,8 @@ def poc(**given: Any) -> None:
     """
     if {"compression", "tolerance"} <= given.keys():
         raise RankError("--compression and --tolerance say the same: give one of them")
-    from tuckerlab.experiments.proof import run_poc, show
+    from tuckerlab.experiments.run import run_poc
+    from tuckerlab.experiments.run_folder import show
 
     show(run_poc(**given))
 
@@ -61,7 +62,7 @@ def headline(**given: Any) -> None:
             raise RankError("both --no-pruning and --pruning were given: give one of them")
         given["pruning"] = []
     from tuckerlab.experiments.headline import run_headline
-    from tuckerlab.experiments.proof import show
+    from tuckerlab.experiments.run_folder import show
 
     show(run_headline(rivals=given.pop("rival", ()), **given))
 
@@ -78,8 +79,8 @@ def compare(**given: Any) -> None:
     quantized. With everything it takes half an hour for digits on two cores, and longer for mnist; after Ctrl-C the
     same command goes on.
     """
-    from tuckerlab.experiments.compare import run_compare
-    from tuckerlab.experiments.proof import show
+    from tuckerlab.experiments.run import run_compare
+    from tuckerlab.experiments.run_folder import show
 
     show(run_compare(methods=given.pop("method", None), **given))
 
@@ -101,7 +102,7 @@ def sweep(**given: Any) -> None:
     It may be stopped or killed at any time: the same command goes on where it was, and a longer list of tolerances,
     methods or seeds trains only what is new. On several machines, give a --storage and an --out that all of them see.
     """
-    from tuckerlab.experiments.proof import show
+    from tuckerlab.experiments.run_folder import show
     from tuckerlab.experiments.sweep.study import run_sweep
 
     show(run_sweep(methods=given.pop("method", None), pruning=not given.pop("no_pruning", False), **given))
@@ -156,10 +157,10 @@ def brief(runs: list[str], assumptions: Path | None = None, quiet: bool = False,
 
     from tuckerlab.decision.assumptions import Assumptions
     from tuckerlab.decision.report import write_brief
-    from tuckerlab.experiments.recorded import run_folder
+    from tuckerlab.experiments.run_folder import found_folder
 
     told = Assumptions.load(assumptions) if assumptions else None
-    folders = [run_folder(run) for run in runs]
+    folders = [found_folder(run) for run in runs]
     with Console(stderr=True, quiet=quiet).status("") as status:
         written = write_brief(
             folders, assumptions=told, pdf_too=given.pop("pdf", False), report=status.update, **given

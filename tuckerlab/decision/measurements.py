@@ -128,7 +128,7 @@ def exported(folder: RunFolder, mark: str, dense: str, small: str) -> Exported |
     from tuckerlab.deploy.runtime import Deployment  # here: it loads the runtimes
 
     try:
-        table = Deployment.load(folder.path).rows
+        table = Deployment.load(folder.folder).rows
         runs = {folder.rows(label)["run"].iloc[0] for label in (dense, small)}
     except DataError:
         return None

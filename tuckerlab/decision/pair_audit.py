@@ -76,7 +76,7 @@ def _audit(folder: RunFolder, mark: str, seed: int, files: dict[str, Path]) -> P
         try:
             networks[label] = folder.network(label, seed)
         except CheckpointError:
-            return Gap("broken_network", {"file": file.relative_to(folder.path), "run": mark})
+            return Gap("broken_network", {"file": file.relative_to(folder.folder), "run": mark})
     try:
         dense, small = networks.values()
         return PairAudit(run_audit(dense, small, data, noise=NOISE, blur=()), seed, mark)

@@ -117,7 +117,7 @@ def page(brief: Brief, title: str = "", company: str = "") -> str:
         title=short(title, 58),
         company=short(company, 40),
         small=_small_name(evidence),
-        sources=[f"{mark} {short(it.path.resolve().name, 48)}" for mark, it in evidence.sources.items()],
+        sources=[f"{mark} {short(it.folder.resolve().name, 48)}" for mark, it in evidence.sources.items()],
         dataset=dataset_name(evidence.dataset),
         pictures=draw(evidence, brief.money),
         uncounted=[LINES[key].name for key in brief.money.gaps] if brief.money else [],

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tuckerlab.data.digits import sklearn_file
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.training.checkpoint import load
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, hosvd, multi_mode_product, tolerance_ranks
 

@@ -72,7 +72,7 @@ def run_export(
         "dataset": data.name,
         "model": json.dumps(spec),
         "network": label,
-        "run": folder.path.name,
+        "run": folder.folder.name,
         "seed": str(row["seed"]),
         "commit": str(row["commit"]),
         "torch": str(here["torch"]),
@@ -90,7 +90,7 @@ def run_export(
 def _place(folder: RunFolder, name: str, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
     """Where the file goes: `out`, or a name of its own in a folder that is there, or one below the run."""
     if out is None:
-        return folder.path / "export" / name
+        return folder.folder / "export" / name
     if not os.fspath(out):
         raise TuckerlabError('--out "": give the path of a file or folder, or leave it out')
     path = Path(out)

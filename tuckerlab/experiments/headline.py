@@ -1,7 +1,7 @@
 """The headline: a large network on CIFAR-10, dense, in Tucker format at several sizes, and pruned, over several seeds.
 
-One recipe for all networks, and equal epochs or equal time. An interrupted call goes on where it was; what is finished
-is not trained again, and a call that asks for more networks or seeds trains those alone.
+One recipe for all networks, and equal epochs or equal time. An interrupted call goes on where it was; a call that asks
+for more networks or seeds trains those alone.
 """
 
 import json
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-from rich.console import Console
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.contest import check_seeds, over_seeds, step_times
+from tuckerlab.experiments.measuring import step_times
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.magnitude_pruning import Pruned
 from tuckerlab.experiments.methods.registry import contender
-from tuckerlab.experiments.proof import Proof, Settings, arranged
-from tuckerlab.experiments.setup import Arena, digest, in_file_names
+from tuckerlab.experiments.run import check_seeds, run_experiment, say
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.setup import Arena, Settings, arranged
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.environment import resolve_device
@@ -54,17 +54,17 @@ def run_headline(
     resume: bool = True,
     quiet: bool = False,
     **settings: Unpack[Settings],
-) -> Proof:
+) -> RunFolder:
     """Trains all networks for each seed, and writes one record with its pictures below `out`.
 
     compression: the shares of the convolution weights that the Tucker networks do without. pruning: those at which the
     dense network is pruned beside them (unstructured, by magnitude, in the same number of steps). equal: what Tucker
     networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
-    `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of
-    Tucker networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that
-    all ends within about so many minutes on this machine. settings: see
-    `tuckerlab.experiments.proof.Settings`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
+    `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of Tucker
+    networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that all
+    ends within about so many minutes on this machine. settings: see `tuckerlab.experiments.setup.Settings`; the usual
+    ones are vgg16 and what stands in `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
@@ -81,8 +81,8 @@ def run_headline(
     recipe = RECIPES.get(resolve_device(settings.get("device", "auto")).type, RECIPES["cpu"])
     settings.setdefault("model", "vgg16")
     arena = arranged([Dense(), *networks, *others], dataset=dataset, recipe=recipe, **settings)
-    asked = {**arena.plan, "start": start} | ({} if minutes is None else {"minutes": minutes, "seeds": seeds})
-    folder = Path(out) / f"headline-{in_file_names(dataset)}-{arena.spec['name']}-{digest(asked)}"
+    asked = {"start": start} | ({} if minutes is None else {"minutes": minutes, "seeds": seeds})
+    folder = Path(out) / arena.folder_name("headline", **asked)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     equals = networks if "epochs" in equal else []
@@ -92,7 +92,7 @@ def run_headline(
         arena = replace(arena, recipe=replace(arena.recipe, epochs=epochs))
         if "time" in equal:
             equals = [*(replace(network, epochs=in_equal_time[network.label]) for network in networks), *equals]
-    return Proof(over_seeds([Dense(), *equals, *others], arena, seeds, folder, quiet=quiet, extend=True), folder)
+    return run_experiment([Dense(), *equals, *others], arena, folder, seeds=seeds, extend=True, quiet=quiet)
 
 
 def _planned(
@@ -109,29 +109,19 @@ def _planned(
 
     They are decided once for each network: an interrupted call goes on with them.
     """
-    file = folder / "epochs.json"
+    file, labels = folder / "epochs.json", [each.label for each in contenders if isinstance(each, Tucker)]
     there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    in_equal_time: dict[str, int] = there.get("equal_time", {})
-    labels = [each.label for each in contenders if isinstance(each, Tucker)]
-    if there and {*labels} <= in_equal_time.keys():
-        return there.get("epochs", arena.recipe.epochs), in_equal_time
-    if not quiet:
-        Console().print("timing training steps at ranks along the schedules", highlight=False)
-    ways: dict[Contender, list[RankPolicy | None]] = {Dense(): [None]}
-    for each in contenders:
-        ways[each] = [None]
-        if isinstance(each, Tucker) and isinstance(each.ranks, Budget):
-            schedule = replace(each.ranks, steps=1000)
-            ways[each] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
-    steps = {  # in milliseconds, the mean over a run
-        each.label: RAMP * np.trapezoid(times, ON_THE_WAY) + (1 - RAMP) * times[-1] if times[1:] else times[0]
-        for each, times in step_times(ways, arena).items()
-    }
-    full, epochs = steps[Dense().label], there.get("epochs", arena.recipe.epochs)
+    in_equal_time: dict[str, int] = there.setdefault("equal_time", {})
+    epochs = there.get("epochs", arena.recipe.epochs)
+    if file.exists() and {*labels} <= in_equal_time.keys():
+        return epochs, in_equal_time
+    say("timing training steps at ranks along the schedules", quiet)
+    steps = _step_means([Dense(), *contenders], arena)
+    full = steps[Dense().label]
     if minutes is not None and "epochs" not in there:
         taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
         taken += [step for label, step in steps.items() if label not in labels]
-        epoch = seeds * sum(taken) / 1e3 * (len(arena.data.train_images) // arena.step_size)
+        epoch = seeds * sum(taken) / 1e3 * arena.steps_per_epoch
         epochs = int(min(epochs, (1 - SPARE) * 60 * minutes / epoch))
         if epochs < 1:
             raise TuckerlabError(
@@ -139,13 +129,26 @@ def _planned(
                 "minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
             )
         there["epochs"] = epochs
+        say(f"{epochs} epochs, to end within {minutes:g} minutes", quiet)
     for label in labels:
         in_equal_time.setdefault(label, max(1, round(epochs * full / steps[label])))
-    if not quiet and minutes is not None:
-        Console().print(f"{epochs} epochs, to end within {minutes:g} minutes", highlight=False)
-    if not quiet and "time" in equal:
+    if "time" in equal:
         said = ", ".join(f"{label} {in_equal_time[label]}" for label in labels)
-        Console().print(f"epochs in the time of {epochs} of the dense network: {said}", highlight=False)
+        say(f"epochs in the time of {epochs} of the dense network: {said}", quiet)
     with atomic_path(file) as path:
-        path.write_text(json.dumps({**there, "equal_time": in_equal_time}), encoding="utf-8")
+        path.write_text(json.dumps(there), encoding="utf-8")
     return epochs, in_equal_time
+
+
+def _step_means(contenders: Sequence[Contender], arena: Arena) -> dict[str, float]:
+    """By label, what a training step takes on average over a run, in milliseconds."""
+    ways: dict[Contender, list[RankPolicy | None]] = {}
+    for each in contenders:
+        ways[each] = [None]
+        if isinstance(each, Tucker) and isinstance(each.ranks, Budget):
+            schedule = replace(each.ranks, steps=1000)
+            ways[each] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
+    return {
+        each.label: RAMP * np.trapezoid(times, ON_THE_WAY) + (1 - RAMP) * times[-1] if times[1:] else times[0]
+        for each, times in step_times(ways, arena).items()
+    }

@@ -1,42 +1,74 @@
-"""A run folder as later commands need it: the record, and the networks and images behind its rows.
+"""A run folder: the record with its tables and pictures, and the networks and images behind its rows.
 
-`poc` and the training panel leave the networks beside the record, what trains several seeds in a folder for each.
+What trains one seed leaves the networks beside the record, what trains several in a folder for each. Results that took
+a GPU or an hour lie in `data/results` of the checkout, and are found there by name.
 """
 
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
+from rich.console import Console
 from torch import nn
 
 from tuckerlab.data import ImageData, load_data
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.context import UNFINISHED
 from tuckerlab.experiments.methods.base import in_file_names
+from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import UNFINISHED
+from tuckerlab.experiments.standings import rich_standings, standings
+from tuckerlab.experiments.summary import finding
+from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.checkpoint import load
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "results"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The record of a folder, and the way to what lies beside it. Networks go by their labels."""
+    """What an experiment leaves behind: the record, and the folder with all else. Networks go by their labels."""
 
-    path: Path
     records: Records
+    folder: Path
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """Reads the record; DataError where there is none, or it is of several data sets or networks."""
-        folder = Path(path)
+        folder = found_folder(path)
         if any(folder.rglob(f"*{UNFINISHED}")) and not (folder / "runs.parquet").exists():
             raise DataError(f"{path}: its training was cut off; give the command that began it again, and it goes on")
         records = Records.load(folder)
         for column in ("dataset", "model"):
             if len(found := sorted(set(records.runs[column]))) != 1:
                 raise DataError(f"{path}: needs runs of one {column}, has {', '.join(found) or 'none'}; give another")
-        return cls(folder, records)
+        return cls(records, folder)
+
+    @property
+    def shown(self) -> Records:
+        """What the tables show."""
+        return self.records
+
+    @property
+    def finding(self) -> str:
+        """The result in one line."""
+        return finding(self.records)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What has to be known beside the table."""
+        return [note for note in self.records.runs["note"].unique() if note]
+
+    @property
+    def figures(self) -> dict[str, Picture]:
+        """Accuracy over time, ranks over time, and accuracy against all costs, as far as the record has them."""
+        return figures(self.records)
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{self.finding}</b></p>{standings(self.shown).to_html(border=0)}"
 
     @property
     def labels(self) -> list[str]:
@@ -60,7 +92,7 @@ class RunFolder:
         """The rows of a network, one for each seed, the first seed first; DataError for a label that is not there."""
         runs = self.records.runs
         if label not in self.labels:
-            raise DataError(f"{self.path}: there is no network {label!r}; there are {', '.join(self.labels)}")
+            raise DataError(f"{self.folder}: there is no network {label!r}; there are {', '.join(self.labels)}")
         return runs[runs["label"] == label].sort_values("seed")
 
     def checkpoint(self, label: str, seed: int | None = None) -> Path:
@@ -68,13 +100,13 @@ class RunFolder:
         seeds = self.rows(label)["seed"].tolist()
         seed = seeds[0] if seed is None else seed
         if seed not in seeds:
-            raise DataError(f"{self.path}: {label} has no seed {seed}; there are {', '.join(map(str, seeds))}")
+            raise DataError(f"{self.folder}: {label} has no seed {seed}; there are {', '.join(map(str, seeds))}")
         file = Path(f"{in_file_names(label)}.safetensors")
-        for place in ([self.path / file] if len(seeds) == 1 else []) + [self.path / f"seed{seed}" / file]:
+        for place in ([self.folder / file] if len(seeds) == 1 else []) + [self.folder / f"seed{seed}" / file]:
             if place.is_file():
                 return place
         raise DataError(
-            f"{self.path}: the network {label!r} is not there ({file}); records alone cannot be exported or audited: "
+            f"{self.folder}: the network {label!r} is not there ({file}); records alone cannot be exported or audited: "
             "give the folder of a run, or run it again"
         )
 
@@ -89,6 +121,46 @@ class RunFolder:
         spec, wanted = settings.get("spec", {}), settings.get("data")
         data = load_data(row["dataset"], image_size=spec.get("image_size"), grey=spec.get("in_channels", 3) == 1)
         if wanted is not None and data.fingerprint != wanted:
-            said = f"{row['dataset']}: the images are not those that {self.path} was trained on"
+            said = f"{row['dataset']}: the images are not those that {self.folder} was trained on"
             raise DataError(f"{said}; put those back, or train again")
         return data
+
+
+def show(result: RunFolder) -> None:
+    """Prints the table, the result in one line, what has to be known beside it, and where to look next."""
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(rich_standings(result.shown), soft_wrap=False)
+    if result.finding:
+        console.print(f"[bold]{result.finding}[/bold]")
+    for remark in result.remarks:
+        console.print(remark, markup=False)
+    console.print(f"record, checkpoints and pictures: {result.folder}")
+    if pictures := sorted(result.folder.glob("*.png")):
+        console.print(f"to look at first: {pictures[0]}")
+    console.print("to go on: make lab opens the course")
+
+
+def names() -> list[str]:
+    """The recorded results that there are."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/runs.parquet"))
+
+
+def recorded(name: str) -> RunFolder:
+    """A recorded result: shown in a notebook it is the finding and the table; `figures` has its pictures.
+
+    `name` may be the beginning of one. Raises DataError for a name that fits none or several.
+    """
+    folder = found_folder(name)
+    return RunFolder(Records.load(folder), folder)
+
+
+def found_folder(run: str | os.PathLike[str]) -> Path:
+    """The folder that a run is: a path, or the name of a recorded result or its beginning; DataError otherwise."""
+    if (path := Path(run)).is_dir():
+        return path
+    known, name = names(), str(run)
+    found = [name] if name in known else [other for other in known if other.startswith(name)]
+    if len(found) != 1:
+        there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
+        raise DataError(f"recorded result or folder {name!r}: {len(found) or 'none'} of that name; there are {there}")
+    return FOLDER / found[0]

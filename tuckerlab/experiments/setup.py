@@ -1,49 +1,80 @@
-"""What all networks of a comparison share: architecture, images, recipe and device."""
+"""What all networks of a comparison share: architecture, images, recipe, device, and a folder for checkpoints."""
 
-import copy
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from torch import Tensor, nn
 
-from tuckerlab.data import ImageData
+from tuckerlab.data import ImageData, load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.environment import resolve_device
+from tuckerlab.training.fit import fit
+from tuckerlab.training.guard import Guard
+from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.models import MODELS, build
+from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.convert import FRACTION, tuckerize
 from tuckerlab.tucker.model_size import Counts, count_parameters
-from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 
 if TYPE_CHECKING:
     from tuckerlab.experiments.methods.base import Contender
 
+# What is known to work, by data set; settings change single fields.
+RECIPES = {
+    "mnist": Recipe(epochs=4, batch_size=32, optimizer="muon"),
+    "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
+    "folder": Recipe(epochs=20, batch_size=64, optimizer="muon", label_smoothing=0.1, class_weights=True),
+    "cifar10": Recipe(epochs=12, batch_size=128, optimizer="muon"),
+}
+NETWORKS = {"mnist": ("vgg_small", 2.0), "cifar10": ("vgg16", 1.0)}  # what "auto" is, and its width
+UNFINISHED = ".training.safetensors"
+
+
+class Settings(TypedDict, total=False):
+    """Of an experiment; what is left out, or None, is what suits the data set."""
+
+    image_size: int | None  # pixels a side, of a folder's images
+    model: str  # a name from `tuckerlab.training.models.MODELS`, or "auto": see `NETWORKS`, and else vgg_small
+    width: float | None  # of all layers, as a multiple of the published one
+    epochs: int | None
+    batch_size: int | None
+    optimizer: str | None  # "muon", "sgd" or "adamw"
+    lr: float | None  # None: what is usual for the optimizer
+    precision: str | None  # "auto", "fp32", "bf16" or "fp16"
+    device: str  # "auto", "cpu", "cuda" or "mps"
+
 
 @dataclass(frozen=True)
 class Arena:
-    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device."""
+    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device.
+
+    One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
+    epochs. folder: where checkpoints go, and where who needs a part that is done finds it; None keeps none. stop,
+    callbacks, progress, guard: as `fit` takes them; a comparison has no guard, for a run that goes back takes more than
+    its budget.
+    """
 
     spec: dict[str, Any]
     data: ImageData
     recipe: Recipe
     device: torch.device
-
-    @classmethod
-    def of(
-        cls, contenders: Sequence["Contender"], data: ImageData, model: str, width: float, recipe: Recipe, device: str
-    ) -> "Arena":
-        """The arena for a network by name; refuses what cannot be asked of these contenders."""
-        spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
-        spec |= {"image_size": data.image_size, "width": width}
-        return cls(spec, data, recipe, resolve_device(device)).for_all(contenders)
+    folder: Path | None = None
+    progress: bool | str = False
+    callbacks: Sequence[Callback] = ()
+    stop: threading.Event | None = None
+    guard: Guard | None = None
 
     def for_all(self, contenders: Sequence["Contender"]) -> "Arena":
         """This arena; TuckerlabError for what cannot be asked of these contenders in it."""
@@ -62,15 +93,36 @@ class Arena:
         return replace(self, recipe=replace(self.recipe, seed=seed))
 
     @property
+    def seed(self) -> int:
+        """Of the network's first weights, and of the order of images."""
+        return self.recipe.seed
+
+    @property
     def plan(self) -> dict[str, Any]:
         """What decides the outcome, as plain JSON values."""
         recipe = self.recipe.settings()
         return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
 
+    def folder_name(self, kind: str, *parts: str, **asked: Any) -> str:
+        """Of an experiment: what it is of, and eight characters that tell its settings from others."""
+        data, _, path = self.data.name.partition(":")
+        data = "-".join([data, *re.findall(r"[\w.-]+", Path(path).name)])
+        return "-".join([kind, data, self.spec["name"], *parts, digest(self.plan | asked)])
+
     @property
     def step_size(self) -> int:
         """Images in a training step: the recipe's batch, or all that there are."""
         return min(self.recipe.batch_size, len(self.data.train_images))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that an epoch goes through."""
+        return len(self.data.train_images) // self.step_size
+
+    @property
+    def steps(self) -> int:
+        """Gradient evaluations in all."""
+        return self.recipe.epochs * self.steps_per_epoch
 
     def counts(self, model: nn.Module) -> Counts:
         """The numbers that a network stores, against those of the dense one."""
@@ -93,35 +145,103 @@ class Arena:
             logits = model(images)
         return F.cross_entropy(logits.float(), labels)
 
-    def stepper(
+    def split(self, share: float) -> tuple["Arena", "Arena"]:
+        """The training in two: the first gets this share of the epochs, and each at least one.
+
+        Raises TuckerlabError where there is only one.
+        """
+        epochs = self.recipe.epochs
+        if epochs < 2:
+            raise TuckerlabError("epochs 1: what trains twice, before and after a cut, needs 2 or more")
+        first = min(max(1, round(share * epochs)), epochs - 1)
+        before, after = (replace(self.recipe, epochs=part) for part in (first, epochs - first))
+        return replace(self, recipe=before), replace(self, recipe=after)
+
+    def fit(
         self,
         model: nn.Module,
-        make_optimizer: Callable[[Recipe, nn.Module, int], TuckerOptimizer] = Recipe.make_optimizer,
-    ) -> Callable[[], object]:
-        """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-        batch = self.batch(self.step_size)
-        model = copy.deepcopy(model).train()
-        # short steps: a hundred on the same batch must not lead anywhere
-        optimizer = make_optimizer(replace(self.recipe, ranks=None, lr=1e-6), model, 1)
+        name: str,
+        *,
+        callbacks: Sequence[Callback] = (),
+        counts: Callable[[nn.Module], Counts] | None = None,
+        **options: Any,
+    ) -> Run:
+        """Trains the model for all epochs with `options` of `fit`, and changes to the recipe among them.
 
-        def gradient() -> float:
-            optimizer.zero_grad()
-            self.loss(model, batch).backward()  # type: ignore[no-untyped-call]
-            return 0.0  # nobody looks at the loss: that would hold up a GPU
+        name: its checkpoint, with its length, is known by it. counts: what is stored, for the rows of the epochs, where
+        `count_parameters` cannot tell. Two that want the same run at once take turns: the second finds it done.
+        """
+        counting = [] if counts is None else [_Counting(counts)]
+        options |= {"device": str(self.device), "progress": self.progress, "stop": self.stop, "guard": self.guard}
+        options |= {"callbacks": [*callbacks, *counting, *self.callbacks]}
+        if self.folder is None:
+            return fit(model, self.data, self.recipe, **options)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = self.folder / f"{name}-{self.recipe.epochs}{UNFINISHED}"
+        with FileLock(lock := checkpoint.with_suffix(".lock")):
+            try:
+                return fit(model, self.data, self.recipe, checkpoint=checkpoint, **options)
+            finally:  # one who waits for it may then meet a third: both would do the same, and write it atomically
+                with suppress(OSError):
+                    lock.unlink()
 
-        def step() -> None:
-            for _ in range(optimizer.evaluations - 1):
-                gradient()
-            optimizer.step(gradient)
+    def changed(self, run: Run, network: nn.Module, counts: Counts, answering: nn.Module | None = None) -> Run:
+        """The run with a network that was made of its model afterwards: its last row is of that network.
 
-        return step
+        `answering` is the form in which the network answers, where that is another.
+        """
+        loss, accuracy = evaluate(answering or network, self.data.to(self.device))
+        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **counts.row}
+        return replace(run, made=network, epochs=[*run.epochs[:-1], last])
+
+
+class _Counting(Callback):
+    """Has the epochs' rows count what is stored in another way."""
+
+    def __init__(self, counts: Callable[[nn.Module], Counts]) -> None:
+        self.counts = counts
+
+    def on_epoch(self, run: Run) -> None:
+        run.epochs[-1] |= self.counts(run.model).row
+
+
+def arranged(
+    contenders: Sequence["Contender"] = (),
+    *,
+    dataset: str = "mnist",
+    data: ImageData | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    **settings: Unpack[Settings],
+) -> Arena:
+    """The arena of an experiment; TuckerlabError for what cannot be asked for.
+
+    data: the images, if not those of `dataset`. recipe: what the settings change; None: what is known to work.
+    """
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    device, model, width = given.pop("device", "auto"), given.pop("model", "auto"), 1.0
+    if model == "auto":
+        model, width = NETWORKS.get(dataset, ("vgg_small", 1.0))
+    width, image_size = given.pop("width", width), given.pop("image_size", None)
+    if model not in MODELS:
+        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
+    place = resolve_device(device)  # before the images are read
+    recipe = replace(recipe or recipe_for(dataset), seed=seed, **given)
+    data = data or load_data(dataset, image_size=image_size)
+    spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
+    spec |= {"image_size": data.image_size, "width": width}
+    return Arena(spec, data, recipe, place).for_all(contenders)
+
+
+def recipe_for(dataset: str) -> Recipe:
+    """What is known to work on a data set."""
+    return RECIPES.get(dataset.partition(":")[0], RECIPES["digits"])
 
 
 def on_meta(spec: dict[str, Any], start: float | None = None, modes: str | Sequence[int] = "channels") -> nn.Module:
     """The Tucker network of a specification, without memory; raises what `build` would raise.
 
-    start: no rank is larger than this share of the widest layer; None: they are those of `tuckerize`. modes: as
-    `tuckerize` takes them.
+    start: no rank is larger than this share of the widest layer; None: they are those of `tuckerize`.
     """
     with torch.device("meta"):
         network = build(**spec)
@@ -130,17 +250,6 @@ def on_meta(spec: dict[str, Any], start: float | None = None, modes: str | Seque
     return tuckerize(network, ranks=ranks, include=MODELS[spec["name"]].include, modes=modes)
 
 
-def in_file_names(dataset: str) -> str:
-    """A data set in the name of a file: `digits`, or `folder-` and the last part of the path."""
-    kind, _, path = dataset.partition(":")
-    return "-".join([kind, *re.findall(r"[\w.-]+", Path(path).name)])
-
-
 def digest(settings: dict[str, Any]) -> str:
     """Eight characters that tell settings apart."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def identities(contenders: Sequence["Contender"]) -> str:
-    """All settings of these contenders, for a digest."""
-    return f"[{', '.join(contender.identity for contender in contenders)}]"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import found_folder, names
+from tuckerlab.experiments.run_folder import found_folder, names
 
 FILE = "slider.parquet"
 

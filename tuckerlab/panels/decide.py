@@ -15,7 +15,7 @@ from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.pages import account, fill, notes
 from tuckerlab.decision.wording import outcome_line, unbroken, verdict_line
-from tuckerlab.experiments.recorded import names
+from tuckerlab.experiments.run_folder import names
 from tuckerlab.i18n import _, language
 from tuckerlab.panels.decide_case import Outcome, advice, count, draw, folder_of, read_evidence, tiles_html, turns_html
 from tuckerlab.panels.field import Field

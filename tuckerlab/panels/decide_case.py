@@ -17,7 +17,7 @@ from tuckerlab.decision.sensitivity import TURNING, Turn, tornado, turns
 from tuckerlab.decision.wording import chance, turn_line
 from tuckerlab.deploy.runtime import FILE
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.recorded import run_folder
+from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.i18n import _
 from tuckerlab.panels.widgets import SCREEN_DPI, tiles
 from tuckerlab.plotting.figure import Picture
@@ -54,7 +54,7 @@ def folder_of(run: str) -> Path:
     """The folder of a recorded result, or of a path. DataError where there is none."""
     if not run:  # which would be the present folder
         raise DataError(_("no run was given: type the name of a recorded result, or the folder of a run of yours"))
-    return run_folder(run)
+    return found_folder(run)
 
 
 def read_evidence(run: str, network: str | None) -> Evidence:

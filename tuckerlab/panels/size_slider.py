@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.experiments.recorded import found_folder
+from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.files import file_size
 from tuckerlab.i18n import _, ngettext

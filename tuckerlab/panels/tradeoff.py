@@ -11,8 +11,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
-from tuckerlab.experiments.recorded import found_folder, names
 from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import found_folder, names
 from tuckerlab.experiments.summary import Answer, Network, Tradeoff, front, tradeoffs
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _, ngettext

@@ -5,7 +5,7 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.experiments.proof import recipe_for
+from tuckerlab.experiments.setup import recipe_for
 from tuckerlab.i18n import _
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import Panel, labelled, row, set_visible, watch

@@ -5,19 +5,17 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from tuckerlab.experiments.contest import facts, measurements
-from tuckerlab.experiments.context import Training
+from tuckerlab.experiments.measuring import facts, measurements
 from tuckerlab.experiments.methods.base import Contender, in_file_names, setting
 from tuckerlab.experiments.plots import save_figures
-from tuckerlab.experiments.proof import arranged
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.files import file_size
 from tuckerlab.i18n import _
 from tuckerlab.panels.unfinished import Unfinished
@@ -194,7 +192,7 @@ class Job(threading.Thread, Callback):
                 if not self._halt.is_set():
                     guard = VALVE if self.guard else None
                     folder = None if self.place is None else self.place.folder
-                    contender.train(Training(arena, folder, callbacks=[self], stop=self._halt, guard=guard))
+                    contender.train(replace(arena, folder=folder, callbacks=[self], stop=self._halt, guard=guard))
                     ended += 1
         finally:  # where one fails, those before it are kept; one stopped in its first epoch has no accuracy
             self._record([trained for trained in self.runs[:ended] if trained.run.epochs], arena)

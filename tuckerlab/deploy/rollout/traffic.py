@@ -12,7 +12,7 @@ import pandas as pd
 
 from tuckerlab.deploy.rollout.anytime_test import Answers
 from tuckerlab.errors import DataError, TuckerlabError
-from tuckerlab.experiments.recorded import FOLDER
+from tuckerlab.experiments.run_folder import FOLDER
 
 PLACE = FOLDER / "answers"
 LABEL, ANSWER = "label", "answer of "  # columns of a record; of each network one that begins so

@@ -91,12 +91,12 @@ def check_run(
     runs = {label: str(folder.rows(label)["run"].iloc[0]) for label in labels}  # of the first seed
     if not fresh:
         with suppress(DataError):
-            rows = (found := Deployment.load(folder.path)).rows
+            rows = (found := Deployment.load(folder.folder)).rows
             if "run" in rows and set(zip(rows["network"], rows["run"], strict=True)) == set(runs.items()):
                 return found, True
     measured = measure_deployment({label: folder.network(label) for label in labels}, folder.data(), progress=not quiet)
     made = Deployment(measured.rows.assign(run=measured.rows["network"].map(runs)))
-    made.save(folder.path)
+    made.save(folder.folder)
     return made, False
 
 

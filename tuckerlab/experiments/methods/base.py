@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
@@ -78,13 +77,13 @@ class Contender:
         """A new network of the specification, with torch's random numbers as they are."""
         return build(**spec)
 
-    def train(self, training: Training) -> Run:
-        """Spends the training's budget; what was done before is found in its folder and not done again."""
-        return self.fit(self.network(training.spec, training.seed), training, ranks=self.ranks)
+    def train(self, arena: Arena) -> Run:
+        """Spends the budget of the arena; what was done before is found in its folder and not done again."""
+        return self.fit(self.network(arena.spec, arena.seed), arena, ranks=self.ranks)
 
-    def fit(self, model: nn.Module, training: Training, **changes: Any) -> Run:
+    def fit(self, model: nn.Module, arena: Arena, **changes: Any) -> Run:
         """Trains a network of this contender, with its own way of counting what is stored."""
-        return training.fit(model, self.slug, counts=lambda model: self.counts(model, training.arena), **changes)
+        return arena.fit(model, self.slug, counts=lambda model: self.counts(model, arena), **changes)
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The form in which the network answers once it is trained: torch.nn modules only."""
@@ -136,10 +135,10 @@ class OneRun(Contender):
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, epochs=self.epochs or recipe.epochs, **(ADAMW if self.adamw else {}))
 
-    def train(self, training: Training) -> Run:
-        training = replace(training, arena=replace(training.arena, recipe=self.recipe(training.recipe)))
+    def train(self, arena: Arena) -> Run:
+        arena = replace(arena, recipe=self.recipe(arena.recipe))
         checkpoint = ("adamw-" if self.adamw else "") + in_file_names(self.name)  # its epochs are added to it
-        return training.fit(self.network(training.spec, training.seed), checkpoint, ranks=self.ranks)
+        return arena.fit(self.network(arena.spec, arena.seed), checkpoint, ranks=self.ranks)
 
 
 @dataclass(frozen=True)

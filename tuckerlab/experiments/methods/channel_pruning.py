@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import AtCompression, Dense
 from tuckerlab.experiments.methods.post_training import BEFORE
 from tuckerlab.experiments.setup import Arena
@@ -43,11 +42,11 @@ class Channels(AtCompression):
 
     def check(self, arena: Arena) -> None:
         check(self.network(arena.spec, 0).to(arena.device), self.compression, arena.batch(1)[0])
-        Training(arena).split(BEFORE)
+        arena.split(BEFORE)
 
-    def train(self, training: Training) -> Run:
-        image = training.arena.batch(1)[0]
-        before, after = training.split(BEFORE)
+    def train(self, arena: Arena) -> Run:
+        image = arena.batch(1)[0]
+        before, after = arena.split(BEFORE)
         run = Dense().train(before)
         if not run.is_over:
             return run

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.augment import epoch_order
@@ -60,12 +59,12 @@ class Int8(Contender):
             )
         self.of.check(arena)
 
-    def train(self, training: Training) -> Run:
-        run = self.of.train(training)
+    def train(self, arena: Arena) -> Run:
+        run = self.of.train(arena)
         if not run.is_over:
             return run
-        counts = self.counts(run.network, training.arena)
-        return training.changed(run, run.network, counts, answering=self.answering(run.network, training.arena))
+        counts = self.counts(run.network, arena)
+        return arena.changed(run, run.network, counts, answering=self.answering(run.network, arena))
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The quantized network; the same every time for the same weights and arena."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import AtCompression
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.metrics import checkpoint_bytes
@@ -30,11 +29,11 @@ class Pruned(AtCompression):
     method = "pruning"
     title = "pruned"
 
-    def train(self, training: Training) -> Run:
-        every = training.recipe.every(training.steps)
-        pruning = MagnitudePruning(self.compression, training.steps, every)
-        network = self.network(training.spec, training.seed)
-        return self.fit(network, training, callbacks=[pruning])
+    def train(self, arena: Arena) -> Run:
+        every = arena.recipe.every(arena.steps)
+        pruning = MagnitudePruning(self.compression, arena.steps, every)
+        network = self.network(arena.spec, arena.seed)
+        return self.fit(network, arena, callbacks=[pruning])
 
     def counts(self, model: nn.Module, arena: Arena) -> Counts:
         return count_nonzero(model)

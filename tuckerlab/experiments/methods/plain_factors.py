@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import ADAMW, AtPolicy, Tucker
-from tuckerlab.experiments.setup import on_meta
+from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
@@ -47,12 +46,12 @@ class Factors(AtPolicy):
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **changes(self.optimizer_name, recipe))
 
-    def train(self, training: Training) -> Run:
-        found = Tucker(self.policy).train(replace(training, callbacks=()))
+    def train(self, arena: Arena) -> Run:
+        found = Tucker(self.policy).train(replace(arena, callbacks=()))
         if not found.is_over:
             return found
-        network = to_plain(at_ranks_of(found.model, training.spec, training.seed))
-        return self.fit(network, training, **changes(self.optimizer_name, training.recipe))
+        network = to_plain(at_ranks_of(found.model, arena.spec, arena.seed))
+        return self.fit(network, arena, **changes(self.optimizer_name, arena.recipe))
 
 
 def at_ranks_of(model: nn.Module, spec: dict[str, Any], seed: int) -> nn.Module:

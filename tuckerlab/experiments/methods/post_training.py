@@ -7,7 +7,6 @@ the two parts was not tuned here.
 
 from dataclasses import dataclass
 
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import AtPolicy, Dense
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.setup import Arena
@@ -24,12 +23,12 @@ class Cut(AtPolicy):
     method = "cut"
     title = "cut"
 
-    def train(self, training: Training) -> Run:
-        run = Dense().train(training)
+    def train(self, arena: Arena) -> Run:
+        run = Dense().train(arena)
         if not run.is_over:
             return run
         network = cut(run.model, self.policy)
-        return training.changed(run, network, self.counts(network, training.arena))
+        return arena.changed(run, network, self.counts(network, arena))
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class CutAndTuned(AtPolicy):
 
     def check(self, arena: Arena) -> None:
         super().check(arena)
-        Training(arena).split(BEFORE)
+        arena.split(BEFORE)
 
-    def train(self, training: Training) -> Run:
-        before, after = training.split(BEFORE)
+    def train(self, arena: Arena) -> Run:
+        before, after = arena.split(BEFORE)
         run = Dense().train(before)
         return self.fit(cut(run.model, self.policy), after, after=run) if run.is_over else run

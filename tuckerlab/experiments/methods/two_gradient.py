@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.context import Training
 from tuckerlab.experiments.methods.base import AtPolicy, Tucker
 from tuckerlab.experiments.methods.plain_factors import changes
 from tuckerlab.experiments.setup import Arena
@@ -110,10 +109,10 @@ class TwoGradients(AtPolicy):
                 f"{arena.recipe.epochs} epochs would not be the same; give an even number, or leave it out"
             )
 
-    def train(self, training: Training) -> Run:
-        half, _ = training.split(1 / TwoGradient.evaluations)
-        settings = {"ranks": self.policy, "make_optimizer": self.make_optimizer, **changes("sgd", training.recipe)}
-        return self.fit(self.network(training.spec, training.seed), half, **settings)
+    def train(self, arena: Arena) -> Run:
+        half, _ = arena.split(1 / TwoGradient.evaluations)
+        settings = {"ranks": self.policy, "make_optimizer": self.make_optimizer, **changes("sgd", arena.recipe)}
+        return self.fit(self.network(arena.spec, arena.seed), half, **settings)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, **changes("sgd", recipe))

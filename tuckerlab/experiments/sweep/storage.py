@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.proof import Settings
+from tuckerlab.experiments.setup import Settings
 from tuckerlab.tucker.rank_policy import RAMP
 
 GRACE = 30

@@ -22,10 +22,10 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from tuckerlab.errors import TuckerlabError, is_whole
-from tuckerlab.experiments.contest import check_seeds
-from tuckerlab.experiments.proof import Proof, Settings, arranged
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import digest, in_file_names
+from tuckerlab.experiments.run import check_seeds
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.setup import Settings, arranged
 from tuckerlab.experiments.summary import Network, front, networks_by, size_column
 from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
 from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
@@ -67,7 +67,7 @@ def run_sweep(
     for several machines; a file in the folder if not given. study: its name; made of the settings if not given.
     pruning: gives up what is more than `margin` less accurate than something smaller, when ranks have come down.
     resume: False removes study and folder first, and begins anew. heartbeat: seconds between two signs of life; who
-    gives none 30 times counts as dead. settings: see `tuckerlab.experiments.proof.Settings`.
+    gives none 30 times counts as dead. settings: see `tuckerlab.experiments.setup.Settings`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.
@@ -86,7 +86,7 @@ def run_sweep(
     points = grid(methods, tolerances=taus, compressions=rates, seeds=check_seeds(seeds))
     arena = arranged([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
     settings |= {"device": arena.device.type}  # whatever the worker's machine has
-    study = study or f"sweep-{in_file_names(dataset)}-{arena.spec['name']}-{digest(arena.plan)}"
+    study = study or arena.folder_name("sweep")
     folder = (Path(out) / study).resolve()
     config = SweepConfig(
         str(folder), storage or f"sqlite:///{folder / 'study.db'}", study, dataset, settings,
@@ -198,7 +198,7 @@ def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
 
 
 @dataclass(frozen=True)
-class Sweep(Proof):
+class Sweep(RunFolder):
     """What a sweep leaves behind: the record of all finished trials of its study, the study, and the folder.
 
     given_up: label and seed of the networks that the pruner has given up. failed: those that could not be trained, by

@@ -24,11 +24,9 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.contest import facts
-from tuckerlab.experiments.context import Training
-from tuckerlab.experiments.proof import arranged
+from tuckerlab.experiments.measuring import facts
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.experiments.sweep.grid import GridPoint
 from tuckerlab.experiments.sweep.storage import SweepConfig, open_study, reachable
 from tuckerlab.training.run import Callback, Run
@@ -80,7 +78,9 @@ def train(trial: Trial, config: SweepConfig, arena: Arena, progress: bool) -> fl
         point = GridPoint(**{field.name: attrs[field.name] for field in fields(GridPoint)})
         contender, arena = point.contender, arena.of_seed(point.seed)
         shown = progress and contender.label
-        run = contender.train(Training(arena, folder / f"seed{point.seed}", shown, callbacks=[Report(trial)]))
+        run = contender.train(
+            replace(arena, folder=folder / f"seed{point.seed}", progress=shown, callbacks=[Report(trial)])
+        )
         row = facts(contender, run, arena)  # without what a clock says, which is measured later, in turn
         Records.single(row, run.epochs, run.ranks, run.events).save(folder / point.place)
         trial.set_user_attr("conv_parameters", row["conv_parameters"])

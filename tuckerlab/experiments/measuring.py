@@ -1,0 +1,141 @@
+"""What a record says of trained networks: facts that need no clock, and times, the networks in turn."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
+from tuckerlab.experiments.setup import Arena, digest
+from tuckerlab.training.benchmark import interleave, latencies, training_memory
+from tuckerlab.training.metrics import answers_by_class, multiply_adds
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
+
+
+def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
+    """The row of a run in the record: all that is known of it without a clock."""
+    spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
+    settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
+    if contender.method not in ("dense", "tucker"):
+        settings["contender"] = contender.identity
+    if isinstance(contender, Tucker) and contender.start is not None:
+        settings["start"] = contender.start
+    if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
+        settings["epochs_of_others"] = arena.recipe.epochs
+    shape = (data.channels, data.image_size, data.image_size)
+    row = {  # the digest: in a tree of records no two runs are taken for one
+        "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
+        "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
+        "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
+        "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+        "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
+        "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
+        "checkpoint_bytes": contender.file_bytes(run.network, arena),
+        "train_seconds": run.seconds, "state": run.state, "note": data.note,
+        "by_class": json.dumps(answers_by_class(contender.answering(run.network, arena), data), ensure_ascii=False),
+    }  # fmt: skip
+    return row | contender.counts(run.network, arena).row | run.origin
+
+
+def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
+    """Times of a training step and of answers, the networks in turn, and the memory of a step.
+
+    What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
+    """
+    answering = {
+        c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for c, run in runs.items()
+    }
+    one, many = (latencies(answering, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
+    measured: dict[Contender, dict[str, float | None]] = {
+        contender: {
+            "latency_1_ms": one[contender.label].median_ms, "latency_1_iqr_ms": one[contender.label].iqr_ms,
+            "latency_128_ms": many[contender.label].median_ms, "latency_128_iqr_ms": many[contender.label].iqr_ms,
+            "threads": torch.get_num_threads(),  # of the times, whoever has trained
+        }
+        for contender in runs
+    }  # fmt: skip
+    whole = {contender: run for contender, run in runs.items() if not run.steps_before}
+    steps = interleave({c.label: stepper(c, run.model, arena) for c, run in whole.items()}, repeats=10)
+    batch = arena.batch(arena.step_size)
+    for contender, run in whole.items():
+        memory = training_memory(run.model, run.optimizer, partial(arena.loss, batch=batch))
+        measured[contender] |= {
+            "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
+            "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
+            "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),
+            "memory_activations_bytes": memory.activations,
+        }  # fmt: skip
+    return measured
+
+
+def stepper(contender: Contender, model: nn.Module, arena: Arena) -> Callable[[], object]:
+    """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
+    recipe = replace(contender.recipe(arena.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
+    model, batch = copy.deepcopy(model).train(), arena.batch(arena.step_size)
+    optimizer = contender.make_optimizer(recipe, model, 1)
+
+    def gradient() -> float:
+        optimizer.zero_grad()
+        arena.loss(model, batch).backward()  # type: ignore[no-untyped-call]
+        return 0.0  # nobody looks at the loss: that would hold up a GPU
+
+    def step() -> None:
+        for _ in range(optimizer.evaluations - 1):
+            gradient()
+        optimizer.step(gradient)
+
+    return step
+
+
+@dataclass(frozen=True)
+class _At(RankPolicy):
+    """The ranks of one moment of a run, whatever the singular values."""
+
+    ranks: tuple[tuple[int, ...], ...] = ()
+
+    def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
+        return [*self.ranks]
+
+
+def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
+    """The time of a training step in each epoch, in milliseconds: at the ranks that the run had then, all in turn.
+
+    So it does not count what else the machine did while a network trained. For those that train in one run.
+    """
+    moments: dict[Contender, list[RankPolicy | None]] = {}
+    for contender, run in runs.items():
+        if isinstance(contender, OneRun):
+            epochs = pd.DataFrame(run.ranks, columns=["epoch", "layer", "rank"]).groupby("epoch")
+            layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
+            moments[contender] = [_At(ranks=ranks) for ranks in layers] or [None]
+    return {  # the ranks of an epoch lie between those at its two ends
+        contender: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
+        for contender, times in step_times(moments, arena).items()
+    }
+
+
+def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: Arena) -> dict[Contender, list[float]]:
+    """What a training step takes at the ranks of each of these policies (None: as it begins), in milliseconds.
+
+    All are timed in turn. The policies of a contender must come down, from one to the next.
+    """
+    steppers = {}
+    for contender, policies in moments.items():
+        recipe = contender.recipe(arena.recipe)
+        network = contender.network(arena.spec, recipe.seed).to(arena.device)
+        for policy in dict.fromkeys(policies):
+            if policy is not None:
+                contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
+            steppers[f"{contender.label} {policy}"] = stepper(contender, network, arena)
+    timed = interleave(steppers, repeats=5, warmup=1)
+    return {c: [timed[f"{c.label} {policy}"].median_ms for policy in policies] for c, policies in moments.items()}

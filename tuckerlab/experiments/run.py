@@ -1,0 +1,208 @@
+"""Experiments: networks trained on the same images in the same order, and measured in turn.
+
+`run_poc` trains a network dense and in Tucker format, `run_compare` makes it small in every way there is; both are
+`run_experiment` with other contenders. What is finished is found again by its settings and not trained again; what was
+cut off goes on where it was.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+from rich.console import Console
+
+from tuckerlab.errors import DivergedError, RankError, TuckerlabError, is_whole
+from tuckerlab.experiments.measuring import facts, measurements, steps_by_epoch
+from tuckerlab.experiments.methods import registry
+from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
+from tuckerlab.experiments.plots import save_figures
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
+from tuckerlab.experiments.sweep.grid import values
+from tuckerlab.i18n import _
+from tuckerlab.training import checkpoint as checkpoints
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
+
+
+def run_experiment(
+    contenders: Sequence[Contender],
+    arena: Arena,
+    folder: Path,
+    *,
+    seeds: int | None = None,
+    resume: bool = True,
+    extend: bool = False,
+    quiet: bool = False,
+) -> RunFolder:
+    """Trains the contenders, measures them in turn, and leaves record, checkpoints and pictures in `folder`.
+
+    seeds: so many times, each in a folder of its own; None: once, with the seed of the arena. resume: False begins
+    anew. extend: a later call may ask for more contenders; those that are there are not trained again, but all that it
+    asks for are measured again. What diverges is left out, and the record's note says so; DivergedError if nothing is
+    left.
+    """
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    if seeds is None:
+        return RunFolder(_run(contenders, arena, folder, extend, quiet), folder)
+    parts = []
+    for seed in range(seeds):
+        place = folder / f"seed{seed}"
+        found = ", a record is there" if (place / "runs.parquet").exists() else ""
+        say(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", quiet)
+        parts.append(_run(contenders, arena.of_seed(seed), place, extend, quiet))
+    records = Records.concat(parts)
+    save_figures(records, folder)
+    records.save(folder)
+    return RunFolder(records, folder)
+
+
+def say(text: str, quiet: bool) -> None:
+    """Prints how far an experiment is."""
+    if not quiet:
+        Console().print(text, highlight=False, soft_wrap=True)
+
+
+def check_seeds(seeds: int) -> int:
+    """The number of seeds, if it is one; TuckerlabError otherwise."""
+    if not is_whole(seeds) or seeds < 1:
+        raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
+    return seeds
+
+
+def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bool, quiet: bool) -> Records:
+    there = Records()
+    if (folder / "runs.parquet").exists():
+        there = Records.load(folder)
+        if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
+            return there
+    folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
+    _("epoch")  # and so is a language that there is no catalogue for
+    runs: dict[Contender, Run] = {}
+    diverged: dict[str, DivergedError] = {}
+    for contender in contenders:
+        try:
+            progress = not quiet and f"{contender.label:12s}"
+            runs[contender] = contender.train(replace(arena, folder=folder, progress=progress))
+        except DivergedError as error:
+            diverged[contender.label] = error
+            Console(stderr=True).print(f"{contender.label} is left out: {error}", highlight=False, soft_wrap=True)
+    if not runs:
+        raise next(iter(diverged.values()))
+    say("measuring steps, answers and memory, the networks in turn", quiet)
+    measured = measurements(runs, arena)
+    if extend or all(isinstance(contender, OneRun) for contender in runs):
+        for contender, times in steps_by_epoch(runs, arena).items():
+            for row, step_ms in zip(runs[contender].epochs, times, strict=True):
+                row["step_ms"] = step_ms
+    records = Records.concat(
+        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
+        for contender, run in runs.items()
+    )
+    if diverged:
+        note = f"left out, since training diverged: {', '.join(diverged)}"
+        records.runs["note"] = [f"{said}; {note}" if said else note for said in records.runs["note"]]
+    others = ~there.runs["label"].isin(records.runs["label"])
+    records = there.only(there.runs["run"][others]) + records
+    save_figures(records, folder)
+    for contender, run in runs.items():
+        checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=arena.plan)
+    records.save(folder)  # last: where a record is, the folder is complete
+    if not extend:
+        for file in folder.glob(f"*{UNFINISHED}"):
+            file.unlink(missing_ok=True)
+    return records
+
+
+def run_poc(
+    *,
+    dataset: str = "mnist",
+    compression: float | Sequence[float] | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
+    out: str | os.PathLike[str] = "runs",
+    resume: bool = True,
+    quiet: bool = False,
+    **settings: Unpack[Settings],
+) -> RunFolder:
+    """Trains a network dense and in Tucker format, measures both, and writes a run folder below `out`.
+
+    >>> run_poc(compression=0.9, tolerance=0.1)
+    Traceback (most recent call last):
+        ...
+    tuckerlab.errors.RankError: compression 0.9 and tolerance 0.1: give one of them, not both
+
+    dataset: "mnist", "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove,
+    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: see `Settings`.
+    resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
+    and order of images; a Tucker network starts small and never holds its full weights.
+
+    The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
+    TuckerlabError for what cannot be asked for, before anything is trained.
+    """
+    if compression is not None and tolerance is not None:
+        raise RankError(f"compression {compression} and tolerance {tolerance}: give one of them, not both")
+    compression = 0.95 if compression is None else compression
+    rates = values("compression", [compression] if isinstance(compression, int | float) else compression)
+    policies: list[RankPolicy] = [Budget(rate) for rate in rates] if tolerance is None else [Tolerance(tolerance)]
+    contenders = [Dense(), *map(Tucker, policies)]
+    arena = arranged(contenders, dataset=dataset, seed=seed, **settings)
+    folder = Path(out) / arena.folder_name("poc", f"seed{seed}", ranks=repr(policies))
+    return run_experiment(contenders, arena, folder, resume=resume, quiet=quiet)
+
+
+def run_compare(
+    *,
+    dataset: str = "mnist",
+    methods: Sequence[str] | None = None,
+    compression: Sequence[float] = (0.8, 0.9, 0.95),
+    seeds: int = 3,
+    out: str | os.PathLike[str] = "runs",
+    resume: bool = True,
+    quiet: bool = False,
+    **settings: Unpack[Settings],
+) -> RunFolder:
+    """Trains a network with every method at every compression for each seed, and measures them all in turn.
+
+    All get the same number of gradient evaluations for each network; what they do with them is theirs. methods: names
+    from `METHODS`, the dense network is always there; None: all that these settings suit, and those that they do not
+    are named. compression: the shares of the convolution weights to remove.
+
+    Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
+    is trained.
+    """
+    check_seeds(seeds)
+    budgets = [Budget(rate) for rate in values("compression", compression)]
+    names = registry.METHODS if methods is None else methods
+    found = [registry.contender(name, budget) for name in names for budget in budgets]
+    if not found:
+        raise TuckerlabError("nothing to compare: give one method and one compression, or more")
+    contenders = [*dict.fromkeys([Dense(), *found])]  # what has no setting is there once
+    arena = arranged(dataset=dataset, **settings)
+    if methods is None:
+        contenders = _suiting(arena, contenders, quiet)
+    arena.for_all(contenders)
+    said = f"{len(contenders)} networks for each of {seeds} seeds, {arena.steps:,} gradient evaluations each"
+    say(said, quiet)
+    identities = f"[{', '.join(each.identity for each in contenders)}]"
+    folder = Path(out) / arena.folder_name("compare", contenders=identities)
+    return run_experiment(contenders, arena, folder, seeds=seeds, resume=resume, quiet=quiet)
+
+
+def _suiting(arena: Arena, contenders: Sequence[Contender], quiet: bool) -> list[Contender]:
+    """The contenders that the settings suit; says which they do not suit. For ours the settings are to blame."""
+    found = []
+    for one in contenders:
+        try:
+            one.check(arena)
+            found.append(one)
+        except TuckerlabError as error:
+            if one.method in ("dense", "tucker"):
+                raise
+            say(f"left out: {one.label}: {error}", quiet)
+    return found
