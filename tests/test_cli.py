@@ -49,6 +49,7 @@ def poc_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]],
         proof = ModuleType("tuckerlab.experiments.run")
         proof.run_poc = run_poc  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "tuckerlab.experiments.run", proof)
+        monkeypatch.setattr("tuckerlab.experiments.run_folder.show", lambda result: None)
 
     return replace
 

@@ -167,5 +167,5 @@ def test_all_ends_within_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert planned == [5, 5]
     with pytest.raises(TuckerlabError, match="give more time"):
         run_headline(**asked, minutes=0.01)
-    with pytest.raises(TuckerlabError, match="not together with epochs"):
+    with pytest.raises(TuckerlabError, match="give one of them"):
         run_headline(**asked | {"epochs": 2}, minutes=1)

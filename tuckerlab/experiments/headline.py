@@ -14,12 +14,12 @@ from typing import Unpack
 
 import numpy as np
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 from tuckerlab.experiments.measuring import step_times
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.magnitude_pruning import Pruned
 from tuckerlab.experiments.methods.registry import contender
-from tuckerlab.experiments.run import check_seeds, run_experiment, say
+from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena, Settings, arranged
 from tuckerlab.files import atomic_path
@@ -32,7 +32,6 @@ RECIPES = {
     "cuda": Recipe(epochs=40, batch_size=512, optimizer="muon", label_smoothing=0.1),
     "cpu": Recipe(epochs=12, batch_size=256, optimizer="muon", label_smoothing=0.1),
 }
-EQUAL = ("epochs", "time")
 # The largest rank at the first step, as a share of the widest layer. Wide layers, which give up most of their ranks in
 # any case, begin small, and narrow ones as ever: steps are short from the beginning, and more of them fit the time.
 START = 0.25
@@ -68,13 +67,14 @@ def run_headline(
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
-    check_seeds(seeds)
-    if unknown := [value for value in equal if value not in EQUAL] or ([] if equal else ["nothing"]):
-        raise TuckerlabError(f"equal {unknown[0]!r}: allowed are {' and '.join(EQUAL)}, one of them or both")
-    if not 0 < start <= 1:
-        raise TuckerlabError(f"start {start}: allowed are shares of the widest layer, above 0 and up to 1")
-    if minutes is not None and (not minutes > 0 or settings.get("epochs") is not None):
-        raise TuckerlabError(f"minutes {minutes}: allowed are numbers above 0, and not together with epochs")
+    check_whole("seeds", seeds, 1)
+    for value in equal or ("nothing",):
+        check_choice("equal", value, ("epochs", "time"))
+    check_number("start", start, above=0, most=1)
+    if minutes is not None:
+        check_number("minutes", minutes, above=0)
+        if settings.get("epochs") is not None:
+            raise TuckerlabError(f"minutes {minutes} and epochs {settings['epochs']}: give one of them, not both")
     networks = [Tucker(Budget(rate), start) for rate in compression]
     others: list[Contender] = [Pruned(rate) for rate in pruning]
     others += [contender(rival, Budget(rate)) for rival in rivals for rate in compression]

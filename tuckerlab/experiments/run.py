@@ -14,7 +14,7 @@ from typing import Unpack
 
 from rich.console import Console
 
-from tuckerlab.errors import DivergedError, RankError, TuckerlabError, is_whole
+from tuckerlab.errors import DivergedError, RankError, TuckerlabError, check_whole
 from tuckerlab.experiments.measuring import facts, measurements, steps_by_epoch
 from tuckerlab.experiments.methods import registry
 from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
@@ -66,13 +66,6 @@ def say(text: str, quiet: bool) -> None:
     """Prints how far an experiment is."""
     if not quiet:
         Console().print(text, highlight=False, soft_wrap=True)
-
-
-def check_seeds(seeds: int) -> int:
-    """The number of seeds, if it is one; TuckerlabError otherwise."""
-    if not is_whole(seeds) or seeds < 1:
-        raise TuckerlabError(f"seeds {seeds!r}: allowed are whole numbers from 1")
-    return seeds
 
 
 def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bool, quiet: bool) -> Records:
@@ -176,7 +169,7 @@ def run_compare(
     Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
     is trained.
     """
-    check_seeds(seeds)
+    check_whole("seeds", seeds, 1)
     budgets = [Budget(rate) for rate in values("compression", compression)]
     names = registry.METHODS if methods is None else methods
     found = [registry.contender(name, budget) for name in names for budget in budgets]

@@ -21,9 +21,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
-from tuckerlab.errors import TuckerlabError, is_whole
+from tuckerlab.errors import TuckerlabError, check_whole, is_whole
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.run import check_seeds
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Settings, arranged
 from tuckerlab.experiments.summary import Network, front, networks_by, size_column
@@ -83,7 +82,7 @@ def run_sweep(
     if not taus and not rates:
         rates = [*COMPRESSIONS]
     methods = ("dense", "tucker") if methods is None else methods
-    points = grid(methods, tolerances=taus, compressions=rates, seeds=check_seeds(seeds))
+    points = grid(methods, tolerances=taus, compressions=rates, seeds=check_whole("seeds", seeds, 1))
     arena = arranged([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
     settings |= {"device": arena.device.type}  # whatever the worker's machine has
     study = study or arena.folder_name("sweep")
