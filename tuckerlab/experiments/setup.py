@@ -52,7 +52,7 @@ class Settings(TypedDict, total=False):
     batch_size: int | None
     optimizer: str | None  # "muon", "sgd" or "adamw"
     lr: float | None  # None: what is usual for the optimizer
-    precision: str | None  # "auto", "fp32", "bf16" or "fp16"
+    precision: str | None  # "auto", "fp32" or "bf16"
     device: str  # "auto", "cpu", "cuda" or "mps"
 
 
