@@ -13,7 +13,7 @@ import pandas as pd
 import script
 from tqdm.auto import tqdm
 
-from tuckerlab.deploy.rollout.traffic import ANSWER, LABEL, PLACE
+from tuckerlab.deploy.rollout.simulate import ANSWER, LABEL, PLACE
 from tuckerlab.experiments.audit.predictions import Answers
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path

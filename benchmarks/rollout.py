@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import script
 
-from tuckerlab.deploy.rollout import Recorded, compare_labels
-from tuckerlab.deploy.rollout.traffic import recorded_answers
+from tuckerlab.deploy.rollout import Rule
+from tuckerlab.deploy.rollout.simulate import compare_labels, recorded_traffic
 from tuckerlab.files import atomic_path
 from tuckerlab.training.environment import provenance
 
@@ -23,13 +23,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     found = [
-        compare_labels(
-            Recorded.open(name).traffic("Tucker 90 %"), losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats
-        ).assign(origin=name)
-        for name in recorded_answers()
+        compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats).assign(origin=name)
+        for name, traffic in recorded_traffic().items()
+        if name.endswith("Tucker 90 %")
     ]
-    table = pd.concat(found, ignore_index=True).assign(seed=0, **provenance("cpu"))
-    table["stages"] = [", ".join(f"{share:g}" for share in stages) for stages in table["stages"]]
+    facts = {"seed": 0, "repeats": options.repeats, "rule": repr(Rule()), **provenance("cpu")}
+    table = pd.concat(found, ignore_index=True).assign(**facts)
     with atomic_path(options.results / "rollout.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     shares, requests = ["rolled_back", "rolled_out", "asked"], ["low", "median", "high", "labels"]

@@ -93,13 +93,13 @@ def test_the_finding_and_the_picture_say_what_the_numbers_say(deployed: Deployme
     made = Deployment(rows)
     said = "Tucker takes 2.00 ms instead of 8.00 (4.00× as fast), its file 2.00 MB instead of 32.0 MB, and 90.0 % of"
     assert said in made.finding
-    picture = made.figures["deployment"]
+    picture = made.picture
     assert picture.get_suptitle().replace("\n", " ") == made.finding
     bars = [[bar.get_width() for bar in axes.patches] for axes in picture.axes]
     assert bars == [[8.0] * 3 + [2.0] * 3, [16_000.0] * 3 + [64_000.0] * 3, [32.0] * 3 + [2.0] * 3]
     alone = Deployment(rows[~small])
     assert alone.finding == ""
-    assert alone.figures["deployment"].get_suptitle() == "What one network costs in each form"
+    assert alone.picture.get_suptitle() == "What one network costs in each form"
 
 
 # --- tuckerlab check -------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, strategies
 from scipy.stats import binom
 
-from tuckerlab.deploy.rollout import Recorded, RollOut, Rule, Traffic, compare_labels, paired, simulate, timeline
+from tuckerlab.deploy.rollout import RollOut, Rule, paired
 from tuckerlab.deploy.rollout.anytime_test import (
     Pair,
     bounds,
@@ -21,9 +22,18 @@ from tuckerlab.deploy.rollout.anytime_test import (
     log_wealth,
     no_harm,
 )
-from tuckerlab.deploy.rollout.plots import kept_promises, requests_needed, rollout_timeline
-from tuckerlab.deploy.rollout.simulate import ENDED, course
-from tuckerlab.deploy.rollout.traffic import Truth, recorded_answers
+from tuckerlab.deploy.rollout.plots import requests_needed, rollout_timeline
+from tuckerlab.deploy.rollout.simulate import (
+    ENDED,
+    PLACE,
+    Traffic,
+    Truth,
+    compare_labels,
+    course,
+    recorded_traffic,
+    simulate,
+    timeline,
+)
 from tuckerlab.errors import TuckerlabError
 
 EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
@@ -35,10 +45,9 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
     [
         lambda: Rule(harm=math.nan), lambda: Rule(tolerated=1.0), lambda: Rule(miss=0.6), lambda: Rule(most=10.5),  # type: ignore[arg-type]
         lambda: Rule(stages=(0.5, 0.1, 1.0)), lambda: Rule(stages=(0.1, 0.5)), lambda: Rule(stages=()),
-        lambda: replace(EVEN, labelled=1.1), lambda: EVEN.with_loss(99), lambda: simulate(Rule(), [EVEN] * 3, 1),
+        lambda: EVEN.with_loss(99), lambda: simulate(Rule(), [EVEN] * 3, 1),
         lambda: paired([1, 2], [1], None, 3), lambda: paired([3], [1], None, 3), lambda: paired([1], [1], [-2], 3),
         lambda: Traffic.of([], [], [], 2), lambda: RollOut().add((8, 0, 2, 0, 0, 0)).add_late((0, 0, 0, 3, 0, 0), 0),
-        lambda: Recorded.open("../mine"), lambda: Recorded.open("digits").traffic("large"),
     ],
 )  # fmt: skip
 def test_what_is_out_of_range_is_refused(wrong: Callable[[], object]) -> None:
@@ -111,7 +120,7 @@ def test_a_loss_is_rolled_back_and_stays_so() -> None:
     rollout = RollOut().add((0, 900, 0, 60, 5, 10))
     assert rollout.decision.action == "roll back"
     assert rollout.decision.low > 0
-    assert "Rolled back in the 1 % stage after 975 requests" in rollout.decision.reason
+    assert "Rolled back at 1 % after 975 requests" in rollout.decision.reason
     with pytest.raises(TuckerlabError, match="has ended"):
         rollout.add((1, 0, 0, 0, 0, 0))
 
@@ -162,9 +171,6 @@ def test_a_roll_out_is_kept_as_json() -> None:
     rollout = RollOut(Rule(stages=(0.2, 1.0), harm=2.0)).add((0, 400, 0, 1, 1, 0))
     again = RollOut.from_json(rollout.add((10, 0, 1, 0, 0, 0)).to_json())
     assert again == rollout.add((10, 0, 1, 0, 0, 0))
-    for text in ("", "[]", '{"rule": {"harm": 1, "stages": [1.0], "colour": 1}}'):
-        with pytest.raises(TuckerlabError, match="no roll-out"):
-            RollOut.from_json(text)
     found = RollOut(Rule(stages=(0.2, 1.0))).to_json()
     for was, now in (("[0.2, 1.0]", "[0.2, 0.5, 1.0]"), ('"stage": 0', '"stage": 2'), ("[0, 0, 0, 0, 0, 0], ", "")):
         with pytest.raises(TuckerlabError, match="a rule with"):
@@ -289,7 +295,7 @@ def test_unlabelled_requests_bound_the_loss_if_answers_hardly_differ() -> None:
     assert (simulate(Rule(), rarely, 50)["ended"] == "rolled out").all()
     often = replace(EVEN, labelled=0.0)
     assert (simulate(Rule(most=5000), often, 50)["ended"] == "asked").all()
-    harmful = rarely.balanced().with_loss(1.0)  # all that differs is lost: the bound must hold then
+    harmful = rarely.with_loss(1.0)  # all that differs is lost: the bound must hold then
     assert within((simulate(Rule(), harmful, REPEATS)["ended"] == "rolled out").mean(), 0.05)
 
 
@@ -324,15 +330,14 @@ def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
     assert sum(made.chances) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", recorded_answers())
-def test_recorded_answers(name: str) -> None:
-    answers = Recorded.open(name)
-    assert answers.networks[0] == "dense"
-    table = answers.table
-    for network in answers.networks[1:]:
-        traffic, column = answers.traffic(network), table[f"answer of {network}"]
-        assert traffic.differing == pytest.approx(100 * (column != table["answer of dense"]).mean())
-        accuracies = [100 * (table[f"answer of {one}"] == table["label"]).mean() for one in ("dense", network)]
+def test_recorded_answers() -> None:
+    assert len(recorded_traffic()) >= 3
+    for name, traffic in recorded_traffic().items():
+        data, network = name.split(": ")
+        table = pd.read_parquet(PLACE / f"{data}.parquet")
+        dense, other = table["answer of dense"], table[f"answer of {network}"]
+        assert traffic.differing == pytest.approx(100 * (other != dense).mean())
+        accuracies = [100 * (answers == table["label"]).mean() for answers in (dense, other)]
         assert traffic.loss == pytest.approx(accuracies[0] - accuracies[1])
         assert sum(traffic.chances) == pytest.approx(1)
 
@@ -350,8 +355,6 @@ def test_larger_losses_are_caught_sooner() -> None:
     assert (found["rolled_back"][4:8] == 0).all()  # no labels, nothing shown
     assert np.allclose(found[["rolled_back", "rolled_out", "asked"]].sum(axis=1), 1)
     assert f"A 2-point loss is caught after {found['median'][2]:,.0f} requests" in requests_needed(found).get_suptitle()
-    broken = found[found["loss"] < 2].assign(rolled_back=0.4)
-    assert "The promise is not kept: 40.0 %" in kept_promises(broken).get_suptitle()
 
 
 @pytest.mark.parametrize(("loss", "labelled", "ended"), [(0, 1, "rolled out"), (5, 1, "rolled back"), (0, 0, "asked")])

@@ -111,8 +111,7 @@ def sweep(**given: Any) -> None:
 @takes(
     "run to network out overwrite",
     to=Annotated[str, typer.Option(help="onnx, torch (torch.export), or plain (a model.py that needs torch alone).")],
-    # as a Path, "" would be the folder that one is in
-    out=option(str, "The file (plain: the folder). [default: in RUN/export]", metavar="<path>"),
+    out=option(Path, "The file (plain: the folder). [default: in RUN/export]"),
     overwrite=option(bool, "Replace what lies at OUT already.", "--overwrite"),
 )
 def export(**given: Any) -> None:
@@ -121,9 +120,9 @@ def export(**given: Any) -> None:
     Batch norms are folded into the layers before them, and the file is run and compared with the network before it is
     there. It takes pixels from 0 to 255.
     """
-    from tuckerlab.deploy.export_run import run_export, show
+    from tuckerlab.deploy.export_run import run_export
 
-    show(run_export(given.pop("run"), **given))
+    run_export(given.pop("run"), **given)
 
 
 @takes("run network fresh quiet", fresh=option(bool, "Measure again even if there is a table.", "--fresh"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuckerlab.decision.gaps import Gap
-from tuckerlab.deploy.rollout import Rule, Traffic, requests_to_catch
+from tuckerlab.deploy.rollout import Rule
+from tuckerlab.deploy.rollout.simulate import Traffic, requests_to_catch
 from tuckerlab.errors import CheckpointError, DataError
 from tuckerlab.experiments.audit import Audit, run_audit
 from tuckerlab.experiments.run_folder import RunFolder

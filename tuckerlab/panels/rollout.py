@@ -6,10 +6,9 @@ from functools import lru_cache
 import ipywidgets
 import pandas as pd
 
-from tuckerlab.deploy.rollout import Recorded, Rule, Traffic, simulate, timeline
+from tuckerlab.deploy.rollout import Rule
 from tuckerlab.deploy.rollout.plots import rollout_timeline
-from tuckerlab.deploy.rollout.simulate import End, Timeline
-from tuckerlab.deploy.rollout.traffic import Truth, recorded_answers
+from tuckerlab.deploy.rollout.simulate import End, Timeline, Traffic, Truth, recorded_traffic, simulate, timeline
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
@@ -29,7 +28,6 @@ FAULTS = (0.0, 1.0, 2.0, 5.0)
 LABELLED = (0.0, 0.1, 0.5, 1.0)
 STAGES = Rule().stages
 WEEK = 7
-DENSE = "dense"
 NAMED = {"description_width": "17rem"}  # sliders begin below each other
 
 SAYS = {
@@ -74,8 +72,7 @@ class RollOutPanel(Panel):
     def __init__(self, source: str = "digits", repeats: int = 50) -> None:
         super().__init__()
         self.repeats, self.seed = repeats, 0
-        names = [f"{name}: {network}" for name in recorded_answers() for network in _recorded(name).networks]
-        names = [name for name in names if not name.endswith(f": {DENSE}")]
+        names = list(recorded_traffic())
         found = next((name for name in names if name.startswith(source)), None)
         if found is None:
             raise DataError(_(
@@ -130,12 +127,11 @@ class RollOutPanel(Panel):
 
     def _show(self, change: object = None) -> None:
         with self.reporting():
-            name, _colon, network = self.source.value.partition(": ")
             traffic = replace(
-                _recorded(name).traffic(network), labelled=self.labelled.value, delay=self.delay.value,
+                recorded_traffic()[self.source.value], labelled=self.labelled.value, delay=self.delay.value,
                 requests_a_day=self.requests_a_day.value,
             )  # fmt: skip
-            rule = Rule(harm=self.harm.value).with_labels(self.labelled.value)
+            rule = Rule(harm=self.harm.value, random_labels=self.labelled.value < 1)
             fault = self.fault.value
             self.state = roll_out(rule, traffic, fault, self.since.value, self.seed, self.repeats)
             self.picture.show(rollout_timeline(self.state.story))
@@ -160,11 +156,6 @@ def roll_out(rule: Rule, traffic: Traffic, fault: float, since: float, seed: int
     most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
     at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed)
     return RollOut(timeline(rule, each, seed), End(*at_once.iloc[0]), faulty, simulate(rule, each, repeats, seed=seed))
-
-
-@lru_cache
-def _recorded(name: str) -> Recorded:
-    return Recorded.open(name)
 
 
 def story_said(story: Timeline) -> str:

@@ -2,11 +2,9 @@
 
 Somebody who does not believe "the mean of these bounded numbers is at least m" bets a fraction of what they own on
 each number being below m. While the claim holds the game is fair or worse, so their wealth is a supermartingale, and
-by Ville's inequality it ever reaches 1/α with a probability of at most α: over all looks together, whenever they are
-and whyever one stops (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024;
-of their strategies this is the diversified one, whose wealth is spread over fixed bets). Fixed bets know nothing of
-what was seen, and so the wealth depends on the counts of the numbers alone and not on their order: what arrives late
-needs no care.
+by Ville's inequality it ever reaches 1/α with a probability of at most α, over all looks together (Waudby-Smith and
+Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024). Wealth is spread over fixed bets, so
+it depends on the counts of the numbers alone and not on their order: what arrives late needs no care.
 
 *Harm.* The claim "the loss is tolerated" is bet against over all stages together, and afresh in each stage, so that
 a fault that first shows at half of the traffic does not drown in what was good before. The mean of these fortunes is
@@ -17,22 +15,21 @@ past a later stage wrongly a roll-out would first have to get past the first har
 use the whole chance of an error, and over all stages it is the same (a gatekeeping sequence).
 
 *Labels.* Where both networks answer alike nothing is lost, whatever the label. Labels that arrive at random are a fair
-sample. Besides, a loss is at most the share of answers that differ: answers that differ and have no label count as
-lost in a second bet against harm, and as gained in one against no harm where labels are not random. The second bet
-needs no assumption, and alone decides where labels never come, if answers hardly differ.
+sample. Where they do not, an answer that differs and has no label counts as gained when harm is to be shown, and as
+lost when its absence is. That last bet is made with random labels too: where answers hardly differ it needs none.
 
 Counts have any leading shape (one roll-out, its course, or hundreds at once): … × stages × 6, the cells of `Pair`.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuckerlab.errors import TuckerlabError, is_number, is_whole
+from tuckerlab.errors import TuckerlabError, check_number, check_whole
 
 Answers = Sequence[int] | NDArray[np.integer]
 Labels = Sequence[int | None] | NDArray[np.integer] | None
@@ -72,19 +69,14 @@ class Rule:
     random_labels: bool = False
 
     def __post_init__(self) -> None:
-        harm, chance = self.harm, "chances above 0 and up to 0.5"
-        is_tuple = isinstance(self.stages, tuple) and all(map(is_number, self.stages))
-        rises = is_tuple and all(low < high for low, high in itertools.pairwise((0, *self.stages)))
-        for name, is_allowed, allowed in (
-            ("harm", is_number(harm) and 0 < harm < 100, "losses above 0 and below 100 points"),
-            ("tolerated", is_number(self.tolerated) and 0 <= self.tolerated < harm, f"losses from 0 to below {harm}"),
-            ("false_alarm", is_number(self.false_alarm) and 0 < self.false_alarm <= 0.5, chance),
-            ("miss", is_number(self.miss) and 0 < self.miss <= 0.5, chance),
-            ("stages", rises and self.stages[-1:] == (1,), "a tuple of shares that rise from above 0 to 1.0"),
-            ("most", is_whole(self.most) and self.most >= 1, "whole numbers from 1"),
-        ):
-            if not is_allowed:
-                raise TuckerlabError(f"{name} {getattr(self, name)!r}: allowed are {allowed}")
+        check_number("harm", self.harm, above=0, below=100)
+        check_number("tolerated", self.tolerated, 0, below=self.harm)
+        check_number("false_alarm", self.false_alarm, 1e-12, 0.5)
+        check_number("miss", self.miss, 1e-12, 0.5)
+        check_whole("most", self.most, 1)
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if self.stages[-1:] != (1,) or not all(low < high for low, high in pairwise((0, *self.stages))):
+            raise TuckerlabError(f"stages {self.stages!r}: allowed are shares that rise from above 0 to 1.0")
 
     def with_labels(self, share: float) -> "Rule":
         """The rule where this share of labels arrives, at random: something is assumed only where some do not."""
@@ -92,7 +84,7 @@ class Rule:
 
 
 class Pair(IntEnum):
-    """The cells of requests, by what both networks have answered; `differing` and `alike` have no label yet."""
+    """The cells of requests, by what both networks have answered; `alike` and `differing` have no label yet."""
 
     alike, alike_known, differing, lost, gained, both_wrong = range(6)
 
@@ -102,15 +94,15 @@ LABELLED = (Pair.lost, Pair.gained, Pair.both_wrong)
 _VALUES: Floats = np.array([1.0, -1.0, 0.0])  # what a request adds to the loss: lost, gained, neither
 
 
-def _cells(*of_value: tuple[Pair, ...]) -> Integers:
+def _cells(lost: set[Pair], gained: set[Pair], neither: set[Pair]) -> Integers:
     """The matrix (cells × values) that sums cells up to the three `_VALUES`."""
-    return np.array([[cell in cells for cells in of_value] for cell in Pair], dtype=np.int64)
+    return np.array([[cell in cells for cells in (lost, gained, neither)] for cell in Pair], dtype=np.int64)
 
 
-_SAME = (Pair.alike, Pair.alike_known, Pair.both_wrong)
-_KNOWN = _cells((Pair.lost,), (Pair.gained,), (Pair.alike_known, Pair.both_wrong))
-_WORST = _cells((Pair.lost, Pair.differing), (Pair.gained,), _SAME)
-_BEST = _cells((Pair.lost,), (Pair.gained, Pair.differing), _SAME)
+_SAME = {Pair.alike, Pair.alike_known, Pair.both_wrong}
+_KNOWN = _cells({Pair.lost}, {Pair.gained}, {Pair.alike_known, Pair.both_wrong})
+_WORST = _cells({Pair.lost, Pair.differing}, {Pair.gained}, _SAME)
+_BEST = _cells({Pair.lost}, {Pair.gained, Pair.differing}, _SAME)
 
 
 def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[int, ...]:
@@ -130,17 +122,16 @@ def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[in
             f"{len(before)} old and {len(now)} new answers, {len(right)} labels: give one each for every request, and "
             "None for a label that is not known"
         )
-    known = right != UNKNOWN
-    kinds = [Pair.differing, Pair.lost, Pair.gained]
-    differing = np.select([~known, before == right, now == right], kinds, Pair.both_wrong)
-    cell = np.where(before == now, np.where(known, Pair.alike_known, Pair.alike), differing)
+    alike, known = before == now, right != UNKNOWN
+    cases = [alike & ~known, alike, ~known, before == right, now == right]
+    cell = np.select(cases, [Pair.alike, Pair.alike_known, Pair.differing, Pair.lost, Pair.gained], Pair.both_wrong)
     return tuple(np.bincount(cell, minlength=len(Pair)).tolist())
 
 
 def _classes(name: str, given: Answers, classes: int, least: int = 0) -> Integers:
     found = np.asarray(given)
-    if found.ndim != 1 or (found.size and not np.issubdtype(found.dtype, np.integer)):
-        raise TuckerlabError(f"{name} of type {found.dtype}, {found.ndim} dimensions: give one list of whole numbers")
+    if found.size and not np.issubdtype(found.dtype, np.integer):
+        raise TuckerlabError(f"{name} of type {found.dtype}: give a list of whole numbers")
     if (wrong := found[(found < least) | (found >= classes)]).size:
         raise TuckerlabError(f"{name}: {wrong[0]} is not a class; classes are 0 to {classes - 1}")
     return found.astype(np.int64)

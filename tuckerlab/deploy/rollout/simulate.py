@@ -1,30 +1,119 @@
 """Hundreds of roll-outs at once, with requests drawn from real answers: when does each end, and how?
 
-The decisions are those of `RollOut`: `decided` on the same counts, for all roll-outs in one array.
+Requests are drawn from a test split with replacement: what the networks answer is real, that the next request is like
+the last is assumed. The decisions are those of `RollOut`: `decided` on the same counts, for all roll-outs in one array.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from tuckerlab.deploy.rollout.anytime_test import LABELLED, Floats, Integers, Pair, Rule, bounds, decided, present
-from tuckerlab.deploy.rollout.traffic import Traffic, Truth
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.deploy.rollout.anytime_test import (
+    LABELLED,
+    Answers,
+    Floats,
+    Integers,
+    Pair,
+    Rule,
+    bounds,
+    decided,
+    present,
+)
+from tuckerlab.errors import TuckerlabError, check_number, check_whole
+from tuckerlab.experiments.run_folder import FOLDER
 
+PLACE = FOLDER / "answers"
+LABEL, ANSWER = "label", "answer of "  # columns of a record; of each network one that begins so
 LOOK, GROWTH = 20, 0.06
 """Requests between two looks: at least so many, and this part of those that the stage has had."""
 ENDED = ("under way", "rolled back", "rolled out", "asked")
-LOSSES = (0.5, 1.0, 2.0, 3.0, 5.0)
-LABELLED_SHARES = (1.0, 0.1)
+
+
+class Truth(IntEnum):
+    """What a request is in truth, known or not."""
+
+    alike_right, alike_wrong, lost, gained, both_wrong = range(5)
+
+
+_CELLS = np.eye(len(Pair), dtype=np.int64)
+_BARE = _CELLS[[Pair.alike, Pair.alike, Pair.differing, Pair.differing, Pair.differing]]  # of each truth, without label
+_TOLD = _CELLS[[Pair.alike_known, Pair.alike_known, *LABELLED]]  # and with it
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How likely a request is each kind of `Truth`; the share of labels that arrives, and after how many days."""
+
+    chances: tuple[float, ...]
+    classes: int
+    labelled: float = 1.0
+    delay: float = 0.0
+    requests_a_day: float = 10_000.0
+
+    @classmethod
+    def of(cls, old: Answers, new: Answers, labels: Answers, classes: int) -> "Traffic":
+        """Requests like those of a test split, all of whose labels are known."""
+        before, now, right = map(np.asarray, (old, new, labels))
+        if not before.shape == now.shape == right.shape or not right.size or right.min() < 0:
+            raise TuckerlabError("requests are drawn from a test split: give its answers with a label for each")
+        alike, was, holds = before == now, before == right, now == right
+        kinds = (alike & holds, alike & ~holds, was & ~alike, holds & ~alike, ~(alike | was | holds))
+        return cls(tuple(float(kind.mean()) for kind in kinds), classes)
+
+    @property
+    def loss(self) -> float:
+        """How much less often the new network is right, in points."""
+        return 100 * (self.chances[Truth.lost] - self.chances[Truth.gained])
+
+    @property
+    def differing(self) -> float:
+        """The share of the requests that are answered differently, in per cent."""
+        return 100 * (1 - self.chances[Truth.alike_right] - self.chances[Truth.alike_wrong])
+
+    def with_loss(self, points: float) -> "Traffic":
+        """The same with a fault: so many points of right answers of the new network become any other class.
+
+        Raises TuckerlabError for more than the network has.
+        """
+        alike_right, alike_wrong, lost, gained, both_wrong = self.chances
+        right = alike_right + gained
+        check_number("a loss in points of", points, 0, 100 * right)
+        fault = points / 100 / right if right else 0.0
+        like_old = gained * fault / (self.classes - 1)  # by chance the wrong class that the old network names
+        chances = (
+            alike_right * (1 - fault), alike_wrong + like_old, lost + alike_right * fault, gained * (1 - fault),
+            both_wrong + gained * fault - like_old,
+        )  # fmt: skip
+        return replace(self, chances=chances)
+
+
+@cache
+def recorded_traffic() -> dict[str, Traffic]:
+    """Requests that full networks and others answer, by "data: network", from recorded answers to test pictures.
+
+    >>> list(recorded_traffic())[:2]
+    ['cifar10: Tucker 90 %', 'cifar10: Tucker 95 %']
+    """
+    found = {}
+    for path in sorted(PLACE.glob("*.parquet")):
+        table = pd.read_parquet(path, engine="pyarrow")
+        answers = {str(name): table[name].to_numpy(int) for name in table if str(name).startswith(ANSWER)}
+        dense, labels = answers.pop(f"{ANSWER}dense"), table[LABEL].to_numpy(int)
+        for name, given in answers.items():
+            traffic = Traffic.of(dense, given, labels, int(table["classes"].iloc[0]))
+            found[f"{path.stem}: {name.removeprefix(ANSWER)}"] = traffic
+    return found
 
 
 class End(NamedTuple):
-    """How a roll-out ended (rolled back, rolled out, asked), and in which stage, a share of the requests.
+    """How a roll-out ended (of `ENDED`), in which stage, a share, and on which day.
 
     "asked" is where a stage has had its requests, all labels have come that come, and nothing is shown. `requests` are
     those answered by the new network, `labels` those that were needed (where the answers differ), `unlabelled` those
@@ -42,11 +131,7 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """One simulated roll-out from its first request to its end; `points` has a row for each look.
-
-    Their columns: requests (answered by the new network so far), days, stage (a share), low and high (the bounds of the
-    loss, in points).
-    """
+    """One roll-out; `points` has a row for each look: requests so far, days, stage, bounds of the loss (low, high)."""
 
     rule: Rule
     points: pd.DataFrame
@@ -55,10 +140,7 @@ class Timeline:
 
 @dataclass
 class Batch:
-    """Roll-outs side by side: the stage, the counts and the day of each, how it ended (a place in `ENDED`).
-
-    `wrong` counts the answers of the new network that the old one would have given right, known or not.
-    """
+    """Roll-outs side by side: stage, counts and day of each, answers lost so far, its end (a place in `ENDED`)."""
 
     stage: Integers
     counts: Integers
@@ -71,7 +153,7 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
     """A row of `End` for each roll-out; of a fault that first shows in a later stage `traffic` has one for each."""
     for batch in course(rule, traffic, repeats, seed):
         last = batch
-    return pd.DataFrame(_ends(last, rule), columns=End._fields)
+    return _ends(last, rule)
 
 
 def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) -> Timeline:
@@ -83,27 +165,27 @@ def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) ->
     counts, days, stages = map(np.array, zip(*looks, strict=True))
     low, high = bounds(counts, stages, rule)
     points = {"requests": counts.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[stages]}
-    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), _ends(batch, rule)[0])
+    end = End(*next(_ends(batch, rule).itertuples(index=False)))
+    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), end)
 
 
-def _ends(last: Batch, rule: Rule) -> list[End]:
+def _ends(last: Batch, rule: Rule) -> pd.DataFrame:
     columns = (
         np.take(ENDED, last.ended), np.take(rule.stages, last.stage), last.counts.sum((-2, -1)),
         last.counts[..., list(LABELLED)].sum((-2, -1)), present(last.counts, last.stage)[..., Pair.differing],
         last.days, last.wrong,
     )  # fmt: skip
-    return [End(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return pd.DataFrame(dict(zip(End._fields, columns, strict=True)))
 
 
 def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed: int) -> Iterator[Batch]:
     """The roll-outs after each look, until all have ended; it is the same object each time."""
-    if repeats < 1:
-        raise TuckerlabError(f"repeats {repeats}: allowed are whole numbers from 1")
+    check_whole("repeats", repeats, 1)
     rng, shares = np.random.default_rng(seed), np.asarray(rule.stages)
     each = [traffic] * len(shares) if isinstance(traffic, Traffic) else list(traffic)
     if len(each) != len(shares):
         raise TuckerlabError(f"{len(each)} kinds of traffic: give one, or one for each of the {len(shares)} stages")
-    labels, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
+    labelled, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
     stage, wrong, ended = np.zeros((3, repeats), dtype=np.int64)
     batch = Batch(stage, np.zeros((repeats, len(shares), len(Pair)), dtype=np.int64), np.zeros(repeats), wrong, ended)
     on_their_way: list[tuple[Integers, Integers, Floats, Integers]] = []  # roll-outs, stages, days due, changes
@@ -114,10 +196,11 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
         full = had >= rule.most  # nothing more is served, but labels may be on their way
         size = np.minimum(np.maximum(LOOK, (GROWTH * had).astype(np.int64)), np.maximum(rule.most - had, 0))
         batch.days[running] += np.where(full, delay, size / (shares[stage] * each[0].requests_a_day))
-        first, late, lost = _draw(rng, chances[stage], labels, size)
-        batch.wrong[running] += lost
-        batch.counts[running, stage] += first
-        on_their_way.append((running, stage, batch.days[running] + delay, late))
+        truth = rng.multinomial(size, chances[stage])
+        known = rng.binomial(truth, labelled)
+        batch.wrong[running] += truth[:, Truth.lost]
+        batch.counts[running, stage] += truth @ _BARE
+        on_their_way.append((running, stage, batch.days[running] + delay, known @ (_TOLD - _BARE)))
         on_their_way = [waiting for sent in on_their_way if (waiting := _deliver(batch, *sent))[0].size]
         back, on = decided(batch.counts[running], stage, rule)
         out = on & (stage + 1 == len(shares))
@@ -136,51 +219,30 @@ def _deliver(
     return rolls[later], stage[later], due[later], change[later]
 
 
-def _draw(
-    rng: np.random.Generator, chances: Floats, labelled: float, size: Integers
-) -> tuple[Integers, Integers, Integers]:
-    """New requests of each roll-out without their labels, how labels change these counts, and the answers lost."""
-    truth = rng.multinomial(size, chances)
-    known = rng.binomial(truth, labelled)
-    alike, labels = [Truth.alike_right, Truth.alike_wrong], [Truth.lost, Truth.gained, Truth.both_wrong]
-    first, change = np.zeros((2, len(size), len(Pair)), dtype=np.int64)
-    first[:, Pair.alike] = truth[:, alike].sum(-1)
-    first[:, Pair.differing] = size - first[:, Pair.alike]
-    change[:, Pair.alike_known] = known[:, alike].sum(-1)
-    change[:, LABELLED] = known[:, labels]
-    change[:, Pair.alike] = -change[:, Pair.alike_known]
-    change[:, Pair.differing] = -change[:, LABELLED].sum(-1)
-    return first, change, truth[:, Truth.lost]
-
-
-# --- what a rule promises, and what it does --------------------------------------------------------------------------
-
-
 def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, repeats: int = 300) -> dict[str, Any]:
     """How many requests it takes to catch a loss of so many points, by simulation.
 
     The fault is put into networks that differ as often as these do and are right equally often, so that the loss is
-    just what is asked for. Raises TuckerlabError for a loss that the network cannot have.
+    just what is asked for.
 
     - `rolled_back`, `rolled_out` and `asked`: shares of all.
-    - `low`, `median`, `high`: requests that the new network answered until it was rolled back; 9 in 10 took more than
-      `low`, 9 in 10 less than `high`. NaN where so many never were.
-    - `labels`, `days`, `wrong`: medians of those of `End`.
-    - the settings: `loss`, `labelled` (the share of labels that arrives), `repeats`, and those of the rule.
+    - `low`, `median`, `high`: requests that the new network answered until it was rolled back, of 1, 5 and 9 in 10; NaN
+      where so many never were. `labels`: the median of those of `End`.
     """
-    rule = rule or Rule()
-    found = simulate(rule, traffic.balanced().with_loss(loss), repeats)
+    alike_right, alike_wrong, lost, gained, both_wrong = traffic.chances
+    half = (lost + gained) / 2
+    even = replace(traffic, chances=(alike_right, alike_wrong, half, half, both_wrong))
+    found = simulate(rule or Rule(), even.with_loss(loss), repeats)
     requests = np.where(found["ended"] == "rolled back", found["requests"], math.inf)
     quantiles = np.quantile(requests, (0.1, 0.5, 0.9), method="inverted_cdf")
-    settings = {"loss": loss, "labelled": traffic.labelled, "repeats": repeats} | vars(rule)
     shares = {how.replace(" ", "_"): float((found["ended"] == how).mean()) for how in ENDED[1:]}
     ends = dict(zip(("low", "median", "high"), np.where(np.isfinite(quantiles), quantiles, math.nan), strict=True))
-    return settings | shares | ends | {name: float(found[name].median()) for name in ("labels", "days", "wrong")}
+    return {"loss": loss, "labelled": traffic.labelled} | shares | ends | {"labels": float(found["labels"].median())}
 
 
 def compare_labels(
-    traffic: Traffic, *, losses: Sequence[float] = LOSSES,
-    labelled: Sequence[float] = LABELLED_SHARES, repeats: int = 200, progress: bool = True,
+    traffic: Traffic, *, losses: Sequence[float] = (0.5, 1.0, 2.0, 3.0, 5.0), labelled: Sequence[float] = (1.0, 0.1),
+    repeats: int = 200, progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """A row of `requests_to_catch` for each of the losses, where these shares of the labels arrive."""
     asked = [(loss, share) for share in labelled for loss in losses]

@@ -117,14 +117,14 @@ class Deployment:
         ]
 
     @property
-    def figures(self) -> dict[str, Picture]:
-        """`deployment`: time, throughput and file of all networks in each form."""
-        return {"deployment": _picture(self)}
+    def picture(self) -> Picture:
+        """Time, throughput and file of all networks in each form."""
+        return _picture(self)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes `deployment.parquet` and the picture into a folder, each atomically."""
         with atomic_path(Path(folder) / PICTURE) as temporary:
-            self.figures["deployment"].savefig(temporary, format="png", dpi=DPI)
+            self.picture.savefig(temporary, format="png", dpi=DPI)
         with atomic_path(Path(folder) / FILE) as temporary:
             self.rows.to_parquet(temporary, engine="pyarrow", index=False)
 
