@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Annotated, NamedTuple
+from urllib.parse import quote
 
 import typer
 
@@ -32,6 +33,10 @@ class Part(NamedTuple):
     path: Path
     title: str
     question: str
+
+    def address(self, pattern: str) -> str:
+        """Where its page is, such as in "{}.html"."""
+        return pattern.format(quote(self.path.stem))
 
 
 def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:

@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from jupyter_server.base.handlers import JupyterHandler
 from nbformat import NotebookNode
@@ -23,6 +23,7 @@ from tuckerlab.cli.course import Part
 from tuckerlab.cli.html_site import add_links, index_page
 
 INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
+PAGE = "/voila/render/{}.ipynb"
 TEMPLATES = Path(__file__).parent / "templates"
 
 # What a page may load: what this server has, and what stands in the page itself. Voilà's own page asks for icons
@@ -38,7 +39,6 @@ class StartPage(JupyterHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        """Answers with the page."""
         self.finish(self.settings["start_page"])
 
 
@@ -48,16 +48,14 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
     browser_window = AnyTrait(True)
 
     def setup_template_dirs(self) -> None:
-        """Voilà's, and before them ours."""
         super().setup_template_dirs()
         self.template_paths[:0] = [str(TEMPLATES / "app"), str(TEMPLATES / "course")]
 
     def init_handlers(self) -> list[Any]:
-        """Voilà's, and before them the start page."""
         return [("/", StartPage), *super().init_handlers()]
 
     def launch_browser(self) -> None:
-        """Called by Voilà when it listens: says where."""
+        """Called by Voilà when it listens."""
         address = f"{self.connection_url}?token={self.token}"
         print(f"The course is open at {address}  Ctrl-C ends it.", flush=True)
         if self.browser_window:
@@ -65,11 +63,7 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
 
 
 def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = True) -> None:
-    """Serve the notebooks until Ctrl-C; prints the address once it can be opened.
-
-    Without a port one that is free is taken; one that is not free ends the process with exit code 1.
-    """
-    links = {part.path.name: f"/voila/render/{quote(part.path.name)}" for part in course}
+    """Serve the notebooks until Ctrl-C; without a port at one that is free, else it ends where that is taken."""
     parts = {part.path.name: part for part in course}
 
     def prepare(handler: Any, notebook: NotebookNode, cwd: str) -> None:
@@ -77,7 +71,7 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
         _ = handler.xsrf_token  # sets the cookie without which a page may not end its kernel
         part = parts[Path(unquote(handler.request.path)).name]
         notebook.metadata.title = part.title
-        add_links(notebook, course, part, links, "/", hidden=("lab", "engineer"))
+        add_links(notebook, course, part, PAGE, "/", hidden=("lab", "engineer"))
 
     config = Config()
     config.Voila.root_dir = str(course[0].path.parent)
@@ -85,10 +79,8 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
     config.Voila.port_retries = 0 if port else 50
     config.Voila.token = secrets.token_hex(24)
     config.Voila.log_level = "ERROR"
-    config.Voila.tornado_settings = {
-        "headers": {"Content-Security-Policy": POLICY},
-        "start_page": index_page(course, links, INTRO),
-    }
+    headers, start_page = {"Content-Security-Policy": POLICY}, index_page(course, PAGE, INTRO)
+    config.Voila.tornado_settings = {"headers": headers, "start_page": start_page}
     if port:
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare

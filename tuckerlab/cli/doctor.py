@@ -16,7 +16,7 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"  # only a problem keeps runs from wo
 
 
 class Finding(NamedTuple):
-    """One line of the report: what was looked at, what was found, and what to do about it."""
+    """What was looked at, what was found, and what to do about it."""
 
     what: str
     found: str
@@ -28,7 +28,9 @@ def doctor() -> None:
     """Check this installation, and say how to mend what is missing."""
     code = 0
     for what, found, state, mend in examine():
-        print(f"{state:8}{what}: {found}", *filter(None, [mend]), sep="\n        ")
+        print(f"{state:8}{what}: {found}")
+        if mend:
+            print(f"        {mend}")
         code |= state == PROBLEM
     raise typer.Exit(code)
 
@@ -56,13 +58,8 @@ def packages() -> Iterator[Finding]:
     """What is missing or too old of the packages that every run needs, and of those of each extra."""
     from packaging.requirements import Requirement
 
-    try:
-        extras = metadata.metadata("tuckerlab").get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        yield Finding("packages", "tuckerlab is not installed, only lying here", PROBLEM, pip_command())
-        return
     asked = [Requirement(line) for line in metadata.requires("tuckerlab") or []]
-    for extra in ["", *extras]:
+    for extra in ["", *(metadata.metadata("tuckerlab").get_all("Provides-Extra") or [])]:
         what, state = (f"extra {extra}", NOTE) if extra else ("packages", PROBLEM)
         lacking = []
         for needed in asked:
@@ -78,12 +75,11 @@ def data_set() -> Finding:
     """Where CIFAR-10 is, if it is; the other data sets come with packages."""
     from tuckerlab.data import data_roots
 
-    places = [root / "cifar10" for root in data_roots()]
-    for place in places:
-        if place.is_dir() and any(place.iterdir()):
-            return Finding("data: cifar10", str(place))
+    places = [str(root / "cifar10") for root in data_roots()]
+    found = [place for place in places if any(Path(place).glob("*"))]
     mend = "put it there or set TUCKERLAB_DATA to the folder that has cifar10/ in it (see data/README.md)"
-    return Finding("data: cifar10", f"not found; looked for {', '.join(map(str, places))}", NOTE, mend)
+    missing = Finding("data: cifar10", f"not found; looked for {', '.join(places)}", NOTE, mend)
+    return Finding("data: cifar10", found[0]) if found else missing
 
 
 def pip_command(extra: str = "") -> str:

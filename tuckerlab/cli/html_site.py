@@ -6,7 +6,7 @@ that each puts beside its widgets).
 
 import datetime
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ INTRO = (
     "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
 ONLY_LAB = ("lab", "injected-parameters", "papermill-error-cell-tag")  # tags of cells that a page does not show
+PAGE = "{}.html"
 OURS = 'content="tuckerlab"'  # in each of our pages
 
 
@@ -37,53 +38,50 @@ def write_site(
     """Execute the notebooks and write them to `out` as pages; returns what went wrong.
 
     A notebook that fails is shown as far as it came, and the others go on. Nothing is written before all are done, so
-    whatever stops this leaves an older site as it was. Raises TuckerlabError for a folder `out` with other things in it
-    and for a profile that does not exist.
+    whatever stops this leaves an older site as it was. TuckerlabError for a folder `out` with other things in it.
     """
     profile_settings(profile)  # refuses one that does not exist
     index = out / "index.html"
     is_ours = index.is_file() and OURS in index.read_text(encoding="utf-8", errors="replace")
     if out.is_dir() and any(out.iterdir()) and not is_ours:
         raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
-    links = {part.path.name: f"{part.path.stem}.html" for part in course}
-    problems: list[str] = []
-    pages: dict[str, str] = {}
+    executed = f"Executed on {datetime.date.today()}, profile {profile}, tuckerlab {__version__}."
+    pages, problems = {index: index_page(course, PAGE, f"{INTRO} {executed}")}, []
     with tempfile.TemporaryDirectory() as scratch:
         for part in tqdm(course, "notebooks", disable=quiet):
             problem = _execute(part.path, Path(scratch), profile=profile, out=str(runs.resolve()), attended=False)
-            problems += [f"{part.path.name}: {problem}"] if problem else []
             notebook: Any = nbformat.read(Path(scratch) / part.path.name, as_version=4)  # type: ignore[no-untyped-call]
-            add_links(notebook, course, part, links, "index.html", hidden=ONLY_LAB)
+            add_links(notebook, course, part, PAGE, "index.html", hidden=ONLY_LAB)
             for cell in notebook.cells:
                 cell.source = cell.source.replace(".ipynb)", ".html)")
-            notebook.cells[1:1] = _texts(f'<p class="problem" role="alert">{escape(problem)}</p>') if problem else []
-            pages[links[part.path.name]] = _page(notebook, part.title, part.path.parent)
-    executed = f"Executed on {datetime.date.today()}, profile {profile}, tuckerlab {__version__}."
-    pages["index.html"] = index_page(course, links, f"{INTRO} {executed}")
+            if problem:
+                problems.append(f"{part.path.name}: {problem}")
+                notebook.cells[1:1] = _texts(f'<p class="problem" role="alert">{escape(problem)}</p>')
+            pages[out / f"{part.path.stem}.html"] = _page(notebook, part.title, part.path.parent)
     out.mkdir(parents=True, exist_ok=True)
-    for name, page in pages.items():
-        (out / name).write_text(page, encoding="utf-8")
+    for path, page in pages.items():
+        path.write_text(page, encoding="utf-8")
     return problems
 
 
-def index_page(course: Sequence[Part], links: Mapping[str, str], intro: str) -> str:
-    """The page that lists the parts, each with a link (by name of its file) and its question."""
+def index_page(course: Sequence[Part], address: str, intro: str) -> str:
+    """The page that lists the parts, each with a link and its question."""
     texts = [f"# {TITLE}\n\n{intro}"]
     for part in course:
-        name = part.path.name
-        texts.append(f"## {name.partition('_')[0]} [{escape(part.title)}]({links[name]})\n\n{escape(part.question)}")
+        number, link = part.path.name.partition("_")[0], part.address(address)
+        texts.append(f"## {number} [{escape(part.title)}]({link})\n\n{escape(part.question)}")
     return _page(new_notebook(cells=_texts(*texts)), TITLE)  # type: ignore[no-untyped-call]
 
 
 def add_links(
-    notebook: Any, course: Sequence[Part], part: Part, links: Mapping[str, str], start: str, *, hidden: Sequence[str]
+    notebook: Any, course: Sequence[Part], part: Part, address: str, start: str, *, hidden: Sequence[str]
 ) -> None:
     """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go."""
     place = course.index(part)
-    around = [(f"← {it.title}", links[it.path.name]) for it in course[max(place - 1, 0) : place]]
-    around += [("All parts", start)]
-    around += [(f"{it.title} →", links[it.path.name]) for it in course[place + 1 : place + 2]]
-    bar = " · ".join(f'<a href="{escape(link)}">{escape(title)}</a>' for title, link in around)
+    links = [(f"← {it.title}", it.address(address)) for it in course[max(place - 1, 0) : place]]
+    links += [("All parts", start)]
+    links += [(f"{it.title} →", it.address(address)) for it in course[place + 1 : place + 2]]
+    bar = " · ".join(f'<a href="{link}">{escape(title)}</a>' for title, link in links)
     above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in ("Parts of the course", "Go on")))
     shown = [cell for cell in notebook.cells if not set(hidden) & set(cell.metadata.get("tags", ()))]
     notebook.cells = [above, *shown, below]
