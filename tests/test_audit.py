@@ -41,7 +41,8 @@ class Told(nn.Module):
         self.register_buffer("logits", torch.tensor(probabilities, dtype=torch.float64).log())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        pixels = inputs[:, 0, 0, 0] * 255 * self.data.std[0] + 255 * self.data.mean[0]
+        mean, std = self.data.moments
+        pixels = inputs[:, 0, 0, 0] * 255 * std[0] + 255 * mean[0]
         logits = self.logits
         assert isinstance(logits, Tensor)
         return logits[pixels.round().long()]

@@ -303,5 +303,5 @@ def test_what_the_plain_format_cannot_write_is_refused(tmp_path: Path) -> None:
 
 def test_pixels_are_normalised_as_the_data_are() -> None:
     data = load_data("digits")
-    pixels = FromPixels(nn.Identity(), data.mean, data.std)(data.test_images[:16].float())
+    pixels = FromPixels(nn.Identity(), *data.moments)(data.test_images[:16].float())
     torch.testing.assert_close(pixels, data.normalize(data.test_images[:16]))

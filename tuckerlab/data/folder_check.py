@@ -4,10 +4,9 @@ What is called a problem here is refused by `load_data`, and what is not can be 
 """
 
 import hashlib
-import math
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.decode import decode, in_threads, reason, too_dark
-from tuckerlab.data.image_folder import DEFAULT_SIZE, Finding, Layout, find_folder, listed
-from tuckerlab.i18n import _, ngettext
+from tuckerlab.data.decode import attempt, bits, in_eight_bits, in_threads, listed, too_dark
+from tuckerlab.data.image_folder import DEFAULT_SIZE, Layout, find_folder
+from tuckerlab.i18n import N_, _
 
 FEW = 20  # training pictures of a class, below which its accuracy is a matter of luck
 SKEW = 10  # times as many pictures of the largest class as of the smallest
 SAMPLES = 8  # pictures of each class
-_CHUNK = 128  # pictures between two reports of progress
+CHUNK = 128  # pictures between two reports of progress
+WARNINGS = {
+    "leak": N_("Test images that are copies of training images: {count:,.0f} ({names}). Remove the copies: the network "
+               "has seen the answers, and the accuracy will look better than it is."),
+    "contradiction": N_("Images that lie in more than one class: {count:,.0f} ({names}). Decide on one class for each: "
+                        "nobody can learn two answers to one image."),
+    "drawn": N_("There is no test folder: {count:,.0f} images, a fifth of each class, are set aside for the test. If "
+                "several images show the same part, make folders “train” and “test” that keep them together."),
+    "untested": N_("Classes without a test image: {names}. Add some: until then the accuracy says nothing about them."),
+    "tiny": N_("Classes with fewer than {few:.0f} training images: {names}. Collect more, or join classes: what is "
+               "learned from so few is a matter of luck."),
+    "imbalance": N_("The classes are of very different size, in training images: {names}. Look at the accuracy of each "
+                    "class, and collect more of the rare ones."),
+    "unused": N_("Entries that are not used: {count:,.0f} ({names}). Save images among them as PNG or JPEG, in the "
+                 "folder of their class."),
+}  # fmt: skip
 
 
 class Count(NamedTuple):
@@ -35,13 +49,12 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FolderReport:
-    """What was found. `samples` are a few pictures of each class, uint8 and square."""
+    """What was found. `samples` are a few training pictures of each class, uint8 and square."""
 
     path: Path
     classes: Mapping[str, Count]
-    problems: tuple[Finding, ...]  # what prevents training
-    warnings: tuple[Finding, ...]  # what does not, but should be known
-    unreadable: tuple[tuple[str, str], ...]  # file, reason
+    problems: Mapping[str, str]  # what prevents training, and what to do about it
+    warnings: Mapping[str, str]  # what does not, but should be known
     samples: Mapping[str, Sequence[NDArray[np.uint8]]]
     checked: int
     total: int
@@ -59,172 +72,88 @@ class FolderReport:
         return most.test / tested if tested else 0.0
 
 
-def inspect_folder(
-    text: str,
-    roots: Sequence[Path] | None = None,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-    stop: threading.Event | None = None,
-) -> FolderReport:
-    """Looks at all that is in a folder of pictures, and decodes each of them.
-
-    A relative folder is looked for here and in `roots` (default: `data_roots()`). on_progress: is told how many
-    pictures have been looked at, and of how many, every now and then. stop: an event that another thread sets; the
-    report is then about the pictures seen so far, and not `ready`.
-    """
-    layout = Layout(find_folder(text, data_roots() if roots is None else roots))
-    files, wanted = layout.files, _chosen(layout)
-    looks: list[_Look] = []
-    while len(looks) < len(files) and not (stop is not None and stop.is_set()):
-        chunk = files[len(looks) : len(looks) + _CHUNK]
-        looks += in_threads(lambda entry: _Look.at(*entry, sample=entry[0] in wanted), chunk)
-        if on_progress is not None:
-            on_progress(len(looks), len(files))
-    good = [look for look in looks if not look.problem]
-    unreadable = tuple((layout.listed([look.file]), look.problem) for look in looks if look.problem)
-
-    train, test = ([files[index] for index in part.tolist()] for part in layout.parts())
-    trained, tested = (Counter(label for _file, label in part) for part in (train, test))
-    counts = {label: Count(trained[label], tested[label]) for label in (*layout.train, *layout.test)}
-    problems = [*layout.problems]
-    if unreadable:
-        names = listed([f"{name} ({why})" for name, why in unreadable])
-        what = _("{count:,.0f} of {total:,.0f} files cannot be read: {names}.",
-                 count=len(unreadable), total=len(files), names=names)  # fmt: skip
-        mend = _("Replace or remove them: the files are broken, or not what their names say.")
-        problems.append(Finding("unreadable", what, mend))
-    if dark := too_dark({look.file: look.bits for look in good if look.bits}):
-        what = _("{name}: {reason}.", name=layout.listed([dark[0]]), reason=dark[1])
-        problems.append(
-            Finding("dark", what, _("Files of one camera are alike; those of another may need converting."))
-        )
-    warnings = [
-        *_about_copies(layout, good, {file for file, _label in train}),
-        *_about_classes(layout, counts),
-        *_about_sizes(Counter(look.shape for look in good)),
-    ]
-    if layout.unused:
-        what = ngettext("{count:,.0f} entry is not used: {names}.", "{count:,.0f} entries are not used: {names}.",
-                        count=len(layout.unused), names=layout.listed(layout.unused))  # fmt: skip
-        mend = _(
-            "Nothing to do, unless images are among them: save these as PNG or JPEG, in the folder of their class."
-        )
-        warnings.append(Finding("unused", what, mend))
-    samples = {label: [k.pixels for k in good if k.label == label and k.pixels is not None] for label in counts}
-    return FolderReport(
-        layout.path, counts, tuple(problems), tuple(warnings), unreadable, samples, len(looks), len(files)
-    )
-
-
 class _Look(NamedTuple):
     """What is kept of a picture."""
 
     file: Path
     label: str
     problem: str = ""
-    digest: bytes = b""
-    shape: tuple[int, int] = (0, 0)
+    digest: bytes = b""  # of the pixels
     bits: int = 0  # of a file of 16 bits, those that its pixels need
-    pixels: NDArray[np.uint8] | None = None
-
-    @classmethod
-    def at(cls, file: Path, label: str, *, sample: bool) -> "_Look":
-        """Reads and decodes a picture, as `stack` does."""
-        try:
-            content = file.read_bytes()
-            picture = decode(content, DEFAULT_SIZE)
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever a decoder meets in a broken file
-            return cls(file, label, reason(error))
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        pixels = picture.in_eight_bits(picture.bits) if sample else None
-        bits = 0 if picture.pixels.dtype == np.uint8 else picture.bits
-        return cls(file, label, "", digest, picture.shape, bits, pixels)
+    sample: NDArray[np.uint8] | None = None
 
 
-def _chosen(layout: Layout) -> set[Path]:
-    """A few of each class, evenly spaced: neighbours in a folder are often taken in a row."""
-    members: dict[str, list[Path]] = {}
-    for file, label in layout.files:
-        members.setdefault(label, []).append(file)
-    return {own[len(own) * i // SAMPLES] for own in members.values() for i in range(SAMPLES)}
+def inspect_folder(
+    text: str,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> FolderReport:
+    """Looks at all that is in a folder of pictures, here or in `data_roots()`, and decodes each of them.
+
+    on_progress: is told how many pictures have been looked at, and of how many, every now and then. stop: an event that
+    another thread sets; the report is then about the pictures seen so far, and not `ready`.
+    """
+    layout = Layout(find_folder(text, data_roots()))
+    files, looks = layout.files, list[_Look]()
+    samples = {own[len(own) * i // SAMPLES] for own in layout.train.values() if own for i in range(SAMPLES)}
+    while len(looks) < len(files) and not (stop is not None and stop.is_set()):
+        chunk = files[len(looks) : len(looks) + CHUNK]
+        looks += in_threads(lambda entry: _look(*entry, is_sample=entry[0] in samples), chunk)
+        if on_progress is not None:
+            on_progress(len(looks), len(files))
+    good = [look for look in looks if not look.problem]
+    problems = layout.problems
+    if unreadable := [f"{layout.listed([look.file])} ({look.problem})" for look in looks if look.problem]:
+        problems["unreadable"] = _(
+            "{count:,.0f} of {total:,.0f} files cannot be read: {names}. Replace or remove them.",
+            count=len(unreadable), total=len(files), names=listed(unreadable),
+        )  # fmt: skip
+    if dark := too_dark({look.file: look.bits for look in good if look.bits}):
+        problems["dark"] = f"{layout.listed([dark[0]])}: {dark[1]}."
+
+    train, test = ([files[index] for index in part.tolist()] for part in layout.parts())
+    trained, tested = (Counter(label for _file, label in part) for part in (train, test))
+    counts = {label: Count(trained[label], tested[label]) for label in (*layout.train, *layout.test)}
+    found = _copies(layout, good, {file for file, _label in train}) | _classes(layout, counts)
+    found["unused"] = len(layout.unused), layout.listed(layout.unused)
+    warnings = {key: _(WARNINGS[key], count=n, names=names, few=FEW) for key, (n, names) in found.items() if n}
+    shown = {label: [k.sample for k in good if k.label == label and k.sample is not None] for label in counts}
+    return FolderReport(layout.path, counts, problems, warnings, shown, len(looks), len(files))
 
 
-def _about_copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> Iterator[Finding]:
-    """Pictures in both splits, and pictures in two classes."""
-    trained = {look.digest for look in good if look.file in train}
-    labels: dict[bytes, set[str]] = {}
+def _look(file: Path, label: str, *, is_sample: bool) -> _Look:
+    """Decodes a picture, as `stack` does."""
+    pixels = attempt(file, DEFAULT_SIZE)
+    if isinstance(pixels, str):
+        return _Look(file, label, pixels)
+    digest, needed = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), bits(pixels)
+    sample = in_eight_bits(pixels, needed) if is_sample else None
+    return _Look(file, label, "", digest, 0 if pixels.dtype == np.uint8 else needed, sample)
+
+
+def _copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> dict[str, tuple[int, str]]:
+    """Pictures in both splits, and pictures in two classes: how many, and their names."""
+    trained, labels = {look.digest for look in good if look.file in train}, defaultdict(set)
     for look in good:
-        labels.setdefault(look.digest, set()).add(look.label)
-    if copies := [look.file for look in good if look.file not in train and look.digest in trained]:
-        what = ngettext(
-            "{count:,.0f} test image is a copy of a training image: {names}.",
-            "{count:,.0f} test images are copies of training images: {names}.",
-            count=len(copies), names=layout.listed(copies),
-        )  # fmt: skip
-        yield Finding("leak", what, _(
-            "Remove the copies: the network has seen the answers, and the accuracy will look better than it is."
-        ))  # fmt: skip
-    if twice := [look.file for look in good if len(labels[look.digest]) > 1]:
-        what = ngettext(
-            "{count:,.0f} image lies in more than one class: {names}.",
-            "{count:,.0f} images lie in more than one class: {names}.",
-            count=len(twice), names=layout.listed(twice),
-        )  # fmt: skip
-        yield Finding(
-            "contradiction", what, _("Decide on one class for each: nobody can learn two answers to one image.")
-        )
+        labels[look.digest].add(look.label)
+    copies = [look.file for look in good if look.file not in train and look.digest in trained]
+    twice = [look.file for look in good if len(labels[look.digest]) > 1]
+    return {key: (len(found), layout.listed(found)) for key, found in (("leak", copies), ("contradiction", twice))}
 
 
-def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> Iterator[Finding]:
-    """Splits, and how the pictures are spread over the classes."""
+def _classes(layout: Layout, counts: Mapping[str, Count]) -> dict[str, tuple[int, str]]:
+    """Splits, and how the pictures are spread over the classes: how many are concerned, and which."""
     known = {label: counts[label] for label in layout.classes if sum(counts[label])}
-    if layout.is_drawn and not layout.problems:
-        what = ngettext(
-            "There is no test folder: a fifth of each class is set aside for the test ({count:,.0f} image).",
-            "There is no test folder: a fifth of each class is set aside for the test ({count:,.0f} images).",
-            count=sum(count.test for count in known.values()),
-        )
-        yield Finding("drawn", what, _(
-            "Good for a first look. If several images show the same part or scene, make folders “train” and “test” of "
-            "your own that keep them together."
-        ))  # fmt: skip
-    untested = [label for label, count in known.items() if not count.test]
-    if untested and any(count.test for count in known.values()):
-        what = _("Classes without a test image: {names}.", names=listed(untested))
-        yield Finding("untested", what, _(
-            "Add test images of them: until then the accuracy says nothing about these classes."
-        ))  # fmt: skip
-    if tiny := [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW]:
-        what = _("Classes with fewer than {least:.0f} training images: {names}.", least=FEW, names=listed(tiny))
-        yield Finding("tiny", what, _(
-            "Collect more, or join classes: what is learned from so few images is a matter of luck."
-        ))  # fmt: skip
-    if len(known) > 1:
-        low, high = (choose(known, key=lambda label: known[label].train) for choose in (min, max))
-        least, most = known[low].train, known[high].train
-        if least and most / least >= SKEW:
-            what = _(
-                "The classes are of very different size: {most:,.0f} training images of {name_most}, {least:,.0f} of "
-                "{name}.",
-                most=most, name_most=high, least=least, name=low,
-            )  # fmt: skip
-            yield Finding("imbalance", what, _(
-                "Always answering {name_most} would often be right too. Look at the accuracy of each class, and "
-                "collect more of the rare ones.",
-                name_most=high,
-            ))  # fmt: skip
-
-
-def _about_sizes(sizes: Mapping[tuple[int, int], int]) -> Iterator[Finding]:
-    if len(sizes) > 1:
-        (width, height), (width_to, height_to) = (choose(sizes, key=math.prod) for choose in (min, max))
-        what = _(
-            "The images have {sizes:,.0f} different sizes, from {width:.0f} × {height:.0f} to {width_to:.0f} × "
-            "{height_to:.0f} pixels.",
-            sizes=len(sizes), width=width, height=height, width_to=width_to, height_to=height_to,
-        )  # fmt: skip
-        yield Finding("mixed_sizes", what, _(
-            "All are stretched to one square size. If shapes matter, cut them to one size yourself."
-        ))  # fmt: skip
+    tested = sum(count.test for count in known.values())
+    untested = [label for label, count in known.items() if tested and not count.test]
+    tiny = [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW]
+    sizes = sorted((count.train, label) for label, count in known.items())
+    ends = [*sizes[-1:], *sizes[:1]]
+    is_skewed = len(sizes) > 1 and ends[0][0] >= SKEW * ends[1][0] > 0
+    return {
+        "drawn": (tested if layout.is_drawn and not layout.problems else 0, ""),
+        "untested": (len(untested), listed(untested)),
+        "tiny": (len(tiny), listed(tiny)),
+        "imbalance": (int(is_skewed), ", ".join(f"{label} {count:,}" for count, label in ends)),
+    }

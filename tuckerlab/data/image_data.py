@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuckerlab.errors import DataError, is_whole
+from tuckerlab.errors import DataError, check_number, is_whole
 
 Counts = NDArray[np.int64]  # pictures of each class
 
@@ -39,24 +39,19 @@ class ImageData:
     note: str = ""
 
     def __post_init__(self) -> None:
-        for split, images, labels in (
-            ("training", self.train_images, self.train_labels),
-            ("test", self.test_images, self.test_labels),
-        ):
-            shape = (self.channels, self.image_size, self.image_size)
+        shape = (self.channels, self.image_size, self.image_size)
+        for split in ("train", "test"):
+            images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
             if images.dtype != torch.uint8 or images.shape[1:] != shape or not len(images):
                 raise DataError(
                     f"{self.name}: the {split} pictures are {images.dtype} of shape {tuple(images.shape)}; both splits "
                     "must be uint8 of N × C × size × size, with one C and size, and at least one picture"
                 )
-            if labels.dtype != torch.int64 or labels.shape != images.shape[:1] or labels.device != images.device:
+            fits = labels.dtype == torch.int64 and labels.shape == images.shape[:1]
+            if not fits or labels.min() < 0 or labels.max() >= self.num_classes:
                 raise DataError(
-                    f"{self.name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)} on "
-                    f"{labels.device}; they must be int64, one for each of {len(images)} pictures, on {images.device}"
-                )
-            if labels.min() < 0 or labels.max() >= self.num_classes:
-                raise DataError(
-                    f"{self.name}: {split} labels must lie from 0 to {self.num_classes - 1}, the last class"
+                    f"{self.name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)}; they must be "
+                    f"int64, one for each of {len(images)} pictures, from 0 to {self.num_classes - 1}"
                 )
         trained, tested = (set(labels.tolist()) for labels in (self.train_labels, self.test_labels))
         if tested - trained or len(trained) < 2:
@@ -72,17 +67,14 @@ class ImageData:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour."""
         return self.train_images.shape[1]
 
     @property
     def image_size(self) -> int:
-        """Pixels a side."""
         return self.train_images.shape[-1]
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
         return len(self.classes)
 
     @property
@@ -94,18 +86,9 @@ class ImageData:
             return None
         return torch.where(trained, len(self.train_labels) / (trained.sum() * counts.clamp_min(1)), 0.0)
 
-    @property
-    def mean(self) -> Tensor:
-        """The mean of each channel over the training split, between 0 and 1."""
-        return self._moments[0]
-
-    @property
-    def std(self) -> Tensor:
-        """The standard deviation of each channel over the training split, in the same units."""
-        return self._moments[1]
-
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor]:
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The mean and the standard deviation of each channel over the training split, between 0 and 1."""
         # From histograms: integers, so that the result is the same on every machine and device.
         channels = self.train_images.unbind(1)
         counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in channels]).double()
@@ -118,7 +101,8 @@ class ImageData:
 
     @cached_property
     def _shift_and_scale(self) -> tuple[Tensor, Tensor]:
-        return 255 * self.mean[:, None, None], 1 / (255 * self.std[:, None, None])
+        mean, std = (moment[:, None, None] for moment in self.moments)
+        return 255 * mean, 1 / (255 * std)
 
     def normalize(self, images: Tensor) -> Tensor:
         """(images / 255 − mean) / std as float32, on the device of `images`: uint8, … × C × H × W."""
@@ -147,17 +131,12 @@ class ImageData:
         Each class keeps its share in both parts and at least one picture. Raises `DataError` unless
         0 < fraction < 1 and each class has two pictures.
         """
-        if not 0 < fraction < 1:
-            raise DataError(f"fraction {fraction!r}: the part to hold out lies between 0 and 1 (both excluded)")
+        check_number("fraction", fraction, above=0, below=1, error=DataError)
         held, kept = stratified(self.train_labels, round(fraction * len(self.train_labels)), seed, leave=1)
         note = f"the test split is {len(held)} pictures held out of the training split (seed {seed})"
-        return replace(
-            self,
-            train_images=self.train_images[kept],
-            train_labels=self.train_labels[kept],
-            test_images=self.train_images[held],
-            test_labels=self.train_labels[held],
-            note=_joined(self.note, note),
+        images, labels = self.train_images, self.train_labels
+        return ImageData(
+            self.name, images[kept], labels[kept], images[held], labels[held], self.classes, _joined(self.note, note)
         )
 
     def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tuckerlab.data.digits import sklearn_file
+from tuckerlab.data.digits import packaged
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.training.checkpoint import load
@@ -134,7 +134,8 @@ def subject(name: str) -> Subject:
 
 def _photo(file: str) -> Tensor:
     """A photograph as height × width × colour, from 0 (dark) to 1 (bright)."""
-    small = Image.open(sklearn_file(f"images/{file}")).resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
+    photo = Image.open(packaged("scikit-learn", f"sklearn/datasets/images/{file}"))
+    small = photo.resize(PHOTO_SIZE, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(small, dtype=np.float32) / 255)
 
 

@@ -60,7 +60,7 @@ def run_export(
         "date": str(here["date"]),
     }
     images = data.test_images[:IMAGES].float()
-    exported = export(FromPixels(trained, data.mean, data.std), path, images, metadata=metadata)
+    exported = export(FromPixels(trained, *data.moments), path, images, metadata=metadata)
     print(f"{exported}\nto use it: {USE[to].format(path=path.as_posix())}\nimages: {metadata['input']}")
     return exported
 

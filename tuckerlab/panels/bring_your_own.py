@@ -76,8 +76,7 @@ class BringYourOwn(Panel):
         if folder.dataset:
             training.train.click()
             training.wait()
-        problems = [problem.message for problem in folder.report.problems] if folder.report else []
-        why = "; ".join(problems) or folder.problem or training.problem
+        why = " ".join(folder.report.problems.values() if folder.report else []) or folder.problem or training.problem
         if why or not folder.dataset:
             raise TuckerlabError(
                 _("the folder {folder} could not be trained on: {why}", folder=folder.folder.value, why=why)

@@ -3,7 +3,7 @@
 import base64
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection
 from html import escape
 
 import ipywidgets
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tuckerlab.data.folder_check import FolderReport, inspect_folder
-from tuckerlab.data.image_folder import Finding
 from tuckerlab.i18n import N_, _, ngettext
-from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, folded, labelled, row, set_visible
-from tuckerlab.plotting.figure import INK, PALETTE, QUIET
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, row, set_visible
+from tuckerlab.plotting.figure import INK, PALETTE
 
-LISTED = 200  # unreadable files, in the folded list
 ROWS = 8  # classes shown
 PARTS = ((N_("to train"), PALETTE[0]), (N_("to test"), PALETTE[5]))
 
@@ -144,22 +142,18 @@ def _state(report: FolderReport) -> str:
 
 
 def _findings_html(report: FolderReport) -> str:
-    """Problems, then warnings, then the files that cannot be read."""
-    parts = [_list_html(_("Prevents training"), report.problems, PALETTE[1])]
-    if report.unreadable[1:]:
-        rows = "".join(f"<li>{escape(name)} ({escape(why)})</li>" for name, why in report.unreadable[:LISTED])
-        parts.append(folded(_("All files that cannot be read"), f"<ul>{rows}</ul>"))
-    parts.append(_list_html(_("Good to know"), report.warnings, PALETTE[0]))
+    """Problems, then warnings."""
+    parts = [
+        _list_html(_("Prevents training"), report.problems.values(), PALETTE[1]),
+        _list_html(_("Good to know"), report.warnings.values(), PALETTE[0]),
+    ]
     return "".join(parts) or (escape(_("Nothing else to report.")) if report.ready else "")
 
 
-def _list_html(title: str, findings: Sequence[Finding], colour: str) -> str:
+def _list_html(title: str, findings: Collection[str], colour: str) -> str:
     if not findings:
         return ""
-    advice = f'<br><span style="color:{QUIET}">'
-    items = "".join(
-        f'<li style="margin:.3rem 0">{escape(it.message)}{advice}{escape(it.advice)}</span></li>' for it in findings
-    )
+    items = "".join(f'<li style="margin:.3rem 0">{escape(said)}</li>' for said in findings)
     style = f"border-left:4px solid {colour};padding:.1rem .8rem;margin:.4rem 0;line-height:1.4;color:{INK}"
     return f'<div style="{style}"><b>{escape(title)}</b><ul style="margin:.2rem 0">{items}</ul></div>'
 
