@@ -7,11 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, sync_playwright
@@ -51,47 +49,37 @@ def a_page(name: str) -> Iterator[Page]:
 
 
 @contextlib.contextmanager
-def a_server(command: str, folder: Path) -> Iterator[str]:
+def a_server(command: str, folder: Path, notebooks: Path = ROOT / "notebooks") -> Iterator[str]:
     """`tuckerlab lab` or `tuckerlab app` on a copy of the notebooks; gives the address that it prints."""
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(notebooks, folder / "copy", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "RUNTIME", "DATA")}
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
     own |= {"PYTHONUNBUFFERED": "1", "TUCKERLAB_PROFILE": "quick"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tuckerlab.cli.main", command, str(folder / "notebooks"), "--no-browser"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, env={**os.environ, **own},
-    )  # fmt: skip
-    said: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            if address := re.search(r"https?:/{2}(?:127\.0\.0\.1|localhost):\d+/\S*token=\S+", line):
-                # somebody has to read on, or the server waits for a full pipe
-                threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True).start()
-                answered(address[0])
-                yield address[0]
-                return
-        raise AssertionError(f"no address in what the server said:\n{''.join(said)}")
-    finally:
-        process.terminate()
-        process.wait(30)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def answered(address: str) -> None:
-    """Waits until somebody listens there: JupyterLab says its address a moment before it does."""
-    where = urlsplit(address)
-    last = time.monotonic() + PATIENCE / SECONDS
-    while True:
+    start, log = [sys.executable, "-m", "tuckerlab.cli.main", command], folder / "log.txt"
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            [*start, str(folder / "copy"), "--no-browser"],
+            stdout=said,
+            stderr=said,
+            cwd=folder,
+            env={**os.environ, **own},
+        ) as process,
+    ):
         try:
-            socket.create_connection((where.hostname or "", where.port or 0), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < last, f"{address}: nobody listens there"
-            time.sleep(0.1)
-        else:
-            return
+            yield listening(log)
+        finally:
+            process.terminate()
+
+
+def listening(log: Path) -> str:
+    """The address in what a server says, once somebody listens there: JupyterLab says it a moment before it does."""
+    for _ in range(PATIENCE // 100):
+        if found := re.search(r"https?:/{2}(?:127\.0\.0\.1|localhost):(\d+)/\S*token=\S+", log.read_text()):
+            with contextlib.suppress(OSError), socket.create_connection(("localhost", int(found[1])), timeout=1):
+                return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"nobody listens: {log.read_text()}")
 
 
 def number(locator: Locator) -> float:

@@ -3,9 +3,6 @@
 import contextlib
 import http.client
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +11,14 @@ from urllib.parse import urlsplit
 import nbformat
 import psutil
 import pytest
+from browser import a_server
 from nbformat import v4
 
-from tuckerlab.cli import html_site, main as cli
+from tuckerlab.cli import main as cli
 from tuckerlab.cli.course import read_course
 from tuckerlab.cli.html_site import write_site
 from tuckerlab.errors import DataError, TuckerlabError
 
-PATIENCE = 120  # seconds that nothing here needs; a machine may be busy
 FIRST = "# First *steps*\n\n**The question:** is it worth it?\n\nThen [the second](02_second.ipynb)."
 PARAMETERS = 'profile = "auto"\nout = "../runs"\nattended = True'
 # A widget with the HTML that stays of it, as every panel has one; what is only in the source must not be in a page.
@@ -93,19 +90,6 @@ class TestPages:
         assert "never" not in page
         assert "Traceback" not in page
 
-    def test_what_stops_it_leaves_the_old_site(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        course = read_course(lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First"))
-        write_site(course, tmp_path / "site", profile="quick", quiet=True)
-        before = {path: path.read_bytes() for path in (tmp_path / "site").iterdir()}
-
-        def stopped(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(html_site, "execute", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            write_site(course, tmp_path / "site", profile="quick", quiet=True)
-        assert {path: path.read_bytes() for path in (tmp_path / "site").iterdir()} == before
-
     @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
     def test_a_folder_with_other_things_is_left_alone(self, name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text("mine", encoding="utf-8")
@@ -125,23 +109,16 @@ class TestPages:
 
 
 class Served:
-    """A running app and its address."""
+    """A running app."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "tuckerlab.cli.main", "app", str(folder), "--no-browser"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which tests in the background ignore
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        address = next(word for word in self.process.stdout.readline().split() if word.startswith("http"))
+    def __init__(self, address: str) -> None:
         self.port, self.token = int(urlsplit(address).port or 0), address.partition("token=")[2]
 
     def ask(self, path: str, *, token: bool = True, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Status and text of an answer."""
         if token:
             headers["Authorization"] = f"token {self.token}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
@@ -149,14 +126,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(notebooks: Path) -> Iterator[Served]:
-    app = Served(notebooks)
-    try:
-        yield app
-    finally:
-        app.process.send_signal(signal.SIGINT)
-        _, errors = app.process.communicate(timeout=PATIENCE)
-        assert "KeyboardInterrupt" not in errors  # Ctrl-C ends it without a traceback
+def served(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with a_server("app", tmp_path_factory.mktemp("app"), notebooks) as address:
+        yield Served(address)
 
 
 class TestApp:
@@ -201,8 +173,8 @@ class TestApp:
         for path in ("/voila/files/01_first.ipynb", "/voila/api/contents/01_first.ipynb", "/files/01_first.ipynb"):
             status, answer = served.ask(path)
             assert status in (403, 404) or '"content": null' in answer, path
-        listening = [c.laddr.ip for c in psutil.Process(served.process.pid).net_connections() if c.status == "LISTEN"]
-        assert set(listening) == {"127.0.0.1"}
+        open_ports = [c.laddr for c in psutil.net_connections() if c.status == "LISTEN"]
+        assert {ip for ip, port in open_ports if port == served.port} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(("name", "content"), [("01_a.ipynb", "[]"), ("01_a.ipynb", "not json"), ("a.txt", "")])
