@@ -14,11 +14,11 @@ STEEL: dict[str, Any] = {"name": "vgg_small", "num_classes": 6, "in_channels": 1
 CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 1.0}
 
 
-def small_arena(*contenders: Contender, epochs: int = 2) -> Arena:
+def small_arena(*contenders: Contender, epochs: int = 2, model: str = "vgg_small") -> Arena:
     """Four steps an epoch."""
     data = load_data("digits").subset(train=256, test=64)
     recipe = Recipe(epochs=epochs, batch_size=64)
-    return arranged(contenders, data=data, recipe=recipe, model="vgg_small", width=0.25, device="cpu")
+    return arranged(contenders, data=data, recipe=recipe, model=model, width=0.25, device="cpu")
 
 
 def arena_of(spec: dict[str, Any]) -> Arena:

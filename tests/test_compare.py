@@ -11,8 +11,8 @@ from PIL import Image
 from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, load_data
 from tuckerlab.experiments import measuring, run, setup
 from tuckerlab.experiments.cost_plots import BELOW, accuracy_vs_costs
-from tuckerlab.experiments.methods.plain_factors import Factors
-from tuckerlab.experiments.methods.registry import METHODS, contender
+from tuckerlab.experiments.methods import METHODS, contender
+from tuckerlab.experiments.methods.tucker_variants import Factors
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run import run_compare
 from tuckerlab.experiments.run_folder import RunFolder, recorded
@@ -67,7 +67,7 @@ def test_what_the_settings_do_not_suit_is_left_out_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = {name: METHODS[name] for name in ("tucker", "two-gradients")}
-    monkeypatch.setattr("tuckerlab.experiments.methods.registry.METHODS", few)
+    monkeypatch.setattr("tuckerlab.experiments.methods.METHODS", few)
     found = run_compare(**{**SMALL, "epochs": 1, "quiet": False}, seeds=1, out=tmp_path)
     assert found.records.runs["label"].tolist() == ["dense", "Tucker 80 %"]
     assert "left out: two gradients 80 %: " in capsys.readouterr().out

@@ -2,35 +2,29 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import contests
 import pytest
+import safetensors.torch
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tuckerlab import Budget
+from tuckerlab import Budget, TuckerConv2d, build
+from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.methods.channel_pruning import Channels
 from tuckerlab.experiments.methods.cp_tt import Tensorized
-from tuckerlab.experiments.methods.int8 import Int8
-from tuckerlab.experiments.methods.low_rank import Matrix
-from tuckerlab.experiments.methods.magnitude_pruning import Pruned
+from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
+from tuckerlab.experiments.methods.pruning import Channels, Pruned
+from tuckerlab.experiments.methods.tucker_variants import CutAndTuned, Matrix
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
 from tuckerlab.experiments.run import run_experiment
 from tuckerlab.training.run import Callback, Run
 
 SMALL = [Channels(0.8), Matrix(Budget(0.8)), Tensorized(0.8, "cp"), Tensorized(0.8, "tt"), Pruned(0.8)]
 ALL: list[Contender] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Int8(Dense()), Int8(Tucker(Budget(0.8)))]
-
-
-class CutOff(Callback):
-    """Ends everything after a step, as a power cut would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step(self, run: Run) -> None:
-        if run.step == self.step:
-            raise KeyboardInterrupt
 
 
 def test_in_a_contest(tmp_path: Path) -> None:
@@ -49,10 +43,19 @@ def test_in_a_contest(tmp_path: Path) -> None:
     assert last[runs["run"]].tolist() == runs["conv_parameters"].tolist()
     for same in ("conv_parameters", "parameters", "multiply_adds"):
         assert runs[same]["dense"] == runs[same]["int8"]
-    files = runs["checkpoint_bytes"]
+    files, memory = runs["checkpoint_bytes"], runs["memory_weights_bytes"]
     assert files["int8"] < 0.4 * files["dense"]
     assert files["Tucker 80 % int8"] < 0.6 * files["int8"]
+    assert memory["pruned 80 %"] == memory["dense"] + runs["conv_parameters"]["dense"]  # a byte says what is left
     assert runs["multiply_adds"]["channels 80 %"] < 0.4 * runs["multiply_adds"]["dense"]
+
+
+class CutOff(Callback):
+    """Ends everything after a step, as a power cut would."""
+
+    def on_step(self, run: Run) -> None:
+        if run.step == 7:
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("contender", [*SMALL, TwoGradients(Budget(0.8))], ids=lambda contender: contender.slug)
@@ -60,10 +63,99 @@ def test_goes_on_after_a_cut(contender: Contender, tmp_path: Path) -> None:
     arena = contests.small_arena(contender, epochs=4)
     whole = contender.train(replace(arena, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        contender.train(replace(arena, folder=tmp_path / "cut", callbacks=[CutOff(7)]))
+        contender.train(replace(arena, folder=tmp_path / "cut", callbacks=[CutOff()]))
     again = contender.train(replace(arena, folder=tmp_path / "cut"))
     assert again.evaluations == whole.evaluations
     models = (contender.answering(run.network, arena).eval() for run in (whole, again))
     with torch.no_grad():
         one, other = (model(arena.batch(32)[0]) for model in models)
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("compression", [1, -0.1, "0.9"])
+def test_a_compression_is_a_share(compression: Any) -> None:
+    with pytest.raises(RankError, match="allowed are numbers from 0"):
+        Channels(compression)
+
+
+@pytest.mark.parametrize(
+    ("contender", "options", "said"),
+    [
+        (Channels(0.999), {}, "every layer keeps 10% of its channels"),
+        (Channels(0.9), {"epochs": 1}, "needs 2 or more"),
+        (Channels(0.9), {"model": "vit_small"}, "a transformer"),
+        (CutAndTuned(Budget(0.8)), {"epochs": 1}, "needs 2 or more"),
+        (TwoGradients(Budget(0.8)), {"epochs": 3}, "give an even number, not 3"),
+        (Matrix(Budget(0.999)), {}, "cannot be met"),
+        (Tensorized(0.999, "cp"), {}, r"with every rank at 1, \d+ of \d+ weights"),
+    ],
+)
+def test_what_is_out_of_reach_is_refused(contender: Contender, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TuckerlabError, match=said):
+        contests.small_arena(contender, **options)
+
+
+# --- low rank as a matrix --------------------------------------------------------------------------------------------
+
+
+class Sizes(TorchDispatchMode):
+    """The most numbers in any tensor that has memory."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and not result.is_meta:
+            self.most = max(self.most, result.numel())
+        return result
+
+
+def test_the_dense_weights_of_a_matrix_never_exist() -> None:
+    with Sizes() as sizes:
+        network = Matrix(Budget(0.9)).network(contests.DIGITS, seed=0)
+    layers = [layer for layer in network.modules() if isinstance(layer, TuckerConv2d)]
+    assert all(layer.modes == (0,) and layer.stored_numel <= layer.dense_numel for layer in layers)
+    assert torch.linalg.matrix_rank(layers[0].dense_weight().flatten(1)) == layers[0].ranks[0]
+    assert 0 < sizes.most < 0.8 * max(layer.dense_numel for layer in layers)
+
+
+# --- int8 ------------------------------------------------------------------------------------------------------------
+
+
+def within(values: Tensor, expected: Tensor, bound: Tensor | float) -> bool:
+    return bool(((values - expected).abs() <= bound).all())
+
+
+@pytest.mark.parametrize("options", [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 1, "bias": False}])
+def test_an_int8_layer_computes_what_whole_numbers_give(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    convolution, norm = nn.Conv2d(8, 12, **options), nn.BatchNorm2d(12)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.normal_(norm.running_mean)
+    nn.init.uniform_(norm.running_var, 0.5, 1.5)
+    images = torch.randn(32, 8, 9, 9)
+    network = quantized(nn.Sequential(convolution, norm, nn.ReLU()), images)
+    held, step = stored(network), getattr(network, "0").scale
+
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    folded = convolution.weight * gain[:, None, None, None]
+    bias = norm.bias + gain * ((0 if convolution.bias is None else convolution.bias) - norm.running_mean)
+    scales = held["0.weight.0.scales"][:, None, None, None]
+    weight = held["0.weight.0"] * scales
+    assert held["0.weight.0"].dtype == torch.int8
+    assert within(weight, folded, scales * 0.501)
+    torch.testing.assert_close(held["0.bias.0"], bias.detach())
+
+    scale = next(value for name, value in held.items() if "input_scale" in name)
+    zero = next(value for name, value in held.items() if "input_zero_point" in name)
+    inputs = ((images / scale).round() + zero).clamp(0, 255).sub(zero).mul(scale)
+    expected = F.conv2d(inputs, weight, bias, convolution.stride, convolution.padding).relu()
+    assert within(network(images), expected.clamp(max=255 * step), 0.51 * step)
+
+
+def test_an_int8_file_holds_a_byte_for_each_weight() -> None:
+    model = build("vgg16", width=0.25)
+    held = stored(quantized(model, torch.randn(8, 3, 32, 32)))
+    weights = sum(value.numel() for value in held.values() if value.dtype == torch.int8)
+    assert weights == sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    assert weights < len(safetensors.torch.save(held)) < 1.1 * weights

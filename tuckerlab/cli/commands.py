@@ -87,14 +87,13 @@ def compare(**given: Any) -> None:
 
 @takes(
     "dataset image_size model width method tolerances compressions seeds epochs batch_size optimizer lr workers "
-    "scheduler storage study no_pruning out device resume quiet",
+    "scheduler storage study out device quiet",
     method=option(list[str], "tucker, dense, pruning, cut or another; may be repeated. [default: dense tucker]"),
     tolerances=option(str, "What each layer may lose: 0.02,0.1 or start:stop:count, such as 0.02:0.3:8."),
     compressions=option(str, "Parts of the weights to save, written alike. [default: 0.8,0.9,0.95,0.98]"),
     scheduler=option(str, "Train on the cluster of this dask scheduler, such as tcp://host:8786."),
     storage=option(str, "URL of the data base for the study. [default: a file in the folder]"),
     study=option(str, "Name of the study. [default: made of the settings]"),
-    no_pruning=option(bool, "Train to the end what is far behind smaller networks, too.", "--no-pruning"),
 )
 def sweep(**given: Any) -> None:
     """Train networks of many sizes, several at once, and show which are the best at their size.
@@ -105,7 +104,7 @@ def sweep(**given: Any) -> None:
     from tuckerlab.experiments.run_folder import show
     from tuckerlab.experiments.sweep.study import run_sweep
 
-    show(run_sweep(methods=given.pop("method", None), pruning=not given.pop("no_pruning", False), **given))
+    show(run_sweep(methods=given.pop("method", None), **given))
 
 
 @takes(

@@ -16,9 +16,9 @@ import numpy as np
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 from tuckerlab.experiments.measuring import step_times
+from tuckerlab.experiments.methods import contender
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.methods.magnitude_pruning import Pruned
-from tuckerlab.experiments.methods.registry import contender
+from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena, Settings, arranged
@@ -60,7 +60,7 @@ def run_headline(
     dense network is pruned beside them (unstructured, by magnitude, in the same number of steps). equal: what Tucker
     networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
-    `tuckerlab.experiments.methods.registry.METHODS`, each at every compression. start: the largest rank of Tucker
+    `tuckerlab.experiments.methods.METHODS`, each at every compression. start: the largest rank of Tucker
     networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that all
     ends within about so many minutes on this machine. settings: see `tuckerlab.experiments.setup.Settings`; the usual
     ones are vgg16 and what stands in `RECIPES` for the device.

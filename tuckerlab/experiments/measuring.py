@@ -72,7 +72,7 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
         measured[contender] |= {
             "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
-            "memory_optimizer_bytes": memory.optimizer_state + contender.mask_bytes(run.model),
+            "memory_optimizer_bytes": memory.optimizer_state,
             "memory_activations_bytes": memory.activations,
         }  # fmt: skip
     return measured

@@ -15,14 +15,14 @@ from typing import Unpack
 from rich.console import Console
 
 from tuckerlab.errors import DivergedError, RankError, TuckerlabError, check_whole
+from tuckerlab.experiments import methods as registry
 from tuckerlab.experiments.measuring import facts, measurements, steps_by_epoch
-from tuckerlab.experiments.methods import registry
 from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
-from tuckerlab.experiments.sweep.grid import values
+from tuckerlab.experiments.sweep import values
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.run import Run

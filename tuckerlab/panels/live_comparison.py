@@ -5,7 +5,7 @@ from typing import Any
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Contender
-from tuckerlab.experiments.methods.magnitude_pruning import Pruned
+from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.run_folder import recorded
 from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.training_job import records_of

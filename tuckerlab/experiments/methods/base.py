@@ -1,6 +1,6 @@
 """One network of a comparison: how it is trained, in which form it answers, and what is counted of it.
 
-Other methods are contenders too, one file each beside this one. Each gets the same number of gradient evaluations and
+Other methods are contenders too, in the files beside this one. Each gets the same number of gradient evaluations and
 spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
@@ -24,6 +24,13 @@ from tuckerlab.tucker.tensor import check_fraction
 
 ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 """What differs from a recipe of SGD; not tuned."""
+
+TITLES = {
+    "channels": "channels", "cp": "CP", "cut": "cut", "cut-tuned": "cut and tuned", "factors-adamw": "factors AdamW",
+    "factors-muon": "factors Muon", "factors-sgd": "factors SGD", "matrix": "matrix", "pruning": "pruned",
+    "tt": "TT", "tucker": "Tucker", "two-gradients": "two gradients",
+}  # fmt: skip
+"""Names of methods in labels, before their settings."""
 
 
 class Contender:
@@ -79,11 +86,13 @@ class Contender:
 
     def train(self, arena: Arena) -> Run:
         """Spends the budget of the arena; what was done before is found in its folder and not done again."""
-        return self.fit(self.network(arena.spec, arena.seed), arena, ranks=self.ranks)
+        return self.fit(self.network(arena.spec, arena.seed), arena)
 
-    def fit(self, model: nn.Module, arena: Arena, **changes: Any) -> Run:
-        """Trains a network of this contender, with its own way of counting what is stored."""
-        return arena.fit(model, self.slug, counts=lambda model: self.counts(model, arena), **changes)
+    def fit(self, model: nn.Module, arena: Arena, **options: Any) -> Run:
+        """Trains a network of this contender, with its own recipe, ranks, optimizer and way of counting."""
+        arena = replace(arena, recipe=self.recipe(arena.recipe))
+        options |= {"ranks": self.ranks, "make_optimizer": self.make_optimizer}
+        return arena.fit(model, self.slug, counts=lambda model: self.counts(model, arena), **options)
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The form in which the network answers once it is trained: torch.nn modules only."""
@@ -92,10 +101,6 @@ class Contender:
     def counts(self, model: nn.Module, arena: Arena) -> Counts:
         """The numbers stored, against those of the dense network."""
         return arena.counts(model)
-
-    def mask_bytes(self, model: nn.Module) -> int:
-        """What training keeps beside weights, gradients and optimizer."""
-        return 0
 
     def file_bytes(self, model: nn.Module, arena: Arena) -> int:
         """The size of the network's file."""
@@ -120,13 +125,9 @@ class OneRun(Contender):
         return f"{self.kind}-adamw" if self.adamw else self.kind
 
     @property
-    def name(self) -> str:
-        """The label of the network in the run of all others."""
-        return self.kind
-
-    @property
     def label(self) -> str:
-        return self.name + (" AdamW" if self.adamw else "") + (", equal time" if self.epochs else "")
+        name = self.kind if self.ranks is None else f"{TITLES[self.kind]} {setting(self.ranks)}"
+        return name + (" AdamW" if self.adamw else "") + (", equal time" if self.epochs else "")
 
     @property
     def identity(self) -> str:
@@ -134,11 +135,6 @@ class OneRun(Contender):
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return replace(recipe, epochs=self.epochs or recipe.epochs, **(ADAMW if self.adamw else {}))
-
-    def train(self, arena: Arena) -> Run:
-        arena = replace(arena, recipe=self.recipe(arena.recipe))
-        checkpoint = ("adamw-" if self.adamw else "") + in_file_names(self.name)  # its epochs are added to it
-        return arena.fit(self.network(arena.spec, arena.seed), checkpoint, ranks=self.ranks)
 
 
 @dataclass(frozen=True)
@@ -160,10 +156,6 @@ class Tucker(OneRun):
     kind = "tucker"
 
     @property
-    def name(self) -> str:
-        return f"Tucker {setting(self.policy)}"
-
-    @property
     def ranks(self) -> RankPolicy:
         return self.policy
 
@@ -173,14 +165,18 @@ class Tucker(OneRun):
 
 @dataclass(frozen=True)
 class AtPolicy(Contender):
-    """As small as a policy of ranks says; `title` begins its label."""
+    """As small as a policy of ranks says; `adapts`: with ranks that follow it while it trains."""
 
     policy: RankPolicy
-    title: ClassVar[str]
+    adapts: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
-        return f"{self.title} {setting(self.policy)}"
+        return f"{TITLES[self.method]} {setting(self.policy)}"
+
+    @property
+    def ranks(self) -> RankPolicy | None:
+        return self.policy if self.adapts else None
 
     def check(self, arena: Arena) -> None:
         arena.check(self.policy)
@@ -191,14 +187,13 @@ class AtCompression(Contender):
     """Without a share of its convolution weights; RankError for one outside 0 … 1 (1 excluded)."""
 
     compression: float
-    title: ClassVar[str]
 
     def __post_init__(self) -> None:
         check_fraction(self.method, self.compression)
 
     @property
     def label(self) -> str:
-        return f"{self.title} {setting(Budget(self.compression))}"
+        return f"{TITLES[self.method]} {setting(Budget(self.compression))}"
 
 
 def in_file_names(label: str) -> str:

@@ -2,17 +2,12 @@
 
 It combines with what makes a network small in another way: the numbers are as many as before, each a quarter as long.
 After B. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
-(CVPR 2018), without their training: batch norm goes into the convolution before it, weights get a scale for each
-channel, activations one for each layer from the answers to some training images (with 7 bits: 8 could overflow on
-processors without VNNI). The settings are torch's own for x86; they were not tuned here.
-
-The kernels are those of `torch.backends.quantized.engine` and run on a CPU alone. Attention's products of activations,
-layer norm's statistics and softmax stay float, so a transformer gains less.
+(CVPR 2018), without their training; the settings are torch's own for x86. The kernels run on a CPU alone. Attention's
+products of activations, layer norm's statistics and softmax stay float, so a transformer gains less.
 """
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,7 +19,6 @@ from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.augment import epoch_order
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.model_size import Counts
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 CALIBRATION = 256
@@ -49,9 +43,6 @@ class Int8(Contender):
     def ranks(self) -> RankPolicy | None:
         return self.of.ranks
 
-    def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
-        return self.of.network(spec, seed)
-
     def check(self, arena: Arena) -> None:
         if arena.device.type != "cpu":
             raise TuckerlabError(
@@ -63,16 +54,12 @@ class Int8(Contender):
         run = self.of.train(arena)
         if not run.is_over:
             return run
-        counts = self.counts(run.network, arena)
-        return arena.changed(run, run.network, counts, answering=self.answering(run.network, arena))
+        return arena.changed(run, run.network, arena.counts(run.network), self.answering(run.network, arena))
 
     def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
         """The quantized network; the same every time for the same weights and arena."""
         chosen = epoch_order(len(arena.data.train_images), arena.recipe.seed, 0)[:CALIBRATION]
         return quantized(self.of.answering(model, arena), arena.data.normalize(arena.data.train_images[chosen]))
-
-    def counts(self, model: nn.Module, arena: Arena) -> Counts:
-        return self.of.counts(model, arena)
 
     def file_bytes(self, model: nn.Module, arena: Arena) -> int:
         return len(safetensors.torch.save(stored(self.answering(model, arena))))

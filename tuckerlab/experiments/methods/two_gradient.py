@@ -1,13 +1,12 @@
 """The published rank-adaptive scheme: two gradient evaluations a step, and a truncation after every step.
 
 "Geometry-aware training of factorized layers in tensor Tucker format" (arXiv 2305.19059), algorithm 1. It is the
-reference that the step of `TuckerSGD` is compared with. Its core steps are as long as the recipe's learning rate says:
-3 and 10 times as long ones were tried (one seed; steel at 90 %: 93.1 as it is, 92.8 and 93.6 %; digits at 98 %: 98.3 as
-it is, 97.5 % at 10 times), and are no better.
+reference that the step of `TuckerSGD` is compared with. Its core steps are as long as the recipe's learning rate says;
+3 and 10 times as long ones were tried, and are no better.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,14 +14,14 @@ from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import AtPolicy, Tucker
-from tuckerlab.experiments.methods.plain_factors import changes
+from tuckerlab.experiments.methods.tucker_variants import stepped_by
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_change import truncated
-from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
+from tuckerlab.tucker.rank_policy import Fixed, Spectrum
 from tuckerlab.tucker.sgd_adamw import TuckerSGD
 from tuckerlab.tucker.tensor import multi_mode_product
 from tuckerlab.tucker.weight import TuckerLayer
@@ -49,7 +48,7 @@ class TwoGradient(TuckerSGD):
         self._notice_replaced()
         self._check_gradients()
         moving = [(layer, index) for layer, index in self._counted()[0] if layer.core.grad is not None]
-        before = [layer.ranks for layer, _ in moving]
+        ranks = [layer.ranks for layer, _ in moving]
         with torch.no_grad(), full_precision(self._parameters()):
             for layer, _ in moving:
                 layer.assign(_augmented(layer))
@@ -64,17 +63,13 @@ class TwoGradient(TuckerSGD):
                 gradient = cast(Tensor, layer.core.grad)
                 layer.core.sub_(gradient.add(layer.core, alpha=group["weight_decay"]), alpha=group["lr"])
             self.steps += 1
-            self._truncate([layer for layer, _ in moving], before)
-        return loss
-
-    def _truncate(self, layers: list[TuckerLayer], before: list[tuple[int, ...]]) -> None:
-        spectra, bases = zip(*map(Spectrum.of, layers), strict=True)
-        chosen = before
-        if not isinstance(self.ranks, Fixed):
-            chosen = self.ranks.choose(spectra, step=self.steps, other=self._counted()[1])
-        for layer, basis, ranks in zip(layers, bases, chosen, strict=True):
-            layer.assign(truncated(layer.point, ranks, basis))
+            spectra, bases = zip(*(Spectrum.of(layer) for layer, _ in moving), strict=True)
+            if not isinstance(self.ranks, Fixed):
+                ranks = self.ranks.choose(spectra, step=self.steps, other=self._counted()[1])
+            for (layer, _), basis, chosen in zip(moving, bases, ranks, strict=True):
+                layer.assign(truncated(layer.point, chosen, basis))
         self._notice_replaced()
+        return loss
 
 
 def _augmented(layer: TuckerLayer) -> Point:
@@ -92,11 +87,7 @@ class TwoGradients(AtPolicy):
     """The Tucker network, trained by the published scheme: half as many steps for the same gradient evaluations."""
 
     method = "two-gradients"
-    title = "two gradients"
-
-    @property
-    def ranks(self) -> RankPolicy:
-        return self.policy
+    adapts = True
 
     def built(self, spec: dict[str, Any]) -> nn.Module:
         return Tucker(self.policy).built(spec)
@@ -105,17 +96,15 @@ class TwoGradients(AtPolicy):
         super().check(arena)
         if arena.recipe.epochs % TwoGradient.evaluations:
             raise TuckerlabError(
-                f"{self.label}: two gradients a step take twice as long for an epoch, so the budget of "
-                f"{arena.recipe.epochs} epochs would not be the same; give an even number, or leave it out"
+                f"{self.label}: takes half of the epochs; give an even number, not {arena.recipe.epochs}"
             )
 
     def train(self, arena: Arena) -> Run:
         half, _ = arena.split(1 / TwoGradient.evaluations)
-        settings = {"ranks": self.policy, "make_optimizer": self.make_optimizer, **changes("sgd", arena.recipe)}
-        return self.fit(self.network(arena.spec, arena.seed), half, **settings)
+        return self.fit(self.network(arena.spec, arena.seed), half)
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, **changes("sgd", recipe))
+        return stepped_by("sgd", recipe)
 
     @staticmethod
     def make_optimizer(recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:

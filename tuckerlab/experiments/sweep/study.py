@@ -1,41 +1,39 @@
 """`run_sweep`: methods × settings × seeds as an Optuna study, trained by one worker or many.
 
-A killed worker gives no more heartbeats, so its trial fails and its network waits again. A second call finds what is
-there, and trains the rest. Any number of drivers may be at a study at once.
+A second call finds what is there, and trains the rest. Any number of drivers may be at a study at once.
 """
 
 import contextlib
+import logging
 import os
 import re
-import shutil
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import fail_stale_trials
+import torch
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from tuckerlab.errors import TuckerlabError, check_whole, is_whole
+from tuckerlab.errors import TuckerlabError, check_whole
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Settings, arranged
-from tuckerlab.experiments.summary import Network, front, networks_by, size_column
-from tuckerlab.experiments.sweep.grid import GridPoint, grid, values
-from tuckerlab.experiments.sweep.storage import QueueStorage, SweepConfig, open_study, reachable
-from tuckerlab.experiments.sweep.workers import cluster, work
+from tuckerlab.experiments.summary import front, networks_by, size_column
+from tuckerlab.experiments.sweep import GridPoint, grid, values
+from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, open_study, unfinished, work
 from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
 """What is tried where nothing is asked for."""
 
-RETRIES = 3
-"""So many workers may die over a network until it is to blame."""
+ANSWER = 10.0
+"""Seconds that a scheduler gets to answer, to have a worker, and to come back."""
 
 
 def run_sweep(
@@ -45,191 +43,155 @@ def run_sweep(
     tolerances: str | Sequence[float] | None = None,
     compressions: str | Sequence[float] | None = None,
     seeds: int = 3,
-    workers: int | None = None,
+    workers: int = 1,
     scheduler: str | None = None,
     storage: str | None = None,
     study: str | None = None,
-    pruning: bool = True,
-    margin: float = 0.15,
     out: str | os.PathLike[str] = "runs",
-    resume: bool = True,
     quiet: bool = False,
-    heartbeat: float = 1.0,
     **settings: Unpack[Settings],
 ) -> "Sweep":
     """Trains each method at each tolerance and target compression for each seed, and finds the front.
 
-    methods: names from `tuckerlab.experiments.methods.registry`; "dense" and "tucker" if none. tolerances,
-    compressions: lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given.
-    workers: processes on this machine (a script that asks for several needs `if __name__ == "__main__":`); one, if not
-    given, trains in this one. scheduler: of a dask cluster, whose workers train instead. storage: URL of a data base,
-    for several machines; a file in the folder if not given. study: its name; made of the settings if not given.
-    pruning: gives up what is more than `margin` less accurate than something smaller, when ranks have come down.
-    resume: False removes study and folder first, and begins anew. heartbeat: seconds between two signs of life; who
-    gives none 30 times counts as dead. settings: see `tuckerlab.experiments.setup.Settings`.
+    methods: names from `tuckerlab.experiments.methods.METHODS`; "dense" and "tucker" if none. tolerances, compressions:
+    lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given. workers:
+    processes on this machine (a script that asks for several needs `if __name__ == "__main__":`); one trains in this
+    one. scheduler: of a dask cluster, whose workers train instead. storage: URL of a data base, for several machines; a
+    file in the folder if not given. study: its name; made of the settings if not given. settings: see
+    `tuckerlab.experiments.setup.Settings`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.
     """
-    if scheduler is not None and workers is not None:
-        raise TuckerlabError(f"scheduler {scheduler} has workers of its own: leave out workers {workers}, or scheduler")
-    workers = 1 if workers is None else workers
-    if not is_whole(workers) or workers < 1:
-        raise TuckerlabError(f"workers {workers!r}: allowed are whole numbers from 1")
+    check_whole("workers", workers, 1)
     if study is not None and not re.fullmatch(r"\w[\w.-]*", study):
         raise TuckerlabError(f"study {study!r}: give a name of letters, digits, '.', '-' and '_'")
     taus, rates = values("tolerances", tolerances), values("compressions", compressions)
     if not taus and not rates:
         rates = [*COMPRESSIONS]
-    methods = ("dense", "tucker") if methods is None else methods
-    points = grid(methods, tolerances=taus, compressions=rates, seeds=check_whole("seeds", seeds, 1))
+    points = grid(methods or ("dense", "tucker"), taus, rates, check_whole("seeds", seeds, 1))
     arena = arranged([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
     settings |= {"device": arena.device.type}  # whatever the worker's machine has
     study = study or arena.folder_name("sweep")
     folder = (Path(out) / study).resolve()
-    config = SweepConfig(
-        str(folder), storage or f"sqlite:///{folder / 'study.db'}", study, dataset, settings,
-        margin=margin if pruning else None, heartbeat=heartbeat,
-    )  # fmt: skip
-    _make_folder(config, resume)
-    opened = open_study(config, arena.plan)
-
-    def here(waiting: int) -> None:
-        if waiting:
+    config = SweepConfig(folder, storage or f"sqlite:///{folder / 'study.db'}", dataset, settings)
+    with _one_line_errors():
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = open_study(config, arena.plan)
+        _enqueue(opened, points, config)
+        if scheduler is None and workers == 1:
             work(config, arena=arena, progress=not quiet)
-        else:  # others are at the rest
-            time.sleep(heartbeat)
-
-    with reachable(), contextlib.ExitStack() as stack:
-        states = queue(opened, points, config, again=True)
-        advance: Callable[[int], None] = here
-        if not all(state.is_finished() for state in states) and (scheduler is not None or workers > 1):
-            advance = stack.enter_context(cluster(config, workers, scheduler))
-        bar = stack.enter_context(progress_bar(shown=not quiet, total=len(points), desc="networks"))
-        while not all(state.is_finished() for state in states):
-            advance(states.count(TrialState.WAITING))
-            states = queue(opened, points, config)
-            bar.n, before = sum(state.is_finished() for state in states), bar.n
-            if not quiet and bar.disable and bar.n > before:
-                print(f"networks: {bar.n} of {len(points)}", file=sys.stderr, flush=True)
-            bar.set_postfix_str(f"{states.count(TrialState.RUNNING)} in training")
+        elif unfinished(opened):
+            _on_cluster(opened, config, workers, scheduler, quiet=quiet)
         return _gathered(opened, folder)
 
 
-def _make_folder(config: SweepConfig, resume: bool) -> None:
-    """The folder with its marker; what a sweep has left in it, and in the storage, is removed if it is to begin anew.
-
-    Raises TuckerlabError for a folder with something else in it.
-    """
-    folder = Path(config.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not config.marker.exists():  # in this order: another driver may be making it
-        raise TuckerlabError(f"{folder} is not a sweep's folder; it is left alone: give another study or out")
-    if not resume:
-        with reachable(ImportError, RuntimeError), contextlib.suppress(KeyError):  # there may be no such study
-            optuna.delete_study(study_name=config.study, storage=QueueStorage(config))
-        shutil.rmtree(folder)
-        folder.mkdir()
-    config.marker.touch()  # the first file of all
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Says in one line what a data base says that does not answer; its URL may have a password in it."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:  # ImportError: there is no driver for it
+        cause = error.__cause__ or error
+        said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        raise TuckerlabError(
+            f"storage: {said}; give the URL of a data base that answers, such as sqlite:///study.db or "
+            "postgresql://user@host/name; finished parts are kept"
+        ) from None
 
 
-def queue(
-    study: optuna.Study, points: Sequence[GridPoint], config: SweepConfig, again: bool = False
-) -> list[TrialState]:
-    """Has the networks wait in the study that nobody has in training, has finished or given up; how each stands now.
-
-    A network that failed waits again only where its worker has died or was interrupted, or with `again`.
-    """
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        fail_stale_trials(study)
+def _enqueue(study: optuna.Study, points: Sequence[GridPoint], config: SweepConfig) -> None:
+    """Has the networks wait that nobody has finished or in training; those that failed are tried again."""
     with config.lock:
-        known = _by_key(study)
+        kept = {place for place, trial in _by_place(study).items() if trial.state != TrialState.FAIL}
         for point in points:
-            trials = known.get(point.key, [])
-            state = trials[-1].state if trials else TrialState.FAIL
-            is_to_be_tried = state == TrialState.FAIL and (again or not _problem(trials))
-            if is_to_be_tried or (state == TrialState.PRUNED and config.margin is None):
-                about = {"key": point.key, "label": point.contender.label, "place": point.place, **asdict(point)}
+            if point.place not in kept:
+                about = {"place": point.place, "label": point.contender.label, **asdict(point)}
                 study.enqueue_trial({}, user_attrs=about)
-    known = _by_key(study)
-    return [known[point.key][-1].state for point in points]
 
 
-def _by_key(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
-    """The trials of each network. The last one counts: the one that has come to its end, or else the latest."""
-    found: dict[str, list[FrozenTrial]] = {}
-    trials = (trial for trial in study.get_trials(deepcopy=False) if "key" in trial.user_attrs)
-    for trial in sorted(trials, key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number)):
-        found.setdefault(trial.user_attrs["key"], []).append(trial)
-    return found
+def _by_place(study: optuna.Study) -> dict[str, FrozenTrial]:
+    """The trial that counts of each network: the one that has come to its end, or else the latest."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if "place" in trial.user_attrs]
+    trials.sort(key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number))
+    return {trial.user_attrs["place"]: trial for trial in trials}
 
 
-def _problem(trials: Sequence[FrozenTrial]) -> str:
-    """Why a network has failed; empty where it has not, or may be tried again."""
-    if not trials or trials[-1].state != TrialState.FAIL:
-        return ""
-    deaths = sum(trial.state == TrialState.FAIL and "error" not in trial.user_attrs for trial in trials)
-    said = f"{deaths} workers died while they trained it" if deaths > RETRIES else ""
-    return str(trials[-1].user_attrs.get("error", said))
+def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, scheduler: str | None, *, quiet: bool) -> None:
+    """Has the workers of a dask scheduler train, or so many processes here, which share the threads and end with this.
+
+    Raises TuckerlabError for a scheduler that does not answer, and for what a worker raises.
+    """
+    import distributed
+
+    dask: Any = distributed  # published without types
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        if scheduler is None:
+            threads = max(1, torch.get_num_threads() // workers)
+            quietly = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+            local = dask.LocalCluster(n_workers=workers, threads_per_worker=threads, memory_limit=0, **quietly)
+            scheduler = stack.enter_context(local).scheduler_address
+        try:
+            if not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d+", scheduler):  # a client would leave a traceback behind
+                raise ValueError
+            client = dask.Client(scheduler, timeout=ANSWER, set_as_default=False)
+            stack.callback(client.close, timeout=5)
+            client.wait_for_workers(1, timeout=ANSWER)
+        except (OSError, ValueError):  # TimeoutError among them
+            raise TuckerlabError(
+                f"scheduler {scheduler} does not answer, or has no workers; start it with `dask scheduler`, and `dask "
+                f"worker {scheduler}` on each machine, and give its address, such as tcp://host:8786"
+            ) from None
+        total, at_work = len(unfinished(study)), {}
+        bar = stack.enter_context(progress_bar(shown=not quiet, total=total, desc="networks"))
+        while left := len(unfinished(study)):
+            if client.status == "closed":  # it has tried to come back
+                raise TuckerlabError(f"scheduler {scheduler} is gone; finished parts are kept: give the command again")
+            for address, about in client.scheduler_info(n_workers=-1).get("workers", {}).items():
+                if address not in at_work:  # also one that comes later, or again
+                    here = {"workers": [address], "pure": False, "retries": 0}
+                    at_work[address] = client.submit(work, config, about["nthreads"], **here)
+            for future in at_work.values():
+                if future.status == "error":
+                    future.result()
+            if not quiet and bar.disable and total - left > bar.n:
+                print(f"networks: {total - left} of {total}", file=sys.stderr, flush=True)
+            bar.n = total - left
+            bar.refresh()
+            time.sleep(HEARTBEAT)
 
 
 def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
-    """All that the trials of a study have come to.
-
-    Raises TuckerlabError where that is nothing, and where a record is not there: its worker has another disk.
-    """
-    records, given_up, failed = [], [], []
-    for key, trials in _by_key(study).items():
-        state, attrs = trials[-1].state, trials[-1].user_attrs
-        if state == TrialState.COMPLETE:
-            place = folder / attrs["place"]
-            if not (place / "runs.parquet").exists():
-                said = f"{place}: worker {attrs['worker']} has left no record here"
-                raise TuckerlabError(f"{said}: give an --out that all machines see")
-            records.append(Records.load(place))
-        elif state == TrialState.PRUNED:
-            given_up.append((attrs["label"], attrs["seed"]))
-        elif problem := _problem(trials):
-            failed.append((key, problem))
+    """All that the trials of a study have come to. TuckerlabError where that is nothing, or a record is not there."""
+    found = _by_place(study)
+    records = [Records.load(folder / place) for place, trial in found.items() if trial.state == TrialState.COMPLETE]
+    failed = {
+        place: str(trial.user_attrs.get("error", "its workers died"))
+        for place, trial in found.items()
+        if trial.state == TrialState.FAIL
+    }
     if failed and not records:
-        raise TuckerlabError(f"no network could be trained: {failed[0][0]}: {failed[0][1]}")
-    return Sweep(Records.concat(records), folder, study=study, given_up=tuple(given_up), failed=tuple(failed))
+        raise TuckerlabError(f"no network could be trained: {'; '.join(map(': '.join, failed.items()))}")
+    return Sweep(Records.concat(records), folder, study=study, failed=failed)
 
 
 @dataclass(frozen=True)
 class Sweep(RunFolder):
-    """What a sweep leaves behind: the record of all finished trials of its study, the study, and the folder.
+    """What a sweep leaves behind: the record of all finished trials, the study, the folder, and what has failed why."""
 
-    given_up: label and seed of the networks that the pruner has given up. failed: those that could not be trained, by
-    their names in the study, and why.
-    """
-
-    study: optuna.Study | None = None
-    given_up: tuple[tuple[str, int], ...] = ()
-    failed: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def front(self) -> list[Network]:
-        """The networks that no other beats in both size and accuracy (means over the seeds), from the smallest.
-
-        Without those of which a seed was given up, since the mean of the others would flatter them, and those that
-        have fewer seeds than others.
-        """
-        given_up = {name for name, _ in self.given_up}
-        networks = networks_by(self.records, size_column(self.records))
-        found = [network for network in networks if network.name not in given_up]
-        most = max((network.seeds for network in found), default=0)
-        return front(network for network in found if network.seeds == most)
+    study: optuna.Study
+    failed: dict[str, str]
 
     @property
     def shown(self) -> Records:
-        runs, best = self.records.runs, {network.name for network in self.front}
+        """The networks that no other beats in size and accuracy, of as many seeds as any, and the dense one."""
+        runs, found = self.records.runs, networks_by(self.records, size_column(self.records))
+        most = max((network.seeds for network in found), default=0)
+        best = {network.name for network in front(network for network in found if network.seeds == most)}
         return self.records.only(runs["run"][runs["label"].isin(best) | (runs["method"] == "dense")])
 
     @property
     def remarks(self) -> list[str]:
-        said = ["in the table: the best at their size, and dense"]
-        if self.given_up:
-            given_up = ", ".join(f"{name} (seed {seed})" for name, seed in self.given_up)
-            said.append(f"given up, far behind something smaller: {given_up}")
-        return [*said, *(f"failed: {key}: {problem}" for key, problem in self.failed), *super().remarks]
+        failed = [f"failed: {place}: {problem}" for place, problem in self.failed.items()]
+        return ["in the table: the best at their size, and dense", *failed, *super().remarks]

@@ -10,11 +10,10 @@ from tensorly.tt_tensor import validate_tt_rank
 from torch import nn
 
 from tuckerlab import TuckerConv2d, TuckerLinear
-from tuckerlab.errors import RankError
-from tuckerlab.experiments.methods.cp_tt import FORMS, Tensorized, ordered_shape, random_chain, ranks_at, stored
+from tuckerlab.experiments.methods.cp_tt import Tensorized, ordered_shape, random_chain, ranks_at, stored
 from tuckerlab.tucker.weight import TuckerLayer
 
-forms = pytest.mark.parametrize("form", FORMS)
+forms = pytest.mark.parametrize("form", ["cp", "tt"])
 
 
 def kernel_of(plain: nn.Sequential, form: str) -> torch.Tensor:
@@ -32,9 +31,7 @@ def kernel_of(plain: nn.Sequential, form: str) -> torch.Tensor:
     "options",
     [
         {"kernel_size": 3},
-        {"kernel_size": (5, 3), "stride": (2, 1), "padding": (2, 0), "dilation": (1, 2), "bias": False},
-        {"kernel_size": 3, "padding": "same", "dilation": 2},
-        {"kernel_size": 3, "padding": (1, 2), "padding_mode": "circular"},
+        {"kernel_size": (5, 3), "stride": (2, 1), "padding": (2, 0), "bias": False},
     ],
     ids=str,
 )
@@ -77,15 +74,3 @@ def test_a_compression_is_met_and_used(spec: dict[str, Any], rate: float, form: 
     network = contender.network(spec, seed=0)
     assert rate <= contender.counts(network, arena).conv_compression < rate + 0.01
     assert not any(isinstance(layer, TuckerLayer) for layer in network.modules())
-
-
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        (lambda: Tensorized(0.999, "cp").check(contests.small_arena()), r"with every rank at 1, \d+ of \d+ weights"),
-        (lambda: Tensorized(1.0, "cp"), "cp 1.0: allowed are"),
-    ],
-)
-def test_what_is_refused(call: Any, said: str) -> None:
-    with pytest.raises(RankError, match=said):
-        call()

@@ -1,0 +1,121 @@
+"""What is close to Tucker format trained on its manifold: by other steps, in one mode alone, or after the training."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from tuckerlab.experiments.methods.base import ADAMW, AtPolicy, Dense, Tucker
+from tuckerlab.experiments.retruncation import cut
+from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.training.config import Recipe
+from tuckerlab.training.run import Run
+from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.meta import materialize
+
+BEFORE = 2 / 3
+"""The share of the budget that the dense network gets, where what is made of it is trained on; not tuned."""
+
+
+@dataclass(frozen=True)
+class Factors(AtPolicy):
+    """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon.
+
+    The ranks are those that the Tucker network has found with all of its arena, from the same seed: a gift, since a
+    plain network has no way to find them. It starts from the same kind of weights, random orthonormal factors.
+    """
+
+    optimizer_name: str = "sgd"
+
+    @property
+    def method(self) -> str:
+        return f"factors-{self.optimizer_name}"
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return stepped_by(self.optimizer_name, recipe)
+
+    def train(self, arena: Arena) -> Run:
+        found = Tucker(self.policy).train(replace(arena, callbacks=()))
+        if not found.is_over:
+            return found
+        return self.fit(to_plain(anew(found.model, arena.seed)), arena)
+
+
+def stepped_by(optimizer: str, recipe: Recipe) -> Recipe:
+    """The recipe for a network that is to learn with this optimizer."""
+    if optimizer == "adamw":
+        return replace(recipe, **ADAMW)
+    if optimizer == recipe.optimizer:
+        return recipe
+    return replace(recipe, optimizer=optimizer, lr=None, weight_decay=None)
+
+
+def anew(model: nn.Module, seed: int) -> nn.Module:
+    """A copy on the CPU with new first weights from the seed: a Tucker network at the same ranks."""
+    model = copy.deepcopy(model).cpu()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for part in model.modules():
+            if callable(reset := getattr(part, "reset_parameters", None)):
+                reset()
+    return model
+
+
+@dataclass(frozen=True)
+class Matrix(AtPolicy):
+    """Each kernel a matrix out × (in·kh·kw) of low rank, small from the start: Tucker format in the output mode alone.
+
+    A k×k convolution to r channels and a 1×1 one out, so a rank costs in·kh·kw + out numbers. Optimizer, policy and
+    start are those of Tucker networks. After Schotthöfer, Zangrando, Kusch, Ceruti and Tudisco, "Low-rank lottery
+    tickets" (NeurIPS 2022).
+    """
+
+    method = "matrix"
+    adapts = True
+
+    def built(self, spec: dict[str, Any]) -> nn.Module:
+        network = on_meta(spec, modes=(0,))
+        vars(network).pop("spec")  # a checkpoint would rebuild another network from it
+        return materialize(network)
+
+    def check(self, arena: Arena) -> None:
+        replace(arena.recipe, ranks=self.policy).make_optimizer(on_meta(arena.spec, modes=(0,)), 1)
+
+
+@dataclass(frozen=True)
+class Cut(AtPolicy):
+    """The dense network gets all of the arena, and is cut at its end by a truncated HOSVD.
+
+    The ranks are what the same policy chooses from the trained kernels.
+    """
+
+    method = "cut"
+
+    def train(self, arena: Arena) -> Run:
+        run = Dense().train(arena)
+        if not run.is_over:
+            return run
+        network = cut(run.model, self.policy)
+        return arena.changed(run, network, self.counts(network, arena))
+
+
+@dataclass(frozen=True)
+class CutAndTuned(AtPolicy):
+    """The dense network gets two thirds of the arena, and what is cut of it the rest.
+
+    The learning-rate schedule begins anew (Renda, Frankle and Carbin, "Comparing rewinding and fine-tuning in neural
+    network pruning", ICLR 2020).
+    """
+
+    method = "cut-tuned"
+
+    def check(self, arena: Arena) -> None:
+        super().check(arena)
+        arena.split(BEFORE)
+
+    def train(self, arena: Arena) -> Run:
+        before, after = arena.split(BEFORE)
+        run = Dense().train(before)
+        return self.fit(cut(run.model, self.policy), after, after=run) if run.is_over else run

@@ -1,0 +1,154 @@
+"""What a worker of a sweep does: it takes one network after the other from the study, until all are finished.
+
+Its state is in files: a checkpoint after every epoch, and the record at the end. So it may be killed at any time: it
+gives no more heartbeats, its trial fails and waits again, and whoever takes the network next goes on where it was.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from filelock import FileLock
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+
+from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.measuring import facts
+from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.setup import Arena, Settings, arranged
+from tuckerlab.experiments.sweep import GridPoint
+from tuckerlab.training.run import Callback, Run
+
+HEARTBEAT, GRACE = 1, 30  # seconds between two signs of life of a worker, and until it is taken for dead
+RETRIES = 3  # so many workers may die over a network until it is to blame
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Where a sweep is kept, and what it trains on what: plain values that travel to other machines.
+
+    folder: for checkpoints and records; all machines see it. storage: URL of the data base with the study, which has
+    the name of the folder.
+    """
+
+    folder: Path
+    storage: str
+    dataset: str
+    settings: Settings = field(hash=False)
+
+    @property
+    def lock(self) -> FileLock:
+        """Held by who adds trials to the study, or takes one."""
+        return FileLock(self.folder / "study.lock")
+
+
+class QueueStorage(RDBStorage):
+    """Optuna's storage with heartbeats, in which each waiting trial goes to one worker alone.
+
+    SQLite cannot lock a row, so that two workers at once could take the same trial; they take turns at a file.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._turn = config.lock
+        super().__init__(
+            config.storage,
+            engine_kwargs={"connect_args": {"timeout": 60}} if config.storage.startswith("sqlite") else None,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
+        )
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        with self._turn:
+            if state == TrialState.RUNNING:  # the first sign of life: one who dies before it would never be missed
+                self.record_heartbeat(trial_id)
+            return super().set_trial_state_values(trial_id, state, values)
+
+
+def open_study(config: SweepConfig, plan: dict[str, Any]) -> optuna.Study:
+    """The study, which is made where there is none; plan: what all its trials have in common.
+
+    Raises TuckerlabError for a study of another plan: its results could not be compared with the new ones.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are one
+    with config.lock:
+        study = optuna.create_study(
+            storage=QueueStorage(config), study_name=config.folder.name, direction="maximize", load_if_exists=True
+        )
+        plan = json.loads(json.dumps(plan))
+        if study.user_attrs.get("settings", plan) != plan:
+            raise TuckerlabError(f"study {study.study_name} has other settings; give the same, or another name")
+        study.set_user_attr("settings", plan)
+    return study
+
+
+def unfinished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that wait, or are in training."""
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+
+
+def work(
+    config: SweepConfig, threads: int | None = None, *, arena: Arena | None = None, progress: bool = False
+) -> None:
+    """Trains the networks that wait in the study, and those of workers that die over them, until none is left.
+
+    Raises TuckerlabError where the folder or the images on this machine are not the driver's.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if not config.folder.is_dir():
+        raise TuckerlabError(f"{config.folder} is not there on {socket.gethostname()}: all machines must see --out")
+    arena = arena or arranged(dataset=config.dataset, **config.settings)
+    study = open_study(config, arena.plan)
+    while trials := unfinished(study):
+        if all(trial.state == TrialState.RUNNING for trial in trials):  # others are at the rest
+            time.sleep(HEARTBEAT)
+            fail_stale_trials(study)
+            continue
+        # what Optuna says of a trial that was taken for dead: another has the network
+        with contextlib.suppress(ValueError, UpdateFinishedTrialError):
+            study.optimize(lambda trial: train(trial, config, arena, progress), n_trials=1, catch=(Exception,))
+
+
+def train(trial: optuna.Trial, config: SweepConfig, arena: Arena, progress: bool) -> float:
+    """Trains the network of a trial, writes its record, and returns its test accuracy."""
+    about = trial.user_attrs
+    if "place" not in about:  # another took the last one that waited, and Optuna has made a new one
+        raise optuna.TrialPruned
+    try:
+        trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+        point = GridPoint(**{field.name: about[field.name] for field in fields(GridPoint)})
+        contender, arena = point.contender, arena.of_seed(point.seed)
+        folder, shown = config.folder / f"seed{point.seed}", progress and contender.label
+        run = contender.train(replace(arena, folder=folder, progress=shown, callbacks=[Report(trial)]))
+        row = facts(contender, run, arena)  # without what a clock says: others train at the same time
+        Records.single(row, run.epochs, run.ranks, run.events).save(config.folder / point.place)
+        trial.set_user_attr("conv_parameters", row["conv_parameters"])
+        return run.test_accuracy
+    except Exception as error:
+        trial.set_user_attr("error", " ".join(f"{error}".split()) or type(error).__name__)
+        if not isinstance(error, TuckerlabError):  # a defect of ours, or no memory
+            traceback.print_exc()
+        raise
+
+
+class Report(Callback):
+    """Tells the study of each epoch."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def on_epoch(self, run: Run) -> None:
+        self.trial.report(run.epochs[-1]["test_accuracy"], run.epochs[-1]["epoch"])
