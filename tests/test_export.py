@@ -73,7 +73,7 @@ def test_onnx_answers_as_torch_does(name: str, tmp_path: Path) -> None:
     for batch in (1, 7, 32):
         assert relative(answers(session, IMAGES[:batch]), logits[:batch]) < 1e-4
     assert done.difference < 1e-4
-    numbers = sum(parameter.numel() for parameter in prepared(model, IMAGES[:1], align=True).network.parameters())
+    numbers = sum(parameter.numel() for parameter in prepared(model, IMAGES[:1], align=True)[0].parameters())
     assert 4 * numbers < done.size_bytes == (tmp_path / "model.onnx").stat().st_size < 4 * numbers + 150_000
     assert files(tmp_path) == [tmp_path / "model.onnx"]
 
@@ -177,7 +177,7 @@ def test_what_does_not_answer_the_example_is_refused() -> None:
 
 def test_a_hook_is_in_the_copy_or_the_copy_is_refused(small: nn.Module, tmp_path: Path) -> None:
     hook = small[2].register_forward_hook(lambda layer, given, out: 1.5 * out + 0.5)
-    torch.testing.assert_close(outputs(prepared(small, SMALL).network, SMALL), outputs(small, SMALL))
+    torch.testing.assert_close(outputs(prepared(small, SMALL)[0], SMALL), outputs(small, SMALL))
     hook.remove()
     small[2].register_forward_hook(lambda layer, given, out: out if type(layer) is TuckerConv2d else out + 1)
     with pytest.raises(TuckerlabError, match="the exported program answers differently from the network"):

@@ -81,7 +81,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     for line, word in [
         (f"{run} --to pickle", "onnx, torch, plain"),
         (f"{run} --to onnx --network small", "dense, Tucker 95 %"),
-        (f"{run} --to onnx --out {taken}", "tucker-95.onnx is there already; --overwrite replaces it"),
+        (f"{run} --to onnx --out {taken}/tucker-95.onnx", "tucker-95.onnx is there already; --overwrite replaces it"),
         (f"{run} --to plain --out {taken}", "model.py is there already; --overwrite replaces it"),
         (f"{taken}/model.py --to plain", "none of that name"),
     ]:
@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
         assert error.startswith("error: ")
         assert word in error
         assert contents(run) | contents(tmp_path) == before
-    run_export(run, to="onnx", out=taken, overwrite=True)
+    run_export(run, to="onnx", out=taken / "tucker-95.onnx", overwrite=True)
     assert (taken / "tucker-95.onnx").read_bytes() != b"hello"
 
 

@@ -20,7 +20,7 @@ def checked(model: nn.Module, images: Tensor, align: bool = False) -> nn.Module:
     """The network to be written: in double precision as exact as its numbers; the model is as it was."""
     model, images = calibrated(model.double(), images.double()).train(), images.double()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    made = prepared(model, images, align=align).network
+    made = prepared(model, images, align=align)[0]
     assert model.training
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -131,9 +131,9 @@ def check(run: Path, **given: Any) -> None:
     The full and the compressed network in torch and onnxruntime, the latter as fp32 and int8, in turn on this machine;
     the table and its picture stay in the folder. Let nothing else run beside it.
     """
-    from tuckerlab.deploy.runtime.benchmark import check_run, show
+    from tuckerlab.deploy.runtime.benchmark import check_run
 
-    show(*check_run(run, **given), run)
+    print(check_run(run, **given))
 
 
 @takes(

@@ -43,7 +43,11 @@ def run_export(
         raise DataError(f"{run}: no network in Tucker format; give --network and one of {', '.join(folder.labels)}")
     export, ending = FORMATS[to]
     trained: Any = folder.network(label)
-    path, data = _place(folder, in_file_names(label) + ending, to, out, overwrite), folder.data()
+    path = folder.folder / "export" / (in_file_names(label) + ending) if out is None else Path(out)
+    for file in (path / SOURCE, path / WEIGHTS) if to == "plain" else (path,):
+        if file.exists() and out is not None and not overwrite:
+            raise TuckerlabError(f"--out {out}: {file} is there already; --overwrite replaces it")
+    data = folder.data()
     spec, row, here = trained.spec, folder.rows(label).iloc[0], provenance("cpu")
     shape = f"{spec['in_channels']} × {spec['image_size']} × {spec['image_size']}"
     metadata = {
@@ -63,16 +67,3 @@ def run_export(
     exported = export(FromPixels(trained, *data.moments), path, images, metadata=metadata)
     print(f"{exported}\nto use it: {USE[to].format(path=path.as_posix())}\nimages: {metadata['input']}")
     return exported
-
-
-def _place(folder: RunFolder, name: str, to: str, out: str | os.PathLike[str] | None, overwrite: bool) -> Path:
-    """Where the file goes: `out`, or a name of its own in a folder that is there, or one below the run."""
-    if out is None:
-        return folder.folder / "export" / name
-    path = Path(out)
-    if to != "plain" and path.is_dir():
-        path /= name
-    for file in (path / SOURCE, path / WEIGHTS) if to == "plain" else (path,):
-        if file.exists() and not overwrite:
-            raise TuckerlabError(f"--out {out}: {file} is there already; --overwrite replaces it")
-    return path

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tuckerlab.deploy.rollout import Rule
 from tuckerlab.deploy.rollout.plots import rollout_timeline
-from tuckerlab.deploy.rollout.simulate import End, Timeline, Traffic, Truth, recorded_traffic, simulate, timeline
+from tuckerlab.deploy.rollout.simulate import Timeline, Traffic, Truth, recorded_traffic, simulate, timeline
 from tuckerlab.errors import DataError
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import (
@@ -57,7 +57,7 @@ class RollOut:
     """A roll-out, the same without stages , and how those end that differ from it by chance."""
 
     story: Timeline
-    at_once: End
+    at_once: pd.Series  # a row of `simulate`
     faulty: Traffic
     ends: pd.DataFrame  # of `simulate`
 
@@ -155,7 +155,7 @@ def roll_out(rule: Rule, traffic: Traffic, fault: float, since: float, seed: int
     # nothing can be held back: all requests of a week go on coming, and of the days until labels arrive
     most = max(rule.most, int((WEEK + traffic.delay) * traffic.requests_a_day))
     at_once = simulate(replace(rule, stages=(1.0,), most=most), faulty, 1, seed)
-    return RollOut(timeline(rule, each, seed), End(*at_once.iloc[0]), faulty, simulate(rule, each, repeats, seed=seed))
+    return RollOut(timeline(rule, each, seed), at_once.iloc[0], faulty, simulate(rule, each, repeats, seed=seed))
 
 
 def story_said(story: Timeline) -> str:

@@ -1,13 +1,8 @@
-"""The network that is written: ordinary layers, with batch norm multiplied into the convolutions before it.
-
-Both changes of layers here go by pairs of them: which module feeds which is read off a trace (torch.fx); in a network
-that cannot be traced everything stays.
-"""
+"""The network that is written: ordinary layers, with batch norm multiplied into the convolutions before it."""
 
 import copy
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -25,10 +20,7 @@ MULTIPLE, LEAST = 4, 16
 
 
 class FromPixels(nn.Module):
-    """A network with the normalisation of its data in front: pixels 0 to 255, float32, N × C × H × W.
-
-    `mean` and `std` are those of each channel between 0 and 1, as `ImageData` has them.
-    """
+    """A network with the normalisation of its data (`ImageData`) in front: pixels 0 to 255, float32, N × C × H × W."""
 
     shift: Tensor
     scale: Tensor
@@ -44,21 +36,12 @@ class FromPixels(nn.Module):
         return answer
 
 
-class Prepared(NamedTuple):
-    """The network to write, what it is compared with, and an example of the input: all on the CPU, in eval mode."""
+def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> tuple[nn.Module, nn.Module, Tensor]:
+    """The network to write, a copy to compare it with, and the example, a batch of inputs; on the CPU, in eval mode.
 
-    network: nn.Module
-    original: nn.Module
-    example: Tensor
-
-
-def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> Prepared:
-    """A copy of torch.nn modules only, with batch norm folded; example: a batch of inputs.
-
-    Each Tucker layer becomes the chain with the fewest numbers (`to_plain`), so that a network gives the same file
-    everywhere. To time each layer's forms and take a larger one where it is quicker changed 2 layers of ten networks
-    (VGG16, ResNet-18 and smaller ones, 20 to 70 % of the ranks) and won 4 % of the time at most. align: whether ranks
-    are rounded up to what the kernels of onnxruntime take at once.
+    It is of torch.nn modules only, with batch norm folded. Each Tucker layer becomes the chain with the fewest numbers
+    (`to_plain`), so that a network gives the same file everywhere; larger chains that are quicker on one machine won
+    4 % of the time at most, on two layers of ten networks. align: whether ranks are rounded up (`aligned`).
 
     Raises TuckerlabError for an example that is no batch, and a network whose answer to it is not one tensor of finite
     numbers.
@@ -71,15 +54,13 @@ def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> Prepa
     if not answer(original, example).isfinite().all():
         raise TuckerlabError("the network returns numbers that are not finite: train it anew before it is exported")
     plain = folded(to_plain(original))
-    return Prepared(aligned(plain) if align else plain, original, example)
+    return aligned(plain) if align else plain, original, example
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """The network, changed, without the batch norms that a convolution before them can take up.
+    """The network, changed: a convolution takes up the batch norm after it, where that is exact; names stay.
 
-    A norm is folded where that is exact: it has running statistics, and all that it reads is the output of a
-    convolution that nothing else reads. It leaves an nn.Identity, so that names stay. After a linear layer a norm
-    stays: it is the input that says whether both act on the same axis.
+    After a linear layer a norm stays: it is the input that says whether both act on the same axis.
     """
     for layer, norm in _pairs(network):
         if type(layer) in CONVOLUTIONS and type(norm) in NORMS and norm.running_mean is not None:
@@ -108,7 +89,10 @@ def aligned(network: nn.Module) -> nn.Module:
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """Modules called right after each other, that nothing else calls, reads between, or shares a weight with."""
+    """Modules called right after each other, that nothing else calls, reads between, or shares a weight with.
+
+    In a network that torch.fx cannot trace there are none.
+    """
     modules = dict(network.named_modules(remove_duplicate=False))
     try:
         graph = fx.Tracer().trace(network)

@@ -22,7 +22,7 @@ from tuckerlab.files import atomic_path
 SOURCE, WEIGHTS = "model.py", "model.safetensors"
 KEPT = 8  # outputs in the file, for its self test
 TEMPLATE = Template((Path(__file__).parent / "templates" / "model.py.txt").read_text(encoding="utf-8"))
-NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in eval mode
+NOTHING = (nn.Identity, nn.modules.dropout._DropoutNd)  # in eval mode
 IMPORTS = {
     "inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device",
     "math": "import math", "operator": "import operator",

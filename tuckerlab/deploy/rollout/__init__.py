@@ -70,8 +70,7 @@ class RollOut:
         object.__setattr__(self, "counts", tuple(map(tuple, counts)))
         if [len(row) for row in self.counts] != [len(Pair)] * stages or self.stage not in range(stages):
             raise TuckerlabError(
-                f"stage {self.stage!r} and counts of {len(self.counts)} stages: a rule with {stages} stages has "
-                f"the stages 0 to {stages - 1}, and {len(Pair)} counts of each"
+                f"stage {self.stage!r}, counts {counts}: a rule with {stages} stages has {len(Pair)} of each"
             )
 
     def add(self, cells: Sequence[int]) -> "RollOut":

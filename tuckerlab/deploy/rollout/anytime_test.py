@@ -21,18 +21,16 @@ lost when its absence is. That last bet is made with random labels too: where an
 Counts have any leading shape (one roll-out, its course, or hundreds at once): … × stages × 6, the cells of `Pair`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuckerlab.errors import TuckerlabError, check_number, check_whole
+from tuckerlab.errors import TuckerlabError, check_number, check_whole, is_whole
 
-Answers = Sequence[int] | NDArray[np.integer]
-Labels = Sequence[int | None] | NDArray[np.integer] | None
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -50,12 +48,10 @@ class Rule:
     - `tolerated`: a loss up to this is no reason to go back. The roll-out is rolled back once more is shown.
     - `false_alarm`: the chance of rolling back although the loss is tolerated, over all stages and all looks.
     - `miss`: the chance of going on although the loss of the stage is harm, over all stages and all looks.
-    - `stages`: the shares of the requests that the new network answers, rising to 1; the old one answers the same ones
-      in its shadow.
+    - `stages`: the shares of the requests that the new network answers, rising to 1; the old one answers them too.
     - `most`: after so many of its answers in a stage a human decides, if nothing is shown by then.
-    - `random_labels`: whether labels arrive by chance alone, so that they are a fair sample. If not (complaints; true
-      answers looked up where answers differ), an answer that differs and has no label counts against every decision,
-      and one that does not differ needs none.
+    - `random_labels`: whether labels arrive by chance alone. If not (complaints; true answers looked up where answers
+      differ), an answer that differs and has no label counts against every decision.
 
     Raises TuckerlabError for what is out of range.
     """
@@ -77,10 +73,6 @@ class Rule:
         object.__setattr__(self, "stages", tuple(self.stages))
         if self.stages[-1:] != (1,) or not all(low < high for low, high in pairwise((0, *self.stages))):
             raise TuckerlabError(f"stages {self.stages!r}: allowed are shares that rise from above 0 to 1.0")
-
-    def with_labels(self, share: float) -> "Rule":
-        """The rule where this share of labels arrives, at random: something is assumed only where some do not."""
-        return replace(self, random_labels=share < 1)
 
 
 class Pair(IntEnum):
@@ -105,7 +97,7 @@ _WORST = _cells({Pair.lost, Pair.differing}, {Pair.gained}, _SAME)
 _BEST = _cells({Pair.lost}, {Pair.gained, Pair.differing}, _SAME)
 
 
-def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[int, ...]:
+def paired(old: ArrayLike, new: ArrayLike, labels: Iterable[int | None] | None, classes: int) -> tuple[int, ...]:
     """How many requests lie in each cell of `Pair`, from the answers of both networks to the same ones, as classes.
 
     >>> paired(old=[3, 3, 5, 7], new=[3, 5, 3, 7], labels=[3, 3, None, None], classes=10)
@@ -114,27 +106,19 @@ def paired(old: Answers, new: Answers, labels: Labels, classes: int) -> tuple[in
     A label that is not known is None or −1. Raises TuckerlabError where the lengths differ, or an answer or a label is
     not a class.
     """
-    given = [UNKNOWN] * len(new) if labels is None else [UNKNOWN if label is None else label for label in labels]
-    before, now = _classes("old answers", old, classes), _classes("new answers", new, classes)
-    right = _classes("labels", given, classes, least=UNKNOWN)
-    if not len(before) == len(now) == len(right):
-        raise TuckerlabError(
-            f"{len(before)} old and {len(now)} new answers, {len(right)} labels: give one each for every request, and "
-            "None for a label that is not known"
-        )
+    before, now = np.asarray(old), np.asarray(new)
+    right = np.array(
+        [UNKNOWN if label is None else label for label in ([None] * now.size if labels is None else labels)]
+    )
+    for name, given, least in (("old answers", before, 0), ("new answers", now, 0), ("labels", right, UNKNOWN)):
+        if given.shape != now.shape:
+            raise TuckerlabError(f"{given.size} {name} and {now.size} new answers: give one each for every request")
+        if wrong := [value for value in given.tolist() if not is_whole(value) or not least <= value < classes]:
+            raise TuckerlabError(f"{name}: {wrong[0]!r} is not a class; classes are 0 to {classes - 1}")
     alike, known = before == now, right != UNKNOWN
     cases = [alike & ~known, alike, ~known, before == right, now == right]
     cell = np.select(cases, [Pair.alike, Pair.alike_known, Pair.differing, Pair.lost, Pair.gained], Pair.both_wrong)
     return tuple(np.bincount(cell, minlength=len(Pair)).tolist())
-
-
-def _classes(name: str, given: Answers, classes: int, least: int = 0) -> Integers:
-    found = np.asarray(given)
-    if found.size and not np.issubdtype(found.dtype, np.integer):
-        raise TuckerlabError(f"{name} of type {found.dtype}: give a list of whole numbers")
-    if (wrong := found[(found < least) | (found >= classes)]).size:
-        raise TuckerlabError(f"{name}: {wrong[0]} is not a class; classes are 0 to {classes - 1}")
-    return found.astype(np.int64)
 
 
 def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:

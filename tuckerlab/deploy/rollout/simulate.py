@@ -9,23 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
-from tuckerlab.deploy.rollout.anytime_test import (
-    LABELLED,
-    Answers,
-    Floats,
-    Integers,
-    Pair,
-    Rule,
-    bounds,
-    decided,
-    present,
-)
+from tuckerlab.deploy.rollout.anytime_test import LABELLED, Floats, Integers, Pair, Rule, bounds, decided, present
 from tuckerlab.errors import TuckerlabError, check_number, check_whole
 from tuckerlab.experiments.run_folder import FOLDER
 
@@ -58,7 +49,7 @@ class Traffic:
     requests_a_day: float = 10_000.0
 
     @classmethod
-    def of(cls, old: Answers, new: Answers, labels: Answers, classes: int) -> "Traffic":
+    def of(cls, old: ArrayLike, new: ArrayLike, labels: ArrayLike, classes: int) -> "Traffic":
         """Requests like those of a test split, all of whose labels are known."""
         before, now, right = map(np.asarray, (old, new, labels))
         if not before.shape == now.shape == right.shape or not right.size or right.min() < 0:
@@ -112,30 +103,16 @@ def recorded_traffic() -> dict[str, Traffic]:
     return found
 
 
-class End(NamedTuple):
-    """How a roll-out ended (of `ENDED`), in which stage, a share, and on which day.
-
-    "asked" is where a stage has had its requests, all labels have come that come, and nothing is shown. `requests` are
-    those answered by the new network, `labels` those that were needed (where the answers differ), `unlabelled` those
-    that the stage still lacks, and `wrong` the answers of the new network that the old one would have given right.
-    """
-
-    ended: str
-    stage: float
-    requests: int
-    labels: int
-    unlabelled: int
-    days: float
-    wrong: int
-
-
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """One roll-out; `points` has a row for each look: requests so far, days, stage, bounds of the loss (low, high)."""
+    """One roll-out; `points` has a row for each look: requests so far, days, stage, bounds of the loss (low, high).
+
+    `end` is a row of `simulate`.
+    """
 
     rule: Rule
     points: pd.DataFrame
-    end: End
+    end: Any
 
 
 @dataclass
@@ -150,7 +127,13 @@ class Batch:
 
 
 def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 300, seed: int = 0) -> pd.DataFrame:
-    """A row of `End` for each roll-out; of a fault that first shows in a later stage `traffic` has one for each."""
+    """A row for each roll-out; of a fault that first shows in a later stage `traffic` has one for each stage.
+
+    - `ended`: of `ENDED`; "asked" is where a stage has had its requests, all labels have come that come, and nothing is
+      shown. `stage`, as a share, and `days`: where and when.
+    - `requests`: those answered by the new network. `labels`: those that were needed (where the answers differ),
+      `unlabelled`: those that the stage still lacks. `wrong`: answers that the old network would have given right.
+    """
     for batch in course(rule, traffic, repeats, seed):
         last = batch
     return _ends(last, rule)
@@ -165,17 +148,19 @@ def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) ->
     counts, days, stages = map(np.array, zip(*looks, strict=True))
     low, high = bounds(counts, stages, rule)
     points = {"requests": counts.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[stages]}
-    end = End(*next(_ends(batch, rule).itertuples(index=False)))
-    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), end)
+    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), _ends(batch, rule).iloc[0])
 
 
 def _ends(last: Batch, rule: Rule) -> pd.DataFrame:
-    columns = (
-        np.take(ENDED, last.ended), np.take(rule.stages, last.stage), last.counts.sum((-2, -1)),
-        last.counts[..., list(LABELLED)].sum((-2, -1)), present(last.counts, last.stage)[..., Pair.differing],
-        last.days, last.wrong,
-    )  # fmt: skip
-    return pd.DataFrame(dict(zip(End._fields, columns, strict=True)))
+    return pd.DataFrame({
+        "ended": np.take(ENDED, last.ended),
+        "stage": np.take(rule.stages, last.stage),
+        "requests": last.counts.sum((-2, -1)),
+        "labels": last.counts[..., list(LABELLED)].sum((-2, -1)),
+        "unlabelled": present(last.counts, last.stage)[..., Pair.differing],
+        "days": last.days,
+        "wrong": last.wrong,
+    })  # fmt: skip
 
 
 def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed: int) -> Iterator[Batch]:
@@ -227,7 +212,7 @@ def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, r
 
     - `rolled_back`, `rolled_out` and `asked`: shares of all.
     - `low`, `median`, `high`: requests that the new network answered until it was rolled back, of 1, 5 and 9 in 10; NaN
-      where so many never were. `labels`: the median of those of `End`.
+      where so many never were. `labels`: the median of those needed.
     """
     alike_right, alike_wrong, lost, gained, both_wrong = traffic.chances
     half = (lost + gained) / 2
@@ -247,6 +232,6 @@ def compare_labels(
     """A row of `requests_to_catch` for each of the losses, where these shares of the labels arrive."""
     asked = [(loss, share) for share in labelled for loss in losses]
     return pd.DataFrame(
-        requests_to_catch(loss, replace(traffic, labelled=share), Rule().with_labels(share), repeats)
+        requests_to_catch(loss, replace(traffic, labelled=share), Rule(random_labels=share < 1), repeats)
         for loss, share in tqdm(asked, desc="roll-outs", disable=not progress)
     )

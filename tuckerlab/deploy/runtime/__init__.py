@@ -18,8 +18,6 @@ from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 
 FILE, PICTURE = "deployment.parquet", "deployment.png"
 FORM = ["network", "runtime", "precision"]
-TIMES = [*FORM, "batch", "median_ms", "p95_ms", "faster"]
-FILES = [*FORM, "file_bytes", "smaller", "accuracy", "agreement", "difference"]
 SHOWN = {
     ("torch", "fp32"): N_("torch"),
     ("onnxruntime", "fp32"): N_("onnxruntime"),
@@ -38,11 +36,7 @@ def ratio(value: float) -> str:
     return f"{digits(value)}×"
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+TIMES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "network": (N_("network"), str),
     "runtime": (N_("runtime"), str),
     "precision": (N_("as"), str),
@@ -50,27 +44,25 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "median_ms": (N_("time, ms"), digits),
     "p95_ms": (N_("95 %, ms"), digits),
     "faster": (N_("speed"), ratio),
+}
+FILES: dict[str, tuple[str, Callable[[Any], str]]] = {name: TIMES[name] for name in FORM} | {
     "file_bytes": (N_("file"), file_size),
     "smaller": (N_("smaller"), ratio),
-    "accuracy": (N_("right, %"), percent),
-    "agreement": (N_("same, %"), percent),
-    "difference": (N_("differs by"), "{:.0e}".format),
+    "accuracy": (N_("right"), "{:.1%}".format),
+    "agreement": (N_("as torch"), "{:.1%}".format),
 }
-"""What stands over a column, and its numbers as text."""
+"""What stands over the columns of the two tables, and their numbers as text."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Deployment:
     """A row for each network, runtime, precision and batch; the first network is what the others are compared with.
 
     - `median_ms`, `p95_ms`, `iqr_ms`: of one batch, over `rounds` calls; `faster`: how many times as fast as the first
       network in the same form, the quotient of the medians; both were timed in turn.
-    - `file_bytes`: the weights as safetensors for torch, or the ONNX file; `smaller`: how many times smaller than that
-      of the first.
-    - `accuracy` on the test split; against torch in fp32, `agreement` of the answers (fractions of 1) and the largest
-      `difference` of the outputs, relative to the largest output.
-    - where it was measured, as in a record, and the version of onnxruntime; `threads` are those of both runtimes.
-    - `run`: the one in the record whose network it is, where a run was measured.
+    - `file_bytes`: the weights as safetensors for torch, or the ONNX file; `smaller`: than that of the first.
+    - `accuracy` on the test split, and `agreement` with the answers of torch in fp32, fractions of 1.
+    - where it was measured, as in a record; `run`: that of the network in the record, where a run was measured.
     """
 
     rows: pd.DataFrame
@@ -112,7 +104,7 @@ class Deployment:
         """What depends on the batch, and what does not, as text under headings."""
         parts = (self.rows.sort_values("batch", kind="stable"), TIMES), (self.rows[~self.rows.duplicated(FORM)], FILES)
         return [
-            pd.DataFrame({_(COLUMNS[name][0]): rows[name].map(COLUMNS[name][1]) for name in columns})
+            pd.DataFrame({_(head): rows[name].map(text) for name, (head, text) in columns.items()})
             for rows, columns in parts
         ]
 
@@ -139,8 +131,13 @@ class Deployment:
                 f"{path}: cannot be read ({str(error).splitlines()[0]}); tuckerlab check measures"
             ) from None
 
-    def __repr__(self) -> str:
-        return f"Deployment({', '.join(self.networks)})"
+    def __str__(self) -> str:
+        explained = _(
+            "speed, smaller: against the first network in the same form, timed in turn. right: of the test images. "
+            "as torch: answers that are those of torch in fp32."
+        )
+        tables = (cells.to_string(index=False) for cells in self.tables)
+        return "\n\n".join([*tables, self.finding, explained, self.circumstances])
 
     def _repr_html_(self) -> str:
         unbroken = (cells.map(lambda cell: cell.replace(" ", "\N{NO-BREAK SPACE}")) for cells in self.tables)

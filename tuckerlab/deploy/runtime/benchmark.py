@@ -22,7 +22,6 @@ from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.deploy.runtime import Deployment
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.i18n import _
 from tuckerlab.training.augment import epoch_order
 from tuckerlab.training.benchmark import interleave
 from tuckerlab.training.environment import provenance, release_workers
@@ -63,10 +62,8 @@ def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, pr
         for batch in BATCHES:
             images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
             for variant, times, score in zip(made, _timed(made, images, progress), scores, strict=True):
-                rows.append(
-                    dict(zip(Variant._fields[:-1], variant[:-1], strict=True)) | {"batch": batch} | times | score
-                )
-    table = pd.DataFrame(rows)
+                rows.append(variant._asdict() | {"batch": batch} | times | score)
+    table = pd.DataFrame(rows).drop(columns="answer")
     first = table.groupby(["runtime", "precision", "batch"])[["median_ms", "file_bytes"]].transform("first")
     facts: dict[str, Any] = {"dataset": data.name, "test_images": len(data.test_images), "note": data.note}
     facts |= provenance("cpu") | {"onnxruntime": importlib.metadata.version("onnxruntime")}
@@ -76,8 +73,8 @@ def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, pr
 
 def check_run(
     run: str | os.PathLike[str], *, network: str | None = None, fresh: bool = False, quiet: bool = False
-) -> tuple[Deployment, bool]:
-    """The table of the full network of a run and of one in Tucker format, and whether it was there already.
+) -> Deployment:
+    """The table of the full network of a run and of one in Tucker format.
 
     network: a label of the record; the smallest Tucker network if None. A table in the folder of these networks, as
     they are there now, is returned, unless `fresh`; otherwise they are measured, and the table and its picture written.
@@ -93,30 +90,17 @@ def check_run(
         with suppress(DataError):
             rows = (found := Deployment.load(folder.folder)).rows
             if "run" in rows and set(zip(rows["network"], rows["run"], strict=True)) == set(runs.items()):
-                return found, True
+                return found
     measured = measure_deployment({label: folder.network(label) for label in labels}, folder.data(), progress=not quiet)
     made = Deployment(measured.rows.assign(run=measured.rows["network"].map(runs)))
     made.save(folder.folder)
-    return made, False
-
-
-def show(made: Deployment, found: bool, run: str | os.PathLike[str]) -> None:
-    """Prints the tables, the result in one line, what was measured on what, and where the table lies."""
-    tables = (cells.to_string(index=False) for cells in made.tables)
-    explained = _(
-        "speed, smaller: against the first network in the same form, timed in turn. right: of the test images. same, "
-        "differs by: answers, and the largest difference of the outputs relative to the largest, against torch in fp32."
-    )
-    said = _("table and picture: deployment.parquet and deployment.png in {folder}", folder=str(run))
-    if found:
-        said = _("found in {folder}; --fresh measures again", folder=str(run))
-    print(*tables, made.finding, explained, made.circumstances, said, sep="\n\n")
+    return made
 
 
 def _variants(label: str, network: nn.Module, data: ImageData, folder: Path) -> list[Variant]:
     """Every form of a network; the files lie in the folder and must stay there as long as they answer."""
     example = data.normalize(data.train_images[:1])
-    plain = prepared(network, example, align=True).network
+    plain = prepared(network, example, align=True)[0]
     size = checkpoint_bytes(plain)
     plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     made = [Variant(label, "torch", "fp32", size, partial(_in_torch, plain))]
@@ -158,26 +142,21 @@ def _timed(made: Sequence[Variant], images: Tensor, progress: bool) -> list[dict
         times = interleave(calls, repeats=rounds, warmup=1, before=settle).values()
     return [
         {
-            "median_ms": own.median_ms,
-            "p95_ms": float(np.percentile(own.samples_ms, 95)),
-            "iqr_ms": own.iqr_ms,
+            "median_ms": own.median_ms, "p95_ms": float(np.percentile(own.samples_ms, 95)), "iqr_ms": own.iqr_ms,
             "rounds": rounds,
         }
         for own in times
-    ]
+    ]  # fmt: skip
 
 
 def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[dict[str, float]]:
-    """Accuracy, and how far the outputs are from those of torch in fp32: the first variant of each network."""
+    """Accuracy, and the share of answers that are those of torch in fp32: the first variant of each network."""
     found: list[dict[str, float]] = []
     reference: dict[str, Tensor] = {}
     for variant in tqdm(made, desc="accuracy", disable=not progress, unit="form"):
         parts = torch.split(data.test_images, max(BATCHES))
-        logits = torch.cat([variant.answer(data.normalize(part)) for part in parts])
-        expected = reference.setdefault(variant.network, logits)
-        found.append({
-            "accuracy": float((logits.argmax(1) == data.test_labels).double().mean()),
-            "agreement": float((logits.argmax(1) == expected.argmax(1)).double().mean()),
-            "difference": float((logits - expected).abs().max()) / (float(expected.abs().max()) or 1.0),
-        })  # fmt: skip
+        answered = torch.cat([variant.answer(data.normalize(part)).argmax(1) for part in parts])
+        right, alike = data.test_labels, reference.setdefault(variant.network, answered)
+        shares = {"accuracy": answered == right, "agreement": answered == alike}
+        found.append({name: float(share.double().mean()) for name, share in shares.items()})
     return found
