@@ -17,7 +17,7 @@ from tuckerlab.deploy.rollout.simulate import ANSWER, LABEL, PLACE
 from tuckerlab.experiments.audit.predictions import Answers
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from tuckerlab.errors import DataError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 NETWORKS: list[Contender] = [
     Dense(), *(Tucker(Budget(rate)) for rate in (0.8, 0.9, 0.95)), *(Tucker(Tolerance(tau)) for tau in (0.1, 0.3, 0.5))

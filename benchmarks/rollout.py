@@ -14,7 +14,7 @@ import script
 from tuckerlab.deploy.rollout import Rule
 from tuckerlab.deploy.rollout.simulate import compare_labels, recorded_traffic
 from tuckerlab.files import atomic_path
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 
 def main() -> None:

@@ -26,8 +26,7 @@ from torch import Tensor, nn
 from tuckerlab import Fixed, Tolerance, TuckerMuon, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.files import atomic_path
-from tuckerlab.training.benchmark import Timing, interleave, latencies, training_memory
-from tuckerlab.training.environment import provenance, resolve_device
+from tuckerlab.training.machine import Timing, interleave, latencies, provenance, resolve_device, training_memory
 from tuckerlab.tucker.model_size import count_parameters
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline

@@ -31,8 +31,7 @@ from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.run import run_experiment
 from tuckerlab.experiments.setup import arranged
 from tuckerlab.files import atomic_path
-from tuckerlab.training.benchmark import latencies
-from tuckerlab.training.environment import provenance, resolve_device
+from tuckerlab.training.machine import latencies, provenance, resolve_device
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import count_parameters

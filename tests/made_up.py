@@ -3,7 +3,7 @@
 from typing import Any
 
 from tuckerlab.experiments.records import Records
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 ORIGIN = provenance("cpu")
 LAYERS = [("conv1", 6, 1), ("conv2", 16, 6)]

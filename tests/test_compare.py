@@ -17,8 +17,8 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run import run_compare
 from tuckerlab.experiments.run_folder import RunFolder, recorded
 from tuckerlab.plotting.styles import LOOKS, method_name
-from tuckerlab.training.benchmark import Timing
 from tuckerlab.training.config import Recipe
+from tuckerlab.training.machine import Timing
 
 SMALL: dict[str, Any] = {
     "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",

@@ -18,7 +18,7 @@ from tuckerlab.deploy.runtime import FORM, Deployment, benchmark
 from tuckerlab.deploy.runtime.benchmark import check_run
 from tuckerlab.experiments.records import Records
 from tuckerlab.training.checkpoint import load, save
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.tucker.rank_policy import Fixed
 

@@ -13,7 +13,7 @@ from tuckerlab.experiments import headline, measuring, run, run_folder as result
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.benchmark import Timing
+from tuckerlab.training.machine import Timing
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerLinear, TuckerSGD
-from tuckerlab.training.benchmark import Timing, interleave, latencies, training_memory
+from tuckerlab.training.machine import Timing, interleave, latencies, training_memory
 from tuckerlab.training.metrics import checkpoint_bytes, multiply_adds
 from tuckerlab.tucker.model_size import Counts, count_parameters
 

@@ -24,8 +24,8 @@ from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder, show
 from tuckerlab.experiments.setup import RECIPES, Arena
-from tuckerlab.training.benchmark import Timing
 from tuckerlab.training.config import Recipe
+from tuckerlab.training.machine import Timing
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import count_parameters

@@ -10,7 +10,7 @@ from made_up import dense, facts, tucker
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.schema import SCHEMA
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 
 def assert_same(one: Records, other: Records) -> None:

@@ -44,7 +44,7 @@ def examine() -> Iterator[Finding]:
     import psutil
 
     from tuckerlab.decision.pdf import installed_browser
-    from tuckerlab.training.environment import provenance, resolve_device
+    from tuckerlab.training.machine import provenance, resolve_device
 
     told, free = provenance(resolve_device("auto")), psutil.virtual_memory().available / 2**30
     yield Finding("device", f"{told['device']}, {told['threads']} threads, {free:.1f} GiB free; torch {told['torch']}")

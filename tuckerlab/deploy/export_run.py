@@ -12,7 +12,7 @@ from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.environment import provenance
+from tuckerlab.training.machine import provenance
 
 IMAGES = 8  # as examples
 FORMATS = {"onnx": (export_onnx, ".onnx"), "torch": (export_program, ".pt2"), "plain": (export_plain, "")}

@@ -24,7 +24,7 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Arena, Settings, arranged
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.environment import resolve_device
+from tuckerlab.training.machine import resolve_device
 from tuckerlab.tucker.rank_policy import RAMP, Budget, RankPolicy
 
 # One recipe for all networks: a large batch where a GPU has to be filled, a small one where steps are dear.

@@ -14,7 +14,7 @@ from torch import nn
 
 from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
 from tuckerlab.experiments.setup import Arena, digest
-from tuckerlab.training.benchmark import interleave, latencies, training_memory
+from tuckerlab.training.machine import interleave, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from tuckerlab.data import ImageData, load_data
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.environment import resolve_device
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
+from tuckerlab.training.machine import resolve_device
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.models import MODELS, build
 from tuckerlab.training.run import Callback, Run

@@ -17,7 +17,7 @@ from tuckerlab.panels.training_job import Job, Trained, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, tiles_html
 from tuckerlab.panels.unfinished import Unfinished
 from tuckerlab.panels.widgets import Line, PictureBox, button, markdown, row, set_visible, watch
-from tuckerlab.training.environment import release_workers
+from tuckerlab.training.machine import release_workers
 from tuckerlab.tucker.model_size import summary
 
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one

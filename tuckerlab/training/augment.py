@@ -4,6 +4,7 @@ A data set that fits in memory is one tensor: a batch is an index into it, and n
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,11 +22,7 @@ class Augmentation:
     flip: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Of pictures N × C × H × W of any dtype, on any device.
-
-        Random numbers come from the global generator of that device: seeded the same, they come out the same. Raises
-        DataError unless `crop_padding` is less than the side.
-        """
+        """Of pictures N × C × H × W, by the random numbers of their device; DataError for a padding of their side."""
         count, channels, height, width = images.shape
         most = check_whole("crop_padding", self.crop_padding, 0, min(height, width) - 1, error=DataError)
         rows = torch.arange(height, device=images.device).expand(count, height)
@@ -42,11 +39,7 @@ class Augmentation:
 
 
 def default_augmentation(data: ImageData) -> Augmentation:
-    """Shifts of up to an eighth of the side, at most 4 pixels; and left-right flips, except for digits.
-
-    For CIFAR-10 this is the usual 4 pixels and flip. Photographs mostly keep their class in a mirror; where
-    yours do not (letters, left and right parts), give your own.
-    """
+    """Shifts of up to an eighth of the side, at most 4 pixels; and flips, where a mirror does not change the class."""
     return Augmentation(crop_padding=min(4, data.image_size // 8), flip=data.name not in ("mnist", "digits"))
 
 
@@ -55,9 +48,7 @@ def _reflect(index: Tensor, size: int) -> Tensor:
     return (size - 1) - ((size - 1) - index.abs()).abs()
 
 
+@lru_cache(maxsize=1)  # it is asked for at every step
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of n pictures in one epoch.
-
-    It depends on (n, seed, epoch) alone, so a run that is resumed meets it again.
-    """
+    """The order of n pictures in one epoch: it depends on these numbers alone, so a resumed run meets it again."""
     return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(n))

@@ -20,9 +20,9 @@ from tqdm import auto
 from tuckerlab.data import ImageData
 from tuckerlab.errors import check_choice
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.environment import resolve_device
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.guarded_trainer import GuardedTrainer
+from tuckerlab.training.machine import resolve_device
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.optimizer import TuckerOptimizer

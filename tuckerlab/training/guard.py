@@ -1,7 +1,6 @@
 """The guard: rules on what a training shows of itself, and what to do where one is broken.
 
-`fit(…, guard=Guard())` does it all. In a loop of your own, `Watch` says what is wrong, and a `Snapshot` of the last
-good moment is what to go back to:
+In a loop of your own, `Watch` says what is wrong, and a `Snapshot` of the last good moment is what to go back to:
 
     watch = Watch(Guard())
     good = Snapshot.of(model, optimizer).copied()
@@ -13,13 +12,11 @@ good moment is what to go back to:
             continue
         optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-Rules are broken where something is wrong, not where a run is noisy. The constants leave room for all but 2 of the 113
-ordinary runs in which that was counted (benchmarks/guard.py).
+The constants leave room for the noise of all but 2 of the 113 ordinary runs that were counted (benchmarks/guard.py).
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -168,10 +165,5 @@ class Watch:
         self.recent, self.was_low, self.is_good = [], False, True
 
     def progress(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: plain JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "guard"}
-
-    def resume(self, progress: Mapping[str, Any]) -> None:
-        """Takes up a saved progress."""
-        for name in self.progress():
-            setattr(self, name, progress[name])
+        """All but the guard, as plain JSON."""
+        return {name: value for name, value in vars(self).items() if name != "guard"}

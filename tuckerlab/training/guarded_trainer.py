@@ -118,7 +118,7 @@ class GuardedTrainer(Trainer):
     def load(self) -> checkpoints.Checkpoint:
         loaded, optimizer = super().load(), self.run.optimizer
         facts, given = loaded.facts["guard"], optimizer.ranks
-        self.watch.resume(facts["watch"])
+        vars(self.watch).update(facts["watch"])
         self.farthest = facts["farthest"]
         optimizer.ranks = self.policy = FROZEN if facts["frozen"] else given
         if "good" in facts:

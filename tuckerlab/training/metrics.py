@@ -69,21 +69,6 @@ def device_of(model: nn.Module, data: ImageData) -> torch.device:
     return next(chain(model.parameters(), model.buffers()), data.test_images).device
 
 
-def check_network(model: nn.Module, data: ImageData) -> None:
-    """TuckerlabError for a network that does not answer these images with a number for each class."""
-    images = data.normalize(data.train_images[:2])
-    try:
-        with eval_mode(model), torch.no_grad():
-            logits = model(images)
-    except Exception as error:  # the forward of the caller's network, which may raise anything
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise TuckerlabError(
-            f"the network cannot take images of {' × '.join(map(str, images.shape[1:]))} ({said}): build it for these "
-            "channels and this size, or load the data otherwise"
-        ) from error
-    check_logits(logits, len(images), data.num_classes)
-
-
 def check_logits(logits: object, images: int, classes: int) -> None:
     """TuckerlabError for an answer that is no tensor with a row for each image and a number for each class."""
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -36,7 +36,6 @@ class Run:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps in the whole run."""
         return self.total_epochs * self.steps_per_epoch
 
     @property
@@ -46,7 +45,6 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has come to its end, and nobody has stopped it."""
         return self.state in ENDED
 
     @property
@@ -67,7 +65,6 @@ class Run:
         self.epochs_before, self.steps_before = run.moment().values()
 
     def progress(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: plain JSON."""
         values = {name: getattr(self, name) for name in KEPT}
         return {name: [*value] if isinstance(value, list) else value for name, value in values.items()}
 

@@ -20,8 +20,8 @@ from tuckerlab.errors import CheckpointError, DivergedError
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.augment import default_augmentation, epoch_order
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.environment import provenance
-from tuckerlab.training.metrics import check_logits, check_network, evaluate
+from tuckerlab.training.machine import provenance
+from tuckerlab.training.metrics import check_logits, evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.nested import Nested
@@ -46,7 +46,7 @@ class Trainer:
     ) -> None:
         self.settings = {**recipe.settings(), "data": data.fingerprint, "guard": None}
         self.data, self.recipe, self.device, self.checkpoint = data.to(device), recipe, device, checkpoint
-        check_network(model.to(device), self.data)
+        model.to(device)
         self.images = len(data.train_images)
         self.batch = min(recipe.batch_size, self.images)
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
@@ -57,8 +57,7 @@ class Trainer:
         self.schedule = recipe.make_schedule(optimizer, self.run.total_steps)
         self.augment = default_augmentation(data) if recipe.augmentation else None
         self.weights = self.data.class_weights if recipe.class_weights else None
-        self.loss, self.correct = torch.zeros((), device=device), torch.zeros((), device=device)  # of this epoch
-        self.order: tuple[int, Tensor] | None = None
+        self.loss = torch.zeros((), device=device)  # the sum over the images of this epoch
         if after is None:
             self._add_ranks()  # where the ranks started
 
@@ -75,7 +74,7 @@ class Trainer:
         inputs = self.data.normalize(images).contiguous(memory_format=torch.channels_last)
         run.model.train()
 
-        def evaluate_gradient() -> tuple[Tensor, Tensor]:
+        def evaluate_gradient() -> Tensor:
             with self.recipe.autocast(self.device):
                 logits = run.model(inputs)
             check_logits(logits, len(labels), self.data.num_classes)
@@ -84,21 +83,20 @@ class Trainer:
             run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             run.evaluations += 1
-            return loss, logits
+            return loss.detach()
 
-        loss, logits = evaluate_gradient()
+        loss = evaluate_gradient()
         if self.is_looked_at:
             run.loss = loss.item()
             if not math.isfinite(run.loss):
                 self._diverged(f"the loss is {run.loss}")
-        again = {"closure": lambda: evaluate_gradient()[0].item()} if run.optimizer.evaluations > 1 else {}
+        again = {"closure": lambda: evaluate_gradient().item()} if run.optimizer.evaluations > 1 else {}
         try:
             run.optimizer.step(**again)
             self._move_on()
         except DivergedError as error:
             self._diverged(str(error))
-        self.loss += loss.detach() * len(labels)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.loss += loss * len(labels)
         run.seconds += time.perf_counter() - began
         return True
 
@@ -113,18 +111,16 @@ class Trainer:
             self._diverged(f"the loss of epoch {run.moment()['epoch']} or a weight is not finite")
         if run.step >= run.total_steps:
             run.state = "finished"
-        seen = run.steps_per_epoch * self.batch
         seconds = run.seconds - (run.epochs[-1]["seconds"] if run.epochs else 0.0)
         test = evaluate(run.model, self.data)
         run.epochs.append({
             **run.moment(), "lr": float(self.schedule.get_last_lr()[0]),
-            "train_loss": self.loss.item() / seen, "train_accuracy": self.correct.item() / seen,
+            "train_loss": self.loss.item() / (run.steps_per_epoch * self.batch),
             "test_loss": test.loss, "test_accuracy": test.accuracy, "seconds": run.seconds,
             "step_ms": 1e3 * seconds / run.steps_per_epoch, **count_parameters(run.model).row,
         })  # fmt: skip
         self._add_ranks()
         self.loss.zero_()
-        self.correct.zero_()
         return True
 
     def save(self) -> None:
@@ -145,14 +141,12 @@ class Trainer:
     def facts(self) -> dict[str, Any]:
         """What there is to know of this moment beside model and optimizer: plain JSON."""
         schedule = deepcopy(self.schedule.state_dict())
-        sums = {"loss": self.loss.item(), "correct": self.correct.item()}
-        return {"run": self.run.progress(), "schedule": schedule, **sums}
+        return {"run": self.run.progress(), "schedule": schedule, "loss": self.loss.item()}
 
     def take_up(self, facts: dict[str, Any]) -> None:
         """Goes on from such facts."""
         self.run.resume(facts["run"])
         self.loss.fill_(facts["loss"])
-        self.correct.fill_(facts["correct"])
         self.schedule.load_state_dict(deepcopy(facts["schedule"]))
 
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -191,14 +185,12 @@ class Trainer:
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         epoch, position = divmod(self.run.step, self.run.steps_per_epoch)
-        if self.order is None or self.order[0] != epoch:
-            self.order = epoch, epoch_order(self.images, self.recipe.seed, epoch).to(self.device)
-        chosen = self.order[1][position * self.batch : (position + 1) * self.batch]
+        order = epoch_order(self.images, self.recipe.seed, epoch)
+        chosen = order[position * self.batch : (position + 1) * self.batch].to(self.device)
         images = self.data.train_images[chosen]
         return self.augment(images) if self.augment else images, self.data.train_labels[chosen]
 
     def _is_finite(self) -> bool:
-        """Whether the loss of the epoch is, and all weights and buffers."""
         values = [self.loss, *self.run.model.state_dict().values()]
         return all(bool(value.isfinite().all()) for value in values)
 

@@ -23,8 +23,7 @@ from tuckerlab.deploy.runtime import Deployment
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.training.augment import epoch_order
-from tuckerlab.training.benchmark import interleave
-from tuckerlab.training.environment import provenance, release_workers
+from tuckerlab.training.machine import interleave, provenance, release_workers
 from tuckerlab.training.metrics import checkpoint_bytes
 
 BATCHES = (1, 128)
