@@ -24,7 +24,7 @@ PATIENCE = 120 * SECONDS  # a kernel that starts beside other tests takes its ti
 def find_browser() -> str:
     """The browser of this system. Where there is none the test is skipped, unless TUCKERLAB_BROWSER says there is."""
     named = os.environ.get("TUCKERLAB_BROWSER", "")
-    found = (shutil.which(named) if named else None) or installed_browser(shutil.which)
+    found = installed_browser()
     if found is None:
         assert not named, f"TUCKERLAB_BROWSER {named}: there is no such browser"
         pytest.skip("needs Chromium, Chrome or Edge")

@@ -83,7 +83,7 @@ def test_another_language_in_a_block_of_one_thread_falls_back_to_english(monkeyp
 
 def in_the_code() -> set[str]:
     """Each sentence that is given to a function of `i18n`, in Python and in templates."""
-    methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.tables:sentences")]
+    methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
     keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = (said for _file, _line, said, *_rest in extract_from_dir(PACKAGE, methods, keywords=keywords))
     return {one for said in found for one in ([said] if isinstance(said, str) else said)}

@@ -155,12 +155,10 @@ def brief(runs: list[str], assumptions: Path | None = None, quiet: bool = False,
 
     from tuckerlab.decision.assumptions import Assumptions
     from tuckerlab.decision.report import write_brief
-    from tuckerlab.experiments.run_folder import found_folder
 
     told = Assumptions.load(assumptions) if assumptions else None
-    folders = [found_folder(run) for run in runs]
     with Console(stderr=True, quiet=quiet).status("") as status:
         written = write_brief(
-            folders, assumptions=told, pdf_too=given.pop("pdf", False), report=status.update, **given
+            runs, assumptions=told, pdf_too=given.pop("pdf", False), report=status.update, **given
         )  # fmt: skip
-    print(written.answer.said, *written.paths, sep="\n")
+    print(written.answer, *written.paths, sep="\n")

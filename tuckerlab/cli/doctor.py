@@ -1,7 +1,6 @@
 """Is everything here that a run needs, and if not, which command mends it? (`tuckerlab doctor`)"""
 
 import platform
-import shutil
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -49,7 +48,7 @@ def examine() -> Iterator[Finding]:
     told, free = provenance(resolve_device("auto")), psutil.virtual_memory().available / 2**30
     yield Finding("device", f"{told['device']}, {told['threads']} threads, {free:.1f} GiB free; torch {told['torch']}")
     yield data_set()
-    browser = installed_browser(shutil.which)
+    browser = installed_browser()
     without = Finding("browser", "no Chromium, Chrome or Edge: a brief is written as .html alone", NOTE)
     yield Finding("browser", browser) if browser else without
 

@@ -10,35 +10,41 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
-from tuckerlab.decision.measurements import Measured
-from tuckerlab.decision.tables import table
-from tuckerlab.errors import TuckerlabError, is_number, is_whole
+from tuckerlab.errors import TuckerlabError, check_choice, check_whole, is_number
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import _
+from tuckerlab.i18n import N_, _
 
-DEFAULT, ENTERED = "default", "entered"
+DEFAULT, ENTERED, MEASURED = "default", N_("entered"), N_("measured")
 MOST_YEARS = 20
-CURRENCY = re.compile(r"(?:[^\W\d_]|[$\u00a2-\u00a5\u20a0-\u20cf]){1,3}\.?")  # letters and signs of currencies
+CURRENCIES = ("$", "¥", "€", "£", "₩", "CHF")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
-LEADING = ("answers_a_day", "server_hour", "day_rate", "devices")
-"""What a manager changes first."""
 
 
-class Range(NamedTuple):
-    """A number that nobody knows exactly: `likely`, and the `low` and `high` it should lie between."""
+@dataclass(frozen=True)
+class Range:
+    """A number that is not known exactly: `likely`, between `low` and `high`; and where an assumption comes from."""
 
     low: float
     likely: float
     high: float
+    origin: str = MEASURED
+
+    @classmethod
+    def over(cls, values: Iterable[float]) -> "Range | None":
+        """The mean of several measurements, from the worst to the best; None where there is none, or one failed."""
+        taken = sorted(map(float, values))
+        if not taken or not all(map(math.isfinite, taken)):
+            return None
+        mean = sum(taken) / len(taken)  # of equal numbers it may be rounded to just beside them
+        return cls(taken[0], min(max(mean, taken[0]), taken[-1]), taken[-1])
 
     def times(self, factor: float) -> "Range":
-        """So many times as much, at both ends and in the middle."""
-        return Range(self.low * factor, self.likely * factor, self.high * factor)
+        return Range(self.low * factor, self.likely * factor, self.high * factor, self.origin)
 
 
 @dataclass(frozen=True)
@@ -48,99 +54,56 @@ class Kind:
     name: str
     unit: str
     why: str
-    default: Range
+    default: list[float]
     most: float
     least: float = 0.0
-    yen: Range | None = None
+    yen: list[float] | None = None
 
 
-KINDS = {
-    key: Kind(**row | {name: Range(*row[name]) for name in ("default", "yen") if name in row})
-    for key, row in table("assumptions").items()
-}
+def table(name: str) -> dict[str, dict[str, Any]]:
+    """A table of numbers and sentences that lies beside this file as TOML, by its name."""
+    return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True)
-class Assumption:
-    """One assumption; `origin` is "default", "entered", or what a measured one was measured in."""
+def sentences(file: BinaryIO, *_asked: object, options: object = None) -> Iterator[tuple[int, str, str, list[str]]]:
+    """All that such a table says, as Babel asks for it."""
+    for row in tomllib.load(file).values():
+        yield from ((0, "_", said, []) for said in row.values() if isinstance(said, str))
 
-    key: str
-    low: float
-    likely: float
-    high: float
-    origin: str = ENTERED
 
-    def __post_init__(self) -> None:
-        if self.key not in KINDS:
-            raise TuckerlabError(
-                f"there is no assumption {self.key!r}; there are {', '.join(KINDS)}, and currency and years"
-            )
-        kind = KINDS[self.key]
-        for value in self.range:
-            if not is_number(value) or not math.isfinite(value) or not kind.least <= value <= kind.most:
-                raise _refused(self.key, value, f"allowed are numbers from {kind.least:g} to {kind.most:,g}")
-        if not self.low <= self.likely <= self.high:
-            raise _refused(self.key, self.said, "low must not be above likely, nor likely above high")
-
-    @classmethod
-    def of(cls, key: str, value: Any) -> "Assumption":
-        """From one number that is known, or from (low, likely, high). TuckerlabError for what cannot be."""
-        if not isinstance(value, list | tuple):
-            return cls(key, value, value, value)
-        if len(value) != 3:
-            raise _refused(key, value, "allowed is one number, or three: low, likely and high")
-        return cls(key, *value)
-
-    @property
-    def range(self) -> Range:
-        return Range(self.low, self.likely, self.high)
-
-    @property
-    def name(self) -> str:
-        return _(KINDS[self.key].name)
-
-    @property
-    def said(self) -> str:
-        """The range as people read and enter it: one number where it is known."""
-        return " / ".join(map(plain, (self.likely,) if self.low == self.high else self.range))
-
-    @property
-    def said_origin(self) -> str:
-        """Where it comes from, and for a default why it is that."""
-        if self.origin == DEFAULT:
-            return _("default: {why}", why=_(KINDS[self.key].why))
-        return _("entered by you") if self.origin == ENTERED else _("measured in {run}", run=self.origin)
+KINDS = {key: Kind(**row) for key, row in table("assumptions").items()}
 
 
 @dataclass(frozen=True)
 class Assumptions:
     """All assumptions, the currency and the years that the case is looked at for; what is not given has its default."""
 
-    given: Mapping[str, Assumption] = field(default_factory=dict)
+    given: Mapping[str, Range] = field(default_factory=dict)
     currency: str = "$"
     years: int = 3
 
     def __post_init__(self) -> None:
-        if not is_whole(self.years) or not 1 <= self.years <= MOST_YEARS:
-            raise TuckerlabError(f"years {self.years!r}: allowed are whole numbers from 1 to {MOST_YEARS}")
-        if not isinstance(self.currency, str) or not CURRENCY.fullmatch(self.currency):
-            raise TuckerlabError(
-                f"currency {self.currency!r}: allowed are one to three letters or currency signs, as $, ¥ or CHF"
-            )
+        check_whole("years", self.years, 1, MOST_YEARS)
+        check_choice("currency", self.currency, CURRENCIES)
 
-    def __getitem__(self, key: str) -> Assumption:
-        if key in self.given:
-            return self.given[key]
+    def __getitem__(self, key: str) -> Range:
         kind = KINDS[key]
-        low, likely, high = kind.yen if kind.yen and self.currency == "¥" else kind.default
-        return Assumption(key, low, likely, high, DEFAULT)
+        usual = kind.yen if kind.yen and self.currency == "¥" else kind.default
+        return self.given.get(key) or Range(usual[0], usual[1], usual[2], DEFAULT)
 
-    def __iter__(self) -> Iterator[Assumption]:
-        return (self[key] for key in KINDS)
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """All of them by their keys."""
+        return {key: self[key] for key in KINDS}
 
     def unit(self, key: str) -> str:
         """The unit of an assumption, with the currency in it where it is a price."""
         return _(KINDS[key].unit, currency=self.currency)
+
+    def origin(self, key: str) -> str:
+        """Where an assumption comes from, and for a default why it is that."""
+        origin, why = self[key].origin, _(KINDS[key].why)
+        return _("default: {why}", why=why) if origin == DEFAULT else _(origin)
 
     def amount(self, value: float) -> str:
         """An amount of money in three digits; no cents of yen, and none where there are tens."""
@@ -151,67 +114,67 @@ class Assumptions:
 
     def entered(self, **values: Any) -> "Assumptions":
         """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be."""
-        return self.with_given({key: Assumption.of(key, value) for key, value in values.items()})
-
-    def measured(self, values: Mapping[str, Measured]) -> "Assumptions":
-        """With measured numbers in the place of defaults; what was entered stays."""
-        free = {key: found for key, found in values.items() if self[key].origin != ENTERED}
-        return self.with_given({key: Assumption(key, it.low, it.value, it.high, it.origin) for key, it in free.items()})
-
-    def with_given(self, fresh: Mapping[str, Assumption]) -> "Assumptions":
-        """With others in the place of these."""
+        fresh = {key: entered(key, value) for key, value in values.items()}
         return dataclasses.replace(self, given={**self.given, **fresh})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Assumptions":
         """From a file of TOML: names with one number or [low, likely, high], and `currency` and `years`.
 
-        Raises TuckerlabError, which names the file, for one that is not there or cannot be.
+        Raises TuckerlabError, which names the file, for one that cannot be.
         """
-        if not Path(path).is_file():
-            raise TuckerlabError(f"{path}: there is no such file of assumptions")
         try:
             told = tomllib.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: told.pop(name) for name in ("currency", "years") if name in told}
             return cls(**settings).entered(**told)
-        except TuckerlabError as error:
-            raise TuckerlabError(f"{path}: {error}") from None
-        except ValueError as error:
+        except ValueError as error:  # also a TuckerlabError
             raise TuckerlabError(f"{path}: cannot be read as assumptions ({str(error).splitlines()[0]})") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """What was entered, as a file that `load` reads."""
         told: dict[str, Any] = {"currency": self.currency, "years": self.years}
-        told |= {key: list(one.range) for key, one in self.given.items() if one.origin == ENTERED}
+        told |= {key: [it.low, it.likely, it.high] for key, it in self.given.items() if it.origin == ENTERED}
         lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in told.items())
         with atomic_path(path) as temporary:
             temporary.write_text(lines, encoding="utf-8")
 
 
-def scaled(assumption: Assumption, likely: float) -> Assumption:
-    """The same assumption about another likely value, as far apart as before in proportion; 0 is exactly 0."""
-    kind, factor = KINDS[assumption.key], likely / assumption.likely if assumption.likely else 1.0
-    low, high = (min(max(end * factor, kind.least), kind.most) for end in (assumption.low, assumption.high))
-    return Assumption(assumption.key, min(low, likely), likely, max(high, likely) if likely else likely)
+def entered(key: str, value: Any) -> Range:
+    """An assumption of the user's: one number that is known, or (low, likely, high). TuckerlabError for others."""
+    if key not in KINDS:
+        raise TuckerlabError(f"there is no assumption {key!r}; there are {', '.join(KINDS)}, and currency and years")
+    kind, given = KINDS[key], list(value) if isinstance(value, list | tuple) else [value] * 3
+    if len(given) == 3 and all(map(is_number, given)):
+        low, likely, high = given
+        if kind.least <= low <= likely <= high <= kind.most:
+            return Range(low, likely, high, ENTERED)
+    raise TuckerlabError(
+        f"{_(kind.name)} ({key}): {value!r} was given; allowed is one number, or three: low / likely / high, from "
+        f"{kind.least:g} to {kind.most:,g}; a comma only parts thousands, as in 1,500.5"
+    )
 
 
-def parsed(key: str, said: str) -> Assumption:
+def scaled(key: str, old: Range, likely: float) -> Range:
+    """The same assumption about another likely value, as far apart as before in proportion."""
+    kind, factor = KINDS[key], likely / old.likely if old.likely else 1.0
+    low, high = (min(max(end * factor, kind.least), kind.most) for end in (old.low, old.high))
+    return Range(min(low, likely), likely, max(high, likely), ENTERED)
+
+
+def parsed(key: str, said: str) -> Range:
     """An assumption as people type it: one number, or low / likely / high. TuckerlabError says how to write it."""
     parts = [part.strip() for part in said.split("/")]
     try:
-        if any("," in part and not THOUSANDS.fullmatch(part) for part in parts):
-            raise ValueError
-        values = [float(part.replace(",", "")) for part in parts]
+        values = [float(part.replace(",", "") if THOUSANDS.fullmatch(part) else part) for part in parts]
     except ValueError:
-        how = "write one number, or three: low / likely / high; a comma only parts thousands, as in 1,500.5"
-        raise _refused(key, said, how) from None
-    return Assumption.of(key, values if len(values) > 1 else values[0])
+        return entered(key, said)  # which it refuses
+    return entered(key, values if len(values) > 1 else values[0])
 
 
-def _refused(key: str, given: object, allowed: str) -> TuckerlabError:
-    """The error of an assumption, which names it for people and for files."""
-    name = f"{_(KINDS[key].name)} ({key})" if key in KINDS else key
-    return TuckerlabError(f"{name}: {given!r} was given; {allowed}")
+def written(found: Range) -> str:
+    """A range as people read and enter it: one number where it is known."""
+    parts = [found.likely] if found.low == found.high else [found.low, found.likely, found.high]
+    return " / ".join(map(plain, parts))
 
 
 def plain(value: float) -> str:

@@ -4,148 +4,117 @@ Each assumption is drawn once and used in all lines, so that they move together;
 spread. The draws are the same in every call: two cases differ by what was changed alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuckerlab.decision.assumptions import KINDS, Assumptions, Range
-from tuckerlab.decision.measurements import Measured
-from tuckerlab.i18n import N_, _
+from tuckerlab.decision.assumptions import DEFAULT, KINDS, Assumptions, Range
+from tuckerlab.i18n import N_
 
 DRAWS = 20_000
 FEW = 2_000  # where many quantiles are asked for, or what is told in two digits
 DAYS, MONTHS, WEEKS = 365, 12, 365.25 / 7  # of a year
 MS_PER_HOUR = 3.6e6
 MB_PER_GB = WATTS_PER_KILOWATT = 1e3
+CLEAR, REACH = 0.01, 100  # so few cases are an answer; so many times more or less is beyond any number of the user's
 Array = NDArray[np.float64]
 RATIOS = {
     "accuracy": N_("Change in accuracy, points"),
-    "time_1": N_("Time of an answer, one at a time, against the full network’s"),
-    "time_128": N_("Time of an answer in batches, against the full network’s"),
-    "file": N_("File, against the full network’s"),
-    "memory": N_("Memory, against the full network’s"),
-    "training": N_("Training time, against the full network’s"),
+    "time_1": N_("Time of one answer, share"),
+    "time_128": N_("Time in batches, share"),
+    "file": N_("File, share"),
+    "memory": N_("Memory, share"),
+    "training": N_("Training time, share"),
 }
-"""What people call the measurements of `Basis`."""
+NAMES = {key: kind.name for key, kind in KINDS.items()} | RATIOS
+"""What people call the assumptions, and the measurements of `Basis`."""
+
+ONCE = {
+    "people": N_("Work until it runs everywhere"),
+    "computing": N_("Trainings of the PoC"),
+    "validation": N_("Other costs of checking"),
+}
+YEARLY = {
+    "alone": N_("Servers, images one at a time"),
+    "batches": N_("Servers, images in batches"),
+    "devices": N_("Smaller devices"),
+    "memory": N_("Memory of servers"),
+    "energy": N_("Power of servers of your own"),
+    "downloads": N_("Updates sent to devices"),
+    "retraining": N_("Retrainings"),
+    "upkeep": N_("Keeping it up"),
+    "accuracy": N_("Accuracy that is lost"),
+}
 
 
 @dataclass(frozen=True)
 class Basis:
     """What the business case needs of the runs, as far as it was measured.
 
-    `measured` are the small network's shares of the full one's, by RATIOS: the change in accuracy is in points, the
-    times are of an image alone and in a batch of 128, the memory is that of the weights, and the training time that of
-    a step. `full` is what was measured of the full network, by the assumptions whose defaults it replaces.
+    `shares` are the small network's of the full one's, by RATIOS: the change in accuracy is in points, the times are of
+    an image alone and in a batch of 128, the memory is that of the weights, and the training time that of a step.
+    `full` is what was measured of the full network, by the assumptions whose defaults it replaces.
     """
 
-    measured: Mapping[str, Measured] = field(default_factory=dict)
-    full: Mapping[str, Measured] = field(default_factory=dict)
+    shares: Mapping[str, Range] = field(default_factory=dict)
+    full: Mapping[str, Range] = field(default_factory=dict)
 
 
-# --- the lines of the account ----------------------------------------------------------------------------------------
+# --- the account -----------------------------------------------------------------------------------------------------
 
 
-class Values:
-    """Numbers, or draws that go together, by the names of assumptions and measured shares."""
+def amounts(a: Mapping[str, Array]) -> dict[str, Array]:
+    """The lines of the account, from assumptions and measured shares; positive where they save.
+
+    Prices and amounts are multiplied, nothing else: who can read a spreadsheet can check it here. A share that was not
+    measured is NaN, and so are the lines that need it.
+    """
+    # server hours of a year, of images that come alone and in batches: paid for, and saved
+    paid = a["answers_a_day"] * DAYS / MS_PER_HOUR / a["busy"]
+    alone = paid * a["alone"] * a["ms_1"] * (1 - a["time_1"])
+    batches = paid * (1 - a["alone"]) * a["ms_128"] * (1 - a["time_128"])
+    kilowatts = a["watts"] / WATTS_PER_KILOWATT
+    # a smaller device is enough where the network became quicker by as much as that device is slower
+    is_enough = np.heaviside(a["smaller_device"] - a["time_1"], 1)
+    lost = np.minimum(a["accuracy"], 0) / 100  # a gain is no money: who would pay for it?
+    return {
+        "people": -a["people_days"] * a["day_rate"],
+        "computing": -a["poc_hours"] * a["training_hour"],
+        "validation": -a["validation"],
+        "alone": alone * a["server_hour"],
+        "batches": batches * a["server_hour"],
+        "devices": a["devices"] / a["device_years"] * a["device_difference"] * is_enough,
+        "memory": a["copies"] * a["memory_mb"] / MB_PER_GB * a["gb_month"] * MONTHS * (1 - a["memory"]),
+        "energy": (alone + batches) * a["busy"] * kilowatts * a["kwh"],
+        "downloads": a["devices"] * a["updates"] * a["file_mb"] / MB_PER_GB * a["download_gb"] * (1 - a["file"]),
+        "retraining": a["retrainings"] * a["training_hours"] * a["training_hour"] * (1 - a["training"]),
+        "upkeep": -a["upkeep_days"] * a["day_rate"],
+        "accuracy": a["answers_a_day"] * DAYS * lost * a["wrong_answer"],
+    }
+
+
+class Account:
+    """The lines, what is paid once and comes back every year, and both as cash; of numbers, or of draws of them.
+
+    Lines that a measurement is missing for count nothing: they are `gaps`.
+    """
 
     def __init__(self, values: Mapping[str, ArrayLike]) -> None:
-        vars(self).update({name: np.asarray(value, dtype=float) for name, value in values.items()})
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Array: ...
-
-
-@dataclass(frozen=True)
-class Line:
-    """An amount a year, or once, from assumptions `a` and measured shares by their names; positive where it saves.
-
-    Without one of the measurements that it `needs` it is a gap: it counts nothing, and is named. Prices and amounts are
-    multiplied, nothing else: who can read a spreadsheet can check it here.
-    """
-
-    key: str
-    title: str
-    needs: tuple[str, ...]
-    amount: Callable[[Values], Array]
-
-    @property
-    def name(self) -> str:
-        return _(self.title)
-
-
-def alone_hours(a: Values) -> Array:
-    """Server hours that a year of images one at a time is paid for: servers stand idle between them."""
-    return a.answers_a_day * DAYS * a.alone * a.ms_1 / MS_PER_HOUR / a.busy
-
-
-def batch_hours(a: Values) -> Array:
-    """Server hours that a year of images in batches is paid for."""
-    return a.answers_a_day * DAYS * (1 - a.alone) * a.ms_128 / MS_PER_HOUR / a.busy
-
-
-def hours_at_work(a: Values) -> Array:
-    """The hours of computing that a year saves."""
-    return a.busy * (alone_hours(a) * (1 - a.time_1) + batch_hours(a) * (1 - a.time_128))
-
-
-# fmt: off
-ONCE = (
-    Line("people", N_("Work until it runs everywhere"), (), lambda a: -a.people_days * a.day_rate),
-    Line("computing", N_("Trainings of the PoC"), (), lambda a: -a.poc_hours * a.training_hour),
-    Line("validation", N_("Other costs of checking"), (), lambda a: -a.validation),
-)
-YEARLY = (
-    Line("alone", N_("Servers, images one at a time"), ("time_1",),
-         lambda a: alone_hours(a) * a.server_hour * (1 - a.time_1)),
-    Line("batches", N_("Servers, images in batches"), ("time_128",),
-         lambda a: batch_hours(a) * a.server_hour * (1 - a.time_128)),
-    # a smaller device is enough where the network became quicker by as much as that device is slower
-    Line("devices", N_("Smaller devices"), ("time_1",),
-         lambda a: a.devices / a.device_years * a.device_difference * (a.time_1 <= a.smaller_device)),
-    Line("memory", N_("Memory of servers"), ("memory",),
-         lambda a: a.copies * a.memory_mb / MB_PER_GB * a.gb_month * MONTHS * (1 - a.memory)),
-    Line("energy", N_("Power of servers of your own"), ("time_1", "time_128"),
-         lambda a: hours_at_work(a) * a.watts / WATTS_PER_KILOWATT * a.kwh),
-    Line("downloads", N_("Updates sent to devices"), ("file",),
-         lambda a: a.devices * a.updates * a.file_mb / MB_PER_GB * a.download_gb * (1 - a.file)),
-    Line("retraining", N_("Retrainings"), ("training",),
-         lambda a: a.retrainings * a.training_hours * a.training_hour * (1 - a.training)),
-    Line("upkeep", N_("Keeping it up"), (), lambda a: -a.upkeep_days * a.day_rate),
-    # a gain is no money: who would pay for it? A loss, in points, is
-    Line("accuracy", N_("Accuracy that is lost"), ("accuracy",),
-         lambda a: a.answers_a_day * DAYS * np.minimum(a.accuracy, 0) / 100 * a.wrong_answer),
-)
-# fmt: on
-LINES = {line.key: line for line in (*ONCE, *YEARLY)}
-
-
-# --- the case --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """The account of some draws: what is paid once, what comes back every year, and how both make cash over time."""
-
-    lines: Mapping[str, Array]
-    once: Array
-    yearly: Array
-    start: Array
-    discount: Array
+        told = {key: np.asarray(value, dtype=float) for key, value in values.items()}
+        lines = amounts(dict.fromkeys(RATIOS, np.asarray(np.nan)) | told)
+        self.lines = {key: line for key, line in lines.items() if not np.isnan(line).any()}
+        self.gaps = tuple(key for key in lines if key not in self.lines)
+        once, yearly = (sum(self.lines[key] for key in part if key in self.lines) for part in (ONCE, YEARLY))
+        self.once, self.yearly = np.asarray(once), np.asarray(yearly)
+        self.start, self.discount = told["weeks"] / WEEKS, told["discount"]
 
     def cash(self, years: ArrayLike) -> Array:
         """All that was paid and saved until then, in today's money: costs at once, savings daily after the start."""
         running = np.maximum(_worth(years, self.discount) - _worth(self.start, self.discount), 0)
         return np.asarray(self.once + self.yearly * running)
-
-    def fan(self, years: Array, shares: Sequence[float]) -> Array:
-        """The cash that such shares of the draws lie below, a row for each share and a column for each year."""
-        few = Case({}, *(values[..., :FEW] for values in (self.once, self.yearly, self.start, self.discount)))
-        return np.asarray(np.quantile(few.cash(years[:, None]), shares, axis=1))
 
     @property
     def payback(self) -> Array:
@@ -164,12 +133,7 @@ def _worth(years: ArrayLike, discount: Array) -> Array:
         return np.where(rate > 0, -np.expm1(-rate * np.asarray(years)) / rate, years)
 
 
-def account(values: Mapping[str, ArrayLike]) -> Case:
-    """The account of numbers, or of arrays that go together, by the names of assumptions and measured shares."""
-    a = Values(values)
-    lines = {key: line.amount(a) for key, line in LINES.items() if set(line.needs) <= values.keys()}
-    once, yearly = (np.asarray(sum(lines[it.key] for it in part if it.key in lines)) for part in (ONCE, YEARLY))
-    return Case(lines, once, yearly, a.weeks / WEEKS, a.discount)
+# --- the case --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -187,64 +151,84 @@ class Spread:
         low, median, high = np.quantile(values, (0.05, 0.5, 0.95), method="closest_observation")
         return cls(float(median), float(low), float(high), float(values.mean()))
 
-    def __neg__(self) -> "Spread":
-        return Spread(-self.median, -self.high, -self.low, -self.mean)
 
-
-@dataclass(frozen=True, eq=False)
 class Money:
     """The outcome: `yearly` what a year saves net, `worth` all over the years in today's money, of it `once` costs.
 
     `payback` is in years from the first day of the PoC; `pays` the share of the draws in which it comes within the
-    years that are looked at; `lines` the amounts line by line, `gaps` the lines that a measurement is missing for.
+    years that are looked at; `lines` the amounts line by line, `gaps` the lines that a measurement is missing for. What
+    was measured of the full network takes the place of defaults, not of what was entered.
     """
 
-    assumptions: Assumptions
-    basis: Basis
-    case: Case
-    once: Spread
-    yearly: Spread
-    worth: Spread
-    payback: Spread
-    pays: float
-    lines: Mapping[str, Spread]
-    gaps: tuple[str, ...]
+    def __init__(self, assumptions: Assumptions, basis: Basis) -> None:
+        self.assumptions = replace(assumptions, given={**basis.full, **assumptions.given})
+        self.ranges = {**self.assumptions.ranges, **basis.shares}
+        self.draws = {key: drawn(key, it) for key, it in self.ranges.items()}
+        account = Account(self.draws)
+        worth = account.cash(assumptions.years)
+        self.once, self.yearly, self.worth = Spread.of(account.once), Spread.of(account.yearly), Spread.of(worth)
+        self.payback, self.pays = Spread.of(account.payback), float((worth >= 0).mean())
+        self.lines, self.gaps = {key: Spread.of(line) for key, line in account.lines.items()}, account.gaps
+        self._few: dict[str, ArrayLike] = {key: draws[:FEW] for key, draws in self.draws.items()}
+
+    def worth_with(self, **values: float) -> float:
+        """What it is worth over the years in the middle of the draws, with some numbers held at these."""
+        return float(np.median(Account(self._few | values).cash(self.assumptions.years)))
+
+    def fan(self, years: Array, shares: Sequence[float]) -> Array:
+        """The cash that such shares of the draws lie below, a row for each share and a column for each year."""
+        return np.asarray(np.quantile(Account(self._few).cash(years[:, None]), shares, axis=1))
 
 
-def money(assumptions: Assumptions, basis: Basis) -> Money:
-    """Draws the case. What was measured of the full network takes the place of defaults, not of what was entered."""
-    assumptions = assumptions.measured(basis.full)
-    case = account(drawn(assumptions, basis))
-    worth = case.cash(assumptions.years)
-    once, yearly, all_years, payback = map(Spread.of, (case.once, case.yearly, worth, case.payback))
-    lines = {key: Spread.of(amounts) for key, amounts in case.lines.items()}
-    gaps = tuple(line.key for line in YEARLY if line.key not in lines)
-    pays = float((worth >= 0).mean())
-    return Money(assumptions, basis, case, once, yearly, all_years, payback, pays, lines, gaps)
+def drawn(key: str, value: Range) -> Array:
+    """Draws of one number from a triangular distribution; each key has its own part of one stream of chance."""
+    if value.low == value.high:
+        return np.full(DRAWS, float(value.likely))
+    place = list(NAMES).index(key)
+    chance = np.random.Generator(np.random.PCG64(0).advance(place * DRAWS))
+    return chance.triangular(value.low, value.likely, value.high, DRAWS)
 
 
-def ranges(assumptions: Assumptions, basis: Basis) -> dict[str, Range]:
-    """All that is drawn: the assumptions, and the spread of what was measured."""
-    told = {assumption.key: assumption.range for assumption in assumptions}
-    return told | {key: Range(found.low, found.value, found.high) for key, found in basis.measured.items()}
+# --- what the outcome hangs on ---------------------------------------------------------------------------------------
 
 
-def drawn(assumptions: Assumptions, basis: Basis, draws: int = DRAWS) -> dict[str, Array]:
-    """Each of them drawn once, from a triangular distribution; of fewer draws the first."""
-    return {key: triangular(value, _shares()[key][:draws]) for key, value in ranges(assumptions, basis).items()}
+class Bar(NamedTuple):
+    """The worth with one number held at its low or high end."""
+
+    key: str
+    low: float
+    high: float
+    worth_low: float
+    worth_high: float
 
 
-@lru_cache
-def _shares() -> dict[str, Array]:
-    keys = (*KINDS, *RATIOS)
-    return dict(zip(keys, np.random.default_rng(0).random((len(keys), DRAWS)), strict=True))
+def tornado(money: Money) -> list[Bar]:
+    """A bar for all that moves the outcome, measured shares too; the longest first."""
+    bars = [
+        Bar(key, it.low, it.high, money.worth_with(**{key: it.low}), money.worth_with(**{key: it.high}))
+        for key, it in money.ranges.items()
+    ]
+    found = [bar for bar in bars if bar.worth_low != bar.worth_high]
+    return sorted(found, key=lambda bar: -abs(bar.worth_high - bar.worth_low))
 
 
-def triangular(value: Range, share: Array) -> Array:
-    """The numbers that such shares of a triangular distribution lie below."""
-    low, likely, high = value
-    if low == high:
-        return np.full(share.shape, float(likely))
-    rising, falling = share * (high - low), (1 - share) * (high - low)
-    below = low + np.sqrt(rising * (likely - low))
-    return np.where(rising < likely - low, below, high - np.sqrt(falling * (high - likely)))
+def turning_point(money: Money, key: str, reach: float = REACH) -> float | None:
+    """The value of an assumption at which half of the draws pay back, all others as they are.
+
+    None where there is none up to so many times more or less than what is likely.
+    """
+    from scipy.optimize import brentq
+
+    kind, likely = KINDS[key], money.assumptions[key].likely
+    low, high = max(likely / reach, kind.least), min(likely * reach, kind.most)
+    if (money.worth_with(**{key: low}) >= 0) == (money.worth_with(**{key: high}) >= 0):
+        return None
+    return float(brentq(lambda value: money.worth_with(**{key: value}), low, high, rtol=1e-4))
+
+
+def settled(money: Money) -> bool:
+    """Whether it pays in nearly all cases or in nearly none, and no default would turn that, whatever it was."""
+    if CLEAR <= money.pays <= 1 - CLEAR:
+        return False
+    defaults = [key for key, it in money.assumptions.ranges.items() if it.origin == DEFAULT]
+    return all(turning_point(money, key) is None for key in defaults)

@@ -5,92 +5,93 @@ Nothing is made up: a number that no run has measured is None, and the reason is
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 
+from tuckerlab.decision.assumptions import Range
 from tuckerlab.decision.business_case import RATIOS, Basis
-from tuckerlab.decision.gaps import Gap, find_gaps
-from tuckerlab.decision.measurements import (
-    BATCHES,
-    QUANTITIES,
-    TIMES,
-    Exported,
-    Measured,
-    change,
-    exported,
-    measured,
-    quantities,
-    share,
-)  # fmt: skip
-from tuckerlab.decision.pair_audit import PairAudit, audit_pair, open_sources
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.records import Records
+from tuckerlab.experiments.audit import Audit, run_audit
+from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.summary import ROUNDING, TOLERATED, Network, networks_by, smallest_within
+from tuckerlab.experiments.summary import TOLERATED, Network, learned_nothing, networks_by, smallest_within
+from tuckerlab.i18n import N_, _
 
+QUANTITIES = {
+    "accuracy": (N_("Right on test images"), "%"),
+    "parameters": (N_("Numbers stored"), ""),
+    "conv_parameters": (N_("Numbers in convolutions"), ""),
+    "file": (N_("File"), "kB"),
+    "time_1": (N_("One answer"), "ms"),
+    "time_128": (N_("128 answers"), "ms"),
+    "step": (N_("Training step"), "ms"),
+    "memory": (N_("Memory to train"), "MB"),
+}
+"""What is measured of a network, in words, and its unit."""
+BATCHES = {"time_1": 1, "time_128": 128}
 OURS = ("tucker", "tucker-adamw")
-MORE_ACCURATE, CHEAPER = 0.1, 0.95  # points; of the cost: less is within the noise of a timing
-SIZES = {"accuracy": "parameters", "file": "checkpoint_bytes", "time_1": "latency_1_ms", "time_128": "latency_128_ms"}
-PROVENANCE = ("device", "threads", "platform", "torch", "tuckerlab", "commit", "dirty", "epochs", "seed", "note")
 WEIGHT_BYTES = 4
+NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does not study it
+SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
+
+
+class Gap(NamedTuple):
+    """What was not measured, or not well enough, with what to do about it; `blocks`: there is no comparison without."""
+
+    key: str
+    said: str
+    blocks: bool
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One of the two networks, and what was measured of it, by the names of QUANTITIES."""
+    """One of the two networks; `seeds` has a row for each, with QUANTITIES, and none where there is no such network."""
 
     label: str
     method: str
-    seeds: int
-    numbers: Mapping[str, Measured | None]
+    seeds: pd.DataFrame
 
-    def __getitem__(self, quantity: str) -> Measured | None:
-        return self.numbers[quantity]
+    @classmethod
+    def of(cls, runs: pd.DataFrame) -> "Subject":
+        """From the rows of a record."""
+        found = runs.assign(
+            accuracy=100 * runs["test_accuracy"], file=runs["checkpoint_bytes"] / 1e3, memory=memory_bytes(runs) / 1e6,
+            time_1=runs["latency_1_ms"], time_128=runs["latency_128_ms"], step=runs["step_ms"],
+        )  # fmt: skip
+        label, method = map(str, runs[["label", "method"]].iloc[0]) if len(runs) else ("", "")
+        return cls(label, method, found.groupby("seed")[list(QUANTITIES)].mean())
 
-
-@dataclass(frozen=True)
-class Other:
-    """A network that is the best of all in one of SIZES: how much more accurate it is, and its share of our cost."""
-
-    quantity: str
-    network: Network
-    points: float
-    cost: float
+    def __getitem__(self, quantity: str) -> Range | None:
+        return Range.over(self.seeds[quantity])
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All that the brief knows of runs.
 
+    - `runs`: the rows of both networks, or of all without both.
     - `pairs`: how many seeds both networks were trained with.
-    - `change`: in accuracy, points, the small network against the full one of the same seed.
-    - `shares`: of the small network in the full one's, by the names of QUANTITIES.
-    - `networks`: all in the record; `others`: those that are better than the small one in something.
-    - `pair_audit`: of one pair of networks, where they are there.
-    - `exported`: both as exported files, whose times then stand in the place of the record's.
-    - `origin`: the marks of the sources that both networks are from.
-    - `provenance`: devices, threads, dates, commits and versions, each a tuple of what the rows say.
+    - `shares`: of the small network in the full one's, by QUANTITIES; of the accuracy the change in points.
+    - `networks`: all in the record.
+    - `audit`: of one pair of networks, where they are there.
+    - `timed_on`: the device that answers were timed on, and its threads; `exported`: as exported files.
     """
 
-    sources: Mapping[str, RunFolder]
-    dataset: str
-    model: str
+    sources: tuple[str, ...]
+    runs: pd.DataFrame
     allowed: float
-    dense: Subject | None
-    small: Subject | None
-    origin: str
+    dense: Subject
+    small: Subject
     pairs: int
-    change: Measured | None
-    shares: Mapping[str, Measured | None]
+    shares: Mapping[str, Range | None]
     networks: tuple[Network, ...]
-    others: tuple[Other, ...]
-    pair_audit: PairAudit | None
-    exported: Exported | None
+    audit: Audit | None
+    timed_on: tuple[str, int]
+    exported: bool
     gaps: tuple[Gap, ...]
-    provenance: Mapping[str, tuple[Any, ...]]
 
     @classmethod
     def of(
@@ -101,95 +102,83 @@ class Evidence:
         allowed: float = TOLERATED,
         audit: bool = True,
     ) -> "Evidence":
-        """Reads run folders of one data set and one network; `network` is the label of the small one.
+        """Reads run folders, or recorded results by name, of one task; `network` is the label of the small one.
 
         Without it that is the smallest network in Tucker format that loses at most `allowed` points against the full
         one, or the most accurate if all lose more. Where both networks are there they are audited, unless `audit` is
         False. Raises DataError for folders that do not belong together, and for a label that is not there.
         """
-        sources = open_sources(runs)
-        records = Records.concat(folder.records for folder in sources.values())
-        table = records.runs
-        small_label = choose_small(records, network, allowed)
-        dense_label = reference(records, small_label)
-        small, dense = table[table["label"] == small_label], table[table["label"] == dense_label]
-        pairs = len(set(dense["seed"]) & set(small["seed"]))
-        gaps = list(find_gaps(records, dense, small, pairs))
-        files, looked = None, None
-        if small_label and dense_label:
-            each = (exported(folder, mark, dense_label, small_label) for mark, folder in sources.items())
-            files = next(filter(None, each), None)
-            looked = audit_pair(sources, dense_label, small_label) if audit else None
-        if isinstance(looked, Gap):
-            gaps.append(looked)
-        wanted = {small_label, dense_label}
-        origin = " ".join(mark for mark, folder in sources.items() if wanted & set(folder.labels))
-        ours, full = quantities(small), quantities(dense)
-        if any(gap.key == "hardware" for gap in gaps):  # times of several machines cannot be compared
-            ours[list(TIMES)] = full[list(TIMES)] = math.nan
-
-        def subject(rows: pd.DataFrame, table: pd.DataFrame, times: Mapping[str, Measured]) -> Subject | None:
-            if rows.empty:
-                return None
-            numbers = {name: measured(table, name, origin) for name in QUANTITIES} | dict(times)
-            first = rows.iloc[0]
-            return Subject(str(first["label"]), str(first["method"]), int(rows["seed"].nunique()), numbers)
-
+        if not runs:
+            raise DataError("no runs were given: give the folder of one, as tuckerlab poc has left it")
+        opened = map(RunFolder.open, runs)
+        folders = list({folder.folder.resolve(): folder for folder in opened}.values())  # each once
+        records = Records.concat(folder.records for folder in folders)
+        for column in ("dataset", "model", "width"):
+            if len(kinds := sorted(map(str, set(records.runs[column])))) > 1:
+                raise DataError(f"the runs are of several kinds ({column}: {', '.join(kinds)}); give those of one kind")
+        label = choose_small(records, network, allowed)
+        full_label = reference(records, label)
+        dense, small = (records.runs[records.runs["label"] == one] for one in (full_label, label))
+        rows = records.runs if dense.empty or small.empty else pd.concat([dense, small])
+        full, ours = Subject.of(dense), Subject.of(small)
+        gaps = find_gaps(records, dense, small)
+        if any(gap.key == "hardware" for gap in gaps):
+            full.seeds[[*BATCHES, "step"]] = math.nan
+        files = exported(folders, full.label, ours.label)
+        timed = rows if files.empty else files
+        for name, batch in BATCHES.items() if len(files) else ():
+            for subject in (full, ours):
+                subject.seeds[name] = float(files["median_ms"].loc[subject.label, batch])
+        both = full.seeds.index.intersection(ours.seeds.index)
+        shares = {name: Range.over((ours.seeds[name] / full.seeds[name])[both]) for name in QUANTITIES}
+        shares["accuracy"] = Range.over((ours.seeds["accuracy"] - full.seeds["accuracy"])[both])
         return cls(
-            sources=sources,
-            dataset=str(table["dataset"].iloc[0]),
-            model=str(table["model"].iloc[0]),
+            sources=tuple(folder.folder.resolve().name for folder in folders),
+            runs=rows,
             allowed=allowed,
-            dense=subject(dense, full, files.dense if files else {}),
-            small=subject(small, ours, files.small if files else {}),
-            origin=origin,
-            pairs=pairs,
-            change=change(ours, full, origin),
-            shares={name: share(ours, full, name, origin) for name in QUANTITIES} | dict(files.shares if files else {}),
+            dense=full,
+            small=ours,
+            pairs=len(both),
+            shares=shares,
             networks=tuple(networks_by(records, "parameters")),
-            others=tuple(better(records, small_label, dense_label, allowed)) if small_label else (),
-            pair_audit=looked if isinstance(looked, PairAudit) else None,
-            exported=files,
-            gaps=tuple(gaps),
-            provenance=_provenance(pd.concat([dense, small]) if small_label and dense_label else table),
+            audit=audit_pair(folders, full.label, ours.label) if audit else None,
+            timed_on=(str(timed["device"].iloc[0]), int(timed["threads"].iloc[0])),
+            exported=len(files) > 0,
+            gaps=gaps,
         )
 
     @property
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
-        return not any(gap.kind == "no_comparison" for gap in self.gaps)
+        return not any(gap.blocks for gap in self.gaps)
 
     @property
-    def timed_on(self) -> tuple[str, int]:
-        """The device that the answers were timed on, and its threads: that of the exported files, or of the record."""
-        if self.exported:
-            return self.exported.device, self.exported.threads
-        return str(self.provenance["device"][0]), int(self.provenance["threads"][0])
+    def better(self) -> list[Network]:
+        """Those that are neither larger nor less accurate than the small network, the most accurate first."""
+        ours = next((n for n in self.networks if n.name == self.small.label), None)
+        found = [n for n in self.networks if ours and n.size <= ours.size and n.accuracy >= ours.accuracy]
+        return sorted((n for n in found if n is not ours), key=lambda n: -n.accuracy)
 
     @property
     def basis(self) -> Basis:
         """What the money needs of it."""
-        memory, training = self.shares["parameters"], self.shares["step"]
-        shares = {**self.shares, "accuracy": self.change, "memory": memory, "training": training}
-        full = {} if self.dense is None else self.dense.numbers
+        shares = {**self.shares, "memory": self.shares["parameters"], "training": self.shares["step"]}
         units = {  # of the assumptions
             "ms_1": ("time_1", 1.0),
             "ms_128": ("time_128", 1 / BATCHES["time_128"]),
             "file_mb": ("file", 1e-3),
             "memory_mb": ("parameters", WEIGHT_BYTES / 1e6),
         }
-        known = {name: found for name in RATIOS if (found := shares.get(name))}
-        of_full = {key: number.times(unit) for key, (name, unit) in units.items() if (number := full.get(name))}
-        return Basis(known, of_full)
+        known = {name: found for name in RATIOS if (found := shares[name])}
+        return Basis(known, {key: it.times(unit) for key, (name, unit) in units.items() if (it := self.dense[name])})
+
+
+# --- which networks --------------------------------------------------------------------------------------------------
 
 
 def choose_small(records: Records, network: str | None, allowed: float) -> str | None:
-    """The label of the small network: the one asked for, or as `Evidence.of` says; None without any.
-
-    DataError for a label that is not there, or that is a full network's.
-    """
-    runs = records.runs
-    small = runs[~runs["method"].str.startswith("dense")]
+    """The label of the small network: the one asked for, or as `Evidence.of` says; None without any."""
+    small = records.runs[~records.runs["method"].str.startswith("dense")]
     if network is not None:
         there = list(dict.fromkeys(small["label"]))
         if network not in there:
@@ -198,46 +187,94 @@ def choose_small(records: Records, network: str | None, allowed: float) -> str |
     networks = networks_by(records, "parameters")
     for method in OURS:
         found = [one for one in networks if one.method == method]
-        full = next((one for one in networks if one.method == _full(method)), None)
         if found:
+            full = next((one for one in networks if one.name == reference(records, found[0].name)), None)
             near = smallest_within(found, full.accuracy, allowed) if full else None
             return (near or max(found, key=lambda one: one.accuracy)).name
-    ours = small.loc[small["method"].isin(OURS), "label"]
-    return None if ours.empty else str(ours.iloc[0])  # one without an accuracy, which is then a gap
+    return next(iter(small.loc[small["method"].isin(OURS), "label"]), None)  # without an accuracy, which is then a gap
 
 
 def reference(records: Records, small: str | None) -> str | None:
     """The label of the full network that was trained with the same optimizer, or as usual; None without any."""
     runs = records.runs
-    wanted = (*map(_full, set(runs.loc[runs["label"] == small, "method"])), "dense")
-    return next((str(label) for method in wanted for label in runs.loc[runs["method"] == method, "label"]), None)
+    adamw = runs.loc[runs["label"] == small, "method"].str.endswith("-adamw").any()
+    labels = dict(zip(runs["method"], runs["label"], strict=True))
+    return (adamw and labels.get("dense-adamw")) or labels.get("dense")
 
 
-def _full(method: str) -> str:
-    """The method of the full network that is trained with the same optimizer."""
-    return "dense-adamw" if method.endswith("-adamw") else "dense"
+def exported(folders: Sequence[RunFolder], dense: str, small: str) -> pd.DataFrame:
+    """The times that `tuckerlab check` has left in a run folder, by network and batch: what will run is the file.
 
+    Empty where it has not timed both networks in both batches, and for a table of other runs of them.
+    """
+    from tuckerlab.deploy.runtime import Deployment  # here: it loads the runtimes
 
-def better(records: Records, small: str, dense: str | None, allowed: float) -> Iterator[Other]:
-    """The most accurate, and those of the smallest file and the shortest times that lose at most `allowed` points."""
-    for quantity, column in SIZES.items():
-        found = {network.name: network for network in networks_by(records, column)}
-        ours, full = found.pop(small, None), found.pop(dense or "", None)
-        if ours is None or not found:
+    for folder in folders:
+        try:
+            rows = Deployment.load(folder.folder).rows
+            runs = {folder.rows(label)["run"].iloc[0] for label in (dense, small)}
+        except DataError:
             continue
-        if quantity == "accuracy":
-            best = max(found.values(), key=lambda network: network.accuracy)
-            is_better = best.accuracy >= ours.accuracy + MORE_ACCURATE
-        else:
-            least = (full or ours).accuracy - allowed - ROUNDING
-            near = [network for network in found.values() if network.accuracy >= least]
-            best = min(near, key=lambda network: network.size, default=ours)
-            is_better = best.size <= CHEAPER * ours.size
-        if is_better:
-            yield Other(quantity, best, best.accuracy - ours.accuracy, best.size / ours.size)
+        rows = rows[rows["network"].isin((dense, small)) & rows["batch"].isin(BATCHES.values())]
+        rows = rows[(rows["runtime"] == "onnxruntime") & (rows["precision"] == "fp32")]
+        if len(rows) == 4 and "run" in rows and set(rows["run"]) == runs:
+            return rows.set_index(["network", "batch"])
+    return pd.DataFrame()
 
 
-def _provenance(runs: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
-    days = sorted(str(date)[:10] for date in runs["date"])
-    told = {column: tuple(dict.fromkeys(runs[column])) for column in PROVENANCE}
-    return told | {"dates": tuple(dict.fromkeys((days[0], days[-1])))}
+def audit_pair(folders: Sequence[RunFolder], dense: str, small: str) -> Audit | None:
+    """Audits the first pair of networks that is there; None where there is none, or the images are not at hand."""
+    for folder in folders:
+        runs = folder.records.runs
+        seeds = (set(runs.loc[runs["label"] == label, "seed"]) for label in (dense, small))
+        for seed in sorted(set.intersection(*seeds)):
+            try:
+                networks = folder.network(dense, seed), folder.network(small, seed)
+                return run_audit(*networks, folder.data(), noise=NOISE, blur=())
+            except DataError:
+                continue
+    return None
+
+
+# --- what is not known -----------------------------------------------------------------------------------------------
+
+
+def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> tuple[Gap, ...]:
+    """What is missing in the rows of the full network and of the small one."""
+    if dense.empty or small.empty:
+        said = _("These runs do not hold both a full network and a small one. `tuckerlab poc` trains both.")
+        return (Gap("no_pair", said, True),)
+    both = pd.concat([dense, small])
+    rise = max(_rise(records, rows) for rows in (dense, small))
+    found = {
+        "unfinished": both["test_accuracy"].isna().any() or (both["state"] != "finished").any(),
+        "recipes": set(dense["epochs"]) != set(small["epochs"]),
+        "guess": dense["label"].iloc[0] in learned_nothing(records),
+        "unsettled": rise > SETTLED,
+        "no_pairs": not set(dense["seed"]) & set(small["seed"]),
+        "hardware": len(both[["device", "threads"]].drop_duplicates()) > 1,
+    }
+    return tuple(Gap(key, _(GAPS[key], points=rise), key != "hardware") for key, there in found.items() if there)
+
+
+GAPS = {
+    "unfinished": N_("A training was stopped before its end, or was not tested. Go on with it."),
+    "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
+    "guess": N_("The full network has learned nothing: it is right as often as by guessing. Train longer."),
+    "unsettled": N_(
+        "Accuracy still rose by {points:.1f} points in the last tenth of the training: too short to compare. "
+        "Train longer."
+    ),
+    "no_pairs": N_(
+        "Both networks have no seed in common: luck cannot be told from the method. Train both with the same seeds."
+    ),
+    "hardware": N_("The runs are from several machines: their times cannot be compared. Measure both on one."),
+}
+
+
+def _rise(records: Records, rows: pd.DataFrame) -> float:
+    """How much the accuracy, a mean over the seeds, rose in the last tenth of the epochs; all of it in a single one."""
+    epochs = records.epochs[records.epochs["run"].isin(rows["run"])].dropna(subset=["test_accuracy"])
+    course = 100 * epochs.groupby("epoch")["test_accuracy"].mean()
+    before = [0.0, *course.iloc[: -math.ceil(len(course) / 10)]]
+    return float(course.iloc[-1] - before[-1]) if len(course) else 0.0

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from tuckerlab.errors import MissingExtraError, TuckerlabError
@@ -15,40 +14,28 @@ NAMED = "TUCKERLAB_BROWSER"
 BROWSERS = (
     "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
     r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
-    r"C:\Program Files\Microsoft\Edge\Application\msedge.exe",
 )  # fmt: skip
-QUIETLY = (
-    "--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run", "--no-default-browser-check",
-    "--disable-extensions", "--disable-sync", "--disable-background-networking", "--disable-component-update",
-    "--disable-dev-shm-usage",
-)  # fmt: skip
+QUIETLY = ("--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run", "--disable-dev-shm-usage")
 SECONDS = 120
 
 
+def installed_browser() -> str | None:
+    """Chromium, Chrome or Edge: the one that TUCKERLAB_BROWSER names, or the first that is found; None without any."""
+    named = os.environ.get(NAMED)
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
 def find_browser() -> str:
-    """Chromium, Chrome or Edge: the one that TUCKERLAB_BROWSER names, or the first that is found.
-
-    Raises MissingExtraError where there is none; the page prints from any other browser too.
-    """
-    named = os.environ.get(NAMED, "")
-    found = shutil.which(named) if named else installed_browser(shutil.which)
-    if found is None:
-        missing = f"{NAMED} {named}: there is no such browser" if named else "found no Chromium, Chrome or Edge"
-        raise MissingExtraError(
-            f"a PDF is printed by a browser: {missing}. Write the brief as .html, which prints to two pages of A4 from "
-            f"any browser; or name a Chromium in {NAMED}"
-        )
-    return found
-
-
-def installed_browser(which: Callable[[str], str | None]) -> str | None:
-    """The first browser that `which` finds by its name or in its usual place; None without any."""
-    return next(filter(None, map(which, BROWSERS)), None)
+    """The same; MissingExtraError where there is none. The page prints from any other browser too."""
+    if found := installed_browser():
+        return found
+    raise MissingExtraError(
+        "a PDF is printed by a browser: found no Chromium, Chrome or Edge. Write the brief as .html, which prints to "
+        f"two pages of A4 from any browser; or name a Chromium in {NAMED}, now {os.environ.get(NAMED, '')!r}"
+    )
 
 
 def print_pdf(html: str, out: Path, browser: str) -> None:
@@ -60,12 +47,8 @@ def print_pdf(html: str, out: Path, browser: str) -> None:
         if sys.platform != "win32" and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # the sandbox does not work for root
         try:
-            subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=True)
+            subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
             shutil.copyfile(printed, temporary)
         except (OSError, subprocess.SubprocessError) as error:
-            said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
-            fault = (said.strip() or str(error)).splitlines()[-1]
-            raise TuckerlabError(
-                f"{out}: the browser {browser} did not print it ({fault}). Write the brief as .html, and print it from "
-                "any browser"
-            ) from None
+            said = f"{out}: the browser {browser} did not print it ({error})"
+            raise TuckerlabError(f"{said}. Write the brief as .html, and print it from any browser") from None

@@ -3,86 +3,65 @@
 What was not measured never counts as held. `judge` makes the criteria of what was measured.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from functools import partial
 
-from tuckerlab.decision.assumptions import DEFAULT, KINDS
-from tuckerlab.decision.business_case import Money
-from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.measurements import Measured
-from tuckerlab.decision.pair_audit import PairAudit
-from tuckerlab.decision.sensitivity import REACH, settled, tornado
-from tuckerlab.decision.tables import table, told
-from tuckerlab.decision.wording import chance, number, short, spread
+from tuckerlab.decision.assumptions import DEFAULT, KINDS, Range
+from tuckerlab.decision.business_case import NAMES, REACH, Money, settled, tornado
+from tuckerlab.decision.evidence import QUANTITIES, Evidence
+from tuckerlab.decision.wording import chance, percent, short, spread
 from tuckerlab.experiments.audit import Thresholds
 from tuckerlab.experiments.summary import ROUNDING
 from tuckerlab.i18n import N_, _
 
-MAY_PAY = 0.5  # with at least this chance the payback is a condition, and no failure
+MOST_SHARES = {"file": 0.2, "time_1": 1.0, "time_128": 1.0}  # of the full network's: what one gains
+AUDITED = {"class_loss": -1.0, "agreement": 0.01}  # what is measured of them, in our unit
+PAYS, MAY_PAY = 0.8, 0.5  # the chance that is asked; from the second on it is a condition, and no failure
+ENOUGH_SEEDS = 3
 
 
 class Answer(StrEnum):
     """What the brief recommends."""
 
-    GO = "go"
-    CONDITIONS = "conditions"
-    NO_GO = "no_go"
-    UNDECIDED = "undecided"
-
-    @property
-    def said(self) -> str:
-        return _(ANSWERS[self])
-
-
-ANSWERS = {
-    Answer.GO: N_("Go"),
-    Answer.CONDITIONS: N_("Go, with conditions"),
-    Answer.NO_GO: N_("No-go"),
-    Answer.UNDECIDED: N_("Cannot be decided yet"),
-}
+    GO = N_("Go")
+    CONDITIONS = N_("Go, with conditions")
+    NO_GO = N_("No-go")
+    UNDECIDED = N_("Cannot be decided yet")
 
 
 class Outcome(StrEnum):
     """How a criterion came out; in part: in the middle but not at the end of the spread, or on loose ground."""
 
-    HELD = "held"
-    IN_PART = "in_part"
-    FAILED = "failed"
-    MISSING = "missing"
-
-
-ASKED = {
-    key: {"kind": kind, "limit": vars(Thresholds()).get(key, 0.0), **row}
-    for kind, rows in table("criteria").items()
-    for key, row in rows.items()
-}
-"""What is asked: its `limit` (of the table, or the audit's), what is said where it is `missing` or `not_held`, and what
-hangs on it (`kind`): whether there is evidence at all (valid), the answer (decisive), what one gains (gain), or a
-condition (care)."""
+    HELD = N_("yes")
+    IN_PART = N_("in part")
+    FAILED = N_("no")
+    MISSING = N_("unknown")
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One thing that is asked: what was measured, the limit if not that of the table, and how it came out.
+    """One thing that is asked, in words: its name, what was measured, the limit, and how it came out.
 
-    `detail` is the class that loses most, or the assumption of ours that the money hangs on.
+    `kind` is what hangs on it: whether there is a comparison at all (valid), the answer (decisive), what one gains
+    (gain), or a condition (care). `lack` says what stands in the way, where that is not the measurement itself.
     """
 
     key: str
+    kind: str
     outcome: Outcome
-    measured: Measured | None = None
-    detail: str = ""
-    own_limit: float | None = None
+    name: str = ""
+    measured: str = ""
+    limit: str = ""
+    lack: str = ""
 
     @property
-    def kind(self) -> str:
-        return str(ASKED[self.key]["kind"])
-
-    @property
-    def limit(self) -> float:
-        return float(ASKED[self.key]["limit"]) if self.own_limit is None else self.own_limit
+    def said(self) -> str:
+        """What is missing, or did not hold."""
+        if self.lack or not self.measured:
+            return self.lack or _("{name}: not measured", name=self.name)
+        return _("{name}: {measured}; {limit} was asked", name=self.name, measured=self.measured, limit=self.limit)
 
 
 def recommend(criteria: Sequence[Criterion]) -> Answer:
@@ -93,7 +72,7 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
     is a condition.
     """
     valid, decisive, gains = ({c.outcome for c in criteria if c.kind == kind} for kind in ("valid", "decisive", "gain"))
-    if valid & {Outcome.FAILED, Outcome.MISSING} or not criteria:
+    if valid - {Outcome.HELD} or not criteria:
         return Answer.UNDECIDED
     if Outcome.FAILED in decisive or gains == {Outcome.FAILED}:
         return Answer.NO_GO
@@ -104,94 +83,64 @@ def recommend(criteria: Sequence[Criterion]) -> Answer:
 
 def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     """All criteria, those that decide first; a criterion that nothing was measured for is among them as missing."""
-    lost, pairs = evidence.change.times(-1) if evidence.change else None, evidence.pairs
-    repeated = Outcome.HELD if pairs >= ASKED["repeats"]["limit"] else Outcome.IN_PART if pairs else Outcome.MISSING
+    asked, shares, where, worst, alike = Thresholds(), evidence.shares, _("Worst class"), None, None
+    if evidence.audit:
+        found = {row["name"]: row for row in evidence.audit.criteria.to_dict("records")}
+        where = _("Worst class: {name}", name=short(found["class_loss"]["detail"], 16))
+        worst, alike = (Range.over([found[key]["measured"] * unit]) for key, unit in AUDITED.items())
+    names = {key: _(name) for key, (name, _unit) in QUANTITIES.items()}
+    points, count = partial(spread, digits=1, signed=True), partial(spread, digits=0)
+    pays, pairs = Range.over([money.pays] if money else []), Range.over([evidence.pairs])
+    payback = _criterion("payback", "decisive", _("Chance to pay back"), pays, PAYS, lambda it: chance(it.likely))
     return (
-        Criterion("comparison", Outcome.HELD if evidence.is_valid else Outcome.MISSING),
-        Criterion("accuracy_loss", _spread_within(lost, evidence.allowed), lost, own_limit=evidence.allowed),
-        *_audited(evidence.pair_audit),
-        _payback(money),
-        *(
-            Criterion(key, _spread_within(evidence.shares[key], ASKED[key]["limit"]), evidence.shares[key])
-            for key in ("file", "time_1", "time_128")
-        ),
-        Criterion("repeats", repeated, Measured(pairs, pairs, pairs)),
+        *(Criterion(gap.key, "valid", Outcome.MISSING, lack=gap.said) for gap in evidence.gaps if gap.blocks),
+        _criterion("accuracy", "decisive", names["accuracy"], shares["accuracy"], -evidence.allowed, points),
+        _criterion("class_loss", "decisive", where, worst, -asked.class_loss, points),
+        _criterion("agreement", "decisive", _("Both answer alike"), alike, asked.agreement / 100, percent),
+        _grounded(payback, money) if money else payback,
+        *(_criterion(key, "gain", names[key], shares[key], most, percent) for key, most in MOST_SHARES.items()),
+        _criterion("repeats", "care", _("Trainings, other seeds"), pairs, ENOUGH_SEEDS, count),
     )
 
 
-def _spread_within(measured: Measured | None, limit: float) -> Outcome:
-    """Held where the whole spread is at most the limit, in part where the middle is."""
-    return _outcome(measured.value, measured.high, limit) if measured else Outcome.MISSING
+def _criterion(
+    key: str, kind: str, name: str, found: Range | None, limit: float, say: Callable[[Range], str]
+) -> Criterion:
+    """Held where the whole spread is at least the limit, in part where the middle is; of a gain, at most."""
+    outcome, asked, sign = Outcome.MISSING, f"≥ {say(Range(limit, limit, limit))}", 1
+    if kind == "gain":
+        asked, sign = asked.replace("≥", "≤"), -1
+    if found:
+        worst, middle = found.high if kind == "gain" else found.low, found.likely
+        held, near = (sign * (value - limit) >= -ROUNDING for value in (worst, middle))
+        outcome = Outcome.HELD if held else Outcome.IN_PART if near else Outcome.FAILED
+    return Criterion(key, kind, outcome, name, say(found) if found else "", asked)
 
 
-def _audited(looked: PairAudit | None) -> Iterator[Criterion]:
-    """The worst class and the agreement, by their middles as in the audit: a class has few pictures."""
-    found = looked.audit.criteria.set_index("name").to_dict("index") if looked else {}
-    for key, sign in (("class_loss", 1), ("agreement", -1)):
-        if looked is None:
-            yield Criterion(key, Outcome.MISSING)
-            continue
-        one, value = found[key], found[key]["measured"]
-        ends = (one["low"], one["high"]) if key == "class_loss" else (value, value)
-        outcome = _outcome(sign * value, sign * value, sign * ASKED[key]["limit"])
-        yield Criterion(key, outcome, Measured(value, *ends, looked.origin), one["detail"])
-
-
-def _outcome(middle: float, worst: float, limit: float) -> Outcome:
-    limit += ROUNDING
-    return Outcome.HELD if worst <= limit else Outcome.IN_PART if middle <= limit else Outcome.FAILED
-
-
-def _payback(money: Money | None) -> Criterion:
+def _grounded(payback: Criterion, money: Money) -> Criterion:
     """The chance that it pays back; where it hangs on a default it is at best held in part, and never failed.
 
     Unless that is settled whatever the defaults are: then the answer does not wait for numbers of the user's.
     """
-    if money is None:
-        return Criterion("payback", Outcome.MISSING)
-    outcome = _outcome(-money.pays, -money.pays, -ASKED["payback"]["limit"])
-    if outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
-        outcome = Outcome.IN_PART
+    if payback.outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
+        payback = replace(payback, outcome=Outcome.IN_PART)
     leading = next((bar.key for bar in tornado(money) if bar.key in KINDS), "")
-    default = leading if leading and money.assumptions[leading].origin == DEFAULT else ""
-    if default and not settled(money):
-        outcome = Outcome.MISSING if outcome is Outcome.FAILED else Outcome.IN_PART
-    return Criterion("payback", outcome, Measured(money.pays, money.pays, money.pays), default)
+    if not leading or money.assumptions[leading].origin != DEFAULT:
+        return payback
+    if not settled(money):
+        outcome = Outcome.MISSING if payback.outcome is Outcome.FAILED else Outcome.IN_PART
+        lack = _("money: your own number for “{name}”, which moves the outcome most", name=_(NAMES[leading]))
+        return replace(payback, outcome=outcome, lack=lack)
+    if payback.outcome is not Outcome.FAILED:
+        return payback
+    even = N_("{said}, even with any one of our defaults {reach:.0f} times larger or smaller")
+    return replace(payback, lack=_(even, said=payback.said, reach=REACH))
 
 
-# --- what stands in the way, in words --------------------------------------------------------------------------------
-
-
-def lacks(criteria: Sequence[Criterion], answer: Answer) -> list[str]:
+def lacks(criteria: Sequence[Criterion]) -> list[str]:
     """What stands in the way: of a no-go what failed, of an open answer what is missing, else all that did not hold."""
-    asked = {Answer.NO_GO: (Outcome.FAILED,), Answer.UNDECIDED: (Outcome.MISSING,)}
-    wanted = asked.get(answer, (Outcome.IN_PART, Outcome.FAILED, Outcome.MISSING))
-    return [_lack(criterion) for criterion in criteria if criterion.outcome in wanted]
-
-
-def _lack(criterion: Criterion) -> str:
-    asked, measured, is_failed = ASKED[criterion.key], criterion.measured, criterion.outcome is Outcome.FAILED
-    if measured is None:
-        return told(asked["missing"])
-    if criterion.key == "accuracy_loss" and not is_failed:
-        worst = number(measured.high, 1)
-        return _(
-            "accuracy holds in every training, not only in the middle: the worst loses {worst} points", worst=worst
-        )
-    if criterion.key == "payback" and criterion.detail and is_failed:
-        return _(
-            "money: it pays back in {chance} of the cases, even with any one of our defaults {reach:.0f} times larger "
-            "or smaller",
-            chance=chance(measured.value),
-            reach=REACH,
-        )
-    if criterion.key == "payback" and criterion.detail:
-        name = _(KINDS[criterion.detail].name)
-        return _("money: your own number for “{name}”, which moves the outcome most", name=name)
-    values: dict[str, Any] = {"measured": number(measured.value, 1), "limit": f"{criterion.limit:g}"}
-    if criterion.key == "repeats":
-        values = {"limit": criterion.limit, "count": int(measured.value)}
-    elif criterion.kind == "gain" or criterion.key == "payback":
-        values = {"measured": spread(measured, 0, scale=100), "limit": f"{100 * criterion.limit:.0f}"}
-    pays = chance(measured.value)
-    return told(asked["not_held"], asked.get("many", ""), name=short(criterion.detail, 20), chance=pays, **values)
+    answer, decides = recommend(criteria), ("decisive", "gain")
+    if answer is Answer.NO_GO:
+        return [it.said for it in criteria if it.outcome is Outcome.FAILED and it.kind in decides]
+    wanted = {Outcome.MISSING} if answer is Answer.UNDECIDED else {*Outcome} - {Outcome.HELD}
+    return [it.said for it in criteria if it.outcome in wanted]

@@ -4,56 +4,48 @@ The page holds everything that it shows: pictures, letters, and a policy that fo
 anything. Printed from any browser it is two pages of A4. Its sentences stand in templates/page.html.j2.
 """
 
-import datetime
-import errno
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import jinja2
 from babel.dates import format_date
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tuckerlab import __version__
-from tuckerlab.decision import pdf, plots
+from tuckerlab.decision import plots, wording
 from tuckerlab.decision.assumptions import Assumptions
-from tuckerlab.decision.business_case import LINES, Money, money
-from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.pages import fill
-from tuckerlab.decision.plan import Plan, plan
-from tuckerlab.decision.recommendation import Answer, Criterion, judge, lacks, recommend
-from tuckerlab.decision.wording import network_name, short, some
+from tuckerlab.decision.business_case import ONCE, YEARLY, Money
+from tuckerlab.decision.evidence import QUANTITIES, Evidence
+from tuckerlab.decision.pdf import find_browser, print_pdf
+from tuckerlab.decision.plan import plan
+from tuckerlab.decision.recommendation import judge, lacks, recommend
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import _, language, speaking
+from tuckerlab.i18n import _, language, ngettext, speaking
 from tuckerlab.plotting.figure import PAGE, font_faces
 
 SUFFIXES = (".html", ".pdf")
-REASONS = 3  # that are shown at most; where there are more the page says how many
 FONTS = "/* fonts */"  # where they will stand, once it is known which letters they need
 
 
-@dataclass(frozen=True, eq=False)
 class Brief:
     """What is recommended, and what that rests on; `money` is None without a comparison. `paths` are what was written.
 
-    The money and the plan are counted with `assumptions`. requests: see `tuckerlab.decision.plan.plan`.
+    `small` is what people call the small network.
     """
 
-    evidence: Evidence
-    money: Money | None
-    criteria: tuple[Criterion, ...]
-    answer: Answer
-    plan: Plan
-    years: int
-    paths: tuple[Path, ...] = ()
-
-    @classmethod
-    def of(cls, evidence: Evidence, assumptions: Assumptions, requests: float | None = None) -> "Brief":
-        case = money(assumptions, evidence.basis) if evidence.is_valid else None
-        criteria = judge(evidence, case)
-        steps = plan(assumptions, evidence.basis, network=_small_name(evidence), requests=requests)
-        return cls(evidence, case, criteria, recommend(criteria), steps, assumptions.years)
+    def __init__(self, evidence: Evidence, assumptions: Assumptions) -> None:
+        small = evidence.small
+        self.evidence, self.years, self.paths = evidence, assumptions.years, list[Path]()
+        self.small = wording.network_name(small.label, small.method) if small.label else _("the small network")
+        self.money = Money(assumptions, evidence.basis) if evidence.is_valid else None
+        self.criteria = judge(evidence, self.money)
+        self.answer, self.plan = recommend(self.criteria), plan(assumptions, self.small)
 
 
 def write_brief(
@@ -63,10 +55,9 @@ def write_brief(
     lang: str = "en",
     assumptions: Assumptions | None = None,
     network: str | None = None,
-    title: str = "",
     company: str = "",
     pdf_too: bool = False,
-    report: Callable[[str], None] = lambda step: None,
+    report: Callable[[str], object] = lambda step: None,
 ) -> Brief:
     """Writes the brief of some run folders to an .html or .pdf file, or to both with `pdf_too`.
 
@@ -77,52 +68,46 @@ def write_brief(
     path = Path(out)
     if path.suffix.lower() not in SUFFIXES or path.is_dir():
         raise TuckerlabError(f"{out}: a brief is written as a file, .html or .pdf; give a name that ends so")
+    is_page = path.suffix.lower() == ".html"
+    browser = find_browser() if pdf_too or not is_page else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
-    is_page = path.suffix.lower() == ".html"
-    browser = pdf.find_browser() if pdf_too or not is_page else ""
+        raise TuckerlabError(f"{out}: cannot be written there; choose another folder")
     with speaking(lang):
         report(_("reading the runs, and auditing where the networks are there"))
         evidence = Evidence.of(runs, network)
         report(_("drawing and writing"))
-        looked = evidence.pair_audit
-        requests = looked.requests_to_catch(evidence.allowed) if looked else None
-        brief = Brief.of(evidence, assumptions or Assumptions(currency="¥" if lang == "ja" else "$"), requests)
-        html = page(brief, title, company)
-        written = []
+        brief = Brief(evidence, assumptions or Assumptions(currency="¥" if lang == "ja" else "$"))
+        html = page(brief, company)
         if is_page:
             with atomic_path(path) as temporary:
                 temporary.write_text(html, encoding="utf-8")
-            written.append(path)
+            brief.paths.append(path)
         if browser:
             report(_("printing"))
-            pdf.print_pdf(html, path.with_suffix(".pdf"), browser)
-            written.append(path.with_suffix(".pdf"))
-    return replace(brief, paths=tuple(written))
+            brief.paths.append(path.with_suffix(".pdf"))
+            print_pdf(html, brief.paths[-1], browser)
+    return brief
 
 
-def page(brief: Brief, title: str = "", company: str = "") -> str:
+def page(brief: Brief, company: str = "") -> str:
     """The HTML, in the language that is spoken here, with all that it shows inside."""
-    evidence, lacking = brief.evidence, lacks(brief.criteria, brief.answer)
-    gaps = [gap.said for gap in evidence.gaps if gap.kind == "no_comparison"]
+    evidence = brief.evidence
+    days = sorted({str(day)[:10] for day in evidence.runs["date"]})
     html = fill(
         "page",
         brief=brief,
         evidence=evidence,
         money=brief.money,
-        asked={one.key: one for one in brief.criteria},
-        lacking=lacking,
-        reasons=some(lacking, REASONS) if evidence.is_valid else some(gaps, REASONS - 1),  # these are longer
-        title=short(title, 58),
-        company=short(company, 40),
-        small=_small_name(evidence),
-        sources=[f"{mark} {short(it.folder.resolve().name, 48)}" for mark, it in evidence.sources.items()],
-        dataset=dataset_name(evidence.dataset),
-        pictures=draw(evidence, brief.money),
-        uncounted=[LINES[key].name for key in brief.money.gaps] if brief.money else [],
-        today=date(datetime.date.today().isoformat()),
-        days=[date(day) for day in evidence.provenance["dates"]],
+        shares=evidence.shares,
+        quantities=QUANTITIES,
+        lacking=lacks(brief.criteria),
+        company=wording.short(company, 40),
+        dataset=dataset_name(str(evidence.runs["dataset"].iloc[0])),
+        pictures=pictures(brief),
+        today=_date(date.today().isoformat()),
+        years=brief.years,
+        days=[_date(day) for day in dict.fromkeys((days[0], days[-1]))],
         language=language(),
         version=__version__,
         page_fonts=Markup(PAGE),
@@ -131,28 +116,70 @@ def page(brief: Brief, title: str = "", company: str = "") -> str:
     return html.replace(FONTS, font_faces(set(html), language()))
 
 
-def draw(evidence: Evidence, money: Money | None) -> dict[str, str]:
-    """The sources of the pictures: empty where there is nothing to draw."""
-    there = evidence.dense and evidence.small and evidence.change and evidence.shares["parameters"]
-    return {
-        "size": plots.embedded(plots.size_picture(evidence)) if there else "",
-        "cost": plots.embedded(plots.cost_picture(evidence)) if there else "",
-        "money": plots.embedded(plots.money_picture(money, printed=True)) if money else "",
-    }
-
-
-def _small_name(evidence: Evidence) -> str:
-    """What people call the small network."""
-    small = evidence.small
-    return short(network_name(small.label, small.method)) if small else _("the small network")
+def pictures(brief: Brief) -> dict[str, str]:
+    """The sources of the pictures: none without a comparison."""
+    if brief.money is None:
+        return {}
+    drawn = {"size": plots.size_picture(brief.evidence), "cost": plots.cost_picture(brief.evidence)}
+    return {name: plots.embedded(it) for name, it in {**drawn, "money": plots.money_picture(brief.money)}.items()}
 
 
 def dataset_name(dataset: str) -> str:
     """A data set as people call it: of a folder its own name."""
-    return short(dataset.removeprefix("folder:").rstrip("/\\").replace("\\", "/").rpartition("/")[2] or dataset)
+    return wording.short(re.split(r"[/\\:]", dataset.rstrip("/\\"))[-1])
 
 
-def date(iso: str) -> str:
-    """A day as people write it."""
-    day, spoken = datetime.date.fromisoformat(iso), language()
-    return format_date(day, "d MMMM y" if spoken == "en" else "long", locale=spoken)
+def _date(iso: str) -> str:
+    return str(format_date(date.fromisoformat(iso), "long", locale=language()))
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def table_html(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """A table of text; the columns at the places in `right` are numbers."""
+    return fill("table", head=head, rows=rows, right=right)
+
+
+def account_html(money: Money) -> str:
+    """The account of the money, line by line; means add up to the sum in the last row of each part."""
+    amount, tables = money.assumptions.amount, []
+    parts = (_("Once (minus: spent)"), ONCE, money.once), (_("Every year (minus: costs more)"), YEARLY, money.yearly)
+    for title, names, total in parts:
+        found = {_(name): money.lines.get(key) for key, name in names.items()} | {_("Together"): total}
+        rows = [
+            [name, amount(it.mean), _("{low} to {high}", low=amount(it.low), high=amount(it.high))]
+            if it else [name, "–", _("not measured")]
+            for name, it in found.items()
+        ]  # fmt: skip
+        tables.append(table_html([title, _("On average"), _("90 % of the cases")], rows, right=(1, 2)))
+    return "".join(tables)
+
+
+def plan_html(steps: Sequence[Mapping[str, str]]) -> str:
+    """The plan as a table."""
+    head = [_("Stage"), _("Weeks, days of work"), _("Begins when"), _("Done when"), _("What can go wrong")]
+    parts = ("name", "effort", "entry", "exit", "risk", "valve")
+    return table_html([*head, _("Safety valve")], [[step[part] for part in parts] for step in steps])
+
+
+def fill(template: str, **values: Any) -> str:
+    """A template by its name, in the language that is spoken here, with these values; all of them are escaped."""
+    return _environment().get_template(f"{template}.html.j2").render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+        finalize=lambda value: wording.unbroken(value) if type(value) is str else value,
+    )  # fmt: skip
+    environment.globals |= {**vars(wording), "_": _, "ngettext": ngettext}
+    environment.filters |= {"commands": commands, "short": wording.short}
+    return environment
+
+
+def commands(line: str) -> Markup:
+    """What stands in backticks is something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(wording.unbroken(line)))))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from tuckerlab.decision.assumptions import Assumptions
+from tuckerlab.decision.assumptions import KINDS, Assumptions
 from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.files import file_size
@@ -54,8 +54,8 @@ class InstantSlider(Panel):
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
         self.usual = Assumptions()  # those of the decision panel
         asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]
-        self.answers = Field(asked.name, asked.likely, number(0, 1e12))
-        self.price = Field(f"{hour.name}, {self.usual.currency}", hour.likely, number(0, 1e6))
+        self.answers = Field(_(KINDS["answers_a_day"].name), asked.likely, number(0, 1e12))
+        self.price = Field(f"{_(KINDS['server_hour'].name)}, {self.usual.currency}", hour.likely, number(0, 1e6))
         self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
         self.picture = PictureBox(_(
             "Left: test accuracy against the share of weights removed, with a needle at the chosen size. "
