@@ -4,7 +4,6 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,14 +15,9 @@ from tuckerlab.tucker.layers import TuckerConv2d
 FOLDER = Path(__file__).parent.parent / "notebooks" / "engineers"
 
 
-@pytest.fixture
-def file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+@pytest.fixture(autouse=True)
+def _copied_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(FOLDER)
-    return import_module(request.param)
-
-
-def use(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("file", [name], indirect=True)
 
 
 PLAIN = """
@@ -35,9 +29,8 @@ print(tuple(model(torch.zeros(2, 1, 8, 8)).shape), sum(p.numel() for p in model.
 """
 
 
-@use("plain_loop")
-def test_the_plain_loop(file: ModuleType, tmp_path: Path) -> None:
-    found = file.main(epochs=4, out=str(tmp_path))
+def test_the_plain_loop(tmp_path: Path) -> None:
+    found = import_module("plain_loop").main(epochs=4, out=str(tmp_path))
     assert found["accuracy"] > 0.85
     assert found["stored"] < 0.16 * found["full"]
     command = [sys.executable, "-c", PLAIN, str(tmp_path / "plain.pt")]
@@ -45,17 +38,15 @@ def test_the_plain_loop(file: ModuleType, tmp_path: Path) -> None:
     assert told.split() == ["(2,", "10)", str(found["stored"])]
 
 
-@use("image_folder")
-def test_the_image_folder(file: ModuleType, tmp_path: Path) -> None:
-    found = file.main(str(write_example(tmp_path / "digits")), epochs=2)
+def test_the_image_folder(tmp_path: Path) -> None:
+    found = import_module("image_folder").main(str(write_example(tmp_path / "digits")), epochs=2)
     assert found["classes"] == 10
     assert found["removed"] >= 0.9
     assert found["accuracy"] > 0.2  # two epochs with mirrors that digits do not like: above chance
 
 
-@use("convert_trained")
-def test_a_trained_network_is_converted(file: ModuleType) -> None:
-    found = file.main(epochs=4, more=2)
+def test_a_trained_network_is_converted() -> None:
+    found = import_module("convert_trained").main(epochs=4, more=2)
     assert found["removed"] >= 0.9
     assert found["before"] > 0.95
     assert found["cut"] < 0.5
@@ -63,10 +54,10 @@ def test_a_trained_network_is_converted(file: ModuleType) -> None:
     assert found["little_by_little"] > 0.85
 
 
-@use("lightning_loop")
 @pytest.mark.filterwarnings("default")
-def test_lightning_goes_on_where_it_was_interrupted(file: ModuleType, tmp_path: Path) -> None:
+def test_lightning_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     """With the ranks, the momentum and the schedules of the checkpoint, in a model that starts at other ranks."""
+    file = import_module("lightning_loop")
 
     class Interrupt(file.L.Callback):
         def on_train_epoch_end(self, trainer: Any, module: torch.nn.Module) -> None:
