@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import script
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from tuckerlab import Fixed, Tolerance, TuckerMuon, TuckerSGD, build, load_data, materialize, to_plain, tuckerize
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.files import atomic_path
-from tuckerlab.training.machine import Timing, interleave, latencies, provenance, resolve_device, training_memory
+from tuckerlab.training.machine import Times, interleave, iqr, latencies, provenance, resolve_device, training_memory
 from tuckerlab.tucker.model_size import count_parameters
 
 ADAPT_EVERY = 40  # as in 40 epochs of the headline
@@ -46,9 +47,9 @@ class Report:
         """One number."""
         self.rows.append({"what": what, "value": value, "spread": spread, "unit": unit, "runs": runs, "limit": limit})
 
-    def time(self, what: str, timing: Timing) -> None:
+    def time(self, what: str, timing: Times) -> None:
         """A median with its interquartile range."""
-        self.add(what, timing.median_ms, "ms", spread=timing.iqr_ms, runs=timing.runs)
+        self.add(what, float(np.median(timing)), "ms", spread=iqr(timing), runs=len(timing))
 
     def table(self) -> Table:
         """For a terminal."""
@@ -140,18 +141,18 @@ def bench_steps(report: Report, batch: int, repeats: int, width: float) -> None:
     steps["Tucker, gradients alone"] = gradients_of(models[TUCKER], images)
     times = interleave(steps, repeats=repeats, warmup=3)
     adaptation = bench_adaptation(models[TUCKER], images[:2], max(3, repeats // 3))
-    amortised = adaptation.median_ms / ADAPT_EVERY
-    whole = Timing(tuple(sample + amortised for sample in times[TUCKER].samples_ms))
+    amortised = np.median(adaptation) / ADAPT_EVERY
+    whole = times[TUCKER] + amortised
     for name, timing in times.items():
         report.time(f"batch {batch}: step, {name}", timing)
     report.time(f"batch {batch}: rank adaptation (once in {ADAPT_EVERY} steps)", adaptation)
-    report.add(f"batch {batch}: Tucker step / dense", whole.ratio(times[DENSE]), "x", limit=0.30)
-    report.add(f"batch {batch}: Tucker step / factorized, plain SGD", whole.ratio(times[PLAIN]), "x", limit=1.10)
-    muon = Timing(tuple(sample + amortised for sample in times[MUON].samples_ms))
-    report.add(f"batch {batch}: Tucker Muon step / factorized, plain SGD", muon.ratio(times[PLAIN]), "x", limit=1.10)
-    report.add(f"batch {batch}: Tucker Muon step / dense Muon step", muon.ratio(times[DENSE_MUON]), "x", limit=0.30)
-    report.add(f"batch {batch}: Tucker step / two gradients", whole.ratio(times[TWO]), "x", limit=0.45)
-    share = 1 - times["Tucker, gradients alone"].ratio(whole)
+    report.add(f"batch {batch}: Tucker step / dense", ratio(whole, times[DENSE]), "x", limit=0.30)
+    report.add(f"batch {batch}: Tucker step / factorized, plain SGD", ratio(whole, times[PLAIN]), "x", limit=1.10)
+    muon = times[MUON] + amortised
+    report.add(f"batch {batch}: Tucker Muon step / factorized, plain SGD", ratio(muon, times[PLAIN]), "x", limit=1.10)
+    report.add(f"batch {batch}: Tucker Muon step / dense Muon step", ratio(muon, times[DENSE_MUON]), "x", limit=0.30)
+    report.add(f"batch {batch}: Tucker step / two gradients", ratio(whole, times[TWO]), "x", limit=0.45)
+    share = 1 - ratio(times["Tucker, gradients alone"], whole)
     report.add(f"batch {batch}: integrator's share of the Tucker step", 100 * share, "%", limit=15)
     if report.device.type == "cuda":
         for name in models:
@@ -172,7 +173,12 @@ def peak_of_step(name: str, images: Tensor, width: float) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def bench_adaptation(model: nn.Module, images: Tensor, repeats: int) -> Timing:
+def ratio(one: Times, other: Times) -> float:
+    """How many times as long: the median over the rounds of one `interleave`, so drift cancels."""
+    return float(np.median(one / other))
+
+
+def bench_adaptation(model: nn.Module, images: Tensor, repeats: int) -> Times:
     """One adaptation, at ranks to which it grows by itself, and what the step after it has to make anew."""
 
     def steps(every: int) -> Callable[[], None]:
@@ -185,8 +191,7 @@ def bench_adaptation(model: nn.Module, images: Tensor, repeats: int) -> Timing:
         return run
 
     both = interleave({"with": steps(2), "without": steps(10**9)}, repeats=repeats, warmup=1)
-    pairs = zip(both["with"].samples_ms, both["without"].samples_ms, strict=True)
-    return Timing(tuple(max(0.0, a - b) for a, b in pairs))
+    return np.maximum(0.0, both["with"] - both["without"])
 
 
 def bench_launches(report: Report, width: float) -> None:
@@ -219,7 +224,7 @@ def bench_inference(report: Report, repeats: int, width: float) -> None:
     times = latencies(models, image, repeats=5 * repeats, warmup=5)
     for name, timing in times.items():
         report.time(f"inference of 1 image, {name}", timing)
-    report.add("inference of 1 image: Tucker / dense", times[TUCKER].ratio(times[DENSE]), "x", limit=0.35)
+    report.add("inference of 1 image: Tucker / dense", ratio(times[TUCKER], times[DENSE]), "x", limit=0.35)
 
 
 def bench_memory(report: Report, width: float) -> None:

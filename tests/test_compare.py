@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,7 +19,6 @@ from tuckerlab.experiments.run import run_compare
 from tuckerlab.experiments.run_folder import RunFolder, recorded
 from tuckerlab.plotting.styles import LOOKS, method_name
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.machine import Timing
 
 SMALL: dict[str, Any] = {
     "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",
@@ -40,7 +40,7 @@ def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SMALL, "dataset", f"folder:{root}")
         for name in ("interleave", "latencies"):
-            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
+            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, np.array([1.0, 2.0])))
         patch.setattr(run, "save_figures", lambda records, folder: (folder / "pictures").touch())
         yield
 

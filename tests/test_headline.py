@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tuckerlab import Budget, DataError, load_data, recorded, run_headline
@@ -13,7 +14,6 @@ from tuckerlab.experiments import headline, measuring, run, run_folder as result
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.machine import Timing
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -30,7 +30,7 @@ def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "load_data", lambda name, **how: digits)
         for name in ("interleave", "latencies"):
-            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, Timing((1.0, 2.0))))
+            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, np.array([1.0, 2.0])))
         patch.setattr(run, "save_figures", lambda records, folder: None)
         yield
 
@@ -149,7 +149,7 @@ def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPa
     assert len(set(stored)) > 1
     monkeypatch.setattr(measuring, "stepper", lambda contender, model, arena: count_parameters(model).total_stored)
     monkeypatch.setattr(
-        measuring, "interleave", lambda taking, **_: {name: Timing((ms,)) for name, ms in taking.items()}
+        measuring, "interleave", lambda taking, **_: {name: np.array([ms]) for name, ms in taking.items()}
     )
     assert measuring.steps_by_epoch({contender: trained}, arena)[contender] == [
         (a + b) / 2 for a, b in pairwise(stored)

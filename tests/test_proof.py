@@ -25,7 +25,6 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder, show
 from tuckerlab.experiments.setup import RECIPES, Arena
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.machine import Timing
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import count_parameters
@@ -42,7 +41,7 @@ def _quick() -> Iterator[None]:
     digits, real = load_data("digits").subset(train=192, test=64), load_data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "load_data", lambda name, **how: digits if name == "digits" else real(name, **how))
-        patch.setattr(measuring, "latencies", lambda models, images, **_: dict.fromkeys(models, Timing((1.0, 2.0))))
+        patch.setattr(measuring, "latencies", lambda models, images, **_: dict.fromkeys(models, np.array([1.0, 2.0])))
         yield
 
 

@@ -8,13 +8,14 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
 from tuckerlab.experiments.setup import Arena, digest
-from tuckerlab.training.machine import interleave, latencies, training_memory
+from tuckerlab.training.machine import interleave, iqr, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
@@ -58,8 +59,9 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
     one, many = (latencies(answering, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
     measured: dict[Contender, dict[str, float | None]] = {
         contender: {
-            "latency_1_ms": one[contender.label].median_ms, "latency_1_iqr_ms": one[contender.label].iqr_ms,
-            "latency_128_ms": many[contender.label].median_ms, "latency_128_iqr_ms": many[contender.label].iqr_ms,
+            "latency_1_ms": float(np.median(one[contender.label])), "latency_1_iqr_ms": iqr(one[contender.label]),
+            "latency_128_ms": float(np.median(many[contender.label])),
+            "latency_128_iqr_ms": iqr(many[contender.label]),
             "threads": torch.get_num_threads(),  # of the times, whoever has trained
         }
         for contender in runs
@@ -70,7 +72,7 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
     for contender, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(arena.loss, batch=batch))
         measured[contender] |= {
-            "step_ms": steps[contender.label].median_ms, "step_iqr_ms": steps[contender.label].iqr_ms,
+            "step_ms": float(np.median(steps[contender.label])), "step_iqr_ms": iqr(steps[contender.label]),
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state,
             "memory_activations_bytes": memory.activations,
@@ -138,4 +140,6 @@ def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: 
                 contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
             steppers[f"{contender.label} {policy}"] = stepper(contender, network, arena)
     timed = interleave(steppers, repeats=5, warmup=1)
-    return {c: [timed[f"{c.label} {policy}"].median_ms for policy in policies] for c, policies in moments.items()}
+    return {
+        c: [float(np.median(timed[f"{c.label} {policy}"])) for policy in policies] for c, policies in moments.items()
+    }

@@ -90,10 +90,7 @@ def save(
     facts: Mapping[str, Any] | None = None,
     beside: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Writes a model, an optimizer if given, and any JSON facts, atomically: the old file or the new, never half.
-
-    beside: other tensors by name, to be kept in the same file.
-    """
+    """Writes a model, an optimizer if given, any JSON facts and other tensors, atomically: the old file or the new."""
     state, layers = Snapshot.of(model, optimizer, facts), dict(model.named_modules())
     header: dict[str, Any] = {
         "format": FORMAT,
@@ -174,10 +171,9 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
         raise CheckpointError(f"{path}: holds a model that tuckerlab did not build; give load() such a model")
     with torch.device("meta"):
         model = build(**header["spec"])
-    for modes in ("channels", "all"):
-        names = [name for name, factorized in header["tucker"].items() if (len(factorized) > 2) == (modes == "all")]
-        if names:
-            tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
+    for modes in {tuple(factorized) for factorized in header["tucker"].values()}:
+        names = [name for name, factorized in header["tucker"].items() if tuple(factorized) == modes]
+        tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
     for name, layer in model.named_modules():
         if name in header["dense"]:
             setattr(layer, "dense_because", header["dense"][name])  # noqa: B010 (a note on a module of torch)

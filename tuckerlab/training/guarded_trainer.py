@@ -6,7 +6,7 @@ the checkpoint where that is of a later step.
 
 import math
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from tuckerlab.training.guard import Alarm, Guard, Watch
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED
 from tuckerlab.training.trainer import Trainer
-from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
+from tuckerlab.tucker.rank_policy import Fixed
 from tuckerlab.tucker.weight import TuckerLayer
 
 HELD_OUT = 0.1  # the share of the training images that the accuracy is watched on
@@ -42,14 +42,6 @@ RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # what schedules keep in a par
 STEEP = 0.05  # of a schedule in one cycle: one in fewer than 20 cycles is meant to cut much at once
 
 
-class Good(NamedTuple):
-    """A state to return to, and the policy that was in force."""
-
-    state: checkpoints.Snapshot
-    step: int
-    policy: RankPolicy
-
-
 class GuardedTrainer(Trainer):
     """A trainer that a guard watches over; `step` and `end_epoch` answer False where they have been undone."""
 
@@ -68,7 +60,7 @@ class GuardedTrainer(Trainer):
         self.guard, self.watch = guard, Watch(guard, untrained=math.log(data.num_classes))
         self.policy = self.run.optimizer.ranks  # of the last adaptation that broke no rule
         self.farthest = -1  # step at which a rule was broken
-        self.good = self._now()
+        self._keep()
 
     def step(self) -> bool:
         run, optimizer, is_looked_at = self.run, self.run.optimizer, self.is_looked_at
@@ -101,7 +93,7 @@ class GuardedTrainer(Trainer):
             if alarm is not None:
                 return self._act(alarm, run.step)
         if self.watch.is_calm():
-            self.good = self._now()
+            self._keep()
             if run.step > self.farthest:
                 self.watch.broken = {}
         return True
@@ -109,10 +101,10 @@ class GuardedTrainer(Trainer):
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         is_frozen = self.run.optimizer.ranks == FROZEN
         facts: dict[str, Any] = {"watch": self.watch.progress(), "farthest": self.farthest, "frozen": is_frozen}
-        if self.good.step == self.run.step:  # the checkpoint itself
+        good = self.good
+        if good.facts["run"]["step"] == self.run.step:  # the checkpoint itself
             return {"guard": facts}, {}
-        good = self.good.state
-        facts["good"] = {"facts": good.facts, "optimizer": good.optimizer, "frozen": self.good.policy == FROZEN}
+        facts["good"] = {"facts": good.facts, "optimizer": good.optimizer, "frozen": self.good_policy == FROZEN}
         return {"guard": facts}, good.tensors
 
     def load(self) -> checkpoints.Checkpoint:
@@ -121,13 +113,11 @@ class GuardedTrainer(Trainer):
         vars(self.watch).update(facts["watch"])
         self.farthest = facts["farthest"]
         optimizer.ranks = self.policy = FROZEN if facts["frozen"] else given
-        if "good" in facts:
-            good = facts["good"]
+        self._keep()
+        if good := facts.get("good"):
             tensors = {name: value.to(self.device) for name, value in loaded.beside.items()}
-            state = checkpoints.Snapshot(tensors, good["optimizer"], good["facts"])
-            self.good = Good(state, good["facts"]["run"]["step"], FROZEN if good["frozen"] else given)
-        else:
-            self.good = self._now()
+            self.good = checkpoints.Snapshot(tensors, good["optimizer"], good["facts"])
+            self.good_policy = FROZEN if good["frozen"] else given
         return loaded
 
     def _act(self, alarm: Alarm, step: int) -> bool:
@@ -149,15 +139,15 @@ class GuardedTrainer(Trainer):
         """Returns to the last good state, without the cause as far as that is known; the message of what was done."""
         run, was = self.run, self.run.optimizer.ranks
         spent = run.evaluations, run.seconds, run.events
-        self.good.state.put_back(run.model, run.optimizer)
-        self.take_up(self.good.state.facts)
+        self.good.put_back(run.model, run.optimizer)
+        self.take_up(self.good.facts)
         run.evaluations, run.seconds, run.events = spent
-        run.optimizer.ranks = self.policy = self.good.policy
+        run.optimizer.ranks = self.policy = self.good_policy
         self.watch.went_back()
         if action == "stop":
             run.state = GUARDED
             return STOP
-        if was != self.good.policy:  # somebody has exchanged it since
+        if was != self.good_policy:  # somebody has exchanged it since
             return POLICY
         is_cut = not isinstance(was, Fixed) and (rule == "cut" or self.watch.broken[rule] > 1)
         if is_cut:
@@ -166,12 +156,13 @@ class GuardedTrainer(Trainer):
             group.update({name: group[name] * self.guard.slower for name in RATES if name in group})
         self.schedule.base_lrs = [rate * self.guard.slower for rate in self.schedule.base_lrs]
         self.schedule._last_lr = [group["lr"] for group in run.optimizer.param_groups]
-        self.good = self._now()  # slower from the start, should it come to that again
+        self._keep()  # slower from the start, should it come to that again
         return FREEZE if is_cut else BACK
 
-    def _now(self) -> Good:
-        state = checkpoints.Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()
-        return Good(state, self.run.step, self.policy)
+    def _keep(self) -> None:
+        """Makes this moment the last good one, with the policy that is in force."""
+        self.good = checkpoints.Snapshot.of(self.run.model, self.run.optimizer, self.facts()).copied()
+        self.good_policy = self.policy
 
     def _is_steep(self) -> bool:
         """Whether the schedule of the ranks was meant to cut much in the cycle that has ended."""

@@ -1,6 +1,7 @@
 """The machine: its devices and threads, the time and memory that networks take on it, and what tells it from others.
 
-A time belongs to the machine and the hour it was measured on; a ratio out of one `interleave` travels further.
+A time belongs to the machine and the hour it was measured on; a ratio, round by round of one `interleave`, travels
+further.
 """
 
 import copy
@@ -13,13 +14,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -90,26 +91,12 @@ def _git(*arguments: str) -> str:
         return ""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Times of repeated calls, warm-up left out."""
+Times = NDArray[np.float64]  # of repeated calls, in milliseconds, warm-up left out
 
-    samples_ms: tuple[float, ...]
 
-    @property
-    def median_ms(self) -> float:
-        """The median, which an interruption by another program does not move."""
-        return float(np.median(self.samples_ms))
-
-    @property
-    def iqr_ms(self) -> float:
-        """The interquartile range: the middle half of the calls lies within it."""
-        low, high = np.percentile(self.samples_ms, (25, 75))
-        return float(high - low)
-
-    def ratio(self, other: "Timing") -> float:
-        """How many times as long as `other`: the median over the rounds of one `interleave`, so drift cancels."""
-        return float(np.median(np.divide(self.samples_ms, other.samples_ms)))
+def iqr(times: Times) -> float:
+    """The interquartile range: the middle half of the calls lies within it."""
+    return float(np.ptp(np.percentile(times, (25, 75))))
 
 
 def interleave(
@@ -118,8 +105,8 @@ def interleave(
     repeats: int = 20,
     warmup: int = 3,
     before: Callable[[str], object] | None = None,
-) -> dict[str, Timing]:
-    """Time several functions in turn, so that a machine that slows down slows all of them.
+) -> dict[str, Times]:
+    """Times of several functions in turn, so that a machine that slows down slows all of them.
 
     The order changes from round to round: whoever comes after a large one finds the caches full. before: is called with
     the name of a function right before each of its timed calls, and is not timed itself.
@@ -139,10 +126,10 @@ def interleave(
             functions[name]()
             _synchronize()
             samples[name].append(1e3 * (time.perf_counter() - start))
-    return {name: Timing(tuple(times)) for name, times in samples.items()}
+    return {name: np.array(times) for name, times in samples.items()}
 
 
-def latencies(models: Mapping[str, nn.Module], example: Tensor, *, repeats: int, warmup: int = 3) -> dict[str, Timing]:
+def latencies(models: Mapping[str, nn.Module], example: Tensor, *, repeats: int, warmup: int = 3) -> dict[str, Times]:
     """Times from a batch to its answer, the networks in turn, in eval mode and without autograd."""
     with ExitStack() as stack:
         for model in models.values():

@@ -23,7 +23,7 @@ from tuckerlab.deploy.runtime import Deployment
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.training.augment import epoch_order
-from tuckerlab.training.machine import interleave, provenance, release_workers
+from tuckerlab.training.machine import interleave, iqr, provenance, release_workers
 from tuckerlab.training.metrics import checkpoint_bytes
 
 BATCHES = (1, 128)
@@ -140,12 +140,9 @@ def _timed(made: Sequence[Variant], images: Tensor, progress: bool) -> list[dict
     with tqdm(total=rounds * len(calls), desc=label, disable=not progress, unit="answer") as bar:
         times = interleave(calls, repeats=rounds, warmup=1, before=settle).values()
     return [
-        {
-            "median_ms": own.median_ms, "p95_ms": float(np.percentile(own.samples_ms, 95)), "iqr_ms": own.iqr_ms,
-            "rounds": rounds,
-        }
+        {"median_ms": np.median(own), "p95_ms": np.percentile(own, 95), "iqr_ms": iqr(own), "rounds": rounds}
         for own in times
-    ]  # fmt: skip
+    ]
 
 
 def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[dict[str, float]]:
