@@ -14,10 +14,10 @@ import script
 from tqdm.auto import tqdm
 
 from tuckerlab.deploy.rollout.simulate import ANSWER, LABEL, PLACE
-from tuckerlab.experiments.audit.predictions import Answers
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.files import atomic_path
 from tuckerlab.training.machine import provenance
+from tuckerlab.training.metrics import predict
 
 
 def main() -> None:
@@ -28,11 +28,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = RunFolder.open(options.run)
     data, networks = folder.data(), {label: folder.network(label) for label in folder.labels}
-    dense = networks[folder.dense or folder.labels[0]]
-    answers, labels = {}, []
-    for label, network in tqdm(networks.items(), desc="answers"):
-        both = Answers.of({"dense": dense, "compressed": network}, data, data.test_images)
-        answers[label], labels = both.compressed.argmax(1).tolist(), both.labels.tolist()
+    labels = data.test_labels.tolist()
+    answers = {label: predict(network, data).argmax(1).tolist() for label, network in tqdm(networks.items())}
     row = folder.rows(folder.labels[0]).iloc[0]
     origin = {key: row[key] for key in ("dataset", "model", "epochs", "seed")} | provenance("cpu")
     table = pd.DataFrame({LABEL: labels} | {f"{ANSWER}{name}": given for name, given in answers.items()}, dtype="int16")

@@ -15,8 +15,7 @@ from tuckerlab import Budget, build, load_data, run_audit
 from tuckerlab.data import ImageData
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.audit import Audit, Thresholds
-from tuckerlab.experiments.audit.predictions import blurred, noisy, rank_correlation
-from tuckerlab.experiments.audit.tables import change_interval
+from tuckerlab.experiments.audit.answers import change_interval, corrupted
 from tuckerlab.experiments.retruncation import cut
 
 QUIET = {"noise": (), "blur": ()}
@@ -68,16 +67,14 @@ def told() -> Audit:
 
 def test_all_answers_are_counted(told: Audit) -> None:
     row = told.overall.iloc[0]
-    assert (row["count"], row["lost"], row["gained"], row["both_wrong_differently"]) == (10, 3, 1, 1)
+    assert (row["count"], row["lost"], row["gained"]) == (10, 3, 1)
     assert (row["dense"], row["compressed"]) == pytest.approx((70, 50))
     assert (row["change"], row["agreement"]) == pytest.approx((-20, 50))
-    assert row["p"] == pytest.approx(2 * (math.comb(4, 0) + math.comb(4, 1)) / 2**4)  # 1 or fewer of 4, both sides
 
 
 def test_where_no_gradients_pass_there_are_no_maps(told: Audit) -> None:
-    assert (told.attribution, told.without_gradients) == (None, ("dense", "compressed"))
-    assert "no gradients pass through the network (dense and compressed)" in told.verdict
-    assert "attribution" not in told.figures
+    assert told.attribution == {}
+    assert set(told.figures) == {"classes", "flips"}
 
 
 def test_each_class_is_counted_and_the_worst_is_first(told: Audit) -> None:
@@ -87,7 +84,6 @@ def test_each_class_is_counted_and_the_worst_is_first(told: Audit) -> None:
     assert list(table["lost"]) == [2, 1, 0]
     assert list(table["gained"]) == [1, 0, 0]
     assert list(table["change"]) == pytest.approx([-25, -25, 0])
-    assert list(table["p"]) == pytest.approx([1, 1, 1])
 
 
 def test_the_surest_flips_are_first(told: Audit) -> None:
@@ -109,7 +105,7 @@ def test_calibration_is_that_of_the_definition(told: Audit) -> None:
         # some confidences lie on the edge of a bin, so single precision may put them on either side
         assert row["calibration_error"] == pytest.approx(100 * error, abs=0.01)
         assert row["confidence"] == pytest.approx(100 * np.mean([c for _, c in answers]))
-        assert row["overconfidence"] == pytest.approx(row["confidence"] - row["accuracy"])
+        assert row["accuracy"] == pytest.approx(told.overall[name].iloc[0])
 
 
 # --- what may be chance ----------------------------------------------------------------------------------------------
@@ -145,9 +141,9 @@ def test_the_verdict_names_what_failed_and_what_held(told: Audit) -> None:
     assert replace(told, thresholds=Thresholds(50, 20, 25, 50)).passed
 
 
-@pytest.mark.parametrize("value", [-0.1, 100.1, math.nan, True, "5"])
+@pytest.mark.parametrize("value", [-0.1, 100.1, True])
 def test_thresholds_out_of_range(value: object) -> None:
-    with pytest.raises(TuckerlabError, match="between 0 and 100"):
+    with pytest.raises(TuckerlabError, match="allowed are numbers"):
         Thresholds(class_loss=value)  # type: ignore[arg-type]
 
 
@@ -157,14 +153,15 @@ def test_thresholds_out_of_range(value: object) -> None:
 def test_noise_has_the_strength_that_was_asked_for() -> None:
     images = torch.full((50, 1, 16, 16), 128, dtype=torch.uint8)
     for strength in (4.0, 16.0):
-        change = noisy(images, strength, seed=1).double() - 128
+        change = corrupted(images, "noise", strength, 1).double() - 128
         assert change.std().item() == pytest.approx(strength, rel=0.03)
         assert abs(change.mean().item()) < 0.05 * strength
     assert images.unique().tolist() == [128]
-    ends = [(noisy(images, 300.0, seed=1) == end).double().mean().item() for end in (0, 255)]
+    ends = [(corrupted(images, "noise", 300.0, 1) == end).double().mean().item() for end in (0, 255)]
     assert min(ends) > 0.3  # clipped, not wrapped around
-    assert torch.equal(noisy(images, 4.0, seed=1), noisy(images, 4.0, seed=1))
-    assert not torch.equal(noisy(images, 4.0, seed=1), noisy(images, 4.0, seed=2))
+    one, same, other = (corrupted(images, "noise", 4.0, seed) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
 
 
 def test_blur_is_a_gaussian_of_that_width() -> None:
@@ -173,9 +170,9 @@ def test_blur_is_a_gaussian_of_that_width() -> None:
     sigma, rows = 1.0, torch.arange(21.0) - 10
     bell = torch.exp(-(rows**2) / (2 * sigma**2))
     expected = 255 * torch.outer(bell, bell) / bell.sum() ** 2
-    assert (blurred(dot, sigma)[0, 0] - expected).abs().max() <= 0.51
+    assert (corrupted(dot, "blur", sigma, 0)[0, 0] - expected).abs().max() <= 0.51
     channels = torch.stack([dot[0, 0], torch.zeros(21, 21, dtype=torch.uint8)])[None]
-    assert blurred(channels, sigma)[0, 1].max() == 0  # colours do not run into each other
+    assert corrupted(channels, "blur", sigma, 0)[0, 1].max() == 0  # colours do not run into each other
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +197,7 @@ def trained(digits: ImageData) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def found(digits: ImageData, trained: nn.Module) -> Audit:
-    return run_audit(trained, cut(trained, Budget(0.5)), digits)
+    return run_audit(trained, cut(trained, Budget(0.85)), digits)
 
 
 def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
@@ -220,28 +217,21 @@ def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
 def test_maps_of_a_linear_network_are_weight_times_input(digits: ImageData) -> None:
     """From the mean picture, which is 0 once normalized, the integrated gradient of a linear map is w · x."""
     first, second = (nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(2))
-    found = run_audit(first, second, digits, **QUIET).attribution
-    assert found is not None
-    inputs = digits.normalize(digits.test_images[found.index])
-    for network, maps in zip((first, second), found.maps.values(), strict=True):
+    found = run_audit(first, second, digits, **QUIET)
+    inputs = digits.normalize(digits.test_images[found.explained])
+    for network, maps in zip((first, second), found.attribution.values(), strict=True):
         chosen = network[1].weight[network(inputs).argmax(1)].view(-1, 8, 8)
         expected = (chosen * inputs[:, 0]).abs().detach().double().numpy()
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_map_that_is_the_same_all_over_is_like_none() -> None:
-    assert rank_correlation(np.zeros((1, 2, 2)), np.arange(4.0).reshape(1, 2, 2)).tolist() == [0.0]
-
-
-def test_maps_are_of_flips_and_of_pictures_that_both_get_right(found: Audit, digits: ImageData) -> None:
-    maps = found.attribution
-    assert maps is not None
-    assert list(maps.index[: maps.flips]) == list(found.flips["index"][:3])
-    assert maps.sample == 64
-    assert len(set(maps.index)) == len(maps.index) == len(maps.maps["dense"])
-    assert 0.5 < maps.similarity <= 1
-    assert maps.chance < maps.similarity
-    assert f"{maps.similarity:.2f}" in found.verdict
+def test_maps_are_of_flips_and_of_pictures_that_both_get_right(found: Audit) -> None:
+    flips = list(found.flips["index"][:3])
+    assert found.explained[: len(flips)] == flips
+    right = found.answers.right("dense") & found.answers.right("compressed")
+    assert right[found.explained[len(flips) :]].all()
+    assert [len(maps) for maps in found.attribution.values()] == 2 * [len(set(found.explained))] == 2 * [len(flips) + 3]
+    assert set(found.figures) == {"classes", "robustness", "flips", "attribution"}
 
 
 def test_a_network_is_like_itself(digits: ImageData, trained: nn.Module) -> None:
@@ -249,8 +239,7 @@ def test_a_network_is_like_itself(digits: ImageData, trained: nn.Module) -> None
     assert found.passed
     assert found.flips.empty
     assert found.overall["agreement"].iloc[0] == 100
-    assert found.attribution is not None
-    assert found.attribution.similarity == pytest.approx(1)
+    np.testing.assert_array_equal(*found.attribution.values())
     assert set(found.figures) == {"classes", "robustness", "attribution"}
 
 
@@ -261,9 +250,6 @@ def test_no_picture_that_both_get_right() -> None:
         nn.init.normal_(network[1].weight, std=0.01)
         network[1].bias.data = 9 * torch.eye(3)[answer]
     found = run_audit(dense, compressed, data, **QUIET)
-    assert found.attribution is not None
-    assert math.isnan(found.attribution.similarity)
-    assert "no image that both get right" in found.verdict
     assert set(found.figures) == {"classes"}
     shown = replace(found, data=replace(data, note="drawn <by> hand"))._repr_html_()
     assert "nan" not in shown

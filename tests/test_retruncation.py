@@ -64,6 +64,7 @@ class TestCut:
         model = request.getfixturevalue(start)
         before, after = weights(model), cut(model, policy)
         assert tuckers(after)
+        assert bool(tuckers(model)) == (start == "small")  # it stays what it is
         for name, layer in tuckers(after).items():
             core, factors = truncate(before[name], layer.modes, ranks=layer.ranks)
             wanted = multi_mode_product(core, factors, layer.modes)

@@ -43,7 +43,7 @@ def cut(model: nn.Module, ranks: RankPolicy, images: Iterable[Any] | None = None
         TuckerSGD(small, lr=1.0, ranks=ranks).adapt(grow=False)
     else:
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
-        small = tuckerize(model, include=include, ranks=ranks)
+        small = tuckerize(copy.deepcopy(model), include=include, ranks=ranks)
     if images is not None:
         update_bn(images, small, next(small.parameters()).device)
     return small

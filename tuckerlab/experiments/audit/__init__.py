@@ -1,34 +1,66 @@
 """Where does the compressed network answer differently from the dense one, and does that matter?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
 from tuckerlab.data import ImageData
-from tuckerlab.errors import TuckerlabError, is_number
-from tuckerlab.experiments.audit import plots, tables
-from tuckerlab.experiments.audit.criteria import Thresholds, criteria, verdict
-from tuckerlab.experiments.audit.predictions import CORRUPTIONS, Answers, Attribution, attribution, has_gradients
-from tuckerlab.i18n import N_, _, ngettext
+from tuckerlab.errors import check_number
+from tuckerlab.experiments.audit import answers as tables, plots
+from tuckerlab.experiments.audit.answers import Answers, Floats, attribution, corrupted
+from tuckerlab.experiments.summary import ROUNDING
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import Picture
 
-__all__ = ["Audit", "Thresholds", "run_audit"]
 
-TITLES = {
-    "criteria": N_("Criteria, with the 95 % interval of what may be chance"),
-    "overall": N_("All test images"),
-    "per_class": N_("By class, the largest loss first"),
-    "calibration": N_("Calibration"),
-    "robustness": N_("Robustness (noise in pixel values 0..255, blur in pixels)"),
-    "flips": N_("From right to wrong, the surest first"),
+@dataclass(frozen=True)
+class Thresholds:
+    """What a compressed network must keep; `agreement` at least, the others at most.
+
+    - `agreement`: pictures that both networks answer alike, in per cent.
+    - `accuracy_loss`: accuracy lost over all test pictures, in points.
+    - `class_loss`: accuracy lost in the class that loses most, in points.
+    - `calibration_gap`: how much further confidence lies from accuracy than it did (expected calibration error), in
+      points.
+    - `robustness_loss`: how far the compressed network is behind at the worst strength of noise or blur, in points.
+
+    Raises TuckerlabError outside 0 to 100.
+    """
+
+    agreement: float = 95.0
+    accuracy_loss: float = 1.0
+    class_loss: float = 5.0
+    calibration_gap: float = 3.0
+    robustness_loss: float = 5.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_number(field.name, getattr(self, field.name), 0, 100)
+
+
+SAID = {
+    "agreement": N_("same answer on {measured:.1f} % of the images (at least {allowed:g} % asked)"),
+    "accuracy_loss": N_(
+        "accuracy changes by {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}; may fall by {allowed:g})"
+    ),
+    "class_loss": N_(
+        "accuracy in the worst class, {detail}, changes by {change:+.1f} points (95 % interval {low:+.1f} to "
+        "{high:+.1f}; may fall by {allowed:g})"
+    ),
+    "calibration_gap": N_("calibration error changes by {measured:+.1f} points (may grow by {allowed:g})"),
+    "robustness_loss": N_(
+        "under {detail}, the worst case, accuracy differs by {change:+.1f} points (95 % interval {low:+.1f} to "
+        "{high:+.1f}; may be behind by {allowed:g})"
+    ),
 }
-NOISE = (8.0, 16.0, 32.0)
-BLUR = (0.4, 0.7, 1.0)
+SHOWN = 3  # pictures of each kind whose maps are drawn
+TABLES = ("criteria", "overall", "per_class", "calibration", "robustness", "flips")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +73,8 @@ class Audit:
     - `calibration`: expected calibration error, mean confidence and accuracy of both.
     - `robustness`: the same change for each kind and strength of corruption, 0 being none.
     - `flips`: the answers that went from right to wrong, the surest first.
-    - `attribution`: what both networks' answers rest on; None where a network in `without_gradients` has none.
+    - `attribution`: maps of what the answers of both networks rest on, of the pictures in `explained`: the surest
+      flips, and some that both get right. Empty where no gradients pass through a network.
     """
 
     data: ImageData
@@ -52,13 +85,31 @@ class Audit:
     calibration: pd.DataFrame
     robustness: pd.DataFrame
     flips: pd.DataFrame
-    attribution: Attribution | None
-    without_gradients: tuple[str, ...]
+    explained: list[int]
+    attribution: dict[str, Floats]
 
     @cached_property
     def criteria(self) -> pd.DataFrame:
-        """What was measured, what was allowed, and whether it held."""
-        return criteria(self.thresholds, self.overall, self.per_class, self.calibration, self.robustness)
+        """A row for each threshold: what was measured, what is allowed, where, the interval of a loss, and if it held.
+
+        Robustness is left out where nothing was corrupted.
+        """
+        error, worst = self.calibration["calibration_error"], self.per_class.iloc[0]
+        corrupted = self.robustness[self.robustness["strength"] > 0].sort_values("change", kind="stable")
+        rows: dict[str, dict[str, Any]] = {
+            "agreement": {"measured": self.overall["agreement"].iloc[0]},
+            "accuracy_loss": _loss(self.overall.iloc[0]),
+            "class_loss": _loss(worst, str(worst.name)),
+            "calibration_gap": {"measured": error["compressed"] - error["dense"]},
+        }
+        if len(corrupted):
+            rows["robustness_loss"] = _loss(corrupted.iloc[0], tables.corruption(corrupted.iloc[0]))
+        found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name").reset_index()
+        found["allowed"] = [getattr(self.thresholds, name) for name in found["name"]]
+        found["detail"] = found["detail"].fillna("")
+        sign = np.where(found["name"] == "agreement", -1, 1)  # at least, not at most
+        found["held"] = sign * found["measured"] <= sign * found["allowed"] + ROUNDING
+        return found[["name", "measured", "allowed", "detail", "low", "high", "held"]]
 
     @property
     def passed(self) -> bool:
@@ -67,31 +118,21 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """One paragraph: which criteria held and which failed, and how much the pictures can tell."""
-        return " ".join(self._sentences)
-
-    @property
-    def _sentences(self) -> list[str]:
-        return [*verdict(self.criteria, self.overall, self.per_class), self._maps_said]
-
-    @property
-    def _maps_said(self) -> str:
-        if self.attribution is None:
-            networks = _(" and ").join(_(tables.NETWORKS[name]) for name in self.without_gradients)
-            return _(
-                "There are no attribution maps: no gradients pass through the network ({networks}).", networks=networks
-            )
-        if not self.attribution.sample:
-            return _("Attribution maps were not compared: there is no image that both get right.")
-        said = {"similarity": self.attribution.similarity, "chance": self.attribution.chance}
-        return ngettext(
-            "Attribution maps (the pixels that an answer rests on) of {count} image that both get right: "
-            "rank correlation {similarity:.2f}.",
-            "Attribution maps (the pixels that an answer rests on) of {count} images that both get right: "
-            "mean rank correlation {similarity:.2f}, against {chance:.2f} for maps of different images.",
-            **said,
-            count=self.attribution.sample,
-        )
+        """One paragraph: which criteria failed and which held."""
+        parts: dict[bool, list[str]] = {True: [], False: []}
+        rows: Any = self.criteria.to_dict("records")
+        for row in rows:
+            change = {"change": 0.0 - row["measured"], "low": 0.0 - row["high"], "high": 0.0 - row["low"]}
+            parts[row["held"]].append(_(SAID[row["name"]], **row | change))
+        failed, held = parts[False], parts[True]
+        counts = {"failed": len(failed), "all": len(failed) + len(held), "images": self.overall["count"].iloc[0]}
+        said = [_("Passed: all {all} criteria held on {images:,.0f} test images.", **counts)]
+        if failed:
+            said = [_("Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.", **counts)]
+            said.append(_("Failed: {what}.", what="; ".join(failed)))
+        if held:
+            said.append(_("Held: {what}.", what="; ".join(held)))
+        return " ".join(said)
 
     @cached_property
     def figures(self) -> dict[str, Picture]:
@@ -101,23 +142,29 @@ class Audit:
             drawn["robustness"] = plots.robustness_curves(self.robustness)
         if len(self.flips):
             drawn["flips"] = plots.worst_flips(self.flips, self.data, int(self.overall["gained"].iloc[0]))
-        if self.attribution is not None and len(self.attribution.index):
-            drawn["attribution"] = plots.attribution_maps(self.attribution, self.data)
+        if self.attribution:
+            drawn["attribution"] = plots.attribution_maps(self.attribution, self.explained, self.flips, self.data)
         return drawn
 
     def __repr__(self) -> str:
         return f"Audit({self.verdict})"
 
     def _repr_html_(self) -> str:
-        first, *others = map(escape, self._sentences)
-        parts = [f"<p><b>{first}</b> {' '.join(others)}</p>"]
-        parts += [f"<p>{escape(self.data.note)}</p>"] if self.data.note else []
-        for name, title in TITLES.items():
-            table: pd.DataFrame = getattr(self, name)
+        parts = [self.verdict, self.data.note, _("Accuracies in %, changes in points with their 95 % intervals.")]
+        parts = [f"<p>{escape(said)}</p>" for said in parts if said]
+        for name in TABLES:
+            table = getattr(self, name).head(10)
             if len(table):
-                rows = tables.rounded(table.head(10) if name == "flips" else table)
-                parts.append(f"<p>{escape(_(title))}</p>{rows.to_html(border=0)}")
+                shown = table.rename(columns=lambda column: column.replace("_", " "))
+                parts.append(f"<p><b>{name.replace('_', ' ')}</b></p>")
+                parts.append(shown.to_html(border=0, na_rep="", float_format="{:.1f}".format))
         return "".join(parts)
+
+
+def _loss(row: "pd.Series[Any]", where: str = "") -> dict[str, Any]:
+    """What is lost, from a row of a table of changes."""
+    measured, low, high = (0.0 - row[column] for column in ("change", "high", "low"))
+    return {"measured": measured, "low": low, "high": high, "detail": where}
 
 
 def run_audit(
@@ -126,8 +173,8 @@ def run_audit(
     data: ImageData,
     *,
     thresholds: Thresholds | None = None,
-    noise: Sequence[float] = NOISE,
-    blur: Sequence[float] = BLUR,
+    noise: Sequence[float] = (8.0, 16.0, 32.0),
+    blur: Sequence[float] = (0.4, 0.7, 1.0),
     seed: int = 0,
 ) -> Audit:
     """Compares the answers of two networks to the test pictures, as they are and corrupted.
@@ -142,30 +189,24 @@ def run_audit(
     that answer with logits will do, also pruned or quantized ones; both come out as they went in. Raises
     TuckerlabError where they do not fit each other or the data, and for what is not finite.
     """
-    asked = {"noise": noise, "blur": blur}
-    for kind, strength in ((kind, strength) for kind, strengths in asked.items() for strength in strengths):
-        if not is_number(strength) or not 0 < strength <= 255:
-            raise TuckerlabError(f"{kind} {strength!r}: a strength lies above 0 and up to 255")
-    networks = {"dense": dense, "compressed": compressed}
+    networks, asked = {"dense": dense, "compressed": compressed}, {"noise": noise, "blur": blur}
+    for kind, strengths in asked.items():
+        for strength in strengths:
+            check_number(kind, strength, above=0, most=255)
     answers = Answers.of(networks, data, data.test_images)
     versions: dict[tuple[str, float], Answers] = {}
     for kind, strengths in asked.items():
         if len(strengths):
             versions[kind, 0.0] = answers
         for strength in sorted(strengths):
-            corrupted = CORRUPTIONS[kind](data.test_images, strength, seed)
-            versions[kind, float(strength)] = Answers.of(networks, data, corrupted)
+            images = corrupted(data.test_images, kind, strength, seed)
+            versions[kind, float(strength)] = Answers.of(networks, data, images)
     flips = tables.flips(answers, data.classes)
-    without = tuple(name for name, model in networks.items() if not has_gradients(model, data))
+    both = np.flatnonzero(answers.right("dense") & answers.right("compressed"))
+    sample = np.random.default_rng(seed).permutation(both)
+    explained = [*flips["index"][:SHOWN].tolist(), *sample[:SHOWN].tolist()]
     return Audit(
-        data,
-        thresholds or Thresholds(),
-        answers,
-        tables.overall(answers),
-        tables.per_class(answers, data.classes),
-        tables.calibration(answers),
-        tables.robustness(versions),
-        flips,
-        None if without else attribution(networks, data, answers, np.asarray(flips["index"]), seed),
-        without,
-    )
+        data, thresholds or Thresholds(), answers, tables.overall(answers), tables.per_class(answers, data.classes),
+        tables.calibration(answers), tables.robustness(versions), flips, explained,
+        attribution(networks, data, explained),
+    )  # fmt: skip
