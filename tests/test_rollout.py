@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +11,7 @@ from hypothesis import given, strategies
 from scipy.stats import binom
 
 from tuckerlab.deploy.rollout import RollOut, Rule, paired
-from tuckerlab.deploy.rollout.anytime_test import (
-    Pair,
-    bounds,
-    crossing,
-    decided,
-    harm,
-    log_mean,
-    log_wealth,
-    no_harm,
-)
+from tuckerlab.deploy.rollout.anytime_test import Pair, bounds, crossing, decided, harm, log_mean, log_wealth, no_harm
 from tuckerlab.deploy.rollout.plots import requests_needed, rollout_timeline
 from tuckerlab.deploy.rollout.simulate import (
     ENDED,
@@ -40,19 +30,17 @@ EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
 """Two networks that differ in 3 % of their answers, and are right equally often."""
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda: Rule(harm=math.nan), lambda: Rule(tolerated=1.0), lambda: Rule(miss=0.6), lambda: Rule(most=10.5),  # type: ignore[arg-type]
+def test_what_is_out_of_range_is_refused() -> None:
+    for wrong in (
+        lambda: Rule(harm=math.nan), lambda: Rule(tolerated=1.0), lambda: Rule(miss=0.6),
         lambda: Rule(stages=(0.5, 0.1, 1.0)), lambda: Rule(stages=(0.1, 0.5)), lambda: Rule(stages=()),
-        lambda: EVEN.with_loss(99), lambda: simulate(Rule(), [EVEN] * 3, 1),
+        lambda: EVEN.with_loss(99), lambda: simulate(Rule(), [EVEN] * 3, 1), lambda: Traffic.of([], [], [], 2),
         lambda: paired([1, 2], [1], None, 3), lambda: paired([3], [1], None, 3), lambda: paired([1], [1], [-2], 3),
-        lambda: Traffic.of([], [], [], 2), lambda: RollOut().add((8, 0, 2, 0, 0, 0)).add_late((0, 0, 0, 3, 0, 0), 0),
-    ],
-)  # fmt: skip
-def test_what_is_out_of_range_is_refused(wrong: Callable[[], object]) -> None:
-    with pytest.raises(TuckerlabError):
-        wrong()
+        lambda: RollOut().add((8, 0, 2, 0, 0, 0)).add_late((0, 0, 0, 3, 0, 0), 0), lambda: RollOut(stage=4),
+        lambda: RollOut(ended="rolled back").add((8, 0, 2, 0, 0, 0)), lambda: RollOut(counts=((0,) * 6,)),
+    ):  # fmt: skip
+        with pytest.raises(TuckerlabError):
+            wrong()
 
 
 # --- a test that may be looked at at any time, against others' numbers -----------------------------------------------
@@ -116,21 +104,14 @@ def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
     assert none_yet == at_once
 
 
-def test_a_loss_is_rolled_back_and_stays_so() -> None:
+def test_a_loss_is_rolled_back_also_by_late_labels_of_an_earlier_stage() -> None:
     rollout = RollOut().add((0, 900, 0, 60, 5, 10))
-    assert rollout.decision.action == "roll back"
-    assert rollout.decision.low > 0
+    assert (rollout.decision.action, rollout.decision.low > 0) == ("roll back", True)
     assert "Rolled back at 1 % after 975 requests" in rollout.decision.reason
-    with pytest.raises(TuckerlabError, match="has ended"):
-        rollout.add((1, 0, 0, 0, 0, 0))
-
-
-def test_late_labels_of_an_earlier_stage_can_still_call_it_back() -> None:
     rollout = RollOut().add((20_000, 0, 40, 0, 0, 0))  # so few differ that this is good enough
-    assert rollout.stage == 1
+    assert (rollout.stage, rollout.decision.action) == (1, "go on")
     rollout = rollout.add_late((0, 19_000, 0, 40, 0, 0), stage=0)
     assert rollout.decision.action == "roll back"
-    assert "after 20,040 requests" in rollout.decision.reason
 
 
 def test_a_fault_that_begins_late_does_not_drown() -> None:
@@ -141,17 +122,14 @@ def test_a_fault_that_begins_late_does_not_drown() -> None:
     assert harm(counts.sum(0)[None], 0, Rule(stages=(1.0,))) < np.log(1 / Rule().false_alarm)
 
 
-def test_after_so_many_requests_a_human_decides() -> None:
-    rollout = RollOut(Rule(most=1000)).add((900, 0, 100, 0, 0, 0))
-    assert rollout.decision.action == "ask"
-    assert "100 requests (10.0 %) were answered differently and have no true answer" in rollout.decision.reason
-
-
-def test_complaints_are_no_random_labels() -> None:
+def test_complaints_are_no_random_labels_and_in_the_end_a_human_decides() -> None:
     """Only those who were given a wrong answer complain: all known labels speak against the new network."""
     complaints = (9_700, 0, 260, 40, 0, 0)
     assert RollOut(Rule(random_labels=True)).add(complaints).decision.action == "roll back"
     assert RollOut().add(complaints).decision.action == "hold"
+    decision = RollOut(Rule(most=10_000)).add(complaints).decision
+    assert decision.action == "ask"
+    assert "260 requests (2.6 %) were answered differently and have no true answer" in decision.reason
 
 
 @pytest.mark.parametrize("rule", [Rule(harm=5.0, tolerated=0.5), Rule(harm=5.0, tolerated=0.5, random_labels=True)])
@@ -169,12 +147,9 @@ def test_who_follows_the_advice_keeps_what_is_promised(rule: Rule) -> None:
 
 def test_a_roll_out_is_kept_as_json() -> None:
     rollout = RollOut(Rule(stages=(0.2, 1.0), harm=2.0)).add((0, 400, 0, 1, 1, 0))
-    again = RollOut.from_json(rollout.add((10, 0, 1, 0, 0, 0)).to_json())
-    assert again == rollout.add((10, 0, 1, 0, 0, 0))
-    found = RollOut(Rule(stages=(0.2, 1.0))).to_json()
-    for was, now in (("[0.2, 1.0]", "[0.2, 0.5, 1.0]"), ('"stage": 0', '"stage": 2'), ("[0, 0, 0, 0, 0, 0], ", "")):
-        with pytest.raises(TuckerlabError, match="a rule with"):
-            RollOut.from_json(found.replace(was, now))
+    again = RollOut.from_json(rollout.to_json())
+    assert again == rollout
+    assert again.add((10, 0, 1, 0, 0, 0)) == rollout.add((10, 0, 1, 0, 0, 0))
 
 
 # --- the bounds, the decisions and the simulation are one -----------------------------------------------------------
@@ -331,15 +306,12 @@ def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
 
 
 def test_recorded_answers() -> None:
-    assert len(recorded_traffic()) >= 3
-    for name, traffic in recorded_traffic().items():
-        data, network = name.split(": ")
-        table = pd.read_parquet(PLACE / f"{data}.parquet")
-        dense, other = table["answer of dense"], table[f"answer of {network}"]
-        assert traffic.differing == pytest.approx(100 * (other != dense).mean())
-        accuracies = [100 * (answers == table["label"]).mean() for answers in (dense, other)]
-        assert traffic.loss == pytest.approx(accuracies[0] - accuracies[1])
-        assert sum(traffic.chances) == pytest.approx(1)
+    table = pd.read_parquet(PLACE / "steel.parquet")
+    dense, small, labels = (table[name] for name in ("answer of dense", "answer of Tucker 90 %", "label"))
+    traffic = recorded_traffic()["steel: Tucker 90 %"]
+    assert traffic.differing == pytest.approx(100 * (small != dense).mean())
+    assert traffic.loss == pytest.approx(100 * ((dense == labels).mean() - (small == labels).mean()))
+    assert all(sum(traffic.chances) == pytest.approx(1) for traffic in recorded_traffic().values())
 
 
 # --- what it takes to catch a loss, and the figures ----------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import pprint
 import re
 import runpy
+import textwrap
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
@@ -45,14 +46,10 @@ def export_plain(
     folder, about = Path(folder), notes(metadata)
     plain, original, example = prepared(model, example)
     imports, network, tensors = written(plain)
-    low, high = float(example.min()), float(example.max())
-    low, high = (low, high) if low < high else (-1.0, 1.0)
-    shape = (1, *example.shape[1:])
-    ramp = torch.linspace(low, high, example[0].numel()).reshape(shape)
-    expected = answer(original, ramp.to(example.dtype)).flatten()
+    low, high, shape = float(example.min()), float(example.max()), (1, *example.shape[1:])
+    ramp = torch.linspace(low, high, example[0].numel()).reshape(shape).to(example.dtype)
+    expected = answer(original, ramp).flatten()
     code = TEMPLATE.substitute(
-        zeros=", ".join(map(str, shape)),
-        range=f"{example.dtype}, here with numbers from {low:g} to {high:g}",
         imports="".join(f"{line}\n" for line in imports),
         about=pprint.pformat(about, width=118, sort_dicts=False),
         network=network,
@@ -61,7 +58,7 @@ def export_plain(
         high=high,
         dtype=example.dtype,
         expected=[float(f"{value:.8g}") for value in expected[:KEPT].tolist()],
-        scale=float(expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)),
+        scale=float(expected.abs().max()) or 1.0,
     )
     with atomic_path(folder / WEIGHTS) as weights, atomic_path(folder / SOURCE) as file:
         safetensors.torch.save_file(tensors, weights, metadata=about)
@@ -99,11 +96,10 @@ def written(network: nn.Module) -> tuple[list[str], str, dict[str, Tensor]]:
             tensors |= {key: tensor.detach().contiguous().clone() for key, tensor in found.items()}
         node.target = names[target]
     forward = graph.python_code("self")
-    begin = ["class Network(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
-    body = forward.src.strip().replace("torch._C._nn.", "F.").replace("torch.nn.functional.", "F.").splitlines()
-    code = "\n".join(
-        [*begin, *(f"        {line}" for line in lines), "", *(f"    {line}".rstrip() for line in body), ""]
-    )
+    layers = textwrap.indent("\n".join(["super().__init__()", *lines]), " " * 8)
+    body = textwrap.indent(forward.src.strip(), " " * 4)
+    body = body.replace("torch._C._nn.", "F.").replace("torch.nn.functional.", "F.")
+    code = f"class Network(nn.Module):\n    def __init__(self) -> None:\n{layers}\n\n{body}\n"
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     used &= forward.globals.keys() - {"torch"}
     if unknown := sorted(used - IMPORTS.keys()):

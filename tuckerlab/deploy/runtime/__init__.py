@@ -110,8 +110,41 @@ class Deployment:
 
     @property
     def picture(self) -> Picture:
-        """Time, throughput and file of all networks in each form."""
-        return _picture(self)
+        """Bars for the time of one image, the throughput of the largest batch and the file; a group for each form."""
+        rows, networks, most = self.rows.set_index(FORM), self.networks, int(self.rows["batch"].max())
+        one, many = rows[rows["batch"] == 1], rows[rows["batch"] == most]
+        panels = [
+            (_("Time for one image"), _("milliseconds (less is better)"), one["median_ms"], one["faster"]),
+            (
+                _("Throughput, {count} images at once", count=most), _("images a second (more is better)"),
+                1e3 * most / many["median_ms"], many["faster"],
+            ),
+            (_("Size of the file"), _("MB (less is better)"), one["file_bytes"] / 1e6, one["smaller"]),
+        ]  # fmt: skip
+        forms = [form for form in SHOWN if (networks[0], *form) in one.index]
+        figure = Picture(figsize=(3.9 * len(panels) + 1.2, 1.9 + 0.42 * len(forms) * len(networks)))
+        colour, height = colours(networks, networks[:1]), BAR / len(networks)
+        for axes, (title, unit, values, better) in zip(
+            figure.subplots(1, len(panels), sharey=True), panels, strict=True
+        ):
+            styled(axes, x=unit, y="", title=title)
+            for number, network in enumerate(networks):
+                own, times = values[network].loc[forms], better[network].loc[forms]
+                middles = [place + (number - (len(networks) - 1) / 2) * height for place in range(len(forms))]
+                bars = axes.barh(middles, own, height=0.9 * height, color=colour[network])
+                shown = own.map(digits) + ("  (" + times.map(ratio) + ")" if number else "")
+                axes.bar_label(bars, list(shown), padding=4, fontsize=TEXT, color=INK)
+            axes.set_xlim(0, 1.45 * axes.dataLim.x1)  # room for what stands beside the bars
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+            axes.grid(visible=False, axis="y")
+            axes.tick_params(axis="y", length=0)
+        figure.axes[0].set_yticks(range(len(forms)), [_(SHOWN[form]) for form in forms])
+        figure.axes[0].set_ylim(len(forms) - 0.5, -0.5)
+        handles = [Patch(color=colour[name], label=_("Full network") if name == "dense" else name) for name in networks]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TEXT, frameon=False)
+        figure.headline(self.finding or _("What one network costs in each form"))
+        return figure
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes `deployment.parquet` and the picture into a folder, each atomically."""
@@ -143,39 +176,3 @@ class Deployment:
         unbroken = (cells.map(lambda cell: cell.replace(" ", "\N{NO-BREAK SPACE}")) for cells in self.tables)
         tables = (cells.to_html(index=False, border=0) for cells in unbroken)
         return "".join([*tables, f"<p>{escape(self.circumstances)}</p>"])
-
-
-def _picture(made: Deployment) -> Picture:
-    """Bars for one image, the largest batch and the file; a group for each form."""
-    rows, networks, most = made.rows.set_index(FORM), made.networks, int(made.rows["batch"].max())
-    one, many = rows[rows["batch"] == 1], rows[rows["batch"] == most]
-    panels = [
-        (_("Time for one image"), _("milliseconds (less is better)"), one["median_ms"], one["faster"]),
-        (
-            _("Throughput, {count} images at once", count=most), _("images a second (more is better)"),
-            1e3 * most / many["median_ms"], many["faster"],
-        ),
-        (_("Size of the file"), _("MB (less is better)"), one["file_bytes"] / 1e6, one["smaller"]),
-    ]  # fmt: skip
-    forms = [form for form in SHOWN if (networks[0], *form) in one.index]
-    figure = Picture(figsize=(3.9 * len(panels) + 1.2, 1.9 + 0.42 * len(forms) * len(networks)))
-    colour, height = colours(networks, networks[:1]), BAR / len(networks)
-    for axes, (title, unit, values, better) in zip(figure.subplots(1, len(panels), sharey=True), panels, strict=True):
-        styled(axes, x=unit, y="", title=title)
-        for number, network in enumerate(networks):
-            own, times = values[network].loc[forms], better[network].loc[forms]
-            middles = [place + (number - (len(networks) - 1) / 2) * height for place in range(len(forms))]
-            bars = axes.barh(middles, own, height=0.9 * height, color=colour[network])
-            shown = own.map(digits) + ("  (" + times.map(ratio) + ")" if number else "")
-            axes.bar_label(bars, list(shown), padding=4, fontsize=TEXT, color=INK)
-        axes.set_xlim(0, 1.45 * axes.dataLim.x1)  # room for what stands beside the bars
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0)
-    figure.axes[0].set_yticks(range(len(forms)), [_(SHOWN[form]) for form in forms])
-    figure.axes[0].set_ylim(len(forms) - 0.5, -0.5)
-    handles = [Patch(color=colour[name], label=_("Full network") if name == "dense" else name) for name in networks]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TEXT, frameon=False)
-    figure.headline(made.finding or _("What one network costs in each form"))
-    return figure
