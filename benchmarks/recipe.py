@@ -25,10 +25,9 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.standings import standings
 from tuckerlab.training.config import Recipe
-from tuckerlab.tucker.manifold import Tangent
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import Spectrum, energies, removal_order
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.rank_policy import Spectrum
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -51,14 +50,12 @@ class Tried(Budget):
     def target(self, step: int | None) -> float:
         return self.compression * (self.progress(step) if self.schedule == "linear" else super().target(step) / RATE)
 
-    def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
-        scores = energies(spectra) if self.score == "energy" or not self.trained else self.sensitivities()
-        if self.per_number:
-            scores = [
-                [score / spectrum.freed(i) for i, score in enumerate(layer)]
-                for spectrum, layer in zip(spectra, scores, strict=True)
-            ]
-        return removal_order(scores)
+    def scores(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+        worth = self.sensitivities() if self.score == "sensitivity" and self.trained else [s.energies for s in spectra]
+        if not self.per_number:
+            return worth
+        pairs = zip(spectra, worth, strict=True)
+        return [[score / spectrum.freed(i) for i, score in enumerate(layer)] for spectrum, layer in pairs]
 
     def sensitivities(self) -> list[list[Tensor]]:
         """|σ ∂L/∂σ| of each direction, to first order, with the momentum as the gradient; falling in each mode.
@@ -66,13 +63,13 @@ class Tried(Budget):
         It decides how many directions each mode loses; those with the smallest σ go.
         """
         optimizer, found = self.trained[0], []
-        for layer, _ in optimizer._counted()[0]:
-            velocity = optimizer._state(layer, "momentum_buffer") or Tangent(torch.zeros_like(layer.core), ())
+        for layer in (held.layer for held in optimizer._counted()[0]):
+            velocity = optimizer.state[layer.core].get("momentum_buffer", torch.zeros_like(layer.core))
             modes = []
             for mode in layer.modes:
                 matrix = unfold(layer.core.detach(), mode)
                 vectors, _ = left_singular(matrix)
-                changes = (vectors.mT @ matrix * (vectors.mT @ unfold(velocity.core, mode))).sum(1)
+                changes = (vectors.mT @ matrix * (vectors.mT @ unfold(velocity, mode))).sum(1)
                 modes.append(changes.abs().double().sort(descending=True).values.cpu())
             found.append(modes)
         return found

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tuckerlab import TuckerLayer
-from tuckerlab.tucker.manifold import Point, Tangent
+from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
 from tuckerlab.tucker.tensor import multi_mode_product, shape_of_core, unfold
 
 
@@ -29,21 +29,21 @@ def orthonormality(factors: Sequence[Tensor]) -> float:
     return max(float((U.mT @ U - torch.eye(U.shape[1], dtype=U.dtype)).detach().abs().max()) for U in factors)
 
 
-def partial_gradients(point: Point, gradient: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+def partial_gradients(point: Point, gradient: Tensor) -> tuple[Tensor, ...]:
     """∂L/∂C and ∂L/∂U_i for a dense gradient G = ∂L/∂W: what autograd returns without ever forming G."""
     down = [factor.mT for factor in point.factors]
-    factors = tuple(
+    factors = [
         unfold(multi_mode_product(gradient, down, point.modes, skip=mode), mode) @ unfold(point.core, mode).mT
         for mode in point.modes
-    )
-    return multi_mode_product(gradient, down, point.modes), factors
+    ]
+    return multi_mode_product(gradient, down, point.modes), *factors
 
 
-def embed(point: Point, tangent: Tangent, roots: Sequence[Tensor]) -> Tensor:
+def embed(point: Point, tangent: Tangent) -> Tensor:
     """The ambient (dense) tensor Ẇ of a tangent vector, for tests and figures."""
-    ambient = multi_mode_product(tangent.core, point.factors, point.modes)
+    roots, ambient = mode_roots(point), multi_mode_product(tangent[0], point.factors, point.modes)
     for i in range(len(point.modes)):
-        directions = torch.linalg.solve_triangular(roots[i], tangent.factors[i], upper=False, left=False)
+        directions = torch.linalg.solve_triangular(roots[i], tangent[i + 1], upper=False, left=False)
         swapped = (*point.factors[:i], directions, *point.factors[i + 1 :])
         ambient = ambient + multi_mode_product(point.core, swapped, point.modes)
     return ambient

@@ -13,7 +13,7 @@ from manifolds import point_of
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
-from tuckerlab.tucker.rank_change import truncated
+from tuckerlab.tucker.manifold import truncated
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -6,8 +6,7 @@ from hypothesis import given, strategies as st
 from manifolds import embed, explicit_projection, orthonormality, partial_gradients, random_point
 from torch import Tensor
 
-from tuckerlab.tucker.manifold import Point, Tangent, carried, mode_roots, project, retract
-from tuckerlab.tucker.rank_change import Transport, grown, truncated
+from tuckerlab.tucker.manifold import Point, Tangent, Transport, carried, grown, mode_roots, project, retract, truncated
 from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate, unfold
 
 KINDS = {  # shape, factorized modes, ranks

@@ -23,8 +23,8 @@ from tuckerlab import (
     TuckerSGD,
 )
 from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
-from tuckerlab.tucker.muon import polar
 from tuckerlab.tucker.optimizer import TuckerOptimizer
+from tuckerlab.tucker.sgd_adamw_muon import polar
 from tuckerlab.tucker.tensor import feasible_ranks
 
 CONVOLUTIONS: list[Any] = [TuckerConv1d, TuckerConv2d, TuckerConv3d]

@@ -61,7 +61,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
     alone = Mixed()
     together = copy.deepcopy(alone)
     x = torch.randn(16, 3, 6, 6, dtype=torch.float64)
-    for model, room in ((alone, None), (together, 10**6)):
+    for model, room in ((alone, 0), (together, 10**6)):
         monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": room})
         decay = None if kind is TuckerMuon else 0.01  # Muon's other form is a term less
         optimizer = kind(model, 0.02, weight_decay=decay, ranks=ranks, adapt_every=3, **options)
@@ -72,7 +72,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
         layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
         steps = [int(optimizer.state[layer.core]["step"]) for layer in layers]
         assert steps == [12] * 6 + [6]
-        assert len(batches(layers, steps)) == (7 if room is None else 4)  # convolutions, one in all modes, linear, late
+        assert len(batches(layers, steps)) == (7 if not room else 4)  # convolutions, one in all modes, linear, late
     for one, other in zip(alone.parameters(), together.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
 
@@ -95,7 +95,7 @@ class Launches(TorchDispatchMode):
 def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def launches(layers: int, room: int | None) -> int:
+    def launches(layers: int, room: int) -> int:
         monkeypatch.setattr("tuckerlab.tucker.batched_step.ROOM", {"cpu": room})
         model = nn.Sequential(*(TuckerLinear(8, 8, ranks=1 + i % 4, bias=False) for i in range(layers)))
         optimizer = kind(model, 0.01)
@@ -107,7 +107,7 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
         return mode.count
 
     assert launches(12, 10**6) == launches(4, 10**6) < (300 if kind is TuckerMuon else 150)
-    assert launches(12, None) > 2.5 * launches(4, None)
+    assert launches(12, 0) > 2.5 * launches(4, 0)
 
 
 @pytest.mark.gpu

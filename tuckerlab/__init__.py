@@ -23,18 +23,16 @@ __version__ = "0.1.0"
 _MODULES = {
     "experiments.audit": "Thresholds run_audit",
     "training.checkpoint": "load save",
-    "tucker.convert": "to_dense to_plain tuckerize",
+    "tucker.convert": "materialize to_dense to_plain tuckerize",
     "data": "load_data",
     "experiments.headline": "run_headline",
     "deploy.export": "export_onnx export_plain export_program",
     "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
     "training.guard": "Guard Rule",
     "tucker.layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
-    "tucker.meta": "materialize",
     "training.models": "build",
-    "tucker.muon": "TuckerMuon",
     "tucker.nested": "Nested",
-    "tucker.sgd_adamw": "TuckerAdamW TuckerSGD",
+    "tucker.sgd_adamw_muon": "TuckerAdamW TuckerMuon TuckerSGD",
     "experiments.run": "run_poc",
     "tucker.rank_policy": "Budget Fixed Tolerance",
     "experiments.run_folder": "recorded",
@@ -73,19 +71,26 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     from tuckerlab.training.fit import fit as fit
     from tuckerlab.training.guard import Guard as Guard, Rule as Rule
     from tuckerlab.training.models import build as build
-    from tuckerlab.tucker.convert import to_dense as to_dense, to_plain as to_plain, tuckerize as tuckerize
+    from tuckerlab.tucker.convert import (
+        materialize as materialize,
+        to_dense as to_dense,
+        to_plain as to_plain,
+        tuckerize as tuckerize,
+    )
     from tuckerlab.tucker.layers import (
         TuckerConv1d as TuckerConv1d,
         TuckerConv2d as TuckerConv2d,
         TuckerConv3d as TuckerConv3d,
         TuckerLinear as TuckerLinear,
     )
-    from tuckerlab.tucker.meta import materialize as materialize
     from tuckerlab.tucker.model_size import summary as summary
-    from tuckerlab.tucker.muon import TuckerMuon as TuckerMuon
     from tuckerlab.tucker.nested import Nested as Nested
     from tuckerlab.tucker.rank_policy import Budget as Budget, Fixed as Fixed, Tolerance as Tolerance
-    from tuckerlab.tucker.sgd_adamw import TuckerAdamW as TuckerAdamW, TuckerSGD as TuckerSGD
+    from tuckerlab.tucker.sgd_adamw_muon import (
+        TuckerAdamW as TuckerAdamW,
+        TuckerMuon as TuckerMuon,
+        TuckerSGD as TuckerSGD,
+    )
     from tuckerlab.tucker.weight import TuckerLayer as TuckerLayer
 else:  # not for mypy, which would then believe in every name
 

@@ -23,7 +23,7 @@ from tuckerlab.training.models import build
 from tuckerlab.tucker.convert import tuckerize
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.rank_policy import RankPolicy, Tolerance
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 
 IMAGES = 128
 WIDTH = 0.25

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tuckerlab.tucker.layers import TuckerLinear
 from tuckerlab.tucker.manifold import Point
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 
 SIZE, RANK = 24, 9
 LR = 0.2

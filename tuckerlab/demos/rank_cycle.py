@@ -11,7 +11,7 @@ import torch
 
 from tuckerlab.demos.planted_weight import losses, new_layer, seeded, taught, with_values
 from tuckerlab.tucker.rank_policy import Spectrum, Tolerance
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
 
 TRUE_RANK = 8

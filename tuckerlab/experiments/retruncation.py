@@ -16,7 +16,7 @@ from tuckerlab.training.models import MODELS, Network
 from tuckerlab.tucker.convert import tuckerize
 from tuckerlab.tucker.nested import leading_network
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
 
 

@@ -22,8 +22,7 @@ from torch.optim import Optimizer
 from tuckerlab.errors import CheckpointError
 from tuckerlab.files import atomic_path
 from tuckerlab.training.models import build
-from tuckerlab.tucker.convert import tuckerize
-from tuckerlab.tucker.meta import materialize
+from tuckerlab.tucker.convert import materialize, tuckerize
 from tuckerlab.tucker.rank_policy import Fixed
 from tuckerlab.tucker.weight import TuckerLayer
 

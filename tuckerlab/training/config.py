@@ -9,10 +9,9 @@ import torch
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
-from tuckerlab.tucker.muon import TuckerMuon
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import RankPolicy
-from tuckerlab.tucker.sgd_adamw import TuckerAdamW, TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerAdamW, TuckerMuon, TuckerSGD
 
 ADAPTATIONS = 100  # rank adaptations in a run, where adapt_every is not given …
 LEAST_EVERY = 10  # … but not more often: an adaptation costs about two steps, and new directions need time

@@ -24,7 +24,6 @@ from tuckerlab.training.machine import provenance
 from tuckerlab.training.metrics import check_logits, evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
-from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -158,7 +157,7 @@ class Trainer:
         run = self.run
         if run.step + 1 == run.total_steps:
             run.optimizer.adapt(grow=False)  # directions that are still on trial go
-            if isinstance(run.optimizer.ranks, Nested):  # the largest size has statistics of all sizes
+            if run.optimizer.ranks.is_nested:  # the largest size has statistics of all sizes
                 update_bn(self.data.sample(), run.model)
         self.schedule.step()
         run.step += 1

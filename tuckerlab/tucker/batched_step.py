@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.manifold import Point, Tangent, leading
+from tuckerlab.tucker.manifold import Parts
 from tuckerlab.tucker.weight import TuckerLayer
 
-Parts = Sequence[Tensor]  # of one weight: its core and its factors, or a tangent vector in the same shapes
 Shapes = Sequence[Sequence[int]]
 
 # Numbers that a batch may hold with its padding, by kind of device: a step copies it a few times, and large weights do
@@ -28,7 +27,7 @@ class Stack:
     """Where the parts of several weights lie in a batch: part i is padded to its largest size in each dimension.
 
     `shapes` are those of the parts, weight by weight. Packing and unpacking are two gathers, whatever the number of
-    weights. A weight that is alone is packed as it is, without a dimension for the batch.
+    weights. A weight that is alone is taken as it is, without a dimension for the batch.
     """
 
     def __init__(self, shapes: Sequence[Shapes], device: torch.device | str = "cpu") -> None:
@@ -49,6 +48,11 @@ class Stack:
         self.there = torch.full((sum(count),), zero, dtype=torch.int32, device=device)  # … and what lies in each place
         self.there[self.back] = torch.arange(zero, dtype=torch.int32, device=device)
 
+    def apply(self, function: Callable[..., Sequence[Parts]], *arguments: Sequence[Parts]) -> Sequence[Parts]:
+        """The results of a function of one weight, for all weights at once; each argument is given weight by weight."""
+        mapped = function if self.weights == 1 else torch.vmap(function)
+        return mapped(*map(self.pack, arguments))
+
     def pack(self, weights: Sequence[Parts]) -> list[Tensor]:
         """The parts of all weights, as one batch for each part."""
         if self.weights == 1:
@@ -68,84 +72,31 @@ class Stack:
         torch._foreach_copy_(targets, list(pieces))
 
 
-def step_batch(
-    stack: Stack,
-    weights: Sequence[Parts],
-    states: Sequence[Sequence[dict[str, Any]]],
-    names: Sequence[str],
-    modes: tuple[int, ...],
-    active: Sequence[tuple[int, ...] | None],
-    moved: Callable[[Point, Parts, dict[str, Tangent], float], tuple[Point, dict[str, Tangent]]],
-) -> None:
-    """One step of all weights of a batch, in place: gather, `moved`, scatter.
-
-    states: of each part of each weight, what the optimizer keeps, among it the tangents called `names`. active: the
-    ranks of each weight that take the step, where they are not all. moved: the point and its tangents after a step,
-    from those before, the gradient of core and factors, and the number of the step.
-    """
-    count = states[0][0].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
-    for parts, own in zip(weights, states, strict=True):
-        own[0]["step"] = count
-        for part, state in zip(parts, own, strict=True):
-            state.update({name: torch.zeros_like(part) for name in names if name not in state})
-
-    def taking_part(tensors: Sequence[Parts]) -> list[list[Tensor]]:
-        return [leading(parts, modes, ranks) for parts, ranks in zip(tensors, active, strict=True)]
-
-    values = taking_part([[p.detach() for p in parts] for parts in weights])
-    gradients = taking_part([[torch.zeros_like(p) if p.grad is None else p.grad for p in parts] for parts in weights])
-    kept = [taking_part([[state[name] for state in own] for own in states]) for name in names]
-
-    def step(weight: Parts, gradient: Parts, *state: Parts) -> list[list[Tensor]]:
-        point, tangents = Point(weight[0], tuple(weight[1:]), modes), map(Tangent.of, state)
-        new, after = moved(point, gradient, dict(zip(names, tangents, strict=True)), float(count))
-        return [list(new.parts), *(list(after[name].parts) for name in names)]
-
-    mapped = step if stack.weights == 1 else torch.vmap(step)
-    results = mapped(*map(stack.pack, (values, gradients, *kept)))
-    for result, targets in zip(results, (values, *kept), strict=True):
-        stack.unpack(result, into=targets)
-
-
 Batch = tuple[Stack, list[TuckerLayer]]
 
 
 def batches(layers: Sequence[TuckerLayer], steps: Sequence[int]) -> list[Batch]:
-    """The layers in batches of one kind, which have all made the same number of `steps`.
+    """The layers in batches of one kind, which have all made the same number of `steps`; the largest come first.
 
     Raises TuckerlabError for weights in half precision, which no Cholesky factorization can bear.
     """
-    for layer in layers:
-        if layer.core.dtype not in (torch.float32, torch.float64):
-            raise TuckerlabError(
-                f"a Tucker weight in {layer.core.dtype}: allowed are float32 and float64; keep the parameters in "
-                "float32 and use torch.autocast for mixed precision"
-            )
-    room = ROOM.get(layers[0].core.device.type) if layers else None
-    made = dict(zip(layers, steps, strict=True))
-    if room is None:
-        return [(Stack([_shapes(layer)]), [layer]) for layer in layers]
-    groups: list[list[TuckerLayer]] = []
-    for layer in sorted(layers, key=lambda layer: -layer.stored_numel):
-        for group in groups:
-            wanted = [_shapes(member) for member in (*group, layer)]
-            alike = (made[group[0]], *_kind(group[0])) == (made[layer], *_kind(layer))
-            if alike and len(wanted) * sum(map(prod, padded(wanted))) <= room:
-                group.append(layer)
-                break
+    of_kind: dict[Any, list[list[TuckerLayer]]] = {}
+    for layer, made in sorted(zip(layers, steps, strict=True), key=lambda pair: -pair[0].stored_numel):
+        core, room = layer.core, ROOM.get(layer.core.device.type, 0)
+        if core.dtype not in (torch.float32, torch.float64):
+            raise TuckerlabError(f"a Tucker weight in {core.dtype}: keep it in float32, under torch.autocast")
+        whole = tuple(size for mode, size in enumerate(core.shape) if mode not in layer.modes)
+        groups = of_kind.setdefault((made, layer.modes, core.dim(), whole, core.dtype, core.device), [])
+        together = [*groups[-1], layer] if groups else [layer]
+        if groups and len(together) * sum(map(prod, padded(_shapes(together)))) <= room:
+            groups[-1].append(layer)
         else:
             groups.append([layer])
-    return [(Stack([_shapes(layer) for layer in group], group[0].core.device), group) for group in groups]
+    return [(Stack(_shapes(group), group[0].core.device), group) for groups in of_kind.values() for group in groups]
 
 
-def _shapes(layer: TuckerLayer) -> list[torch.Size]:
-    return [part.shape for part in layer.trained.parts]
-
-
-def _kind(layer: TuckerLayer) -> tuple[Any, ...]:
-    core = layer.core
-    whole = tuple(size for mode, size in enumerate(core.shape) if mode not in layer.modes)
-    return layer.modes, core.dim(), whole, core.dtype, core.device
+def _shapes(layers: Sequence[TuckerLayer]) -> list[list[torch.Size]]:
+    return [[part.shape for part in layer.trained.parts] for layer in layers]
 
 
 def padded(shapes: Sequence[Shapes]) -> list[torch.Size]:

@@ -1,23 +1,22 @@
-"""From dense networks to Tucker networks and back: `tuckerize`, `to_dense`, `to_plain`.
+"""From dense networks to Tucker networks and back: `tuckerize`, `to_dense`, `to_plain`; and weights from nothing.
 
 What cannot or should not be factorized stays as it is, and carries the reason as `dense_because`; `summary` lists it.
 """
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
+from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.parameter import UninitializedParameter
+from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.tucker.layers import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
-from tuckerlab.tucker.plain_layers import forms, ordinary
+from tuckerlab.tucker.plain_layers import ordinary, smallest_form
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
-from tuckerlab.tucker.replace import ALL_HOOKS, check_module, check_replaceable, replaced
 from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
 from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
 
@@ -31,6 +30,8 @@ KINDS: dict[type[nn.Module], type[TuckerLayer]] = {
 }
 # modules that read the weights of their children directly, so that these must stay dense
 READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+OF_MODULES = vars(nn.Module()).keys()
+HOOKS = tuple(name for name in OF_MODULES if "hook" in name)
 
 
 def tuckerize(
@@ -64,30 +65,20 @@ def tuckerize(
     Raises TuckerlabError for a pattern that matches nothing.
     """
     check_module(module, "tuckerize")
-    for name, layer in _weighted(module):
-        if isinstance(layer.weight, UninitializedParameter):
-            raise TuckerlabError(
-                f"{name or 'the layer'}: a lazy layer without weights yet: send one batch through the network first"
-            )
     policy = ranks if isinstance(ranks, RankPolicy) else Fixed(FRACTION if ranks is None else ranks)
-    include = [include] if isinstance(include, str) else include
-    reasons = _reasons(module, include, [exclude] if isinstance(exclude, str) else exclude)
-    chosen = [(name, layer) for name, layer in _weighted(module) if reasons[name] is None]
-    dense = [(name, layer) for name, layer in _weighted(module) if reasons[name] is not None]
-    other = sum(layer.weight.numel() for _, layer in dense if isinstance(layer, nn.modules.conv._ConvNd))
-    for name, layer in chosen:
-        if not layer.weight.is_meta and not layer.weight.isfinite().all():
-            where = name or "the layer"
-            raise TuckerlabError(f"{where}: its weight holds numbers that are not finite (NaN or infinity)")
-    check_replaceable(module, dict(chosen))
-    spectra = [_spectrum(layer, _modes(layer, modes), policy) for _, layer in chosen]
+    reasons = _reasons(module, include, exclude)
+    chosen = {name: layer for name, layer in _weighted(module).items() if reasons[name] is None}
+    dense = {name: layer for name, layer in _weighted(module).items() if name not in chosen}
+    check_replaceable(module, chosen)
+    spectra = [_spectrum(name, layer, modes, policy) for name, layer in chosen.items()]
+    other = sum(layer.weight.numel() for layer in dense.values() if isinstance(layer, nn.modules.conv._ConvNd))
     found = policy.choose(spectra, other=other)
     if ranks is None:
         found = [_no_larger_than_dense(*pair) for pair in zip(spectra, found, strict=True)]
-    for name, layer in dense:
+    for name, layer in dense.items():
         setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
-    for (_, layer), layer_ranks in zip(chosen, found, strict=True):
-        module = replaced(module, layer, _factorized(layer, layer_ranks, _modes(layer, modes)))
+    for layer, spectrum, layer_ranks in zip(chosen.values(), spectra, found, strict=True):
+        module = replaced(module, layer, _factorized(layer, layer_ranks, spectrum.modes))
     return module
 
 
@@ -117,7 +108,7 @@ def to_plain(module: nn.Module) -> nn.Module:
     it. Factors of spatial modes are always multiplied in: no ordinary layer holds them apart. Hooks go along, and what
     was frozen stays frozen.
     """
-    plain = _converted(module, lambda layer: ordinary(layer, forms(layer)[0]))
+    plain = _converted(module, lambda layer: ordinary(layer, smallest_form(layer)))
     vars(plain).pop("spec", None)  # it would rebuild another network
     return plain
 
@@ -132,40 +123,79 @@ def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -
     return module
 
 
-# --- which layers -------------------------------------------------------------------------------------------------
+# --- one module in the place of another -------------------------------------------------------------------------------
 
 
-def _weighted(module: nn.Module) -> list[tuple[str, Dense]]:
-    return [(name, m) for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
+
+    Hooks on the calls of `old` go along.
+    """
+    new.train(old.training)
+    vars(new).update((name, vars(old)[name]) for name in HOOKS if "forward" in name or "backward" in name)
+    for parent in module.modules():
+        for name, child in parent._modules.items():
+            if child is old:
+                parent._modules[name] = new
+    return new if module is old else module
 
 
-def _named(module: nn.Module, patterns: Sequence[str]) -> set[str]:
+def check_module(module: object, function: str) -> None:
+    """TuckerlabError for what is no network of torch."""
+    if not isinstance(module, nn.Module):
+        raise TuckerlabError(f"{function}: {type(module).__name__}; give a network of torch (nn.Module)")
+
+
+def check_replaceable(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """TuckerlabError for a layer that is kept in a list or the like as well, which would go on with the old one."""
+    names = {layer: name for name, layer in layers.items()}
+    for owner, part in module.named_modules():
+        for attribute in vars(part).keys() - OF_MODULES:
+            for held in _modules_in(vars(part)[attribute]):
+                if held in names:
+                    raise TuckerlabError(
+                        f"{owner or 'the network'}'s `{attribute}` holds the layer {names[held]!r} as well, and would "
+                        "go on using it as it is: use nn.ModuleList or nn.ModuleDict, or exclude the layer"
+                    )
+
+
+def _modules_in(value: object) -> Iterator[nn.Module]:
+    if isinstance(value, nn.Module):
+        yield value
+    elif isinstance(value, list | tuple | set | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _modules_in(item)
+
+
+# --- which layers -----------------------------------------------------------------------------------------------------
+
+
+def _weighted(module: nn.Module) -> dict[str, Dense]:
+    return {name: m for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)}
+
+
+def _named(module: nn.Module, patterns: str | Sequence[str]) -> set[str]:
     """The layers with weights that the patterns name; what is a name is meant as it stands, whatever it contains."""
-    names, found = [name for name, _ in _weighted(module)], set[str]()
-    tucker = [name for name, part in module.named_modules() if isinstance(part, TuckerLayer)]
-    for pattern in patterns:
+    names, found = list(_weighted(module)), set[str]()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
         here = {pattern} if pattern in names else {name for name in names if fnmatchcase(name, pattern)}
-        there = [name for name in tucker if fnmatchcase(name, pattern)]
-        if not here and there:
-            raise TuckerlabError(
-                f"pattern {pattern!r} matches {there[0]!r}, which is in Tucker format already: its ranks are lowered "
-                "by the optimizer, as its policy says (ranks=Budget(0.9) or Tolerance(0.1))"
-            )
         if not here:
             known = ", ".join(names) or "none"
-            raise TuckerlabError(f"pattern {pattern!r} matches no convolution or linear layer; there are: {known}")
+            raise TuckerlabError(
+                f"pattern {pattern!r} matches no dense convolution or linear layer; there are: {known}"
+            )
         found |= here
     return found
 
 
-def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence[str]) -> dict[str, str | None]:
+def _reasons(
+    module: nn.Module, include: str | Sequence[str] | None, exclude: str | Sequence[str]
+) -> dict[str, str | None]:
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
     included, excluded = None if include is None else _named(module, include), _named(module, exclude)
     owners = {child: m for m in module.modules() if isinstance(m, READERS) for child in m.modules() if child is not m}
-    uses: Counter[torch.Tensor] = Counter(
-        parameter for m in module.modules() for parameter in m.parameters(recurse=False)
-    )
+    uses: Counter[Tensor] = Counter(parameter for m in module.modules() for parameter in m.parameters(recurse=False))
 
     def reason(position: int, name: str, layer: Dense) -> str | None:
         if name in excluded:
@@ -186,25 +216,22 @@ def _reasons(module: nn.Module, include: Sequence[str] | None, exclude: Sequence
             return f"a channel mode of size 1 in its weight {tuple(layer.weight.shape)} leaves nothing to factorize"
         if uses[layer.weight] > 1:
             return "its weight is shared with another module"
-        hooks = [vars(layer)[name] for name in ALL_HOOKS] + [p._backward_hooks for p in layer.parameters()]
-        hooks += [getattr(p, "_post_accumulate_grad_hooks", None) for p in layer.parameters()]
-        if any(hooks) or "forward" in vars(layer):
+        if any(vars(layer)[name] for name in HOOKS) or "forward" in vars(layer):
             return "it carries hooks or a forward of its own, which a replacement would lose"
         return None
 
-    return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers)}
+    return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers.items())}
 
 
 # --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
 
 
-def _modes(layer: Dense, modes: str | Sequence[int]) -> tuple[int, ...]:
-    """The modes to factorize; a linear layer has no choice: a matrix has one rank."""
-    return CHANNELS if isinstance(layer, nn.Linear) else factorized_modes(layer.weight.dim(), modes)
-
-
-def _spectrum(layer: Dense, modes: tuple[int, ...], policy: RankPolicy) -> Spectrum:
+def _spectrum(name: str, layer: Dense, modes: str | Sequence[int], policy: RankPolicy) -> Spectrum:
     weight = layer.weight.detach()
+    # a linear layer has no choice: a matrix has one rank
+    modes = CHANNELS if isinstance(layer, nn.Linear) else factorized_modes(weight.dim(), modes)
+    if not weight.is_meta and not weight.isfinite().all():
+        raise TuckerlabError(f"{name or 'the layer'}: its weight holds numbers that are not finite (NaN or infinity)")
     if isinstance(policy, Fixed):  # needs no singular values, and so works without weights
         values = tuple(torch.empty(weight.shape[mode]) for mode in modes)
     elif weight.is_meta:
@@ -228,3 +255,53 @@ def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) ->
         dense = layer.bias if name == "bias" else layer.weight
         parameter.requires_grad_(dense is not None and dense.requires_grad)
     return new
+
+
+# --- weights from nothing ---------------------------------------------------------------------------------------------
+
+
+def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
+    """Gives memory and random initial weights to a module that was built on the "meta" device; returns it.
+
+    >>> with torch.device("meta"):
+    ...     model = nn.Sequential(nn.Linear(8, 2**20), nn.Linear(2**20, 2**20), nn.Linear(2**20, 2))  # 4 TiB, if it had
+    >>> model = materialize(tuckerize(model, include="1", ranks=Fixed(1e-6)))
+    >>> model[1].ranks
+    (1, 1)
+
+    With `tuckerize` in between, the full weights never exist. What has weights already keeps them, and what is shared
+    stays shared. Raises TuckerlabError if a module has parameters or buffers of its own that it has no
+    `reset_parameters` for.
+    """
+    made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
+    for part in module.modules():
+        own: dict[str, Tensor] = {n: t for n, t in (*part._parameters.items(), *part._buffers.items()) if t is not None}
+        fresh = [name for name, tensor in own.items() if tensor.is_meta and tensor not in made]
+        made |= {own[name]: _memory_for(own[name], device) for name in fresh}
+        for name in (name for name in own if own[name] in made):
+            own[name] = made[own[name]]
+            store: dict[str, Any] = part._parameters if name in part._parameters else part._buffers
+            store[name] = own[name]
+        if fresh and not callable(getattr(part, "reset_parameters", None)):
+            raise TuckerlabError(
+                f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
+            )
+        if fresh:
+            kept = {name: own[name].detach().clone() for name in own if name not in fresh}
+            part.reset_parameters()  # type: ignore[operator]
+            with torch.no_grad():
+                for name, value in kept.items():
+                    own[name].copy_(value)
+        if empty := [name for name in fresh if _is_blank(own[name])]:
+            raise TuckerlabError(f"reset_parameters() of {type(part).__name__} gives no values to {', '.join(empty)}")
+    return module
+
+
+def _memory_for(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Filled with NaN where that exists, which no initialisation leaves there."""
+    new = torch.full_like(tensor, torch.nan if tensor.is_floating_point() else 0, device=device)
+    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+
+
+def _is_blank(tensor: Tensor) -> bool:
+    return bool(tensor.isnan().any()) if tensor.is_floating_point() else tensor._version == 0

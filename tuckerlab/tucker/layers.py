@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab.errors import RankError
-from tuckerlab.tucker.tensor import multi_mode_product
-from tuckerlab.tucker.weight import CHANNELS, TuckerLayer
+from tuckerlab.tucker.tensor import mode_product
+from tuckerlab.tucker.weight import CHANNELS, Ranks, TuckerLayer
 
 
 class TuckerLinear(TuckerLayer):
@@ -36,7 +36,7 @@ class TuckerLinear(TuckerLayer):
         self,
         in_features: int,
         out_features: int,
-        ranks: int | Sequence[int],
+        ranks: Ranks,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -46,11 +46,7 @@ class TuckerLinear(TuckerLayer):
 
     @classmethod
     def like(
-        cls,
-        dense: nn.Linear,
-        ranks: int | Sequence[int],
-        modes: str | Sequence[int] = "channels",
-        device: torch.device | str | None = None,
+        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
     ) -> Self:
         device = device or dense.weight.device
         return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
@@ -75,13 +71,20 @@ class TuckerConv(TuckerLayer):
     """
 
     dense_class: ClassVar[type[Any]]  # nn.ConvNd
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: str | tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding_mode: str
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: int | tuple[int, ...],
-        ranks: int | Sequence[int],
+        ranks: Ranks,
         stride: int | tuple[int, ...] = 1,
         padding: str | int | tuple[int, ...] = 0,
         dilation: int | tuple[int, ...] = 1,
@@ -93,21 +96,16 @@ class TuckerConv(TuckerLayer):
     ) -> None:
         # a dense layer without memory checks the arguments and brings them into their normal form
         options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
-        dense = self.dense_class(
-            in_channels, out_channels, kernel_size, **options, padding_mode=padding_mode, device="meta"
-        )
+        options |= {"padding_mode": padding_mode, "device": "meta"}
+        dense = self.dense_class(in_channels, out_channels, kernel_size, **options)
         super().__init__(dense.weight.shape, ranks, modes, bias, device, dtype)
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, dense.kernel_size
-        self.stride, self.padding, self.dilation = dense.stride, dense.padding, dense.dilation
-        self.padding_mode, self._border = padding_mode, list(dense._reversed_padding_repeated_twice)
+        for name in dense.__constants__:
+            setattr(self, name, getattr(dense, name))
+        self._border = list(dense._reversed_padding_repeated_twice)
 
     @classmethod
     def like(
-        cls,
-        dense: nn.modules.conv._ConvNd,
-        ranks: int | Sequence[int],
-        modes: str | Sequence[int] = "channels",
-        device: torch.device | str | None = None,
+        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
     ) -> Self:
         if dense.groups != 1:
             raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
@@ -146,25 +144,17 @@ class TuckerConv(TuckerLayer):
 
     def _kernel_and_ends(self) -> tuple[Tensor, list[Tensor | None]]:
         """The core with its spatial factors multiplied in, and the factors of the channel modes (None: not there)."""
-        point = self.trained if self.training else self.point
+        kernel, factors, modes = self.trained if self.training else self.point
         ends: list[Tensor | None] = [None, None]
-        spatial: list[tuple[Tensor, int]] = []
-        for factor, mode in zip(point.factors, self.modes, strict=True):
+        for factor, mode in zip(factors, modes, strict=True):
             if mode in CHANNELS:
                 ends[mode] = factor
             else:
-                spatial.append((factor, mode))
-        return multi_mode_product(point.core, [f for f, _ in spatial], [m for _, m in spatial]), ends
+                kernel = mode_product(kernel, factor, mode)
+        return kernel, ends
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        if self.padding != (0,) * len(self.kernel_size):
-            text += f", padding={self.padding!r}"
-        if self.dilation != (1,) * len(self.kernel_size):
-            text += f", dilation={self.dilation}"
-        if self.padding_mode != "zeros":
-            text += f", padding_mode={self.padding_mode!r}"
-        return f"{text}, {self._rank_repr()}"
+        return f"{nn.modules.conv._ConvNd.extra_repr(self)}, {self._rank_repr()}"  # type: ignore
 
 
 class TuckerConv1d(TuckerConv):

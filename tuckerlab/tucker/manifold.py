@@ -1,11 +1,11 @@
-"""The geometry of tensors of fixed multilinear rank: tangent vectors, a retraction without SVD, transport.
+"""The geometry of tensors of fixed multilinear rank: tangent vectors, a retraction without SVD, other ranks, transport.
 
 >>> from tuckerlab import TuckerLinear
 >>> layer = TuckerLinear(6, 5, ranks=2)
 >>> loss = (layer(torch.randn(4, 6)) - torch.randn(4, 5)).square().sum()
->>> gradients = torch.autograd.grad(loss, (layer.core, *layer.factors))
+>>> gradient = torch.autograd.grad(loss, (layer.core, *layer.factors))
 >>> roots = mode_roots(layer.point)
->>> tangent = project(layer.point, gradients[0], gradients[1:], roots)
+>>> tangent = project(layer.point, gradient, roots)
 >>> closer = retract(layer.point, tangent, step=0.01, roots=roots)
 >>> closer.core.shape, closer.factors[0].shape
 (torch.Size([2, 2]), torch.Size([5, 2]))
@@ -23,12 +23,23 @@ them mean what they mean for a dense weight, and they stay bounded by ‖∇L(W)
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tuckerlab.tucker.tensor import mode_product, multi_mode_product, unfold
+from tuckerlab.tucker.tensor import (
+    feasible_ranks,
+    fold,
+    left_singular,
+    mode_product,
+    multi_mode_product,
+    shape_of_core,
+    unfold,
+)
+
+Parts = Sequence[Tensor]  # what belongs to the core, then to each factor: a weight, its gradient, …
+Tangent = tuple[Tensor, ...]  # … or the coordinates (Ċ, K̇_1, K̇_2, …) of a tangent vector, in the same shapes
 
 
 class Point(NamedTuple):
@@ -53,29 +64,8 @@ class Point(NamedTuple):
         return multi_mode_product(self.core, self.factors, self.modes)
 
 
-class Tangent(NamedTuple):
-    """Orthonormal coordinates of a tangent vector: Ċ (the core's shape) and K̇_i (n_i × r_i)."""
-
-    core: Tensor
-    factors: tuple[Tensor, ...]
-
-    @classmethod
-    def of(cls, parts: Sequence[Tensor]) -> Self:
-        """From its parts: the core's, then the factors'."""
-        return cls(parts[0], tuple(parts[1:]))
-
-    @property
-    def parts(self) -> tuple[Tensor, ...]:
-        """What belongs to the core, then to the factors."""
-        return (self.core, *self.factors)
-
-    def norm(self) -> Tensor:
-        """The Frobenius norm of the ambient vector."""
-        return torch.cat([part.flatten() for part in self.parts]).square().sum().sqrt()
-
-
-def leading(parts: Sequence[Tensor], modes: Sequence[int], ranks: Sequence[int] | None) -> list[Tensor]:
-    """What belongs to the first `ranks` directions (None: to all), of a core and factors or their gradients."""
+def leading(parts: Parts, modes: Sequence[int], ranks: Sequence[int] | None) -> list[Tensor]:
+    """What belongs to the first `ranks` directions (None: to all)."""
     if ranks is None:
         return list(parts)
     kept = dict(zip(modes, ranks, strict=True))
@@ -96,6 +86,9 @@ def full_precision(tensors: Iterable[Tensor]) -> Iterator[None]:
         yield
 
 
+# --- a step at fixed ranks --------------------------------------------------------------------------------------------
+
+
 def mode_roots(point: Point) -> tuple[Tensor, ...]:
     """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode.
 
@@ -113,18 +106,16 @@ def mode_roots(point: Point) -> tuple[Tensor, ...]:
     return tuple(roots)
 
 
-def project(point: Point, core: Tensor, factors: Sequence[Tensor], roots: Sequence[Tensor]) -> Tangent:
-    """The projection of G onto the tangent space at `point`, from autograd's ∂L/∂C and ∂L/∂U_i alone.
+def project(point: Point, gradient: Parts, roots: Sequence[Tensor]) -> Tangent:
+    """The projection of G onto the tangent space at `point`, from autograd's (∂L/∂C, ∂L/∂U_1, …) alone.
 
     Ċ = ∂L/∂C and K̇_i = (I − U_i U_iᵀ) ∂L/∂U_i R_i⁻ᵀ, which is (I − U_i U_iᵀ) Mat_i(G ×_{j≠i} U_jᵀ) Q_i and so never
     larger than G: the division by small singular values undoes the multiplication that is inside ∂L/∂U_i.
     """
-    return Tangent(
-        core,
-        tuple(
-            torch.linalg.solve_triangular(R, outside(U, g).mT, upper=False).mT  # from the left: from the right is slow
-            for U, g, R in zip(point.factors, factors, roots, strict=True)
-        ),
+    core, *factors = gradient
+    return core, *(
+        torch.linalg.solve_triangular(R, outside(U, g).mT, upper=False).mT  # from the left: from the right is slow
+        for U, g, R in zip(point.factors, factors, roots, strict=True)
     )
 
 
@@ -138,9 +129,9 @@ def retract(point: Point, tangent: Tangent, step: float, roots: Sequence[Tensor]
     ScaledGD(λ), Xu, Shen, Chi and Ma, ICML 2023). U_i − step · v_i is orthonormalized by Cholesky QR (its Gram matrix
     lies between I and 5/4 I) and the triangular factor moves into the core, which takes the step −step · Ċ.
     """
-    core = point.core - step * tangent.core
+    core = point.core - step * tangent[0]
     factors = []
-    for mode, U, K, R in zip(point.modes, point.factors, tangent.factors, roots, strict=True):
+    for mode, U, K, R in zip(point.modes, point.factors, tangent[1:], roots, strict=True):
         damped = R.mT @ R
         damped.diagonal().add_(step**2 * torch.linalg.matrix_norm(K.mT @ K))
         velocity = K @ torch.cholesky_solve(R.mT, torch.linalg.cholesky_ex(damped).L)
@@ -148,6 +139,16 @@ def retract(point: Point, tangent: Tangent, step: float, roots: Sequence[Tensor]
         factors.append(U)
         core = mode_product(core, L.mT, mode)
     return Point(core, tuple(factors), point.modes)
+
+
+def carried(tangent: Tangent, new: Point) -> Tangent:
+    """A tangent vector carried along a step of `retract`: the same coordinates, made orthogonal to the new factors.
+
+    This is vector transport by parallelization (Huang, Absil and Gallivan, Numerische Mathematik 2017): along a step
+    the basis moves smoothly, and keeping the coordinates keeps lengths. It costs next to nothing; `Transport` is for
+    points whose bases are far apart.
+    """
+    return tangent[0], *map(outside, new.factors, tangent[1:])
 
 
 def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,16 +160,90 @@ def orthonormalize(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return matrix @ torch.linalg.solve_triangular(L, identity, upper=False).mT, L  # L is near the identity: see retract
 
 
-def carried(tangent: Tangent, new: Point) -> Tangent:
-    """A tangent vector carried along a step of `retract`: the same coordinates, made orthogonal to the new factors.
-
-    This is vector transport by parallelization (Huang, Absil and Gallivan, Numerische Mathematik 2017): along a step
-    the basis moves smoothly, and keeping the coordinates keeps lengths. It costs next to nothing;
-    `rank_change.Transport` is for points whose bases are far apart.
-    """
-    return Tangent.of([tangent.core, *map(outside, new.factors, tangent.factors)])
-
-
 def outside(U: Tensor, matrix: Tensor) -> Tensor:
     """(I − U Uᵀ) matrix: what lies outside the span of U."""
     return matrix - U @ (U.mT @ matrix)
+
+
+def norm(tangent: Tangent) -> Tensor:
+    """The Frobenius norm of the tangent vector."""
+    return torch.cat([part.flatten() for part in tangent]).square().sum().sqrt()
+
+
+# --- other ranks ------------------------------------------------------------------------------------------------------
+
+
+def truncated(point: Point, ranks: Sequence[int], bases: Sequence[Tensor] | None = None) -> Point:
+    """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
+
+    `bases` are the left singular vectors of the core's unfoldings, where they are known already.
+    """
+    bases = bases or [left_singular(unfold(point.core, mode))[0] for mode in point.modes]
+    rotations = [basis[:, :rank] for basis, rank in zip(bases, ranks, strict=True)]
+    core = multi_mode_product(point.core, [rotation.mT for rotation in rotations], point.modes)
+    factors = tuple(orthonormalize(U @ W)[0] for U, W in zip(point.factors, rotations, strict=True))
+    return Point(core, factors, point.modes)
+
+
+def grown(point: Point, tangent: Tangent, ranks: Sequence[int]) -> Point:
+    """The same tensor with factors extended, up to `ranks`, by the strongest directions of K̇_i; zeros in the core."""
+    extended = []
+    for U, K, rank in zip(point.factors, tangent[1:], ranks, strict=True):
+        room = max(0, min(rank, U.shape[0]) - U.shape[1])
+        vectors, values = left_singular(K.mT)  # right singular vectors of K: r × r, so a tall K costs little
+        count = int((values[:room] > 1e-6 * values[0]).sum())
+        extended.append(torch.cat([U, outside(U, K @ (vectors[:, :count] / values[:count]))], dim=1))
+    wanted = feasible_ranks(point.core.shape, point.modes, [U.shape[1] for U in extended])
+    sizes = [max(rank, U.shape[1]) for rank, U in zip(wanted, point.factors, strict=True)]
+    core = point.core.new_zeros(shape_of_core(point.core.shape, point.modes, sizes))
+    core[tuple(slice(size) for size in point.core.shape)] = point.core
+    factors = tuple(orthonormalize(U[:, :size])[0] for U, size in zip(extended, sizes, strict=True))
+    return Point(core, factors, point.modes)
+
+
+class Transport:
+    """Carries tangent vectors from one point to another, whose ranks may differ, by orthogonal projection.
+
+    Ẇ is projected onto the new tangent space, block by block; left out are the parts that a K̇_i block gives to the
+    *other* K-blocks, which are of second order in the distance. A truncated direction leaves its velocity in K̇_i, and
+    a direction that has been added takes its velocity from K̇_i into the core.
+    """
+
+    def __init__(self, old: Point, new: Point) -> None:
+        self.old, self.new = old, new
+        self.bases = [U.mT @ V for U, V in zip(new.factors, old.factors, strict=True)]  # r_new × r_old
+        self.old_rows, self.new_rows = [], []  # Q_i of both points, in the new bases: r × (product of the others)
+        for mode, old_root, new_root in zip(old.modes, mode_roots(old), mode_roots(new), strict=True):
+            moved = multi_mode_product(old.core, self.bases, old.modes, skip=mode)
+            self.old_rows.append(torch.linalg.solve_triangular(old_root, unfold(moved, mode), upper=False))
+            self.new_rows.append(torch.linalg.solve_triangular(new_root, unfold(new.core, mode), upper=False))
+        self.rows = [a @ b.mT for a, b in zip(self.old_rows, self.new_rows, strict=True)]  # r_old × r_new
+
+    def __call__(self, tangent: Tangent) -> Tangent:
+        """The tangent vector at the new point."""
+        core = multi_mode_product(tangent[0], self.bases, self.old.modes)
+        factors = []
+        for i, (mode, K, U) in enumerate(zip(self.old.modes, tangent[1:], self.new.factors, strict=True)):
+            core = core + fold((U.mT @ K) @ self.old_rows[i], mode, core.shape)
+            moved = unfold(multi_mode_product(tangent[0], self.bases, self.old.modes, skip=mode), mode)
+            factors.append(outside(U, K @ self.rows[i] + self.old.factors[i] @ (moved @ self.new_rows[i].mT)))
+        return core, *factors
+
+    def squares(self, moments: Tangent) -> Tangent:
+        """Second moments (entrywise, not negative) in the new coordinates.
+
+        If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: second moments follow a change of basis T
+        with its entrywise square. The share of a coordinate that was in none of the old ones (all of it, in a direction
+        that has been added) starts at the mean, so that it moves no faster than the others.
+        """
+        squared = [basis.square() for basis in self.bases]
+        core = multi_mode_product(moments[0], squared, self.old.modes)
+        known = core.new_ones(())
+        for mode, square in zip(self.old.modes, squared, strict=True):
+            known = known * square.sum(1).reshape([-1 if m == mode else 1 for m in range(core.dim())])
+        core = core + (1 - known).clamp(min=0) * moments[0].mean()
+        factors = []
+        for moment, rows in zip(moments[1:], self.rows, strict=True):
+            square = rows.square()
+            factors.append(moment @ square + (1 - square.sum(0)).clamp(min=0) * moment.mean())
+        return core, *factors

@@ -1,6 +1,5 @@
 """What a network stores, layer by layer, and why a layer has stayed dense: `summary`."""
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,6 @@ from tuckerlab.tucker.weight import TuckerLayer
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,11 @@ class Counts:
             "conv_compression": self.conv_compression, "compression": self.compression,
         }  # fmt: skip
 
+    def __str__(self) -> str:
+        conv = f"{self.conv_stored:,} of {self.conv_dense:,} stored (c.r. {100 * self.conv_compression:.1f} %)"
+        total = f"{self.total_stored:,} of {self.total_dense:,} stored (c.r. {100 * self.compression:.1f} %)"
+        return f"convolution weights: {conv}; all parameters: {total}".replace(",", " ")
+
 
 def count_parameters(model: nn.Module) -> Counts:
     """Count the parameters of a dense or a Tucker network; a parameter used twice counts once.
@@ -50,23 +53,14 @@ def count_parameters(model: nn.Module) -> Counts:
     `to_plain` has split into ordinary convolutions no longer knows its dense size: c.r. is then 0, take it
     from the Tucker network.
     """
-    conv_stored, conv_saved, total_saved = 0, 0, 0
-    seen: set[int] = set()
-    for module in model.modules():
-        weight = module.core if isinstance(module, TuckerLayer) else getattr(module, "weight", None)
-        if not isinstance(weight, Tensor) or id(weight) in seen:
-            continue
-        seen.add(id(weight))
-        if isinstance(module, TuckerLayer):
-            saved = module.dense_numel - module.stored_numel
-            total_saved += saved
-            if isinstance(module, TuckerConv):
-                conv_stored += module.stored_numel
-                conv_saved += saved
-        elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            conv_stored += weight.numel()
+    tucker = {module.core: module for module in model.modules() if isinstance(module, TuckerLayer)}.values()
+    saved = {layer: layer.dense_numel - layer.stored_numel for layer in tucker}
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    weights = {module.weight: module.weight.numel() for module in convolutions}
+    conv_stored = sum(weights.values()) + sum(layer.stored_numel for layer in tucker if isinstance(layer, TuckerConv))
+    conv_saved = sum(numbers for layer, numbers in saved.items() if isinstance(layer, TuckerConv))
     total = sum(parameter.numel() for parameter in model.parameters())
-    return Counts(conv_stored, conv_stored + conv_saved, total, total + total_saved)
+    return Counts(conv_stored, conv_stored + conv_saved, total, total + sum(saved.values()))
 
 
 class LayerRow(NamedTuple):
@@ -88,41 +82,17 @@ class Summary:
     rows: tuple[LayerRow, ...]
     counts: Counts
 
-    @property
-    def total(self) -> str:
-        """The sum, over the convolution weights (the papers' convention) and over all parameters."""
-        c = self.counts
-        conv = f"{c.conv_stored:,} of {c.conv_dense:,} stored (c.r. {100 * c.conv_compression:.1f} %)"
-        everything = f"{c.total_stored:,} of {c.total_dense:,} stored (c.r. {100 * c.compression:.1f} %)"
-        return f"convolution weights: {conv}; all parameters: {everything}".replace(",", " ")
-
     def frame(self) -> "pd.DataFrame":
         """The rows as a DataFrame, for sorting and sums."""
-        import pandas as pd
+        import pandas as pd  # here: layers are made without it
 
         return pd.DataFrame(self.rows, columns=LayerRow._fields)
 
-    def __rich__(self) -> "Table":
-        from rich.table import Table  # here: layers are made without it
-
-        table = Table(caption=self.total, caption_justify="left")
-        for name in LayerRow._fields:
-            table.add_column(name, justify="right" if name in ("stored", "dense") else "left")
-        for row in self.rows:
-            table.add_row(*(value if isinstance(value, str) else f"{value:,}".replace(",", " ") for value in row))
-        return table
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        text = io.StringIO()
-        Console(file=text, width=120, color_system=None, force_jupyter=False).print(self)
-        return text.getvalue()
-
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"{self.frame().to_string(index=False)}\n{self.counts}"
 
     def _repr_html_(self) -> str:
-        return f"{self.frame().to_html(index=False)}<p>{self.total}</p>"
+        return f"{self.frame().to_html(index=False)}<p>{self.counts}</p>"
 
 
 def summary(model: nn.Module) -> Summary:
@@ -144,8 +114,8 @@ def summary(model: nn.Module) -> Summary:
         kind, ranks, note = type(module).__name__, "", getattr(module, "dense_because", "")
         matrices = [p for p in module.parameters(recurse=False) if p.dim() > 1]
         if isinstance(module, TuckerLayer):
-            shape: tuple[int, ...] = module.shape
-            ranks, stored, dense = " × ".join(map(str, module.ranks)), module.stored_numel, module.dense_numel
+            shape, stored, dense = module.shape, module.stored_numel, module.dense_numel
+            ranks = " × ".join(map(str, module.ranks))
         elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
             shape, stored = tuple(module.weight.shape), module.weight.numel()
             dense = stored

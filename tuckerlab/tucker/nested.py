@@ -4,19 +4,18 @@ import copy
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from tuckerlab.errors import RankError
-from tuckerlab.tucker.rank_policy import Budget, Spectrum
-from tuckerlab.tucker.tensor import check_fraction
+from tuckerlab.tucker.rank_policy import Budget, Smallest, Spectrum
+from tuckerlab.tucker.tensor import check_fraction, numbers_at
 from tuckerlab.tucker.weight import TuckerLayer
 
 SIZES = 8  # beside the smallest
 GOLDEN = (5**0.5 - 1) / 2
 WAYS = 1000  # sizes that can be cut to
-Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Nested(Budget):
 
     compression: float = 0.5
     smallest: float = field(default=0.95, kw_only=True)
+    grows: ClassVar[bool] = False
+    is_nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,15 +47,12 @@ class Nested(Budget):
                 f"Nested({self.compression}, smallest={self.smallest}): allowed is a smallest size that removes more "
                 f"than the largest, such as smallest={(1 + self.compression) / 2:g}"
             )
-        if self.growth:
-            raise RankError(f"Nested(growth={self.growth}): nested ranks do not grow; take Tolerance or Budget")
 
-    def smallest_of(
-        self, leading: Sequence[Spectrum], step: int | None = None, other: int = 0
-    ) -> Sequence[tuple[int, ...] | None]:
-        """As the budget of the smallest size chooses."""
+    def smallest_of(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> Smallest:
+        """As the budget of the smallest size chooses, among the directions of the one before."""
         limits: dict[str, Any] = {"min_rank": self.min_rank, "max_rank": self.max_rank, "multiple": self.multiple}
-        return Budget(self.smallest, steps=self.steps, **limits).choose(leading, step=step, other=other)
+        budget = Budget(self.smallest, steps=self.steps, **limits)
+        return budget.choose([spectrum.leading for spectrum in spectra], step, other)
 
     def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
         """Never: the order of the directions changes."""
@@ -72,12 +70,12 @@ def leading_network(model: nn.Module, compression: float) -> nn.Module:
     """
     model = copy.deepcopy(model)
     layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
-    other = sum(module.weight.numel() for module in model.modules() if isinstance(module, Convolution))
+    other = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd))
     total = sum(layer.dense_numel for layer in layers) + other
 
     def removed(way: int) -> float:
-        sizes = [Spectrum(layer.shape, layer.modes, ()).stored(layer.ranks_at(way / WAYS)) for layer in layers]
-        return 1 - (sum(sizes) + other) / total
+        stored = sum(numbers_at(layer.shape, layer.modes, layer.ranks_at(way / WAYS)) for layer in layers)
+        return 1 - (stored + other) / total
 
     way = bisect_left(range(WAYS), True, key=lambda way: removed(way) >= compression)
     if (most := removed(way)) < compression:

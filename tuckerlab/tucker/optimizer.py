@@ -2,28 +2,41 @@
 
 One ordinary backward pass gives ∂L/∂C and ∂L/∂U_i; `manifold.project` turns them into orthonormal coordinates of the
 Riemannian gradient, a subclass keeps its momentum or moments in those coordinates, `manifold.retract` takes the step
-and the state is `carried` along (`rank_change.Transport`, where ranks change).
+and the state is `carried` along (`manifold.Transport`, where ranks change).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError, is_whole
-from tuckerlab.tucker.batched_step import Batch, Stack, batches, step_batch
-from tuckerlab.tucker.groups import Entry, Model, Weight, parameters_of, tucker_layers, weights_of
-from tuckerlab.tucker.manifold import Point, Tangent, carried, full_precision, mode_roots, project, retract
-from tuckerlab.tucker.rank_change import Transport, grown, truncated
+from tuckerlab.errors import DivergedError, TuckerlabError, is_whole
+from tuckerlab.tucker import manifold
+from tuckerlab.tucker.batched_step import Batch, Stack, batches
+from tuckerlab.tucker.manifold import Parts, Point, Tangent, Transport, full_precision
+from tuckerlab.tucker.param_group import Entry, Model, contents
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.weight import TuckerLayer
 
 Parameters = Sequence[nn.Parameter]
+Ranks = tuple[int, ...]
+Group = dict[str, Any]  # of torch.optim: "params" and their settings
 State = dict[str, Tangent]  # of one weight: its momentum or moments, by name
-TINY = 1e-30  # what norms are divided by at least
+
+
+@dataclass(eq=False)
+class LayerState:
+    """A Tucker layer in an optimizer: its param group, and the core and factors that are held there.
+
+    They are other ones than the layer's where somebody has given it new ones: a rank change, a checkpoint.
+    """
+
+    layer: TuckerLayer
+    group: int
+    parts: tuple[nn.Parameter, ...]
 
 
 class TuckerOptimizer(Optimizer):
@@ -41,7 +54,7 @@ class TuckerOptimizer(Optimizer):
     squares: ClassVar[tuple[str, ...]] = ()
     evaluations: ClassVar[int] = 1  # of the gradient, in a step
 
-    def __init__(self, model: Model, defaults: dict[str, Any], ranks: RankPolicy | None, adapt_every: int) -> None:
+    def __init__(self, model: Model, defaults: Group, ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(model, nn.Module | Iterable):
             raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
         if not is_whole(adapt_every) or adapt_every < 1:
@@ -49,37 +62,34 @@ class TuckerOptimizer(Optimizer):
         if not isinstance(ranks, RankPolicy | None):
             raise TuckerlabError(f"ranks {ranks!r}: allowed are Tolerance(tau), Budget(compression) and Fixed()")
         self.ranks: RankPolicy = ranks or Fixed()
-        self.adapt_every = int(adapt_every)
-        self.steps = 0
-        self._held: list[dict[TuckerLayer, Parameters]] = []  # of each param group: its layers, with what it trains
-        self._weights: dict[Weight, None] = {}  # kernels and matrices, in the order given
-        self._kernels: dict[nn.Parameter | nn.Module, int] = {}  # of dense convolutions, with their numbers
-        self._plans: dict[int, tuple[Any, list[Batch]]] = {}  # for each param group, with what it was made for
+        self.adapt_every, self.steps = int(adapt_every), 0
+        self._layers: list[LayerState] = []
+        self._weights: list[TuckerLayer | nn.Parameter] = []  # kernels and matrices, in the order given
+        self._kernels = 0  # numbers in dense kernels
+        self._batches: dict[int, tuple[Any, list[Batch]]] = {}  # of each param group, with what they were made for
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
         super().__init__(groups, defaults)
         trained, other = self._counted()  # a budget that cannot be met is refused here, not in the middle of a run
-        self.ranks.choose(_flat_spectra(trained), other=other)
-        self.ranks.smallest_of(_flat_spectra(trained), other=other)
+        spectra = [Spectrum.flat(held.layer) for held in trained]
+        self.ranks.choose(spectra, other=other)
+        self.ranks.smallest_of(spectra, other=other)
         self._take_turns()
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: Group) -> None:
         """Adds a group whose "params" are a module, a parameter, or a list of them."""
         entries: Any = param_group["params"]
-        entries = [entries] if isinstance(entries, Entry) else list(entries)
-        known = {layer for held in self._held for layer in held}
-        layers = [layer for layer in tucker_layers(entries) if layer not in known]
-        parts = [p for layer in (*known, *layers) for p in layer.parts]
+        found = contents([entries] if isinstance(entries, Entry) else list(entries))
+        parts = [part for layer in found.layers for part in layer.parts]
         if len(set(parts)) < len(parts):
             raise TuckerlabError(
                 "two Tucker layers share a core or a factor: give each its own, or use one module twice"
             )
-        parameters = parameters_of(entries, taken=set(self._parameters()))
         self._check_group({**self.defaults, **param_group})
-        super().add_param_group({**param_group, "params": parameters})
-        self._held.append({layer: layer.parts for layer in layers})
-        weights, kernels = weights_of(entries)
-        self._weights |= dict.fromkeys(weights)
-        self._kernels |= kernels
+        super().add_param_group({**param_group, "params": found.parameters})
+        index = len(self.param_groups) - 1
+        self._layers += [LayerState(layer, index, layer.parts) for layer in found.layers]
+        self._weights += found.weights
+        self._kernels += found.kernels
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -95,14 +105,14 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         self._check_gradients()
         with full_precision(self._parameters()):
-            for index, (group, held) in enumerate(zip(self.param_groups, self._held, strict=True)):
+            for index, group in enumerate(self.param_groups):
                 self._step_dense(self._moving_dense(index), group)
-                moving = [layer for layer in held if any(part.grad is not None for part in layer.parts)]
-                for stack, layers in self._batches(index, moving):
-                    parts, active = [layer.parts for layer in layers], [layer.active for layer in layers]
-                    self._step_batch(stack, parts, layers[0].modes, group, active)
+                for stack, layers in self._moving_batches(index):
+                    parts, sizes = [layer.parts for layer in layers], [layer.active for layer in layers]
+                    self._step_batch(stack, parts, layers[0].modes, group, sizes)
                     for layer in layers:
-                        layer.keep_order(nested=self.ranks.turn(self.steps) is not None)
+                        layer.keep_order()
+                        layer.smallest = layer.smallest if self.ranks.is_nested else None
         self.steps += 1
         if self.steps % self.adapt_every == 0:
             self.adapt()
@@ -119,59 +129,51 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         trained, other = self._counted()
         step = self.steps if grow else None
-        if not all(finite := _are_finite([layer.core.detach() for layer, _ in trained])):
-            layer = trained[finite.index(False)][0]
+        if not all(finite := _are_finite([held.layer.core for held in trained])):
+            layer = trained[finite.index(False)].layer
             raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
-        if not trained or self.ranks.settled(_flat_spectra(trained), step=step, other=other):
+        if not trained or self.ranks.settled([Spectrum.flat(held.layer) for held in trained], step, other):
             return
         with full_precision(self._parameters()):
-            spectra, bases = zip(*[Spectrum.of(layer) for layer, _ in trained], strict=True)
-            chosen = self.ranks.choose(spectra, step=step, other=other)
-            inner = [s.leading(m.smallest or m.ranks) for s, (m, _) in zip(spectra, trained, strict=True)]
-            smallest = self.ranks.smallest_of(inner, step=step, other=other)
-            for (layer, index), basis, ranks, least in zip(trained, bases, chosen, smallest, strict=True):
+            spectra, bases = zip(*[Spectrum.of(held.layer) for held in trained], strict=True)
+            chosen = self.ranks.choose(spectra, step, other)
+            smallest = self.ranks.smallest_of(spectra, step, other)
+            for held, basis, ranks, least in zip(trained, bases, chosen, smallest, strict=True):
+                layer = held.layer
                 if ranks != layer.ranks or least:  # nested directions are brought into their order
-                    self._move(layer, index, truncated(layer.point, ranks, basis))
-                    layer.smallest, layer.active = least and tuple(map(min, ranks, least)), None
+                    self._move(held, manifold.truncated(layer.point, ranks, basis))
+                    layer.smallest = least and tuple(map(min, ranks, least))
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
-                    self._move(layer, index, grown(layer.point, self._tangent(layer, self.vectors[0]), larger))
+                    self._move(held, manifold.grown(layer.point, self._tangent(held, self.vectors[0]), larger))
 
     def state_dict(self) -> dict[str, Any]:
         """As in torch.optim, with the step count that the rank schedule runs on."""
         return {**super().state_dict(), "adaptation": {"steps": self.steps}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up a saved state; load the model's state first, since that sets the ranks."""
+        """Takes up a saved state, of the ranks that the model has in its own saved state."""
         self._notice_replaced()
-        indices = [index for group in state_dict["param_groups"] for index in group["params"]]
-        for index, parameter in zip(indices, self._parameters(), strict=False):
-            for value in state_dict["state"].get(index, {}).values():
-                if not _fits(value, parameter):
-                    raise CheckpointError(
-                        f"the optimizer's state holds a tensor {tuple(value.shape)} where the model has a parameter "
-                        f"{tuple(parameter.shape)}: load the model's own state_dict first, it sets the ranks"
-                    )
         super().load_state_dict(state_dict)
-        self._plans.clear()  # batches are of weights that have made the same number of steps
+        self._batches.clear()  # they are of weights that have made the same number of steps
         self.steps = state_dict.get("adaptation", {"steps": 0})["steps"]
         self._take_turns()
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what torch.optim keeps, and ours; not the wrappers that schedulers put on `step`."""
-        own = {name: self.__dict__[name] for name in ("ranks", "adapt_every", "steps", "_held", "_weights", "_kernels")}
-        return {**super().__getstate__(), **own, "_plans": {}}
+        own = {name: vars(self)[name] for name in ("ranks", "adapt_every", "steps", "_layers", "_weights", "_kernels")}
+        return {**super().__getstate__(), **own, "_batches": {}}
 
-    # --- what the optimizers differ in -------------------------------------------------------------------------------
+    # --- what the optimizers differ in --------------------------------------------------------------------------------
 
-    def _check_group(self, group: dict[str, Any]) -> None:
+    def _check_group(self, group: Group) -> None:
         """TuckerlabError for a setting out of range."""
 
-    def _step_dense(self, parameters: Parameters, group: dict[str, Any]) -> None:
+    def _step_dense(self, parameters: Parameters, group: Group) -> None:
         raise NotImplementedError
 
     def _direction(
-        self, point: Point, gradient: Tangent, state: State, group: dict[str, Any], count: float
+        self, point: Point, gradient: Tangent, state: State, group: Group, count: float
     ) -> tuple[Tangent, State]:
         """The direction to step against at the `count`-th step, and the state after it has taken up the gradient.
 
@@ -179,101 +181,104 @@ class TuckerOptimizer(Optimizer):
         """
         raise NotImplementedError
 
-    # --- the step ----------------------------------------------------------------------------------------------------
+    # --- the step -----------------------------------------------------------------------------------------------------
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def _moving_dense(self, index: int) -> list[nn.Parameter]:
         """The dense parameters of a param group that have a gradient."""
-        tucker = {part for layer in self._held[index] for part in layer.parts}
+        tucker = {part for held in self._layers for part in held.parts}
         return [p for p in self.param_groups[index]["params"] if p.grad is not None and p not in tucker]
 
-    def _batches(self, index: int, layers: Sequence[TuckerLayer]) -> list[Batch]:
-        """The layers of a param group in batches; made anew when ranks change or other layers have gradients."""
+    def _moving_batches(self, index: int) -> list[Batch]:
+        """The layers of a param group that have a gradient, in batches; made anew when those or their ranks change."""
+        held = [held.layer for held in self._layers if held.group == index]
+        layers = [layer for layer in held if any(part.grad is not None for part in layer.parts)]
         key = [(layer, layer.trained.core.shape, layer.core.dtype, layer.core.device) for layer in layers]
-        if index not in self._plans or self._plans[index][0] != key:
-            self._plans.pop(index, None)  # the old ones go first: they may be large
+        if index not in self._batches or self._batches[index][0] != key:
+            self._batches.pop(index, None)  # the old ones go first: they may be large
             steps = [int(self.state[layer.core].get("step", 0)) for layer in layers]
-            self._plans[index] = key, batches(layers, steps)
-        return self._plans[index][1]
+            self._batches[index] = key, batches(layers, steps)
+        return self._batches[index][1]
 
     def _step_batch(
-        self,
-        stack: Stack,
-        weights: Sequence[Parameters],
-        modes: tuple[int, ...],
-        group: dict[str, Any],
-        active: Sequence[tuple[int, ...] | None] = (None,),
+        self, stack: Stack, weights: Sequence[Parameters], modes: Ranks, group: Group, sizes: Sequence[Ranks | None]
     ) -> None:
-        """One step of the weights of a batch, each given as its core and factors, at the `active` ranks of each."""
-        states = [[self.state[parameter] for parameter in parameters] for parameters in weights]
+        """One step of the weights of a batch, in place; each is its core and factors. sizes: ranks that take part."""
         names = (*self.vectors, *self.squares)
-        step_batch(stack, weights, states, names, modes, active, partial(self._moved, group=group))
+        count = self.state[weights[0][0]].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
+        for parts in weights:
+            self.state[parts[0]]["step"] = count
+            for part in parts:
+                self.state[part].update({n: torch.zeros_like(part) for n in names if n not in self.state[part]})
 
-    def _moved(
-        self, point: Point, gradient: Sequence[Tensor], state: State, count: float, group: dict[str, Any]
-    ) -> tuple[Point, State]:
+        def of_each(tensor: Callable[[nn.Parameter], Tensor]) -> list[Parts]:
+            rows = zip(weights, sizes, strict=True)
+            return [manifold.leading([tensor(part) for part in parts], modes, size) for parts, size in rows]
+
+        def moved(weight: Parts, gradient: Parts, *kept: Parts) -> list[Parts]:
+            point, state = Point(weight[0], tuple(weight[1:]), modes), dict(zip(names, map(tuple, kept), strict=True))
+            new, state = self._moved(point, gradient, state, group, float(count))
+            return [new.parts, *(state[name] for name in names)]
+
+        states = [of_each(lambda part: self.state[part][name]) for name in names]  # noqa: B023 (called at once)
+        targets = [of_each(torch.detach), *states]
+        gradients = of_each(lambda part: torch.zeros_like(part) if part.grad is None else part.grad)
+        for result, target in zip(stack.apply(moved, targets[0], gradients, *states), targets, strict=True):
+            stack.unpack(result, into=target)
+
+    def _moved(self, point: Point, gradient: Parts, state: State, group: Group, count: float) -> tuple[Point, State]:
         """One weight and its state after a step along the gradient of its core and factors."""
-        roots = mode_roots(point)
-        tangent = project(point, gradient[0], gradient[1:], roots)
-        direction, state = self._direction(point, tangent, state, group, count)
-        new = retract(point, direction, float(group["lr"]), roots)
-        if group["weight_decay"] is None:  # nothing else holds the norm, so it is kept
-            norm, found = point.core.norm(), new.core.norm()
-            new = new._replace(core=new.core * torch.where(norm > 0, norm / found.clamp(min=TINY), 1.0))
-        return new, state | {name: carried(state[name], new) for name in self.vectors}
+        roots = manifold.mode_roots(point)
+        direction, state = self._direction(point, manifold.project(point, gradient, roots), state, group, count)
+        new = manifold.retract(point, direction, float(group["lr"]), roots)
+        return new, state | {name: manifold.carried(state[name], new) for name in self.vectors}
 
     def _take_turns(self) -> None:
         """The next step trains the size whose turn it is."""
-        way = self.ranks.turn(self.steps)
-        for layer in (layer for held in self._held for layer in held):
-            layer.active = layer.ranks_at(way) if layer.smallest and way is not None else None
+        for layer in (held.layer for held in self._layers):
+            is_nested = self.ranks.is_nested and layer.smallest
+            layer.active = layer.ranks_at(self.ranks.turn(self.steps)) if is_nested else None
 
-    # --- parameters that are replaced --------------------------------------------------------------------------------
+    # --- parameters that are replaced ---------------------------------------------------------------------------------
 
-    def _move(self, layer: TuckerLayer, index: int, new: Point) -> None:
-        """Makes `new` the layer's weight, with its state; of other ranks in new parameters, here and in the module."""
-        transport = Transport(layer.point, mode_roots(layer.point), new, mode_roots(new))
+    def _move(self, held: LayerState, new: Point) -> None:
+        """Makes `new`, of any ranks, the layer's weight, with its state."""
+        transport = Transport(held.layer.point, new)
         for names, carry in ((self.vectors, transport), (self.squares, transport.squares)):
-            for name in (name for name in names if name in self.state[layer.core]):
-                parts = carry(self._tangent(layer, name)).parts
-                for parameter, value in zip(layer.parts, parts, strict=True):
-                    self.state[parameter][name] = value
-        if new.core.shape == layer.core.shape:
-            torch._foreach_copy_(list(layer.parts), list(new.parts))
-            layer.zero_grad()  # gradients were of other directions
+            for name in (name for name in names if name in self.state[held.layer.core]):
+                for part, value in zip(held.parts, carry(self._tangent(held, name)), strict=True):
+                    self.state[part][name] = value
+        if new.core.shape == held.layer.core.shape:  # others, such as DistributedDataParallel, may hold the parameters
+            torch._foreach_copy_(list(held.parts), list(new.parts))
+            held.layer.zero_grad()  # gradients were of other directions
         else:
-            layer.assign(new)
-            self._replace(layer, index)
+            held.layer.assign(new)
+            self._notice_replaced()
 
-    def _tangent(self, layer: TuckerLayer, name: str) -> Tangent:
-        return Tangent.of([self.state[part][name] for part in layer.parts])
+    def _tangent(self, held: LayerState, name: str) -> Tangent:
+        return tuple(self.state[part][name] for part in held.parts)
 
     def _notice_replaced(self) -> None:
-        """Whoever has given a layer new parameters (a checkpoint, a truncation by hand), they are the ones to train."""
-        for index, held in enumerate(self._held):
-            for layer, parts in held.items():
-                if any(old is not new for old, new in zip(parts, layer.parts, strict=True)):
-                    self._replace(layer, index)
+        """Trains the parameters that layers have now, with the state of the old ones where it fits all of them."""
+        for held in self._layers:
+            new = dict(zip(held.parts, held.layer.parts, strict=True))
+            if any(old is not part for old, part in new.items()):
+                parameters = self.param_groups[held.group]["params"]
+                parameters[:] = [new.get(p, p) for p in parameters]
+                states: dict[Tensor, Any] = {part: self.state.pop(old, {}) for old, part in new.items()}
+                if all(_fits(value, part) for part, state in states.items() for value in state.values()):
+                    self.state.update(states)
+                held.parts = held.layer.parts
 
-    def _replace(self, layer: TuckerLayer, index: int) -> None:
-        new = dict(zip(self._held[index][layer], layer.parts, strict=True))
-        parameters = self.param_groups[index]["params"]
-        parameters[:] = [new.get(p, p) for p in parameters]
-        states: dict[Tensor, Any] = {parameter: self.state.pop(old, {}) for old, parameter in new.items()}
-        if all(_fits(value, p) for p, state in states.items() for value in state.values()):
-            self.state.update(states)  # of a weight all of the state, or none
-        self._held[index][layer] = layer.parts
+    # --- what is counted and checked ----------------------------------------------------------------------------------
 
-    # --- what is counted and checked ---------------------------------------------------------------------------------
-
-    def _counted(self) -> tuple[list[tuple[TuckerLayer, int]], int]:
-        """The layers whose ranks may change, with their param groups; and the numbers that a budget counts beside."""
-        layers = [(layer, index) for index, held in enumerate(self._held) for layer in held]
-        frozen = sum(layer.stored_numel for layer, _ in layers if not layer.core.requires_grad)
-        trained = [(layer, index) for layer, index in layers if layer.core.requires_grad]
-        return trained, frozen + sum(self._kernels.values())
+    def _counted(self) -> tuple[list[LayerState], int]:
+        """The layers whose ranks may change; and the numbers that a budget counts beside."""
+        trained = [held for held in self._layers if held.layer.core.requires_grad]
+        frozen = sum(held.layer.stored_numel for held in self._layers if held not in trained)
+        return trained, frozen + self._kernels
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for p in self._parameters() if p.grad is not None]
@@ -287,11 +292,6 @@ class TuckerOptimizer(Optimizer):
 def _fits(value: object, parameter: Tensor) -> bool:
     """Whether a value can be of a parameter's state: a number, or a tensor of its shape."""
     return not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
-
-
-def _flat_spectra(trained: Sequence[tuple[TuckerLayer, int]]) -> list[Spectrum]:
-    """For questions in which the singular values do not matter."""
-    return [Spectrum(m.shape, m.modes, tuple(torch.ones(rank) for rank in m.ranks)) for m, _ in trained]
 
 
 def _are_finite(tensors: list[Tensor]) -> list[bool]:

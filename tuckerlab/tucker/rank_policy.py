@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -19,12 +19,13 @@ from tuckerlab.tucker.tensor import (
     check_fraction,
     feasible_ranks,
     left_singular,
-    shape_of_core,
+    numbers_at,
     tolerance_ranks,
     unfold,
 )
 from tuckerlab.tucker.weight import TuckerLayer
 
+Smallest = Sequence[tuple[int, ...] | None]
 RAMP = 0.6  # the share of a run over which a schedule comes down, where the length of the run is known …
 RAMP_STEPS = 1000  # … and its length in steps where it is not
 
@@ -35,6 +36,7 @@ class Spectrum(NamedTuple):
     shape: tuple[int, ...]
     modes: tuple[int, ...]
     values: tuple[Tensor, ...]
+    smallest: tuple[int, ...] | None = None  # ranks of a nested weight's smallest size, whose directions come first
 
     @classmethod
     def of(cls, layer: TuckerLayer) -> tuple[Self, list[Tensor]]:
@@ -52,26 +54,37 @@ class Spectrum(NamedTuple):
                 value = torch.cat([value, rest]).cummin(0).values
             vectors.append(basis)
             values.append(value.cpu())
-        return cls(layer.shape, layer.modes, tuple(values)), vectors
+        return cls(layer.shape, layer.modes, tuple(values), layer.smallest), vectors
 
-    def leading(self, ranks: Sequence[int]) -> Self:
-        """Of the part that the first `ranks` directions make up."""
-        return self._replace(values=tuple(value[:rank] for value, rank in zip(self.values, ranks, strict=True)))
+    @classmethod
+    def flat(cls, layer: TuckerLayer) -> Self:
+        """For questions in which the singular values do not matter."""
+        return cls(layer.shape, layer.modes, tuple(torch.ones(rank) for rank in layer.ranks), layer.smallest)
 
     @property
     def ranks(self) -> tuple[int, ...]:
         """The present ranks: a truncation can only lower them."""
         return tuple(len(values) for values in self.values)
 
+    @property
+    def leading(self) -> Self:
+        """Of the smallest size of a nested weight alone."""
+        ranks = self.smallest or self.ranks
+        return self._replace(values=tuple(value[:rank] for value, rank in zip(self.values, ranks, strict=True)))
+
+    @property
+    def energies(self) -> list[Tensor]:
+        """σ²/‖C‖² for each direction of each mode: the share of the weight's energy that it carries."""
+        squares = [values.double().square() for values in self.values]
+        return [square / square.sum().clamp(min=1e-300) for square in squares]
+
     def stored(self, ranks: Sequence[int]) -> int:
         """Numbers stored at these ranks: core and factors."""
-        core = prod(shape_of_core(self.shape, self.modes, ranks))
-        return core + sum(self.shape[mode] * rank for mode, rank in zip(self.modes, ranks, strict=True))
+        return numbers_at(self.shape, self.modes, ranks)
 
     def freed(self, i: int) -> int:
         """Numbers that go with one direction of the i-th factorized mode, at the present ranks."""
-        fewer = [rank - (j == i) for j, rank in enumerate(self.ranks)]
-        return self.stored(self.ranks) - self.stored(fewer)
+        return self.stored(self.ranks) - self.stored([rank - (j == i) for j, rank in enumerate(self.ranks)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,23 +103,19 @@ class RankPolicy:
     max_rank: int | None = None
     multiple: int = 1
     steps: int | None = None
+    grows: ClassVar[bool] = True  # whether growth may be asked for
+    is_nested: ClassVar[bool] = False  # whether a network of many sizes is trained, see `Nested`
 
     def __post_init__(self) -> None:
-        if not 0 <= self.growth <= 1:
-            raise RankError(f"growth {self.growth}: allowed are fractions from 0 (off) to 1 (ranks may double)")
-        top = self.max_rank
-        for name, value in (("min_rank", self.min_rank), ("max_rank", top), ("multiple", self.multiple)):
-            if not is_whole(value) and not (name == "max_rank" and value is None):
-                raise RankError(f"{name} {value!r}: allowed are whole numbers from 1")
-            object.__setattr__(self, name, None if value is None else int(value))  # numpy's too
-        if self.min_rank < 1 or self.multiple < 1 or (top is not None and top < self.min_rank):
-            raise RankError(
-                f"min_rank {self.min_rank}, max_rank {top}, multiple {self.multiple}: allowed are "
-                "1 ≤ min_rank ≤ max_rank and multiple ≥ 1"
-            )
-        if self.steps is not None and not (is_whole(self.steps) and self.steps >= 0):
-            raise RankError(f"steps {self.steps}: allowed are 0 (at once) and whole numbers above")
-        object.__setattr__(self, "steps", None if self.steps is None else int(self.steps))
+        if not is_number(self.growth) or not 0 <= self.growth <= self.grows:
+            raise RankError(f"{type(self).__name__}(growth={self.growth!r}): allowed are 0 to {self.grows:d}")
+        for name, least in (("min_rank", 1), ("max_rank", self.min_rank), ("multiple", 1), ("steps", 0)):
+            value = getattr(self, name)
+            if value is None and name in ("max_rank", "steps"):
+                continue
+            if not is_whole(value) or value < least:
+                raise RankError(f"{name} {value!r}: allowed are whole numbers from {least}")
+            object.__setattr__(self, name, int(value))  # numpy's too
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.
@@ -117,17 +126,15 @@ class RankPolicy:
 
     def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
         """Whether the present ranks remain, whatever the singular values: then nobody has to compute these."""
-        return False
+        return self.growth == 0 and self.choose(spectra, step, other) == [spectrum.ranks for spectrum in spectra]
 
-    def smallest_of(
-        self, leading: Sequence[Spectrum], step: int | None = None, other: int = 0
-    ) -> Sequence[tuple[int, ...] | None]:
-        """For each layer the ranks of the smallest size that is trained, where that is not all; given is the last."""
-        return [None] * len(leading)
+    def smallest_of(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> Smallest:
+        """For each layer the ranks of the smallest size that is trained, where that is not all."""
+        return [None] * len(spectra)
 
-    def turn(self, step: int) -> float | None:
-        """The size that a step trains, from the largest (0) to the smallest (1); None where there is one alone."""
-        return None
+    def turn(self, step: int) -> float:
+        """The size that a step trains, from the largest (0) to the smallest (1)."""
+        return 0.0
 
     def over(self, total_steps: int) -> Self:
         """The same policy with its schedule fitted to a run of `total_steps`, unless `steps` was given."""
@@ -172,11 +179,10 @@ class Fixed(RankPolicy):
     """
 
     fraction: float | None = None
+    grows: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.growth:
-            raise RankError(f"Fixed(growth={self.growth}): fixed ranks do not grow; take Tolerance or Budget")
         if self.fraction is not None and not (is_number(self.fraction) and 0 < self.fraction <= 1):
             raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
 
@@ -185,10 +191,6 @@ class Fixed(RankPolicy):
         if self.fraction is None:
             return [spectrum.ranks for spectrum in spectra]
         return [self._limited(s, [max(1, round(self.fraction * s.shape[m])) for m in s.modes]) for s in spectra]
-
-    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
-        """Once the ranks are there."""
-        return self.choose(spectra) == [spectrum.ranks for spectrum in spectra]
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,10 @@ class Tolerance(RankPolicy):
         """The smallest ranks within the tolerance of this step."""
         tau = self.tau * self.progress(step)
         return [self._limited(s, tolerance_ranks(s.values, tau)) for s in spectra]
+
+    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
+        """Never: it all depends on the singular values."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -243,18 +249,16 @@ class Budget(RankPolicy):
         """The largest ranks that meet this step's target; RankError where none can."""
         target = self.target(step)
         total = sum(prod(spectrum.shape) for spectrum in spectra) + other
-        turns = self.order(spectra)
+        turns = removal_order(self.scores(spectra))
+        directions = sum(len(turn) for layer in turns for turn in layer)
 
         def ranks_after(removed: int) -> list[tuple[int, ...]]:
-            return [
-                self._limited(spectrum, [int((turn >= removed).sum()) for turn in layer])
-                for spectrum, layer in zip(spectra, turns, strict=True)
-            ]
+            kept = [[int((turn >= removed).sum()) for turn in layer] for layer in turns]
+            return [self._limited(spectrum, ranks) for spectrum, ranks in zip(spectra, kept, strict=True)]
 
         def stored_after(removed: int) -> int:
             return other + sum(s.stored(r) for s, r in zip(spectra, ranks_after(removed), strict=True))
 
-        directions = sum(len(turn) for layer in turns for turn in layer)
         removed = bisect_left(range(directions), True, key=lambda n: stored_after(n) <= (1 - target) * total)
         if removed == directions and stored_after(removed) > (1 - target) * total:
             least = stored_after(removed)
@@ -264,26 +268,13 @@ class Budget(RankPolicy):
             )
         return ranks_after(removed)
 
-    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
-        """Where nothing grows, and what is stored meets this step's target."""
-        total = sum(prod(spectrum.shape) for spectrum in spectra) + other
-        stored = sum(spectrum.stored(spectrum.ranks) for spectrum in spectra) + other
-        within_limits = all(self._limited(spectrum, spectrum.ranks) == spectrum.ranks for spectrum in spectra)
-        return self.growth == 0 and within_limits and stored <= (1 - self.target(step)) * total
-
     def target(self, step: int | None) -> float:
         """The share of the weights that is to be gone at an optimizer step."""
         return self.compression * (1 - (1 - self.progress(step)) ** 3)
 
-    def order(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
-        """For each direction of each mode of each layer the turn at which it goes."""
-        pairs = zip(spectra, energies(spectra), strict=True)
-        return removal_order([[energy / s.freed(i) for i, energy in enumerate(layer)] for s, layer in pairs])
-
-
-def energies(spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
-    """σ²/‖C‖² for each direction of each mode of each layer: the share of its weight's energy that it carries."""
-    return [[v.double().square() / v.double().square().sum().clamp(min=1e-300) for v in s.values] for s in spectra]
+    def scores(self, spectra: Sequence[Spectrum]) -> list[list[Tensor]]:
+        """For each direction of each mode of each layer what it is worth."""
+        return [[energy / s.freed(i) for i, energy in enumerate(s.energies)] for s in spectra]
 
 
 def removal_order(scores: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:

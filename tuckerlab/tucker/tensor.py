@@ -16,12 +16,7 @@ PERMUTE_FROM = 48  # the size of a mode from which a product permutes, as measur
 
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
-    """The mode-`mode` unfolding Mat_mode(tensor): the matrix n_mode × (product of the other sizes).
-
-    >>> unfold(torch.arange(8).reshape(2, 2, 2), 1)
-    tensor([[0, 1, 4, 5],
-            [2, 3, 6, 7]])
-    """
+    """The mode-`mode` unfolding Mat_mode(tensor): the matrix n_mode × (product of the other sizes)."""
     return tensor.movedim(mode, 0).reshape(tensor.shape[mode], -1)
 
 
@@ -32,12 +27,7 @@ def fold(matrix: Tensor, mode: int, shape: Sequence[int]) -> Tensor:
 
 
 def mode_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
-    """tensor ×_mode matrix: the matrix (m × n_mode) applied to each mode-`mode` fibre; n_mode becomes m.
-
-    >>> mode_product(torch.ones(2, 3), torch.tensor([[1.0, 2.0, 3.0]]), 1)
-    tensor([[6.],
-            [6.]])
-    """
+    """tensor ×_mode matrix: the matrix (m × n_mode) applied to each mode-`mode` fibre; n_mode becomes m."""
     size, lead, rest = tensor.shape[mode], tensor.shape[:mode], tensor.shape[mode + 1 :]
     if mode == 0:  # one matrix product, no copy
         return (matrix @ tensor.reshape(size, -1)).reshape(-1, *rest)
@@ -68,17 +58,12 @@ def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     times faster on the wide unfoldings of kernels, and short on a GPU. In float64, values below 1e-8 of the largest are
     noise.
     """
-    vectors, values = _left_singular(matrix.double())
-    return vectors.to(matrix.dtype), values.to(matrix.dtype)
-
-
-def _left_singular(double: Tensor) -> tuple[Tensor, Tensor]:
-    is_tall = double.shape[0] > double.shape[1]
-    if is_tall:  # an orthonormal basis of the columns first
+    double, basis = matrix.double(), None
+    if matrix.shape[0] > matrix.shape[1]:  # an orthonormal basis of the columns first
         basis, double = torch.linalg.qr(double)
     squares, vectors = torch.linalg.eigh(double @ double.mT)
     vectors, values = vectors.flip(-1), squares.clamp(min=0).sqrt().flip(-1)
-    return (basis @ vectors if is_tall else vectors), values
+    return (vectors if basis is None else basis @ vectors).to(matrix.dtype), values.to(matrix.dtype)
 
 
 def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -99,10 +84,6 @@ def truncate(
 ) -> tuple[Tensor, list[Tensor]]:
     """Truncated HOSVD to given `ranks`, or to the smallest ranks with ‖error‖ ≤ tolerance · ‖tensor‖.
 
-    >>> core, factors = truncate(torch.randn(8, 6, 3), (0, 1), ranks=(4, 2))
-    >>> core.shape, factors[0].shape
-    (torch.Size([4, 2, 3]), torch.Size([8, 4]))
-
     Raises RankError for ranks outside 1 … n_mode and for a tolerance outside [0, 1).
     """
     if (ranks is None) == (tolerance is None):
@@ -122,14 +103,12 @@ def _truncated_matrix(
     matrix: Tensor, modes: Sequence[int], ranks: Sequence[int] | None, tolerance: float | None
 ) -> tuple[Tensor, list[Tensor]]:
     """A matrix has the same singular values in both modes, and the vectors of its short side give the others."""
-    short, long = (0, 1) if matrix.shape[0] <= matrix.shape[1] else (1, 0)
-    vectors, values = _left_singular(unfold(matrix, short).double())
+    short = 0 if matrix.shape[0] <= matrix.shape[1] else 1
+    double = unfold(matrix, short).double()
+    vectors, values = left_singular(double)
     rank = min(tolerance_ranks([values] * 2, tolerance or 0.0) if ranks is None else ranks)
-    first = vectors[:, :rank]
-    second = unfold(matrix, long).double() @ first  # orthogonal columns, as far as they are no rounding errors
-    exact = bool(values[rank - 1] > 1e-5 * values[0])
-    second = second / second.norm(dim=0) if exact else torch.linalg.qr(second)[0]
-    factors = [(first if mode == short else second).to(matrix.dtype).contiguous() for mode in modes]
+    pair = {short: vectors[:, :rank], 1 - short: torch.linalg.qr(double.mT @ vectors[:, :rank])[0]}
+    factors = [pair[mode].to(matrix.dtype).contiguous() for mode in modes]
     return multi_mode_product(matrix, [factor.mT for factor in factors], modes), factors
 
 
@@ -143,25 +122,29 @@ def tolerance_ranks(values: Sequence[Tensor], tolerance: float) -> tuple[int, ..
     is at most the root of the sum of squares over the modes, stays within `tolerance`. At least rank 1 is kept.
     """
     check_fraction("tolerance", tolerance)
-    return tuple(_tail_rank(mode_values, tolerance / len(values) ** 0.5) for mode_values in values)
-
-
-def _tail_rank(values: Tensor, relative: float) -> int:
-    squares = values.double().square()
-    tails = squares.flip(0).cumsum(0).flip(0)  # tails[r]: energy that rank r discards
-    return max(1, int((tails > relative**2 * tails[0]).sum()))
+    ranks = []
+    for mode_values in values:
+        tails = mode_values.double().square().flip(0).cumsum(0).flip(0)  # tails[r]: energy that rank r discards
+        ranks.append(max(1, int((tails > tolerance**2 / len(values) * tails[0]).sum())))
+    return tuple(ranks)
 
 
 def shape_of_core(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
-    """The core's shape of a tensor of `shape` whose `modes` have these `ranks`.
-
-    >>> shape_of_core((64, 32, 3, 3), (0, 1), (8, 4))
-    (8, 4, 3, 3)
-    """
+    """The core's shape of a tensor of `shape` whose `modes` have these `ranks`."""
     sizes = list(shape)
     for mode, rank in zip(modes, ranks, strict=True):
         sizes[mode] = rank
     return tuple(sizes)
+
+
+def numbers_at(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> int:
+    """Numbers in the core and the factors of a tensor of `shape` at these `ranks`.
+
+    >>> numbers_at((64, 32, 3, 3), (0, 1), (8, 4))
+    928
+    """
+    factors = sum(shape[mode] * rank for mode, rank in zip(modes, ranks, strict=True))
+    return prod(shape_of_core(shape, modes, ranks)) + factors
 
 
 def feasible_ranks(core_shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
@@ -179,9 +162,7 @@ def feasible_ranks(core_shape: Sequence[int], modes: Sequence[int], ranks: Seque
 def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> None:
     """RankError unless there is one rank for each mode, between 1 and the mode's size."""
     if len(ranks) != len(modes):
-        raise RankError(
-            f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} factorized modes {tuple(modes)}: give one each"
-        )
+        raise RankError(f"{len(ranks)} ranks {tuple(ranks)} for {len(modes)} modes {tuple(modes)}: give one each")
     for mode, rank in zip(modes, ranks, strict=True):
         if not is_whole(rank) or not 1 <= rank <= shape[mode]:
             raise RankError(

@@ -3,29 +3,24 @@
 The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 """
 
-import gc
 from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 from weakref import WeakSet
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
-from tuckerlab.errors import CheckpointError, RankError, TuckerlabError
+from tuckerlab.errors import RankError
 from tuckerlab.tucker.manifold import Point, orthonormalize, outside
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
 CHANNELS = (0, 1)
+Ranks = int | Sequence[int]
 
 
 def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
-    """The modes of a weight of order `dim` that are meant: "channels" (0 and 1), "all", or the numbers themselves.
-
-    >>> factorized_modes(4, "all")
-    (0, 1, 2, 3)
-    """
+    """The modes of a weight of order `dim` that are meant: "channels" (0 and 1), "all", or the numbers themselves."""
     named = {"channels": CHANNELS, "all": tuple(range(dim))}
     numbers = named.get(modes, ()) if isinstance(modes, str) else tuple(modes)
     if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(dim)):
@@ -69,7 +64,7 @@ class TuckerLayer(nn.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        ranks: int | Sequence[int],
+        ranks: Ranks,
         modes: str | Sequence[int] = CHANNELS,
         bias: bool = True,
         device: torch.device | str | None = None,
@@ -84,21 +79,18 @@ class TuckerLayer(nn.Module):
                 f"ranks {ranks} of a weight of shape {self.shape}: no rank can exceed the product of the core's "
                 f"other sizes; the nearest allowed are {feasible}"
             )
-        options: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.core = nn.Parameter(torch.empty(shape_of_core(self.shape, self.modes, ranks), **options))
-        for i, (mode, rank) in enumerate(zip(self.modes, ranks, strict=True)):
-            setattr(self, f"factor{i}", nn.Parameter(torch.empty(self.shape[mode], rank, **options)))
+        sizes = [shape_of_core(self.shape, self.modes, ranks)]
+        sizes += [(self.shape[mode], rank) for mode, rank in zip(self.modes, ranks, strict=True)]
+        for name, size in zip(self._names(), sizes, strict=True):
+            setattr(self, name, nn.Parameter(torch.empty(size, device=device, dtype=dtype)))
+        own_bias = nn.Parameter(torch.empty(self.shape[0], device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", own_bias)
         _ALIVE.add(self)
-        self.register_parameter("bias", nn.Parameter(torch.empty(self.shape[0], **options)) if bias else None)
         self.reset_parameters()
 
     @classmethod
     def like(
-        cls,
-        dense: Any,
-        ranks: int | Sequence[int],
-        modes: str | Sequence[int] = "channels",
-        device: torch.device | str | None = None,
+        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
     ) -> Self:
         """A new random layer with a dense layer's arguments, on its device if no other is given."""
         raise NotImplementedError
@@ -108,7 +100,7 @@ class TuckerLayer(nn.Module):
         cls,
         dense: Any,
         *,
-        ranks: int | Sequence[int] | None = None,
+        ranks: Ranks | None = None,
         tolerance: float | None = None,
         modes: str | Sequence[int] = "channels",
     ) -> Self:
@@ -130,21 +122,23 @@ class TuckerLayer(nn.Module):
         if self.core.is_meta:
             return
         fan_in = prod(self.shape[1:])
-        self.core.normal_(std=(prod(self.shape) / (3 * fan_in * self.core.numel())) ** 0.5)
+        self.core.normal_(std=(self.dense_numel / (3 * fan_in * self.core.numel())) ** 0.5)
         for factor in self.factors:  # in float64: QR knows no half precision
             factor.copy_(nn.init.orthogonal_(torch.empty_like(factor, dtype=torch.float64)))
         if self.bias is not None:
             self.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5)
 
+    # --- the weight ---------------------------------------------------------------------------------------------------
+
     @property
     def factors(self) -> tuple[nn.Parameter, ...]:
         """U_i, one for each of `modes`; registered as the parameters factor0, factor1, …"""
-        return tuple(getattr(self, f"factor{i}") for i in range(len(self.modes)))
+        return self.parts[1:]
 
     @property
     def parts(self) -> tuple[nn.Parameter, ...]:
         """The core, then the factors."""
-        return (self.core, *self.factors)
+        return tuple(getattr(self, name) for name in self._names())
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -166,6 +160,24 @@ class TuckerLayer(nn.Module):
         """The weight as a point on the manifold, sharing memory with the parameters."""
         return Point(self.core, self.factors, self.modes)
 
+    @torch.no_grad()
+    def assign(self, point: Point) -> None:
+        """Makes `point`, of any ranks, the weight; the parameters are replaced by new ones.
+
+        New parameters, not new data in the old ones: a graph that is still alive (the last loss) keeps its own
+        tensors. The optimizers of this package notice; another one would go on stepping the old parameters.
+        """
+        for name, value in zip(self._names(), point.parts, strict=True):
+            new = value.detach().clone(memory_format=torch.contiguous_format)
+            setattr(self, name, nn.Parameter(new, requires_grad=getattr(self, name).requires_grad))
+        self.smallest = self.active = None
+
+    def dense_weight(self) -> Tensor:
+        """The full weight W: for conversion and tests; neither training nor inference forms it."""
+        return self.point.dense()
+
+    # --- a weight of many sizes ---------------------------------------------------------------------------------------
+
     @property
     def trained(self) -> Point:
         """The part of the weight that is trained now: all of it, or the leading part at the `active` ranks."""
@@ -178,51 +190,23 @@ class TuckerLayer(nn.Module):
         return feasible_ranks(self.shape, self.modes, between)
 
     @torch.no_grad()
-    def keep_order(self, nested: bool) -> None:
-        """After a step of the leading part, the directions behind it are made orthogonal to it again.
-
-        After a step that was not nested the leading parts are no networks of their own any more.
-        """
-        self.smallest = self.smallest if nested else None
+    def keep_order(self) -> None:
+        """After a step of the leading part, the directions behind it are made orthogonal to it again."""
         for factor, rank in zip(self.factors, self.active or (), strict=False):
             if rank < factor.shape[1]:
                 factor[:, rank:] = orthonormalize(outside(factor[:, :rank], factor[:, rank:]))[0]
 
-    @torch.no_grad()
-    def assign(self, point: Point) -> None:
-        """Makes `point`, of any ranks, the weight; the parameters are replaced by new ones.
-
-        New parameters, not new data in the old ones: a graph that is still alive (the last loss) keeps its own
-        tensors. The optimizers of this package notice; another one would go on stepping the old parameters.
-        """
-        for name, value in zip(self._names(), point.parts, strict=True):
-            old = getattr(self, name)
-            new = value.detach().clone(memory_format=torch.contiguous_format)
-            setattr(self, name, nn.Parameter(new, requires_grad=old.requires_grad))
-        self.smallest = self.active = None
-        forbid_stale(self)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "weight":
-            raise AttributeError(
-                f"{type(self).__name__} has no weight of full size: where the module around it reads one, leave this "
-                "layer dense (exclude=…); dense_weight() would form it"
-            )
-        return super().__getattr__(name)
+    # --- copies and checkpoints ---------------------------------------------------------------------------------------
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and pickles are made without __init__."""
         super().__setstate__(state)  # type: ignore[no-untyped-call]
         _ALIVE.add(self)
 
-    def dense_weight(self) -> Tensor:
-        """The full weight W: for conversion and tests; neither training nor inference forms it."""
-        return self.point.dense()
-
     def _names(self) -> list[str]:
         return ["core", *(f"factor{i}" for i in range(len(self.modes)))]
 
-    def _each(self, ranks: int | Sequence[int]) -> tuple[int, ...]:
+    def _each(self, ranks: Ranks) -> tuple[int, ...]:
         """One rank for each mode; whatever else was given is for `check_ranks` to refuse."""
         return tuple(ranks) if isinstance(ranks, Sequence) else (ranks,) * len(self.modes)
 
@@ -232,44 +216,15 @@ class TuckerLayer(nn.Module):
             destination[prefix + "smallest"] = torch.tensor(self.smallest)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """A checkpoint of other ranks resizes the layer; one of another weight is refused."""
-        names = [prefix + name for name in self._names()]
-        if all(name in state_dict for name in names):
-            core, *factors = [state_dict[name] for name in names]
-            expected = shape_of_core(self.shape, self.modes, [factor.shape[-1] for factor in factors])
-            fits = all(f.shape[0] == self.shape[m] for m, f in zip(self.modes, factors, strict=True))
-            if not fits or tuple(core.shape) != expected:
-                raise CheckpointError(
-                    f"{prefix.rstrip('.')}: the checkpoint holds a core {tuple(core.shape)} with factors "
-                    f"{[tuple(f.shape) for f in factors]}, which is no weight of shape {self.shape}"
-                )
-            if tuple(core.shape) != tuple(self.core.shape):
-                empty = [torch.empty_like(f, device=self.core.device, dtype=self.core.dtype) for f in (core, *factors)]
-                self.assign(Point(empty[0], tuple(empty[1:]), self.modes))
+        """A checkpoint of other ranks resizes the layer; torch refuses one of another weight."""
+        core, *factors = [state_dict.get(prefix + name, torch.empty(0)) for name in self._names()]
+        rows, ranks = [f.shape[0] for f in factors], [f.shape[-1] for f in factors]
+        is_ours = rows == [self.shape[mode] for mode in self.modes]
+        if is_ours and tuple(core.shape) == shape_of_core(self.shape, self.modes, ranks) != tuple(self.core.shape):
+            self.assign(Point(core.to(self.core), tuple(f.to(self.core) for f in factors), self.modes))
         smallest = state_dict.pop(prefix + "smallest", None)
         self.smallest, self.active = None if smallest is None else tuple(smallest.tolist()), None
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _rank_repr(self) -> str:
         return f"ranks={self.ranks}, c.r.={1 - self.stored_numel / self.dense_numel:.1%}"
-
-
-def forbid_stale(changed: nn.Module) -> None:
-    """Any DistributedDataParallel around this module, whose parameters were replaced, raises when it is called.
-
-    It goes on averaging the gradients of the old parameters, those of the new ones differ from process to process, and
-    with `find_unused_parameters=True` nothing would be said. One that is made anew is not concerned.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
-    wrappers = [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]
-    for wrapper in wrappers:
-        if _refuse not in wrapper._forward_pre_hooks.values() and any(part is changed for part in wrapper.modules()):
-            wrapper.register_forward_pre_hook(_refuse)
-
-
-def _refuse(module: nn.Module, given: Any) -> None:
-    raise TuckerlabError(
-        "the ranks have changed since DistributedDataParallel was made, and it holds the old parameters: wrap the "
-        "network anew after every rank change, or keep the ranks (ranks=Fixed())"
-    )

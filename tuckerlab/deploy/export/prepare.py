@@ -10,8 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tuckerlab.deploy.export.parity import answer
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.replace import check_module, replaced
+from tuckerlab.tucker.convert import check_module, replaced, to_plain
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -15,8 +15,7 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import build
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.meta import materialize
+from tuckerlab.tucker.convert import materialize, to_plain
 from tuckerlab.tucker.model_size import Counts
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance

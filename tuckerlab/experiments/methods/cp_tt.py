@@ -18,9 +18,8 @@ from torch import nn
 from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import TITLES, AtCompression
 from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.tucker.convert import materialize, replaced
 from tuckerlab.tucker.layers import TuckerConv2d
-from tuckerlab.tucker.meta import materialize
-from tuckerlab.tucker.replace import replaced
 from tuckerlab.tucker.weight import TuckerLayer
 
 SHARES = 10_000  # in these parts of a layer's weights its ranks are looked for

@@ -13,7 +13,7 @@ from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.meta import materialize
+from tuckerlab.tucker.convert import materialize
 
 BEFORE = 2 / 3
 """The share of the budget that the dense network gets, where what is made of it is trained on; not tuned."""

@@ -18,11 +18,10 @@ from tuckerlab.experiments.methods.tucker_variants import stepped_by
 from tuckerlab.experiments.setup import Arena
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project
+from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project, truncated
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_change import truncated
 from tuckerlab.tucker.rank_policy import Fixed, Spectrum
-from tuckerlab.tucker.sgd_adamw import TuckerSGD
+from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.tensor import multi_mode_product
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -47,10 +46,11 @@ class TwoGradient(TuckerSGD):
             raise TuckerlabError("a step takes two gradients: give step() a closure that evaluates loss and gradients")
         self._notice_replaced()
         self._check_gradients()
-        moving = [(layer, index) for layer, index in self._counted()[0] if layer.core.grad is not None]
-        ranks = [layer.ranks for layer, _ in moving]
+        moving = [held for held in self._counted()[0] if held.layer.core.grad is not None]
+        layers = [held.layer for held in moving]
+        ranks = [layer.ranks for layer in layers]
         with torch.no_grad(), full_precision(self._parameters()):
-            for layer, _ in moving:
+            for layer in layers:
                 layer.assign(_augmented(layer))
         self._notice_replaced()
         loss = closure()
@@ -58,15 +58,14 @@ class TwoGradient(TuckerSGD):
         with torch.no_grad(), full_precision(self._parameters()):
             for index, group in enumerate(self.param_groups):
                 self._step_dense(self._moving_dense(index), group)
-            for layer, index in moving:
-                group = self.param_groups[index]
-                gradient = cast(Tensor, layer.core.grad)
-                layer.core.sub_(gradient.add(layer.core, alpha=group["weight_decay"]), alpha=group["lr"])
+            for held in moving:
+                core, group = held.layer.core, self.param_groups[held.group]
+                core.sub_(cast(Tensor, core.grad).add(core, alpha=group["weight_decay"]), alpha=group["lr"])
             self.steps += 1
-            spectra, bases = zip(*(Spectrum.of(layer) for layer, _ in moving), strict=True)
+            spectra, bases = zip(*map(Spectrum.of, layers), strict=True)
             if not isinstance(self.ranks, Fixed):
                 ranks = self.ranks.choose(spectra, step=self.steps, other=self._counted()[1])
-            for (layer, _), basis, chosen in zip(moving, bases, ranks, strict=True):
+            for layer, basis, chosen in zip(layers, bases, ranks, strict=True):
                 layer.assign(truncated(layer.point, chosen, basis))
         self._notice_replaced()
         return loss
@@ -75,9 +74,9 @@ class TwoGradient(TuckerSGD):
 def _augmented(layer: TuckerLayer) -> Point:
     """The same weight in the basis of [U_i, ∇_{K_i}L], of up to twice the rank."""
     point = layer.point
-    gradients = [torch.zeros_like(factor) if factor.grad is None else factor.grad for factor in point.factors]
-    tangent = project(point, cast(Tensor, point.core.grad), gradients, mode_roots(point))
-    bases = [torch.linalg.qr(torch.cat(pair, dim=1))[0] for pair in zip(point.factors, tangent.factors, strict=True)]
+    gradient = [torch.zeros_like(part) if part.grad is None else part.grad for part in point.parts]
+    tangent = project(point, gradient, mode_roots(point))
+    bases = [torch.linalg.qr(torch.cat(pair, dim=1))[0] for pair in zip(point.factors, tangent[1:], strict=True)]
     inside = [basis.mT @ factor for basis, factor in zip(bases, point.factors, strict=True)]
     return Point(multi_mode_product(point.core, inside, point.modes), tuple(bases), point.modes)
 
