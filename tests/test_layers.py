@@ -176,7 +176,7 @@ def test_sizes_and_text() -> None:
     layer = TuckerConv2d(64, 128, 3, ranks=(32, 16), stride=(2, 1), padding=1, dilation=(1, 2), padding_mode="circular")
     assert layer.dense_numel == 128 * 64 * 9
     assert layer.stored_numel == 32 * 16 * 9 + 128 * 32 + 64 * 16
-    assert "padding=(1, 1), dilation=(1, 2), padding_mode='circular', ranks=(32, 16), c.r.=86.8%" in repr(layer)
+    assert "padding=(1, 1), dilation=(1, 2), padding_mode=circular, ranks=(32, 16), c.r.=86.8%" in repr(layer)
     assert repr(TuckerLinear(20, 10, ranks=2)) == "TuckerLinear(20, 10, ranks=(2, 2), c.r.=68.0%)"
     meta = TuckerLinear(2**20, 2**20, ranks=8, device="meta")
     assert all(parameter.is_meta for parameter in meta.parameters())

@@ -228,7 +228,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path) -> No
     [
         ({"compression": 0.5, "smallest": 0.5}, "a smallest size that removes more"),
         ({"compression": 0.5, "smallest": 1.5}, "smallest"),
-        ({"compression": 0.5, "growth": 0.2}, "do not grow"),
+        ({"compression": 0.5, "growth": 0.2}, "Nested: growth"),
     ],
 )
 def test_refused(given: dict[str, float], said: str) -> None:

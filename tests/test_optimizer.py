@@ -3,25 +3,21 @@
 import copy
 import io
 import pickle
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from manifolds import orthonormality
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
 from tuckerlab import (
     Budget,
-    CheckpointError,
     DivergedError,
     Tolerance,
     TuckerAdamW,
     TuckerConv2d,
-    TuckerlabError,
     TuckerLayer,
     TuckerLinear,
     TuckerMuon,
@@ -268,20 +264,6 @@ def test_a_run_resumed_from_its_states_is_the_run_that_was_not_interrupted(make:
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), model.parameters(), strict=True))
 
 
-def test_the_optimizer_s_state_before_the_model_s_is_refused_with_the_order() -> None:
-    model, make = network(ranks=6), MAKERS["TuckerSGD"]
-    optimizer = make(model)
-    train(model, optimizer, 2)
-    other = network(ranks=3)
-    fresh = make(other)
-    with pytest.raises(CheckpointError, match="load the model's own state_dict first, it sets the ranks"):
-        fresh.load_state_dict(optimizer.state_dict())
-    assert len(fresh.state) == 0
-    other.load_state_dict(model.state_dict())
-    fresh.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # else, as in torch, the two share their tensors
-    assert train(other, fresh, range(2, 4)) == train(model, optimizer, range(2, 4))
-
-
 @makers
 def test_copies_of_model_and_optimizer_go_on_by_themselves(make: Any) -> None:
     model = network(ranks=5)
@@ -372,48 +354,23 @@ def not_finite(model: nn.Module) -> None:
         (lambda m: TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
         (lambda m: TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
         (lambda m: TuckerSGD([{"params": [m[3].core]}]), r"only part of TuckerConv2d\(8, 10"),
-        (lambda m: TuckerSGD(shared(m)), r"parameters that 2 layers such as TuckerConv2d.* share"),
+        (lambda m: TuckerSGD(shared(m)), "two Tucker layers share"),
         (lambda m: TuckerSGD(m, lr=-0.1), "lr -0.1"),
         (lambda m: TuckerSGD(m, momentum=1.0), r"momentum 1\.0"),
         (lambda m: TuckerSGD(m, nesterov=True), "momentum above 0"),
         (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
         (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
         (lambda m: TuckerSGD(shared_core(m)), "two Tucker layers share"),
-        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"betas\[0\] 1\.0"),
-        (lambda m: TuckerSGD(m[2]), "it has no parameters"),
+        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"beta1 1\.0"),
+        (lambda m: TuckerSGD(m[2]), "without parameters"),
         (lambda m: TuckerSGD(None), r"TuckerSGD\(None\)"),
         (lambda m: TuckerSGD(m, adapt_every=True), "adapt_every True"),
         (lambda m: TuckerSGD(m, ranks=0.1), r"ranks 0\.1"),
     ],
 )
 def test_what_is_refused(call: Callable[[nn.Module], object], named: str) -> None:
-    with pytest.raises(TuckerlabError, match=named):
+    with pytest.raises(ValueError, match=named):
         call(network())
-
-
-# --- several processes ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_process(tmp_path: Path) -> Iterator[None]:
-    distributed.init_process_group("gloo", init_method=(tmp_path / "group").as_uri(), rank=0, world_size=1)
-    yield
-    distributed.destroy_process_group()
-
-
-@pytest.mark.usefixtures("one_process")
-def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again() -> None:
-    model = network()
-    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
-    optimizer = TuckerSGD(wrapped, ranks=Tolerance(0.3, steps=0), adapt_every=2)
-    with pytest.raises(TuckerlabError, match="the ranks have changed since DistributedDataParallel was made"):
-        train(wrapped, optimizer, 4)
-    assert optimizer.steps == 2
-    wrapped = DistributedDataParallel(model, find_unused_parameters=True)
-    train(wrapped, optimizer, 1)
-    model.load_state_dict(network(ranks=2).state_dict())
-    with pytest.raises(TuckerlabError, match="the ranks have changed since"):
-        wrapped(data()[0])
 
 
 @makers

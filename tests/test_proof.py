@@ -227,7 +227,7 @@ def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) ->
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"compression": 1}, "budget 1.0: allowed are numbers from 0 up to, but not including, 1"),
+    ({"compression": 1}, "budget 1.0: allowed are numbers from 0 and below 1"),
     ({"compression": []}, "compression []: give numbers such as"),
     ({"compression": 0.999}, "budget 0.999 cannot be met"),
     ({"tolerance": 0.1, "compression": 0.9}, "give one of them, not both"),

@@ -190,10 +190,10 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
         (lambda: Tolerance(1.0), "tolerance 1.0"),
         (lambda: Tolerance("0.1"), "tolerance '0.1'"),
         (lambda: Budget(1), "budget 1"),
-        (lambda: Fixed(0), r"Fixed\(0\)"),
-        (lambda: Fixed(growth=0.1), r"Fixed\(growth=0.1\)"),
+        (lambda: Fixed(0), "fraction 0"),
+        (lambda: Fixed(growth=0.1), "Fixed: growth 0.1"),
         (lambda: Tolerance(growth=-1), "growth -1"),
-        (lambda: Tolerance(min_rank=0), "min_rank 0, max_rank None, multiple 1"),
+        (lambda: Tolerance(min_rank=0), "min_rank 0"),
         (lambda: Budget(max_rank=2.5), "max_rank 2.5"),
         (lambda: Budget(steps=-1), "steps -1"),
     ],
@@ -295,8 +295,8 @@ def test_a_budget_is_settled_when_it_is_met_and_nothing_grows() -> None:
     layers = [falling((8, 8), (2, 2)), falling((8, 8), (3, 3))]
     assert Budget(0.1).settled(layers)
     assert not Budget(0.1, growth=0.1).settled(layers)
-    assert not Budget(0.8).settled(layers)
-    assert Budget(0.8, steps=100).settled(layers, step=3)
+    assert not Budget(0.6).settled(layers)
+    assert Budget(0.6, steps=100).settled(layers, step=3)
     assert not Tolerance(0.1).settled(layers)
     assert Fixed(0.25).settled(layers[:1])
     assert not Fixed(0.1).settled(layers)

@@ -1,10 +1,7 @@
 """The summary: every layer with a weight, the sums of `count_parameters`, and why a layer is dense."""
 
-import io
-
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -44,23 +41,13 @@ def test_the_counts_are_those_of_the_parameters(name: str, modes: str | None) ->
     convolutions = [row for row in report.rows if "Conv" in row.kind]
     assert sum(row.stored for row in convolutions) == counts.conv_stored
     assert sum(row.dense for row in convolutions) == counts.conv_dense
-    frame = report.frame()
-    rest = counts.total_stored - frame["stored"].sum()  # biases and batch norm
-    assert counts.total_dense - frame["dense"].sum() == rest
-    assert len(frame) == len(report.rows)
-    assert f"c.r. {100 * counts.conv_compression:.1f} %" in report.total
-    assert f"c.r. {100 * counts.compression:.1f} %" in report.total
+    assert f"c.r. {100 * counts.conv_compression:.1f} %" in str(report)
+    assert f"c.r. {100 * counts.compression:.1f} %" in str(report)
 
 
-def test_it_prints_as_a_table_everywhere() -> None:
+def test_it_prints_as_a_table() -> None:
     report = summary(tuckerize(build("vgg_small", width=0.5), ranks=0.5))
     assert report._repr_html_().count("<tr") == 1 + len(report.rows)
     assert len(summary(nn.ReLU()).rows) == 0
-    terminal = io.StringIO()
-    Console(file=terminal, width=120).print(report)
-    for text in (str(report), repr(report), terminal.getvalue()):
-        for row in report.rows:
-            assert row.layer in text
-            assert row.ranks in text
-        assert report.total.split(";")[0] in " ".join(text.split())
-        assert "the first layer stays dense" in " ".join(text.split())
+    assert all(row.layer in str(report) and row.ranks in str(report) for row in report.rows)
+    assert "the first layer stays dense" in str(report)

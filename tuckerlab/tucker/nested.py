@@ -35,7 +35,7 @@ class Nested(Budget):
 
     compression: float = 0.5
     smallest: float = field(default=0.95, kw_only=True)
-    grows: ClassVar[bool] = False
+    grows: ClassVar[int] = 0
     is_nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from tuckerlab.errors import DivergedError, TuckerlabError, is_whole
+from tuckerlab.errors import DivergedError, TuckerlabError, check_whole
 from tuckerlab.tucker import manifold
 from tuckerlab.tucker.batched_step import Batch, Stack, batches
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, Transport, full_precision
@@ -57,12 +57,10 @@ class TuckerOptimizer(Optimizer):
     def __init__(self, model: Model, defaults: Group, ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(model, nn.Module | Iterable):
             raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
-        if not is_whole(adapt_every) or adapt_every < 1:
-            raise TuckerlabError(f"adapt_every {adapt_every}: allowed are whole numbers from 1")
         if not isinstance(ranks, RankPolicy | None):
             raise TuckerlabError(f"ranks {ranks!r}: allowed are Tolerance(tau), Budget(compression) and Fixed()")
         self.ranks: RankPolicy = ranks or Fixed()
-        self.adapt_every, self.steps = int(adapt_every), 0
+        self.adapt_every, self.steps = check_whole("adapt_every", adapt_every, 1), 0
         self._layers: list[LayerState] = []
         self._weights: list[TuckerLayer | nn.Parameter] = []  # kernels and matrices, in the order given
         self._kernels = 0  # numbers in dense kernels
@@ -142,7 +140,7 @@ class TuckerOptimizer(Optimizer):
                 layer = held.layer
                 if ranks != layer.ranks or least:  # nested directions are brought into their order
                     self._move(held, manifold.truncated(layer.point, ranks, basis))
-                    layer.smallest = least and tuple(map(min, ranks, least))
+                    layer.smallest, layer.active = least and tuple(map(min, ranks, least)), None
                 larger = self.ranks.larger(layer.shape, layer.modes, ranks)
                 if grow and larger != ranks and self.vectors[0] in self.state[layer.core]:
                     self._move(held, manifold.grown(layer.point, self._tangent(held, self.vectors[0]), larger))

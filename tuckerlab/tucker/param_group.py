@@ -40,6 +40,8 @@ def contents(entries: Sequence[Any]) -> Contents:
                 "modules and parameters"
             )
     inside = [p for entry in entries for p in (entry.parameters() if isinstance(entry, nn.Module) else [entry])]
+    if entries and not inside:
+        raise TuckerlabError(f"a param group without parameters: {entries[0]}")
     found, known = Contents(list(dict.fromkeys(inside))), owners()
     given = [part for e in entries for part in (e.modules() if isinstance(e, nn.Module) else known.get(e, [e]))]
     for part in dict.fromkeys(given):

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from tuckerlab.errors import RankError, is_number, is_whole
+from tuckerlab.errors import RankError, check_number, check_whole
 from tuckerlab.tucker.tensor import (
     check_fraction,
     feasible_ranks,
@@ -103,19 +103,15 @@ class RankPolicy:
     max_rank: int | None = None
     multiple: int = 1
     steps: int | None = None
-    grows: ClassVar[bool] = True  # whether growth may be asked for
+    grows: ClassVar[int] = 1  # the most that growth may be
     is_nested: ClassVar[bool] = False  # whether a network of many sizes is trained, see `Nested`
 
     def __post_init__(self) -> None:
-        if not is_number(self.growth) or not 0 <= self.growth <= self.grows:
-            raise RankError(f"{type(self).__name__}(growth={self.growth!r}): allowed are 0 to {self.grows:d}")
+        check_number(f"{type(self).__name__}: growth", self.growth, 0, self.grows, error=RankError)
         for name, least in (("min_rank", 1), ("max_rank", self.min_rank), ("multiple", 1), ("steps", 0)):
             value = getattr(self, name)
-            if value is None and name in ("max_rank", "steps"):
-                continue
-            if not is_whole(value) or value < least:
-                raise RankError(f"{name} {value!r}: allowed are whole numbers from {least}")
-            object.__setattr__(self, name, int(value))  # numpy's too
+            if value is not None or name in ("min_rank", "multiple"):
+                object.__setattr__(self, name, check_whole(name, value, least, error=RankError))  # an int, not numpy's
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.
@@ -179,12 +175,12 @@ class Fixed(RankPolicy):
     """
 
     fraction: float | None = None
-    grows: ClassVar[bool] = False
+    grows: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fraction is not None and not (is_number(self.fraction) and 0 < self.fraction <= 1):
-            raise RankError(f"Fixed({self.fraction!r}): allowed are fractions above 0 and up to 1")
+        if self.fraction is not None:
+            check_number("Fixed: fraction", self.fraction, most=1, above=0, error=RankError)
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         """The given fraction of each mode's size, rounded; at least 1."""

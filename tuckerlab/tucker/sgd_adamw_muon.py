@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from tuckerlab.errors import TuckerlabError, is_number
+from tuckerlab.errors import TuckerlabError, check_number
 from tuckerlab.tucker.batched_step import Stack
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, norm
 from tuckerlab.tucker.optimizer import Group, Parameters, State, TuckerOptimizer
@@ -241,12 +241,10 @@ def sgd_step(parameters: Parameters, states: Sequence[dict[str, Any]], group: Gr
 
 
 def check_settings(settings: Group, **tops: float) -> None:
-    """TuckerlabError unless each of these settings is a number from 0 up to, not including, its top."""
+    """TuckerlabError unless each of these settings is a number from 0 to below its top."""
     for name, top in tops.items():
-        value = settings[name]
-        number: Any = value.item() if isinstance(value, Tensor) else value  # schedules may keep a rate as a tensor
-        if not is_number(number) or not 0 <= number < top:
-            raise TuckerlabError(f"{name} {value}: allowed are numbers from 0 up to, not including, {top:g}")
+        value = settings[name]  # schedules may keep a rate as a tensor
+        check_number(name, value.item() if isinstance(value, Tensor) else value, 0, below=top)
 
 
 def polar(matrix: Tensor, least: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from tuckerlab.errors import RankError, is_number, is_whole
+from tuckerlab.errors import RankError, check_number, is_whole
 
 PERMUTE_FROM = 48  # the size of a mode from which a product permutes, as measured on a CPU
 
@@ -172,5 +172,4 @@ def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]
 
 def check_fraction(name: str, value: float) -> None:
     """RankError unless 0 ≤ value < 1."""
-    if not is_number(value) or not 0 <= value < 1:
-        raise RankError(f"{name} {value!r}: allowed are numbers from 0 up to, but not including, 1")
+    check_number(name, value, 0, below=1, error=RankError)
