@@ -12,8 +12,7 @@ from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.setup import Arena, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.convert import materialize
+from tuckerlab.tucker.convert import materialize, to_plain
 
 BEFORE = 2 / 3
 """The share of the budget that the dense network gets, where what is made of it is trained on; not tuned."""
