@@ -12,40 +12,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tuckerlab.decision.pdf import installed_browser
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 1000  # milliseconds, as playwright counts
-PATIENCE = 120 * SECONDS  # a kernel that starts beside other tests takes its time
+PATIENCE = 120_000  # milliseconds: a kernel that starts beside other tests takes its time
 
 
 def find_browser() -> str:
     """The browser of this system. Where there is none the test is skipped, unless TUCKERLAB_BROWSER says there is."""
-    named = os.environ.get("TUCKERLAB_BROWSER", "")
     found = installed_browser()
     if found is None:
-        assert not named, f"TUCKERLAB_BROWSER {named}: there is no such browser"
+        assert "TUCKERLAB_BROWSER" not in os.environ, "there is no such browser"
         pytest.skip("needs Chromium, Chrome or Edge")
     return found
 
 
-@contextlib.contextmanager
-def a_page(name: str) -> Iterator[Page]:
-    """A page of a browser that asks nobody on the net; TUCKERLAB_SHOTS names a folder for its last look."""
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a browser that asks nobody on the net."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=options)
-        page = browser.new_page(viewport={"width": 1400, "height": 1300})
-        page.set_default_timeout(PATIENCE)
-        try:
+        with playwright.chromium.launch(executable_path=find_browser(), args=options) as browser:
+            page = browser.new_page(viewport={"width": 1400, "height": 1300})
+            page.set_default_timeout(PATIENCE)
             yield page
-        finally:
-            if folder := os.environ.get("TUCKERLAB_SHOTS"):  # what the test saw last
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=f"{folder}/{name}.png")
-            browser.close()
+            assert page.get_by_text("javascript error").count() == 0  # what a broken widget says in its place
 
 
 @contextlib.contextmanager
@@ -80,10 +73,3 @@ def listening(log: Path) -> str:
                 return found[0]
         time.sleep(0.1)
     raise AssertionError(f"nobody listens: {log.read_text()}")
-
-
-def number(locator: Locator) -> float:
-    """The first number in a text, with its thousands separated by commas."""
-    found = re.search(r"\d[\d,]*\.?\d*", locator.inner_text())
-    assert found is not None, locator.inner_text()
-    return float(found[0].replace(",", ""))
