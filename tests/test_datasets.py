@@ -92,7 +92,7 @@ def test_subset_keeps_the_shares() -> None:
     part = data.subset(train=20, test=8, seed=1)
     assert part.train_labels.bincount().tolist() == [5] * 4
     assert part.test_labels.bincount().tolist() == [2] * 4
-    assert part.note == "20 of 80 training pictures (seed 1); 8 of 40 test pictures (seed 1)"
+    assert part.note == "20 of 80 train pictures (seed 1); 8 of 40 test pictures (seed 1)"
     whole = data.subset(train=80)
     assert torch.equal(whole.train_images, data.train_images)
     assert torch.equal(whole.test_images, data.test_images)

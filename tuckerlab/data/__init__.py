@@ -1,11 +1,4 @@
-"""Data sets of small pictures: `mnist`, `digits`, `cifar10`, and any folder of your own as `folder:PATH`.
-
->>> data = load_data("digits")
->>> data
-ImageData(digits: 1438 + 359 pictures of 1 × 8 × 8, 10 classes)
->>> data.normalize(data.train_images[:4]).shape
-torch.Size([4, 1, 8, 8])
-"""
+"""Data sets of small pictures: `mnist`, `digits`, `cifar10`, and any folder of your own as `folder:PATH`."""
 
 import os
 from pathlib import Path

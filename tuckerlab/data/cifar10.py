@@ -54,7 +54,6 @@ def _find(roots: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
 def _read(files: tuple[Path, ...], when: tuple[int, ...], size: int, grey: bool | None) -> tuple[Tensor, Tensor, str]:
     pictures: list[Any] = []  # encoded, or 32 × 32 × 3
     labels: list[int] = []
-    names: list[str] = []
     for file in files:
         try:
             more, numbers = (_from_parquet if file.suffix == ".parquet" else _from_pickle)(file)
@@ -64,8 +63,7 @@ def _read(files: tuple[Path, ...], when: tuple[int, ...], size: int, grey: bool 
             raise DataError(f"{file} is missing, cut off or not CIFAR-10: {reason(error)}; fetch it again") from error
         pictures += more
         labels += numbers
-        names += [f"row {row} of {file}" for row in range(len(numbers))]
-    images = stack(pictures, names.__getitem__, size=size, grey=bool(grey))
+    images = stack(pictures, f"picture {{}} of {files[0]} and those beside it".format, size=size, grey=bool(grey))
     is_jpeg = any(isinstance(picture, bytes) and picture.startswith(JPEG) for picture in pictures)
     note = "this copy of CIFAR-10 is JPEG re-encoded: accuracy is a little below that on the original pixels"
     return images, torch.tensor(labels), note if is_jpeg else ""

@@ -34,10 +34,9 @@ U = TypeVar("U")
 def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Tensor:
     """All pictures as uint8 N × C × size × size; `name` names the i-th.
 
-    C is 1 if `grey`, or if it is None and there is no colour. Pictures that are not square are stretched: nothing at
-    their margins is lost. Files of 16 bits often hold fewer (cameras give 10 to 14): all are scaled alike, by the bits
-    that the largest value needs. Raises `DataError` with the number of pictures that cannot be read and the names of
-    the first.
+    C is 1 if `grey`, or if it is None and there is no colour. Pictures that are not square are stretched. Files of 16
+    bits often hold fewer (cameras give 10 to 14): all are scaled alike, by the bits that the largest value needs.
+    Raises `DataError` with the number of pictures that cannot be read and the names of the first.
     """
     # Files wait for the disk; pictures in memory are small and would only wait for each other
     each = in_threads if isinstance(sources[0], Path) else map
@@ -86,18 +85,15 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
 
 
 def attempt(source: Source, size: int, *, grey: bool = False) -> Pixels | str:
-    """What `decode` makes of it, or why it cannot be read, in one line."""
+    """A picture's first frame, or why it cannot be read, in one line."""
     try:
-        return decode(source, size, grey=grey)
+        return _decode(source, size, grey)
     except Exception as error:  # whatever a decoder meets in a broken file
         return reason(error)
 
 
-def decode(source: Source, size: int, *, grey: bool = False) -> Pixels:
-    """A picture's first frame, upright, transparent pixels white, stretched to size × size; grey if it is, or `grey`.
-
-    Raises whatever pillow raises, and `ValueError` for pixels that cannot become eight bits.
-    """
+def _decode(source: Source, size: int, grey: bool) -> Pixels:
+    """Upright, transparent pixels white, stretched to size × size; grey if it is, or `grey`."""
     if isinstance(source, np.ndarray):
         picture = Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
     else:

@@ -5,7 +5,7 @@ What is called a problem here is refused by `load_data`, and what is not can be 
 
 import hashlib
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ FEW = 20  # training pictures of a class, below which its accuracy is a matter o
 SKEW = 10  # times as many pictures of the largest class as of the smallest
 SAMPLES = 8  # pictures of each class
 CHUNK = 128  # pictures between two reports of progress
+UNREADABLE = N_("{count:,.0f} of {total:,.0f} files cannot be read: {names}. Replace or remove them.")
 WARNINGS = {
     "leak": N_("Test images that are copies of training images: {count:,.0f} ({names}). Remove the copies: the network "
                "has seen the answers, and the accuracy will look better than it is."),
@@ -75,8 +76,6 @@ class FolderReport:
 class _Look(NamedTuple):
     """What is kept of a picture."""
 
-    file: Path
-    label: str
     problem: str = ""
     digest: bytes = b""  # of the pixels
     bits: int = 0  # of a file of 16 bits, those that its pixels need
@@ -84,10 +83,7 @@ class _Look(NamedTuple):
 
 
 def inspect_folder(
-    text: str,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-    stop: threading.Event | None = None,
+    text: str, *, on_progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
 ) -> FolderReport:
     """Looks at all that is in a folder of pictures, here or in `data_roots()`, and decodes each of them.
 
@@ -95,65 +91,68 @@ def inspect_folder(
     another thread sets; the report is then about the pictures seen so far, and not `ready`.
     """
     layout = Layout(find_folder(text, data_roots()))
-    files, looks = layout.files, list[_Look]()
-    samples = {own[len(own) * i // SAMPLES] for own in layout.train.values() if own for i in range(SAMPLES)}
+    label_of, looks = layout.files, dict[Path, _Look]()
+    files = [*label_of]
+    chosen = {own[len(own) * i // SAMPLES] for own in layout.train.values() if own for i in range(SAMPLES)}
     while len(looks) < len(files) and not (stop is not None and stop.is_set()):
         chunk = files[len(looks) : len(looks) + CHUNK]
-        looks += in_threads(lambda entry: _look(*entry, is_sample=entry[0] in samples), chunk)
+        looks |= zip(chunk, in_threads(lambda file: _look(file, is_sample=file in chosen), chunk), strict=True)
         if on_progress is not None:
             on_progress(len(looks), len(files))
-    good = [look for look in looks if not look.problem]
-    problems = layout.problems
-    if unreadable := [f"{layout.listed([look.file])} ({look.problem})" for look in looks if look.problem]:
-        problems["unreadable"] = _(
-            "{count:,.0f} of {total:,.0f} files cannot be read: {names}. Replace or remove them.",
-            count=len(unreadable), total=len(files), names=listed(unreadable),
-        )  # fmt: skip
-    if dark := too_dark({look.file: look.bits for look in good if look.bits}):
-        problems["dark"] = f"{layout.listed([dark[0]])}: {dark[1]}."
-
-    train, test = ([files[index] for index in part.tolist()] for part in layout.parts())
-    trained, tested = (Counter(label for _file, label in part) for part in (train, test))
-    counts = {label: Count(trained[label], tested[label]) for label in (*layout.train, *layout.test)}
-    found = _copies(layout, good, {file for file, _label in train}) | _classes(layout, counts)
-    found["unused"] = len(layout.unused), layout.listed(layout.unused)
-    warnings = {key: _(WARNINGS[key], count=n, names=names, few=FEW) for key, (n, names) in found.items() if n}
-    shown = {label: [k.sample for k in good if k.label == label and k.sample is not None] for label in counts}
-    return FolderReport(layout.path, counts, problems, warnings, shown, len(looks), len(files))
+    problems, broken = layout.problems, {file: look.problem for file, look in looks.items() if look.problem}
+    if broken:
+        names = listed([f"{name} ({why})" for name, why in zip(layout.names(broken), broken.values(), strict=True)])
+        problems["unreadable"] = _(UNREADABLE, count=len(broken), total=len(files), names=names)
+    if dark := too_dark({file: look.bits for file, look in looks.items() if look.bits}):
+        problems["dark"] = f"{layout.names([dark[0]])[0]}: {dark[1]}."
+    found = _copies(layout, {file: look.digest for file, look in looks.items() if not look.problem})
+    found |= _about_classes(layout) | {"unused": layout.names(layout.unused)}
+    warnings = {
+        key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW) for key, names in found.items() if names
+    }
+    samples: dict[str, list[NDArray[np.uint8]]] = {label: [] for label in _counts(layout)}
+    for file, look in looks.items():
+        if look.sample is not None:
+            samples[label_of[file]].append(look.sample)
+    return FolderReport(layout.path, _counts(layout), problems, warnings, samples, len(looks), len(files))
 
 
-def _look(file: Path, label: str, *, is_sample: bool) -> _Look:
+def _look(file: Path, *, is_sample: bool) -> _Look:
     """Decodes a picture, as `stack` does."""
     pixels = attempt(file, DEFAULT_SIZE)
     if isinstance(pixels, str):
-        return _Look(file, label, pixels)
+        return _Look(pixels)
     digest, needed = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), bits(pixels)
     sample = in_eight_bits(pixels, needed) if is_sample else None
-    return _Look(file, label, "", digest, 0 if pixels.dtype == np.uint8 else needed, sample)
+    return _Look("", digest, 0 if pixels.dtype == np.uint8 else needed, sample)
 
 
-def _copies(layout: Layout, good: Sequence[_Look], train: set[Path]) -> dict[str, tuple[int, str]]:
-    """Pictures in both splits, and pictures in two classes: how many, and their names."""
-    trained, labels = {look.digest for look in good if look.file in train}, defaultdict(set)
-    for look in good:
-        labels[look.digest].add(look.label)
-    copies = [look.file for look in good if look.file not in train and look.digest in trained]
-    twice = [look.file for look in good if len(labels[look.digest]) > 1]
-    return {key: (len(found), layout.listed(found)) for key, found in (("leak", copies), ("contradiction", twice))}
+def _counts(layout: Layout) -> dict[str, Count]:
+    splits = layout.train, layout.test
+    return {label: Count(*(len(split.get(label, ())) for split in splits)) for label in layout.train | layout.test}
 
 
-def _classes(layout: Layout, counts: Mapping[str, Count]) -> dict[str, tuple[int, str]]:
-    """Splits, and how the pictures are spread over the classes: how many are concerned, and which."""
-    known = {label: counts[label] for label in layout.classes if sum(counts[label])}
-    tested = sum(count.test for count in known.values())
-    untested = [label for label, count in known.items() if tested and not count.test]
-    tiny = [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW]
+def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> dict[str, list[str]]:
+    """Pictures in both splits, and pictures in two classes."""
+    label_of = layout.files
+    train = {file for own in layout.train.values() for file in own}
+    trained, labels = {digests[file] for file in digests.keys() & train}, defaultdict(set)
+    for file, digest in digests.items():
+        labels[digest].add(label_of[file])
+    copies = [file for file, digest in digests.items() if file not in train and digest in trained]
+    twice = [file for file, digest in digests.items() if len(labels[digest]) > 1]
+    return {"leak": layout.names(copies), "contradiction": layout.names(twice)}
+
+
+def _about_classes(layout: Layout) -> dict[str, list[str]]:
+    """Splits, and how the pictures are spread over the classes."""
+    known = {label: count for label, count in _counts(layout).items() if label in layout.train and any(count)}
+    tested = layout.names(file for own in layout.test.values() for file in own)
     sizes = sorted((count.train, label) for label, count in known.items())
-    ends = [*sizes[-1:], *sizes[:1]]
-    is_skewed = len(sizes) > 1 and ends[0][0] >= SKEW * ends[1][0] > 0
+    is_skewed = len(sizes) > 1 and sizes[-1][0] >= SKEW * sizes[0][0] > 0
     return {
-        "drawn": (tested if layout.is_drawn and not layout.problems else 0, ""),
-        "untested": (len(untested), listed(untested)),
-        "tiny": (len(tiny), listed(tiny)),
-        "imbalance": (int(is_skewed), ", ".join(f"{label} {count:,}" for count, label in ends)),
+        "drawn": tested if layout.is_drawn else [],
+        "untested": [label for label, count in known.items() if tested and not count.test],
+        "tiny": [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW],
+        "imbalance": [f"{label} {count:,}" for count, label in (sizes[-1], sizes[0])] if is_skewed else [],
     }

@@ -1,11 +1,4 @@
-"""Pictures in memory: a training and a test split as uint8 tensors, with what is computed from them.
-
->>> pictures = torch.arange(8 * 16, dtype=torch.uint8).reshape(8, 1, 4, 4)
->>> labels = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])
->>> data = ImageData("stripes", pictures, labels, pictures[:2], labels[:2], classes=("odd", "even"))
->>> data.hold_out(0.25, seed=0)
-ImageData(stripes: 6 + 2 pictures of 1 × 4 × 4, 2 classes)
-"""
+"""Pictures in memory: a training and a test split as uint8 tensors, with what is computed from them."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -142,13 +135,12 @@ class ImageData:
     def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":
         """So many pictures of each split, drawn with the classes' shares kept; None leaves a split whole."""
         changes: dict[str, Any] = {"note": self.note}
-        for split, size, word in (("train", train, "training"), ("test", test, "test")):
+        for split, size in (("train", train), ("test", test)):
             if size is not None:
                 images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
                 chosen, _ = stratified(labels, size, seed)
-                changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen]}
-                said = f"{size} of {len(labels)} {word} pictures (seed {seed})"
-                changes["note"] = _joined(changes["note"], said)
+                note = _joined(changes["note"], f"{size} of {len(labels)} {split} pictures (seed {seed})")
+                changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen], "note": note}
         return replace(self, **changes)
 
     @cached_property

@@ -1,6 +1,6 @@
 """Your own pictures: a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -31,18 +31,17 @@ def load_folder(
 ) -> ImageData:
     """The folder `text`; a relative one is looked for here and in `roots`. Classes are in order of name.
 
-    Raises `DataError` for a folder that is not there or has no pictures, a split or class that is missing,
-    and pictures that cannot be read; `folder_check.inspect_folder` lists all that is wrong with a folder.
+    Raises `DataError` for a folder that is not there, what prevents training, and pictures that cannot be read;
+    `folder_check.inspect_folder` lists all that is wrong with a folder.
     """
     layout = Layout(find_folder(text, roots))
     for problem in layout.problems.values():
         raise DataError(f"{layout.path}: {problem}")
-    files = tuple(file for file, _label in layout.files)
+    files, classes = tuple(layout.files), tuple(layout.train)
     images = _read(layout.path, files, changed(files), image_size, grey)
-    labels, (train, test) = layout.labels, layout.parts()
-    return ImageData(
-        f"folder:{text}", images[train], labels[train], images[test], labels[test], layout.classes, layout.note
-    )
+    labels = torch.tensor([classes.index(label) for label in layout.files.values()])
+    end = sum(map(len, layout.train.values()))
+    return ImageData(f"folder:{text}", images[:end], labels[:end], images[end:], labels[end:], classes, layout.note)
 
 
 @lru_cache(maxsize=2)
@@ -66,8 +65,9 @@ def _common_side(files: Sequence[Path]) -> int:
 class Layout:
     """How a folder is laid out; the pictures themselves are not opened, and hidden entries do not count.
 
-    `train` and `test` are the picture files of each class, `unused` what lies beside them. Where there is no folder
-    “train” with class folders, the classes lie in `path` itself, and a fifth of them is drawn as the test split.
+    `train` and `test` are the picture files of each class, in order of name; `unused` what lies beside them; `problems`
+    what prevents training. Without class folders in a folder “train” the classes lie in `path` itself, and a fifth of
+    each is drawn as the test split.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,15 +75,19 @@ class Layout:
         folders = {entry.name.lower(): entry for entry in _entries(path) if entry.is_dir()}
         splits = [folders[name] for name in ("train", *SECOND_SPLITS) if name in folders][:2]
         self.is_drawn = "train" not in folders or not any(e.is_dir() for split in splits for e in _entries(split))
-        if self.is_drawn:
-            splits = [path]
         self.unused: list[Path] = []
-        self.train, self.test = self._files(splits[:1]), self._files(splits[1:])
-        self.test_name = "".join(split.name for split in splits[1:])
-        if not self.is_drawn:
+        if self.is_drawn:
+            splits, self.note = [path], "a fifth of each class, drawn by us, is the test split"
+        else:
+            others = [split.name for split in splits[1:] if split.name.lower() != "test"]
+            self.note = "".join(f"{name} is the test split" for name in others)
             self.unused += [e for e in _entries(path) if e not in splits and (e.is_dir() or _is_picture(e))]
+        self.train, self.test = self._classes(splits[:1]), self._classes(splits[1:])
+        self.problems = self._problems()
+        if self.is_drawn and not self.problems:
+            self._draw()
 
-    def _files(self, splits: Sequence[Path]) -> dict[str, list[Path]]:
+    def _classes(self, splits: Sequence[Path]) -> dict[str, list[Path]]:
         classes: dict[str, list[Path]] = {}
         for entry in (entry for split in splits for entry in _entries(split)):
             if entry.is_dir():
@@ -94,32 +98,16 @@ class Layout:
                 self.unused.append(entry)
         return classes
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The classes that are trained, in order of name."""
-        return tuple(self.train)
+    def _draw(self) -> None:
+        labels = torch.tensor([number for number, files in enumerate(self.train.values()) for _file in files])
+        chosen, _rest = stratified(labels, max(len(self.train), len(labels) // 5), seed=0, leave=1)
+        files = [*self.files]
+        drawn = {files[index] for index in chosen.tolist()}
+        for label, own in self.train.items():
+            self.test[label] = [file for file in own if file in drawn]
+            self.train[label] = [file for file in own if file not in drawn]
 
-    @property
-    def files(self) -> list[tuple[Path, str]]:
-        """Each picture with its class, the training split first."""
-        return [(file, label) for split in (self.train, self.test) for label, files in split.items() for file in files]
-
-    @property
-    def labels(self) -> Tensor:
-        """The number of the class of each picture."""
-        return torch.tensor([self.classes.index(label) for _file, label in self.files])
-
-    def parts(self) -> tuple[Tensor, Tensor]:
-        """Indices into `files` of the training and of the test split; none is drawn where something prevents it."""
-        if not self.is_drawn or self.problems:
-            both = torch.arange(len(self.files)).tensor_split([sum(map(len, self.train.values()))])
-            return both[0], both[1]
-        test, train = stratified(self.labels, max(len(self.classes), len(self.files) // 5), seed=0, leave=1)
-        return train, test
-
-    @property
-    def problems(self) -> dict[str, str]:
-        """All that prevents loading, the gravest first."""
+    def _problems(self) -> dict[str, str]:
         least, found = 2 if self.is_drawn else 1, dict[str, str]()  # one to train and one to test
         if not self.is_drawn and not any(self.test.values()):
             found["no_test_split"] = _(PROBLEMS["no_test_split"])
@@ -132,15 +120,13 @@ class Layout:
         return found
 
     @property
-    def note(self) -> str:
-        """What must be said beside figures."""
-        if self.is_drawn:
-            return "a fifth of each class, drawn by us, is the test split"
-        return "" if self.test_name.lower() == "test" else f"{self.test_name} is the test split"
+    def files(self) -> dict[Path, str]:
+        """Each picture with its class, the training split first."""
+        return {file: label for split in (self.train, self.test) for label, files in split.items() for file in files}
 
-    def listed(self, files: Sequence[Path]) -> str:
+    def names(self, files: Iterable[Path]) -> list[str]:
         """Paths as they are written in messages."""
-        return listed([file.relative_to(self.path).as_posix() for file in files])
+        return [file.relative_to(self.path).as_posix() for file in files]
 
 
 def find_folder(text: str, roots: Sequence[Path]) -> Path:
