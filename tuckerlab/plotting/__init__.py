@@ -1,1 +1,1 @@
-"""How all figures look: the picture itself, styles of networks by method, labels, fonts."""
+"""How all figures look: the picture itself, its letters and labels, styles of networks by method."""
