@@ -72,19 +72,14 @@ def test_what_cannot_be_is_said_beside_the_field_until_it_is_mended(panel: Decid
     assert said(panel.origins["server_hour"].value).endswith("entered")
 
 
-def test_a_run_or_network_that_is_not_there(panel: DecidePanel) -> None:
-    good = panel.money.worth
+def test_another_network_and_another_run_are_another_case(panel: DecidePanel) -> None:
+    before = panel.money.worth
     for run in ("no such run", ""):
         panel.run.value = run
         assert panel.problem
-        assert (panel.money.worth, panel.run.value) == (good, STEEL)
-    for run, network in (("no such run", None), ("", None), (STEEL, "Tucker 12 %")):
+        assert (panel.money.worth, panel.run.value) == (before, STEEL)
         with pytest.raises(DataError):
-            DecidePanel(run, network)
-
-
-def test_another_network_and_another_run_are_another_case(panel: DecidePanel) -> None:
-    before = panel.money.worth
+            DecidePanel(run)
     panel.network.value = "Tucker 90 %"
     assert panel.money.worth != before
     assert "Tucker 90 %" in said(panel.plan.value)
@@ -106,16 +101,13 @@ def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, tmp_path: Path) ->
     assert "Cannot be decided yet" in said(panel.answer.value)
 
 
-def test_currency_and_years(panel: DecidePanel) -> None:
+def test_currency_years_and_files(panel: DecidePanel, tmp_path: Path) -> None:
     panel.currency.value = "¥"
     assert "¥" in panel.numbers.value
     assert "$" not in panel.numbers.value
     assert panel.sliders["day_rate"].value == pytest.approx(80_000)
     panel.years.value = 7
     assert "within 7 years" in said(panel.verdict.value)
-
-
-def test_saved_and_loaded(panel: DecidePanel, tmp_path: Path) -> None:
     panel.file.value = str(tmp_path / "mine.toml")
     panel.fields["day_rate"].text.value = "650"
     panel.save(panel.file.value)

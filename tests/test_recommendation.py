@@ -22,9 +22,6 @@ criterion = st.builds(
 )
 
 
-# --- what follows ----------------------------------------------------------------------------------------------------
-
-
 @given(st.lists(criterion))
 def test_nothing_is_recommended_on_missing_evidence(criteria: list[Criterion]) -> None:
     answer, missing = recommend(criteria), [c.kind for c in criteria if c.outcome is MISSING]
@@ -53,9 +50,6 @@ def test_the_answer(outcomes: dict[str, Outcome], answer: Answer) -> None:
     made = [Criterion("one", kind.strip(), outcome) for kind, outcome in outcomes.items()]
     for order in itertools.permutations(made):
         assert recommend(order) is answer
-
-
-# --- how they come out -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +91,9 @@ def test_accuracy_is_judged_by_its_worst_seed(good: Evidence) -> None:
 def test_the_audit_decides(good: Evidence, agreement: float, class_loss: float, answer: Answer) -> None:
     found = dataclasses.replace(good, audit=look(agreement, class_loss))
     assert recommend(judge(found, case(0.9))) is answer
-
-
-def test_without_an_audit_nothing_is_decided(good: Evidence) -> None:
-    found = dataclasses.replace(good, audit=None)
-    assert outcomes(found)["agreement"] is outcomes(found)["class_loss"] is MISSING
-    assert recommend(judge(found, case(1.0))) is Answer.UNDECIDED
+    without = dataclasses.replace(good, audit=None)
+    assert outcomes(without)["agreement"] is outcomes(without)["class_loss"] is MISSING
+    assert recommend(judge(without, case(1.0))) is Answer.UNDECIDED
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,6 @@ class Basis:
     full: Mapping[str, Range] = field(default_factory=dict)
 
 
-# --- the account -----------------------------------------------------------------------------------------------------
-
-
 def amounts(a: Mapping[str, Array]) -> dict[str, Array]:
     """The lines of the account, from assumptions and measured shares; positive where they save.
 
@@ -133,9 +130,6 @@ def _worth(years: ArrayLike, discount: Array) -> Array:
         return np.where(rate > 0, -np.expm1(-rate * np.asarray(years)) / rate, years)
 
 
-# --- the case --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Spread:
     """The middle of many draws, the range that holds 90 % of them, and their mean, which adds up over lines."""
@@ -187,9 +181,6 @@ def drawn(key: str, value: Range) -> Array:
     place = list(NAMES).index(key)
     chance = np.random.Generator(np.random.PCG64(0).advance(place * DRAWS))
     return chance.triangular(value.low, value.likely, value.high, DRAWS)
-
-
-# --- what the outcome hangs on ---------------------------------------------------------------------------------------
 
 
 class Bar(NamedTuple):

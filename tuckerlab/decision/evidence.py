@@ -108,8 +108,6 @@ class Evidence:
         one, or the most accurate if all lose more. Where both networks are there they are audited, unless `audit` is
         False. Raises DataError for folders that do not belong together, and for a label that is not there.
         """
-        if not runs:
-            raise DataError("no runs were given: give the folder of one, as tuckerlab poc has left it")
         opened = map(RunFolder.open, runs)
         folders = list({folder.folder.resolve(): folder for folder in opened}.values())  # each once
         records = Records.concat(folder.records for folder in folders)
@@ -129,16 +127,15 @@ class Evidence:
         for name, batch in BATCHES.items() if len(files) else ():
             for subject in (full, ours):
                 subject.seeds[name] = float(files["median_ms"].loc[subject.label, batch])
-        both = full.seeds.index.intersection(ours.seeds.index)
-        shares = {name: Range.over((ours.seeds[name] / full.seeds[name])[both]) for name in QUANTITIES}
-        shares["accuracy"] = Range.over((ours.seeds["accuracy"] - full.seeds["accuracy"])[both])
+        shares = {name: Range.over((ours.seeds[name] / full.seeds[name]).dropna()) for name in QUANTITIES}
+        shares["accuracy"] = Range.over((ours.seeds["accuracy"] - full.seeds["accuracy"]).dropna())
         return cls(
             sources=tuple(folder.folder.resolve().name for folder in folders),
             runs=rows,
             allowed=allowed,
             dense=full,
             small=ours,
-            pairs=len(both),
+            pairs=len(full.seeds.index.intersection(ours.seeds.index)),
             shares=shares,
             networks=tuple(networks_by(records, "parameters")),
             audit=audit_pair(folders, full.label, ours.label) if audit else None,
@@ -156,8 +153,8 @@ class Evidence:
     def better(self) -> list[Network]:
         """Those that are neither larger nor less accurate than the small network, the most accurate first."""
         ours = next((n for n in self.networks if n.name == self.small.label), None)
-        found = [n for n in self.networks if ours and n.size <= ours.size and n.accuracy >= ours.accuracy]
-        return sorted((n for n in found if n is not ours), key=lambda n: -n.accuracy)
+        found = [n for n in self.networks if ours and n.size <= ours.size and n.accuracy >= ours.accuracy and n != ours]
+        return sorted(found, key=lambda network: -network.accuracy)
 
     @property
     def basis(self) -> Basis:
@@ -171,9 +168,6 @@ class Evidence:
         }
         known = {name: found for name in RATIOS if (found := shares[name])}
         return Basis(known, {key: it.times(unit) for key, (name, unit) in units.items() if (it := self.dense[name])})
-
-
-# --- which networks --------------------------------------------------------------------------------------------------
 
 
 def choose_small(records: Records, network: str | None, allowed: float) -> str | None:
@@ -198,7 +192,7 @@ def reference(records: Records, small: str | None) -> str | None:
     """The label of the full network that was trained with the same optimizer, or as usual; None without any."""
     runs = records.runs
     adamw = runs.loc[runs["label"] == small, "method"].str.endswith("-adamw").any()
-    labels = dict(zip(runs["method"], runs["label"], strict=True))
+    labels = runs.drop_duplicates("method").set_index("method")["label"]
     return (adamw and labels.get("dense-adamw")) or labels.get("dense")
 
 
@@ -236,7 +230,19 @@ def audit_pair(folders: Sequence[RunFolder], dense: str, small: str) -> Audit | 
     return None
 
 
-# --- what is not known -----------------------------------------------------------------------------------------------
+GAPS = {
+    "unfinished": N_("A training was stopped before its end, or was not tested. Go on with it."),
+    "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
+    "guess": N_("The full network has learned nothing: it is right as often as by guessing. Train longer."),
+    "unsettled": N_(
+        "Accuracy still rose by {points:.1f} points in the last tenth of the training: too short to compare. "
+        "Train longer."
+    ),
+    "no_pairs": N_(
+        "Both networks have no seed in common: luck cannot be told from the method. Train both with the same seeds."
+    ),
+    "hardware": N_("The runs are from several machines: their times cannot be compared. Measure both on one."),
+}
 
 
 def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> tuple[Gap, ...]:
@@ -255,21 +261,6 @@ def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> tup
         "hardware": len(both[["device", "threads"]].drop_duplicates()) > 1,
     }
     return tuple(Gap(key, _(GAPS[key], points=rise), key != "hardware") for key, there in found.items() if there)
-
-
-GAPS = {
-    "unfinished": N_("A training was stopped before its end, or was not tested. Go on with it."),
-    "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
-    "guess": N_("The full network has learned nothing: it is right as often as by guessing. Train longer."),
-    "unsettled": N_(
-        "Accuracy still rose by {points:.1f} points in the last tenth of the training: too short to compare. "
-        "Train longer."
-    ),
-    "no_pairs": N_(
-        "Both networks have no seed in common: luck cannot be told from the method. Train both with the same seeds."
-    ),
-    "hardware": N_("The runs are from several machines: their times cannot be compared. Measure both on one."),
-}
 
 
 def _rise(records: Records, rows: pd.DataFrame) -> float:

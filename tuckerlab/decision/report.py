@@ -71,8 +71,6 @@ def write_brief(
     is_page = path.suffix.lower() == ".html"
     browser = find_browser() if pdf_too or not is_page else ""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise TuckerlabError(f"{out}: cannot be written there; choose another folder")
     with speaking(lang):
         report(_("reading the runs, and auditing where the networks are there"))
         evidence = Evidence.of(runs, network)
@@ -104,7 +102,7 @@ def page(brief: Brief, company: str = "") -> str:
         lacking=lacks(brief.criteria),
         company=wording.short(company, 40),
         dataset=dataset_name(str(evidence.runs["dataset"].iloc[0])),
-        pictures=pictures(brief),
+        plots=plots,
         today=_date(date.today().isoformat()),
         years=brief.years,
         days=[_date(day) for day in dict.fromkeys((days[0], days[-1]))],
@@ -116,14 +114,6 @@ def page(brief: Brief, company: str = "") -> str:
     return html.replace(FONTS, font_faces(set(html), language()))
 
 
-def pictures(brief: Brief) -> dict[str, str]:
-    """The sources of the pictures: none without a comparison."""
-    if brief.money is None:
-        return {}
-    drawn = {"size": plots.size_picture(brief.evidence), "cost": plots.cost_picture(brief.evidence)}
-    return {name: plots.embedded(it) for name, it in {**drawn, "money": plots.money_picture(brief.money)}.items()}
-
-
 def dataset_name(dataset: str) -> str:
     """A data set as people call it: of a folder its own name."""
     return wording.short(re.split(r"[/\\:]", dataset.rstrip("/\\"))[-1])
@@ -131,9 +121,6 @@ def dataset_name(dataset: str) -> str:
 
 def _date(iso: str) -> str:
     return str(format_date(date.fromisoformat(iso), "long", locale=language()))
-
-
-# --- templates -------------------------------------------------------------------------------------------------------
 
 
 def table_html(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:

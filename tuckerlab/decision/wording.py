@@ -62,9 +62,6 @@ def unbroken(said: str) -> str:
     return said.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
 
 
-# --- the money -------------------------------------------------------------------------------------------------------
-
-
 def verdict_line(money: Money) -> str:
     """Whether it pays back, and how sure that is."""
     said = N_("It pays back within {years:.0f} years in {chance} of the cases.")
