@@ -148,7 +148,7 @@ def _draw_tornado(axes: Axes, money: Money) -> None:
             )  # fmt: skip
     _rows(axes, [textwrap.fill(_(NAMES[bar.key]), 26) for bar in bars])
     axes.axvline(middle, color=INK, linewidth=1.2, linestyle=":")
-    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_locator(MaxNLocator(4, prune="upper"))
     axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
     axes.margins(x=0.3)
 
