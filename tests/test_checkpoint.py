@@ -15,7 +15,6 @@ from tuckerlab import (
     CheckpointError,
     Fixed,
     TuckerAdamW,
-    TuckerConv1d,
     TuckerConv2d,
     TuckerLayer,
     TuckerLinear,
@@ -55,9 +54,6 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 def ranks_and_modes(model: nn.Module) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     return [(layer.ranks, layer.modes) for layer in model.modules() if isinstance(layer, TuckerLayer)]
-
-
-# --- round trips ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -106,22 +102,6 @@ def test_single_layers_of_any_type_and_layout(make: Callable[[], nn.Module], tmp
     assert_same(state(load(tmp_path / "m.safetensors", make()).model), state(model))
 
 
-# --- the file -------------------------------------------------------------------------------------------------------
-
-
-def test_the_file_is_plain_safetensors_with_a_json_header(tmp_path: Path) -> None:
-    model = tuckerize(digits_network(), ranks=0.5)
-    save(tmp_path / "m.safetensors", model, optimizer=TuckerSGD(model, momentum=0.9), facts={"epoch": 3})
-    with safetensors.safe_open(tmp_path / "m.safetensors", framework="np") as file:
-        header = json.loads(file.metadata()["tuckerlab"])
-        names = set(file.keys())
-    assert header["format"] == 1
-    assert header["spec"]["name"] == "vgg_small"
-    assert header["facts"] == {"epoch": 3}
-    assert header["tucker"]["features.3"] == [0, 1]
-    assert {f"model.{name}" for name in model.state_dict()} == names
-
-
 def test_an_exception_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "m.safetensors"
     save(path, nn.Linear(2, 3), facts={"epoch": 1})
@@ -139,9 +119,6 @@ def test_an_exception_while_saving_leaves_the_old_file(tmp_path: Path, monkeypat
     with pytest.raises(TypeError):  # facts that JSON cannot hold
         save(path, nn.Linear(2, 3), facts={"epoch": object()})
     assert path.read_bytes() == old
-
-
-# --- what is refused ------------------------------------------------------------------------------------------------
 
 
 def complaint(path: Path, model: nn.Module | None, **options: Any) -> str:
@@ -180,11 +157,9 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (lambda: digits_network(), lambda: digits_network(num_classes=6)),
         (lambda: tuckerize(digits_network(), ranks=0.5), lambda: tuckerize(digits_network(), ranks=0.2, modes="all")),
         (lambda: tuckerize(digits_network(), ranks=0.5), lambda: nn.Linear(3, 4)),
         (lambda: TuckerLinear(8, 6, ranks=2), lambda: TuckerLinear(9, 6, ranks=2)),  # other ranks it takes up
-        (lambda: TuckerConv1d(4, 6, 3, ranks=2), lambda: TuckerConv2d(4, 6, 3, ranks=2)),
     ],
 )
 def test_a_checkpoint_of_another_model(one: Callable[[], nn.Module], other: Any, tmp_path: Path) -> None:

@@ -58,17 +58,6 @@ def test_what_is_not_a_picture_is_left_out(nowhere: Path) -> None:
     assert data.note == "a fifth of each class, drawn by us, is the test split"
 
 
-@pytest.mark.parametrize("suffix", [".png", ".TIFF", ".gif", ".jpg"])
-def test_file_formats(nowhere: Path, suffix: str) -> None:
-    write_pictures(nowhere / "set", {"a": 5, "b": 5}, suffix=suffix)
-    data = load_data("folder:set", grey=True)
-    pixels = torch.cat([data.train_images, data.test_images])
-    lossless = suffix != ".jpg"
-    expected = torch.stack([torch.from_numpy(noise(100 * g + i, 10, 10)) for g in (0, 1) for i in range(5)])
-    difference = (pixels.sort(0).values[:, 0].int() - expected.sort(0).values.int()).abs().max()
-    assert difference == 0 if lossless else difference < 80
-
-
 @pytest.mark.parametrize(
     ("shapes", "image_size", "side"),
     [

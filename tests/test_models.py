@@ -55,14 +55,6 @@ def test_every_model_takes_every_size_it_claims_and_the_spec_rebuilds_it(name: s
     assert torch.equal(model.eval()(images), again.eval()(images))
 
 
-@pytest.mark.parametrize(("name", "width"), [("resnet18", 0.01), ("vgg_small", 1.7)])
-def test_width_gives_multiples_of_eight(name: str, width: float) -> None:
-    channels = [m.out_channels for m in build(name, width=width).modules() if isinstance(m, nn.Conv2d)]
-    published = [m.out_channels for m in build(name).modules() if isinstance(m, nn.Conv2d)]
-    assert all(c % 8 == 0 and c >= 8 for c in channels)
-    assert all(abs(c - width * p) <= max(4, 8 - width * p) for c, p in zip(channels, published, strict=True))
-
-
 @pytest.mark.parametrize("wrong", [{"image_size": 8}, {"width": 0}, {"num_classes": True}, {"name": "vgg61"}])
 def test_bad_input_says_what_is_allowed(wrong: dict[str, Any]) -> None:
     with pytest.raises(TuckerlabError, match=r"images of 8|width 0|num_classes True|vgg_small"):
