@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import tuckerlab
 
@@ -20,6 +22,12 @@ MACHINE = re.compile(
     r"(?<![\w.~$})>*-])/(?:home|Users|root|tmp|opt|mnt|srv|work|workspaces?|builds|private|var/folders)/[\w.-]+"
     r"|\b[A-Za-z]:\\{1,2}Users\\"
 )
+
+
+def test_what_the_project_asks_for_is_pinned_within_its_range() -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    asked = [Requirement(line) for group in (PROJECT["dependencies"], *EXTRAS.values()) for line in group]
+    assert [str(r) for r in asked if pins[canonicalize_name(r.name)] not in r.specifier] == []
 
 
 def test_conda_installs_what_make_installs_and_the_version_is_one() -> None:
