@@ -55,9 +55,8 @@ def fit(
     progress: a bar, with this text before it if it is a string; where no bar can move, a line an epoch. stop: an event
     that another thread sets; the run ends after the step at hand. checkpoint: a file that is written after each epoch,
     every `checkpoint_seconds`, and when the run is stopped; if it is there already the run goes on from it
-    (resume=False: begins anew). after: a run that the model has behind it; the rows of the new one follow on its rows.
-    make_optimizer: what makes the optimizer from the recipe, the model and the number of steps. guard: rules that watch
-    over the run and go back where something breaks (see `Guard`); what they have done is in `events` of the run.
+    (resume=False: begins anew). after: a run that the model has behind it, whose rows the new rows follow. guard: rules
+    that go back where something breaks (see `Guard`); what they have done is in `events` of the run.
 
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good; a guard
     raises it only where there is nothing good to go back to), CheckpointError for a checkpoint of other settings,

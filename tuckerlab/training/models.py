@@ -1,8 +1,6 @@
 """Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet, ResNet-18 in their CIFAR forms, and a transformer.
 
-Each network is `features` (in all but the transformer convolutions, each with batch norm and therefore without a bias)
-and `classifier`. At width 1 the channel counts are the published ones. Weights are initialised as PyTorch does by
-default.
+At width 1 the channel counts are the published ones. Convolutions have a batch norm and therefore no bias.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,10 +109,7 @@ def _lenet5(spec: Spec) -> Network:
 
 
 def _vgg_small(spec: Spec) -> Network:
-    """Three blocks of two convolutions; the first one and pools behind it halve images of 32 pixels and more.
-
-    So the second and later ones, which cost most, see 16 to 31 pixels a side: 64 × 64 stays quick on a CPU.
-    """
+    """Three blocks of two convolutions; the first and pools behind it halve images until they have at most 31 pixels."""
     halvings = max(0, spec["image_size"].bit_length() - 5)
     pools = ["M"] * (halvings - 1)
     plan: list[int | str] = [32, *pools, 32, "M", 64, 64, "M", 128, 128]
@@ -157,11 +152,7 @@ def _resnet18(spec: Spec) -> Network:
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width.
-
-    After A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021), as are the other parts of the transformer,
-    with the mean over the tokens in the place of a class token.
-    """
+    """A convolution that reads each patch once, and a learned position added to each token: N × tokens × width."""
 
     def __init__(self, in_channels: int, width: int, *, image_size: int, patch: int) -> None:
         super().__init__()
@@ -224,7 +215,10 @@ class MeanOfTokens(nn.Module):
 
 
 def _vit_small(spec: Spec) -> Network:
-    """Six blocks on 8 × 8 patches; pixels that no patch reaches at the right and lower border are not read."""
+    """Six blocks on 8 × 8 patches, after A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021).
+
+    The mean over the tokens stands for a class token; pixels that no patch reaches at the border are not read.
+    """
     width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
     embedding = PatchEmbedding(spec["in_channels"], width, image_size=spec["image_size"], patch=patch)
     blocks = [Block(width, heads=4) for _ in range(6)]
