@@ -109,7 +109,7 @@ def _lenet5(spec: Spec) -> Network:
 
 
 def _vgg_small(spec: Spec) -> Network:
-    """Three blocks of two convolutions; the first and pools behind it halve images until they have at most 31 pixels."""
+    """Three blocks of two convolutions; the first and pools behind it halve images to at most 31 pixels."""
     halvings = max(0, spec["image_size"].bit_length() - 5)
     pools = ["M"] * (halvings - 1)
     plan: list[int | str] = [32, *pools, 32, "M", 64, 64, "M", 128, 128]
