@@ -133,13 +133,10 @@ def test_what_was_not_measured_is_a_gap_with_a_name_and_counts_nothing(missing: 
     assert all(YEARLY[key] in uncounted(found) for key in found.gaps)
 
 
-def test_lost_accuracy_costs_and_gained_accuracy_is_no_money() -> None:
+def test_gained_accuracy_is_no_money_and_measured_numbers_take_the_place_of_defaults_alone() -> None:
     cases = (basis(accuracy=-1.0), Basis({"accuracy": Range(-0.5, 0.1, 0.7)}), basis(accuracy=1.0))
     lost, unsure, gained = (Money(Assumptions(), case).lines["accuracy"].mean for case in cases)
     assert lost < unsure < gained == 0  # three starts, one of them worse
-
-
-def test_measured_numbers_take_the_place_of_defaults_alone() -> None:
     full = {"ms_1": Range(1.0, 2.0, 3.0), "ms_128": Range(0.5, 0.5, 0.5)}
     found = Money(Assumptions().entered(ms_128=7), Basis(full=full)).assumptions
     assert found["ms_1"] == Range(1, 2, 3, "measured")
@@ -148,10 +145,7 @@ def test_measured_numbers_take_the_place_of_defaults_alone() -> None:
 
 
 def test_the_tornado_against_moving_each_by_hand(usual: Money) -> None:
-    bars = tornado(usual)
-    swings = [abs(bar.worth_high - bar.worth_low) for bar in bars]
-    assert swings == sorted(swings, reverse=True)
-    for bar in [bar for bar in bars if bar.key in KINDS][:3]:
+    for bar in [bar for bar in tornado(usual) if bar.key in KINDS][:3]:
         for value, worth in ((bar.low, bar.worth_low), (bar.high, bar.worth_high)):
             again = Money(Assumptions().entered(**{bar.key: value}), SPREAD)
             assert worth == pytest.approx(again.worth.median, abs=0.03 * (usual.worth.high - usual.worth.low))
