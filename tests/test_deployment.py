@@ -105,7 +105,7 @@ def test_a_table_of_the_same_networks_is_found_again(
     check_run(run, fresh=True)
     check_run(run)
     assert asked == [BOTH]
-    assert check_run(run, network="dense").networks == Deployment.load(run).networks == ["dense"]
+    assert set(check_run(run, network="dense").rows["network"]) == {"dense"}
     check_run(run)
     assert asked == [BOTH, ["dense"], BOTH]
     Deployment(deployed.rows.assign(run="of networks that were trained before")).save(run)

@@ -19,7 +19,7 @@ from tuckerlab import TuckerConv2d, TuckerlabError, __version__, export_onnx, ex
 from tuckerlab.data import load_data
 from tuckerlab.deploy.export import parity
 from tuckerlab.deploy.export.onnx import answers, open_session
-from tuckerlab.deploy.export.prepare import FromPixels, prepared
+from tuckerlab.deploy.export.prepare import from_pixels, prepared
 from tuckerlab.training.models import MODELS
 
 
@@ -287,5 +287,5 @@ def test_what_the_plain_format_cannot_write_is_refused(tmp_path: Path) -> None:
 
 def test_pixels_are_normalised_as_the_data_are() -> None:
     data = load_data("digits")
-    pixels = FromPixels(nn.Identity(), *data.moments)(data.test_images[:16].float())
+    pixels = from_pixels(nn.Identity(), *data.moments)(data.test_images[:16].float())
     torch.testing.assert_close(pixels, data.normalize(data.test_images[:16]))

@@ -7,12 +7,11 @@ from typing import Any
 
 from tuckerlab.deploy.export import export_onnx, export_plain, export_program
 from tuckerlab.deploy.export.parity import Exported
-from tuckerlab.deploy.export.prepare import FromPixels
+from tuckerlab.deploy.export.prepare import from_pixels
 from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.training.machine import provenance
 
 IMAGES = 8  # as examples
 FORMATS = {"onnx": (export_onnx, ".onnx"), "torch": (export_program, ".pt2"), "plain": (export_plain, "")}
@@ -48,22 +47,19 @@ def run_export(
         if file.exists() and out is not None and not overwrite:
             raise TuckerlabError(f"--out {out}: {file} is there already; --overwrite replaces it")
     data = folder.data()
-    spec, row, here = trained.spec, folder.rows(label).iloc[0], provenance("cpu")
-    shape = f"{spec['in_channels']} × {spec['image_size']} × {spec['image_size']}"
+    row = folder.rows(label).iloc[0]
+    shape = " × ".join(map(str, data.test_images.shape[1:]))
     metadata = {
         "input": f"float32, N × {shape}, pixels from 0 to 255",
-        "output": f"N × {spec['num_classes']}: a score for each class, the highest is the answer",
         "classes": json.dumps(data.classes, ensure_ascii=False),
         "dataset": data.name,
-        "model": json.dumps(spec),
+        "model": json.dumps(trained.spec),
         "network": label,
         "run": folder.folder.name,
         "seed": str(row["seed"]),
         "commit": str(row["commit"]),
-        "torch": str(here["torch"]),
-        "date": str(here["date"]),
     }
     images = data.test_images[:IMAGES].float()
-    exported = export(FromPixels(trained, *data.moments), path, images, metadata=metadata)
+    exported = export(from_pixels(trained, *data.moments), path, images, metadata=metadata)
     print(f"{exported}\nto use it: {USE[to].format(path=path.as_posix())}\nimages: {metadata['input']}")
     return exported

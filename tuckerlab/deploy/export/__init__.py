@@ -1,7 +1,6 @@
 """From a trained network to a file that runs elsewhere: ONNX, torch.export, or plain torch with its source.
 
-Each export writes the network of ordinary layers that `prepared` makes, runs it, and compares its answers with those
-of the network that was given, before the file takes its name.
+Each is run, and its answers compared with those of the network that was given, before the file takes its name.
 """
 
 from tuckerlab.deploy.export.onnx import export_onnx

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tuckerlab.deploy.export.parity import Exported, compared, following, in_short, like, notes
+from tuckerlab.deploy.export.parity import Exported, compared, following, like, notes
 from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
@@ -50,7 +50,8 @@ def export_onnx(
         assert program is not None
     with atomic_path(path) as temporary:
         onnx.save(_signed(program.model_proto, notes(metadata)), temporary)
-        session = open_session(temporary)
+        with following("as ONNX"):
+            session = open_session(temporary)
         far = compared(lambda images: answers(session, images), original, example, "the ONNX file")
         size = temporary.stat().st_size
     return Exported(Path(path), size, far)
@@ -70,19 +71,13 @@ def _signed(proto: "onnx.ModelProto", about: dict[str, str]) -> "onnx.ModelProto
 
 
 def open_session(path: str | os.PathLike[str]) -> "onnxruntime.InferenceSession":
-    """An onnxruntime session on the CPU for a file, with as many threads as torch uses.
-
-    Raises TuckerlabError, with what onnxruntime says, for what it cannot load.
-    """
+    """An onnxruntime session on the CPU for a file, with as many threads as torch uses."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors alone
-    try:
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no common base but Exception
-        raise TuckerlabError(f"{Path(path).name}: onnxruntime cannot load it ({in_short(error)})") from None
+    return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
 
 
 def answers(session: "onnxruntime.InferenceSession", images: Tensor) -> Tensor:
@@ -95,12 +90,10 @@ def quantize_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str]
 
     images: some hundred training images as the network sees them, N × the shape of its input.
 
-    Static quantization of onnxruntime after training: ranges of activations from the answers to the images, a scale for
-    each channel of the weights. The settings come from trained networks (vgg_small on digits and on steel defects,
-    dense and Tucker; a processor without VNNI). Weights have 7 bits: with 8, sums of products overflow on such
-    processors, and Tucker networks lost 6 to 10 points of accuracy; with 7 it is less than a point. Ranges by entropy
-    or as percentiles, and a first or last layer in float, were no better. In a transformer the products of matrices
-    alone become int8: with everything, agreement with fp32 fell from 90 % to 81 %, and it got no faster.
+    Static quantization after training: ranges of activations from the answers to the images, a scale for each channel
+    of the weights. Weights have 7 bits: with 8, sums of products overflow on processors without VNNI, and trained
+    Tucker networks lost 6 to 10 points of accuracy; with 7 it is less than a point. In a transformer the products of
+    matrices alone become int8: with everything, agreement with fp32 fell from 90 % to 81 %, and it got no faster.
 
     Raises TuckerlabError for no images.
     """

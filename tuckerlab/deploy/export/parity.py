@@ -1,12 +1,12 @@
 """Does an exported network give the answers of the network that it came from?"""
 
-import contextlib
 import io
 import logging
 import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,18 +90,14 @@ def like(example: Tensor, batch: int) -> Tensor:
     return images + (spread * noise).to(images)
 
 
-@contextlib.contextmanager
+@contextmanager
 def following(what: str) -> Iterator[None]:
     """The block in which others follow a network's forward, in silence; TuckerlabError where it cannot: "as ONNX"."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     silence = io.StringIO()  # torch prints the graph there, of a network that it cannot follow
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            contextlib.redirect_stdout(silence),
-            contextlib.redirect_stderr(silence),
-        ):
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(silence), redirect_stderr(silence):
             yield
     except Exception as error:  # whatever the network's forward raises when it is followed
         first = error

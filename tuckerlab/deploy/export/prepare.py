@@ -1,7 +1,7 @@
 """The network that is written: ordinary layers, with batch norm multiplied into the convolutions before it."""
 
 import copy
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 import torch.nn.functional as F
@@ -12,38 +12,23 @@ from tuckerlab.deploy.export.parity import answer
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.tucker.convert import check_module, replaced, to_plain
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+FOLDED: dict[type, type] = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
 MULTIPLE, LEAST = 4, 16
 """Ranks become multiples, from the least on: below it the zeros are many and the time is little."""
 
 
-class FromPixels(nn.Module):
-    """A network with the normalisation of its data (`ImageData`) in front: pixels 0 to 255, float32, N × C × H × W."""
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("shift", 255 * mean.reshape(-1, 1, 1))
-        self.register_buffer("scale", 1 / (255 * std.reshape(-1, 1, 1)))
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        answer: Tensor = self.network((pixels - self.shift) * self.scale)
-        return answer
+def from_pixels(network: nn.Module, mean: Tensor, std: Tensor) -> nn.Module:
+    """The network with the normalisation of its data in front, as a batch norm; it takes pixels from 0 to 255."""
+    norm = nn.BatchNorm2d(mean.numel(), eps=0.0, affine=False)
+    norm.running_mean, norm.running_var = 255 * mean.flatten(), (255 * std.flatten()) ** 2
+    return nn.Sequential(OrderedDict(normalize=norm, network=network)).eval()
 
 
 def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> tuple[nn.Module, nn.Module, Tensor]:
     """The network to write, a copy to compare it with, and the example, a batch of inputs; on the CPU, in eval mode.
 
-    It is of torch.nn modules only, with batch norm folded. Each Tucker layer becomes the chain with the fewest numbers
-    (`to_plain`), so that a network gives the same file everywhere; larger chains that are quicker on one machine won
-    4 % of the time at most, on two layers of ten networks. align: whether ranks are rounded up (`aligned`).
-
-    Raises TuckerlabError for an example that is no batch, and a network whose answer to it is not one tensor of finite
-    numbers.
+    It is of torch.nn modules only (`to_plain`), with batch norm folded and, if `align`, ranks rounded up (`aligned`).
+    TuckerlabError for an example that is no batch, and a network whose answer is not one tensor of finite numbers.
     """
     check_module(model, "export")
     if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
@@ -62,7 +47,7 @@ def folded(network: nn.Module) -> nn.Module:
     After a linear layer a norm stays: it is the input that says whether both act on the same axis.
     """
     for layer, norm in _pairs(network):
-        if type(layer) in CONVOLUTIONS and type(norm) in NORMS and norm.running_mean is not None:
+        if type(norm) is FOLDED.get(type(layer)) and norm.running_mean is not None:
             network = replaced(network, layer, fuse_conv_bn_eval(layer, norm))  # type: ignore[type-var, arg-type]
             network = replaced(network, norm, nn.Identity())
     return network
@@ -102,12 +87,12 @@ def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     read = {modules.get(str(node.target).rpartition(".")[0]) for node in graph.nodes if node.op == "get_attr"}
     owners = Counter(parameter for module in network.modules() for parameter in module.parameters(recurse=False))
 
-    def is_alone(module: nn.Module) -> bool:
-        shares = any(owners[parameter] > 1 for parameter in module.parameters(recurse=False))
-        hooked = module._forward_hooks or module._forward_pre_hooks
-        return times[module] == 1 and not (module in read or shares or hooked)
-
+    alone = {
+        module for module in called.values()
+        if times[module] == 1 and module not in read and not module._forward_hooks and not module._forward_pre_hooks
+        and all(owners[parameter] == 1 for parameter in module.parameters(recurse=False))
+    }  # fmt: skip
     for node, after in called.items():
         for source in node.all_input_nodes[:1]:
-            if source in called and len(source.users) == 1 and is_alone(called[source]) and is_alone(after):
+            if len(source.users) == 1 and {called.get(source), after} <= alone:
                 yield called[source], after

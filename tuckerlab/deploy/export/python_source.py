@@ -71,11 +71,7 @@ def export_plain(
 
 
 def written(network: nn.Module) -> tuple[list[str], str, dict[str, Tensor]]:
-    """What a network imports beside torch, nn and F, its class `Network` as code, and its tensors by name.
-
-    Raises TuckerlabError for a network that cannot be traced (torch.fx), a layer that is not a plain one of torch.nn,
-    and a function that is not of torch.
-    """
+    """What a network imports beside torch, nn and F, its class `Network` as code, and its tensors by name."""
     with following(f"as source, {OTHERS}"):
         graph = fx.Tracer().trace(network)
     lines, names, tensors = list[str](), dict[str, str](), dict[str, Tensor]()

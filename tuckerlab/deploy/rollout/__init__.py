@@ -43,10 +43,9 @@ AT_RANDOM = N_("more true answers are needed, of requests taken at random.")
 class Decision:
     """What to do now, and why, in words; `low` and `high` are the bounds of the loss in points.
 
-    - "go on": the present stage has just begun, the one before has shown that its loss is below harm.
-    - "hold": go on serving this share. "ask": the same, but the stage has had its requests. A human decides: to go on
-      begins another roll-out, with the stages that are left.
-    - "roll back": all requests go to the old network again. "done": all go to the new one.
+    "go on": the present stage has just begun. "hold": go on serving this share. "ask": the same, but the stage has had
+    its requests, and a human decides: to go on begins another roll-out, with the stages that are left. "roll back":
+    all requests go to the old network again. "done": all go to the new one.
     """
 
     action: str

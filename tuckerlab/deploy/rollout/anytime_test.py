@@ -84,17 +84,11 @@ class Pair(IntEnum):
 LABELLED = (Pair.lost, Pair.gained, Pair.both_wrong)
 """What a request on which the networks differ turns into when its label comes."""
 _VALUES: Floats = np.array([1.0, -1.0, 0.0])  # what a request adds to the loss: lost, gained, neither
-
-
-def _cells(lost: set[Pair], gained: set[Pair], neither: set[Pair]) -> Integers:
-    """The matrix (cells × values) that sums cells up to the three `_VALUES`."""
-    return np.array([[cell in cells for cells in (lost, gained, neither)] for cell in Pair], dtype=np.int64)
-
-
-_SAME = {Pair.alike, Pair.alike_known, Pair.both_wrong}
-_KNOWN = _cells({Pair.lost}, {Pair.gained}, {Pair.alike_known, Pair.both_wrong})
-_WORST = _cells({Pair.lost, Pair.differing}, {Pair.gained}, _SAME)
-_BEST = _cells({Pair.lost}, {Pair.gained, Pair.differing}, _SAME)
+_LOST, _GAINED, _NEITHER, _UNSEEN = np.eye(4, 3)
+# what the cells of `Pair` count as, in their order: of known labels, and where the others are as bad or good as can be
+_KNOWN = np.array([_UNSEEN, _NEITHER, _UNSEEN, _LOST, _GAINED, _NEITHER])
+_WORST = np.array([_NEITHER, _NEITHER, _LOST, _LOST, _GAINED, _NEITHER])
+_BEST = np.array([_NEITHER, _NEITHER, _GAINED, _LOST, _GAINED, _NEITHER])
 
 
 def paired(old: ArrayLike, new: ArrayLike, labels: Iterable[int | None] | None, classes: int) -> tuple[int, ...]:
@@ -107,9 +101,8 @@ def paired(old: ArrayLike, new: ArrayLike, labels: Iterable[int | None] | None, 
     not a class.
     """
     before, now = np.asarray(old), np.asarray(new)
-    right = np.array(
-        [UNKNOWN if label is None else label for label in ([None] * now.size if labels is None else labels)]
-    )
+    told = [None] * now.size if labels is None else labels
+    right = np.array([UNKNOWN if label is None else label for label in told])
     for name, given, least in (("old answers", before, 0), ("new answers", now, 0), ("labels", right, UNKNOWN)):
         if given.shape != now.shape:
             raise TuckerlabError(f"{given.size} {name} and {now.size} new answers: give one each for every request")

@@ -2,16 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from tuckerlab.deploy.rollout.simulate import Timeline
 from tuckerlab.i18n import _
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
-BLUE, RED, GREEN, *_rest, SKY, ORANGE = PALETTE
+BLUE, RED, GREEN, _pink, SKY, _orange = PALETTE
 LEAST, MOST = 6.0, 12.0
 """Points of loss that the axis of a timeline shows at least and at most."""
-LOOKS = ((BLUE, "o"), (SKY, "s"), (RED, "^"), (ORANGE, "v"), (GREEN, "D"))
 
 
 def rollout_timeline(story: Timeline) -> Picture:
@@ -51,34 +50,25 @@ def rollout_timeline(story: Timeline) -> Picture:
 
 
 def requests_needed(found: pd.DataFrame) -> Picture:
-    """How many requests and true answers it takes to catch a loss, by its size: medians, and where 8 of 10 lie.
+    """How many requests it takes to catch a loss, by its size (`compare_labels`): medians, and where 8 of 10 lie.
 
-    `found` is what `compare_labels` has found. Where more than half of the roll-outs do not catch a loss there is no
-    point.
+    Where more than half of the roll-outs do not catch a loss there is no point.
     """
     figure = Picture(figsize=(10.1, 4.8))
-    left, right = figure.subplots(1, 2)
-    titles = {
-        left: _("Requests that the new network answers until it is rolled back"),
-        right: _("True answers that are needed for it"),
-    }
-    for axes, title in titles.items():
-        styled(axes, x=_("loss of the new network, points"), y="", title=title)
-        axes.set(xscale="log", yscale="log")
-        axes.xaxis.set(major_locator=FixedLocator(sorted(set(found["loss"]))), minor_locator=NullLocator())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set(major_locator=LogLocator(10), minor_formatter=NullFormatter())
-        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    top = float(np.nanmax(found[["low", "high"]])) * 1.5
-    left.set_ylim(found["low"].min() * 0.7, top)
-    groups = found.sort_values("loss", kind="stable").groupby("labelled", sort=False)
-    for place, ((colour, mark), (share, rows)) in enumerate(zip(LOOKS, groups, strict=False)):
-        line = {"color": colour, "marker": mark, "markersize": 7, "linewidth": 2}
+    requests = _("requests until it is rolled back")
+    axes = styled(figure.subplots(), x=_("loss of the new network, points"), y=requests)
+    axes.set(xscale="log", yscale="log")
+    axes.xaxis.set(major_locator=FixedLocator(sorted(set(found["loss"]))), minor_locator=NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    top = float(np.nanmax(found[["low", "median", "high"]])) * 1.5
+    axes.set_ylim(found["low"].min() * 0.7, top)
+    for place, share in enumerate(found["labelled"].unique()):
+        rows, colour = found[found["labelled"] == share].sort_values("loss"), PALETTE[place]
         shown = rows["loss"] * 1.03**place  # beside each other
-        label = _("{labelled:g} % of the labels arrive", labelled=100 * float(str(share)))
-        left.plot(shown, rows["median"], label=label, **line)
-        left.vlines(shown, rows["low"], rows["high"].fillna(top), color=colour, linewidth=2, alpha=0.5)
-        right.plot(shown, rows["labels"].where(rows["median"].notna()), **line)
+        label = _("{labelled:g} % of the labels arrive", labelled=100 * share)
+        axes.plot(shown, rows["median"], label=label, color=colour, marker="os^vD"[place], markersize=7, linewidth=2)
+        axes.vlines(shown, rows["low"], rows["high"].fillna(top), color=colour, linewidth=2, alpha=0.5)
     figure.legend(loc="outside lower center", ncols=2, fontsize=TEXT, frameon=False)
     caught = found[(found["labelled"] == found["labelled"].iloc[0]) & found["median"].notna()]
     if caught.empty:

@@ -69,10 +69,7 @@ class Traffic:
         return 100 * (1 - self.chances[Truth.alike_right] - self.chances[Truth.alike_wrong])
 
     def with_loss(self, points: float) -> "Traffic":
-        """The same with a fault: so many points of right answers of the new network become any other class.
-
-        Raises TuckerlabError for more than the network has.
-        """
+        """The same with a fault: so many points of right answers of the new network become any other class."""
         alike_right, alike_wrong, lost, gained, both_wrong = self.chances
         right = alike_right + gained
         check_number("a loss in points of", points, 0, 100 * right)
@@ -87,11 +84,7 @@ class Traffic:
 
 @cache
 def recorded_traffic() -> dict[str, Traffic]:
-    """Requests that full networks and others answer, by "data: network", from recorded answers to test pictures.
-
-    >>> list(recorded_traffic())[:2]
-    ['cifar10: Tucker 90 %', 'cifar10: Tucker 95 %']
-    """
+    """Requests that the full network and another answer, by "data: network", from recorded answers to test pictures."""
     found = {}
     for path in sorted(PLACE.glob("*.parquet")):
         table = pd.read_parquet(path, engine="pyarrow")
@@ -105,14 +98,11 @@ def recorded_traffic() -> dict[str, Traffic]:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """One roll-out; `points` has a row for each look: requests so far, days, stage, bounds of the loss (low, high).
-
-    `end` is a row of `simulate`.
-    """
+    """One roll-out."""
 
     rule: Rule
-    points: pd.DataFrame
-    end: Any
+    points: pd.DataFrame  # of each look: requests so far, days, stage, bounds of the loss (low, high)
+    end: Any  # a row of `simulate`
 
 
 @dataclass
@@ -207,12 +197,10 @@ def _deliver(
 def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, repeats: int = 300) -> dict[str, Any]:
     """How many requests it takes to catch a loss of so many points, by simulation.
 
-    The fault is put into networks that differ as often as these do and are right equally often, so that the loss is
-    just what is asked for.
+    The fault is put into networks that differ as often as these do and are right equally often.
 
-    - `rolled_back`, `rolled_out` and `asked`: shares of all.
-    - `low`, `median`, `high`: requests that the new network answered until it was rolled back, of 1, 5 and 9 in 10; NaN
-      where so many never were. `labels`: the median of those needed.
+    - `rolled_back`, `rolled_out` and `asked`: shares of all. `labels`: the median of those needed.
+    - `low`, `median`, `high`: requests until 1, 5 and 9 in 10 were rolled back; NaN where so many never were.
     """
     alike_right, alike_wrong, lost, gained, both_wrong = traffic.chances
     half = (lost + gained) / 2

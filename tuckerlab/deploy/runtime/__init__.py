@@ -24,7 +24,6 @@ SHOWN = {
     ("onnxruntime", "int8"): N_("onnxruntime,\n8-bit numbers"),
 }
 """What the picture calls them."""
-BAR = 0.8
 
 
 def digits(value: float) -> str:
@@ -68,11 +67,6 @@ class Deployment:
     rows: pd.DataFrame
 
     @property
-    def networks(self) -> list[str]:
-        """Their labels, the reference first."""
-        return list(dict.fromkeys(self.rows["network"]))
-
-    @property
     def finding(self) -> str:
         """What it comes to for the smallest network, in one sentence; empty for one network alone."""
         rows = self.rows
@@ -111,7 +105,11 @@ class Deployment:
     @property
     def picture(self) -> Picture:
         """Bars for the time of one image, the throughput of the largest batch and the file; a group for each form."""
-        rows, networks, most = self.rows.set_index(FORM), self.networks, int(self.rows["batch"].max())
+        rows, networks, most = (
+            self.rows.set_index(FORM),
+            list(self.rows["network"].unique()),
+            int(self.rows["batch"].max()),
+        )
         one, many = rows[rows["batch"] == 1], rows[rows["batch"] == most]
         panels = [
             (_("Time for one image"), _("milliseconds (less is better)"), one["median_ms"], one["faster"]),
@@ -123,7 +121,7 @@ class Deployment:
         ]  # fmt: skip
         forms = [form for form in SHOWN if (networks[0], *form) in one.index]
         figure = Picture(figsize=(3.9 * len(panels) + 1.2, 1.9 + 0.42 * len(forms) * len(networks)))
-        colour, height = colours(networks, networks[:1]), BAR / len(networks)
+        colour, height = colours(networks, networks[:1]), 0.8 / len(networks)
         for axes, (title, unit, values, better) in zip(
             figure.subplots(1, len(panels), sharey=True), panels, strict=True
         ):
@@ -160,9 +158,7 @@ class Deployment:
         try:
             return cls(pd.read_parquet(path, engine="pyarrow"))
         except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path}: cannot be read ({str(error).splitlines()[0]}); tuckerlab check measures"
-            ) from None
+            raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); measure again") from None
 
     def __str__(self) -> str:
         explained = _(

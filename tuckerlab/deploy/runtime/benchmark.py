@@ -27,9 +27,8 @@ from tuckerlab.training.machine import interleave, iqr, provenance, release_work
 from tuckerlab.training.metrics import checkpoint_bytes
 
 BATCHES = (1, 128)
-ROUNDS, FEWEST = 100, 7
-SECONDS = 30.0
-"""That the rounds of one batch size may take: where networks are slow there are fewer of them, but at least FEWEST."""
+ROUNDS, FEWEST, SECONDS = 100, 7, 30.0
+"""Of a size of the batch: ROUNDS, or FEWEST and more where they would take longer than SECONDS."""
 SETTLE = 0.002  # seconds until the workers of the runtime before have gone to sleep
 
 
@@ -48,8 +47,6 @@ def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, pr
 
     Each form is called 100 times at each size of a batch, 1 and 128, fewer (but 7) where that takes longer than half a
     minute. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
-
-    Raises TuckerlabError for a network that cannot be exported or does not fit the data.
     """
     data = data.to("cpu")
     rows: list[dict[str, Any]] = []
