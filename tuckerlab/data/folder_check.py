@@ -31,9 +31,8 @@ WARNINGS = {
                         "nobody can learn two answers to one image."),
     "drawn": N_("There is no test folder: {count:,.0f} images, a fifth of each class, are set aside for the test. If "
                 "several images show the same part, make folders “train” and “test” that keep them together."),
-    "untested": N_("Classes without a test image: {names}. Add some: until then the accuracy says nothing about them."),
-    "tiny": N_("Classes with fewer than {few:.0f} training images: {names}. Collect more, or join classes: what is "
-               "learned from so few is a matter of luck."),
+    "tiny": N_("Classes with fewer than {few:.0f} images to train, or none to test: {names}. Collect more, or join "
+               "classes: from so few nothing reliable is learned or measured."),
     "imbalance": N_("The classes are of very different size, in training images: {names}. Look at the accuracy of each "
                     "class, and collect more of the rare ones."),
     "unused": N_("Entries that are not used: {count:,.0f} ({names}). Save images among them as PNG or JPEG, in the "
@@ -152,7 +151,10 @@ def _about_classes(layout: Layout) -> dict[str, list[str]]:
     is_skewed = len(sizes) > 1 and sizes[-1][0] >= SKEW * sizes[0][0] > 0
     return {
         "drawn": tested if layout.is_drawn else [],
-        "untested": [label for label, count in known.items() if tested and not count.test],
-        "tiny": [f"{label} ({count.train})" for label, count in known.items() if 0 < count.train < FEW],
+        "tiny": [
+            f"{label} ({count.train} + {count.test})"
+            for label, count in known.items()
+            if tested and (count.train < FEW or not count.test)
+        ],
         "imbalance": [f"{label} {count:,}" for count, label in (sizes[-1], sizes[0])] if is_skewed else [],
     }

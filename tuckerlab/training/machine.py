@@ -166,7 +166,7 @@ def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Ca
         saved.append(tensor)
         return tensor
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if torch.cuda.is_available() else []):
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             value = loss(model)
         activations = [size for key, size in _storages(saved).items() if key not in weights]
