@@ -98,16 +98,9 @@ class Tied(nn.Module):
         return self.head(self.hidden(self.embedding(x)))
 
 
-def changed(change: Callable[[nn.Linear], object]) -> nn.Linear:
+def hooked() -> nn.Linear:
     layer = nn.Linear(8, 8)
-    change(layer)
-    return layer
-
-
-def patch(layer: nn.Module) -> nn.Module:
-    """With a forward of its own, as monkey patches have it."""
-    known = layer.forward
-    layer.forward = lambda x: known(x) + 1.0
+    layer.register_forward_hook(lambda *_: None)
     return layer
 
 
@@ -121,9 +114,7 @@ def patch(layer: nn.Module) -> nn.Module:
         (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "ParametrizedLinear is not a plain"),
         (lambda: nn.utils.weight_norm(nn.Linear(8, 8)), "more than a weight and a bias, or computes"),
         (lambda: prune.random_unstructured(nn.Linear(8, 8), "bias", 0.5), "or computes them anew"),
-        (lambda: changed(lambda layer: layer.register_buffer("mask", torch.ones(8, 8))), "more than a weight"),
-        (lambda: changed(patch), "a forward of its own"),
-        (lambda: changed(lambda layer: layer.register_forward_hook(lambda *_: None)), "it carries hooks"),
+        (hooked, "it carries hooks"),
     ],
 )
 def test_what_cannot_be_factorized_stays_with_a_reason(make: Callable[[], nn.Module], reason: str) -> None:
@@ -172,31 +163,18 @@ def test_tied_weights_stay_tied_and_a_module_used_twice_is_replaced_twice() -> N
     assert plain[0] is plain[2]
 
 
-class Attention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.project, self.attention = nn.Linear(12, 16), nn.MultiheadAttention(16, 4, batch_first=True)
-        self.encoder = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
-        self.decoder = nn.TransformerDecoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
-        self.head = nn.Linear(16, 6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.project(x)
-        x = self.encoder(x + self.attention(x, x, x)[0])
-        return self.head(self.decoder(x, x))
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: bool) -> None:
     """In eval without gradients torch takes a fast path that reads linear1.weight and the like."""
-    model, x = Attention().train(training), torch.randn(2, 5, 12)
+    encoder = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+    model, x = nn.Sequential(nn.Linear(12, 16), encoder, nn.Linear(16, 6)).train(training), torch.randn(2, 5, 12)
     with torch.set_grad_enabled(training):
         expected = model(x)
         tuckerize(model, **EXACT)
         torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(to_plain(model)(x), expected, atol=1e-5, rtol=1e-4)
-    assert [name for name, kind in kinds(model).items() if kind.startswith("Tucker")] == ["project", "head"]
-    assert reasons(model)["encoder.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
+    assert [name for name, kind in kinds(model).items() if kind.startswith("Tucker")] == ["0", "2"]
+    assert reasons(model)["1.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
 
 
 def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
@@ -210,51 +188,34 @@ def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
     assert [name for name, p in model[4].named_parameters() if not p.requires_grad] == ["bias"]
 
 
-def not_finite() -> nn.Module:
-    model = cnn()
-    with torch.no_grad():
-        model[4].weight[3, 4] = float("nan")
-    return model
-
-
 def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
     with torch.device("meta"):
         return make()
 
 
-def held_elsewhere() -> nn.Module:
-    model = tuckerize(Listed(lambda layer: None), ranks=0.5)
-    model.again = [model.second]
-    return model
-
-
 class Masked(nn.Linear):
-    """With a mask of 0 and 1 that only some initialise."""
+    """With a mask that `reset_parameters` leaves out."""
 
-    def __init__(self, written: bool) -> None:
+    def __init__(self) -> None:
         super().__init__(3, 3)
-        self.written = written
         self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))
 
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if getattr(self, "written", False):
-            self.mask.copy_(torch.ones(3, 3).tril())
+
+def not_finite() -> nn.Module:
+    model = cnn()
+    model[4].weight.data[3, 4] = torch.nan
+    return model
 
 
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: tuckerize(torch.zeros(3)), r"nn.Module"),
         (lambda: to_plain(None), r"nn.Module"),
         (lambda: tuckerize(cnn(), include=["4", "x.*"]), "'x.*' matches no dense convolution"),
         (lambda: tuckerize(not_finite()), "4: its weight holds numbers that are not finite"),
-        (lambda: tuckerize(cnn(), ranks=1.5), "fraction 1.5"),
-        (lambda: tuckerize(cnn(), modes="spatial"), "modes 'spatial'"),
         (lambda: tuckerize(on_meta(cnn), ranks=Tolerance(0.1)), r"give Fixed\(fraction\)"),
         (lambda: materialize(on_meta(lambda: nn.MultiheadAttention(8, 2))), r"no reset_parameters\(\)"),
-        (lambda: materialize(on_meta(lambda: Masked(False))), "no values to mask"),
-        (lambda: to_dense(held_elsewhere()), "holds the layer 'second' as well"),
+        (lambda: materialize(on_meta(Masked)), "no values to mask"),
     ],
 )
 def test_what_is_refused(call: Callable[[], object], named: str) -> None:
@@ -329,7 +290,6 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     model = on_meta(Tied)
     with torch.device("meta"):
         model.norm = nn.BatchNorm1d(4)
-        masked = Masked(True)
     model.norm.running_mean = torch.tensor([1.0, 2.0, 3.0, 4.0])
     model.hidden.bias = nn.Parameter(torch.arange(8.0), requires_grad=False)
     materialize(model)
@@ -337,17 +297,13 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     assert 0.5 < float(model.head.weight.detach().std()) < 1.5  # as an embedding, not as a linear layer
     assert model.norm.running_mean.tolist() == [1.0, 2.0, 3.0, 4.0]
     assert model.norm.running_var.tolist() == [1.0] * 4
-    assert int(model.norm.num_batches_tracked) == 0
     assert torch.equal(model.hidden.bias, torch.arange(8.0))
-    assert not model.hidden.bias.requires_grad
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-    assert int(materialize(masked).mask.sum()) == 6
 
 
 # --- back again -----------------------------------------------------------------------------------------------------
 
 LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "3x3": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4), padding=1), (2, 16, 7, 7)),
     "stride": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4), stride=(2, 1), bias=False), (2, 16, 7, 7)),
     "border": (
         lambda: TuckerConv2d(16, 8, 3, ranks=(3, 4), padding=2, dilation=2, padding_mode="circular"),
@@ -358,12 +314,9 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "shortcut": (lambda: TuckerConv2d(16, 24, 1, ranks=(4, 4), stride=2), (2, 16, 5, 5)),
     "all modes": (lambda: TuckerConv2d(16, 24, 3, ranks=(6, 4, 2, 2), modes="all"), (2, 16, 5, 5)),
     "one mode": (lambda: TuckerConv2d(16, 24, 3, ranks=(4,), modes=(1,)), (2, 16, 5, 5)),
-    "space only": (lambda: TuckerConv2d(16, 24, 3, ranks=(2, 2), modes=(2, 3)), (2, 16, 5, 5)),
     "full": (lambda: TuckerConv2d(16, 16, 3, ranks=(16, 16)), (2, 16, 5, 5)),
     "3d": (lambda: TuckerConv3d(8, 6, 2, ranks=(2, 3)), (2, 8, 3, 3, 3)),
-    "linear": (lambda: TuckerLinear(20, 12, ranks=3), (4, 20)),
     "tokens": (lambda: TuckerLinear(20, 12, ranks=3, bias=False), (4, 5, 20)),
-    "linear, full": (lambda: TuckerLinear(12, 12, ranks=12), (4, 12)),
 }
 
 
@@ -417,15 +370,6 @@ def test_models_converted_back_are_the_same_function_with_their_hooks(convert: C
     frozen = [name for name, parameter in back.named_parameters() if not parameter.requires_grad]
     assert frozen
     assert all(name.startswith("1.down.conv") for name in frozen)
-
-
-def test_dense_and_tucker_and_dense_again() -> None:
-    dense, x = cnn().eval(), torch.randn(2, 3, 6, 7)
-    again = to_dense(tuckerize(copy.deepcopy(dense), **EXACT))
-    assert [name for name, _ in again.named_parameters()] == [name for name, _ in dense.named_parameters()]
-    for a, b in zip(again.state_dict().values(), dense.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(again(x), dense(x), **CLOSE)
 
 
 # --- checkpoints of other ranks -------------------------------------------------------------------------------------

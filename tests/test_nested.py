@@ -141,14 +141,6 @@ def test_each_size_has_its_turn() -> None:
     assert min(others.count(way) for way in set(others)) >= 200 // SIZES - 2
 
 
-def test_a_layer_of_few_channels_can_be_cut_to_each_size() -> None:
-    layer = TuckerConv2d(3, 60, 3, ranks=(27, 3))
-    layer.smallest = (9, 1)
-    for compression in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
-        small = cut(nn.Sequential(layer), Budget(compression))[0]
-        TuckerConv2d(3, 60, 3, ranks=small.ranks)  # ranks that a weight can have
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Any, Path]:
     data, file = load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
@@ -170,14 +162,6 @@ class TestCut:
             if isinstance(layer, TuckerLayer):
                 part = small.get_submodule(name)
                 torch.testing.assert_close(part.dense_weight(), layer.point.leading(part.ranks).dense())
-
-    def test_a_network_of_one_size_does_not_bear_it(self, trained: tuple[nn.Module, Any, Path]) -> None:
-        model, data, _ = trained
-        nested = evaluate(cut(model, Budget(0.9), data.sample()), data).accuracy
-        torch.manual_seed(0)
-        large = tuckerize(build(**SMALL), include="features*", ranks=0.7)
-        large = fit(large, data, Recipe(epochs=10, ranks=Budget(0.4), seed=0)).model
-        assert nested > evaluate(cut(large, Budget(0.9), data.sample()), data).accuracy + 0.1
 
     def test_what_cannot_be(self, trained: tuple[nn.Module, Any, Path]) -> None:
         model = trained[0]

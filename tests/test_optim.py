@@ -233,28 +233,6 @@ def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerL
     assert float((step * before).sum().abs()) < 1e-3 * before.square().sum()
 
 
-@pytest.mark.parametrize("decay", [None, 0.0, 0.1])
-def test_zero_gradients_move_no_direction_however_large_the_weight(decay: float | None) -> None:
-    model = nn.Sequential(nn.Linear(9, 9), TuckerLinear(9, 8, ranks=3), nn.Linear(8, 8), nn.Linear(8, 4))
-    with torch.no_grad():
-        for parameter in (model[1].core, model[2].weight):
-            parameter.mul_(1e4)
-
-    def weights() -> list[Tensor]:
-        found = (model[1].dense_weight(), model[2].weight, model[3].weight)
-        return [weight.detach().clone() for weight in found]
-
-    before = weights()
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    TuckerMuon(model, lr=0.1, weight_decay=decay).step()
-    after = weights()
-    for a, b in zip(after[:2], before[:2], strict=True):
-        torch.testing.assert_close(a, b * (1 - 0.1 * (decay or 0.0)), rtol=1e-5, atol=1e-3)
-    last = 1 - 0.33 * 5e-4 * 1.9 if decay is None else 1 - 0.1 * decay  # Nesterov: 1 + 0.9
-    torch.testing.assert_close(after[2], before[2] * last)
-
-
 # --- long runs ------------------------------------------------------------------------------------------------------
 
 
@@ -281,49 +259,37 @@ def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[Tu
 
 
 class Stiff:
-    """Least squares over a batch of white inputs, from a weight whose singular values fall to 1e-8.
+    """Least squares over a batch of white inputs, from a convolution whose singular values fall to 1e-8.
 
     The teacher has the same ranks, other singular subspaces, and singular values that are all of one size
     ("flat") or fall as those of the start do ("steep").
     """
 
-    def __init__(self, kind: str, teacher: str, dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, teacher: str, dtype: torch.dtype = torch.float64) -> None:
         torch.manual_seed(0)
-        self.kind, self.rank, self.dtype = kind, 6, dtype
-        self.shape = (18, 16) if kind == "linear" else (10, 9, 3, 3)
-        steep = torch.logspace(0, -8, self.rank, dtype=torch.float64)
-        self.start = self.point(steep)
-        values = steep if teacher == "steep" else torch.linspace(2, 0.5, self.rank, dtype=torch.float64)
-        self.input = torch.randn((256, 16) if kind == "linear" else (128, 9, 5, 5), dtype=torch.float64)
-        self.target = self.output(self.point(values).dense()).to(dtype)
+        steep = torch.logspace(0, -8, 6, dtype=torch.float64)
+        self.start, self.dtype = self.point(steep), dtype
+        values = steep if teacher == "steep" else torch.linspace(2, 0.5, 6, dtype=torch.float64)
+        self.input = torch.randn(128, 9, 5, 5, dtype=torch.float64)
+        self.target = F.conv2d(self.input, self.point(values).dense()).to(dtype)
         self.input = self.input.to(dtype)
 
     def point(self, values: Tensor) -> Point:
         """Both unfoldings have these singular values: one kernel of norm 1 on each place of a diagonal."""
-        spatial = self.shape[2:]
-        kernels = torch.randn(self.rank, *spatial, dtype=torch.float64) if spatial else torch.ones_like(values)
-        kernels = kernels / kernels.reshape(self.rank, -1).norm(dim=1).reshape(-1, *[1] * len(spatial))
-        core = torch.zeros(self.rank, self.rank, *spatial, dtype=torch.float64)
-        core[torch.arange(self.rank), torch.arange(self.rank)] = kernels * values.reshape(-1, *[1] * len(spatial))
-        factors = (torch.linalg.qr(torch.randn(n, self.rank, dtype=torch.float64))[0] for n in self.shape[:2])
-        return Point(core, tuple(factors), (0, 1))
-
-    def output(self, weight: Tensor) -> Tensor:
-        return F.linear(self.input, weight) if self.kind == "linear" else F.conv2d(self.input, weight)
+        kernels = torch.randn(6, 3, 3, dtype=torch.float64)
+        core = torch.zeros(6, 6, 3, 3, dtype=torch.float64)
+        core[range(6), range(6)] = kernels * (values / kernels.flatten(1).norm(dim=1)).reshape(-1, 1, 1)
+        return Point(core, tuple(torch.linalg.qr(torch.randn(n, 6, dtype=torch.float64))[0] for n in (10, 9)), (0, 1))
 
     def losses(self, make: Callable[[TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
-        layer = (
-            TuckerLinear(16, 18, self.rank, False)
-            if self.kind == "linear"
-            else TuckerConv2d(9, 10, 3, self.rank, bias=False)
-        )
+        layer = TuckerConv2d(9, 10, 3, 6, bias=False)
         layer.assign(self.start)
         layer.to(self.dtype)
         return self._run(make(layer), lambda: layer(self.input), steps)
 
-    def dense_losses(self, lr: float, steps: int, momentum: float = 0.0) -> list[float]:
+    def dense_losses(self, lr: float, steps: int) -> list[float]:
         weight = self.start.dense().to(self.dtype).requires_grad_()
-        return self._run(torch.optim.SGD([weight], lr=lr, momentum=momentum), lambda: self.output(weight), steps)
+        return self._run(torch.optim.SGD([weight], lr=lr), lambda: F.conv2d(self.input, weight), steps)
 
     def _run(self, optimizer: torch.optim.Optimizer, output: Callable[[], Tensor], steps: int) -> list[float]:
         losses = []
@@ -341,46 +307,19 @@ def rises(losses: list[float], floor: float) -> list[int]:
     return [step for step, (a, b) in enumerate(pairwise(losses)) if not b < a and not a < floor]
 
 
-both = pytest.mark.parametrize("kind", ["linear", "conv"])
-
-
-@both
 @pytest.mark.parametrize(("teacher", "dtype"), [("flat", torch.float32), ("steep", torch.float64)])
-def test_the_loss_falls_at_every_step(kind: str, teacher: str, dtype: torch.dtype) -> None:
-    losses = Stiff(kind, teacher, dtype).losses(lambda layer: TuckerSGD(layer, lr=0.05), 300)
-    floor = losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)
-    assert rises(losses, floor) == []
+def test_the_loss_falls_at_every_step(teacher: str, dtype: torch.dtype) -> None:
+    losses = Stiff(teacher, dtype).losses(lambda layer: TuckerSGD(layer, lr=0.05), 300)
+    assert rises(losses, losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)) == []
     assert losses[-1] < 1e-6 * losses[0]
 
 
-@both
-def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight(kind: str) -> None:
+def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight() -> None:
     """The same rate and start; the gradients of the factors carry the singular values, so small ones hardly move."""
-    task = Stiff(kind, "flat")
+    task = Stiff("flat")
     dense, ours = task.dense_losses(0.1, 80), task.losses(lambda layer: TuckerSGD(layer, lr=0.1), 80)
     theirs = task.losses(lambda layer: torch.optim.SGD(layer.parameters(), lr=0.1), 80)
     assert rises(theirs, 0) == []  # its rate is not too large
     assert theirs[-1] > 1e-2 * theirs[0]
-    assert theirs[-1] > 0.4 * theirs[-30]  # and it has slowed down, where the others win a factor of 50 in these steps
     assert ours[-1] < 1e-5 * ours[0]
     assert ours[-1] < 3 * dense[-1]
-
-
-@both
-@pytest.mark.parametrize(("teacher", "lr"), [("flat", 0.3), ("steep", 0.05)])
-def test_with_momentum_ours_keeps_up_with_the_dense_weight(kind: str, teacher: str, lr: float) -> None:
-    task = Stiff(kind, teacher)
-    dense = task.dense_losses(lr, 100, momentum=0.9)
-    ours = task.losses(lambda layer: TuckerSGD(layer, lr=lr, momentum=0.9), 100)
-    assert max(ours) <= 1.001 * ours[0]
-    assert dense[-1] < 1e-4 * dense[0]
-    assert ours[-1] < 5 * dense[-1]
-
-
-@pytest.mark.parametrize("smallest", [1e-2, 1e-8, 0.0])
-def test_convergence_does_not_depend_on_the_smallest_singular_value(smallest: float) -> None:
-    task = Stiff("linear", "flat")
-    task.start = task.point(torch.linspace(1, 0, task.rank, dtype=torch.float64).clamp(min=smallest))
-    losses = task.losses(lambda layer: TuckerSGD(layer, lr=0.2), 120)
-    assert rises(losses, 1e-20) == []
-    assert losses[-1] < 1e-8 * losses[0]

@@ -108,10 +108,3 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
 
     assert launches(12, 10**6) == launches(4, 10**6) < (300 if kind is TuckerMuon else 150)
     assert launches(12, 0) > 2.5 * launches(4, 0)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_weights_go_in_batches() -> None:
-    layers = [TuckerLinear(20, size, ranks=3, device="cuda") for size in (10, 20, 30)]
-    assert len(batches(layers, [0, 0, 0])) == 1

@@ -26,8 +26,8 @@ ROOM = {"cuda": 2**25}
 class Stack:
     """Where the parts of several weights lie in a batch: part i is padded to its largest size in each dimension.
 
-    `shapes` are those of the parts, weight by weight. Packing and unpacking are two gathers, whatever the number of
-    weights. A weight that is alone is taken as it is, without a dimension for the batch.
+    `shapes` are those of the parts, weight by weight. A weight that is alone is taken as it is, without a dimension for
+    the batch; for others packing and unpacking are two gathers, whatever their number.
     """
 
     def __init__(self, shapes: Sequence[Shapes], device: torch.device | str = "cpu") -> None:
@@ -100,9 +100,5 @@ def _shapes(layers: Sequence[TuckerLayer]) -> list[list[torch.Size]]:
 
 
 def padded(shapes: Sequence[Shapes]) -> list[torch.Size]:
-    """The size of each part of a batch.
-
-    >>> padded([[(2, 3), (4, 2)], [(3, 1), (2, 2)]])
-    [torch.Size([3, 3]), torch.Size([4, 2])]
-    """
+    """The size of each part of a batch: in each dimension the largest of the weights."""
     return [torch.Size(map(max, zip(*part, strict=True))) for part in zip(*shapes, strict=True)]

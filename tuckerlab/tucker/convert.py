@@ -22,11 +22,8 @@ from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
 
 FRACTION = 0.7  # of each mode's size: the ranks that a layer gets where none are given
 Dense = nn.modules.conv._ConvNd | nn.Linear
-KINDS: dict[type[nn.Module], type[TuckerLayer]] = {
-    nn.Linear: TuckerLinear,
-    nn.Conv1d: TuckerConv1d,
-    nn.Conv2d: TuckerConv2d,
-    nn.Conv3d: TuckerConv3d,
+KINDS: dict[type[Any], type[TuckerLayer]] = {
+    kind.dense_class: kind for kind in (TuckerLinear, TuckerConv1d, TuckerConv2d, TuckerConv3d)
 }
 # modules that read the weights of their children directly, so that these must stay dense
 READERS = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -123,9 +120,6 @@ def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -
     return module
 
 
-# --- one module in the place of another -------------------------------------------------------------------------------
-
-
 def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
 
@@ -165,9 +159,6 @@ def _modules_in(value: object) -> Iterator[nn.Module]:
     elif isinstance(value, list | tuple | set | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _modules_in(item)
-
-
-# --- which layers -----------------------------------------------------------------------------------------------------
 
 
 def _weighted(module: nn.Module) -> dict[str, Dense]:
@@ -223,9 +214,6 @@ def _reasons(
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers.items())}
 
 
-# --- dense layer → Tucker layer ---------------------------------------------------------------------------------------
-
-
 def _spectrum(name: str, layer: Dense, modes: str | Sequence[int], policy: RankPolicy) -> Spectrum:
     weight = layer.weight.detach()
     # a linear layer has no choice: a matrix has one rank
@@ -257,9 +245,6 @@ def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) ->
     return new
 
 
-# --- weights from nothing ---------------------------------------------------------------------------------------------
-
-
 def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
     """Gives memory and random initial weights to a module that was built on the "meta" device; returns it.
 
@@ -275,25 +260,28 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
     """
     made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
     for part in module.modules():
-        own: dict[str, Tensor] = {n: t for n, t in (*part._parameters.items(), *part._buffers.items()) if t is not None}
-        fresh = [name for name, tensor in own.items() if tensor.is_meta and tensor not in made]
-        made |= {own[name]: _memory_for(own[name], device) for name in fresh}
-        for name in (name for name in own if own[name] in made):
-            own[name] = made[own[name]]
-            store: dict[str, Any] = part._parameters if name in part._parameters else part._buffers
-            store[name] = own[name]
-        if fresh and not callable(getattr(part, "reset_parameters", None)):
-            raise TuckerlabError(
-                f"{type(part).__name__} has weights but no reset_parameters(): build it off the meta device"
-            )
-        if fresh:
-            kept = {name: own[name].detach().clone() for name in own if name not in fresh}
-            part.reset_parameters()  # type: ignore[operator]
-            with torch.no_grad():
-                for name, value in kept.items():
-                    own[name].copy_(value)
-        if empty := [name for name in fresh if _is_blank(own[name])]:
+        stores: list[dict[str, Any]] = [part._parameters, part._buffers]
+        fresh: dict[str, Tensor] = {}
+        for store in stores:
+            for name, tensor in store.items():
+                if tensor is not None and tensor.is_meta:
+                    if tensor not in made:
+                        made[tensor] = fresh[name] = _memory_for(tensor, device)
+                    store[name] = made[tensor]
+        if not fresh:
+            continue
+        if not callable(getattr(part, "reset_parameters", None)):
+            raise TuckerlabError(f"{type(part).__name__} has no reset_parameters(): build it off the meta device")
+        given = [
+            tensor for store in stores for name, tensor in store.items() if tensor is not None and name not in fresh
+        ]
+        kept = [tensor.detach().clone() for tensor in given]
+        part.reset_parameters()  # type: ignore[operator]
+        if empty := [name for name, tensor in fresh.items() if _is_blank(tensor)]:
             raise TuckerlabError(f"reset_parameters() of {type(part).__name__} gives no values to {', '.join(empty)}")
+        with torch.no_grad():
+            for tensor, value in zip(given, kept, strict=True):
+                tensor.copy_(value)
     return module
 
 

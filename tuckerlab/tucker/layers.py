@@ -9,7 +9,7 @@ By default the two channel modes are factorized (0: out, 1: in); the small spati
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,8 @@ class TuckerLinear(TuckerLayer):
     >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
     (6, 6)
     """
+
+    dense_class = nn.Linear
 
     def __init__(
         self,
@@ -70,7 +72,6 @@ class TuckerConv(TuckerLayer):
     convolution; they cost some ten numbers each. Groups are not supported.
     """
 
-    dense_class: ClassVar[type[Any]]  # nn.ConvNd
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, ...]

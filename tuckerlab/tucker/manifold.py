@@ -1,15 +1,5 @@
 """The geometry of tensors of fixed multilinear rank: tangent vectors, a retraction without SVD, other ranks, transport.
 
->>> from tuckerlab import TuckerLinear
->>> layer = TuckerLinear(6, 5, ranks=2)
->>> loss = (layer(torch.randn(4, 6)) - torch.randn(4, 5)).square().sum()
->>> gradient = torch.autograd.grad(loss, (layer.core, *layer.factors))
->>> roots = mode_roots(layer.point)
->>> tangent = project(layer.point, gradient, roots)
->>> closer = retract(layer.point, tangent, step=0.01, roots=roots)
->>> closer.core.shape, closer.factors[0].shape
-(torch.Size([2, 2]), torch.Size([5, 2]))
-
 A `Point` W = C ×_i U_i has a core C and orthonormal factors U_i (n_i × r_i) in the factorized modes; modes that are not
 factorized belong to the core. With Mat_i(C) = R_i Q_iᵀ (R_i lower triangular, r_i × r_i, Q_i orthonormal), each
 tangent vector is uniquely

@@ -1,7 +1,7 @@
 """What a network stores, layer by layer, and why a layer has stayed dense: `summary`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -63,30 +63,18 @@ def count_parameters(model: nn.Module) -> Counts:
     return Counts(conv_stored, conv_stored + conv_saved, total, total + sum(saved.values()))
 
 
-class LayerRow(NamedTuple):
-    """One layer with weights; `stored` and `dense` count the weight's numbers, without the bias."""
-
-    layer: str
-    kind: str
-    shape: str
-    ranks: str
-    stored: int
-    dense: int
-    note: str
-
-
 @dataclass(frozen=True)
 class Summary:
     """The layers of a network and their sum; prints as a table, in a terminal and in a notebook."""
 
-    rows: tuple[LayerRow, ...]
+    rows: list[dict[str, Any]]
     counts: Counts
 
     def frame(self) -> "pd.DataFrame":
-        """The rows as a DataFrame, for sorting and sums."""
+        """The rows as a DataFrame; `stored` and `dense` count the numbers of a weight, without the bias."""
         import pandas as pd  # here: layers are made without it
 
-        return pd.DataFrame(self.rows, columns=LayerRow._fields)
+        return pd.DataFrame(self.rows, columns=["layer", "kind", "shape", "ranks", "stored", "dense", "note"])
 
     def __repr__(self) -> str:
         return f"{self.frame().to_string(index=False)}\n{self.counts}"
@@ -109,20 +97,19 @@ def summary(model: nn.Module) -> Summary:
     """
     rows = []
     for name, module in model.named_modules():
-        if isinstance(module, ParametrizationList):  # what the weight of a layer is computed from is the layer's
-            continue
-        kind, ranks, note = type(module).__name__, "", getattr(module, "dense_because", "")
+        kind = type(module).__name__
+        row: dict[str, Any] = {"layer": name, "kind": kind, "ranks": "", "note": getattr(module, "dense_because", "")}
         matrices = [p for p in module.parameters(recurse=False) if p.dim() > 1]
         if isinstance(module, TuckerLayer):
-            shape, stored, dense = module.shape, module.stored_numel, module.dense_numel
-            ranks = " × ".join(map(str, module.ranks))
+            row |= {"shape": module.shape, "stored": module.stored_numel, "dense": module.dense_numel}
+            row["ranks"] = " × ".join(map(str, module.ranks))
         elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
-            shape, stored = tuple(module.weight.shape), module.weight.numel()
-            dense = stored
-        elif matrices:
-            shape, stored = tuple(max(matrices, key=Tensor.numel).shape), sum(p.numel() for p in matrices)
-            dense, note = stored, f"{kind} is not a convolution or linear layer of torch.nn"
+            row |= {"shape": module.weight.shape, "stored": module.weight.numel(), "dense": module.weight.numel()}
+        elif matrices and not isinstance(module, ParametrizationList):  # that is part of the layer's weight
+            stored = sum(parameter.numel() for parameter in matrices)
+            row |= {"shape": max(matrices, key=Tensor.numel).shape, "stored": stored, "dense": stored}
+            row["note"] = f"{kind} is not a convolution or linear layer of torch.nn"
         else:
             continue
-        rows.append(LayerRow(name, kind, " × ".join(map(str, shape)), ranks, stored, dense, note))
-    return Summary(tuple(rows), count_parameters(model))
+        rows.append({**row, "shape": " × ".join(map(str, row["shape"]))})
+    return Summary(rows, count_parameters(model))

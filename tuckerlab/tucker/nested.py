@@ -36,6 +36,7 @@ class Nested(Budget):
     compression: float = 0.5
     smallest: float = field(default=0.95, kw_only=True)
     grows: ClassVar[int] = 0
+    sees_values: ClassVar[bool] = True  # they order the directions
     is_nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -53,10 +54,6 @@ class Nested(Budget):
         limits: dict[str, Any] = {"min_rank": self.min_rank, "max_rank": self.max_rank, "multiple": self.multiple}
         budget = Budget(self.smallest, steps=self.steps, **limits)
         return budget.choose([spectrum.leading for spectrum in spectra], step, other)
-
-    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
-        """Never: the order of the directions changes."""
-        return False
 
     def turn(self, step: int) -> float:
         """By multiples of the golden ratio, so that no size waits long, and a run that was cut off goes on alike."""

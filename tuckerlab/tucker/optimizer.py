@@ -5,7 +5,7 @@ Riemannian gradient, a subclass keeps its momentum or moments in those coordinat
 and the state is `carried` along (`manifold.Transport`, where ranks change).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,8 +55,6 @@ class TuckerOptimizer(Optimizer):
     evaluations: ClassVar[int] = 1  # of the gradient, in a step
 
     def __init__(self, model: Model, defaults: Group, ranks: RankPolicy | None, adapt_every: int) -> None:
-        if not isinstance(model, nn.Module | Iterable):
-            raise TuckerlabError(f"{type(self).__name__}({model!r}): give it a network, param groups, or parameters")
         if not isinstance(ranks, RankPolicy | None):
             raise TuckerlabError(f"ranks {ranks!r}: allowed are Tolerance(tau), Budget(compression) and Fixed()")
         self.ranks: RankPolicy = ranks or Fixed()
@@ -79,9 +77,7 @@ class TuckerOptimizer(Optimizer):
         found = contents([entries] if isinstance(entries, Entry) else list(entries))
         parts = [part for layer in found.layers for part in layer.parts]
         if len(set(parts)) < len(parts):
-            raise TuckerlabError(
-                "two Tucker layers share a core or a factor: give each its own, or use one module twice"
-            )
+            raise TuckerlabError("two Tucker layers share a core or a factor: give each its own, or use one twice")
         self._check_group({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": found.parameters})
         index = len(self.param_groups) - 1
@@ -127,9 +123,8 @@ class TuckerOptimizer(Optimizer):
         self._notice_replaced()
         trained, other = self._counted()
         step = self.steps if grow else None
-        if not all(finite := _are_finite([held.layer.core for held in trained])):
-            layer = trained[finite.index(False)].layer
-            raise DivergedError(f"the weight of {layer} is not finite: lower the learning rate, or clip gradients")
+        if not _are_finite([held.layer.core for held in trained]):
+            raise DivergedError("a Tucker weight is not finite: lower the learning rate, or clip gradients")
         if not trained or self.ranks.settled([Spectrum.flat(held.layer) for held in trained], step, other):
             return
         with full_precision(self._parameters()):
@@ -280,7 +275,7 @@ class TuckerOptimizer(Optimizer):
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for p in self._parameters() if p.grad is not None]
-        if not all(_are_finite([g for g in gradients if g.device.type == "cpu" and not g.is_sparse])):
+        if not _are_finite([g for g in gradients if g.device.type == "cpu" and not g.is_sparse]):
             raise DivergedError(
                 f"a gradient is not finite at optimizer step {self.steps + 1}: nothing has been changed; lower the "
                 "learning rate, warm it up, or clip gradients"
@@ -292,7 +287,7 @@ def _fits(value: object, parameter: Tensor) -> bool:
     return not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
 
 
-def _are_finite(tensors: list[Tensor]) -> list[bool]:
-    """Which of them are, with one wait for the device."""
+def _are_finite(tensors: list[Tensor]) -> bool:
+    """Whether all are, with one wait for the device."""
     norms = torch._foreach_norm(tensors) if tensors else ()
-    return torch.stack([norm.to(norms[0].device) for norm in norms]).isfinite().tolist() if norms else []
+    return not norms or bool(torch.stack([norm.to(norms[0].device) for norm in norms]).isfinite().all())

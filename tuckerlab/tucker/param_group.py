@@ -19,10 +19,6 @@ class Contents:
 
     weights: Tucker layers, dense kernels and matrices in the order given, embeddings left out. kernels: numbers in
     dense kernels, which a budget counts.
-
-    >>> found = contents([nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)), nn.Conv1d(4, 2, 3)])
-    >>> [tuple(weight.shape) for weight in found.weights], found.kernels
-    ([(4, 8), (2, 4, 3)], 24)
     """
 
     parameters: list[nn.Parameter]

@@ -23,12 +23,7 @@ def numbers(layer: TuckerLayer, apart: Apart) -> int:
 
 
 def smallest_form(layer: TuckerLayer) -> Apart:
-    """The form of the fewest numbers, and of these of the fewest layers.
-
-    >>> from tuckerlab import TuckerConv2d
-    >>> smallest_form(TuckerConv2d(64, 32, 3, ranks=(8, 16), padding=1)), smallest_form(TuckerConv2d(8, 8, 1, ranks=6))
-    ((1, 0), ())
-    """
+    """The form of the fewest numbers, and of these of the fewest layers."""
     free = tuple(mode for mode in (1, 0) if mode in layer.modes)
     if _picks_pixels(layer) and 1 in free:
         # A matrix on every so many pixels takes the stride first: then few pixels are multiplied, and a strided 1×1
@@ -68,11 +63,8 @@ def _picks_pixels(layer: TuckerLayer) -> bool:
 def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], *, last: bool) -> nn.Module:
     """A linear layer or a convolution with this weight; the last of a chain has the bias. What was frozen stays so."""
     bias = layer.bias if last else None
-    size: dict[str, Any] = {"bias": bias is not None, "device": "meta"}
-    if isinstance(layer, TuckerConv):
-        dense: Any = layer.dense_class(weight.shape[1], weight.shape[0], **options, **size)
-    else:
-        dense = nn.Linear(weight.shape[1], weight.shape[0], **size)
+    options = options if isinstance(layer, TuckerConv) else {}
+    dense = layer.dense_class(weight.shape[1], weight.shape[0], **options, bias=bias is not None, device="meta")
     values = weight.reshape(dense.weight.shape).clone(memory_format=torch.contiguous_format)
     dense.weight = nn.Parameter(values, layer.core.requires_grad)
     if bias is not None:

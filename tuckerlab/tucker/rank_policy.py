@@ -40,10 +40,7 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def of(cls, layer: TuckerLayer) -> tuple[Self, list[Tensor]]:
-        """Of a layer at its present ranks; and the singular vectors of its core, in which it can be truncated.
-
-        In a nested weight the directions of the smallest size stay before all others.
-        """
+        """Of a layer, and its core's singular vectors; in a nested weight those of the smallest size stay first."""
         core, vectors, values = layer.core.detach(), list[Tensor](), list[Tensor]()
         smallest = layer.point.leading(layer.smallest or layer.ranks).core.detach()
         for mode in layer.modes:
@@ -92,8 +89,7 @@ class RankPolicy:
     """What all policies share.
 
     growth: at each adaptation every mode grows by this fraction of its rank (at least 1); 0 switches growth off.
-    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it where there is
-    room (8 suits the tensor cores of a GPU).
+    min_rank, max_rank: limits in every mode. multiple: ranks are rounded up to it where there is room (8 suits a GPU).
     steps: optimizer steps over which the policy comes down to its target; None is 60 % of the run under `fit`, which
     knows its length, and 1 000 steps in a loop of your own; 0 is at once.
     """
@@ -104,6 +100,7 @@ class RankPolicy:
     multiple: int = 1
     steps: int | None = None
     grows: ClassVar[int] = 1  # the most that growth may be
+    sees_values: ClassVar[bool] = False  # whether values may change ranks that meet the target
     is_nested: ClassVar[bool] = False  # whether a network of many sizes is trained, see `Nested`
 
     def __post_init__(self) -> None:
@@ -122,7 +119,8 @@ class RankPolicy:
 
     def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
         """Whether the present ranks remain, whatever the singular values: then nobody has to compute these."""
-        return self.growth == 0 and self.choose(spectra, step, other) == [spectrum.ranks for spectrum in spectra]
+        is_open = self.growth > 0 or self.sees_values
+        return not is_open and self.choose(spectra, step, other) == [spectrum.ranks for spectrum in spectra]
 
     def smallest_of(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> Smallest:
         """For each layer the ranks of the smallest size that is trained, where that is not all."""
@@ -183,7 +181,6 @@ class Fixed(RankPolicy):
             check_number("Fixed: fraction", self.fraction, most=1, above=0, error=RankError)
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
-        """The given fraction of each mode's size, rounded; at least 1."""
         if self.fraction is None:
             return [spectrum.ranks for spectrum in spectra]
         return [self._limited(s, [max(1, round(self.fraction * s.shape[m])) for m in s.modes]) for s in spectra]
@@ -202,6 +199,7 @@ class Tolerance(RankPolicy):
 
     tau: float = 0.1
     growth: float = field(default=0.25, kw_only=True)
+    sees_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -209,13 +207,8 @@ class Tolerance(RankPolicy):
         object.__setattr__(self, "tau", float(self.tau))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
-        """The smallest ranks within the tolerance of this step."""
         tau = self.tau * self.progress(step)
         return [self._limited(s, tolerance_ranks(s.values, tau)) for s in spectra]
-
-    def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
-        """Never: it all depends on the singular values."""
-        return False
 
 
 @dataclass(frozen=True)
@@ -242,7 +235,6 @@ class Budget(RankPolicy):
         object.__setattr__(self, "compression", float(self.compression))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
-        """The largest ranks that meet this step's target; RankError where none can."""
         target = self.target(step)
         total = sum(prod(spectrum.shape) for spectrum in spectra) + other
         turns = removal_order(self.scores(spectra))

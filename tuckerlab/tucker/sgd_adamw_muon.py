@@ -34,10 +34,9 @@ class TuckerSGD(TuckerOptimizer):
     >>> from tuckerlab import TuckerLinear
     >>> optimizer = TuckerSGD(TuckerLinear(20, 10, ranks=4), lr=0.1, momentum=0.9, nesterov=True)
 
-    The momentum is a tangent vector: along a step it keeps its coordinates (`manifold.carried`), when ranks adapt it
-    is projected (`manifold.Transport`). It is kept with momentum 0 too, since ranks grow along it. Weight decay acts
-    on the core alone, which is Frobenius decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly
-    the dense network's.
+    The momentum is a tangent vector, kept with momentum 0 too, since ranks grow along it. Weight decay acts on the core
+    alone, which is Frobenius decay of the whole weight, since ‖W‖ = ‖C‖. At full ranks a step is exactly the dense
+    network's.
     """
 
     vectors = ("momentum_buffer",)
@@ -77,11 +76,9 @@ class TuckerAdamW(TuckerOptimizer):
     >>> optimizer = TuckerAdamW(TuckerLinear(20, 10, ranks=4), lr=1e-3, weight_decay=0.05)
 
     Adam scales each coordinate by its own second moment, so it needs a basis; here it is the orthonormal coordinates of
-    the tangent space. Along a step both moments keep their coordinates, as the basis moves smoothly. When ranks adapt
-    the basis changes: first moments are projected like any tangent vector, and second moments follow a change of
-    basis T with its entrywise square T∘T, which is exact for uncorrelated coordinates and keeps their sum
-    (`manifold.Transport.squares`). New directions start at the mean second moment. Weight decay is decoupled and acts
-    on the core.
+    the tangent space. Along a step both moments keep their coordinates, as the basis moves smoothly; when ranks adapt
+    first moments are projected, and second moments follow the change of basis (`manifold.Transport`). Weight decay is
+    decoupled and acts on the core.
     """
 
     vectors = ("exp_avg",)
@@ -140,18 +137,15 @@ class TuckerMuon(TuckerOptimizer):
     >>> optimizer = TuckerMuon(TuckerLinear(20, 10, ranks=4), ranks=Budget(0.6))
 
     The momentum is that of `TuckerSGD`. Of its orthonormal coordinates each block, Ċ (unfolded along mode 0) and every
-    K̇_i, is replaced by its polar factor (`polar`), which is computed on its short side: r × r, where the mode is
-    factorized.
+    K̇_i, is replaced by its polar factor, which is computed on its short side: r × r, where the mode is factorized.
 
     weight_decay: None keeps the norm ‖W‖ of each weight, and `lr` is the length of a step relative to it: for layers
-    that a norm follows (batch norm, layer norm), where the scale of the weight has no effect. (A weight of zeros takes
-    a first step of length `lr`.) With a number, for layers without, the norm is free, the polar factors are stepped as
-    they are (a step changes W by about `lr` in the spectral norm) and the decay is decoupled, as in torch.optim.Muon.
+    that a norm follows (batch norm, layer norm). With a number the norm is free, the polar factors are stepped as they
+    are (a step changes W by about `lr` in the spectral norm) and the decay is decoupled, as in torch.optim.Muon.
 
-    Dense kernels and matrices take the same step, as weights of full rank, one by one. The first and the last weight
-    (in the order in which they were given), biases, norms and embeddings take a step of SGD with the same momentum,
-    whose learning rate is `sgd_scale` · lr: it follows the same schedule. So do all dense parameters of a param group
-    with muon=False.
+    Dense kernels and matrices take the same step, as weights of full rank. The first and the last weight (in the order
+    given), biases, norms, embeddings, and all dense parameters of a param group with muon=False take a step of SGD with
+    the same momentum, whose learning rate is `sgd_scale` · lr.
 
     Source: Muon (K. Jordan and others, 2024), here in the tangent space of a Tucker tensor.
     """
@@ -249,11 +243,6 @@ def check_settings(settings: Group, **tops: float) -> None:
 
 def polar(matrix: Tensor, least: Tensor | None = None) -> Tensor:
     """Nearly the polar factor U Vᵀ of a matrix U Σ Vᵀ, by five Newton-Schulz steps.
-
-    >>> U, V = torch.linalg.qr(torch.randn(6, 3))[0], torch.linalg.qr(torch.randn(3, 3))[0]
-    >>> values = torch.linalg.svdvals(polar(U @ torch.diag(torch.tensor([1.0, 0.1, 0.01])) @ V))
-    >>> bool((values - 1).abs().max() < 0.34)
-    True
 
     Singular values above some hundredth of the norm become one, to within a third; smaller ones grow by the factor 485.
     The iteration X ← p(X Xᵀ) X runs on the Gram matrix of the short side: with G = X Xᵀ the next one is p(G) G p(G),

@@ -90,8 +90,6 @@ def truncate(
         raise RankError("give either ranks or a tolerance (one of them, not both)")
     if ranks is not None:
         check_ranks(tensor.shape, modes, ranks)
-    if tensor.dim() == 2 and sorted(modes) == [0, 1]:
-        return _truncated_matrix(tensor, modes, ranks, tolerance)
     core, factors, values = hosvd(tensor, modes)
     ranks = feasible_ranks(core.shape, modes, tolerance_ranks(values, tolerance or 0.0) if ranks is None else ranks)
     for mode, rank in zip(modes, ranks, strict=True):
@@ -99,27 +97,10 @@ def truncate(
     return core.contiguous(), [f[:, :rank].contiguous() for f, rank in zip(factors, ranks, strict=True)]
 
 
-def _truncated_matrix(
-    matrix: Tensor, modes: Sequence[int], ranks: Sequence[int] | None, tolerance: float | None
-) -> tuple[Tensor, list[Tensor]]:
-    """A matrix has the same singular values in both modes, and the vectors of its short side give the others."""
-    short = 0 if matrix.shape[0] <= matrix.shape[1] else 1
-    double = unfold(matrix, short).double()
-    vectors, values = left_singular(double)
-    rank = min(tolerance_ranks([values] * 2, tolerance or 0.0) if ranks is None else ranks)
-    pair = {short: vectors[:, :rank], 1 - short: torch.linalg.qr(double.mT @ vectors[:, :rank])[0]}
-    factors = [pair[mode].to(matrix.dtype).contiguous() for mode in modes]
-    return multi_mode_product(matrix, [factor.mT for factor in factors], modes), factors
-
-
 def tolerance_ranks(values: Sequence[Tensor], tolerance: float) -> tuple[int, ...]:
     """Smallest rank in each mode whose discarded singular values have norm ≤ tolerance · ‖tensor‖ / √(modes).
 
-    >>> tolerance_ranks([torch.tensor([1.0, 0.1, 0.01])], 0.05)
-    (2,)
-
-    The tolerance is split evenly: with d modes each may discard tolerance/√d, so that the whole relative error, which
-    is at most the root of the sum of squares over the modes, stays within `tolerance`. At least rank 1 is kept.
+    So the whole relative error, at most the root of the sum of squares over the modes, stays within `tolerance`.
     """
     check_fraction("tolerance", tolerance)
     ranks = []
@@ -138,21 +119,13 @@ def shape_of_core(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[in
 
 
 def numbers_at(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> int:
-    """Numbers in the core and the factors of a tensor of `shape` at these `ranks`.
-
-    >>> numbers_at((64, 32, 3, 3), (0, 1), (8, 4))
-    928
-    """
+    """Numbers in the core and the factors of a tensor of `shape` at these `ranks`."""
     factors = sum(shape[mode] * rank for mode, rank in zip(modes, ranks, strict=True))
     return prod(shape_of_core(shape, modes, ranks)) + factors
 
 
 def feasible_ranks(core_shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]) -> tuple[int, ...]:
-    """Ranks lowered to what a tensor can have: no unfolding has a rank above the product of its other sizes.
-
-    >>> feasible_ranks((64, 10), (0, 1), (40, 8))
-    (8, 8)
-    """
+    """Ranks lowered to what a tensor can have: no unfolding has a rank above the product of its other sizes."""
     sizes = list(shape_of_core(core_shape, modes, ranks))
     for mode in sorted(modes, key=lambda m: -sizes[m]):
         sizes[mode] = min(sizes[mode], prod(sizes[:mode]) * prod(sizes[mode + 1 :]))

@@ -5,7 +5,7 @@ The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from weakref import WeakSet
 
 import torch
@@ -20,7 +20,7 @@ Ranks = int | Sequence[int]
 
 
 def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
-    """The modes of a weight of order `dim` that are meant: "channels" (0 and 1), "all", or the numbers themselves."""
+    """The modes that are meant of a weight of order `dim`: "channels" (0 and 1), "all", or the numbers themselves."""
     named = {"channels": CHANNELS, "all": tuple(range(dim))}
     numbers = named.get(modes, ()) if isinstance(modes, str) else tuple(modes)
     if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(range(dim)):
@@ -56,6 +56,7 @@ class TuckerLayer(nn.Module):
     has such a rank). A new layer is random, with the output variance of the dense layer's own initialisation.
     """
 
+    dense_class: ClassVar[type[Any]]  # of torch.nn
     core: nn.Parameter
     bias: nn.Parameter | None
     smallest: tuple[int, ...] | None = None  # of a weight that is good at each size from all of its ranks to these …
@@ -79,12 +80,13 @@ class TuckerLayer(nn.Module):
                 f"ranks {ranks} of a weight of shape {self.shape}: no rank can exceed the product of the core's "
                 f"other sizes; the nearest allowed are {feasible}"
             )
-        sizes = [shape_of_core(self.shape, self.modes, ranks)]
-        sizes += [(self.shape[mode], rank) for mode, rank in zip(self.modes, ranks, strict=True)]
+        core = shape_of_core(self.shape, self.modes, ranks)
+        sizes = [core, *((self.shape[mode], rank) for mode, rank in zip(self.modes, ranks, strict=True))]
         for name, size in zip(self._names(), sizes, strict=True):
             setattr(self, name, nn.Parameter(torch.empty(size, device=device, dtype=dtype)))
-        own_bias = nn.Parameter(torch.empty(self.shape[0], device=device, dtype=dtype)) if bias else None
-        self.register_parameter("bias", own_bias)
+        self.register_parameter("bias", None)
+        if bias:
+            self.bias = nn.Parameter(torch.empty(self.shape[0], device=device, dtype=dtype))
         _ALIVE.add(self)
         self.reset_parameters()
 
@@ -128,8 +130,6 @@ class TuckerLayer(nn.Module):
         if self.bias is not None:
             self.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5)
 
-    # --- the weight ---------------------------------------------------------------------------------------------------
-
     @property
     def factors(self) -> tuple[nn.Parameter, ...]:
         """U_i, one for each of `modes`; registered as the parameters factor0, factor1, …"""
@@ -162,10 +162,9 @@ class TuckerLayer(nn.Module):
 
     @torch.no_grad()
     def assign(self, point: Point) -> None:
-        """Makes `point`, of any ranks, the weight; the parameters are replaced by new ones.
+        """Makes `point`, of any ranks, the weight, in new parameters: a graph that is still alive keeps the old ones.
 
-        New parameters, not new data in the old ones: a graph that is still alive (the last loss) keeps its own
-        tensors. The optimizers of this package notice; another one would go on stepping the old parameters.
+        The optimizers of this package notice; another one would go on stepping the old parameters.
         """
         for name, value in zip(self._names(), point.parts, strict=True):
             new = value.detach().clone(memory_format=torch.contiguous_format)
@@ -175,8 +174,6 @@ class TuckerLayer(nn.Module):
     def dense_weight(self) -> Tensor:
         """The full weight W: for conversion and tests; neither training nor inference forms it."""
         return self.point.dense()
-
-    # --- a weight of many sizes ---------------------------------------------------------------------------------------
 
     @property
     def trained(self) -> Point:
@@ -195,8 +192,6 @@ class TuckerLayer(nn.Module):
         for factor, rank in zip(self.factors, self.active or (), strict=False):
             if rank < factor.shape[1]:
                 factor[:, rank:] = orthonormalize(outside(factor[:, :rank], factor[:, rank:]))[0]
-
-    # --- copies and checkpoints ---------------------------------------------------------------------------------------
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and pickles are made without __init__."""
