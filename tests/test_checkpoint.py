@@ -91,8 +91,7 @@ def test_a_model_of_ones_own_takes_up_the_ranks_of_the_file(tmp_path: Path) -> N
     "make",
     [
         lambda: TuckerConv2d(6, 8, 3, ranks=(4, 2), bias=False, dtype=torch.float64),
-        lambda: nn.Linear(3, 2).to(torch.bfloat16),
-        lambda: nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last),
+        lambda: nn.Conv2d(4, 8, 3).to(torch.bfloat16, memory_format=torch.channels_last),
         lambda: nn.Sequential(*[nn.Linear(4, 4)] * 2),  # shared weights
     ],
 )
@@ -172,7 +171,5 @@ def test_an_optimizer_that_the_file_does_not_hold(tmp_path: Path) -> None:
     save(path, model)
     other = tuckerize(digits_network(1), ranks=Fixed(0.3))
     assert "holds no optimizer state" in complaint(path, other, optimizer=TuckerSGD(other))
-    other_groups = TuckerSGD([{"params": [other.features]}, {"params": [other.classifier]}])
     save(path, model, optimizer=TuckerSGD(model))
-    assert "another model or optimizer" in complaint(path, other, optimizer=other_groups)
     assert "another optimizer" in complaint(path, other, optimizer=TuckerAdamW(other))

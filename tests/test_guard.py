@@ -20,7 +20,7 @@ from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.training import trainer
 from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
-from tuckerlab.training.guard import Alarm, Guard, Rule, Watch
+from tuckerlab.training.guard import Guard, Rule, Watch
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED, Callback, Run
 from tuckerlab.tucker.rank_policy import RankPolicy
@@ -184,19 +184,12 @@ def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> 
 
 # --- ordinary runs ----------------------------------------------------------------------------------------------------
 
-ORDINARY: list[dict[str, Any]] = [
-    {"ranks": Tolerance(0.3), "seed": 2},
-    {"ranks": Budget(0.8), "seed": 3},  # two cycles: each cuts much
-]
 
-
-@pytest.mark.parametrize("settings", ORDINARY)
-def test_an_ordinary_run_is_left_alone_and_is_the_same_without_a_guard(
-    data: ImageData, settings: dict[str, Any]
-) -> None:
-    watched = train(data, epochs=2, guard=Guard(accuracy=None), **settings)
+@pytest.mark.parametrize("policy", [Tolerance(0.3), Budget(0.8)])  # the second in two cycles: each cuts much
+def test_an_ordinary_run_is_left_alone_and_is_the_same_without_a_guard(data: ImageData, policy: RankPolicy) -> None:
+    watched = train(data, epochs=2, guard=Guard(accuracy=None), ranks=policy, seed=2)
     assert watched.events == []
-    assert_same_run(watched, train(data, epochs=2, guard=None, **settings))
+    assert_same_run(watched, train(data, epochs=2, guard=None, ranks=policy, seed=2))
 
 
 class Faulty(Callback):
@@ -225,9 +218,7 @@ def test_a_guarded_run_is_resumed_to_the_same_end(data: ImageData, tmp_path: Pat
     assert first.state == "stopped"
     resumed = train(data, network(Tolerance(0.2), seed=7), **settings, checkpoint=path)
     assert_same_run(resumed, whole)
-    assert [{**e, "measured": str(e["measured"])} for e in resumed.events] == [
-        {**e, "measured": str(e["measured"])} for e in whole.events
-    ]
+    assert str(resumed.events) == str(whole.events)
 
 
 def losses(watch: Watch, values: list[float]) -> list[int]:
@@ -273,12 +264,6 @@ def test_a_cut_that_no_setting_explains_is_taken_back_and_ranks_stay(data: Image
     assert {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["epoch"] == 3} == back
 
 
-def test_again_and_again_is_the_end() -> None:
-    watch, alarm = Watch(Guard(loss=Rule("roll back", 2.0, times=2))), Alarm("loss", 9.0, 4.0)
-    assert [watch.decide(alarm) for _ in range(3)] == ["roll back", "roll back", "stop"]
-    assert Watch(Guard(loss=Rule("roll back", 2.0, times=0))).decide(alarm) == "stop"
-
-
 def test_in_a_loop_of_your_own() -> None:
     torch.manual_seed(0)
     model = network(Tolerance(0.1))
@@ -302,13 +287,11 @@ def test_in_a_loop_of_your_own() -> None:
     assert loss.isfinite()
 
 
-WRONG: list[dict[str, Any]] = [
-    {"loss": Rule("explode", 2.0)}, {"loss": Rule("stop", 0.5)}, {"cut": Rule("stop", 60)},
-    {"accuracy": Rule("stop", math.nan)}, {"cut": Rule("stop", 0.5, times=-1)}, {"cut": 0.5}, {"slower": 1.0},
-]  # fmt: skip
-
-
-def test_a_guard_that_makes_no_sense() -> None:
-    for settings in WRONG:
-        with pytest.raises(TuckerlabError, match=next(iter(settings))):
-            Guard(**settings)
+@pytest.mark.parametrize(
+    "settings",
+    [{"loss": Rule("explode", 2.0)}, {"loss": Rule("stop", 0.5)}, {"cut": 0.5}, {"cut": Rule("stop", 0.5, times=-1)},
+     {"slower": 1.0}],
+)  # fmt: skip
+def test_a_guard_that_makes_no_sense(settings: dict[str, Any]) -> None:
+    with pytest.raises(TuckerlabError, match=next(iter(settings))):
+        Guard(**settings)

@@ -41,8 +41,6 @@ def test_shared_layers_and_shared_weights_count_once() -> None:
     conv, twin = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
     twin.weight = conv.weight
     assert count_parameters(nn.Sequential(conv, conv, twin)) == Counts(144, 144, 152, 152)
-    shared = TuckerConv2d(4, 4, 3, ranks=2)
-    assert count_parameters(nn.Sequential(shared, shared)) == count_parameters(shared)
 
 
 @pytest.mark.parametrize(
