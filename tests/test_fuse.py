@@ -39,16 +39,13 @@ def test_every_norm_of_our_networks_is_folded(name: str) -> None:
     assert all(type(part).__module__.startswith("torch.nn") for part in made.modules() if not [*part.children()])
 
 
-@pytest.mark.parametrize(
-    ("layers", "shape"),
-    [
+def test_all_kinds_of_layers() -> None:
+    for layers, shape in [
         ([nn.Conv1d(3, 6, 3, stride=2), nn.BatchNorm1d(6)], (8, 3, 9)),
         ([nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6, eps=0.1)], (8, 4, 7, 7)),
         ([nn.Conv3d(2, 6, 2, padding=1, padding_mode="replicate"), nn.BatchNorm3d(6)], (8, 2, 4, 4, 4)),
-    ],
-)
-def test_all_kinds_of_layers(layers: list[nn.Module], shape: tuple[int, ...]) -> None:
-    assert not kept(checked(nn.Sequential(*layers), torch.randn(shape)))
+    ]:
+        assert not kept(checked(nn.Sequential(*layers), torch.randn(shape)))
 
 
 class Net(nn.Module):
@@ -111,22 +108,17 @@ def test_the_same_function_at_a_multiple_of_four(rank: int, expected: int, bias:
     assert [tuple(layer.weight.shape[:2]) for layer in made] == [(expected, 8), (expected, expected), (6, expected)]
 
 
-class ReadsBetween(nn.Sequential):
-    def forward(self, x: Tensor) -> Tensor:
-        between = self[0](x)
-        answer: Tensor = self[1](between) + between
-        return answer
+def test_what_is_no_chain_of_convolutions_stays() -> None:
+    class ReadsBetween(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            between: Tensor = self[0](x)
+            return self[1](between) + between
 
-
-@pytest.mark.parametrize(
-    "network",
-    [
+    for model in (
         ReadsBetween(*chain(17, 17, 17)),
         chain(17, 34, 17, groups=17),
         nn.Sequential(nn.Conv2d(3, 17, 1), nn.ReLU(), nn.Conv2d(17, 3, 1)),  # relu(0) is 0, other functions are not
         nn.Sequential(nn.Linear(17, 17), nn.Linear(17, 3)),
-    ],
-)
-def test_what_is_no_chain_of_convolutions_stays(network: nn.Module) -> None:
-    before = {name: value.shape for name, value in network.state_dict().items()}
-    assert {name: value.shape for name, value in aligned(network).state_dict().items()} == before
+    ):
+        before = {name: value.shape for name, value in model.state_dict().items()}
+        assert {name: value.shape for name, value in aligned(model).state_dict().items()} == before

@@ -94,8 +94,8 @@ _BEST = np.array([_NEITHER, _NEITHER, _GAINED, _LOST, _GAINED, _NEITHER])
 def paired(old: ArrayLike, new: ArrayLike, labels: Iterable[int | None] | None, classes: int) -> tuple[int, ...]:
     """How many requests lie in each cell of `Pair`, from the answers of both networks to the same ones, as classes.
 
-    >>> paired(old=[3, 3, 5, 7], new=[3, 5, 3, 7], labels=[3, 3, None, None], classes=10)
-    (1, 1, 1, 1, 0, 0)
+    >>> paired(old=[1, 1, 1, 1, 1, 1, 1], new=[1, 1, 1, 2, 2, 2, 2], labels=[None, 1, 2, None, 1, 2, 3], classes=4)
+    (1, 2, 1, 1, 1, 1)
 
     A label that is not known is None or −1. Raises TuckerlabError where the lengths differ, or an answer or a label is
     not a class.
