@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tuckerlab import Fixed, TuckerAdamW, TuckerLayer, tuckerize
+from tuckerlab import TuckerLayer, tuckerize
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.models import MODELS, Attention, build
 
@@ -61,20 +61,10 @@ def test_bad_input_says_what_is_allowed(wrong: dict[str, Any]) -> None:
         build(**{"name": "vgg16", **wrong})
 
 
-def test_the_transformer_is_factorized_whole_and_learns() -> None:
+def test_the_transformer_is_factorized_whole() -> None:
     model = tuckerize(build("vit_small", image_size=16, width=0.25), include=MODELS["vit_small"].include, ranks=0.3)
     names = [name for name, module in model.named_modules() if isinstance(module, TuckerLayer)]
     assert len(names) == 1 + 6 * 4  # the embedding, and qkv, projection and two of the perceptron in each block
-    images, labels = torch.randn(32, 3, 16, 16), torch.arange(32) % 4
-    optimizer = TuckerAdamW(model, lr=3e-3, ranks=Fixed())
-    losses = []
-    for _ in range(30):
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_attention_is_that_of_torch() -> None:
