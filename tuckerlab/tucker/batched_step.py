@@ -1,8 +1,7 @@
 """Many Tucker weights in one padded batch, so that a step is taken for all of them at once.
 
-The weights of a network have many small parts: a step of VGG16 is about a thousand tiny kernels if it goes layer by
-layer, and a GPU spends its time on launching them. In a batch the number of kernels does not depend on the layers.
-Padding is zero, and zero rows and columns stay what they are in every function of `manifold`.
+Layer by layer a step of VGG16 is about a thousand tiny kernels, and a GPU spends its time on launching them; in a batch
+their number does not depend on the layers. Padding is zero, and stays zero in every function of `manifold`.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab.errors import RankError
-from tuckerlab.tucker.tensor import mode_product
 from tuckerlab.tucker.weight import CHANNELS, Ranks, TuckerLayer
 
 
@@ -118,7 +117,7 @@ class TuckerConv(TuckerLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, …) → (N, out_channels, …)."""
-        kernel, ends = self._kernel_and_ends()
+        kernel, ends = (self.trained if self.training else self.point).split(CHANNELS)
         convolve: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel_size) - 1]
         stride = self.stride
         if self.only_picks_pixels:
@@ -127,14 +126,14 @@ class TuckerConv(TuckerLayer):
             # issue 6035).
             input = input[(..., *[slice(None, None, every) for every in stride])]  # type: ignore[index]
             stride = (1,) * len(stride)
-        if ends[1] is not None:
+        if 1 in ends:
             input = convolve(input, _pointwise(ends[1].mT, kernel.dim()))
         if self.padding_mode == "zeros":
             input = convolve(input, kernel, None, stride, self.padding, self.dilation)
         else:  # the border is added after the projection, where there are fewer channels
             border = F.pad(input, self._border, mode=self.padding_mode)
             input = convolve(border, kernel, None, stride, 0, self.dilation)
-        if ends[0] is not None:
+        if 0 in ends:
             return convolve(input, _pointwise(ends[0], kernel.dim()), self.bias)
         return input if self.bias is None else input + self.bias.reshape(-1, *[1] * (kernel.dim() - 2))
 
@@ -142,17 +141,6 @@ class TuckerConv(TuckerLayer):
     def only_picks_pixels(self) -> bool:
         """Whether this is a matrix on every so many pixels: the shortcut of a residual network."""
         return max(self.kernel_size) == 1 and max(self.stride) > 1 and not any(self._border)
-
-    def _kernel_and_ends(self) -> tuple[Tensor, list[Tensor | None]]:
-        """The core with its spatial factors multiplied in, and the factors of the channel modes (None: not there)."""
-        kernel, factors, modes = self.trained if self.training else self.point
-        ends: list[Tensor | None] = [None, None]
-        for factor, mode in zip(factors, modes, strict=True):
-            if mode in CHANNELS:
-                ends[mode] = factor
-            else:
-                kernel = mode_product(kernel, factor, mode)
-        return kernel, ends
 
     def extra_repr(self) -> str:
         return f"{nn.modules.conv._ConvNd.extra_repr(self)}, {self._rank_repr()}"  # type: ignore

@@ -11,7 +11,7 @@ so ‖Ẇ‖² = ‖Ċ‖² + Σ ‖K̇_i‖²: (Ċ, K̇_i) are *orthonormal coo
 them mean what they mean for a dense weight, and they stay bounded by ‖∇L(W)‖ however small the singular values of C.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -51,7 +51,18 @@ class Point(NamedTuple):
 
     def dense(self) -> Tensor:
         """The full tensor (for tests and small weights: it costs what the format saves)."""
-        return multi_mode_product(self.core, self.factors, self.modes)
+        return self.split(())[0]
+
+    def split(self, apart: Collection[int]) -> tuple[Tensor, dict[int, Tensor]]:
+        """The core with all factors multiplied in but those of the modes `apart`; and these, by mode."""
+        core = self.core
+        ends: dict[int, Tensor] = {}
+        for factor, mode in zip(self.factors, self.modes, strict=True):
+            if mode in apart:
+                ends[mode] = factor
+            else:
+                core = mode_product(core, factor, mode)
+        return core, ends
 
 
 def leading(parts: Parts, modes: Sequence[int], ranks: Sequence[int] | None) -> list[Tensor]:
@@ -80,10 +91,9 @@ def full_precision(tensors: Iterable[Tensor]) -> Iterator[None]:
 
 
 def mode_roots(point: Point) -> tuple[Tensor, ...]:
-    """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode.
+    """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode, by Cholesky: no tall QR.
 
-    A Cholesky factorization of the r × r Gram matrix: no tall QR and no wait for the device. A multiple of the
-    identity at the size of the rounding error of the Gram matrix is added, so it exists for singular cores as well.
+    A multiple of the identity, of the size of its rounding error, is added to the Gram matrix of a singular core.
     """
     roots = []
     for mode in point.modes:
@@ -135,8 +145,7 @@ def carried(tangent: Tangent, new: Point) -> Tangent:
     """A tangent vector carried along a step of `retract`: the same coordinates, made orthogonal to the new factors.
 
     This is vector transport by parallelization (Huang, Absil and Gallivan, Numerische Mathematik 2017): along a step
-    the basis moves smoothly, and keeping the coordinates keeps lengths. It costs next to nothing; `Transport` is for
-    points whose bases are far apart.
+    the basis moves smoothly. `Transport` is for points whose bases are far apart.
     """
     return tangent[0], *map(outside, new.factors, tangent[1:])
 
@@ -164,10 +173,7 @@ def norm(tangent: Tangent) -> Tensor:
 
 
 def truncated(point: Point, ranks: Sequence[int], bases: Sequence[Tensor] | None = None) -> Point:
-    """The truncated HOSVD of a point to `ranks` no larger than its own; the SVDs are those of the small core.
-
-    `bases` are the left singular vectors of the core's unfoldings, where they are known already.
-    """
+    """The truncated HOSVD to `ranks` no larger than the point's own; bases: the core's singular vectors, if known."""
     bases = bases or [left_singular(unfold(point.core, mode))[0] for mode in point.modes]
     rotations = [basis[:, :rank] for basis, rank in zip(bases, ranks, strict=True)]
     core = multi_mode_product(point.core, [rotation.mT for rotation in rotations], point.modes)
@@ -222,9 +228,8 @@ class Transport:
     def squares(self, moments: Tangent) -> Tangent:
         """Second moments (entrywise, not negative) in the new coordinates.
 
-        If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: second moments follow a change of basis T
-        with its entrywise square. The share of a coordinate that was in none of the old ones (all of it, in a direction
-        that has been added) starts at the mean, so that it moves no faster than the others.
+        If g has uncorrelated entries with E[g²] = s, then E[(Tg)²] = (T∘T) s: they follow a change of basis T with its
+        entrywise square. The share of a coordinate that was in none of the old ones starts at the mean.
         """
         squared = [basis.square() for basis in self.bases]
         core = multi_mode_product(moments[0], squared, self.old.modes)

@@ -47,11 +47,9 @@ class Counts:
 
 
 def count_parameters(model: nn.Module) -> Counts:
-    """Count the parameters of a dense or a Tucker network; a parameter used twice counts once.
+    """Counts the parameters of a dense or a Tucker network, each once; those of convolutions without their biases.
 
-    Convolution weights are those of `nn.Conv1d/2d/3d` and `TuckerConv1d/2d/3d`, without biases. A layer that
-    `to_plain` has split into ordinary convolutions no longer knows its dense size: c.r. is then 0, take it
-    from the Tucker network.
+    A layer that `to_plain` has split no longer knows its dense size: take c.r. from the Tucker network.
     """
     tucker = {module.core: module for module in model.modules() if isinstance(module, TuckerLayer)}.values()
     saved = {layer: layer.dense_numel - layer.stored_numel for layer in tucker}

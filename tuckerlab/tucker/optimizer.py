@@ -5,7 +5,7 @@ Riemannian gradient, a subclass keeps its momentum or moments in those coordinat
 and the state is `carried` along (`manifold.Transport`, where ranks change).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from tuckerlab.errors import DivergedError, TuckerlabError, check_whole
+from tuckerlab.errors import DivergedError, TuckerlabError, check_number, check_whole
 from tuckerlab.tucker import manifold
 from tuckerlab.tucker.batched_step import Batch, Stack, batches
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, Transport, full_precision
@@ -53,6 +53,7 @@ class TuckerOptimizer(Optimizer):
     vectors: ClassVar[tuple[str, ...]]
     squares: ClassVar[tuple[str, ...]] = ()
     evaluations: ClassVar[int] = 1  # of the gradient, in a step
+    tops: ClassVar[Mapping[str, float]]  # of settings that are numbers from 0 to below these
 
     def __init__(self, model: Model, defaults: Group, ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(ranks, RankPolicy | None):
@@ -78,7 +79,7 @@ class TuckerOptimizer(Optimizer):
         parts = [part for layer in found.layers for part in layer.parts]
         if len(set(parts)) < len(parts):
             raise TuckerlabError("two Tucker layers share a core or a factor: give each its own, or use one twice")
-        self._check_group({**self.defaults, **param_group})
+        self._check_settings({**self.defaults, **param_group})
         super().add_param_group({**param_group, "params": found.parameters})
         index = len(self.param_groups) - 1
         self._layers += [LayerState(layer, index, layer.parts) for layer in found.layers]
@@ -158,9 +159,6 @@ class TuckerOptimizer(Optimizer):
         return {**super().__getstate__(), **own, "_batches": {}}
 
     # --- what the optimizers differ in --------------------------------------------------------------------------------
-
-    def _check_group(self, group: Group) -> None:
-        """TuckerlabError for a setting out of range."""
 
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         raise NotImplementedError
@@ -272,6 +270,11 @@ class TuckerOptimizer(Optimizer):
         trained = [held for held in self._layers if held.layer.core.requires_grad]
         frozen = sum(held.layer.stored_numel for held in self._layers if held not in trained)
         return trained, frozen + self._kernels
+
+    def _check_settings(self, settings: Group) -> None:
+        for name, top in self.tops.items():
+            for value in settings[name] if isinstance(settings[name], tuple) else [settings[name]]:
+                check_number(name, value.item() if isinstance(value, Tensor) else value, 0, below=top)
 
     def _check_gradients(self) -> None:
         gradients = [p.grad for p in self._parameters() if p.grad is not None]

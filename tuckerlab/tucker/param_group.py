@@ -39,7 +39,7 @@ def contents(entries: Sequence[Any]) -> Contents:
     if entries and not inside:
         raise TuckerlabError(f"a param group without parameters: {entries[0]}")
     found, known = Contents(list(dict.fromkeys(inside))), owners()
-    given = [part for e in entries for part in (e.modules() if isinstance(e, nn.Module) else known.get(e, [e]))]
+    given = [part for e in entries for part in (e.modules() if isinstance(e, nn.Module) else [known.get(e, e)])]
     for part in dict.fromkeys(given):
         if isinstance(part, TuckerLayer):
             if not set(part.parts) <= set(inside):

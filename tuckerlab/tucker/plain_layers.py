@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.tucker.layers import TuckerConv
-from tuckerlab.tucker.tensor import mode_product, numbers_at
+from tuckerlab.tucker.tensor import numbers_at
 from tuckerlab.tucker.weight import TuckerLayer
 
 Apart = tuple[int, ...]  # channel modes (0: out, 1: in) whose factors stay layers of their own; () is the dense layer
@@ -35,12 +35,7 @@ def smallest_form(layer: TuckerLayer) -> Apart:
 
 def ordinary(layer: TuckerLayer, apart: Apart) -> nn.Module:
     """The layers of a form, in their order: one layer, or an nn.Sequential of two or three."""
-    core, ends = layer.core.detach(), dict[int, Tensor]()
-    for factor, mode in zip(layer.factors, layer.modes, strict=True):
-        if mode in apart:
-            ends[mode] = factor.detach()
-        else:
-            core = mode_product(core, factor.detach(), mode)
+    core, ends = layer.point.split(apart)
     pointwise: dict[str, Any] = {"kernel_size": 1}  # options of the convolutions, if they are that
     first, middle = pointwise, pointwise
     if isinstance(layer, TuckerConv):
@@ -65,7 +60,7 @@ def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], *, last: 
     bias = layer.bias if last else None
     options = options if isinstance(layer, TuckerConv) else {}
     dense = layer.dense_class(weight.shape[1], weight.shape[0], **options, bias=bias is not None, device="meta")
-    values = weight.reshape(dense.weight.shape).clone(memory_format=torch.contiguous_format)
+    values = weight.detach().reshape(dense.weight.shape).clone(memory_format=torch.contiguous_format)
     dense.weight = nn.Parameter(values, layer.core.requires_grad)
     if bias is not None:
         dense.bias = nn.Parameter(bias.detach().clone(), bias.requires_grad)

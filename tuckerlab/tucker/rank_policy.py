@@ -152,15 +152,8 @@ class RankPolicy:
 
     def _limited(self, spectrum: Spectrum, ranks: Sequence[int]) -> tuple[int, ...]:
         """Ranks within the limits, rounded, no larger than the present ones, and such that a tensor can have them."""
-        limited = []
-        for rank, present in zip(ranks, spectrum.ranks, strict=True):
-            top = min(present, self.max_rank or present)
-            needed = min(max(rank, self.min_rank), top)
-            rounded = self._rounded(needed)
-            if rounded > top:  # below a limit that was asked for; but never below what is needed for want of room
-                lower = top // self.multiple * self.multiple
-                rounded = lower if top == self.max_rank and lower >= self.min_rank else needed
-            limited.append(rounded)
+        tops = [min(present, self.max_rank or present) for present in spectrum.ranks]
+        limited = [min(self._rounded(max(rank, self.min_rank)), top) for rank, top in zip(ranks, tops, strict=True)]
         return feasible_ranks(spectrum.shape, spectrum.modes, limited)
 
 

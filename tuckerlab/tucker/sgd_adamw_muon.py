@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from tuckerlab.errors import TuckerlabError, check_number
 from tuckerlab.tucker.batched_step import Stack
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, norm
 from tuckerlab.tucker.optimizer import Group, Parameters, State, TuckerOptimizer
@@ -40,6 +39,7 @@ class TuckerSGD(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
+    tops = {"lr": inf, "momentum": 1, "weight_decay": inf}  # noqa: RUF012
 
     def __init__(
         self,
@@ -54,11 +54,6 @@ class TuckerSGD(TuckerOptimizer):
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
         super().__init__(model, defaults, ranks, adapt_every)
-
-    def _check_group(self, group: Group) -> None:
-        check_settings(group, lr=inf, momentum=1, weight_decay=inf)
-        if group["nesterov"] and group["momentum"] == 0:
-            raise TuckerlabError("nesterov=True with momentum 0: give a momentum above 0")
 
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         sgd_step(parameters, [self.state[p] for p in parameters], group)
@@ -83,6 +78,7 @@ class TuckerAdamW(TuckerOptimizer):
 
     vectors = ("exp_avg",)
     squares = ("exp_avg_sq",)
+    tops = {"lr": inf, "betas": 1, "eps": inf, "weight_decay": inf}  # noqa: RUF012
 
     def __init__(
         self,
@@ -97,11 +93,6 @@ class TuckerAdamW(TuckerOptimizer):
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(model, defaults, ranks, adapt_every)
-
-    def _check_group(self, group: Group) -> None:
-        beta1, beta2 = group["betas"]
-        settings = {**group, "beta1": beta1, "beta2": beta2}
-        check_settings(settings, lr=inf, beta1=1, beta2=1, eps=inf, weight_decay=inf)
 
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         states = [self.state[p] for p in parameters]
@@ -151,6 +142,7 @@ class TuckerMuon(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
+    tops = {"lr": inf, "momentum": 1, "weight_decay": inf, "sgd_scale": inf}  # noqa: RUF012
 
     def __init__(
         self,
@@ -167,9 +159,8 @@ class TuckerMuon(TuckerOptimizer):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
         super().__init__(model, {**defaults, "sgd_scale": sgd_scale, "muon": True}, ranks, adapt_every)
 
-    def _check_group(self, group: Group) -> None:
-        decay = 0.0 if group["weight_decay"] is None else group["weight_decay"]
-        check_settings({**group, "weight_decay": decay}, lr=inf, momentum=1, weight_decay=inf, sgd_scale=inf)
+    def _check_settings(self, settings: Group) -> None:
+        super()._check_settings({**settings, "weight_decay": settings["weight_decay"] or 0.0})
 
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         between = set(self._weights[1:-1]) if group["muon"] else set()
@@ -234,21 +225,13 @@ def sgd_step(parameters: Parameters, states: Sequence[dict[str, Any]], group: Gr
             state["momentum_buffer"] = buffer
 
 
-def check_settings(settings: Group, **tops: float) -> None:
-    """TuckerlabError unless each of these settings is a number from 0 to below its top."""
-    for name, top in tops.items():
-        value = settings[name]  # schedules may keep a rate as a tensor
-        check_number(name, value.item() if isinstance(value, Tensor) else value, 0, below=top)
-
-
 def polar(matrix: Tensor, least: Tensor | None = None) -> Tensor:
     """Nearly the polar factor U Vᵀ of a matrix U Σ Vᵀ, by five Newton-Schulz steps.
 
     Singular values above some hundredth of the norm become one, to within a third; smaller ones grow by the factor 485.
-    The iteration X ← p(X Xᵀ) X runs on the Gram matrix of the short side: with G = X Xᵀ the next one is p(G) G p(G),
-    and the matrix itself is only multiplied by the product of all p(G) at the end. It starts with the matrix divided by
-    its norm, or by `least` if that is larger: a block that should be zero, since nothing lies outside of a factor's
-    span, is a rounding error, and none of its directions means anything.
+    The iteration X ← p(X Xᵀ) X runs on the Gram matrix of the short side: with G = X Xᵀ the next one is p(G) G p(G). It
+    starts with the matrix divided by its norm, or by `least` if that is larger: a block that should be zero, since
+    nothing lies outside of a factor's span, is a rounding error.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return polar(matrix.mT, least).mT

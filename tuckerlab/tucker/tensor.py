@@ -54,9 +54,8 @@ def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Left singular vectors (n × min(n, m), by falling singular value) and singular values of an n × m matrix.
 
     They come from the eigenvectors of the Gram matrix of the short side in double precision: for float32 that is as
-    accurate as an SVD of the matrix (the square root of the double rounding unit is below the single one), several
-    times faster on the wide unfoldings of kernels, and short on a GPU. In float64, values below 1e-8 of the largest are
-    noise.
+    accurate as an SVD, and several times faster on the wide unfoldings of kernels. In float64, values below 1e-8 of the
+    largest are noise.
     """
     double, basis = matrix.double(), None
     if matrix.shape[0] > matrix.shape[1]:  # an orthonormal basis of the columns first
@@ -69,9 +68,8 @@ def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Higher-order SVD: core, orthonormal factors and singular values, for each of `modes` in its own unfolding.
 
-    Nothing is cut: factor i has n_i columns (or as many as its unfolding, if those are fewer), and cutting all factors
-    to their first r_i columns gives the truncated HOSVD, whose squared error is at most the sum over modes of the
-    squared discarded values (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, property 10).
+    Cutting all factors to their first r_i columns gives the truncated HOSVD, whose squared error is at most the sum
+    of the squared discarded values (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000).
     """
     pairs = [left_singular(unfold(tensor, mode)) for mode in modes]
     factors = [vectors for vectors, _ in pairs]

@@ -34,16 +34,12 @@ def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
 _ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
 
 
-def owners() -> dict[Tensor, list["TuckerLayer"]]:
-    """Of each core and factor that there is, the layers: an optimizer must not step one of them alone.
+def owners() -> dict[Tensor, "TuckerLayer"]:
+    """Of each core and factor that there is, the layer: an optimizer must not step one of them alone.
 
     The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
     """
-    found: dict[Tensor, list[TuckerLayer]] = {}
-    for layer in _ALIVE:
-        for parameter in layer.parts:
-            found.setdefault(parameter, []).append(layer)
-    return found
+    return {part: layer for layer in _ALIVE for part in layer.parts}
 
 
 class TuckerLayer(nn.Module):
@@ -116,10 +112,9 @@ class TuckerLayer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Random orthonormal factors; a normal core with the expected norm of the dense layer's initial weight.
+        """Random orthonormal factors, which preserve norms; a normal core with the expected norm of a dense weight.
 
-        PyTorch draws a dense weight with variance 1 / (3 fan_in). An orthonormal factor preserves norms, so a core
-        with ‖C‖² = ‖W‖² in expectation gives each output the same variance as the dense layer, for any ranks.
+        PyTorch draws that with variance 1 / (3 fan_in); so outputs have the dense layer's variance, for any ranks.
         """
         if self.core.is_meta:
             return
