@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
     found = [
-        compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats).assign(origin=name)
+        compare_labels(traffic, losses=(0.0, 1.0, 2.0, 5.0), repeats=options.repeats).assign(
+            origin=name.partition(":")[0]
+        )
         for name, traffic in recorded_traffic().items()
         if name.endswith("Tucker 90 %")
     ]

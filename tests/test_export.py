@@ -16,10 +16,9 @@ from exports import IMAGES, network
 from torch import Tensor, nn
 
 from tuckerlab import TuckerConv2d, TuckerlabError, __version__, export_onnx, export_plain, export_program
-from tuckerlab.data import load_data
 from tuckerlab.deploy.export import parity
 from tuckerlab.deploy.export.onnx import answers, open_session
-from tuckerlab.deploy.export.prepare import from_pixels, prepared
+from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.training.models import MODELS
 
 
@@ -143,18 +142,13 @@ def test_a_network_that_cannot_be_exported_leaves_nothing_behind(
     assert capfd.readouterr() == ("", "")
 
 
-class TwoAnswers(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, x
-
-
 def test_what_does_not_answer_the_example_is_refused() -> None:
     images = torch.randn(2, 3)
     for model, example, named in [
         (5, images, "export: int"),
         (nn.Linear(4, 4), images, r"\(2, 3\).*give an example of the shape"),
         (nn.Identity(), torch.zeros(0, 3), r"example: a tensor of shape \(0, 3\)"),
-        (TwoAnswers(), images, "tuple"),
+        (nn.LSTM(3, 2), images, "tuple"),
         (nn.Identity(), images / 0, "not finite"),
     ]:
         with pytest.raises(TuckerlabError, match=named):
@@ -285,9 +279,3 @@ def test_what_the_plain_format_cannot_write_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TuckerlabError, match=word):
             export_plain(nn.Sequential(model), tmp_path, torch.randn(2, 4, 4))
     assert not files(tmp_path)
-
-
-def test_pixels_are_normalised_as_the_data_are() -> None:
-    data = load_data("digits")
-    pixels = from_pixels(nn.Identity(), *data.moments)(data.test_images[:16].float())
-    torch.testing.assert_close(pixels, data.normalize(data.test_images[:16]))

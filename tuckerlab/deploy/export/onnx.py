@@ -39,7 +39,8 @@ def export_onnx(
     Raises TuckerlabError, and writes nothing, for a network that cannot be traced, and one whose answers change.
     """
     import onnx
-    import onnxscript  # noqa: F401 (what torch writes ONNX with; missing, it is named as it should be)
+    import onnxruntime  # noqa: F401 (missing, it and the next are named as they should be)
+    import onnxscript  # noqa: F401 (what torch writes ONNX with)
 
     plain, original, example = prepared(model, example, align=True)
     with following("as ONNX"):
@@ -94,8 +95,6 @@ def quantize_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str]
     of the weights. Weights have 7 bits: with 8, sums of products overflow on processors without VNNI, and trained
     Tucker networks lost 6 to 10 points of accuracy; with 7 it is less than a point. In a transformer the products of
     matrices alone become int8: with everything, agreement with fp32 fell from 90 % to 81 %, and it got no faster.
-
-    Raises TuckerlabError for no images.
     """
     import onnx
     from onnxruntime import quantization as onnx_int8

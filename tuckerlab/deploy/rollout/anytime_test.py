@@ -67,8 +67,8 @@ class Rule:
     def __post_init__(self) -> None:
         check_number("harm", self.harm, above=0, below=100)
         check_number("tolerated", self.tolerated, 0, below=self.harm)
-        check_number("false_alarm", self.false_alarm, 1e-12, 0.5)
-        check_number("miss", self.miss, 1e-12, 0.5)
+        check_number("false_alarm", self.false_alarm, most=0.5, above=0)
+        check_number("miss", self.miss, most=0.5, above=0)
         check_whole("most", self.most, 1)
         object.__setattr__(self, "stages", tuple(self.stages))
         if self.stages[-1:] != (1,) or not all(low < high for low, high in pairwise((0, *self.stages))):

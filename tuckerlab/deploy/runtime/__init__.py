@@ -105,11 +105,8 @@ class Deployment:
     @property
     def picture(self) -> Picture:
         """Bars for the time of one image, the throughput of the largest batch and the file; a group for each form."""
-        rows, networks, most = (
-            self.rows.set_index(FORM),
-            list(self.rows["network"].unique()),
-            int(self.rows["batch"].max()),
-        )
+        rows, networks = self.rows.set_index(FORM), list(self.rows["network"].unique())
+        most = int(rows["batch"].max())
         one, many = rows[rows["batch"] == 1], rows[rows["batch"] == most]
         panels = [
             (_("Time for one image"), _("milliseconds (less is better)"), one["median_ms"], one["faster"]),
