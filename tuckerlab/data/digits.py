@@ -20,7 +20,7 @@ TABLES = {
 
 
 def load_digits(name: str, *, image_size: int | None = None, grey: bool | None = None) -> ImageData:
-    """ "digits" or "mnist": four fifths to train and one fifth to test, each digit's share kept."""
+    """The digits of a table: four fifths to train and one fifth to test, each digit's share kept."""
     package, file, side, scale = TABLES[name]
     table = np.loadtxt(str(packaged(package, file)), delimiter=",", dtype=np.uint8)
     pixels = np.rint(table[:, :-1] * scale).astype(np.uint8).reshape(-1, side, side, 1)

@@ -105,15 +105,19 @@ def inspect_folder(
     if dark := too_dark({file: look.bits for file, look in looks.items() if look.bits}):
         problems["dark"] = f"{layout.names([dark[0]])[0]}: {dark[1]}."
     found = _copies(layout, {file: look.digest for file, look in looks.items() if not look.problem})
-    found |= _about_classes(layout) | {"unused": layout.names(layout.unused)}
+    counts = {
+        label: Count(len(layout.train.get(label, ())), len(layout.test.get(label, ())))
+        for label in layout.train | layout.test
+    }
+    found |= _about_classes(layout, counts) | {"unused": layout.names(layout.unused)}
     warnings = {
         key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW) for key, names in found.items() if names
     }
-    samples: dict[str, list[NDArray[np.uint8]]] = {label: [] for label in _counts(layout)}
+    samples: dict[str, list[NDArray[np.uint8]]] = {label: [] for label in counts}
     for file, look in looks.items():
         if look.sample is not None:
             samples[label_of[file]].append(look.sample)
-    return FolderReport(layout.path, _counts(layout), problems, warnings, samples, len(looks), len(files))
+    return FolderReport(layout.path, counts, problems, warnings, samples, len(looks), len(files))
 
 
 def _look(file: Path, *, is_sample: bool) -> _Look:
@@ -124,11 +128,6 @@ def _look(file: Path, *, is_sample: bool) -> _Look:
     digest, needed = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), bits(pixels)
     sample = in_eight_bits(pixels, needed) if is_sample else None
     return _Look("", digest, 0 if pixels.dtype == np.uint8 else needed, sample)
-
-
-def _counts(layout: Layout) -> dict[str, Count]:
-    splits = layout.train, layout.test
-    return {label: Count(*(len(split.get(label, ())) for split in splits)) for label in layout.train | layout.test}
 
 
 def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> dict[str, list[str]]:
@@ -143,9 +142,9 @@ def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> dict[str, list[str
     return {"leak": layout.names(copies), "contradiction": layout.names(twice)}
 
 
-def _about_classes(layout: Layout) -> dict[str, list[str]]:
+def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> dict[str, list[str]]:
     """Splits, and how the pictures are spread over the classes."""
-    known = {label: count for label, count in _counts(layout).items() if label in layout.train and any(count)}
+    known = {label: count for label, count in counts.items() if label in layout.train and any(count)}
     tested = layout.names(file for own in layout.test.values() for file in own)
     sizes = sorted((count.train, label) for label, count in known.items())
     is_skewed = len(sizes) > 1 and sizes[-1][0] >= SKEW * sizes[0][0] > 0

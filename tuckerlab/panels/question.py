@@ -13,8 +13,8 @@ from tuckerlab.panels.widgets import Line, Panel, folded, watch
 class Question(Panel):
     """A question with its answers, of which one is right; nothing is chosen at first.
 
-    because: why the right answer is right, said after any choice; `values` are filled into all of these sentences, which
-    are shown in the reader's language where it has them. `answered` is None, or whether the choice is right.
+    because: why the right answer is right, said after any choice; `values` are filled into all of these sentences,
+    which are shown in the reader's language where it has them. `answered` is None, or whether the choice is right.
     """
 
     def __init__(self, question: str, answers: Sequence[str], *, right: int, because: str, **values: object) -> None:
