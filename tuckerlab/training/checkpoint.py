@@ -90,12 +90,11 @@ def save(
     beside: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a model, an optimizer if given, any JSON facts and other tensors, atomically: the old file or the new."""
-    state, layers = Snapshot.of(model, optimizer, facts), dict(model.named_modules())
+    state = Snapshot.of(model, optimizer, facts)
     header: dict[str, Any] = {
         "format": FORMAT,
         "spec": getattr(model, "spec", None),  # with the factorized modes, all that is needed to rebuild the model
-        "tucker": {name: list(m.modes) for name, m in layers.items() if isinstance(m, TuckerLayer)},
-        "dense": {n: m.dense_because for n, m in layers.items() if isinstance(vars(m).get("dense_because"), str)},
+        "tucker": {name: list(m.modes) for name, m in model.named_modules() if isinstance(m, TuckerLayer)},
         "facts": state.facts,
     }
     if optimizer is not None:
@@ -173,8 +172,5 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
     for modes in {tuple(factorized) for factorized in header["tucker"].values()}:
         names = [name for name, factorized in header["tucker"].items() if tuple(factorized) == modes]
         tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
-    for name, layer in model.named_modules():
-        if name in header["dense"]:
-            setattr(layer, "dense_because", header["dense"][name])  # noqa: B010 (a note on a module of torch)
     with torch.random.fork_rng(devices=[]):
         return materialize(model)
