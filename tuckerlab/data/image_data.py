@@ -35,16 +35,13 @@ class ImageData:
         shape = (self.channels, self.image_size, self.image_size)
         for split in ("train", "test"):
             images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
-            if images.dtype != torch.uint8 or images.shape[1:] != shape or not len(images):
-                raise DataError(
-                    f"{self.name}: the {split} pictures are {images.dtype} of shape {tuple(images.shape)}; both splits "
-                    "must be uint8 of N × C × size × size, with one C and size, and at least one picture"
-                )
-            fits = labels.dtype == torch.int64 and labels.shape == images.shape[:1]
+            fits = images.dtype == torch.uint8 and images.shape[1:] == shape and labels.dtype == torch.int64
+            fits = fits and labels.shape == images.shape[:1] and len(labels) > 0
             if not fits or labels.min() < 0 or labels.max() >= self.num_classes:
                 raise DataError(
-                    f"{self.name}: the {split} labels are {labels.dtype} of shape {tuple(labels.shape)}; they must be "
-                    f"int64, one for each of {len(images)} pictures, from 0 to {self.num_classes - 1}"
+                    f"{self.name}: the {split} split has pictures {images.dtype} {tuple(images.shape)} and labels "
+                    f"{labels.dtype} {tuple(labels.shape)}; it must be uint8 N × {' × '.join(map(str, shape))} "
+                    f"and int64 N from 0 to {self.num_classes - 1}, N 1 or more"
                 )
         trained, tested = (set(labels.tolist()) for labels in (self.train_labels, self.test_labels))
         if tested - trained or len(trained) < 2:

@@ -48,18 +48,14 @@ def load_folder(
 def _read(
     path: Path, files: tuple[Path, ...], when: tuple[int, ...], image_size: int | None, grey: bool | None
 ) -> Tensor:
-    size = image_size or _common_side(files)
-    return stack(files, lambda index: files[index].relative_to(path).as_posix(), size=size, grey=grey)
-
-
-def _common_side(files: Sequence[Path]) -> int:
-    """The side of pictures that are small squares of one size, `DEFAULT_SIZE` of others; only headers are read."""
+    """All pictures; without a size at that of small squares of one size, and at `DEFAULT_SIZE` where they are not."""
     sizes = set()
     with suppress(OSError):  # `stack` will name what is broken
-        for file in files:
+        for file in files if image_size is None else ():
             with Image.open(file, formats=FORMATS) as picture:
                 sizes.add(picture.size)
-    return next((side for side in range(4, DEFAULT_SIZE) if sizes == {(side, side)}), DEFAULT_SIZE)
+    side = next((side for side in range(4, DEFAULT_SIZE) if sizes == {(side, side)}), DEFAULT_SIZE)
+    return stack(files, lambda i: files[i].relative_to(path).as_posix(), size=image_size or side, grey=grey)
 
 
 class Layout:
