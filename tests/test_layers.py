@@ -10,7 +10,7 @@ from torch import nn
 
 from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear, to_plain
 from tuckerlab.tucker.manifold import truncated
-from tuckerlab.tucker.tensor import feasible_ranks
+from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate
 
 CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e-10, "rtol": 1e-9}}
 KINDS: dict[int, tuple[Any, Any, tuple[int, ...]]] = {
@@ -107,14 +107,16 @@ def test_a_strided_pointwise_layer_of_few_channels_is_that_of_the_dense_weight(s
 
 
 @pytest.mark.parametrize("dim", KINDS)
-def test_from_dense_keeps_within_its_tolerance_and_at_zero_is_the_dense_layer(dim: int) -> None:
+def test_from_dense_is_the_dense_layer_at_full_ranks_and_the_truncated_hosvd_below(dim: int) -> None:
     _, dense = pair(dim, {})
     nn.init.normal_(dense.weight)
-    image = torch.randn(2, 5, *KINDS[dim][2], dtype=torch.float64)
-    torch.testing.assert_close(KINDS[dim][0].from_dense(dense, tolerance=0.0)(image), dense(image))
-    layer = KINDS[dim][0].from_dense(dense, tolerance=0.9)
-    assert (layer.dense_weight() - dense.weight).norm() <= 0.9 * dense.weight.norm()
-    assert layer.ranks[0] < 5  # and uses it where it is large
+    image, kind = torch.randn(2, 5, *KINDS[dim][2], dtype=torch.float64), KINDS[dim][0]
+    torch.testing.assert_close(
+        kind.from_dense(dense, feasible_ranks(dense.weight.shape, (0, 1), (6, 5)))(image), dense(image)
+    )
+    core, factors = truncate(dense.weight.detach(), (0, 1), (3, 3))
+    expected = multi_mode_product(core, factors, (0, 1))
+    torch.testing.assert_close(kind.from_dense(dense, 3).dense_weight(), expected)
 
 
 @pytest.mark.parametrize("dim", KINDS)
@@ -153,8 +155,7 @@ def test_a_new_weight_leaves_a_living_graph_alone_and_a_layer_frozen() -> None:
         (lambda: TuckerConv2d(5, 6, 3, ranks=(2,)), "give one each"),
         (lambda: TuckerConv2d(5, 6, 3, ranks=2, modes=(0, 4)), r"modes \(0, 4\)"),
         (lambda: TuckerLinear(8, 8, ranks=(3, 4)), r"nearest allowed are \(3, 3\)"),
-        (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3)), "either ranks or a tolerance"),
-        (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), tolerance=0.1), "only groups=1"),
+        (lambda: TuckerConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=4), 2), "only groups=1"),
     ],
 )
 def test_what_is_refused(call: Callable[[], object], named: str) -> None:

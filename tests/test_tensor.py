@@ -112,9 +112,9 @@ def test_tolerance_bounds_the_error_and_no_smaller_rank_would(
     seed: int, tolerance: float, modes: tuple[int, ...]
 ) -> None:
     tensor = random(6, 5, 4, seed=seed) * torch.logspace(0, -2, 4, dtype=torch.float64)
-    core, factors = truncate(tensor, modes, tolerance=tolerance)
-    assert error(tensor, core, factors, modes) <= tolerance + 1e-7
     values = [torch.linalg.svdvals(unfold(tensor, mode)) for mode in modes]
+    core, factors = truncate(tensor, modes, tolerance_ranks(values, tolerance))
+    assert error(tensor, core, factors, modes) <= tolerance + 1e-7
     share = tolerance * tensor.norm() / len(modes) ** 0.5
     for rank, value in zip(tolerance_ranks(values, tolerance), values, strict=True):
         assert value[rank:].norm() <= share * (1 + 1e-6)

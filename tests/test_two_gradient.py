@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tuckerlab import Fixed, Tolerance, TuckerConv2d, TuckerLinear
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
-from tuckerlab.tucker.tensor import truncate
+from tuckerlab.tucker.tensor import hosvd, tolerance_ranks, truncate
 
 LR = 0.3
 
@@ -52,7 +52,7 @@ def test_a_step_is_the_one_that_is_written_down(rank: int) -> None:
     G = 2 * (problem.x @ W.T - problem.y).T @ problem.x / problem.y.numel()
     left, right = (torch.linalg.qr(torch.cat(pair, dim=1))[0] for pair in ((U, G @ V), (V, G.T @ U)))
     moved = W - LR * left @ (left.T @ G @ right) @ right.T
-    core, factors = truncate(moved, (0, 1), tolerance=0.2)
+    core, factors = truncate(moved, (0, 1), tolerance_ranks(hosvd(moved, (0, 1))[2], 0.2))
     expected = factors[0] @ core @ factors[1].T
     problem.step()
     assert torch.allclose(layer.dense_weight(), expected, atol=1e-7)

@@ -238,7 +238,7 @@ def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[i
 def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) -> TuckerLayer:
     kind, ranks = KINDS[type(layer)], feasible_ranks(layer.weight.shape, modes, ranks)
     is_meta = layer.weight.is_meta
-    new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks=ranks, modes=modes)
+    new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks, modes)
     for name, parameter in new.named_parameters():  # what was frozen stays frozen
         dense = layer.bias if name == "bias" else layer.weight
         parameter.requires_grad_(dense is not None and dense.requires_grad)

@@ -27,8 +27,8 @@ class TuckerLinear(TuckerLayer):
 
     A matrix has one rank: `ranks` is a number, or that number twice.
 
-    >>> TuckerLinear.from_dense(nn.Linear(8, 6), tolerance=0.0).ranks
-    (6, 6)
+    >>> TuckerLinear.from_dense(nn.Linear(8, 6), ranks=3).ranks
+    (3, 3)
     """
 
     dense_class = nn.Linear

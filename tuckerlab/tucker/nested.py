@@ -1,7 +1,6 @@
 """Nested ranks: one training, in which every smaller network is the leading part of a larger one."""
 
 import copy
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -74,11 +73,11 @@ def leading_network(model: nn.Module, compression: float) -> nn.Module:
         stored = sum(numbers_at(layer.shape, layer.modes, layer.ranks_at(way / WAYS)) for layer in layers)
         return 1 - (stored + other) / total
 
-    way = bisect_left(range(WAYS), True, key=lambda way: removed(way) >= compression)
-    if (most := removed(way)) < compression:
+    way = next((way for way in range(WAYS) if removed(way) >= compression), WAYS)
+    if removed(way) < compression:
         raise RankError(
-            f"compression {compression:g}: the smallest size that this network was trained at removes {most:.4g}; "
-            "cut it to that at most, or train it with Nested(smallest=…)"
+            f"compression {compression:g}: the smallest size that this network was trained at removes "
+            f"{removed(way):.4g}; cut it to that at most, or train it with Nested(smallest=…)"
         )
     for layer in layers:
         layer.assign(layer.point.leading(layer.ranks_at(way / WAYS)))

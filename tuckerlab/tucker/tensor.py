@@ -77,19 +77,11 @@ def hosvd(tensor: Tensor, modes: Sequence[int]) -> tuple[Tensor, list[Tensor], l
     return core, factors, [values for _, values in pairs]
 
 
-def truncate(
-    tensor: Tensor, modes: Sequence[int], *, ranks: Sequence[int] | None = None, tolerance: float | None = None
-) -> tuple[Tensor, list[Tensor]]:
-    """Truncated HOSVD to given `ranks`, or to the smallest ranks with ‖error‖ ≤ tolerance · ‖tensor‖.
-
-    Raises RankError for ranks outside 1 … n_mode and for a tolerance outside [0, 1).
-    """
-    if (ranks is None) == (tolerance is None):
-        raise RankError("give either ranks or a tolerance (one of them, not both)")
-    if ranks is not None:
-        check_ranks(tensor.shape, modes, ranks)
-    core, factors, values = hosvd(tensor, modes)
-    ranks = feasible_ranks(core.shape, modes, tolerance_ranks(values, tolerance or 0.0) if ranks is None else ranks)
+def truncate(tensor: Tensor, modes: Sequence[int], ranks: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    """Core and factors of the truncated HOSVD to `ranks`; RankError for ranks outside 1 … n_mode."""
+    check_ranks(tensor.shape, modes, ranks)
+    core, factors, _ = hosvd(tensor, modes)
+    ranks = feasible_ranks(core.shape, modes, ranks)
     for mode, rank in zip(modes, ranks, strict=True):
         core = core.narrow(mode, 0, rank)
     return core.contiguous(), [f[:, :rank].contiguous() for f, rank in zip(factors, ranks, strict=True)]

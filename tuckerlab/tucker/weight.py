@@ -94,18 +94,10 @@ class TuckerLayer(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def from_dense(
-        cls,
-        dense: Any,
-        *,
-        ranks: Ranks | None = None,
-        tolerance: float | None = None,
-        modes: str | Sequence[int] = "channels",
-    ) -> Self:
-        """The truncated HOSVD of a dense layer's weight, by `ranks` or by relative `tolerance`."""
+    def from_dense(cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels") -> Self:
+        """The truncated HOSVD of a dense layer's weight."""
         layer = cls.like(dense, 1, modes, "meta")
-        each = None if ranks is None else layer._each(ranks)
-        core, factors = truncate(dense.weight.detach(), layer.modes, ranks=each, tolerance=tolerance)
+        core, factors = truncate(dense.weight.detach(), layer.modes, layer._each(ranks))
         layer.assign(Point(core, tuple(factors), layer.modes))
         layer.bias = None if dense.bias is None else nn.Parameter(dense.bias.detach().clone())
         return layer
