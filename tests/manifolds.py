@@ -1,4 +1,4 @@
-"""What tests of the geometry need and training never does: random points, and tensors of full size."""
+"""What tests of the engine share: random points, tensors of full size, and a step of training."""
 
 from collections.abc import Sequence
 
@@ -61,3 +61,10 @@ def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
     U, S, _ = torch.linalg.svd(columns, full_matrices=False)
     basis = U[:, S / S[0] > 1e-9]
     return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
+
+
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an ordinary loop."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

@@ -7,26 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from manifolds import take_step
 from torch import nn
 
-from tuckerlab import (
-    Budget,
-    Nested,
-    RankError,
-    Tolerance,
-    TuckerAdamW,
-    TuckerConv2d,
-    TuckerLayer,
-    TuckerLinear,
-    TuckerMuon,
-    TuckerSGD,
-    build,
-    cut,
-    fit,
-    load,
-    load_data,
-    tuckerize,
-)
+import tuckerlab as tl
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
@@ -34,28 +18,28 @@ from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.nested import SIZES
 
 OPTIMIZERS: list[Any] = [
-    lambda model, **more: TuckerSGD(model, lr=0.05, momentum=0.9, weight_decay=1e-3, **more),
-    lambda model, **more: TuckerAdamW(model, lr=0.01, **more),
-    lambda model, **more: TuckerMuon(model, lr=0.03, **more),
+    lambda model, **more: tl.TuckerSGD(model, lr=0.05, momentum=0.9, weight_decay=1e-3, **more),
+    lambda model, **more: tl.TuckerAdamW(model, lr=0.01, **more),
+    lambda model, **more: tl.TuckerMuon(model, lr=0.03, **more),
 ]
 SMALL = {"name": "vgg_small", "in_channels": 1, "image_size": 8, "width": 0.25}
 
 
-class OneSize(Nested):
+class OneSize(tl.Nested):
     """Trains the size in the middle at each step."""
 
     def turn(self, step: int) -> float:
         return 0.5
 
 
-def layers_of(kind: str) -> TuckerLayer:
+def layers_of(kind: str) -> tl.TuckerLayer:
     if kind == "linear":
-        return TuckerLinear(20, 16, ranks=8).double()
-    return TuckerConv2d(12, 10, 3, ranks=(7, 6), padding=1).double()
+        return tl.TuckerLinear(20, 16, ranks=8).double()
+    return tl.TuckerConv2d(12, 10, 3, ranks=(7, 6), padding=1).double()
 
 
-def images_for(layer: TuckerLayer, count: int) -> list[torch.Tensor]:
-    shape = (6, 20) if isinstance(layer, TuckerLinear) else (6, 12, 5, 5)
+def images_for(layer: tl.TuckerLayer, count: int) -> list[torch.Tensor]:
+    shape = (6, 20) if isinstance(layer, tl.TuckerLinear) else (6, 12, 5, 5)
     return [torch.randn(shape, dtype=torch.float64) for _ in range(count)]
 
 
@@ -74,9 +58,7 @@ def test_a_step_of_one_size_is_the_step_of_that_network(kind: str, make: Any) ->
     behind = whole.core.detach().clone()
     for image in images_for(whole, 5):
         for network, optimizer in zip(networks, optimizers, strict=True):
-            optimizer.zero_grad()
-            network(image).square().mean().backward()
-            optimizer.step()
+            take_step(optimizer, network(image).square().mean())
         for part, other in zip(whole.trained.parts, alone.parts, strict=True):
             torch.testing.assert_close(part, other, rtol=1e-9, atol=1e-11)
         for factor in whole.factors:
@@ -107,7 +89,7 @@ def test_where_ranks_remain_parameters_do(make: Any) -> None:
     """DistributedDataParallel and others hold them."""
     torch.manual_seed(0)
     layer = layers_of("conv")
-    optimizer = make(layer, ranks=Nested(0.1, smallest=0.6, steps=0))
+    optimizer = make(layer, ranks=tl.Nested(0.1, smallest=0.6, steps=0))
     [image] = images_for(layer, 1)
     layer(image).square().mean().backward()
     optimizer.step()
@@ -126,7 +108,7 @@ def test_where_ranks_remain_parameters_do(make: Any) -> None:
 def test_training_that_is_not_nested_ends_the_order() -> None:
     layer = layers_of("linear")
     layer.smallest = (2, 2)
-    optimizer = TuckerSGD(layer, lr=0.1)
+    optimizer = tl.TuckerSGD(layer, lr=0.1)
     assert layer.smallest == (2, 2)
     layer(images_for(layer, 1)[0]).square().mean().backward()
     optimizer.step()
@@ -134,7 +116,7 @@ def test_training_that_is_not_nested_ends_the_order() -> None:
 
 
 def test_each_size_has_its_turn() -> None:
-    ways = [Nested(0.5, smallest=0.9).turn(step) for step in range(400)]
+    ways = [tl.Nested(0.5, smallest=0.9).turn(step) for step in range(400)]
     assert ways[::2] == [1.0] * 200
     others = ways[1::2]
     assert set(others) == {i / SIZES for i in range(SIZES)}
@@ -143,49 +125,49 @@ def test_each_size_has_its_turn() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Any, Path]:
-    data, file = load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
+    data, file = tl.load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
     torch.manual_seed(0)
-    model = tuckerize(build(**SMALL), include="features*", ranks=0.7)
-    recipe = Recipe(epochs=10, ranks=Nested(0.4, smallest=0.9), seed=0)
-    return fit(model, data, recipe, checkpoint=file).model, data, file
+    model = tl.tuckerize(tl.build(**SMALL), include="features*", ranks=0.7)
+    recipe = Recipe(epochs=10, ranks=tl.Nested(0.4, smallest=0.9), seed=0)
+    return tl.fit(model, data, recipe, checkpoint=file).model, data, file
 
 
 @pytest.mark.parametrize("compression", [0.45, 0.6, 0.8, 0.9])
 def test_a_cut_is_as_small_as_asked_and_good(trained: tuple[nn.Module, Any, Path], compression: float) -> None:
     model, data, _ = trained
-    small = cut(model, Budget(compression), data.sample())
+    small = tl.cut(model, tl.Budget(compression), data.sample())
     assert compression <= count_parameters(small).conv_compression < compression + 0.05
-    assert evaluate(small, data).accuracy > evaluate(cut(model, Budget(0.4), data.sample()), data).accuracy - 0.04
+    assert evaluate(small, data).accuracy > evaluate(tl.cut(model, tl.Budget(0.4), data.sample()), data).accuracy - 0.04
     for part, layer in zip(small.modules(), model.modules(), strict=True):
-        if isinstance(part, TuckerLayer):
+        if isinstance(part, tl.TuckerLayer):
             torch.testing.assert_close(part.dense_weight(), layer.point.leading(part.ranks).dense())
 
 
 def test_sizes_travel_in_the_checkpoint_and_none_smaller_is_cut(trained: tuple[nn.Module, Any, Path]) -> None:
     model, data, file = trained
-    cuts = [cut(network, Budget(0.8), data.sample()) for network in (load(file).model, model)]
+    cuts = [tl.cut(network, tl.Budget(0.8), data.sample()) for network in (tl.load(file).model, model)]
     assert evaluate(cuts[0], data) == evaluate(cuts[1], data)
-    other = tuckerize(build(**SMALL), include="features*", ranks=0.5)
+    other = tl.tuckerize(tl.build(**SMALL), include="features*", ranks=0.5)
     plain = copy.deepcopy(other.state_dict())
     other.load_state_dict(model.state_dict())
-    mine, theirs = ([m for m in n.modules() if isinstance(m, TuckerLayer)] for n in (model, other))
+    mine, theirs = ([m for m in n.modules() if isinstance(m, tl.TuckerLayer)] for n in (model, other))
     assert [(m.smallest, m.ranks) for m in mine] == [(t.smallest, t.ranks) for t in theirs]
     other.load_state_dict(plain)
     assert all(layer.smallest is None for layer in theirs)
-    with pytest.raises(RankError, match=r"compression 0.95: the smallest size .* removes 0.9"):
-        cut(model, Budget(0.95))
-    with pytest.raises(RankError, match="cut to a size"):
-        cut(model, Tolerance(0.1))
+    with pytest.raises(tl.RankError, match=r"compression 0.95: the smallest size .* removes 0.9"):
+        tl.cut(model, tl.Budget(0.95))
+    with pytest.raises(tl.RankError, match="cut to a size"):
+        tl.cut(model, tl.Tolerance(0.1))
 
 
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path) -> None:
-    data, recipe = load_data("digits"), Recipe(epochs=2, ranks=Nested(0.4, smallest=0.8), seed=0, adapt_every=7)
+    data, recipe = tl.load_data("digits"), Recipe(epochs=2, ranks=tl.Nested(0.4, smallest=0.8), seed=0, adapt_every=7)
 
     def network() -> nn.Module:
         torch.manual_seed(0)
-        return tuckerize(build(**SMALL), include="features*", ranks=0.7)
+        return tl.tuckerize(tl.build(**SMALL), include="features*", ranks=0.7)
 
-    whole = fit(network(), data, recipe).model
+    whole = tl.fit(network(), data, recipe).model
 
     class Stop(Callback):
         def on_step(self, run: Run) -> None:
@@ -193,12 +175,12 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path) -> No
                 stop.set()
 
     stop, file = threading.Event(), tmp_path / "run.safetensors"
-    assert fit(network(), data, recipe, checkpoint=file, callbacks=[Stop()], stop=stop).state == "stopped"
-    again = fit(network(), data, recipe, checkpoint=file).model
+    assert tl.fit(network(), data, recipe, checkpoint=file, callbacks=[Stop()], stop=stop).state == "stopped"
+    again = tl.fit(network(), data, recipe, checkpoint=file).model
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
 
 
 def test_a_smallest_size_that_is_no_smaller_is_refused() -> None:
-    with pytest.raises(RankError, match="a smallest size that removes more"):
-        Nested(0.5, smallest=0.5)
+    with pytest.raises(tl.RankError, match="a smallest size that removes more"):
+        tl.Nested(0.5, smallest=0.5)

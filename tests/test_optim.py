@@ -9,30 +9,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from manifolds import embed, explicit_projection, orthonormality, point_of
+from manifolds import embed, explicit_projection, orthonormality, point_of, take_step
 from torch import Tensor, nn
 
-from tuckerlab import (
-    TuckerAdamW,
-    TuckerConv1d,
-    TuckerConv2d,
-    TuckerConv3d,
-    TuckerLayer,
-    TuckerLinear,
-    TuckerMuon,
-    TuckerSGD,
-)
+import tuckerlab as tl
 from tuckerlab.tucker.manifold import Point
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.sgd_adamw_muon import polar
 from tuckerlab.tucker.tensor import feasible_ranks
 
-CONVOLUTIONS: list[Any] = [TuckerConv1d, TuckerConv2d, TuckerConv3d]
+CONVOLUTIONS: list[Any] = [tl.TuckerConv1d, tl.TuckerConv2d, tl.TuckerConv3d]
 FUNCTIONS: list[Callable[..., Tensor]] = [F.linear, F.conv1d, F.conv2d, F.conv3d]
 
 
 @st.composite
-def layers(draw: st.DrawFn, full: bool = False) -> TuckerLayer:
+def layers(draw: st.DrawFn, full: bool = False) -> tl.TuckerLayer:
     """A linear layer or a convolution of any dimension in float64, random shape, ranks (or all full) and modes."""
     dim = draw(st.integers(0, 3))
     shape = [draw(st.integers(2, 5)), draw(st.integers(2, 5)), *(draw(st.integers(1, 3)) for _ in range(dim))]
@@ -45,12 +36,12 @@ def layers(draw: st.DrawFn, full: bool = False) -> TuckerLayer:
     ranks = feasible_ranks(shape, modes, wanted)
     torch.manual_seed(draw(st.integers(0, 2**16)))
     if dim == 0:
-        return TuckerLinear(shape[1], shape[0], ranks=ranks, dtype=torch.float64)
+        return tl.TuckerLinear(shape[1], shape[0], ranks=ranks, dtype=torch.float64)
     kind = CONVOLUTIONS[dim - 1]
     return kind(shape[1], shape[0], tuple(shape[2:]), ranks=ranks, padding=1, modes=modes, dtype=torch.float64)
 
 
-def batch(layer: TuckerLayer, seed: int = 0) -> tuple[Tensor, Callable[[Tensor, Tensor | None], Tensor]]:
+def batch(layer: tl.TuckerLayer, seed: int = 0) -> tuple[Tensor, Callable[[Tensor, Tensor | None], Tensor]]:
     """An input for the layer, and the dense function of a weight and a bias that it is to agree with."""
     generator, dim = torch.Generator().manual_seed(seed), len(layer.shape) - 2
     size = (6, layer.shape[1], *[4] * dim)
@@ -70,7 +61,7 @@ def loss_of(out: Tensor, seed: int = 1) -> Tensor:
 @given(layers(), st.booleans(), st.sampled_from([0.0, 0.1]))
 @settings(max_examples=40)
 def test_the_direction_is_the_projection_of_the_dense_gradient(
-    layer: TuckerLayer, nesterov: bool, weight_decay: float
+    layer: tl.TuckerLayer, nesterov: bool, weight_decay: float
 ) -> None:
     """A step with lr=0 moves nothing and leaves the direction in the momentum buffer."""
     point = point_of(layer)
@@ -78,7 +69,7 @@ def test_the_direction_is_the_projection_of_the_dense_gradient(
     weight = point.dense().requires_grad_()
     (gradient,) = torch.autograd.grad(loss_of(dense(weight, layer.bias)), weight)
 
-    optimizer = TuckerSGD(layer, lr=0.0, momentum=0.9, nesterov=nesterov, weight_decay=weight_decay)
+    optimizer = tl.TuckerSGD(layer, lr=0.0, momentum=0.9, nesterov=nesterov, weight_decay=weight_decay)
     loss_of(layer(input)).backward()
     optimizer.step()
 
@@ -91,18 +82,16 @@ def test_the_direction_is_the_projection_of_the_dense_gradient(
 
 @given(layers(full=True), st.sampled_from([(0.0, False), (0.9, False), (0.9, True)]), st.sampled_from([0.0, 0.05]))
 def test_at_full_ranks_steps_are_those_of_dense_sgd(
-    layer: TuckerLayer, momentum: tuple[float, bool], weight_decay: float
+    layer: tl.TuckerLayer, momentum: tuple[float, bool], weight_decay: float
 ) -> None:
     settings = {"lr": 0.1, "momentum": momentum[0], "nesterov": momentum[1], "weight_decay": weight_decay}
     assert layer.ranks == tuple(layer.shape[mode] for mode in layer.modes)
     weight, bias = layer.dense_weight().detach().requires_grad_(), layer.bias.detach().clone().requires_grad_()
-    ours, theirs = TuckerSGD(layer, **settings), torch.optim.SGD([weight, bias], **settings)
+    ours, theirs = tl.TuckerSGD(layer, **settings), torch.optim.SGD([weight, bias], **settings)
     for step in range(6):
         input, dense = batch(layer, seed=step)
         for optimizer, out in ((ours, layer(input)), (theirs, dense(weight, bias))):
-            optimizer.zero_grad()
-            loss_of(out).backward()
-            optimizer.step()
+            take_step(optimizer, loss_of(out))
         if step in (0, 5):
             assert (layer.dense_weight() - weight).norm() < 1e-8 * weight.norm()
             torch.testing.assert_close(layer.bias, bias, atol=1e-8, rtol=1e-8)
@@ -111,9 +100,9 @@ def test_at_full_ranks_steps_are_those_of_dense_sgd(
 @pytest.mark.parametrize(
     ("ours", "theirs", "settings"),
     [
-        (TuckerSGD, torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
-        (TuckerSGD, torch.optim.SGD, {}),
-        (TuckerAdamW, torch.optim.AdamW, {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
+        (tl.TuckerSGD, torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+        (tl.TuckerSGD, torch.optim.SGD, {}),
+        (tl.TuckerAdamW, torch.optim.AdamW, {"betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
     ],
 )
 def test_dense_parameters_take_torch_s_steps_exactly(ours: Any, theirs: Any, settings: dict[str, Any]) -> None:
@@ -124,9 +113,7 @@ def test_dense_parameters_take_torch_s_steps_exactly(ours: Any, theirs: Any, set
         optimizer = kind(model if kind is ours else model.parameters(), lr=0.01, **settings)
         for step in range(5):
             out = model(torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(step)))
-            optimizer.zero_grad()
-            loss_of(out.double()).backward()
-            optimizer.step()
+            take_step(optimizer, loss_of(out.double()))
         models.append(model)
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         assert torch.equal(a, b)
@@ -134,17 +121,18 @@ def test_dense_parameters_take_torch_s_steps_exactly(ours: Any, theirs: Any, set
 
 def test_adamw_is_torch_s_where_the_basis_is() -> None:
     """With unit vectors for factors, at full ranks, our coordinates are the entries of the weight."""
-    layer = TuckerLinear(4, 4, ranks=4, bias=False, dtype=torch.float64)
+    layer = tl.TuckerLinear(4, 4, ranks=4, bias=False, dtype=torch.float64)
     eye = torch.eye(4, dtype=torch.float64)
     layer.assign(Point(torch.randn(4, 4, dtype=torch.float64), (eye, eye), (0, 1)))
     weight = layer.dense_weight().detach().requires_grad_()
-    ours, theirs = TuckerAdamW(layer, lr=0.01, weight_decay=0.1), torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1)
+    ours, theirs = (
+        tl.TuckerAdamW(layer, lr=0.01, weight_decay=0.1),
+        torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1),
+    )
     for step in range(10):
         input, dense = batch(layer, seed=step)
         for optimizer, out in ((ours, layer(input)), (theirs, dense(weight, None))):
-            optimizer.zero_grad()
-            loss_of(out).backward()
-            optimizer.step()
+            take_step(optimizer, loss_of(out))
     assert (layer.dense_weight() - weight).norm() < 1e-8
 
 
@@ -173,9 +161,7 @@ def chain(hidden: nn.Module) -> nn.Sequential:
 def run_of(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 5) -> None:
     for step in range(steps):
         x = torch.randn(16, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(step))
-        optimizer.zero_grad()
-        loss_of(model(x)).backward()
-        optimizer.step()
+        take_step(optimizer, loss_of(model(x)))
 
 
 def test_a_dense_matrix_takes_the_step_of_torch_s_muon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +173,7 @@ def test_a_dense_matrix_takes_the_step_of_torch_s_muon(monkeypatch: pytest.Monke
     theirs = copy.deepcopy(ours)
     settings: dict[str, Any] = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
     muon = torch.optim.Muon([theirs[2].weight], **settings)
-    for optimizer, model in ((TuckerMuon(ours, **settings), ours), (muon, theirs)):
+    for optimizer, model in ((tl.TuckerMuon(ours, **settings), ours), (muon, theirs)):
         run_of(model, optimizer, steps=1)
     torch.testing.assert_close(ours[2].weight, theirs[2].weight, rtol=0, atol=1e-7)
 
@@ -195,17 +181,17 @@ def test_a_dense_matrix_takes_the_step_of_torch_s_muon(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("decay", [None, 0.1])
 def test_a_tucker_weight_of_full_rank_takes_the_step_of_the_dense_one(decay: float | None) -> None:
     dense = nn.Linear(8, 8, dtype=torch.float64)
-    plain, tucker = chain(copy.deepcopy(dense)), chain(TuckerLinear.from_dense(dense, ranks=8))
+    plain, tucker = chain(copy.deepcopy(dense)), chain(tl.TuckerLinear.from_dense(dense, ranks=8))
     for model in (plain, tucker):
-        run_of(model, TuckerMuon(model, lr=0.02, weight_decay=decay))
+        run_of(model, tl.TuckerMuon(model, lr=0.02, weight_decay=decay))
     torch.testing.assert_close(tucker[2].dense_weight(), plain[2].weight, rtol=0, atol=1e-8)
 
 
 @given(layers())
-def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerLayer) -> None:
+def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: tl.TuckerLayer) -> None:
     before, lr = layer.dense_weight().detach(), 1e-4
     input, _ = batch(layer)
-    optimizer = TuckerMuon(layer, lr=lr)
+    optimizer = tl.TuckerMuon(layer, lr=lr)
     loss_of(layer(input)).backward()
     optimizer.step()
     after = layer.dense_weight().detach()
@@ -218,19 +204,17 @@ def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: TuckerL
 # --- long runs ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [TuckerSGD, TuckerAdamW, TuckerMuon])
+@pytest.mark.parametrize("make", [tl.TuckerSGD, tl.TuckerAdamW, tl.TuckerMuon])
 def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[TuckerOptimizer]) -> None:
-    conv, linear = TuckerConv2d(6, 12, 3, ranks=(6, 2, 2, 2), modes="all"), TuckerLinear(12 * 9, 5, ranks=4)
+    conv, linear = tl.TuckerConv2d(6, 12, 3, ranks=(6, 2, 2, 2), modes="all"), tl.TuckerLinear(12 * 9, 5, ranks=4)
     model = nn.Sequential(conv, nn.BatchNorm2d(12), nn.ReLU(), nn.Flatten(), linear)
-    options = {"lr": 0.3, "momentum": 0.9} if make is TuckerSGD else {"lr": 0.1}
+    options = {"lr": 0.3, "momentum": 0.9} if make is tl.TuckerSGD else {"lr": 0.1}
     optimizer = make(model, **options)
     x, y = torch.randn(64, 6, 5, 5), torch.randint(5, (64,))
     worst, before = 0.0, [layer.dense_weight().detach() for layer in (conv, linear)]
     for step in range(1000):
         pick = torch.arange(16) * (step % 3 + 1) % 64
-        optimizer.zero_grad()
-        F.cross_entropy(model(x[pick]), y[pick], label_smoothing=0.1).backward()
-        optimizer.step()
+        take_step(optimizer, F.cross_entropy(model(x[pick]), y[pick], label_smoothing=0.1))
         worst = max(worst, orthonormality((*conv.factors, *linear.factors))) if step % 50 == 49 else worst
     assert worst < 1e-5
     for weight, layer in zip(before, (conv, linear), strict=True):
@@ -263,8 +247,8 @@ class Stiff:
         core[range(6), range(6)] = kernels * (values / kernels.flatten(1).norm(dim=1)).reshape(-1, 1, 1)
         return Point(core, tuple(torch.linalg.qr(torch.randn(n, 6, dtype=torch.float64))[0] for n in (10, 9)), (0, 1))
 
-    def losses(self, make: Callable[[TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
-        layer = TuckerConv2d(9, 10, 3, 6, bias=False)
+    def losses(self, make: Callable[[tl.TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
+        layer = tl.TuckerConv2d(9, 10, 3, 6, bias=False)
         layer.assign(self.start)
         layer.to(self.dtype)
         return self._run(make(layer), lambda: layer(self.input), steps)
@@ -277,9 +261,7 @@ class Stiff:
         losses = []
         for _ in range(steps):
             loss = 0.5 * (output() - self.target).square().sum(dim=1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            take_step(optimizer, loss)
             losses.append(loss.item())
         return losses
 
@@ -291,7 +273,7 @@ def rises(losses: list[float], floor: float) -> list[int]:
 
 @pytest.mark.parametrize(("teacher", "dtype"), [("flat", torch.float32), ("steep", torch.float64)])
 def test_the_loss_falls_at_every_step(teacher: str, dtype: torch.dtype) -> None:
-    losses = Stiff(teacher, dtype).losses(lambda layer: TuckerSGD(layer, lr=0.05), 300)
+    losses = Stiff(teacher, dtype).losses(lambda layer: tl.TuckerSGD(layer, lr=0.05), 300)
     assert rises(losses, losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)) == []
     assert losses[-1] < 1e-6 * losses[0]
 
@@ -299,7 +281,7 @@ def test_the_loss_falls_at_every_step(teacher: str, dtype: torch.dtype) -> None:
 def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight() -> None:
     """The same rate and start; the gradients of the factors carry the singular values, so small ones hardly move."""
     task = Stiff("flat")
-    dense, ours = task.dense_losses(0.1, 80), task.losses(lambda layer: TuckerSGD(layer, lr=0.1), 80)
+    dense, ours = task.dense_losses(0.1, 80), task.losses(lambda layer: tl.TuckerSGD(layer, lr=0.1), 80)
     theirs = task.losses(lambda layer: torch.optim.SGD(layer.parameters(), lr=0.1), 80)
     assert rises(theirs, 0) == []  # its rate is not too large
     assert theirs[-1] > 1e-2 * theirs[0]

@@ -9,35 +9,29 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from manifolds import orthonormality
+from manifolds import orthonormality, take_step
 from torch import Tensor, nn
 
-from tuckerlab import (
-    Budget,
-    DivergedError,
-    Tolerance,
-    TuckerAdamW,
-    TuckerConv2d,
-    TuckerLayer,
-    TuckerLinear,
-    TuckerMuon,
-    TuckerSGD,
-    materialize,
-)
+import tuckerlab as tl
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 MAKERS: dict[str, Callable[..., TuckerOptimizer]] = {
-    "TuckerSGD": lambda model, **k: TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),
-    "TuckerAdamW": lambda model, **k: TuckerAdamW(model, **{"lr": 1e-2, **k}),
-    "TuckerMuon": lambda model, **k: TuckerMuon(model, **{"lr": 0.05, **k}),
+    "TuckerSGD": lambda model, **k: tl.TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),
+    "TuckerAdamW": lambda model, **k: tl.TuckerAdamW(model, **{"lr": 1e-2, **k}),
+    "TuckerMuon": lambda model, **k: tl.TuckerMuon(model, **{"lr": 0.05, **k}),
 }
 makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def network(seed: int = 0, ranks: int = 4) -> nn.Sequential:
     torch.manual_seed(seed)
-    first = [nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), TuckerConv2d(8, 10, 3, ranks=(ranks, ranks))]
-    last = [nn.ReLU(), nn.Flatten(), TuckerLinear(90, 12, ranks=ranks), nn.ReLU(), nn.Linear(12, 3)]
+    first = [
+        nn.Conv2d(2, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        tl.TuckerConv2d(8, 10, 3, ranks=(ranks, ranks)),
+    ]
+    last = [nn.ReLU(), nn.Flatten(), tl.TuckerLinear(90, 12, ranks=ranks), nn.ReLU(), nn.Linear(12, 3)]
     return nn.Sequential(*first, *last)
 
 
@@ -53,15 +47,13 @@ def train(model: nn.Module, optimizer: TuckerOptimizer, steps: int | range) -> l
     for step in range(steps) if isinstance(steps, int) else steps:
         x, y = data(step)
         loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        take_step(optimizer, loss)
         losses.append(loss.item())
     return losses
 
 
-def layers_of(model: nn.Module) -> list[TuckerLayer]:
-    return [layer for layer in model.modules() if isinstance(layer, TuckerLayer)]
+def layers_of(model: nn.Module) -> list[tl.TuckerLayer]:
+    return [layer for layer in model.modules() if isinstance(layer, tl.TuckerLayer)]
 
 
 def ranks_of(model: nn.Module) -> list[tuple[int, ...]]:
@@ -100,14 +92,14 @@ def test_groups_have_their_own_rates(make: Any) -> None:
 @makers
 def test_groups_of_equal_settings_are_one_group(make: Any) -> None:
     whole, parts = network(), network()
-    losses = train(whole, make(whole, ranks=Tolerance(0.2, steps=0), adapt_every=3), 10)
+    losses = train(whole, make(whole, ranks=tl.Tolerance(0.2, steps=0), adapt_every=3), 10)
     groups = [{"params": list(parts[:4])}, {"params": [parts[6]]}, {"params": [parts[8]]}]
-    assert train(parts, make(groups, ranks=Tolerance(0.2, steps=0), adapt_every=3), 10) == losses
+    assert train(parts, make(groups, ranks=tl.Tolerance(0.2, steps=0), adapt_every=3), 10) == losses
 
 
 def test_a_closure_is_evaluated_once_with_gradients_and_its_loss_returned() -> None:
     plain, closed = network(), network()
-    one, other, calls = TuckerSGD(plain), TuckerSGD(closed), []
+    one, other, calls = tl.TuckerSGD(plain), tl.TuckerSGD(closed), []
     losses = train(plain, one, 1)
 
     def closure() -> Tensor:
@@ -125,7 +117,7 @@ def test_a_closure_is_evaluated_once_with_gradients_and_its_loss_returned() -> N
 def test_a_step_inside_autocast_is_a_step_outside_of_it(make: Any) -> None:
     """Whoever has the whole loop under autocast must not leave the manifold for it."""
     inside, outside = network(), network()
-    optimizers = [make(model, ranks=Tolerance(0.2, steps=0), adapt_every=2) for model in (inside, outside)]
+    optimizers = [make(model, ranks=tl.Tolerance(0.2, steps=0), adapt_every=2) for model in (inside, outside)]
     for step in range(6):
         for model, optimizer, whole in zip((inside, outside), optimizers, (True, False), strict=True):
             with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -143,7 +135,7 @@ def test_a_step_inside_autocast_is_a_step_outside_of_it(make: Any) -> None:
 
 @makers
 @pytest.mark.parametrize(
-    "policy", [Tolerance(0.6, steps=0, growth=0.0), Tolerance(0.0, growth=0.5), Budget(0.7, steps=0)]
+    "policy", [tl.Tolerance(0.6, steps=0, growth=0.0), tl.Tolerance(0.0, growth=0.5), tl.Budget(0.7, steps=0)]
 )
 def test_every_weight_still_moves_after_a_rank_change_while_the_last_loss_lives(make: Any, policy: Any) -> None:
     model = network(ranks=8)
@@ -175,7 +167,7 @@ def test_momentum_goes_on_through_a_rank_change(make: Any) -> None:
             layer.core[-1] *= 1e-4
             layer.core[:, -1] *= 1e-4
     other = copy.deepcopy((model, optimizer))
-    other[1].ranks = Tolerance(0.01, steps=0, growth=0.0)
+    other[1].ranks = tl.Tolerance(0.01, steps=0, growth=0.0)
     other[1].adapt()
     assert ranks_of(other[0]) == [(3, 3), (3, 3)]
     for step in range(10, 13):
@@ -188,7 +180,7 @@ def test_frozen_layers_stay_and_keep_their_ranks(make: Any) -> None:
     model = network()
     model[3].requires_grad_(False)
     model[8].requires_grad_(False)
-    optimizer = make(model, ranks=Tolerance(0.6, steps=0), adapt_every=2)
+    optimizer = make(model, ranks=tl.Tolerance(0.6, steps=0), adapt_every=2)
     before = values_of(model)
     train(model, optimizer, 6)
     assert moved(model[:6], before[:8]) == [True] * 4 + [False] * 4
@@ -209,10 +201,7 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-POLICIES = {
-    "growth": lambda: Tolerance(0.01, growth=0.5, steps=0),
-    "budget": lambda: Budget(0.8, steps=12),
-}
+POLICIES = {"growth": lambda: tl.Tolerance(0.01, growth=0.5, steps=0), "budget": lambda: tl.Budget(0.8, steps=12)}
 
 
 @makers
@@ -238,7 +227,7 @@ def test_a_run_resumed_from_its_states_is_the_run_that_was_not_interrupted(make:
 @makers
 def test_copies_of_model_and_optimizer_go_on_by_themselves(make: Any) -> None:
     model = network(ranks=5)
-    optimizer = make(model, ranks=Tolerance(0.3, steps=0), adapt_every=3)
+    optimizer = make(model, ranks=tl.Tolerance(0.3, steps=0), adapt_every=3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)  # wraps the optimizer's step
     train(model, optimizer, 4)
     scheduler.step()
@@ -261,7 +250,7 @@ COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "double": nn.Module.double,
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
     "assign": assigned,
-    "materialize": lambda model: materialize(model.to("meta")),
+    "materialize": lambda model: tl.materialize(model.to("meta")),
 }
 
 
@@ -271,36 +260,34 @@ def test_a_decay_split_by_tensors_keeps_layers_together_whatever_became_of_the_m
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     rest = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = TuckerSGD(groups, lr=0.05, momentum=0.9, ranks=Budget(0.7, steps=0), adapt_every=2)
+    optimizer = tl.TuckerSGD(groups, lr=0.05, momentum=0.9, ranks=tl.Budget(0.7, steps=0), adapt_every=2)
     for step in range(4):
         x, y = data(step)
-        optimizer.zero_grad()
-        F.cross_entropy(model(x.to(next(model.parameters()).dtype)), y).backward()
-        optimizer.step()
+        take_step(optimizer, F.cross_entropy(model(x.to(next(model.parameters()).dtype)), y))
     assert ranks_of(model) != ranks_of(network())
     assert orthonormality([U for layer in layers_of(model) for U in layer.factors]) < 1e-5
 
 
 @pytest.mark.parametrize("by", ["tensors", "split"])
 def test_a_budget_holds_however_the_dense_kernels_are_given(by: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 16, 5), TuckerConv2d(16, 16, 3, ranks=16), nn.Conv2d(16, 16, 1, groups=16))
+    model = nn.Sequential(nn.Conv2d(3, 16, 5), tl.TuckerConv2d(16, 16, 3, ranks=16), nn.Conv2d(16, 16, 1, groups=16))
     dense = [model[0].weight, model[0].bias, *model[2].parameters()]
     given: Any = model.parameters() if by == "tensors" else [{"params": model[1]}, {"params": dense}]
-    TuckerSGD(given, ranks=Budget(0.3, steps=0)).adapt()
+    tl.TuckerSGD(given, ranks=tl.Budget(0.3, steps=0)).adapt()
     kernels = 3 * 16 * 25 + 16 * 16 * 9 + 16
     stored = model[1].stored_numel + model[0].weight.numel() + model[2].weight.numel()
     assert 0.69 * kernels < stored <= 0.7 * kernels
 
 
 def half(model: nn.Module) -> None:
-    optimizer = TuckerSGD(model.to(torch.bfloat16))
+    optimizer = tl.TuckerSGD(model.to(torch.bfloat16))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
 
 
 def shared_core(model: nn.Module) -> nn.Module:
-    other = TuckerConv2d(8, 10, 3, ranks=(4, 4))
+    other = tl.TuckerConv2d(8, 10, 3, ranks=(4, 4))
     other.core = model[3].core
     return nn.ModuleList([model, other])
 
@@ -308,7 +295,7 @@ def shared_core(model: nn.Module) -> nn.Module:
 def not_finite(model: nn.Module) -> None:
     with torch.no_grad():
         model[3].core[0, 0] = float("nan")
-    TuckerSGD(model, ranks=Tolerance(0.1)).adapt()
+    tl.TuckerSGD(model, ranks=tl.Tolerance(0.1)).adapt()
 
 
 @pytest.mark.parametrize(
@@ -316,15 +303,15 @@ def not_finite(model: nn.Module) -> None:
     [
         (half, r"torch.bfloat16.*torch\.autocast"),
         (not_finite, "a Tucker weight is not finite"),
-        (lambda m: TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
-        (lambda m: TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
-        (lambda m: TuckerSGD([{"params": [m[3].core]}]), r"only part of TuckerConv2d\(8, 10"),
-        (lambda m: TuckerSGD(shared_core(m)), "two Tucker layers share"),
-        (lambda m: TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
-        (lambda m: TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
-        (lambda m: TuckerAdamW(m, betas=(1.0, 0.9)), r"betas 1\.0"),
-        (lambda m: TuckerSGD(m[2]), "without parameters"),
-        (lambda m: TuckerSGD(m, ranks=0.1), r"ranks 0\.1"),
+        (lambda m: tl.TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
+        (lambda m: tl.TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
+        (lambda m: tl.TuckerSGD([{"params": [m[3].core]}]), r"only part of TuckerConv2d\(8, 10"),
+        (lambda m: tl.TuckerSGD(shared_core(m)), "two Tucker layers share"),
+        (lambda m: tl.TuckerMuon([{"params": m, "lr": -1.0}]), "lr -1"),
+        (lambda m: tl.TuckerSGD([{"params": m, "weight_decay": None}]), "weight_decay None"),
+        (lambda m: tl.TuckerAdamW(m, betas=(1.0, 0.9)), r"betas 1\.0"),
+        (lambda m: tl.TuckerSGD(m[2]), "without parameters"),
+        (lambda m: tl.TuckerSGD(m, ranks=0.1), r"ranks 0\.1"),
     ],
 )
 def test_what_is_refused(call: Callable[[nn.Module], object], named: str) -> None:
@@ -336,13 +323,13 @@ def test_what_is_refused(call: Callable[[nn.Module], object], named: str) -> Non
 @pytest.mark.parametrize("where", ["dense", "core", "factor"])
 def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, where: str) -> None:
     model = network()
-    optimizer = make(model, ranks=Tolerance(0.3, steps=0), adapt_every=3)
+    optimizer = make(model, ranks=tl.Tolerance(0.3, steps=0), adapt_every=3)
     train(model, optimizer, 2)
     F.cross_entropy(model(data()[0]), data()[1]).backward()
     weight = {"dense": model[8].weight, "core": model[3].core, "factor": model[6].factor1}[where]
     weight.grad.view(-1)[-1] = float("nan" if where == "core" else "inf")
     before, state = values_of(model), copy.deepcopy(list(optimizer.state.values()))
-    with pytest.raises(DivergedError, match="not finite at optimizer step 3: nothing has been changed"):
+    with pytest.raises(tl.DivergedError, match="not finite at optimizer step 3: nothing has been changed"):
         optimizer.step()
     assert not any(moved(model, before))
     assert optimizer.steps == 2

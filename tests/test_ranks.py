@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, strategies as st
-from manifolds import random_point
+from manifolds import random_point, take_step
 from torch import nn
 
 from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
@@ -37,9 +37,7 @@ def spectra(draw: st.DrawFn) -> list[Spectrum]:
 
 
 policies = st.one_of(
-    st.builds(Fixed, st.floats(0.01, 1)),
-    st.builds(Tolerance, st.floats(0, 0.99)),
-    st.builds(Budget, st.just(0.0)),
+    st.builds(Fixed, st.floats(0.01, 1)), st.builds(Tolerance, st.floats(0, 0.99)), st.builds(Budget, st.just(0.0))
 )
 
 
@@ -178,9 +176,7 @@ class Planted:
         optimizer = TuckerSGD(layer, lr=0.05, momentum=0.9, ranks=policy, adapt_every=adapt_every)
         ranks = []
         for step in range(200):
-            optimizer.zero_grad()
-            (0.5 * (layer(self.input) - self.target).square().sum(dim=1).mean()).backward()
-            optimizer.step()
+            take_step(optimizer, (0.5 * (layer(self.input) - self.target).square().sum(dim=1).mean()))
             if step % adapt_every == adapt_every - 1:
                 ranks.append(layer.ranks)
         optimizer.adapt(grow=False)
@@ -208,9 +204,7 @@ def test_a_budget_is_met_across_layers_while_training() -> None:
     x, y = torch.randn(32, 3, 6, 6), torch.randint(20, (32,))
     sizes = []
     for _ in range(48):
-        optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
-        optimizer.step()
+        take_step(optimizer, F.cross_entropy(model(x), y))
         sizes.append(sum(layer.stored_numel for layer in layers) + model[0].weight.numel())
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) > 5  # on a schedule, not at once

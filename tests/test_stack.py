@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, strategies as st
+from manifolds import take_step
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -59,9 +60,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
         decay = None if kind is TuckerMuon else 0.01  # Muon's other form is a term less
         optimizer = kind(model, 0.02, weight_decay=decay, ranks=ranks, adapt_every=3, **options)
         for step in range(12):
-            optimizer.zero_grad()
-            model(x, step > 5).square().mean().backward()
-            optimizer.step()
+            take_step(optimizer, model(x, step > 5).square().mean())
         layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
         steps = [int(optimizer.state[layer.core]["step"]) for layer in layers]
         assert steps == [12] * 6 + [6]

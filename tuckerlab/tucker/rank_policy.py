@@ -15,14 +15,7 @@ import torch
 from torch import Tensor
 
 from tuckerlab.errors import RankError, check_number, check_whole
-from tuckerlab.tucker.tensor import (
-    check_fraction,
-    feasible_ranks,
-    left_singular,
-    numbers_at,
-    tolerance_ranks,
-    unfold,
-)
+from tuckerlab.tucker.tensor import check_fraction, feasible_ranks, left_singular, numbers_at, tolerance_ranks, unfold
 from tuckerlab.tucker.weight import TuckerLayer
 
 Smallest = Sequence[tuple[int, ...] | None]
