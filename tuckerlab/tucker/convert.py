@@ -18,10 +18,11 @@ from tuckerlab.tucker.layers import TuckerConv1d, TuckerConv2d, TuckerConv3d, Tu
 from tuckerlab.tucker.plain_layers import ordinary, smallest_form
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
-from tuckerlab.tucker.weight import CHANNELS, TuckerLayer, factorized_modes
+from tuckerlab.tucker.weight import CHANNELS, Modes, TuckerLayer, factorized_modes
 
 FRACTION = 0.7  # of each mode's size: the ranks that a layer gets where none are given
 Dense = nn.modules.conv._ConvNd | nn.Linear
+Patterns = str | Sequence[str]
 KINDS: dict[type[Any], type[TuckerLayer]] = {
     kind.dense_class: kind for kind in (TuckerLinear, TuckerConv1d, TuckerConv2d, TuckerConv3d)
 }
@@ -34,10 +35,10 @@ HOOKS = tuple(name for name in OF_MODULES if "hook" in name)
 def tuckerize(
     module: nn.Module,
     *,
-    include: str | Sequence[str] | None = None,
-    exclude: str | Sequence[str] = (),
+    include: Patterns | None = None,
+    exclude: Patterns = (),
     ranks: RankPolicy | float | None = None,
-    modes: str | Sequence[int] = "channels",
+    modes: Modes = "channels",
 ) -> nn.Module:
     """Replaces, in place, the convolutions and linear layers of a module by Tucker layers; returns the module.
 
@@ -165,7 +166,7 @@ def _weighted(module: nn.Module) -> dict[str, Dense]:
     return {name: m for name, m in module.named_modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)}
 
 
-def _named(module: nn.Module, patterns: str | Sequence[str]) -> set[str]:
+def _named(module: nn.Module, patterns: Patterns) -> set[str]:
     """The layers with weights that the patterns name; what is a name is meant as it stands, whatever it contains."""
     names, found = list(_weighted(module)), set[str]()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -179,9 +180,7 @@ def _named(module: nn.Module, patterns: str | Sequence[str]) -> set[str]:
     return found
 
 
-def _reasons(
-    module: nn.Module, include: str | Sequence[str] | None, exclude: str | Sequence[str]
-) -> dict[str, str | None]:
+def _reasons(module: nn.Module, include: Patterns | None, exclude: Patterns) -> dict[str, str | None]:
     """For each layer with weights, why it stays dense; None: it is to be factorized."""
     layers = _weighted(module)
     included, excluded = None if include is None else _named(module, include), _named(module, exclude)
@@ -214,7 +213,7 @@ def _reasons(
     return {name: reason(position, name, layer) for position, (name, layer) in enumerate(layers.items())}
 
 
-def _spectrum(name: str, layer: Dense, modes: str | Sequence[int], policy: RankPolicy) -> Spectrum:
+def _spectrum(name: str, layer: Dense, modes: Modes, policy: RankPolicy) -> Spectrum:
     weight = layer.weight.detach()
     # a linear layer has no choice: a matrix has one rank
     modes = CHANNELS if isinstance(layer, nn.Linear) else factorized_modes(weight.dim(), modes)

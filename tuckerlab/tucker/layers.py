@@ -8,7 +8,7 @@
 By default the two channel modes are factorized (0: out, 1: in); the small spatial modes stay whole, inside the core.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tuckerlab.errors import RankError
-from tuckerlab.tucker.weight import CHANNELS, Ranks, TuckerLayer
+from tuckerlab.tucker.weight import CHANNELS, Device, Modes, Ranks, TuckerLayer
 
 
 class TuckerLinear(TuckerLayer):
@@ -39,16 +39,14 @@ class TuckerLinear(TuckerLayer):
         out_features: int,
         ranks: Ranks,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__((out_features, in_features), ranks, CHANNELS, bias, device, dtype)
         self.in_features, self.out_features = in_features, out_features
 
     @classmethod
-    def like(
-        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
-    ) -> Self:
+    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
         device = device or dense.weight.device
         return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
 
@@ -90,8 +88,8 @@ class TuckerConv(TuckerLayer):
         dilation: int | tuple[int, ...] = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        modes: str | Sequence[int] = "channels",
-        device: torch.device | str | None = None,
+        modes: Modes = "channels",
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         # a dense layer without memory checks the arguments and brings them into their normal form
@@ -104,9 +102,7 @@ class TuckerConv(TuckerLayer):
         self._border = list(dense._reversed_padding_repeated_twice)
 
     @classmethod
-    def like(
-        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
-    ) -> Self:
+    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
         if dense.groups != 1:
             raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
         return cls(

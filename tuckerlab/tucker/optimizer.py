@@ -25,6 +25,7 @@ Parameters = Sequence[nn.Parameter]
 Ranks = tuple[int, ...]
 Group = dict[str, Any]  # of torch.optim: "params" and their settings
 State = dict[str, Tangent]  # of one weight: its momentum or moments, by name
+Update = tuple[Tangent, State]
 
 
 @dataclass(eq=False)
@@ -163,9 +164,7 @@ class TuckerOptimizer(Optimizer):
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         raise NotImplementedError
 
-    def _direction(
-        self, point: Point, gradient: Tangent, state: State, group: Group, count: float
-    ) -> tuple[Tangent, State]:
+    def _direction(self, point: Point, gradient: Tangent, state: State, group: Group, count: float) -> Update:
         """The direction to step against at the `count`-th step, and the state after it has taken up the gradient.
 
         A pure function of one weight; it is mapped over many.

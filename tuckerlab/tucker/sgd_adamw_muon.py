@@ -5,7 +5,7 @@ Dense parameters of the same model take the steps of torch.optim; the step of a 
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.optim.sgd import sgd
 
 from tuckerlab.tucker.batched_step import Stack
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, norm
-from tuckerlab.tucker.optimizer import Group, Parameters, State, TuckerOptimizer
+from tuckerlab.tucker.optimizer import Group, Parameters, State, TuckerOptimizer, Update
 from tuckerlab.tucker.param_group import Model
 from tuckerlab.tucker.rank_policy import RankPolicy
 from tuckerlab.tucker.tensor import fold, unfold
@@ -39,7 +39,7 @@ class TuckerSGD(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
-    tops = {"lr": inf, "momentum": 1, "weight_decay": inf}  # noqa: RUF012
+    tops: ClassVar = {"lr": inf, "momentum": 1, "weight_decay": inf}
 
     def __init__(
         self,
@@ -58,9 +58,7 @@ class TuckerSGD(TuckerOptimizer):
     def _step_dense(self, parameters: Parameters, group: Group) -> None:
         sgd_step(parameters, [self.state[p] for p in parameters], group)
 
-    def _direction(
-        self, point: Point, gradient: Tangent, state: State, group: Group, count: float
-    ) -> tuple[Tangent, State]:
+    def _direction(self, point: Point, gradient: Tangent, state: State, group: Group, count: float) -> Update:
         return heavy_ball(decayed(gradient, point, group), state, group)
 
 
@@ -78,7 +76,7 @@ class TuckerAdamW(TuckerOptimizer):
 
     vectors = ("exp_avg",)
     squares = ("exp_avg_sq",)
-    tops = {"lr": inf, "betas": 1, "eps": inf, "weight_decay": inf}  # noqa: RUF012
+    tops: ClassVar = {"lr": inf, "betas": 1, "eps": inf, "weight_decay": inf}
 
     def __init__(
         self,
@@ -108,9 +106,7 @@ class TuckerAdamW(TuckerOptimizer):
             weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
         )  # fmt: skip
 
-    def _direction(
-        self, point: Point, gradient: Tangent, state: State, group: Group, count: float
-    ) -> tuple[Tangent, State]:
+    def _direction(self, point: Point, gradient: Tangent, state: State, group: Group, count: float) -> Update:
         beta1, beta2 = group["betas"]
         means, squares, direction = [], [], []
         for part, mean, square in zip(gradient, state["exp_avg"], state["exp_avg_sq"], strict=True):
@@ -142,7 +138,7 @@ class TuckerMuon(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
-    tops = {"lr": inf, "momentum": 1, "weight_decay": inf, "sgd_scale": inf}  # noqa: RUF012
+    tops: ClassVar = {"lr": inf, "momentum": 1, "weight_decay": inf, "sgd_scale": inf}
 
     def __init__(
         self,
@@ -177,9 +173,7 @@ class TuckerMuon(TuckerOptimizer):
         settings = {**group, "lr": group["sgd_scale"] * group["lr"], "weight_decay": coupled}
         sgd_step(others, [self.state[p] for p in others], settings)
 
-    def _direction(
-        self, point: Point, gradient: Tangent, state: State, group: Group, count: float
-    ) -> tuple[Tangent, State]:
+    def _direction(self, point: Point, gradient: Tangent, state: State, group: Group, count: float) -> Update:
         (core, *factors), state = heavy_ball(gradient, state, group)
         least = NOISE * norm((core, *factors))
         blocks = fold(polar(unfold(core, 0), least), 0, core.shape), *(polar(factor, least) for factor in factors)
@@ -202,7 +196,7 @@ def decayed(direction: Parts, point: Point, group: Group) -> Tangent:
     return direction[0].add(point.core, alpha=group["weight_decay"]), *direction[1:]
 
 
-def heavy_ball(gradient: Tangent, state: State, group: Group) -> tuple[Tangent, State]:
+def heavy_ball(gradient: Tangent, state: State, group: Group) -> Update:
     """The direction of heavy-ball or Nesterov momentum, and the state after it."""
 
     def add(buffer: Tangent) -> Tangent:

@@ -17,9 +17,11 @@ from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, 
 
 CHANNELS = (0, 1)
 Ranks = int | Sequence[int]
+Modes = str | Sequence[int]
+Device = torch.device | str | None
 
 
-def factorized_modes(dim: int, modes: str | Sequence[int]) -> tuple[int, ...]:
+def factorized_modes(dim: int, modes: Modes) -> tuple[int, ...]:
     """The modes that are meant of a weight of order `dim`: "channels" (0 and 1), "all", or the numbers themselves."""
     named = {"channels": CHANNELS, "all": tuple(range(dim))}
     numbers = named.get(modes, ()) if isinstance(modes, str) else tuple(modes)
@@ -62,9 +64,9 @@ class TuckerLayer(nn.Module):
         self,
         shape: Sequence[int],
         ranks: Ranks,
-        modes: str | Sequence[int] = CHANNELS,
+        modes: Modes = CHANNELS,
         bias: bool = True,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
@@ -87,14 +89,12 @@ class TuckerLayer(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def like(
-        cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels", device: torch.device | str | None = None
-    ) -> Self:
+    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
         """A new random layer with a dense layer's arguments, on its device if no other is given."""
         raise NotImplementedError
 
     @classmethod
-    def from_dense(cls, dense: Any, ranks: Ranks, modes: str | Sequence[int] = "channels") -> Self:
+    def from_dense(cls, dense: Any, ranks: Ranks, modes: Modes = "channels") -> Self:
         """The truncated HOSVD of a dense layer's weight."""
         layer = cls.like(dense, 1, modes, "meta")
         core, factors = truncate(dense.weight.detach(), layer.modes, layer._each(ranks))
