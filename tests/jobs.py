@@ -37,7 +37,7 @@ def no_thread_is_left() -> Iterator[None]:
         if thread.name.startswith("tuckerlab"):
             thread.join(LONG)
             assert not thread.is_alive(), thread.name
-    assert not training_job._TURN.locked()
+    assert Job.at_work is None
 
 
 class Gate:
@@ -109,7 +109,7 @@ def train(panel: TrainingPanel) -> TrainingPanel:
 
 def trained(**settings: Any) -> TrainingPanel:
     panel = train(TrainingPanel(**SETTINGS | settings))
-    assert (panel.state, panel.problem) == ("idle", "")
+    assert (panel.busy, panel.problem) == (False, "")
     return panel
 
 

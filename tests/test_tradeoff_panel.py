@@ -1,20 +1,16 @@
 """The trade-off panel: what it says of each tolerance, each control, your own runs, and mistakes."""
 
-import html
-import re
 from pathlib import Path
 
 import pytest
+from jobs import said
 from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network
-from tuckerlab.panels import TradeOff, tradeoff
+from tuckerlab.panels import TradeOff
 from tuckerlab.panels.tradeoff import TradeOffPicture
-
-FULL = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
-SMALL = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
 
 
 @pytest.fixture
@@ -34,136 +30,75 @@ def own(tmp_path: Path) -> str:
 
 @pytest.fixture
 def panel(own: str) -> TradeOff:
-    return TradeOff("own", folder=own)
+    return TradeOff(own)
 
 
-def said(panel: TradeOff, widget: str = "sentence") -> str:
-    return html.unescape(re.sub("<.*?>", " ", getattr(panel, widget).value)).strip()
+@pytest.mark.parametrize(
+    ("points", "best"),
+    [(0.0, None), (0.1, "Tucker 50 %"), (1.0, "Tucker 90 %"), (2.0, "pruned"), (10.0, "Tucker 98 %")],
+)
+def test_the_answer_follows_the_slider(panel: TradeOff, points: float, best: str | None) -> None:
+    panel.points.value = points
+    assert (panel.best.name if panel.best else None) == best
+    start = f"The smallest that loses at most {points:.1f} points is {best}." if best else "None of the networks shown"
+    assert said(panel.sentence).startswith(start)
 
 
-class TestAnswers:
-    @pytest.mark.parametrize(
-        ("points", "start"),
-        [
-            (0.0, "None of the networks shown loses as little as 0.0 points. The nearest is Tucker 50 %"),
-            (0.1, "The smallest that loses at most 0.1 points is Tucker 50 %."),
-            (1.0, "The smallest that loses at most 1.0 points is Tucker 90 %."),
-            (2.0, "The smallest that loses at most 2.0 points is pruned."),
-            (10.0, "The smallest that loses at most 10.0 points is Tucker 98 %."),
-        ],
-    )
-    def test_follow_the_slider(self, panel: TradeOff, points: float, start: str) -> None:
-        panel.points.value = points
-        assert said(panel).startswith(start)
-
-    def test_say_the_numbers(self, panel: TradeOff) -> None:
-        assert "1,000 instead of 10,000 (10.0× less than the full network)" in said(panel)
-        assert "97.0 % of new images instead of 98.0 % (−1.0 points)" in said(panel)
-
-    def test_nothing_quicker(self, panel: TradeOff) -> None:
-        panel.axis.value = "latency_1_ms"
-        panel.points.value = 1.0
-        assert "Tucker 50 %" in said(panel)
-        panel.points.value = 0.0
-        assert said(panel).startswith("None")
-        panel.methods.children[1].value = False
-        assert said(panel).startswith("There is nothing to compare the full network with")
-
-    def test_the_full_network_itself(self, tmp_path: Path) -> None:
-        (dense(latency_1_ms=1.0) + tucker(latency_1_ms=1.5, test_accuracy=0.98)).save(tmp_path)
-        panel = TradeOff("own", folder=str(tmp_path))
-        panel.axis.value = "latency_1_ms"
-        assert said(panel).endswith("full network itself. Time of one answer: 1.00 ms; the next, Tucker, has 1.50 ms "
-                                    "(150 % of the full network).")  # fmt: skip
-        panel.methods.children[0].value = False
-        assert "yet it needs no less than the full network" in said(panel)
-
-    def test_without_a_full_network(self, tmp_path: Path) -> None:
-        tucker().save(tmp_path)
-        panel = TradeOff("own", folder=str(tmp_path))
-        assert said(panel).startswith("These runs have no full network to compare with.")
-        assert panel.picture.value[:4] == b"\x89PNG"
-        assert [network.name for network in panel.networks] == ["Tucker"]
+def test_it_says_the_numbers_of_each_cost(panel: TradeOff) -> None:
+    assert "1,000 instead of 10,000 (10.0× less than the full network)" in said(panel.sentence)
+    assert "97.0 % of new images instead of 98.0 %" in said(panel.sentence)
+    assert "2.50 ms 125 % of the full network" in said(panel.numbers)
+    panel.axis.value = "latency_1_ms"
+    assert "Tucker 50 %. Time of one answer: 1.90 ms instead of 2.00 ms (95 % of" in said(panel.sentence)
 
 
-class TestControls:
-    def test_methods_take_networks_off_and_put_them_back(self, panel: TradeOff) -> None:
-        every, drawn = panel.networks, bytes(panel.picture.value)
-        panel.points.value = 2.0
-        tick = {box.description: box for box in panel.methods.children}
-        assert list(tick) == ["Full network", "Tucker", "Pruned"]
-        assert "Time of one answer" not in said(panel, "numbers")  # nobody measured that of the pruned one
-        tick["Pruned"].value = False
-        assert said(panel).startswith("The smallest that loses at most 2.0 points is Tucker 90 %.")
-        assert "10.0× less than the full network" in said(panel, "numbers")
-        assert "125 % of the full network" in said(panel, "numbers")
-        tick["Full network"].value = False
-        tick["Tucker"].value = False
-        assert panel.networks == ()
-        assert bytes(panel.picture.value) != drawn
-        for box in tick.values():
-            box.value = True
-        assert panel.networks == every
-
-    def test_every_recorded_result(self) -> None:
-        panel, drawn = TradeOff(folder=""), set()
-        assert not [name for name in panel.tradeoffs if name.startswith(("recipe", "optimizers"))]
-        for source in list(panel.tradeoffs)[::3]:
-            panel.source.value = source
-            drawn.add(bytes(panel.picture.value))
-            assert panel.problem == ""
-            assert "2 cores" in said(panel, "origin")
-        assert len(drawn) == len(list(panel.tradeoffs)[::3])
+def test_methods_take_networks_off_and_put_them_back(panel: TradeOff) -> None:
+    every, drawn = panel.networks, bytes(panel.picture.value)
+    panel.points.value = 2.0
+    tick = {box.description: box for box in panel.methods.children}
+    assert list(tick) == ["Full network", "Tucker", "Pruned"]
+    assert "Time of one answer" not in said(panel.numbers)  # nobody measured that of the pruned one
+    tick["Pruned"].value = False
+    assert panel.best is not None
+    assert panel.best.name == "Tucker 90 %"
+    tick["Full network"].value = False
+    tick["Tucker"].value = False
+    assert panel.networks == ()
+    assert bytes(panel.picture.value) != drawn
+    for box in tick.values():
+        box.value = True
+    assert panel.networks == every
 
 
-class TestOwnRuns:
-    def test_are_found_again_after_a_training(self, tmp_path: Path) -> None:
-        panel = TradeOff(folder=str(tmp_path))
-        recorded = panel.source.options
+def test_recorded_results_and_what_is_not_there(tmp_path: Path) -> None:
+    panel, drawn = TradeOff(), set()
+    sources = [name for _, name in panel.source.options]
+    assert not [name for name in sources if name.startswith(("recipe", "optimizers"))]
+    for source in sources[::3]:
+        panel.source.value = source
+        drawn.add(bytes(panel.picture.value))
         assert panel.problem == ""
-        dense().save(tmp_path / "first")
-        panel.again.click()
-        assert panel.source.options == (*recorded, ("Yours: digits, lenet5, 3 passes, 1 run", "own 1"))
-        panel.source.value = "own 1"
-        tucker().save(tmp_path / "second")
-        panel.again.click()
-        assert panel.source.value == "own 1"
-        assert [network.name for network in panel.networks] == ["dense", "Tucker"]
-
-    def test_a_folder_that_is_not_there(self, panel: TradeOff) -> None:
-        panel.folder.value = "<b>nowhere"
-        assert "nowhere" in panel.problem
-        assert "&lt;b&gt;nowhere" in panel.alert.value
-        assert panel.source.value == "accuracy-digits-vgg_small"
-        panel.folder.value = ""
-        assert panel.problem == ""
-
-    def test_names_of_runs_cannot_bring_their_own_html(self, tmp_path: Path) -> None:
-        (dense() + tucker(label="<img src=x>")).save(tmp_path)
-        panel = TradeOff("own", folder=str(tmp_path))
-        panel.points.value = 5
-        assert "<img" not in panel.sentence.value + panel.numbers.value
-        assert "&lt;img" in panel.sentence.value
+        assert "2 cores" in said(panel.origin)
+    assert len(drawn) == len(sources[::3])
+    tucker().save(tmp_path)
+    for source in ("nonsense", str(tmp_path)):
+        with pytest.raises(DataError):
+            TradeOff(source)
 
 
-class TestNothing:
-    def test_a_source_that_is_not_there(self) -> None:
-        with pytest.raises(DataError, match=r"nonsense.*headline-cpu"):
-            TradeOff("nonsense", folder="")
-
-    def test_no_runs_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tradeoff, "names", list)
-        panel = TradeOff(folder="")
-        assert said(panel).startswith("There are no runs to show yet.")
-        assert panel.picture.layout.display == "none"
-        assert panel.static()
+def test_names_of_runs_cannot_bring_their_own_html(tmp_path: Path) -> None:
+    (dense() + tucker(label="<img src=x>")).save(tmp_path)
+    panel = TradeOff(str(tmp_path))
+    panel.points.value = 5
+    assert "<img" not in panel.sentence.value + panel.numbers.value
+    assert "&lt;img" in panel.sentence.value
 
 
-class TestPicture:
-    def test_band_and_star(self) -> None:
-        picture = TradeOffPicture("parameters", [FULL, SMALL], FULL)
-        picture.marked(1.5, None)
-        assert (picture.star.get_visible(), picture.band.get_y()) == (False, 96.5)
-        picture.marked(2.0, SMALL)
-        assert (picture.star.get_xdata()[0], picture.star.get_ydata()[0]) == (10, 96)
-        assert (picture.star.get_visible(), picture.band.get_y()) == (True, 96.0)
+def test_the_picture_has_band_and_star() -> None:
+    full = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
+    small = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
+    picture = TradeOffPicture("parameters", [full, small], full)
+    picture.at(1.5, None)
+    assert (len(picture.star.get_xdata()), picture.band.get_y()) == (0, 96.5)
+    picture.at(2.0, small)
+    assert (*picture.star.get_xydata()[0], picture.band.get_y()) == (10, 96, 96.0)

@@ -20,8 +20,7 @@ from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 
 SIZE, RANK = 24, 9
 LR = 0.2
-HOPELESS = 1e6
-"""A relative squared error above which a descent has blown up."""
+HOPELESS = 1e6  # a relative squared error above which a descent has blown up
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,17 @@ def spectrum(smallest: float) -> Tensor:
 
 
 def planted(smallest: float, seed: int = 0) -> Task:
-    """A task whose planted weight has that spectrum in both modes; so has the layer at the start.
-
-    The inputs are white, so that nothing else makes the descent stiff.
-    """
+    """A task whose planted weight has that spectrum in both modes; so has the layer at the start."""
     with seeded(seed):
         teacher, start = (with_values(new_layer(RANK), spectrum(smallest)) for _ in range(2))
         return taught(teacher, start)
+
+
+def task_of(true_rank: int, fall: float, rank: int, seed: int) -> Task:
+    """A weight whose singular values fall by the factor `fall`, and a fresh layer of another rank to learn it."""
+    with seeded(seed):
+        values = fall ** -torch.arange(true_rank, dtype=torch.float64)
+        return taught(with_values(new_layer(true_rank), values), new_layer(rank))
 
 
 def taught(teacher: TuckerLinear, start: TuckerLinear) -> Task:
@@ -93,7 +96,7 @@ def losses(
     until: float = 0.0,
     watch: Callable[[], object] = lambda: None,
 ) -> list[float]:
-    """The relative squared error before each step; the list ends early below `until`, or where the descent blows up.
+    """The relative squared error before each step; ends early below `until`, or where the descent blows up.
 
     `watch` is called before each step.
     """

@@ -1,10 +1,7 @@
 """The panels of the course: what a manager moves and an engineer reads, in a notebook or as an app.
 
 Each is a class in a file of its own: its widgets are its only state, which tests set without a browser, and functions
-that know no widgets draw its picture. The last line of a cell shows one:
-
-    from tuckerlab.panels import InstantSlider
-    InstantSlider()
+that know no widgets draw its picture. A cell shows the one that it ends with.
 """
 
 from importlib import import_module
@@ -15,7 +12,6 @@ _HOMES = {
     "BringYourOwn": "bring_your_own",
     "CyclePanel": "rank_cycle",
     "DecidePanel": "decide",
-    "FolderInspector": "image_folder",
     "GeometryPanel": "geometry",
     "InstantSlider": "size_slider",
     "LiveComparison": "live_comparison",
@@ -38,7 +34,3 @@ def __getattr__(name: str) -> object:
         if (error.name or "").partition(".")[0] not in ("ipywidgets", "traitlets", "IPython"):
             raise
         raise MissingExtraError(f"panels need {error.name}: pip install 'tuckerlab[notebooks]'") from None
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

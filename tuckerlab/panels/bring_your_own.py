@@ -1,38 +1,68 @@
-"""Bring your own images: the look at a folder, and below it the training panel, which follows."""
+"""Bring your own images: a look at a folder, at what prevents training and what else is good to know; then train."""
 
+import base64
+import io
+import threading
+from html import escape
 from typing import Any
 
 import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from tuckerlab.data.folder_check import FolderReport, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _
-from tuckerlab.panels.image_folder import FolderInspector
 from tuckerlab.panels.training_panel import TrainingPanel
-from tuckerlab.panels.widgets import Line, Panel
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, row, set_visible, watch
+from tuckerlab.plotting.figure import INK, PALETTE
+
+ROWS = 8  # classes shown
 
 
 class BringYourOwn(Panel):
     """Look at a folder of images, then train on it: small from the start, and the full network beside it.
 
-    `settings` are those of `TrainingPanel`, which appears when the folder is ready. attended=False: nobody is there to
-    press Look and Train; the panel does, and raises TuckerlabError if the folder will not do.
+    `report` is what was found, if anything was yet. `settings` are those of `TrainingPanel`, which appears when the
+    folder is ready. attended=False: nobody is there to press Look and Train; the panel does, and raises TuckerlabError
+    if the folder will not do.
     """
 
     def __init__(self, folder: str = "", *, attended: bool = True, **settings: Any) -> None:
         super().__init__()
-        self.inspector = FolderInspector(folder)
+        self.report: FolderReport | None = None
+        self._stop, self._lock = threading.Event(), threading.Lock()  # an event for each look: the last one counts
+        self.folder = labelled(
+            ipywidgets.Text, _("Folder of images"),
+            _("The path of a folder that holds one folder of images for each class, or “train” and “test” with such "
+              "folders in them"),
+            value=folder, continuous_update=False, layout=SLIDER,
+            placeholder=_("for example {path}", path="~/Pictures/parts"),
+        )  # fmt: skip
+        opens = _("Opens every image and tells what is wrong; nothing is trained or changed")
+        self.look = button(_("Look"), self._look, opens, button_style="primary")
+        self.stop = button(_("Stop"), lambda: self._stop.set(), disabled=True)
+        self.state, self.findings, self.classes = Line(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.state.say(_("Type a folder and press Look. It needs one folder of images for each class."))
         self.training = TrainingPanel(**{"dense": True, **settings})
-        self.training.dataset.layout.display = "none"  # the folder above is what is trained on
-        self.hint, self.title = Line(), Line()
-        self.title.say(_("Train on these images"), bold=True)
-        self.below = ipywidgets.VBox([self.title, self.training])
+        set_visible(self.training.dataset, False)  # the folder above is what is trained on
         self._epochs = settings.get("epochs")
-        self.inspector.observe(self._follow, "dataset")
-        self.training.observe(self._follow, "state")
-        self._follow()
-        self.children = [self.inspector, self.hint, self.below]
+        title = Line()
+        title.say(_("Train on these images"), bold=True)
+        self.below = ipywidgets.VBox([title, self.training])
+        set_visible(self.below, self.training.busy)
+        self.children = [
+            self.folder, row(self.look, self.stop), self.state, self.alert, self.classes, self.findings, self.below,
+        ]  # fmt: skip
+        watch(self._look, self.folder)  # Enter
         if not attended:
             self._press()
+
+    @property
+    def name(self) -> str:
+        """The folder without what comes along when a path is pasted: blanks, quotation marks, `folder:`."""
+        return str(self.folder.value).strip().strip("\"'").removeprefix("folder:").strip()
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -48,12 +78,11 @@ class BringYourOwn(Panel):
 
     def check(self, percent: float | None) -> str:
         """The answer to the exercise: how often one is right who always names the class trained most."""
-        report = self.inspector.report
-        if report is None or not report.ready:
+        if self.report is None or not self.report.ready:
             return _("Look at a folder first, in the panel above.")
         if percent is None:
             return _("Type your number in the cell above, in per cent, and run it again.")
-        share = 100 * report.always_the_same
+        share = 100 * self.report.always_the_same
         if abs(percent - share) <= 1:
             return _("✓ Right: {share:.1f} %. A network is worth something only above that.", share=share)
         return _(
@@ -61,23 +90,108 @@ class BringYourOwn(Panel):
             "all test images."
         )
 
-    def _follow(self, change: object = None) -> None:
-        dataset, busy = self.inspector.dataset, self.training.state != "idle"
-        if dataset and not busy and dataset != self.training.dataset.value:
-            self.training.dataset.value = dataset  # which sets the epochs that suit it
+    def _look(self, change: object = None) -> None:
+        """Begins to look at the folder, and comes back at once; a look that is under way ends."""
+        with self._lock:
+            self._stop.set()
+            self._stop = threading.Event()
+            self.show_problem(None)
+            self._show(None)
+        self.stop.disabled = not self.name
+        if self.name:
+            self.state.say(_("Opening the folder …"), bold=True)
+            self.in_background(self._work, self.name, self._stop)
+
+    def _work(self, name: str, stop: threading.Event) -> None:
+        def progress(done: int, total: int) -> None:
+            if self._stop is stop:
+                looking = _("Looking at the images: {done:,.0f} of {total:,.0f} …", done=done, total=total)
+                self.state.say(looking, bold=True)
+
+        found, error = None, None
+        try:
+            found = inspect_folder(name, on_progress=progress, stop=stop)
+        except Exception as caught:  # shown in the panel
+            error = caught
+        with self._lock:  # another folder may be typed at any moment
+            if self._stop is stop:
+                self.stop.disabled = True
+                self.show_problem(error)
+                self._show(found)
+
+    def _show(self, report: FolderReport | None) -> None:
+        self.report = report
+        self.state.say(_state(report) if report else "", bold=True)
+        self.classes.value = _classes_html(report) if report else ""
+        self.findings.value = _findings_html(report) if report else ""
+        is_ready = report is not None and report.ready
+        if is_ready:
+            self.training.dataset.value = f"folder:{self.name}"  # which sets the epochs that suit it
             self.training.epochs.value = self._epochs or self.training.epochs.value
-        self.below.layout.display = "" if dataset or busy else "none"
-        self.hint.say("" if dataset else _("The controls for training appear here as soon as a folder is ready."))
+        set_visible(self.below, is_ready or self.training.busy)
 
     def _press(self) -> None:
-        folder, training = self.inspector, self.training
-        folder.start()
-        folder.wait()
-        if folder.dataset:
-            training.train.click()
-            training.wait()
-        why = " ".join(folder.report.problems.values() if folder.report else []) or folder.problem or training.problem
-        if why or not folder.dataset:
-            raise TuckerlabError(
-                _("the folder {folder} could not be trained on: {why}", folder=folder.folder.value, why=why)
-            )
+        self._look()
+        self.wait()
+        if self.report and self.report.ready:
+            self.training.train_now()
+            return
+        why = " ".join(self.report.problems.values()) if self.report else self.problem
+        raise TuckerlabError(_("the folder {folder} could not be trained on: {why}", folder=self.name, why=why))
+
+
+def _state(report: FolderReport) -> str:
+    """Whether there can be training, in a line."""
+    if report.problems:
+        return _("✗ Not yet: what is listed below prevents training.")
+    if not report.ready:
+        done = {"done": report.checked, "total": report.total}
+        return _("Stopped after {done:,.0f} of {total:,.0f} images. Press Look to see all of them.", **done)
+    train, test = (sum(part) for part in zip(*report.classes.values(), strict=True))
+    return _(
+        "✓ Ready to train: {train:,.0f} images to train and {test:,.0f} to test, in {classes:,.0f} classes",
+        train=train, test=test, classes=sum(count.train > 0 for count in report.classes.values()),
+    )  # fmt: skip
+
+
+def _findings_html(report: FolderReport) -> str:
+    """Problems, then warnings."""
+    html = ""
+    for title, findings, colour in (
+        (_("Prevents training"), report.problems, PALETTE[1]), (_("Good to know"), report.warnings, PALETTE[0]),
+    ):  # fmt: skip
+        items = "".join(f'<li style="margin:.3rem 0">{escape(said)}</li>' for said in findings.values())
+        style = f"border-left:4px solid {colour};padding:.1rem .8rem;margin:.4rem 0;line-height:1.4;color:{INK}"
+        if findings:
+            html += f'<div style="{style}"><b>{escape(title)}</b><ul style="margin:.2rem 0">{items}</ul></div>'
+    return html
+
+
+def _classes_html(report: FolderReport) -> str:
+    """A row for each class: some of its images as the network sees them, and bars of how many there are."""
+    if not any(report.samples.values()):
+        return ""
+    colours = PALETTE[0], PALETTE[5]
+    most = max(max(count) for count in report.classes.values()) or 1
+    parts = zip(colours, (_("to train"), _("to test")), strict=True)
+    key = "".join(f'<span style="color:{colour}">■</span> {escape(part)} ' for colour, part in parts)
+    rows = [f"<tr><td></td><td>{escape(_('what the network will see'))}</td><td>{key}</td></tr>"]
+    for name, count in list(report.classes.items())[:ROWS]:
+        images = "".join(_image_html(pixels, name) for pixels in report.samples[name])
+        bars = "".join(
+            f'<div style="white-space:nowrap"><span style="display:inline-block;height:.7em;background:{colour};'
+            f'width:{10 * value / most:.2f}rem"></span> {value:,}</div>'
+            for value, colour in zip(count, colours, strict=True)
+        )
+        rows.append(f"<tr><td>{escape(name)}</td><td>{images}</td><td>{bars}</td></tr>")
+    more = len(report.classes) - ROWS
+    below = _("and {count:,.0f} more", count=more) if more > 0 else ""
+    style = f"line-height:1.2;color:{INK};border-spacing:.8rem .3rem;border-collapse:separate;text-align:left"
+    return f'<table style="{style}">{"".join(rows)}</table>{escape(below)}'
+
+
+def _image_html(pixels: NDArray[np.uint8], name: str) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    data, style = base64.b64encode(buffer.getvalue()).decode(), "height:3rem;image-rendering:pixelated;margin-right:3px"
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(name, quote=True)}" style="{style}">'

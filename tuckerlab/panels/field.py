@@ -1,13 +1,4 @@
-"""A field to type in: what cannot be taken is refused beside it, and stays as it was typed until it is mended.
-
->>> passes = Field("Passes", 12, number(1, 10_000, whole=True))
->>> passes.text.value = "2.5"
->>> passes.value, passes.is_refused
-(12, True)
->>> passes.text.value = "１５"
->>> passes.value, passes.is_refused
-(15, False)
-"""
+"""A field to type in: what cannot be taken is refused beside it, and stays as it was typed until it is mended."""
 
 import math
 import unicodedata
@@ -40,7 +31,7 @@ class Field(ipywidgets.HBox):
         self.refusal = ipywidgets.HTML()
         read(self.text.value)  # a value that could not be typed is refused at once
         super().__init__([self.text, self.refusal], layout=ROW, value=value)
-        self.observe(self._written, "value")
+        self.observe(self.restore, "value")
         watch(self._typed, self.text)
         traitlets.dlink((self, "disabled"), (self.text, "disabled"))
 
@@ -49,9 +40,11 @@ class Field(ipywidgets.HBox):
         """Whether what stands there could not be taken."""
         return bool(self.refusal.value)
 
-    def restore(self) -> None:
+    def restore(self, change: object = None) -> None:
         """What was taken last stands there again, in the place of what was refused."""
-        self._written(None)
+        self.refusal.value = ""
+        with unwatched(self._typed, self.text):
+            self.text.value = self.write(self.value)
 
     def _typed(self, change: object) -> None:
         try:
@@ -60,13 +53,8 @@ class Field(ipywidgets.HBox):
             self.refusal.value = problem_html(str(error))
             return
         self.refusal.value = ""
-        with unwatched(self._written, self):
+        with unwatched(self.restore, self):
             self.value = value
-
-    def _written(self, change: object) -> None:
-        self.refusal.value = ""
-        with unwatched(self._typed, self.text):
-            self.text.value = self.write(self.value)
 
 
 def number(least: float, most: float, *, whole: bool = False) -> Callable[[str], float]:
@@ -79,10 +67,10 @@ def number(least: float, most: float, *, whole: bool = False) -> Callable[[str],
             value = math.nan
         if not least <= value <= most or (whole and value % 1):
             asked = _("whole numbers") if whole else _("numbers")
-            raise TuckerlabError(
-                _("“{typed}”: allowed are {asked} from {least} to {most}, as 1500 or 1,500", typed=typed, asked=asked,
-                  least=plain(least), most=plain(most))
-            )  # fmt: skip
+            raise TuckerlabError(_(
+                "“{typed}”: allowed are {asked} from {least} to {most}, as 1500 or 1,500",
+                typed=typed, asked=asked, least=plain(least), most=plain(most),
+            ))  # fmt: skip
         return int(value) if whole else value
 
     return read

@@ -1,38 +1,32 @@
 """A small comparison at the press of a button: the full network, Tucker and pruning, trained here and now."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from tuckerlab.errors import DataError
+from matplotlib.figure import Figure
+
 from tuckerlab.experiments.cost_plots import accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.pruning import Pruned
-from tuckerlab.experiments.run_folder import recorded
-from tuckerlab.i18n import _, ngettext
-from tuckerlab.panels.training_job import records_of
+from tuckerlab.i18n import _
+from tuckerlab.panels.training_job import Trained, records_of
 from tuckerlab.panels.training_panel import TrainingPanel
-from tuckerlab.panels.widgets import row
 
 
 class LiveComparison(TrainingPanel):
     """One button that trains the full network, one in Tucker format and a pruned one, on the same images.
 
-    Nothing is trained before it is pressed. While it trains the curves are shown, and at the end accuracy against
-    costs. `settings` are those of `TrainingPanel`; what they set has no controls here. attended=False: as there.
+    While it trains the curves are shown, and at the end accuracy against costs. `settings` are those of
+    `TrainingPanel`; what they set has no controls here.
     """
 
+    guard = None  # who goes back takes more than the others
     resumes = False  # three networks of its own: what was cut off in another panel is not of it
 
     def __init__(self, *, attended: bool = True, **settings: Any) -> None:
-        super().__init__(**{"dense": True, "guard": False, **settings})
-        self.children = [
-            row(self.train, self.stop, self.bar, self.said), self.alert, self.tiles, self.verdict, self.picture,
-            self.runs, row(self.save, self.saved),
-        ]  # fmt: skip
-        minutes = self._minutes()
-        self.train.description = _("Train three networks now") if minutes is None else ngettext(
-            "Train three networks now: about {count:.0f} minute", "Train three networks now: about {count:.0f} minutes",
-            count=minutes,
-        )  # fmt: skip
+        super().__init__(**{"dense": True, **settings})
+        self.children = [self.progress, *self.results]
+        self.train.description = _("Train three networks now")
         self.said.say(_("The notebook stays free while they train, and Stop ends it at any time."))
         if not attended:
             self.train_now()
@@ -42,19 +36,6 @@ class LiveComparison(TrainingPanel):
         """The pruned network beside those of the training panel, as small as the Tucker network."""
         return [*super().contenders, Pruned(self.compression.value)]
 
-    def _minutes(self) -> int | None:
-        """How long the recorded networks took, for as many epochs; None where there are none of these images."""
-        try:
-            runs = recorded(f"compare-{self.dataset.value}").records.runs
-        except DataError:
-            return None
-        runs = runs[runs["label"].isin([contender.label for contender in self.contenders])]
-        epoch = float((runs["train_seconds"] / runs["epochs"]).groupby(runs["label"]).mean().sum())
-        epochs: int = self.epochs.value
-        return max(1, round(epochs * epoch / 60))
-
-    def _draw(self) -> None:
+    def figure(self, runs: Sequence[Trained]) -> Figure:
         """The curves; when the training is over, accuracy against costs."""
-        super()._draw()
-        if self.shown and not (self.job and self.job.is_alive()):
-            self.picture.show(accuracy_vs_costs(records_of(self.shown)))
+        return accuracy_vs_costs(records_of(runs)) if all(len(run.records) for run in runs) else super().figure(runs)

@@ -13,8 +13,8 @@ from tuckerlab.panels.widgets import Line, Panel, folded, watch
 class Question(Panel):
     """A question with its answers, of which one is right; nothing is chosen at first.
 
-    because: why the right answer is right, said after any choice; `values` are filled into all of these sentences,
-    which are shown in the reader's language where it has them. `answered` is None, or whether the choice is right.
+    because: why the right answer is right, said after any choice. `values` are filled into all of these sentences,
+    which are shown in the reader's language where it has them.
     """
 
     def __init__(self, question: str, answers: Sequence[str], *, right: int, because: str, **values: object) -> None:
@@ -26,13 +26,10 @@ class Question(Panel):
         self.right, self.because = answers[right], because
         self.asked, self.reply = Line(), Line()
         self.asked.say(question, bold=True)
-        self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout={"width": "100%"})
+        wide = {"width": "100%"}
+        self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout=wide)
         self.children = [self.asked, self.choice, self.reply]
         watch(self._answer, self.choice)
-
-    @property
-    def answered(self) -> bool | None:
-        return None if self.choice.value is None else self.choice.value == self.right
 
     def static(self) -> str:
         """Where nothing can be chosen: the question, the answers, and which is right, folded away."""
@@ -41,5 +38,5 @@ class Question(Panel):
         return f"{self.asked.value}<ul>{answers}</ul>{folded(_('The answer'), solution)}"
 
     def _answer(self, change: object) -> None:
-        said = {None: "", True: _("Yes."), False: _("No.")}[self.answered]
-        self.reply.say(f"{said} {self.because}" if said else "")
+        said = _("Yes.") if self.choice.value == self.right else _("No.")
+        self.reply.say(f"{said} {self.because}")

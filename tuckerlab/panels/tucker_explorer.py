@@ -1,44 +1,57 @@
 """The Tucker explorer: cut a photograph or a kernel at its ranks, and see what is left of it."""
 
+from functools import lru_cache
 from html import escape
+from typing import Any
 
 import ipywidgets
+import numpy as np
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+from torch import Tensor
 
-from tuckerlab.demos.decompositions import PHOTOS, Goal, subject as named_subject, subjects
-from tuckerlab.i18n import _
-from tuckerlab.panels.explorer_picture import DPI, MODES, ExplorerPicture
-from tuckerlab.panels.widgets import LABELLED, Line, Panel, PictureBox, labelled, tiles, unwatched, watch
-from tuckerlab.tucker.tensor import check_fraction
+from tuckerlab.demos.decompositions import PHOTOS, Cut, Subject, subject as named_subject, subjects
+from tuckerlab.i18n import N_, _
+from tuckerlab.panels.widgets import LABELLED, Line, Panel, PictureBox, labelled, set_visible, tiles, unwatched, watch
+from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
+from tuckerlab.tucker.tensor import check_fraction, tolerance_ranks
 
-SLIDER = {"width": "100%", "max_width": "34rem"}  # a layout for each slider: they are hidden one by one
-MOST_MODES = 4
+MODES = {
+    "height": N_("height"), "width": N_("width"), "colour": N_("colour"), "out": N_("output channels"),
+    "in": N_("input channels"), "kernel_height": N_("kernel height"), "kernel_width": N_("kernel width"),
+}  # fmt: skip
+SLIDER = {"width": "100%", "max_width": "34rem"}
+BLUE, ORANGE = PALETTE[0], PALETTE[1]
+SQUARES = 16  # little squares along a side of the mosaic: of more, none could be seen
+DPI = 96  # what a screen has by itself: more pixels take longer to send
+LEAST_VALUE = 0.01  # per cent of the largest: smaller singular values are off the chart
 
 
 class TuckerExplorer(Panel):
     """Choose a photograph or a kernel, move its ranks, and see what is left of it and what it takes to store.
 
-    `subject` is a name from `tuckerlab.demos.decompositions.subjects()` or the beginning of one; with a `goal` the
-    panel says whether it is reached. The tolerance sets all ranks, and each may be moved afterwards; `cut` is what is
-    shown, and `by` says what set its ranks: "tolerance" or "ranks".
+    `subject` is a name from `tuckerlab.demos.decompositions.subjects()` or the beginning of one. The tolerance sets all
+    ranks, and each may be moved afterwards; `cut` is what is shown. With a `goal`, the share of the numbers and the
+    error to stay below, the panel says whether it is reached. DataError for a subject that is not there.
     """
 
-    def __init__(self, subject: str = PHOTOS[0], tolerance: float = 0.15, goal: Goal | None = None) -> None:
+    def __init__(
+        self, subject: str = PHOTOS[0], tolerance: float = 0.15, goal: tuple[float, float] | None = None
+    ) -> None:
         super().__init__()
-        self.goal, self._pictures = goal, dict[str, ExplorerPicture]()
-        name, start = PHOTOS[0], 0.0
-        with self.reporting():
-            check_fraction("tolerance", tolerance)
-            start = tolerance
-            name = named_subject(subject).name
-        options = [(subject_name(name), name) for name in subjects()]
-        self.subject = labelled(ipywidgets.Dropdown, _("Subject"), options=options, value=name, layout=SLIDER)
+        check_fraction("tolerance", tolerance)
+        self.goal = goal
+        options = [(_subject_name(name), name) for name in subjects()]
+        start = named_subject(subject).name
+        self.subject = labelled(ipywidgets.Dropdown, _("Subject"), options=options, value=start, layout=SLIDER)
         self.tolerance = labelled(
             ipywidgets.FloatSlider, _("Tolerance (sets all ranks)"),
             _("The largest error that is allowed: every rank is then made as small as it can be"),
-            value=start, max=0.9, step=0.01, readout_format=".0%", layout=SLIDER,
+            value=tolerance, max=0.9, step=0.01, readout_format=".0%", layout=SLIDER,
         )  # fmt: skip
-        self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for mode in range(MOST_MODES)]
-        self.task, self.numbers, self.sentence = Line(), ipywidgets.HTML(), Line()
+        self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for _mode in range(4)]
+        self.task, self.numbers = Line(), ipywidgets.HTML()
         self.picture = PictureBox(_(
             "Above: the original, what the chosen ranks rebuild, and the error between the two on a scale of its own. "
             "Below: a chart for each mode with its singular values, largest first; those that are kept are solid, "
@@ -46,104 +59,152 @@ class TuckerExplorer(Panel):
         ))  # fmt: skip
         sliders = ipywidgets.GridBox(self.ranks, layout=ipywidgets.Layout(grid_template_columns="1fr 1fr"))
         self.children = [
-            self.task, self.subject, self.tolerance, sliders, self.numbers, self.picture, self.sentence, self.alert,
+            self.task, self.subject, self.tolerance, sliders, self.numbers, self.picture, self.alert,
         ]  # fmt: skip
         watch(self._set_by_tolerance, self.subject, self.tolerance)
         watch(self._set_by_hand, *self.ranks)
-        self._cut_within_tolerance()
+        self._set_by_tolerance()
 
-    def _set_by_tolerance(self, change: object) -> None:
-        with self.reporting():
-            self._cut_within_tolerance()
-
-    def _cut_within_tolerance(self) -> None:
+    def _set_by_tolerance(self, change: object = None) -> None:
         of = named_subject(self.subject.value)
-        asked = of.ranks_within(self.tolerance.value)
-        self.by, self.cut = "tolerance", of.cut(asked)
+        ranks = tolerance_ranks(of.values, self.tolerance.value)
         with unwatched(self._set_by_hand, *self.ranks):
             for i, slider in enumerate(self.ranks):
-                slider.layout.display = "" if i < len(of.shape) else "none"
-                if i < len(of.shape):
+                set_visible(slider, i < len(of.modes))
+                if i < len(of.modes):
                     slider.description = _("Rank, {mode}", mode=_(MODES[of.modes[i]]))
-                    slider.max, slider.value = of.shape[i], asked[i]
-        self._show()
+                    slider.max, slider.value = of.tensor.shape[i], ranks[i]
+        self._show(of.cut(ranks))
 
     def _set_by_hand(self, change: object) -> None:
-        with self.reporting():
-            of = self.cut.of
-            self.by, self.cut = "ranks", of.cut(tuple(slider.value for slider in self.ranks[: len(of.shape)]))
-            self._show()
+        of = self.cut.of
+        self._show(of.cut([slider.value for slider in self.ranks[: len(of.modes)]]))
+
+    def _show(self, cut: Cut) -> None:
+        self.cut = cut
+        told = {"share": 100 * cut.share, "count": cut.of.tensor.numel(), "value": 100 * self.tolerance.value}
+        share = _("{share:.1f} % of the original’s {count:,.0f}", **told)
+        if cut.share >= 1:
+            share = _("✗ no saving: {share:.0f} % of the original’s {count:,.0f}", **told)
+        within = _("within the tolerance of {value:.0f} %", **told)
+        if cut.error > self.tolerance.value:
+            within = _("above the tolerance of {value:.0f} %", **told)
+        self.numbers.value = tiles([
+            (_("Numbers stored"), f"{cut.stored:,}", share),
+            (_("of these: the core"), f"{cut.core:,}", " × ".join(map(str, cut.ranks))),
+            (_("of these: the factors"), f"{cut.factors:,}", _("one table for each mode")),
+            (_("Error"), _("{value:.1f} %", value=100 * cut.error), within),
+        ])  # fmt: skip
+        if self.goal is not None:
+            task = _(
+                "Your task: store less than {share:.0f} % of the numbers, at an error below {error:.1f} %.",
+                share=100 * self.goal[0], error=100 * self.goal[1],
+            )  # fmt: skip
+            self.task.show(f"{escape(task)} <b>{escape(_('✓ Right.') if self.solved else _('Not yet.'))}</b>")
+        self.picture.show(_picture(cut.of).at(cut), DPI)
 
     @property
     def solved(self) -> bool:
         """Whether there is a goal and it is met."""
-        return self.goal is not None and self.goal.met(self.cut)
-
-    def _show(self) -> None:
-        cut = self.cut
-        told = {"share": 100 * cut.share, "count": cut.original}
-        share = _("{share:.1f} % of the original’s {count:,.0f}", **told)
-        if cut.share >= 1:
-            share = _("✗ no saving: {share:.0f} % of the original’s {count:,.0f}", **told)
-        sizes = " × ".join(str(rank) for rank in cut.ranks)
-        is_within = self.by == "tolerance"
-        within = _("within the tolerance of {value:.0f} %", value=100 * self.tolerance.value) if is_within else ""
-        self.numbers.value = tiles([
-            (_("Numbers stored"), f"{cut.stored:,}", share),
-            (_("of these: the core"), f"{cut.core:,}", sizes),
-            (_("of these: the factors"), f"{cut.factors:,}", _("one table for each mode")),
-            (_("Error"), _("{value:.1f} %", value=100 * cut.error), within),
-        ])  # fmt: skip
-        self._say()
-        if cut.of.name not in self._pictures:
-            self._pictures[cut.of.name] = ExplorerPicture(cut.of)
-        self.picture.show(self._pictures[cut.of.name].of(cut), DPI)
-
-    def _say(self) -> None:
-        """The lines: what the ranks are, what could not be, and the task."""
-        cut, said = self.cut, [_("The ranks are set by hand.")]
-        if self.by == "tolerance":
-            value = 100 * self.tolerance.value
-            said = [_("The ranks are those that a tolerance of {value:.0f} % needs.", value=value)]
-        for mode, asked, rank in zip(cut.of.modes, cut.asked, cut.ranks, strict=True):
-            if asked != rank:
-                said.append(_(
-                    "Rank of {mode}: {rank} instead of {asked}, because the other ranks leave room for no more.",
-                    mode=_(MODES[mode]), asked=asked, rank=rank,
-                ))  # fmt: skip
-        if cut.share >= 1:
-            said.append(_("At these ranks the Tucker form stores more numbers than the original: it saves nothing."))
-        if not cut.of.is_photo:
-            said.append(_(
-                "The picture shows the first 16 × 16 of the {out} × {into} little squares; the numbers count all of "
-                "them.",
-                out=cut.of.shape[0], into=cut.of.shape[1],
-            ))  # fmt: skip
-        self.sentence.say(" ".join(said))
-        if self.goal is None:
-            return
-        task = _(
-            "Your task: store less than {share:.0f} % of the numbers, at an error below {error:.1f} %.",
-            share=100 * self.goal.share,
-            error=100 * self.goal.error,
-        )
-        told = {"share": 100 * cut.share, "error": 100 * cut.error}
-        state = (
-            _("✓ Right: {share:.1f} % stored, error {error:.1f} %.", **told)
-            if self.solved
-            else _("Not yet: {share:.1f} % stored, error {error:.1f} %.", **told)
-        )
-        self.task.show(f"{escape(task)} <b>{escape(state)}</b>")
+        return self.goal is not None and self.cut.share < self.goal[0] and self.cut.error < self.goal[1]
 
 
-def subject_name(name: str) -> str:
-    """What a subject is called."""
+def _subject_name(name: str) -> str:
     if name in PHOTOS:
         return _("Photograph: a temple") if name == PHOTOS[0] else _("Photograph: a flower")
-    of = named_subject(name)
+    shape = named_subject(name).tensor.shape
     return _(
         "Trained kernel: layer {layer} of the digits network ({out} × {into} × 3 × 3)",
-        layer=int(name.partition(".")[2]),
-        out=of.shape[0],
-        into=of.shape[1],
-    )
+        layer=int(name.partition(".")[2]), out=shape[0], into=shape[1],
+    )  # fmt: skip
+
+
+class ExplorerPicture:
+    """Original, rebuilt, error, and the singular values with the cut in them.
+
+    Drawn once for a subject, since its seven axes take long; `at` shows one cut of it.
+    """
+
+    def __init__(self, of: Subject) -> None:
+        self.figure = figure = Picture(figsize=(10.1, 5.3 if of.is_photo else 6.2))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 0.85 if of.is_photo else 0.6))
+        above, below = parts
+        start, limit = pixels(of, of.tensor), float(of.tensor.abs().max())
+        names = _("Original"), _("Rebuilt"), _("Error")
+        images = above.subplots(1, 3, gridspec_kw={"wspace": 0.05})
+        shown = [axes.imshow(start, "RdBu", vmin=-limit, vmax=limit, interpolation="nearest") for axes in images]
+        if of.is_photo:
+            shown[2].set_cmap("Oranges")
+        for axes, name in zip(images, names, strict=True):
+            axes.set_axis_off()
+            axes.set_title(name, fontsize=TEXT + 1, color=INK, loc="left", y=1)
+        numbers = _("{count:,.0f} numbers", count=of.tensor.numel())
+        titles = [axes.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right", y=1) for axes in images]
+        (self.rebuilt, self.error), (self.stored, self.wrong) = shown[1:], titles[1:]
+        self.charts = below.subplots(1, len(of.modes), sharey=True)
+        self.needles, self.veils = [], []
+        for axes, values, mode in zip(self.charts, of.values, of.modes, strict=True):
+            relative = 100 * values.numpy() / float(values[0])
+            styled(axes, x=_("rank"), y="", title=_(MODES[mode]))
+            axes.set(yscale="log", xlim=(0.4, len(values) + 0.6))
+            edges = np.arange(len(values) + 1) + 0.5
+            axes.stairs(np.maximum(relative, LEAST_VALUE), edges, baseline=LEAST_VALUE, fill=True, color=BLUE)
+            self.veils.append(axes.add_patch(Rectangle((0, 0), len(values), 1, color="white", alpha=0.75, linewidth=0)))
+            self.veils[-1].set_transform(axes.get_xaxis_transform())
+            self.needles.append(axes.axvline(1, color=ORANGE, linewidth=2))
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.grid(visible=False, axis="x")
+            axes.label_outer()
+        smallest = 100 * min(float(values[-1] / values[0]) for values in of.values)
+        self.charts[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if smallest > 1 else (1,)))
+        self.charts[0].yaxis.set_major_formatter("{x:g}")
+        self.charts[0].yaxis.set_minor_locator(NullLocator())
+        self.charts[0].set_ylim(max(LEAST_VALUE, 0.6 * smallest), 120)
+        self.charts[0].set_ylabel(_("singular value,\n% of the largest"), fontsize=TEXT, color=INK)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
+
+    def at(self, cut: Cut) -> Picture:
+        """The picture of one cut."""
+        error = error_pixels(cut)
+        limit = max(float(np.nanmax(np.abs(error))), 1e-3 * float(cut.of.tensor.abs().max()))  # rounding stays pale
+        self.rebuilt.set_data(pixels(cut.of, cut.rebuilt))
+        self.error.set_data(error)
+        self.error.set_clim(0 if cut.of.is_photo else -limit, limit)
+        self.stored.set_text(_("{count:,.0f} numbers", count=cut.stored))
+        self.wrong.set_text(_("{value:.1f} %", value=100 * cut.error))
+        for axes, needle, veil, rank, size in zip(
+            self.charts, self.needles, self.veils, cut.ranks, cut.of.tensor.shape, strict=True
+        ):
+            needle.set_xdata([rank + 0.5] * 2)
+            veil.set_x(rank + 0.5)
+            axes.set_title(_("{rank} of {size}", rank=rank, size=size), fontsize=TEXT, color=INK, loc="right", y=1)
+        return self.figure
+
+
+_picture = lru_cache(ExplorerPicture)
+
+
+def pixels(of: Subject, tensor: Tensor) -> NDArray[np.float32]:
+    """A photograph as it is, in the range of the screen; a kernel as a mosaic."""
+    return np.asarray(tensor.clamp(0, 1), dtype=np.float32) if of.is_photo else mosaic(tensor)
+
+
+def error_pixels(cut: Cut) -> NDArray[np.float32]:
+    """Rebuilt minus original: for a photograph its size over the colours, for a kernel with its sign."""
+    difference = cut.rebuilt - cut.of.tensor
+    if cut.of.is_photo:
+        return np.asarray(difference.square().mean(-1).sqrt(), dtype=np.float32)
+    return mosaic(difference)
+
+
+def mosaic(kernel: Tensor) -> NDArray[np.float32]:
+    """A kernel as little squares, a row for each output channel and a column for each input channel, gaps between.
+
+    Of a large kernel it is the first 16 × 16 squares.
+    """
+    part = kernel[:SQUARES, :SQUARES]
+    rows, columns, height, width = part.shape
+    framed = np.full((rows, height + 1, columns, width + 1), np.nan, dtype=np.float32)
+    framed[:, :height, :, :width] = part.permute(0, 2, 1, 3)
+    return framed.reshape(rows * (height + 1), -1)[:-1, :-1]

@@ -25,7 +25,6 @@ SCREEN_DPI = 110
 LABELLED = {"description_width": "initial"}
 # plain dictionaries: one Layout object on two widgets would hide both where one is hidden
 WIDE = {"width": "100%", "max_width": "68rem"}
-# sliders as wide as the text; a dictionary for the same reason
 SLIDER = {"width": "100%", "max_width": "46rem"}
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
 # What recorded results are called, without the network where there is only one
@@ -42,9 +41,6 @@ RECORDED = {
     "compare-digits-vgg_small": N_("Handwritten digits, all methods"),
     "compare-folder-neu_steel-vgg_small": N_("Defects on steel, all methods"),
     "vit-neu_steel": N_("Defects on steel, transformer"),
-    "digits": N_("Handwritten digits, small network"),
-    "steel": N_("Defects on steel, small network"),
-    "cifar10": N_("Photographs (CIFAR-10), VGG16 at a quarter of its width, trained briefly"),
 }
 # one transparent pixel: a browser takes a picture of no bytes for a broken one
 BLANK = base64.b64decode(
@@ -56,21 +52,15 @@ class Panel(ipywidgets.VBox):
     """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
     `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
-    children. `stops` are a slider and places of it, with names: readers without a kernel choose from them.
+    children. `stops` are a slider and places of it: readers without a kernel choose from them.
     """
 
-    stops: tuple[ipywidgets.Widget, Sequence[tuple[str, Any]]] | None = None
+    stops: tuple[ipywidgets.Widget, Sequence[Any]] | None = None
 
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
-        self._ended = ipywidgets.HTML(_ended_style(), layout={"display": "none"})
         super().__init__(list(children), layout=WIDE)
-        self.add_class("tuckerlab")
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
         self._thread: threading.Thread | None = None
-
-    @traitlets.validate("children")
-    def _with_style(self, proposal: Any) -> tuple[ipywidgets.Widget, ...]:
-        return (*(child for child in proposal.value if child is not self._ended), self._ended)
 
     def show_problem(self, error: BaseException | None) -> None:
         """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
@@ -79,13 +69,9 @@ class Panel(ipywidgets.VBox):
         set_visible(self.alert, self.problem)
 
     @contextlib.contextmanager
-    def reporting(self, *, fresh: bool = True) -> Iterator[None]:
-        """Shows what goes wrong in the block, in place of a traceback in a log that nobody reads.
-
-        fresh=False: what has gone wrong before stays where nothing does now.
-        """
-        if fresh:
-            self.show_problem(None)
+    def reporting(self) -> Iterator[None]:
+        """Shows what goes wrong in the block, in place of a traceback in a log that nobody reads."""
+        self.show_problem(None)
         try:
             yield
         except Exception as error:
@@ -97,10 +83,10 @@ class Panel(ipywidgets.VBox):
         self._thread = threading.Thread(target=here.run, args=(work, *given), name="tuckerlab panel", daemon=True)
         self._thread.start()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Until the work in the background has ended, or so many seconds."""
+    def wait(self) -> None:
+        """Until the work in the background has ended."""
         if self._thread is not None:
-            self._thread.join(seconds)
+            self._thread.join()
 
     def static(self) -> str:
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
@@ -112,12 +98,11 @@ class Panel(ipywidgets.VBox):
             return self.static()
         slider, places = self.stops
         kept, parts = slider.value, list[str]()
-        first = kept if kept in dict(places).values() else places[0][1]
-        for said, place in places:
+        for place in places:
             slider.value = place
-            chosen = " checked" if place == first else ""
-            label = f'<label><input type="radio" name="stop-{self.model_id}"{chosen}> {escape(said)}</label>'
-            parts.append(f'<div class="stop">{label}<div>{self.static()}</div></div>')
+            said = escape(str(getattr(slider, "label", place)))
+            radio = f'<input type="radio" name="stop-{self.model_id}"{" checked" if place == kept else ""}>'
+            parts.append(f'<div class="stop"><label>{radio} {said}</label><div>{self.static()}</div></div>')
         slider.value = kept
         return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
 
@@ -129,16 +114,6 @@ class Panel(ipywidgets.VBox):
         shown = self.static() if is_attended else self.at_stops()
         data["text/html"] = f'<div class="tuckerlab-panel">{shown}</div>'
         return bundle
-
-
-def _ended_style() -> str:
-    """What a panel says by itself when its kernel is no more; Jupyter marks each of its widgets by a broken link."""
-    said = _("The kernel has ended: run this cell again, or reload the page.")
-    ended = ".jupyter-widgets-disconnected"
-    return (
-        f"<style>.tuckerlab {ended}::before {{content: none}} .tuckerlab{ended} > * {{opacity: .4}} "
-        f".tuckerlab{ended}::before {{content: '{said}'; font: bold 1rem sans-serif; color: {INK}}}</style>"
-    )
 
 
 def described(error: BaseException) -> tuple[str, str]:

@@ -99,7 +99,7 @@ def styled(axes: Axes, *, x: str, y: str, title: str = "") -> Axes:
     """Axes with legible labels, a quiet grid and no box."""
     axes.set_xlabel(x, fontsize=TEXT, color=INK)
     axes.set_ylabel(y, fontsize=TEXT, color=INK)
-    axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
+    axes.set_title(title, fontsize=TEXT, color=INK, loc="left", y=1)  # a place of its own takes long to find
     axes.tick_params(which="both", labelsize=TEXT, color=QUIET, labelcolor=INK)
     axes.grid(color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)

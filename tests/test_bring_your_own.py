@@ -1,4 +1,4 @@
-"""The panel that looks at a folder, and the one that trains on it: every control, without a browser."""
+"""The panel that looks at a folder and trains on it: every control, without a browser."""
 
 import shutil
 import threading
@@ -6,49 +6,62 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import said
 from pictures import nowhere as nowhere
 from test_inspection import broken, good
 
-from tuckerlab.data import folder_check, load_data
+from tuckerlab.data import folder_check
 from tuckerlab.data.digits import write_example
 from tuckerlab.data.folder_check import SAMPLES, inspect_folder
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.panels import BringYourOwn, FolderInspector, image_folder
+from tuckerlab.panels import BringYourOwn, bring_your_own
 
 
 class Gate:
     """In the place of `inspect_folder`: a look that does not go on until it is told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.looks: list[str] = []
-        self.open = threading.Event()
-        self.entered = threading.Event()
-        monkeypatch.setattr(image_folder, "inspect_folder", self.inspect)
+        self.open, self.entered = threading.Event(), threading.Event()
+        monkeypatch.setattr(bring_your_own, "inspect_folder", self.inspect)
 
     def inspect(self, text: str, **options: Any) -> folder_check.FolderReport:
-        self.looks.append(text)
         self.entered.set()
         assert self.open.wait(60)
         return inspect_folder(text, **options)
 
 
-def looked(folder: str) -> FolderInspector:
-    panel = FolderInspector(folder)
+def looked(folder: str, **settings: Any) -> BringYourOwn:
+    panel = BringYourOwn(folder, **settings)
     panel.look.click()
     panel.wait()
     return panel
 
 
-def test_a_good_folder_is_ready(nowhere: Path) -> None:
+def test_a_good_folder_is_ready_and_training_follows(nowhere: Path) -> None:
     good()
-    panel = looked("set")
-    assert panel.dataset == "folder:set"
-    assert load_data(panel.dataset).num_classes == 2
-    assert "Ready to train: 50 images in 2 classes (40 to train, 10 to test)" in panel.state.value
+    panel = BringYourOwn(epochs=1, width=0.25)
+    assert "Type a folder" in said(panel.state)
+    assert panel.below.layout.display == "none"
+    for pasted in ("  'set' ", "folder:set"):  # and Enter
+        panel.folder.value = pasted
+        panel.wait()
+        assert panel.training.dataset.value == "folder:set"
+    assert said(panel.state) == "✓ Ready to train: 40 images to train and 10 to test, in 2 classes"
     assert panel.classes.value.count("<img") == 2 * SAMPLES
     assert panel.classes.value.count("</span> 20<") == panel.classes.value.count("</span> 5<") == 2
-    assert panel.progress.layout.display == "none"
     assert panel.stop.disabled
+    assert panel.training.dense.value
+    assert (panel.training.epochs.value, panel.below.layout.display) == (1, "")  # as asked for, not what suits folders
+    assert panel.check(None) != panel.check(50) != panel.check(30)
+    assert "50.0 %" in panel.check(50)
+    panel.folder.value = "lost"
+    assert panel.report is None  # what was found in one folder says nothing about another
+    panel.wait()
+    assert "the folder lost is not there" in panel.problem
+    assert panel.below.layout.display == "none"
+    assert "folder first" in panel.check(50)
+    panel.folder.value = ""
+    assert panel.problem == ""
 
 
 def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> None:
@@ -56,21 +69,11 @@ def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> N
     broken()
     shutil.copy("set/train/a/00.png", "set/test/a/copy.png")
     panel = looked("set")
-    assert panel.dataset == ""
-    assert "Not yet: 1 thing below prevents training" in panel.state.value
+    assert panel.below.layout.display == "none"
+    assert "Not yet" in said(panel.state)
     text = panel.findings.value
     assert text.index("Prevents training") < text.index("train/b/03.png (not a picture)") < text.index("Good to know")
     assert text.index("Good to know") < text.index("copies of training images: 1 (test/a/copy.png)")
-
-
-def test_enter_looks_too(nowhere: Path) -> None:
-    good()
-    panel = FolderInspector()
-    assert "Type a folder" in panel.state.value
-    for pasted in ("  'set' ", "folder:set"):
-        panel.folder.value = pasted
-        panel.wait()
-        assert panel.dataset == "folder:set"
 
 
 def test_a_mistake_is_one_line_and_escaped(nowhere: Path) -> None:
@@ -78,31 +81,13 @@ def test_a_mistake_is_one_line_and_escaped(nowhere: Path) -> None:
     assert "the folder <b>lost</b> is not there" in panel.problem
     assert "&lt;b&gt;lost" in panel.static()
     assert "<b>lost" not in panel.static()
-    assert panel.dataset == ""
-    good("set")
-    panel.folder.value = "set"
-    panel.wait()
-    assert panel.problem == ""
-    assert panel.dataset == "folder:set"
-
-
-def test_what_was_found_in_one_folder_is_forgotten_with_another(nowhere: Path) -> None:
-    good()
-    panel = looked("set")
-    assert panel.report is not None
-    panel.folder.value = "other"
-    assert (panel.report, panel.dataset) == (None, "")
-    panel.wait()
-    assert "other is not there" in panel.problem
-    panel.folder.value = ""
-    assert (panel.looking, panel.problem) == (False, "")
 
 
 def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good("first")
     good("second")
     gate = Gate(monkeypatch)
-    panel = FolderInspector("first")
+    panel = BringYourOwn("first")
     panel.look.click()
     assert gate.entered.wait(60)
     slow = panel._thread
@@ -113,47 +98,24 @@ def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) ->
     slow.join(60)
     assert panel.report is not None
     assert panel.report.path == Path("second")
-    assert panel.dataset == "folder:second"
-    assert not panel.looking
+    assert panel.training.dataset.value == "folder:second"
 
 
 def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good()
     gate = Gate(monkeypatch)
-    panel = FolderInspector("set")
+    panel = BringYourOwn("set")
     panel.stop.click()  # nothing to stop yet
     panel.look.click()
     assert gate.entered.wait(60)
     panel.stop.click()
     gate.open.set()
     panel.wait()
-    assert "Stopped after 0 of 50 images" in panel.state.value
-    assert panel.dataset == ""
+    assert "Stopped after 0 of 50 images" in said(panel.state)
+    assert panel.below.layout.display == "none"
     panel.look.click()
     panel.wait()
-    assert panel.dataset == "folder:set"
-
-
-# --- bring your own ----------------------------------------------------------------------------------------------
-
-
-def test_training_follows_the_folder(nowhere: Path) -> None:
-    good()
-    panel = BringYourOwn(epochs=1, width=0.25)
-    assert panel.training.dense.value
-    assert panel.below.layout.display == "none"
-    assert "appear here" in panel.static()
-    panel.inspector.folder.value = "set"
-    panel.inspector.wait()
-    assert panel.training.dataset.value == "folder:set"
-    assert panel.training.epochs.value == 1  # as asked for, not what suits folders
     assert panel.below.layout.display == ""
-    assert panel.check(None) != panel.check(50) != panel.check(30)
-    assert "50.0 %" in panel.check(50)
-    panel.inspector.folder.value = "lost"
-    panel.inspector.wait()
-    assert panel.below.layout.display == "none"
-    assert "folder first" in panel.check(50)
 
 
 def test_unattended_it_looks_and_trains(tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""The claims of notebook 04, over several seeds and with margins; its pictures say the numbers."""
+
+import math
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+import torch
+
+from tuckerlab import load_data
+from tuckerlab.demos import digits_descent, plots
+from tuckerlab.demos.digits_descent import Descent
+from tuckerlab.demos.divergence import diverge
+from tuckerlab.demos.planted_ranks import CYCLE_RANK, TARGET, follow, races, steps_to_target
+from tuckerlab.demos.planted_weight import (
+    HOPELESS,
+    RANK,
+    losses,
+    new_layer,
+    ordinary,
+    planted,
+    riemannian,
+    seeded,
+    spectrum,
+    task_of,
+    taught,
+)
+from tuckerlab.plotting.figure import Picture
+
+SEEDS = (0, 1)
+
+
+@pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-8])
+def test_the_spectrum_is_that_of_the_planted_weight(smallest: float) -> None:
+    task = planted(smallest)
+    values = torch.linalg.svdvals(torch.linalg.lstsq(task.x, task.y).solution.T)[:RANK]
+    assert torch.allclose(values, spectrum(smallest), rtol=1e-4, atol=1e-14)
+
+
+def test_the_true_weight_falls_by_the_factor() -> None:
+    assert torch.linalg.svdvals(task_of(3, 2.0, 5, seed=0).y)[:4].tolist() == pytest.approx([1, 0.5, 0.25, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("smallest", [1.0, 1e-8])
+def test_our_loss_falls_at_every_step(smallest: float, seed: int) -> None:
+    values = riemannian(planted(smallest, seed), steps=40)
+    above_rounding = [value for value in values if value > 1e-20]
+    assert len(above_rounding) >= 20
+    assert all(after < before for before, after in pairwise(above_rounding))
+
+
+def test_losses_are_those_of_gradient_descent_by_hand() -> None:
+    with seeded(3):
+        task = taught(new_layer(4), new_layer(6))
+    weights = [p.detach().clone().requires_grad_() for p in (task.start.core, *task.start.factors)]
+    expected = []
+    for _ in range(5):
+        core, out, into = weights
+        loss = (task.x @ (out @ core @ into.mT).mT - task.y).square().sum() / task.y.square().sum()
+        expected.append(loss.item())
+        gradients = torch.autograd.grad(loss, weights)
+        weights = [(w - 0.1 * g).detach().requires_grad_() for w, g in zip(weights, gradients, strict=True)]
+    found = losses(task, task.start, torch.optim.SGD(task.start.parameters(), lr=0.1), 5)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_ordinary_descent_stalls_where_singular_values_fall_and_blows_up_with_long_steps() -> None:
+    stalled, blown = ordinary(planted(1e-6), steps=80, lr=0.2), ordinary(planted(1e-8), steps=80, lr=3.0)
+    assert len(stalled) == 80
+    assert stalled[-1] > 1e-4 > 1e-10 > riemannian(planted(1e-6), steps=80)[-1]
+    assert len(blown) < 80
+    assert blown[-1] > HOPELESS > max(blown[:-1])
+
+
+def test_the_task_is_left_as_it_was_and_so_are_random_numbers() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    task = planted(0.1)
+    first = ordinary(task, steps=5, lr=0.2)
+    assert ordinary(task, steps=5, lr=0.2) == first == ordinary(planted(0.1), steps=5, lr=0.2)
+    assert planted(0.1, seed=1).x.ne(task.x).any()
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("fall", [1.0, 3.0])
+def test_ours_arrives_at_every_rank_and_ordinary_descent_crawls_at_large_ones(fall: float, seed: int) -> None:
+    found = races((6, 24), [fall], seed=seed)
+    assert found["ours"].max() <= 25
+    assert found["ours"].is_monotonic_decreasing  # more room, fewer steps
+    assert math.isnan(found["ordinary"].iloc[-1])
+    assert found["left"].iloc[-1] > 10 * TARGET
+
+
+def test_steps_to_the_target() -> None:
+    assert steps_to_target([[1.0, 1.0, TARGET / 2], [1.0, TARGET / 2]]) == 1
+    assert math.isnan(steps_to_target([[1.0, TARGET]]))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ranks_cut_at_every_step_only_shrink_and_a_cycle_finds_the_true_rank(seed: int) -> None:
+    cut, moving = follow(every=1, first=2, seed=seed), follow(every=20, first=2, seed=seed)
+    assert (cut.found, moving.found) == (2, CYCLE_RANK)
+    assert max(cut.ranks) == 2
+    assert moving.losses[-1] < 1e-4 < cut.losses[-1]
+    above = follow(every=20, first=20, steps=100, seed=seed)
+    assert above.found == CYCLE_RANK < above.ranks[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_high_learning_rate_spoils_ordinary_descent_and_not_ours(seed: int) -> None:
+    ours, theirs = digits_descent.riemannian(32, 0.8, seed), digits_descent.ordinary(32, 0.8, seed)
+    assert 3 * ours.losses[-1] < theirs.losses[-1]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_gradients_a_step_come_hardly_further_than_one(seed: int) -> None:
+    one, two = digits_descent.one_gradient(32, 0.2, seed), digits_descent.two_gradients(32, 0.2, seed)
+    assert (one.gradients, two.gradients) == (1, 2)
+    assert one.losses[-1] < 1.5 * two.losses[-1]
+    assert one.losses[-1] < 0.75 * two.losses[len(two.losses) // 2]  # for the same number of evaluations
+    firsts = {start(1, 0.2, seed).losses[0] for start in (digits_descent.riemannian, digits_descent.ordinary)}
+    assert {one.losses[0], two.losses[0], *firsts} == {one.losses[0]}  # all start from the same network
+
+
+SMOOTH = Descent(0.4, (2.0, 1.0, 0.5, 0.04), gradients=1, seconds=0.020)
+ROUGH = Descent(0.8, (2.0, 2.5, 1.0, 0.8), gradients=2, seconds=0.044)
+
+
+def headline(picture: Picture) -> str:
+    return " ".join(picture.get_suptitle().split())
+
+
+def test_headlines_say_the_numbers() -> None:
+    assert (ROUGH.rises, ROUGH.risen, SMOOTH.rises) == (1, 1 / 3, 0)
+    rows = [(1.0, 4, 150, 19, math.nan, 0.2), (1.0, 6, 150, math.nan, 39, 7e-7), (3.0, 4, 150, 17, math.nan, 0.1)]
+    found = pd.DataFrame(rows, columns=["fall", "rank", "steps", "ours", "ordinary", "left"])
+    assert headline(plots.overestimation(found)) == (
+        "Within 150 steps the Riemannian step is there in 2 of 3 cases; ordinary descent is not in 2 of them."
+    )
+    assert headline(plots.loss_descent([SMOOTH], [SMOOTH, ROUGH])) == (
+        "Learning rate 0.8: ordinary descent ends at a loss of 0.8 and rose after 33 % of its steps, ours at 0.04 and "
+        "after 0 %. At its own best rate ordinary descent ends at 0.04."
+    )
+    picture = plots.gradient_evaluations(SMOOTH, ROUGH)
+    assert headline(picture).endswith("0.8 with two, for 4 and 8 evaluations. A step of two takes 2.2 times as long.")
+    assert [list(line.get_xdata()) for line in picture.axes[0].lines] == [[0, 1, 2, 3], [0, 2, 4, 6]]
+
+
+def test_a_training_that_diverges_alone_comes_through_with_a_guard() -> None:
+    found = diverge(load_data("digits", image_size=16).subset(train=640, test=64), lr=10.0, epochs=2)
+    assert (found.alone.end, found.guarded.end.partition(" ")[0]) == ("breaks off", "reaches")
+    assert len(found.said) == len(found.picture.axes[0].texts) > 0
+    assert found.guarded.alarms[-1][0] <= len(found.guarded.losses)
