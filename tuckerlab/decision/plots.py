@@ -19,7 +19,7 @@ from tuckerlab.plotting.styles import look
 
 PRINTED = 8.7  # points that letters have on paper, where the look of all figures has TEXT
 INCH = 25.4 * PRINTED / TEXT  # millimetres of paper for an inch of a picture
-HALF, WHOLE = (87, 50), (180, 56)  # millimetres
+HALF, WHOLE = (87, 50), (180, 62)  # millimetres
 BELOW = 6.0  # points under the full network where the picture of sizes ends
 COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
 MOVERS = 5  # bars of a tornado
@@ -28,14 +28,13 @@ BLUE, ORANGE, GREEN = PALETTE[:3]
 
 
 def picture(millimetres: tuple[float, float]) -> Picture:
-    """An empty picture of this size on paper, with the letters of the page."""
-    made = Picture((millimetres[0] / INCH, millimetres[1] / INCH))
-    made.fonts = families("ja")  # the page has one font for all languages
-    return made
+    """An empty picture of this size on paper."""
+    return Picture((millimetres[0] / INCH, millimetres[1] / INCH))
 
 
 def embedded(made: Picture) -> str:
-    """The picture as the address of an SVG that holds all of it."""
+    """The picture as the address of an SVG that holds all of it, with the letters of the page."""
+    made.fonts = families("ja")  # the page has one font for all languages
     for label in made.findobj(Text):  # in that font it is as wide as a Japanese character
         label.set_text(label.get_text().replace("’", "'"))
     buffer = io.BytesIO()
@@ -103,8 +102,8 @@ def money_picture(money: Money) -> Picture:
     """Cash over time, and what moves the outcome most; in a fixed layout, since finding one takes long."""
     made = picture(WHOLE)
     made.set_layout_engine("none")
-    _draw_fan(made.add_axes((0.12, 0.21, 0.34, 0.68)), money)
-    _draw_tornado(made.add_axes((0.69, 0.21, 0.3, 0.68)), money)
+    _draw_fan(made.add_axes((0.14, 0.19, 0.31, 0.71)), money)
+    _draw_tornado(made.add_axes((0.68, 0.19, 0.28, 0.71)), money)
     return made
 
 
@@ -137,7 +136,7 @@ def _draw_tornado(axes: Axes, money: Money) -> None:
     worth = _("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency)
     styled(axes, x=worth, y="")
     title = _("What moves it most (orange: low end, blue: high end)")
-    axes.set_title(title, fontsize=TEXT, color=INK, loc="left", x=-0.7)
+    axes.set_title(title, fontsize=TEXT, color=INK, loc="right", x=1.1)
     for place, bar in enumerate(bars):
         for end, worth_there, colour in ((bar.low, bar.worth_low, ORANGE), (bar.high, bar.worth_high, BLUE)):
             axes.barh(place, worth_there - middle, left=middle, color=colour, height=0.55)
@@ -146,9 +145,9 @@ def _draw_tornado(axes: Axes, money: Money) -> None:
                 _end(bar.key, end), (worth_there, place), (4 if is_right else -4, 0), textcoords="offset points",
                 va="center", ha="left" if is_right else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
-    _rows(axes, [textwrap.fill(_(NAMES[bar.key]), 26) for bar in bars])
+    _rows(axes, [textwrap.fill(_(NAMES[bar.key]), 22) for bar in bars])
     axes.axvline(middle, color=INK, linewidth=1.2, linestyle=":")
-    axes.xaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))
     axes.margins(x=0.3)
 
