@@ -5,26 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
 from manifolds import take_step
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerMuon, TuckerSGD
-from tuckerlab.tucker.batched_step import Stack, batches
+from tuckerlab.tucker.batched_step import batches
 from tuckerlab.tucker.weight import TuckerLayer
-
-
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=5))
-def test_what_is_packed_comes_back(shapes: list[tuple[int, int]]) -> None:
-    weights = [[torch.randn(shape), torch.randn(shape[0], 2)] for shape in shapes]
-    packing = Stack([[part.shape for part in weight] for weight in weights])
-    batch = packing.pack(weights)
-    assert [int(whole.count_nonzero()) for whole in batch] == [sum(w[i].numel() for w in weights) for i in (0, 1)]
-    copies = [[torch.zeros_like(part) for part in weight] for weight in weights]
-    packing.unpack(batch, copies)
-    for weight, copied in zip(weights, copies, strict=True):
-        assert all(map(torch.equal, weight, copied))
 
 
 class Mixed(nn.Module):
