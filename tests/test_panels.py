@@ -17,7 +17,7 @@ from tuckerlab.panels import CyclePanel, GeometryPanel, Question, RollOutPanel
 from tuckerlab.panels.geometry import BLOWN, LOWEST, draw as draw_geometry
 from tuckerlab.panels.rank_cycle import draw as draw_cycle
 from tuckerlab.panels.rollout import STAGES
-from tuckerlab.panels.widgets import BLANK, Panel
+from tuckerlab.panels.widgets import Panel
 
 GIVEN = {"Question": {"question": "How much is left?", "answers": ["A twentieth"], "right": 0, "because": "95 % go."}}
 
@@ -38,7 +38,7 @@ def test_every_panel_opens(name: str) -> None:
     data = panel._repr_mimebundle_()
     left = (data[0] if isinstance(data, tuple) else data)["text/html"]
     assert "<script" not in left
-    for picture in [one for one in widgets if isinstance(one, ipywidgets.Image) and one.value not in (b"", BLANK)]:
+    for picture in [one for one in widgets if isinstance(one, ipywidgets.Image) and one.value]:
         assert html.escape(picture.tooltip, quote=True) in left
         pixels = np.asarray(Image.open(io.BytesIO(picture.value)).convert("RGB"))
         edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -141,7 +141,7 @@ def test_without_a_fault_it_goes_out_and_sooner_where_more_may_be_lost() -> None
     panel = RollOutPanel()
     panel.fault.value = 0.0
     strict = panel.story.end
-    assert said(panel.sentence).startswith("Rolled out to all after")
+    assert said(panel.sentence).startswith("Rolled out to all in the 100 % stage after")
     panel.harm.value = 3.0
     assert (panel.story.end.ended, panel.story.end.requests < strict.requests) == ("rolled out", True)
 

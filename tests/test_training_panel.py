@@ -249,17 +249,14 @@ def test_what_the_safety_valve_does_is_said_marked_and_recorded(monkeypatch: pyt
 
 def test_runs_are_shown_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = TrainingPanel(**SETTINGS | {"dense": True, "out": str(tmp_path / "runs")})
-    assert "no run yet" in panel.result().data
-    assert "no run yet" in panel.layers().data
+    assert "no run yet" in panel.result()
+    assert "no run yet" in panel.layers()
     assert panel.save.layout.display == "none"
     train(panel)
     assert "has learned nothing" in said(panel.verdict)  # after one pass over few images
     panel.compression.value, panel.dense.value = 0.95, False
-    assert "Not yet" in panel.exercise(0.9, 0.95).data
     train(panel)
     assert names(panel) == list(panel.result()) == ["Tucker 90 %", "dense", "Tucker 95 % (2)"]
-    before, _dense, after = (100 * run.facts["test_accuracy"] for run in panel.kept)
-    assert f"from {before:.1f} to {after:.1f} %" in panel.exercise(0.9, 0.95).data
     assert panel.numbers["removed"] == panel.kept[2].facts["conv_compression"]
     assert panel.layers() is not None
     panel.save.click()

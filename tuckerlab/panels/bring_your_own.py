@@ -76,19 +76,12 @@ class BringYourOwn(Panel):
             "No comparison yet: press Train above, wait until both networks are trained, then run this cell again."
         )
 
-    def check(self, percent: float | None) -> str:
-        """The answer to the exercise: how often one is right who always names the class trained most."""
+    @property
+    def always_the_same(self) -> str:
+        """How often one is right who always names the class trained most."""
         if self.report is None or not self.report.ready:
             return _("Look at a folder first, in the panel above.")
-        if percent is None:
-            return _("Type your number in the cell above, in per cent, and run it again.")
-        share = 100 * self.report.always_the_same
-        if abs(percent - share) <= 1:
-            return _("✓ Right: {share:.1f} %. A network is worth something only above that.", share=share)
-        return _(
-            "Not quite. Take the class with the longest blue bar, and divide the number of its test images by that of "
-            "all test images."
-        )
+        return _("{share:.1f} %", share=100 * self.report.always_the_same)
 
     def _look(self, change: object = None) -> None:
         """Begins to look at the folder, and comes back at once; a look that is under way ends."""
@@ -168,26 +161,19 @@ def _findings_html(report: FolderReport) -> str:
 
 
 def _classes_html(report: FolderReport) -> str:
-    """A row for each class: some of its images as the network sees them, and bars of how many there are."""
+    """A row for each class: some of its images as the network sees them, and how many there are."""
     if not any(report.samples.values()):
         return ""
-    colours = PALETTE[0], PALETTE[5]
-    most = max(max(count) for count in report.classes.values()) or 1
-    parts = zip(colours, (_("to train"), _("to test")), strict=True)
-    key = "".join(f'<span style="color:{colour}">■</span> {escape(part)} ' for colour, part in parts)
-    rows = [f"<tr><td></td><td>{escape(_('what the network will see'))}</td><td>{key}</td></tr>"]
+    head = "", _("what the network will see"), _("to train"), _("to test")
+    rows = ["".join(f"<th>{escape(title)}</th>" for title in head)]
     for name, count in list(report.classes.items())[:ROWS]:
         images = "".join(_image_html(pixels, name) for pixels in report.samples[name])
-        bars = "".join(
-            f'<div style="white-space:nowrap"><span style="display:inline-block;height:.7em;background:{colour};'
-            f'width:{10 * value / most:.2f}rem"></span> {value:,}</div>'
-            for value, colour in zip(count, colours, strict=True)
-        )
-        rows.append(f"<tr><td>{escape(name)}</td><td>{images}</td><td>{bars}</td></tr>")
+        cells = escape(name), images, f"{count.train:,}", f"{count.test:,}"
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     more = len(report.classes) - ROWS
     below = _("and {count:,.0f} more", count=more) if more > 0 else ""
     style = f"line-height:1.2;color:{INK};border-spacing:.8rem .3rem;border-collapse:separate;text-align:left"
-    return f'<table style="{style}">{"".join(rows)}</table>{escape(below)}'
+    return f'<table style="{style}">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>{escape(below)}'
 
 
 def _image_html(pixels: NDArray[np.uint8], name: str) -> str:

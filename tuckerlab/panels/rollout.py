@@ -18,19 +18,8 @@ WEEK = 7
 NAMED = {"description_width": "17rem"}  # sliders begin below each other
 
 SAYS = {  # by the end of a roll-out
-    "rolled back": N_(
-        "Rolled back in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss is at least "
-        "{low:.1f} points."
-    ),
-    "rolled out": N_(
-        "Rolled out to all after {requests:,.0f} checked requests, on day {day:.0f}: each stage showed a loss below "
-        "{harm:g}."
-    ),
-    "asked": N_(
-        "Left to a person in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss may "
-        "still be {high:.1f} points, and {harm:g} would be too much."
-    ),
-}
+    "rolled back": N_("Rolled back"), "rolled out": N_("Rolled out to all"), "asked": N_("Left to a person"),
+}  # fmt: skip
 
 
 class RollOutPanel(Panel):
@@ -102,9 +91,11 @@ def _until(end: Any) -> str:
 def _said(story: Timeline) -> str:
     """How a roll-out ended, when, and what it has cost by then."""
     end = story.end
+    low, high = story.points[["low", "high"]].iloc[-1]
     said = _(
-        SAYS[end.ended], share=100 * end.stage, requests=end.requests, day=int(end.days) + 1, harm=story.rule.harm,
-        **story.points[["low", "high"]].iloc[-1],
+        "{how} in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss lies between "
+        "{low:.1f} and {high:.1f} points.",
+        how=_(SAYS[end.ended]), share=100 * end.stage, requests=end.requests, day=int(end.days) + 1, low=low, high=high,
     )  # fmt: skip
     if end.wrong:
         seen = ngettext(

@@ -17,7 +17,7 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.training_job import Job, Trained, Unfinished, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, numbers_html
-from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, markdown, row, set_visible, watch
+from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, row, set_visible, watch
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.machine import release_workers
 from tuckerlab.training.models import MODELS
@@ -26,7 +26,6 @@ from tuckerlab.tucker.rank_policy import Budget, Tolerance
 
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one
 NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
-ALIKE = ["dataset", "model", "width", "epochs", "seed"]  # what runs have in common that are compared
 DATA = ["mnist", "digits", "cifar10", "folder:"]
 CONTROLS = ("dataset", "network", "by", "compression", "tolerance", "epochs", "seed", "dense")
 
@@ -139,30 +138,12 @@ class TrainingPanel(Panel):
 
     def result(self) -> Any:
         """The runs as a table; before there are any, what to do."""
-        return standings(records_of(self.kept)) if self.kept else markdown(_(NO_RUN))
+        return standings(records_of(self.kept)) if self.kept else _(NO_RUN)
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
         trained = [run.run.model for run in self.kept if run.contender.method == "tucker"]
-        return summary(trained[-1]) if trained else markdown(_(NO_RUN))
-
-    def exercise(self, large: float, small: float) -> Any:
-        """What the step from one share of removed weights to another costs, once both have been trained alike."""
-        runs = records_of(self.kept).runs.query("method == 'tucker'")
-        near_large, near_small = (runs[(runs["conv_compression"] - share).abs() < 0.015] for share in (large, small))
-        both = near_large.merge(near_small, on=ALIKE, suffixes=("", "_small"))
-        if both.empty:
-            return markdown(_(
-                "Not yet: train one network with {large:.0f} % removed and one with {small:.0f} %, alike otherwise, in "
-                "the panel above. Then run this cell again.",
-                large=100 * large, small=100 * small,
-            ))  # fmt: skip
-        before, after = 100 * both[["test_accuracy", "test_accuracy_small"]].iloc[-1]
-        return markdown(_(
-            "✓ {points}: from {before:.1f} to {after:.1f} % right on new images. With another seed it may be "
-            "a few tenths more or less.",
-            points=_("{points:+.1f} points", points=after - before), before=before, after=after,
-        ))  # fmt: skip
+        return summary(trained[-1]) if trained else _(NO_RUN)
 
     def figure(self, runs: Sequence[Trained]) -> Figure:
         """The picture of runs that have ended, or are at work."""

@@ -13,7 +13,6 @@ from typing import Any
 import ipywidgets
 import traitlets
 from IPython import get_ipython
-from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -42,10 +41,6 @@ RECORDED = {
     "compare-folder-neu_steel-vgg_small": N_("Defects on steel, all methods"),
     "vit-neu_steel": N_("Defects on steel, transformer"),
 }
-# one transparent pixel: a browser takes a picture of no bytes for a broken one
-BLANK = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-)
 
 
 class Panel(ipywidgets.VBox):
@@ -146,12 +141,12 @@ class PictureBox(ipywidgets.Image):
     description = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, said: str) -> None:
-        layout = ipywidgets.Layout(max_width="100%", object_fit="contain", align_self="flex-start")  # text stays sharp
-        super().__init__(value=BLANK, format="png", tooltip=said, layout=layout)
+        layout = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}  # text stays sharp
+        super().__init__(value=b"", format="png", tooltip=said, layout=layout | {"display": "none"})
 
     def show(self, figure: Figure | None, dpi: float = SCREEN_DPI) -> None:
         """Another picture; None: there is nothing to see."""
-        self.value = BLANK if figure is None else png(figure, dpi)
+        self.value = b"" if figure is None else png(figure, dpi)
         set_visible(self, figure)
 
 
@@ -216,11 +211,6 @@ def choice(label: str, hint: str, value: Any, options: Iterable[tuple[str, Any]]
     return labelled(ipywidgets.SelectionSlider, label, hint, options=list(options), value=value, **kept)
 
 
-def markdown(text: str) -> Any:
-    """A text for the end of a cell, which shows it without quotation marks."""
-    return Markdown(text)  # type: ignore[no-untyped-call]
-
-
 def button(label: str, action: Callable[[], object], hint: str = "", **options: Any) -> ipywidgets.Button:
     """A button as wide as its word; pressed, it calls `action`."""
     made = ipywidgets.Button(description=label, tooltip=hint or None, layout=ipywidgets.Layout(width="auto"), **options)
@@ -259,7 +249,7 @@ def _static(widget: ipywidgets.Widget) -> str:
         return "".join(folded(title, html) for title, html in inside if html)
     if isinstance(widget, ipywidgets.Box):
         return "".join(map(_static, widget.children))
-    if isinstance(widget, ipywidgets.Image) and widget.value != BLANK:
+    if isinstance(widget, ipywidgets.Image):
         data, said = base64.b64encode(widget.value).decode(), escape(widget.tooltip or "", quote=True)
         return f'<img src="data:image/png;base64,{data}" alt="{said}" style="max-width:100%">'
     return f"<div>{widget.value}</div>" if isinstance(widget, ipywidgets.HTML) and widget.value else ""
