@@ -186,9 +186,9 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     smallest = _("the smallest that is as accurate as the full one")
     good = _kept(sizes.smallest_within(by, 0))
     axes.plot(good, top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
-    axes.axvline(_kept(size), color=NEEDLE, linewidth=2)
+    axes.axvline(_kept(size), color=NEEDLE, linewidth=2, zorder=3)
     axes.plot(_kept(size), 100 * size.test_accuracy, "D" if size.trained else "o", color=NEEDLE, markersize=11,
-              markeredgecolor="white")  # fmt: skip
+              markeredgecolor="white", zorder=4)  # fmt: skip
     figure.legend(loc="upper left", ncols=3, columnspacing=1, fontsize=TEXT - 0.5, frameon=False)
     return figure
 

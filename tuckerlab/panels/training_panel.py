@@ -67,7 +67,12 @@ class TrainingPanel(Panel):
             ipywidgets.ToggleButtons, _("Set by"), style={"button_width": "6rem"},
             options=[(_("size"), "compression"), (_("detail"), "tolerance")],
         )  # fmt: skip
-        share: dict[str, Any] = {"step": 0.01, "readout_format": ".0%", "continuous_update": False}
+        share: dict[str, Any] = {
+            "step": 0.01,
+            "readout_format": ".0%",
+            "continuous_update": False,
+            "layout": {"width": "30rem"},
+        }
         self.compression = labelled(
             ipywidgets.FloatSlider, _("Weights to remove"),
             _("The share of the convolution weights that the network is to do without"),
