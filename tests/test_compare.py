@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "model": "vgg_small", "image_size": 8, "width": 0.25, "epochs": 2, "compression": [0.8], "device": "cpu",
     "quiet": True,
 }  # fmt: skip
-METHODS_HERE = ["tucker", "tucker-adamw", "cut", "cut-tuned", "factors-sgd", "two-gradients", "tucker-int8", "int8"]
+METHODS_HERE = ["tucker", "tucker-adamw", "cut", "cut-tuned", "factors-sgd", "two-gradients"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +54,7 @@ def test_every_method_is_there_for_every_seed(comparison: RunFolder) -> None:
     runs = Records.load(comparison.folder).runs
     assert sorted(runs["method"].unique()) == sorted(["dense", *METHODS_HERE])
     assert (runs.groupby("label")["seed"].nunique() == 2).all()
-    smaller = runs[~runs["method"].isin(["dense", "int8"])]
+    smaller = runs[runs["method"] != "dense"]
     assert (smaller["conv_compression"] >= 0.799).all()
 
 

@@ -6,17 +6,14 @@ from typing import Any
 
 import contests
 import pytest
-import safetensors.torch
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tuckerlab import Budget, TuckerConv2d, build
+from tuckerlab import Budget, TuckerConv2d
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.cp_tt import Tensorized
-from tuckerlab.experiments.methods.int8 import Int8, quantized, stored
 from tuckerlab.experiments.methods.pruning import Channels, Pruned
 from tuckerlab.experiments.methods.tucker_variants import CutAndTuned, Matrix
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
@@ -24,28 +21,24 @@ from tuckerlab.experiments.run import run_experiment
 from tuckerlab.training.run import Callback, Run
 
 SMALL = [Channels(0.8), Matrix(Budget(0.8)), Tensorized(0.8, "cp"), Tensorized(0.8, "tt"), Pruned(0.8)]
-ALL: list[Contender] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Int8(Dense()), Int8(Tucker(Budget(0.8)))]
+ALL: list[Contender] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Tucker(Budget(0.8))]
 
 
 def test_in_a_contest(tmp_path: Path) -> None:
     records = run_experiment(ALL, contests.small_arena(*ALL), tmp_path, quiet=True).records
     runs = records.runs.set_index("label")
     assert runs.index.tolist() == [
-        "dense", "channels 80 %", "matrix 80 %", "CP 80 %", "TT 80 %", "pruned 80 %", "two gradients 80 %", "int8",
-        "Tucker 80 % int8",
+        "dense", "channels 80 %", "matrix 80 %", "CP 80 %", "TT 80 %", "pruned 80 %", "two gradients 80 %",
+        "Tucker 80 %",
     ]  # fmt: skip
     assert runs["method"].tolist() == [contender.method for contender in ALL]
     assert set(runs["gradient_evaluations"]) == {8}
-    small = runs[~runs["method"].isin(["dense", "int8"])]
+    small = runs[runs["method"] != "dense"]
     assert small["conv_compression"].between(0.7999, 0.83).all()
     assert runs["latency_1_ms"].gt(0).all()
     last = records.epochs.groupby("run")["conv_parameters"].last()
     assert last[runs["run"]].tolist() == runs["conv_parameters"].tolist()
-    for same in ("conv_parameters", "parameters", "multiply_adds"):
-        assert runs[same]["dense"] == runs[same]["int8"]
-    files, memory = runs["checkpoint_bytes"], runs["memory_weights_bytes"]
-    assert files["int8"] < 0.4 * files["dense"]
-    assert files["Tucker 80 % int8"] < 0.6 * files["int8"]
+    memory = runs["memory_weights_bytes"]
     assert memory["pruned 80 %"] == memory["dense"] + runs["conv_parameters"]["dense"]  # a byte says what is left
     assert runs["multiply_adds"]["channels 80 %"] < 0.4 * runs["multiply_adds"]["dense"]
 
@@ -66,9 +59,8 @@ def test_goes_on_after_a_cut(contender: Contender, tmp_path: Path) -> None:
         contender.train(replace(arena, folder=tmp_path / "cut", callbacks=[CutOff()]))
     again = contender.train(replace(arena, folder=tmp_path / "cut"))
     assert again.evaluations == whole.evaluations
-    models = (contender.answering(run.network, arena).eval() for run in (whole, again))
     with torch.no_grad():
-        one, other = (model(arena.batch(32)[0]) for model in models)
+        one, other = (run.network.eval()(arena.batch(32)[0]) for run in (whole, again))
     assert torch.equal(one, other)
 
 
@@ -117,45 +109,3 @@ def test_the_dense_weights_of_a_matrix_never_exist() -> None:
     assert all(layer.modes == (0,) and layer.stored_numel <= layer.dense_numel for layer in layers)
     assert torch.linalg.matrix_rank(layers[0].dense_weight().flatten(1)) == layers[0].ranks[0]
     assert 0 < sizes.most < 0.8 * max(layer.dense_numel for layer in layers)
-
-
-# --- int8 ------------------------------------------------------------------------------------------------------------
-
-
-def within(values: Tensor, expected: Tensor, bound: Tensor | float) -> bool:
-    return bool(((values - expected).abs() <= bound).all())
-
-
-@pytest.mark.parametrize("options", [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 1, "bias": False}])
-def test_an_int8_layer_computes_what_whole_numbers_give(options: dict[str, Any]) -> None:
-    torch.manual_seed(0)
-    convolution, norm = nn.Conv2d(8, 12, **options), nn.BatchNorm2d(12)
-    nn.init.uniform_(norm.weight, 0.5, 1.5)
-    nn.init.normal_(norm.running_mean)
-    nn.init.uniform_(norm.running_var, 0.5, 1.5)
-    images = torch.randn(32, 8, 9, 9)
-    network = quantized(nn.Sequential(convolution, norm, nn.ReLU()), images)
-    held, step = stored(network), getattr(network, "0").scale
-
-    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-    folded = convolution.weight * gain[:, None, None, None]
-    bias = norm.bias + gain * ((0 if convolution.bias is None else convolution.bias) - norm.running_mean)
-    scales = held["0.weight.0.scales"][:, None, None, None]
-    weight = held["0.weight.0"] * scales
-    assert held["0.weight.0"].dtype == torch.int8
-    assert within(weight, folded, scales * 0.501)
-    torch.testing.assert_close(held["0.bias.0"], bias.detach())
-
-    scale = next(value for name, value in held.items() if "input_scale" in name)
-    zero = next(value for name, value in held.items() if "input_zero_point" in name)
-    inputs = ((images / scale).round() + zero).clamp(0, 255).sub(zero).mul(scale)
-    expected = F.conv2d(inputs, weight, bias, convolution.stride, convolution.padding).relu()
-    assert within(network(images), expected.clamp(max=255 * step), 0.51 * step)
-
-
-def test_an_int8_file_holds_a_byte_for_each_weight() -> None:
-    model = build("vgg16", width=0.25)
-    held = stored(quantized(model, torch.randn(8, 3, 32, 32)))
-    weights = sum(value.numel() for value in held.values() if value.dtype == torch.int8)
-    assert weights == sum(p.numel() for p in model.parameters() if p.dim() > 1)
-    assert weights < len(safetensors.torch.save(held)) < 1.1 * weights

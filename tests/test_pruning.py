@@ -77,7 +77,7 @@ def test_a_file_holds_what_is_left_and_where_it_lies() -> None:
         convolutions(model)[2].weight[:] = 0
     zeros = convolutions(model)[2].weight.numel()
     bits = sum(-(-layer.weight.numel() // 8) for i, layer in enumerate(convolutions(model)) if i != 2)
-    assert contender.file_bytes(model, contests.small_arena()) == checkpoint_bytes(model) - 4 * zeros + bits
+    assert contender.file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
 
 
 # --- channels --------------------------------------------------------------------------------------------------------

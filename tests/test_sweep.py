@@ -27,7 +27,7 @@ from tuckerlab.experiments.methods.tucker_variants import BEFORE, CutAndTuned
 from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
 from tuckerlab.experiments.sweep import grid, study as sweeps
 from tuckerlab.experiments.sweep.study import Sweep, run_sweep
-from tuckerlab.experiments.sweep.worker import Report, SweepConfig, open_study, work
+from tuckerlab.experiments.sweep.worker import RETRIES, Report, SweepConfig, open_study, queue, work
 
 LONG = 600.0  # seconds after which a test has failed
 EPOCHS = 8
@@ -126,10 +126,20 @@ def test_many_workers_take_each_network_once(tmp_path: Path, monkeypatch: pytest
         "tuckerlab.experiments.sweep.worker.train", lambda trial, *_: taken.append(trial.user_attrs) or 1
     )
     for _ in range(2):  # the second adds nothing
-        sweeps._enqueue(study_of(tmp_path), points, config)
+        queue(study_of(tmp_path), config, points)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: work(config, arena=arena_of(config)), range(4)))
     assert sorted(about["place"] for about in taken if about) == sorted(point.place for point in points)
+
+
+def test_a_network_over_which_workers_die_is_to_blame(tmp_path: Path) -> None:
+    study, config, points = study_of(tmp_path), config_of(tmp_path), grid(["tucker"], [0.1], seeds=1)
+    queue(study, config, points)
+    for _ in range(RETRIES + 1):
+        assert [trial.state for trial in queue(study, config)] == [TrialState.WAITING]
+        study.optimize(lambda trial: 1 / 0, n_trials=1, catch=(ZeroDivisionError,))
+    assert queue(study, config) == []
+    assert len(queue(study, config, points)) == 1  # a new sweep gives it another chance
 
 
 # --- sweeps ----------------------------------------------------------------------------------------------------------

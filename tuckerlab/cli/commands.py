@@ -69,7 +69,7 @@ def headline(**given: Any) -> None:
 
 @takes(
     "dataset image_size model width method compression seeds epochs batch_size optimizer lr out device resume quiet",
-    method=option(list[str], "tucker, pruning, channels, int8, cut or another; may be repeated. [default: all]"),
+    method=option(list[str], "tucker, pruning, channels, cut, matrix or another; may be repeated. [default: all]"),
     compression=option(list[float], f"{PART} [default: 0.8 0.9 0.95]"),
 )
 def compare(**given: Any) -> None:

@@ -40,9 +40,9 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
         "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
         "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
-        "checkpoint_bytes": contender.file_bytes(run.network, arena),
+        "checkpoint_bytes": contender.file_bytes(run.network),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
-        "by_class": json.dumps(answers_by_class(contender.answering(run.network, arena), data), ensure_ascii=False),
+        "by_class": json.dumps(answers_by_class(to_plain(run.network), data), ensure_ascii=False),
     }  # fmt: skip
     return row | contender.counts(run.network, arena).row | run.origin
 
@@ -52,11 +52,11 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
 
     What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
     """
-    answering = {
-        c.label: c.answering(run.network, arena).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    plain = {
+        c.label: to_plain(run.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
-    one, many = (latencies(answering, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
+    one, many = (latencies(plain, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
     measured: dict[Contender, dict[str, float | None]] = {
         contender: {
             "latency_1_ms": float(np.median(one[contender.label])), "latency_1_iqr_ms": iqr(one[contender.label]),

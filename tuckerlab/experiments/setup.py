@@ -185,13 +185,10 @@ class Arena:
                 with suppress(OSError):
                     lock.unlink()
 
-    def changed(self, run: Run, network: nn.Module, counts: Counts, answering: nn.Module | None = None) -> Run:
-        """The run with a network that was made of its model afterwards: its last row is of that network.
-
-        `answering` is the form in which the network answers, where that is another.
-        """
-        loss, accuracy = evaluate(answering or network, self.data.to(self.device))
-        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **counts.row}
+    def changed(self, run: Run, network: nn.Module) -> Run:
+        """The run with a network that was made of its model afterwards: its last row is of that network."""
+        loss, accuracy = evaluate(network, self.data.to(self.device))
+        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **self.counts(network).row}
         return replace(run, made=network, epochs=[*run.epochs[:-1], last])
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from tuckerlab.data import ImageData
 from tuckerlab.errors import check_number
 from tuckerlab.experiments.audit import answers as tables, plots
-from tuckerlab.experiments.audit.answers import Answers, Floats, attribution, corrupted
+from tuckerlab.experiments.audit.answers import Answers, Floats, attribution, change, corrupted
 from tuckerlab.experiments.summary import ROUNDING
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import Picture
@@ -21,19 +21,13 @@ from tuckerlab.plotting.figure import Picture
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a compressed network must keep; `agreement` at least, the others at most.
+    """What a compressed network must keep, in per cent or points; TuckerlabError outside 0 to 100.
 
-    - `agreement`: pictures that both networks answer alike, in per cent.
-    - `accuracy_loss`: accuracy lost over all test pictures, in points.
-    - `class_loss`: accuracy lost in the class that loses most, in points.
-    - `calibration_gap`: how much further confidence lies from accuracy than it did (expected calibration error), in
-      points.
-    - `robustness_loss`: how far the compressed network is behind at the worst strength of noise or blur, in points.
-
-    Raises TuckerlabError outside 0 to 100.
+    `agreement` is a least value, the others are the most that may be lost: over all test pictures, in the class that
+    loses most, in how far confidence lies from accuracy (expected calibration error), and at the worst noise or blur.
     """
 
-    agreement: float = 95.0
+    agreement: float = 95.0  # pictures that both networks answer alike
     accuracy_loss: float = 1.0
     class_loss: float = 5.0
     calibration_gap: float = 3.0
@@ -65,28 +59,18 @@ TABLES = ("criteria", "overall", "per_class", "calibration", "robustness", "flip
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """What an audit found. Accuracies in the tables are in per cent, changes in points, with 95 % intervals.
-
-    - `answers`: what both networks say to the pictures as they are.
-    - `overall`: one row; `lost` answers went from right to wrong, `gained` ones from wrong to right.
-    - `per_class`: the same for each class, the largest loss first.
-    - `calibration`: expected calibration error, mean confidence and accuracy of both.
-    - `robustness`: the same change for each kind and strength of corruption, 0 being none.
-    - `flips`: the answers that went from right to wrong, the surest first.
-    - `attribution`: maps of what the answers of both networks rest on, of the pictures in `explained`: the surest
-      flips, and some that both get right. Empty where no gradients pass through a network.
-    """
+    """What an audit found. Accuracies in the tables are in per cent, changes in points, with 95 % intervals."""
 
     data: ImageData
     thresholds: Thresholds
-    answers: Answers
-    overall: pd.DataFrame
-    per_class: pd.DataFrame
-    calibration: pd.DataFrame
-    robustness: pd.DataFrame
-    flips: pd.DataFrame
-    explained: list[int]
-    attribution: dict[str, Floats]
+    answers: Answers  # to the pictures as they are
+    overall: pd.DataFrame  # `lost` answers went from right to wrong, `gained` ones from wrong to right
+    per_class: pd.DataFrame  # the same, the largest loss first
+    calibration: pd.DataFrame  # expected calibration error, mean confidence and accuracy of both networks
+    robustness: pd.DataFrame  # the same change for each kind and strength of corruption, 0 being none
+    flips: pd.DataFrame  # the answers that went from right to wrong, the surest first
+    explained: list[int]  # test pictures: the surest flips, and some that both get right
+    attribution: dict[str, Floats]  # what both networks' answers to them rest on; empty where no gradients pass
 
     @cached_property
     def criteria(self) -> pd.DataFrame:
@@ -193,20 +177,19 @@ def run_audit(
     for kind, strengths in asked.items():
         for strength in strengths:
             check_number(kind, strength, above=0, most=255)
-    answers = Answers.of(networks, data, data.test_images)
-    versions: dict[tuple[str, float], Answers] = {}
+    answers, robustness = Answers.of(networks, data, data.test_images), []
     for kind, strengths in asked.items():
-        if len(strengths):
-            versions[kind, 0.0] = answers
-        for strength in sorted(strengths):
-            images = corrupted(data.test_images, kind, strength, seed)
-            versions[kind, float(strength)] = Answers.of(networks, data, images)
+        for strength in sorted({0.0, *strengths} if len(strengths) else ()):
+            found = answers
+            if strength:
+                found = Answers.of(networks, data, corrupted(data.test_images, kind, strength, seed))
+            robustness.append({"kind": kind, "strength": strength, **change(found)})
     flips = tables.flips(answers, data.classes)
     both = np.flatnonzero(answers.right("dense") & answers.right("compressed"))
     sample = np.random.default_rng(seed).permutation(both)
     explained = [*flips["index"][:SHOWN].tolist(), *sample[:SHOWN].tolist()]
     return Audit(
         data, thresholds or Thresholds(), answers, tables.overall(answers), tables.per_class(answers, data.classes),
-        tables.calibration(answers), tables.robustness(versions), flips, explained,
-        attribution(networks, data, explained),
+        tables.calibration(answers), pd.DataFrame(robustness, columns=["kind", "strength", *tables.CHANGE]), flips,
+        explained, attribution(networks, data, explained),
     )  # fmt: skip

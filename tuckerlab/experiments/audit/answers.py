@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Z95 = 1.959964
 BINS = 15
+CHANGE = ("count", "dense", "compressed", "change", "low", "high", "lost", "gained")
 CORRUPTIONS = {"noise": N_("noise of {strength:g} pixel values"), "blur": N_("blur of {strength:g} pixels")}
 
 
@@ -113,9 +114,8 @@ def change(answers: Answers, chosen: Bools | slice = slice(None)) -> dict[str, A
     before, after = answers.right("dense")[chosen], answers.right("compressed")[chosen]
     count, lost, gained = len(before), int((before & ~after).sum()), int((~before & after).sum())
     low, high = change_interval(lost, gained, count)
-    accuracies = {"dense": 100 * before.mean(), "compressed": 100 * after.mean()}
-    changed = {"change": 100 * (gained - lost) / count, "low": low, "high": high, "lost": lost, "gained": gained}
-    return {"count": count, **accuracies, **changed}
+    accuracies, points = (100 * before.mean(), 100 * after.mean()), 100 * (gained - lost) / count
+    return dict(zip(CHANGE, (count, *accuracies, points, low, high, lost, gained), strict=True))
 
 
 def overall(answers: Answers) -> pd.DataFrame:
@@ -143,12 +143,6 @@ def calibration(answers: Answers) -> pd.DataFrame:
         right = (said.argmax(1) == answers.labels).mean()
         rows[name] = {"calibration_error": 100 * error, "confidence": 100 * said.max(1).mean(), "accuracy": 100 * right}
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def robustness(versions: Mapping[tuple[str, float], Answers]) -> pd.DataFrame:
-    """One row for each kind and strength of corruption; strength 0 is the pictures as they are."""
-    rows = [{"kind": kind, "strength": strength, **change(answers)} for (kind, strength), answers in versions.items()]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["kind", "strength", "change"])
 
 
 def flips(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def attribution_maps(
     for axes in panels.ravel():
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    figure.headline(_("What the answers rest on: maps of both networks (bright: much)"))
+    figure.headline(_("What the answers rest on: maps of both networks"))
     return figure
 
 

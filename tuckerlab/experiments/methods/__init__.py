@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.cp_tt import Tensorized
-from tuckerlab.experiments.methods.int8 import Int8
 from tuckerlab.experiments.methods.pruning import Channels, Pruned
 from tuckerlab.experiments.methods.tucker_variants import Cut, CutAndTuned, Factors, Matrix
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
@@ -36,8 +35,6 @@ METHODS: dict[str, Method] = {
     "cp": Method(lambda budget: Tensorized(budget.compression, "cp"), (Budget,)),
     "tt": Method(lambda budget: Tensorized(budget.compression, "tt"), (Budget,)),
     "channels": Method(lambda budget: Channels(budget.compression), (Budget,)),
-    "int8": Method(lambda policy: Int8(Dense()), ()),
-    "tucker-int8": Method(lambda policy: Int8(Tucker(policy))),
 }
 
 

@@ -15,7 +15,7 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import build
 from tuckerlab.training.run import Run
-from tuckerlab.tucker.convert import materialize, to_plain
+from tuckerlab.tucker.convert import materialize
 from tuckerlab.tucker.model_size import Counts
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
@@ -93,26 +93,21 @@ class Contender:
         options |= {"ranks": self.ranks, "make_optimizer": self.make_optimizer}
         return arena.fit(model, self.slug, counts=lambda model: self.counts(model, arena), **options)
 
-    def answering(self, model: nn.Module, arena: Arena) -> nn.Module:
-        """The form in which the network answers once it is trained: torch.nn modules only."""
-        return to_plain(model)
-
     def counts(self, model: nn.Module, arena: Arena) -> Counts:
         """The numbers stored, against those of the dense network."""
         return arena.counts(model)
 
-    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
+    def file_bytes(self, model: nn.Module) -> int:
         """The size of the network's file."""
         return checkpoint_bytes(model)
 
 
 @dataclass(frozen=True)
 class OneRun(Contender):
-    """Trained in one run, which may be another than that of the others.
+    """Trained in one run.
 
-    epochs: as many as take the time of the others, whose steps are longer; None: as many as they. adamw: its weights
-    are stepped by AdamW, those in Tucker format on the manifold. Some images are learned better so, whatever the
-    format; beside a method that uses it this stands, so that nobody takes the one for the other.
+    epochs: as many as take the time of the others, whose steps are longer; None: as many as they. adamw: stepped by
+    AdamW, as some images are learned better whatever the format; it stands beside another method that uses it.
     """
 
     epochs: int | None = field(default=None, kw_only=True, repr=False)

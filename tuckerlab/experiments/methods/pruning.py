@@ -49,7 +49,7 @@ class Pruned(AtCompression):
         zeros = sum(int((layer.weight == 0).sum()) for layer in convolutions(model))
         return Counts(dense.conv_stored - zeros, dense.conv_dense, dense.total_stored - zeros, dense.total_dense)
 
-    def file_bytes(self, model: nn.Module, arena: Arena) -> int:
+    def file_bytes(self, model: nn.Module) -> int:
         """Of a file that has the numbers that are left, and says where they lie.
 
         For each weight the shorter of a bit for every place, and 16 bits for the distance from one number to the next.

@@ -94,10 +94,7 @@ class Cut(AtPolicy):
 
     def train(self, arena: Arena) -> Run:
         run = Dense().train(arena)
-        if not run.is_over:
-            return run
-        network = cut(run.model, self.policy)
-        return arena.changed(run, network, self.counts(network, arena))
+        return arena.changed(run, cut(run.model, self.policy)) if run.is_over else run
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,15 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 import optuna
 import torch
 from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError, check_whole
@@ -25,8 +26,8 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Settings, arranged
 from tuckerlab.experiments.summary import front, networks_by, size_column
-from tuckerlab.experiments.sweep import GridPoint, grid, values
-from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, open_study, unfinished, work
+from tuckerlab.experiments.sweep import grid, values
+from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_place, open_study, queue, work
 from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
@@ -78,10 +79,10 @@ def run_sweep(
     with _one_line_errors():
         folder.mkdir(parents=True, exist_ok=True)
         opened = open_study(config, arena.plan)
-        _enqueue(opened, points, config)
+        left = queue(opened, config, points)
         if scheduler is None and workers == 1:
             work(config, arena=arena, progress=not quiet)
-        elif unfinished(opened):
+        elif left:
             _on_cluster(opened, config, workers, scheduler, quiet=quiet)
         return _gathered(opened, folder)
 
@@ -100,23 +101,6 @@ def _one_line_errors() -> Iterator[None]:
         ) from None
 
 
-def _enqueue(study: optuna.Study, points: Sequence[GridPoint], config: SweepConfig) -> None:
-    """Has the networks wait that nobody has finished or in training; those that failed are tried again."""
-    with config.lock:
-        kept = {place for place, trial in _by_place(study).items() if trial.state != TrialState.FAIL}
-        for point in points:
-            if point.place not in kept:
-                about = {"place": point.place, "label": point.contender.label, **asdict(point)}
-                study.enqueue_trial({}, user_attrs=about)
-
-
-def _by_place(study: optuna.Study) -> dict[str, FrozenTrial]:
-    """The trial that counts of each network: the one that has come to its end, or else the latest."""
-    trials = [trial for trial in study.get_trials(deepcopy=False) if "place" in trial.user_attrs]
-    trials.sort(key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number))
-    return {trial.user_attrs["place"]: trial for trial in trials}
-
-
 def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, scheduler: str | None, *, quiet: bool) -> None:
     """Has the workers of a dask scheduler train, or so many processes here, which share the threads and end with this.
 
@@ -124,18 +108,15 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
     """
     import distributed
 
-    dask: Any = distributed  # published without types
+    client_of: Any = partial(distributed.Client, set_as_default=False)  # published without types
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    here = {"n_workers": workers, "threads_per_worker": max(1, torch.get_num_threads() // workers), "memory_limit": 0}
+    quietly = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     with contextlib.ExitStack() as stack:
-        if scheduler is None:
-            threads = max(1, torch.get_num_threads() // workers)
-            quietly = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
-            local = dask.LocalCluster(n_workers=workers, threads_per_worker=threads, memory_limit=0, **quietly)
-            scheduler = stack.enter_context(local).scheduler_address
         try:
-            if not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d+", scheduler):  # a client would leave a traceback behind
+            if scheduler and not re.fullmatch(r"\w+://\S+|[^\s/:]+:\d+", scheduler):  # a client would leave a traceback
                 raise ValueError
-            client = dask.Client(scheduler, timeout=ANSWER, set_as_default=False)
+            client = client_of(**here, **quietly) if scheduler is None else client_of(scheduler, timeout=ANSWER)
             stack.callback(client.close, timeout=5)
             client.wait_for_workers(1, timeout=ANSWER)
         except (OSError, ValueError):  # TimeoutError among them
@@ -143,15 +124,16 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
                 f"scheduler {scheduler} does not answer, or has no workers; start it with `dask scheduler`, and `dask "
                 f"worker {scheduler}` on each machine, and give its address, such as tcp://host:8786"
             ) from None
-        total, at_work = len(unfinished(study)), {}
+        total, at_work = len(queue(study, config)), {}
         bar = stack.enter_context(progress_bar(shown=not quiet, total=total, desc="networks"))
-        while left := len(unfinished(study)):
+        while left := len(queue(study, config)):
             if client.status == "closed":  # it has tried to come back
                 raise TuckerlabError(f"scheduler {scheduler} is gone; finished parts are kept: give the command again")
             for address, about in client.scheduler_info(n_workers=-1).get("workers", {}).items():
                 if address not in at_work:  # also one that comes later, or again
-                    here = {"workers": [address], "pure": False, "retries": 0}
-                    at_work[address] = client.submit(work, config, about["nthreads"], **here)
+                    at_work[address] = client.submit(
+                        work, config, about["nthreads"], workers=[address], pure=False, retries=0
+                    )
             for future in at_work.values():
                 if future.status == "error":
                     future.result()
@@ -164,7 +146,7 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
 
 def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
     """All that the trials of a study have come to. TuckerlabError where that is nothing, or a record is not there."""
-    found = _by_place(study)
+    found = {place: trials[-1] for place, trials in by_place(study).items()}
     records = [Records.load(folder / place) for place, trial in found.items() if trial.state == TrialState.COMPLETE]
     failed = {
         place: str(trial.user_attrs.get("error", "its workers died"))

@@ -12,7 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import optuna
 import torch
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from tuckerlab.errors import TuckerlabError
@@ -45,7 +45,7 @@ class SweepConfig:
     folder: Path
     storage: str
     dataset: str
-    settings: Settings = field(hash=False)
+    settings: Settings
 
     @property
     def lock(self) -> FileLock:
@@ -66,7 +66,6 @@ class QueueStorage(RDBStorage):
             engine_kwargs={"connect_args": {"timeout": 60}} if config.storage.startswith("sqlite") else None,
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(RETRIES),
         )
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
@@ -94,9 +93,39 @@ def open_study(config: SweepConfig, plan: dict[str, Any]) -> optuna.Study:
     return study
 
 
-def unfinished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that wait, or are in training."""
+def queue(study: optuna.Study, config: SweepConfig, points: Sequence[GridPoint] = ()) -> list[FrozenTrial]:
+    """The trials that wait or are in training; those of `points` are among them that nobody has finished.
+
+    What a worker has left, who has died over it or was interrupted, waits again. What has failed does not, unless it
+    is among the points.
+    """
+    fail_stale_trials(study)
+    with config.lock:
+        wanted, known = {point.place: point for point in points}, by_place(study)
+        for place, trials in known.items():
+            deaths = [trial for trial in trials if trial.state == TrialState.FAIL and "error" not in trial.user_attrs]
+            if trials[-1].state in (TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING):
+                wanted.pop(place, None)
+            elif trials[-1] in deaths and len(deaths) <= RETRIES:
+                wanted[place] = point_of(trials[-1])
+        for place, point in wanted.items():
+            about = {"place": place, "label": point.contender.label, **asdict(point)}
+            study.enqueue_trial({}, user_attrs=about)
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+
+
+def by_place(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
+    """The trials of each network; the last one counts: the one that has come to its end, or else the latest."""
+    found: dict[str, list[FrozenTrial]] = {}
+    trials = [trial for trial in study.get_trials(deepcopy=False) if "place" in trial.user_attrs]
+    for trial in sorted(trials, key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number)):
+        found.setdefault(trial.user_attrs["place"], []).append(trial)
+    return found
+
+
+def point_of(trial: FrozenTrial | optuna.Trial) -> GridPoint:
+    """The network of a trial."""
+    return GridPoint(**{field.name: trial.user_attrs[field.name] for field in fields(GridPoint)})
 
 
 def work(
@@ -112,10 +141,9 @@ def work(
         raise TuckerlabError(f"{config.folder} is not there on {socket.gethostname()}: all machines must see --out")
     arena = arena or arranged(dataset=config.dataset, **config.settings)
     study = open_study(config, arena.plan)
-    while trials := unfinished(study):
+    while trials := queue(study, config):
         if all(trial.state == TrialState.RUNNING for trial in trials):  # others are at the rest
             time.sleep(HEARTBEAT)
-            fail_stale_trials(study)
             continue
         # what Optuna says of a trial that was taken for dead: another has the network
         with contextlib.suppress(ValueError, UpdateFinishedTrialError):
@@ -124,12 +152,11 @@ def work(
 
 def train(trial: optuna.Trial, config: SweepConfig, arena: Arena, progress: bool) -> float:
     """Trains the network of a trial, writes its record, and returns its test accuracy."""
-    about = trial.user_attrs
-    if "place" not in about:  # another took the last one that waited, and Optuna has made a new one
+    if "place" not in trial.user_attrs:  # another took the last one that waited, and Optuna has made a new one
         raise optuna.TrialPruned
     try:
         trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
-        point = GridPoint(**{field.name: about[field.name] for field in fields(GridPoint)})
+        point = point_of(trial)
         contender, arena = point.contender, arena.of_seed(point.seed)
         folder, shown = config.folder / f"seed{point.seed}", progress and contender.label
         run = contender.train(replace(arena, folder=folder, progress=shown, callbacks=[Report(trial)]))
