@@ -8,8 +8,7 @@ import pytest
 from made_up import dense, facts, tucker
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.schema import SCHEMA
+from tuckerlab.experiments.records import SCHEMA, Records
 from tuckerlab.training.machine import provenance
 
 
@@ -58,7 +57,7 @@ class TestSchema:
         [
             ({"acuracy": 1.0}, "runs: unknown column acuracy; the columns are run, label"),
             ({"test_accuracy": 97.2}, "accuracy 97.2 is not a fraction between 0 and 1"),
-            ({"seed": None}, "column seed is missing, or has a row without a value"),
+            ({"seed": None}, "lacks a value"),
             ({"multiply_adds": "many"}, "many"),
         ],
     )

@@ -1,7 +1,8 @@
 """Run records: what was trained, how it went and what came out, in four tidy tables with their provenance.
 
-The columns are listed in `tuckerlab.experiments.schema`. A record on disk is a folder of four Parquet files; one of
-before there were events lacks that table, and has none.
+A record on disk is a folder of four Parquet files; one of before there were events lacks that table, and has none.
+Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, `_bytes` bytes, `seconds` seconds,
+`multiply_adds` those of one image, `conv_parameters` and `parameters` the numbers stored.
 """
 
 import os
@@ -13,16 +14,46 @@ from typing import Any, Self
 import pandas as pd
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.schema import SCHEMA, checked
 from tuckerlab.files import atomic_path
+
+# method: "dense" is the reference that the others are compared with. settings: all that decides the outcome, as JSON;
+# by_class: what `tuckerlab.experiments.class_accuracy` reads, as JSON. gradient_evaluations: batches whose gradient the
+# training took. Of epochs, seconds: of training so far, as the clock on the wall has it; step_ms: the median of the
+# epoch's steps, which other programs do not move. Events: one for each time that a guard has stepped in; rule is what
+# was broken, said is all of it in one sentence.
+_SIZE = "conv_parameters parameters conv_compression compression"
+_COLUMNS = {
+    "runs": {
+        "str": "run label method dataset model ranks_policy state date commit tuckerlab torch python platform device "
+        "settings note by_class",
+        "int64": "seed epochs batch_size dirty cores threads",
+        "float64": f"width lr gradient_evaluations test_accuracy {_SIZE} multiply_adds "
+        "latency_1_ms latency_1_iqr_ms latency_128_ms latency_128_iqr_ms step_ms step_iqr_ms "
+        "memory_weights_bytes memory_gradients_bytes memory_optimizer_bytes memory_activations_bytes "
+        "memory_peak_bytes checkpoint_bytes train_seconds",
+    },
+    "epochs": {
+        "str": "run",
+        "int64": "epoch step",
+        "float64": f"lr train_loss train_accuracy test_loss test_accuracy seconds step_ms {_SIZE}",
+    },
+    "ranks": {"str": "run layer", "int64": "epoch step mode size rank"},
+    "events": {"str": "run rule action said", "int64": "epoch step", "float64": "measured allowed"},
+}
+SCHEMA: dict[str, dict[str, str]] = {
+    table: {column: dtype for dtype, columns in dtypes.items() for column in columns.split()}
+    for table, dtypes in _COLUMNS.items()
+}
+"""The columns of each table, and what they hold."""
 
 
 @dataclass(eq=False, repr=False)
 class Records:
     """Any number of runs: a row for each in `runs`, for each epoch in `epochs`, for each rank in `ranks`.
 
-    In `events` there is one for each time that a guard has stepped in. Raises DataError for columns that the schema
-    does not know or misses, for two rows of one run, and for epochs, ranks or events of a run that is not there.
+    In `events` there is one for each time that a guard has stepped in. Texts and measurements that are not there are
+    empty, or NaN. Raises DataError for columns that the schema does not know, for whole numbers that are missing, for
+    an accuracy outside 0 … 1, for two rows of one run, and for epochs, ranks or events of a run that is not there.
     """
 
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -32,12 +63,11 @@ class Records:
 
     def __post_init__(self) -> None:
         for name in SCHEMA:
-            setattr(self, name, checked(name, getattr(self, name)))
-        if self.runs["run"].duplicated().any():
-            raise DataError(f"runs: run {self.runs['run'][self.runs['run'].duplicated()].iloc[0]!r} is there twice")
-        for name in SCHEMA:
+            setattr(self, name, _checked(name, getattr(self, name)))
             if strangers := sorted(set(getattr(self, name)["run"]) - set(self.runs["run"])):
                 raise DataError(f"{name}: rows of run {strangers[0]!r}, which is not among the runs")
+        if (twice := self.runs["run"].duplicated()).any():
+            raise DataError(f"runs: run {self.runs['run'][twice].iloc[0]!r} is there twice")
 
     @classmethod
     def single(
@@ -48,7 +78,7 @@ class Records:
         events: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
         """The record of one run; the rows of the other tables need not repeat its name."""
-        tables = [[{"run": run.get("run"), **row} for row in rows] for rows in (epochs, ranks, events)]
+        tables = [[{"run": run["run"], **row} for row in rows] for rows in (epochs, ranks, events)]
         return cls(pd.DataFrame([dict(run)]), *map(pd.DataFrame, tables))
 
     @classmethod
@@ -65,9 +95,6 @@ class Records:
     def __len__(self) -> int:
         return len(self.runs)
 
-    def __repr__(self) -> str:
-        return f"Records(runs={len(self)}, epochs={len(self.epochs)}, ranks={len(self.ranks)})"
-
     def only(self, runs: Iterable[str]) -> Self:
         """The record of these runs alone."""
         wanted = list(runs)
@@ -75,17 +102,14 @@ class Records:
         return type(self)(*(frame[frame["run"].isin(wanted)].reset_index(drop=True) for frame in frames))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write a table `NAME.parquet` for each name in the schema into `folder`, each atomically."""
+        """Writes a table `NAME.parquet` for each name in the schema into `folder`, each atomically."""
         for name in reversed(SCHEMA):  # runs come last: where they are, the record is complete
             with atomic_path(Path(folder) / f"{name}.parquet") as path:
                 getattr(self, name).to_parquet(path, engine="pyarrow", index=False)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read the record in `folder` and all those in folders below it.
-
-        Raises DataError, which names the file, when there is none or one is broken.
-        """
+        """The record in `folder` and all those in folders below it; DataError for none, and for a broken one."""
         found = sorted(Path(folder).rglob("runs.parquet"))
         if not found:
             raise DataError(f"{folder}: no run record here or below; a record is a folder with runs.parquet in it")
@@ -93,17 +117,29 @@ class Records:
 
     @classmethod
     def _read(cls, folder: Path) -> Self:
-        frames, path = {}, folder
         try:
-            for name in SCHEMA:
-                path = folder / f"{name}.parquet"
-                if name != "events" or path.exists():
-                    frames[name] = pd.read_parquet(path, engine="pyarrow")
-            path = folder
-            return cls(**frames)
-        except (OSError, ValueError, DataError) as error:
+            files = {name: folder / f"{name}.parquet" for name in SCHEMA}
+            return cls(**{name: pd.read_parquet(file) for name, file in files.items() if file.exists()})
+        except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise DataError(f"{path}: not a readable record ({reason}); delete the folder or run again") from None
+            raise DataError(f"{folder}: not a readable record ({reason}); delete the folder or run again") from None
+
+
+def _checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with the columns of table `name` in their types."""
+    schema = SCHEMA[name]
+    if unknown := [str(column) for column in frame.columns if column not in schema]:
+        raise DataError(f"{name}: unknown column {', '.join(unknown)}; the columns are {', '.join(schema)}")
+    texts = [column for column, dtype in schema.items() if dtype == "str"]
+    frame = frame.reindex(columns=list(schema))
+    try:
+        frame = frame.assign(**frame[texts].astype(object).fillna("")).astype(schema)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: a column lacks a value, or has one of another type: {error}") from None
+    shares = frame.filter(like="accuracy")
+    if ((shares < 0) | (shares > 1)).any(axis=None):
+        raise DataError(f"{name}: accuracy {shares.max().max():g} is not a fraction between 0 and 1")
+    return frame
 
 
 def memory_bytes(runs: pd.DataFrame) -> pd.Series:
