@@ -11,9 +11,9 @@ from PIL import Image
 
 from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, load_data
 from tuckerlab.experiments import measuring, run, setup
-from tuckerlab.experiments.cost_plots import BELOW, accuracy_vs_costs
 from tuckerlab.experiments.methods import METHODS, contender
 from tuckerlab.experiments.methods.tucker_variants import Factors
+from tuckerlab.experiments.plots import BELOW, accuracy_vs_costs
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run import run_compare
 from tuckerlab.experiments.run_folder import RunFolder, recorded

@@ -234,7 +234,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dataset": "letters"}, "unknown data set 'letters': known are mnist, digits, cifar10, folder:PATH"),
     ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
     ({"dataset": "cifar10"}, "cifar10"),
-    ({"model": "vgg99"}, "unknown model 'vgg99': known are lenet5, vgg_small"),
+    ({"model": "vgg99"}, "model 'vgg99': allowed are lenet5, vgg_small"),
     ({"model": "vgg16"}, "vgg16 cannot take images of 8 × 8 pixels"),
     ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
     ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),

@@ -24,7 +24,7 @@ from tuckerlab.cli import main as cli
 from tuckerlab.experiments.methods import METHODS, Method
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.tucker_variants import BEFORE, CutAndTuned
-from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
+from tuckerlab.experiments.setup import UNFINISHED, Arena, arranged
 from tuckerlab.experiments.sweep import grid, study as sweeps
 from tuckerlab.experiments.sweep.study import Sweep, run_sweep
 from tuckerlab.experiments.sweep.worker import RETRIES, Report, SweepConfig, open_study, queue, work
@@ -50,7 +50,7 @@ def config_of(out: Path) -> SweepConfig:
     """Of a sweep whose study has the name `killed`."""
     folder = out / "killed"
     folder.mkdir(exist_ok=True)
-    settings: Settings = {"width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu"}
+    settings: dict[str, Any] = {"width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu"}
     return SweepConfig(folder, f"sqlite:///{folder / 'study.db'}", "digits", settings)
 
 

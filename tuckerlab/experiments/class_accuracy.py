@@ -8,6 +8,7 @@ import json
 
 import pandas as pd
 
+from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import _
 
 UNBALANCED = 2.0  # times as many images of the largest class as of the smallest
@@ -34,8 +35,14 @@ def is_unbalanced(runs: pd.DataFrame) -> bool:
     return bool((counts.max() >= UNBALANCED * counts.min()).any()) and not counts.empty
 
 
-def nothing_learned(name: str, runs: pd.DataFrame) -> str:
-    """A sentence about a network that is hardly better than one that guesses; empty for any other."""
+def learned_nothing(records: Records) -> dict[str, str]:
+    """A sentence about each network that is hardly better than one that guesses, by its name."""
+    runs = records.runs.groupby(records.names.to_numpy(), sort=False)
+    said = {str(name): _nothing_learned(str(name), rows) for name, rows in runs}
+    return {name: sentence for name, sentence in said.items() if sentence}
+
+
+def _nothing_learned(name: str, runs: pd.DataFrame) -> str:
     counts, balanced = by_class(runs), class_accuracies(runs).mean()
     chance = 100 / max(len(counts), 1)
     if counts.empty or balanced > chance + NOTHING * (100 - chance):

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import Arena, Settings, arranged
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.machine import resolve_device
@@ -52,7 +52,7 @@ def run_headline(
     out: str | os.PathLike[str] = "runs",
     resume: bool = True,
     quiet: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> RunFolder:
     """Trains all networks for each seed, and writes one record with its pictures below `out`.
 
@@ -62,8 +62,8 @@ def run_headline(
     fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
     `tuckerlab.experiments.methods.METHODS`, each at every compression. start: the largest rank of Tucker
     networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that all
-    ends within about so many minutes on this machine. settings: see `tuckerlab.experiments.setup.Settings`; the usual
-    ones are vgg16 and what stands in `RECIPES` for the device.
+    ends within about so many minutes on this machine. settings: of
+    `tuckerlab.experiments.setup.arranged`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """

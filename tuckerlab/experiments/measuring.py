@@ -110,9 +110,9 @@ class _At(RankPolicy):
 
 
 def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
-    """The time of a training step in each epoch, in milliseconds: at the ranks that the run had then, all in turn.
+    """The time of a training step in each epoch, in milliseconds, of networks that train in one run.
 
-    So it does not count what else the machine did while a network trained. For those that train in one run.
+    At the ranks that the run had then, all in turn: what else the machine did meanwhile does not count.
     """
     moments: dict[Contender, list[RankPolicy | None]] = {}
     for contender, run in runs.items():

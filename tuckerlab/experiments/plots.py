@@ -1,88 +1,208 @@
-"""Pictures of run records: records in, a figure out; each headline is computed from the numbers."""
+"""Pictures of run records: records in, a figure out; each headline is computed from the numbers.
+
+A method has a colour and a marker. Hollow are networks that were cut after training and not trained again; all others
+were trained at their size.
+"""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.cost_plots import ABOVE, accuracy_vs_costs
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import names, step_seconds
+from tuckerlab.experiments.summary import (
+    TOLERATED,
+    Network,
+    front,
+    networks_by,
+    size_column,
+    smallest_within,
+    step_seconds,
+)
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import _
-from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
+from tuckerlab.i18n import N_, _
+from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled, write_names
+from tuckerlab.plotting.styles import look, method_name, ordered
+
+NAMED = 6  # up to so many networks have their names beside their points
+BELOW = 12.0  # points under the dense network where the picture ends
+LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
+ABOVE = 0.4  # points over 100 %: room for a mark, and none for a number on the axis
+FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
+
+COSTS = {  # of each cost, the name of its axis, and how the cheapest network is spoken of
+    "conv_parameters": (N_("convolution parameters stored"), N_("fewest convolution weights: {name}")),
+    "parameters": (N_("parameters stored"), N_("fewest weights: {name}")),
+    "latency_1_ms": (N_("time of one answer, ms"), N_("fastest answer: {name}")),
+    "checkpoint_bytes": (N_("file size"), N_("smallest file: {name}")),
+}
+
+
+def accuracy_vs_costs(records: Records) -> Picture:
+    """Test accuracy against size, time of an answer and file, as far as these were measured.
+
+    Sizes count convolution parameters, or all of them when a network has few in convolutions. Up to six networks have
+    their names beside their points. DataError when no run has an accuracy.
+    """
+    measured = {axis: networks_by(records, axis) for axis in (size_column(records), "latency_1_ms", "checkpoint_bytes")}
+    found = {axis: networks for axis, networks in measured.items() if networks}
+    _require(found, "test accuracies with sizes, times or files")
+    figure = Picture(figsize=(2.5 + 4 * max(2, len(found)), 6.2))
+    panels = dict(zip(found, np.atleast_1d(figure.subplots(1, len(found), sharey=True)), strict=True))
+    everything = [network for networks in found.values() for network in networks]
+    for axis, panel in panels.items():
+        draw_networks(panel, found[axis], axis, accuracy_limits(everything))
+        x = _(COSTS[axis][0])
+        x = _("{axis} (logarithmic)", axis=x) if panel.get_xscale() == "log" else x
+        styled(panel, x=x, y=_("test accuracy, %")).label_outer()
+        if most := max(network.seeds for network in found[axis]) - 1:
+            note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=most + 1)
+            panel.set_title(note, fontsize=TEXT, color=QUIET, loc="right")
+    figure.legend(handles=legend(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
+    figure.headline(_cheapest(found))
+    for axis, networks in found.items():
+        if len(networks) <= NAMED:
+            bars = [(n.size, n.low, n.high) for n in networks]
+            write_names(panels[axis], [(n.name, n.size, n.accuracy) for n in networks], bars)
+    return figure
+
+
+def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float]) -> None:
+    """Networks on axes of accuracy (limits as `accuracy_limits` gives them) against one cost.
+
+    Points are means over seeds, bars go from the worst to the best. A line joins the sizes of a method. Grey steps join
+    the networks that no other beats in both; of those with all seeds, for the mean of the seeds that did not diverge
+    would flatter. Dotted are dense networks. Whose accuracy is below the limits stands at the lower edge.
+    """
+    lowest = limits[0]
+    axes.set_ylim(*limits)
+    least, most = min(network.size for network in networks), max(network.size for network in networks)
+    if most > FAR_APART * least > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(least / 1.6, most * 1.6)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_xlim(0, 1.12 * most)
+    unit = "B" if axis == "checkpoint_bytes" else ""
+    milliseconds = axis.endswith("_ms")  # no thousandths of them
+    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=unit, sep=" " if unit else ""))
+    for network in networks:
+        if network.method == "dense":
+            axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")
+        inside = network.accuracy > lowest
+        # the mean of equal numbers may come out a rounding error beside them
+        ends = [[max(0.0, network.accuracy - network.low)], [max(0.0, network.high - network.accuracy)]]
+        axes.errorbar(
+            network.size, network.accuracy if inside else lowest, ends if inside and network.seeds > 1 else None,
+            **look(network.method).style, markersize=8, elinewidth=1, capsize=3, clip_on=inside, zorder=3,
+        )  # fmt: skip
+        if not inside:
+            axes.annotate("↓", (network.size, lowest), (0, 9), textcoords="offset points", ha="center", color=QUIET)
+    for method in dict.fromkeys(network.method for network in networks):
+        own = sorted((n.size, n.accuracy) for n in networks if n.method == method and n.accuracy > lowest)
+        axes.plot([x for x, _y in own], [y for _x, y in own], color=look(method).colour, linewidth=1, alpha=0.5)
+    seeds = max(network.seeds for network in networks)
+    best = [network for network in front(n for n in networks if n.seeds == seeds) if network.accuracy > lowest]
+    axes.step([n.size for n in best], [n.accuracy for n in best], where="post", color=QUIET, linewidth=1.4, zorder=1)
+
+
+def accuracy_limits(networks: Sequence[Network]) -> tuple[float, float]:
+    """Limits of accuracy that do not blow up small differences, down to 12 points below the best dense network."""
+    dense = [network.accuracy for network in networks if network.method == "dense"]
+    low, high = min(network.low for network in networks), max(network.high for network in networks)
+    low = max(low, (max(dense) if dense else high) - BELOW)
+    room = max(0.1 * (high - low), (LEAST_SPAN - (high - low)) / 2)
+    return low - room, min(high + room, 100 + ABOVE)
+
+
+def legend(networks: Sequence[Network]) -> list[Line2D]:
+    """A handle for each method, and for the steps through the best."""
+    handles = [
+        Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
+        for method in ordered({network.method for network in networks})
+    ]
+    return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]
+
+
+def _cheapest(found: dict[str, list[Network]]) -> str:
+    """Which small network costs least of those within a point of the dense one, on each axis.
+
+    Networks with another optimizer than the dense one are left out: they would take credit for it.
+    """
+    said = []
+    for axis, networks in found.items():
+        dense = next((network for network in networks if network.method == "dense"), None)
+        alike = [network for network in networks if not network.method.endswith("-adamw")]
+        best = dense and smallest_within(alike, dense.accuracy, TOLERATED)
+        if best and best != dense:
+            said.append(_(COSTS[axis][1], name=best.name))
+    if said:
+        return _("Within a point of the full network: {best}", best="; ".join(said))
+    return _("No small network is within a point of the full one at less cost")
 
 
 def accuracy_over_time(records: Records) -> Picture:
     """Test accuracy against the time of the training so far, of several seeds the mean; dotted the dense network's end.
 
-    Times are those of steps, so that what a machine did beside does not count: of poc and the headline timed afterwards
-    at the ranks of each epoch, else the median of each epoch. Where a record has none they are those of the clock.
-    Raises DataError where there are no times.
+    Times are those of steps, so that what a machine did beside does not count; where a record has none they are those
+    of the clock. Raises DataError where there are no times.
     """
     times = step_seconds(records).fillna(records.epochs["seconds"])
-    epochs = records.epochs.assign(name=records.epochs["run"].map(names(records)), seconds=times)
-    epochs = epochs.dropna(subset=["seconds", "test_accuracy"])
-    _require(not epochs.empty, "times of epochs")
-    seeds = epochs.assign(accuracy=100 * epochs["test_accuracy"]).groupby(["name", "epoch"], sort=False)
-    means = seeds[["seconds", "accuracy"]].mean().reset_index("epoch", drop=True)
-    curves = {str(name): curve for name, curve in means.groupby(level=0, sort=False)}
-    ends = {name: curve.iloc[-1] for name, curve in curves.items()}
-    methods = dict(zip(names(records), records.runs["method"], strict=True))
-    dense = [name for name in ends if methods[name] == "dense"]
+    runs = records.runs.set_index("run").assign(name=records.names)
+    epochs = records.epochs.assign(seconds=times, accuracy=100 * records.epochs["test_accuracy"])
+    epochs = epochs.join(runs[["name", "method"]], on="run").dropna(subset=["seconds", "accuracy"])
+    _require(len(epochs), "times of epochs")
+    means = epochs.groupby(["name", "method", "epoch"], sort=False)[["seconds", "accuracy"]].mean().reset_index()
+    ends = means.groupby("name", sort=False).last()
+    dense = ends[ends["method"] == "dense"]
     minutes = means["seconds"].max() > 180
     figure = Picture(figsize=(9, 5.2))
     x = _("training time, minutes") if minutes else _("training time, seconds")
     axes = styled(figure.subplots(), x=x, y=_("test accuracy, %"))
-    colour = colours(curves, dense)
-    for name, curve in curves.items():
-        times = curve["seconds"] / (60 if minutes else 1)
-        axes.plot(times, curve["accuracy"], "o-", markersize=4, linewidth=2, color=colour[name], label=name)
-    for name in dense:
-        axes.axhline(ends[name]["accuracy"], color=INK, linewidth=1, linestyle=":")
-    best = max(end["accuracy"] for end in ends.values())
+    for name, colour in colours(ends.index, dense.index).items():
+        curve = means[means["name"] == name]
+        seconds = curve["seconds"] / (60 if minutes else 1)
+        axes.plot(seconds, curve["accuracy"], "o-", markersize=4, linewidth=2, color=colour, label=name)
+    for accuracy in dense["accuracy"]:
+        axes.axhline(accuracy, color=INK, linewidth=1, linestyle=":")
+    best = ends["accuracy"].max()
     axes.set_ylim(max(means["accuracy"].min(), best - 30), min(best + 2, 100 + ABOVE))
     axes.set_xlim(left=0)
     figure.legend(loc="outside lower center", ncols=3, fontsize=TEXT, frameon=False)
-    figure.headline(_race(curves, ends, dense, [name for name in ends if methods[name] == "tucker"]))
+    figure.headline(_race(means, ends, dense))
     return figure
 
 
-def _race(
-    curves: dict[str, pd.DataFrame], ends: dict[str, "pd.Series[float]"], dense: list[str], small: list[str]
-) -> str:
-    """Who is as accurate as the dense network, and when; or who comes nearest."""
-    if len(dense) != 1 or not small:
+def _race(means: pd.DataFrame, ends: pd.DataFrame, dense: pd.DataFrame) -> str:
+    """Which Tucker network is as accurate as the dense one first, and when; or which comes nearest."""
+    small = ends[ends["method"] == "tucker"]
+    if len(dense) != 1 or small.empty:
         return _("Test accuracy against training time")
-    [full] = dense
-    goal = ends[full]
-    there = {name: curves[name].loc[curves[name]["accuracy"] >= goal["accuracy"], "seconds"] for name in small}
-    if first := min((name for name in small if len(there[name])), key=lambda name: there[name].iloc[0], default=""):
-        share = 100 * there[first].iloc[0] / goal["seconds"]
-        return _(
-            "{name} is as accurate as {dense} after {share:.0f} % of its training time",
-            name=first,
-            dense=full,
-            share=share,
-        )
-    nearest = max(small, key=lambda name: float(ends[name]["accuracy"]))
-    return _(
-        "{name} ends {points:.1f} points behind {dense}, in {share:.0f} % of its training time",
-        name=nearest,
-        dense=full,
-        points=goal["accuracy"] - ends[nearest]["accuracy"],
-        share=100 * ends[nearest]["seconds"] / goal["seconds"],
-    )
+    goal, full = dense.iloc[0], dense.index[0]
+    there = means[means["name"].isin(small.index) & (means["accuracy"] >= goal["accuracy"])]
+    if not there.empty:
+        first = there.sort_values("seconds").iloc[0]
+        told = {"name": first["name"], "dense": full, "share": 100 * first["seconds"] / goal["seconds"]}
+        return _("{name} is as accurate as {dense} after {share:.0f} % of its training time", **told)
+    nearest = small.sort_values("accuracy").iloc[-1]
+    told = {"name": nearest.name, "dense": full, "share": 100 * nearest["seconds"] / goal["seconds"]}
+    told["points"] = goal["accuracy"] - nearest["accuracy"]
+    return _("{name} ends {points:.1f} points behind {dense}, in {share:.0f} % of its training time", **told)
 
 
 def ranks_over_time(records: Records) -> Picture:
-    """How much of each mode every layer of the last run with ranks keeps; right of each row, the rank it ends with.
+    """How much of each mode every layer of the last run with ranks keeps, with the rank it ends with.
 
     Raises DataError when there is none.
     """
-    _require(not records.ranks.empty, "ranks")
+    _require(len(records.ranks), "ranks")
     run = str(records.ranks["run"].iloc[-1])
     rows = records.ranks[records.ranks["run"] == run].sort_values("step", kind="stable")
     rows = rows.assign(kept=100 * rows["rank"] / rows["size"])
@@ -92,51 +212,42 @@ def ranks_over_time(records: Records) -> Picture:
     shades = axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
     axes.grid(visible=False)
     axes.invert_yaxis()
-    places = np.arange(len(grid)) + 0.5
     channels = {0: _("output channels"), 1: _("input channels")}
-    modes = [channels.get(mode) or _("kernel, side {side}", side=mode - 1) for _layer, mode in grid.index]
-    axes.set_yticks(places, [f"{layer}: {said}" for (layer, _mode), said in zip(grid.index, modes, strict=True)])
+    last = rows.groupby(["layer", "mode"])[["rank", "size"]].last().loc[grid.index]
+    said = [
+        f"{layer}: {channels.get(mode) or _('kernel, side {side}', side=mode - 1)}, "
+        + _("{rank:.0f} of {size:.0f}", rank=rank, size=size)
+        for (layer, mode), (rank, size) in zip(grid.index, last.to_numpy(), strict=True)
+    ]
+    axes.set_yticks(np.arange(len(grid)) + 0.5, said)
     ticks = np.arange(0, grid.shape[1], -(-grid.shape[1] // 14))
     axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
-    last = rows.groupby(["layer", "mode"])[["rank", "size"]].last().loc[grid.index]
-    right = axes.secondary_yaxis("right")
-    right.set_yticks(places, [_("{rank:.0f} of {size:.0f}", rank=rank, size=size) for rank, size in last.to_numpy()])
-    right.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     figure.colorbar(shades, ax=axes, pad=0.02).set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
     mean = rows.groupby("epoch")["kept"].mean()
-    said = {"name": names(records)[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
-    figure.headline(_("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **said))
+    told = {"name": records.names[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
+    figure.headline(_("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **told))
     return figure
 
 
-DRAWN = (accuracy_over_time, ranks_over_time, accuracy_vs_costs)
-
-
 def figures(records: Records) -> dict[str, Picture]:
-    """All figures that the records can fill, by name: a dense network has no ranks, for example.
-
-    Raises DataError when that is none of them.
-    """
+    """All figures that the records can fill, by name: a dense network has no ranks. DataError when that is none."""
     drawn = {}
-    for draw in DRAWN:
+    for draw in (accuracy_over_time, ranks_over_time, accuracy_vs_costs):
         try:
             drawn[draw.__name__] = draw(records)
         except DataError:
             continue
-    _require(bool(drawn), "epochs, ranks or test accuracies")
+    _require(drawn, "epochs, ranks or test accuracies")
     return drawn
 
 
-def save_figures(records: Records, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `figures(records)` into `folder` as PNG files, and return their paths."""
-    paths = []
+def save_figures(records: Records, folder: str | os.PathLike[str]) -> None:
+    """Writes `figures(records)` into `folder` as PNG files."""
     for name, figure in figures(records).items():
-        paths.append(Path(folder) / f"{name}.png")
-        with atomic_path(paths[-1]) as path:
+        with atomic_path(Path(folder) / f"{name}.png") as path:
             figure.savefig(path, format="png", dpi=DPI)
-    return paths
 
 
-def _require(there: bool, what: str) -> None:
+def _require(there: object, what: str) -> None:
     if not there:
         raise DataError(f"no {what} in these records: there is nothing to draw")

@@ -6,7 +6,7 @@ Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, 
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -95,6 +95,12 @@ class Records:
     def __len__(self) -> int:
         return len(self.runs)
 
+    @property
+    def names(self) -> "pd.Series[str]":
+        """What people call each run, by run: its label, with the data set where there are several."""
+        runs = self.runs.set_index("run")
+        return runs["label"] + (" · " + runs["dataset"] if runs["dataset"].nunique() > 1 else "")
+
     def only(self, runs: Iterable[str]) -> Self:
         """The record of these runs alone."""
         wanted = list(runs)
@@ -108,17 +114,17 @@ class Records:
                 getattr(self, name).to_parquet(path, engine="pyarrow", index=False)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Self:
+    def load(cls, folder: str | os.PathLike[str], tables: Collection[str] = tuple(SCHEMA)) -> Self:
         """The record in `folder` and all those in folders below it; DataError for none, and for a broken one."""
         found = sorted(Path(folder).rglob("runs.parquet"))
         if not found:
             raise DataError(f"{folder}: no run record here or below; a record is a folder with runs.parquet in it")
-        return cls.concat(cls._read(path.parent) for path in found)
+        return cls.concat(cls._read(path.parent, tables) for path in found)
 
     @classmethod
-    def _read(cls, folder: Path) -> Self:
+    def _read(cls, folder: Path, tables: Collection[str]) -> Self:
         try:
-            files = {name: folder / f"{name}.parquet" for name in SCHEMA}
+            files = {name: folder / f"{name}.parquet" for name in tables}
             return cls(**{name: pd.read_parquet(file) for name, file in files.items() if file.exists()})
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]

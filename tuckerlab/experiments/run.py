@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 from rich.console import Console
 
@@ -21,7 +21,7 @@ from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import UNFINISHED, Arena, Settings, arranged
+from tuckerlab.experiments.setup import UNFINISHED, Arena, arranged
 from tuckerlab.experiments.sweep import values
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
@@ -121,7 +121,7 @@ def run_poc(
     out: str | os.PathLike[str] = "runs",
     resume: bool = True,
     quiet: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> RunFolder:
     """Trains a network dense and in Tucker format, measures both, and writes a run folder below `out`.
 
@@ -131,7 +131,7 @@ def run_poc(
     tuckerlab.errors.RankError: compression 0.9 and tolerance 0.1: give one of them, not both
 
     dataset: "mnist", "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove,
-    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: see `Settings`.
+    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: of `arranged`.
     resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
     and order of images; a Tucker network starts small and never holds its full weights.
 
@@ -158,7 +158,7 @@ def run_compare(
     out: str | os.PathLike[str] = "runs",
     resume: bool = True,
     quiet: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> RunFolder:
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 

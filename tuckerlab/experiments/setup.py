@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from tuckerlab.data import ImageData, load_data
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, check_choice
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
@@ -31,7 +31,7 @@ from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 if TYPE_CHECKING:
     from tuckerlab.experiments.methods.base import Contender
 
-# What is known to work, by data set; settings change single fields.
+# What is known to work, by data set.
 RECIPES = {
     "mnist": Recipe(epochs=4, batch_size=32, optimizer="muon"),
     "digits": Recipe(epochs=30, batch_size=64, optimizer="muon"),
@@ -42,28 +42,12 @@ NETWORKS = {"mnist": ("vgg_small", 2.0), "cifar10": ("vgg16", 1.0)}  # what "aut
 UNFINISHED = ".training.safetensors"
 
 
-class Settings(TypedDict, total=False):
-    """Of an experiment; what is left out, or None, is what suits the data set."""
-
-    image_size: int | None  # pixels a side, of a folder's images
-    model: str  # a name from `tuckerlab.training.models.MODELS`, or "auto": see `NETWORKS`, and else vgg_small
-    width: float | None  # of all layers, as a multiple of the published one
-    epochs: int | None
-    batch_size: int | None
-    optimizer: str | None  # "muon", "sgd" or "adamw"
-    lr: float | None  # None: what is usual for the optimizer
-    precision: str | None  # "auto", "fp32" or "bf16"
-    device: str  # "auto", "cpu", "cuda" or "mps"
-
-
 @dataclass(frozen=True)
 class Arena:
-    """What all networks of a comparison share: architecture, images, recipe (with the seed) and device.
+    """What all networks of a comparison share, and how their training is watched.
 
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
-    epochs. folder: where checkpoints go, and where who needs a part that is done finds it; None keeps none. stop,
-    callbacks, progress, guard: as `fit` takes them; a comparison has no guard, for a run that goes back takes more than
-    its budget.
+    epochs. folder: for checkpoints, where a part that is done is found; None keeps none. All else: as `fit` takes it.
     """
 
     spec: dict[str, Any]
@@ -89,12 +73,10 @@ class Arena:
         replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
 
     def of_seed(self, seed: int) -> "Arena":
-        """The same with another seed."""
         return replace(self, recipe=replace(self.recipe, seed=seed))
 
     @property
     def seed(self) -> int:
-        """Of the network's first weights, and of the order of images."""
         return self.recipe.seed
 
     @property
@@ -116,7 +98,6 @@ class Arena:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that an epoch goes through."""
         return len(self.data.train_images) // self.step_size
 
     @property
@@ -146,10 +127,7 @@ class Arena:
         return F.cross_entropy(logits.float(), labels)
 
     def split(self, share: float) -> tuple["Arena", "Arena"]:
-        """The training in two: the first gets this share of the epochs, and each at least one.
-
-        Raises TuckerlabError where there is only one.
-        """
+        """The training in two: the first gets this share of the epochs; TuckerlabError where there is only one."""
         epochs = self.recipe.epochs
         if epochs < 2:
             raise TuckerlabError("epochs 1: what trains twice, before and after a cut, needs 2 or more")
@@ -166,10 +144,10 @@ class Arena:
         counts: Callable[[nn.Module], Counts] | None = None,
         **options: Any,
     ) -> Run:
-        """Trains the model for all epochs with `options` of `fit`, and changes to the recipe among them.
+        """Trains the model with `options` of `fit`; its checkpoint is known by the name and the number of epochs.
 
-        name: its checkpoint, with its length, is known by it. counts: what is stored, for the rows of the epochs, where
-        `count_parameters` cannot tell. Two that want the same run at once take turns: the second finds it done.
+        counts: what is stored, where `count_parameters` cannot tell. Two that want the same run at once take turns: the
+        second finds it done.
         """
         counting = [] if counts is None else [_Counting(counts)]
         options |= {"device": str(self.device), "progress": self.progress, "stop": self.stop, "guard": self.guard}
@@ -192,11 +170,11 @@ class Arena:
         return replace(run, made=network, epochs=[*run.epochs[:-1], last])
 
 
+@dataclass
 class _Counting(Callback):
     """Has the epochs' rows count what is stored in another way."""
 
-    def __init__(self, counts: Callable[[nn.Module], Counts]) -> None:
-        self.counts = counts
+    counts: Callable[[nn.Module], Counts]
 
     def on_epoch(self, run: Run) -> None:
         run.epochs[-1] |= self.counts(run.model).row
@@ -209,29 +187,31 @@ def arranged(
     data: ImageData | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
-    **settings: Unpack[Settings],
+    model: str = "auto",
+    width: float | None = None,
+    image_size: int | None = None,
+    device: str = "auto",
+    **changes: Any,
 ) -> Arena:
     """The arena of an experiment; TuckerlabError for what cannot be asked for.
 
-    data: the images, if not those of `dataset`. recipe: what the settings change; None: what is known to work.
+    data: the images, if not those of `dataset`. recipe: None is what is known to work. model: of `MODELS`; "auto" is
+    that of `NETWORKS`, or else vgg_small. width: of all layers, as a multiple of the published one. image_size: pixels
+    a side, of a folder's images. device: "auto", "cpu", "cuda" or "mps". changes: to the recipe, such as epochs,
+    batch_size, optimizer, lr, precision; None changes nothing.
     """
-    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
-    device, model, width = given.pop("device", "auto"), given.pop("model", "auto"), 1.0
-    if model == "auto":
-        model, width = NETWORKS.get(dataset, ("vgg_small", 1.0))
-    width, image_size = given.pop("width", width), given.pop("image_size", None)
-    if model not in MODELS:
-        raise TuckerlabError(f"unknown model {model!r}: known are {', '.join(MODELS)}")
+    name, usual = NETWORKS.get(dataset, ("vgg_small", 1.0)) if model == "auto" else (model, 1.0)
+    check_choice("model", name, MODELS)
     place = resolve_device(device)  # before the images are read
-    recipe = replace(recipe or recipe_for(dataset), seed=seed, **given)
+    changes = {field: value for field, value in changes.items() if value is not None}
+    recipe = replace(recipe or recipe_for(dataset), seed=seed, **changes)
     data = data or load_data(dataset, image_size=image_size)
-    spec = {"name": model, "num_classes": data.num_classes, "in_channels": data.channels}
-    spec |= {"image_size": data.image_size, "width": width}
+    spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels}
+    spec |= {"image_size": data.image_size, "width": usual if width is None else width}
     return Arena(spec, data, recipe, place).for_all(contenders)
 
 
 def recipe_for(dataset: str) -> Recipe:
-    """What is known to work on a data set."""
     return RECIPES.get(dataset.partition(":")[0], RECIPES["digits"])
 
 

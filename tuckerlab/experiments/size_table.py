@@ -1,7 +1,6 @@
 """One network at many sizes: what each stores, how long it takes and how often it is right.
 
-The table comes from `benchmarks/slider.py`; some rows were trained at their setting, those between are
-cut from them.
+The table comes from `benchmarks/slider.py`; some rows were trained at their setting, those between are cut from them.
 """
 
 import os
@@ -50,9 +49,9 @@ class Sizes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> "Sizes":
-        """From such a table; columns that are not those of a size say where it was measured.
+        """From such a table; DataError for another one, and for one without a full network.
 
-        Raises DataError for another table, and for one without a full network.
+        Columns that are not those of a size say where it was measured.
         """
         fields = list(Size._fields)
         if not {*fields} <= {*table} or not (table["setting"] == 0).any():
@@ -64,13 +63,12 @@ class Sizes:
     def load(cls, folder: str | os.PathLike[str]) -> "Sizes":
         """From a folder with a `slider.parquet`."""
         try:
-            return cls.of(pd.read_parquet(Path(folder) / FILE, engine="pyarrow"))
-        except (OSError, ValueError, DataError) as error:
+            return cls.of(pd.read_parquet(Path(folder) / FILE))
+        except (OSError, ValueError) as error:
             raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
 
     @property
     def full(self) -> Size:
-        """The full network."""
         return next(row for row in self.rows if row.setting == 0)
 
     def series(self, by: str) -> tuple[Size, ...]:

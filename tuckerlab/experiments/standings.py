@@ -1,16 +1,15 @@
 """How networks stand: the table for people, with means over the seeds and ratios to the dense network."""
 
 import textwrap
-from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
 from rich.markup import escape
 from rich.table import Column, Table
 
-from tuckerlab.experiments.class_accuracy import by_class, class_accuracies, is_unbalanced
+from tuckerlab.experiments.class_accuracy import class_accuracies, is_unbalanced
 from tuckerlab.experiments.records import Records, memory_bytes
-from tuckerlab.experiments.summary import names, size_column, step_seconds
+from tuckerlab.experiments.summary import size_column, step_seconds
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
 
@@ -24,16 +23,12 @@ COSTS = {
     "latency_1_ms": (N_("answer, ms"), 1.0),
     "latency_128_ms": (N_("128 answers, ms"), 1.0),
     "memory_bytes": (N_("training memory, MB"), 1e6),
-    "memory_peak_bytes": (N_("peak on the GPU, MB"), 1e6),
     "checkpoint_bytes": (N_("file"), 1.0),
 }
 """What a network costs: what people call it, and the unit it is shown in; a file says its own."""
 
 IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
-"""What there is room for where there are more networks than can stand side by side."""
-
-SIDE_BY_SIDE = 4
-CLASSES = 10  # whose accuracies are shown: those with the fewest training images
+SIDE_BY_SIDE = 4  # networks; where there are more, they have rows, and there is room for costs in brief
 
 HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
     "test_accuracy": N_("test accuracy, %"),
@@ -53,19 +48,19 @@ def standings(records: Records) -> pd.DataFrame:
     then a column for each; a column for each network while there are few, with the ratio to the dense one before each
     cost; else a row with fewer costs, as ratios where there is a dense network.
     """
-    table = _cells(records, tuple(COSTS))
-    if many := len(table) > SIDE_BY_SIDE:
-        table = _cells(records, IN_BRIEF, "{ratio}", brief=True)
+    table = _cells(records, "{ratio} ({value})")
+    if is_long := len(table) > SIDE_BY_SIDE:
+        table = _cells(records, "{ratio}")
         if table["seeds"].nunique() == 1:
             table.pop("seeds")
     elif len(table) == 2 and "against_dense" in table:
         small = table.index[table["against_dense"] != ""][0]
-        table, changed = _cells(records, tuple(COSTS), "{value}"), _cells(records, tuple(COSTS), "{change}").loc[small]
+        table, changed = _cells(records, "{value}"), _cells(records, "{change}").loc[small]
         change = changed.where(changed != table.loc[small], "")
         change["test_accuracy"] = _("{points} points", points=changed["against_dense"])
         table = pd.concat([change.to_frame(_("change")).T, table]).drop(columns="against_dense")
-    table = table.rename(columns=lambda column: _(HEADS[column]) if column in HEADS else column)
-    return table if many else table.T
+    table = table.rename(columns=lambda column: _(HEADS[column]))
+    return table if is_long else table.T
 
 
 def rich_standings(records: Records) -> Table:
@@ -74,7 +69,7 @@ def rich_standings(records: Records) -> Table:
     if len(table.columns) <= SIDE_BY_SIDE:
         shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
     else:
-        table = _cells(records, IN_BRIEF, "{ratio}", brief=True)
+        table = _cells(records, "{ratio}")
         corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
         heads = [textwrap.fill(_(HEADS[str(column)]), 7, break_long_words=False) for column in table]
         columns = [Column(head, justify="right", no_wrap=True) for head in heads]
@@ -84,52 +79,42 @@ def rich_standings(records: Records) -> Table:
     return shown
 
 
-def _cells(
-    records: Records, costs: Sequence[str], form: str = "{ratio} ({value})", brief: bool = False
-) -> pd.DataFrame:
+def _cells(records: Records, form: str) -> pd.DataFrame:
     """A row for each network; `form` is that of a cost, where there is a dense network to compare it with.
 
-    brief: without the second compression rate, and the accuracies of single classes.
+    With ratios alone there are the costs in brief, and one compression rate.
     """
-    runs = records.runs.assign(name=names(records).to_numpy(), memory_bytes=memory_bytes(records.runs))
+    runs = records.runs.assign(name=records.names.to_numpy(), memory_bytes=memory_bytes(records.runs))
     of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
     runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])
     groups = {str(name): rows for name, rows in runs.dropna(subset="test_accuracy").groupby("name", sort=False)}
-    dense = {rows["dataset"].iloc[0]: rows for rows in groups.values() if rows["method"].iloc[0] == "dense"}
-    rows = {
-        name: _row(group, dense.get(group["dataset"].iloc[0]), costs, form, brief) for name, group in groups.items()
-    }
+    dense = {rows["dataset"].iloc[0]: name for name, rows in groups.items() if rows["method"].iloc[0] == "dense"}
+    rows = {}
+    for name, group in groups.items():
+        full = dense.get(group["dataset"].iloc[0], name)
+        rows[name] = _row(group, None if full == name else groups[full], form)
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
-    if brief:
+    if form == "{ratio}":
         table.pop("compression" if size_column(records) == "conv_parameters" else "conv_compression")
     return table.loc[:, [(table[column] != "").any() for column in table]]
 
 
-def _row(
-    group: pd.DataFrame, dense: pd.DataFrame | None, costs: Sequence[str], form: str, brief: bool
-) -> dict[str, str]:
+def _row(group: pd.DataFrame, full: pd.DataFrame | None, form: str) -> dict[str, str]:
     accuracy = 100 * group["test_accuracy"]
     row = {"test_accuracy": f"{accuracy.mean():.2f}", "seeds": str(len(group))}
     row["range"] = f"{accuracy.min():.2f}–{accuracy.max():.2f}" if len(group) > 1 else ""
-    row["against_dense"] = ""
+    change = None if full is None else accuracy.mean() - 100 * full["test_accuracy"].mean()
+    row["against_dense"] = "" if change is None else f"{change:+.2f}".replace("-", "−")
     if is_unbalanced(group):
-        classes = class_accuracies(group)
-        row["balanced_accuracy"] = f"{classes.mean():.2f}"
-        rare = by_class(group)["train"].nsmallest(0 if brief else CLASSES, keep="first").index
-        row |= {_("of {name}, %", name=name): f"{classes[name]:.2f}" for name in classes.index if name in rare}
-    reference = None if dense is group else dense
-    if reference is not None:
-        change = accuracy.mean() - 100 * reference["test_accuracy"].mean()
-        row["against_dense"] = f"{change:+.2f}".replace("-", "−")
+        row["balanced_accuracy"] = f"{class_accuracies(group).mean():.2f}"
     for column in ("conv_compression", "compression"):
-        rate = group[column].mean()
-        row[column] = "" if pd.isna(rate) else f"{100 * rate:.1f}"
-    for column in costs:
-        value = group[column].mean()
-        if not pd.isna(value):
+        row[column] = "" if pd.isna(rate := group[column].mean()) else f"{100 * rate:.1f}"
+    for column in IN_BRIEF if form == "{ratio}" else COSTS:
+        if not pd.isna(value := group[column].mean()):
             row[column] = _said(column, value)
-            if reference is not None and (full := reference[column].mean()) > 0:
-                row[column] = form.format(value=row[column], ratio=f"{value / full:.2f}×", change=_change(value / full))
+            if full is not None and (reference := full[column].mean()) > 0:
+                ratio = value / reference
+                row[column] = form.format(value=row[column], ratio=f"{ratio:.2f}×", change=_change(ratio))
     return row
 
 

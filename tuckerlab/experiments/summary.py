@@ -6,34 +6,20 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tuckerlab.experiments.class_accuracy import nothing_learned
+from tuckerlab.experiments.class_accuracy import learned_nothing
 from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import N_, _
 from tuckerlab.training.run import ENDED
 
-TOLERATED = 1.0
-"""The line speaks of the smallest network that loses at most this much accuracy, in points."""
-
-ROUNDING = 1e-9
-"""Means of the same accuracies may differ by this much, in points."""
-
-EQUAL = 1.02
-"""Costs that differ by less than this factor count as equal: methods meet a target more or less closely."""
-
+TOLERATED = 1.0  # the line speaks of the smallest network that loses at most this much accuracy, in points
+ROUNDING = 1e-9  # means of the same accuracies may differ by this much, in points
+EQUAL = 1.02  # costs that differ by less than this factor count as equal: methods meet a target more or less closely
 AXES = ("conv_parameters", "parameters", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes")
-"""Columns of the runs that cost something: the less the better."""
-
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
-
-
-def names(records: Records) -> pd.Series:
-    """What people call each run: its label, with the data set where there are several. Indexed by run."""
-    runs = records.runs.set_index("run")
-    return runs["label"] + (" · " + runs["dataset"] if runs["dataset"].nunique() > 1 else "")
 
 
 def step_seconds(records: Records) -> "pd.Series[float]":
@@ -44,11 +30,10 @@ def step_seconds(records: Records) -> "pd.Series[float]":
     return (steps * epochs["step_ms"] / 1e3).groupby(epochs["run"]).cumsum().where(known)
 
 
-@dataclass(frozen=True)
-class Network:
-    """The runs of one name, over their seeds; accuracies are in per cent.
+class Network(NamedTuple):
+    """The runs of one name: the means over their seeds, and the accuracies of the worst and the best, in per cent.
 
-    `size` counts what the networks are compared by: parameters, milliseconds, bytes; `least` and `most` are its range.
+    `size` counts what the networks are compared by: parameters, milliseconds, bytes.
     """
 
     name: str
@@ -58,17 +43,15 @@ class Network:
     low: float
     high: float
     seeds: int
-    least: float
-    most: float
 
 
 def networks_by(records: Records, column: str) -> list[Network]:
     """The networks of the runs that have a test accuracy, with this column of the runs for their size."""
-    runs = records.runs.assign(name=names(records).to_numpy()).dropna(subset=["test_accuracy", column])
+    runs = records.runs.assign(name=records.names.to_numpy()).dropna(subset=["test_accuracy", column])
     runs = runs.assign(size=runs[column], accuracy=100 * runs["test_accuracy"])
     table = runs.groupby("name", sort=False).agg(
         method=("method", "first"), size=("size", "mean"), accuracy=("accuracy", "mean"), low=("accuracy", "min"),
-        high=("accuracy", "max"), seeds=("size", "size"), least=("size", "min"), most=("size", "max"),
+        high=("accuracy", "max"), seeds=("size", "size"),
     )  # fmt: skip
     return [Network(*row) for row in table.itertuples()]
 
@@ -98,13 +81,6 @@ def smallest_within(found: Iterable[Network], accuracy: float, points: float) ->
     return max((n for n in near if n.size <= EQUAL * least), key=lambda network: network.accuracy, default=None)
 
 
-def learned_nothing(records: Records) -> dict[str, str]:
-    """A sentence for each network that has."""
-    runs = records.runs.assign(name=names(records).to_numpy())
-    said = {str(name): nothing_learned(str(name), rows) for name, rows in runs.groupby("name", sort=False)}
-    return {name: sentence for name, sentence in said.items() if sentence}
-
-
 def finding(records: Records) -> str:
     """The result in one line, of the smallest Tucker network within a point of the dense one, or the most accurate.
 
@@ -118,39 +94,50 @@ def finding(records: Records) -> str:
     others = [network for network in found if network.method == "tucker"]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return " ".join(nothing.values())
-    near = smallest_within((n for n in others if n.size < dense[0].size), dense[0].accuracy, TOLERATED)
+    [full] = dense
+    near = smallest_within((n for n in others if n.size < full.size), full.accuracy, TOLERATED)
     best = near or max(others, key=lambda network: network.accuracy)
-    if lost := [nothing[name] for name in (dense[0].name, best.name) if name in nothing]:
+    if lost := [nothing[name] for name in (full.name, best.name) if name in nothing]:
         return " ".join(lost)
-    factor, change = dense[0].size / best.size, best.accuracy - dense[0].accuracy
+    factor, change = full.size / best.size, best.accuracy - full.accuracy
     ratio = max(factor, 1 / factor)
     times = f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
     fewer = _("{times}× fewer", times=times) if factor > 1 else _("{times}× more", times=times)
     points = _("{points:+.1f} points of test accuracy", points=change)
-    said = {
-        "name": best.name,
-        "parameters": _(COUNTED[column]),
-        "fewer": fewer if ratio >= 1.005 else _("as many"),
-        "points": points if round(change, 1) else _("the same test accuracy"),
-    }
-    return _("{name}: {fewer} {parameters}, {points}", **said)
+    return _(
+        "{name}: {fewer} {parameters}, {points}",
+        name=best.name,
+        parameters=_(COUNTED[column]),
+        fewer=fewer if ratio >= 1.005 else _("as many"),
+        points=points if round(change, 1) else _("the same test accuracy"),
+    )
 
 
 # --- runs that can be compared ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Which network is the smallest that loses at most so much accuracy; `full` is the dense one.
 
-    `kind` is "smaller": `best` is smaller than `full`; "larger": it is not; "full": `full` is itself the smallest, and
-    `nearest` the next; "none": no other loses so little, and `nearest` comes closest; "alone": there is no other.
+    `kind` is "smaller": `best` is smaller than `full`; "full": `full` is itself the smallest, and `nearest` the next;
+    "none": no other loses so little, and `nearest` comes closest; "alone": there is no other.
     """
 
     kind: str
     full: Network
     best: Network | None = None
     nearest: Network | None = None
+
+
+def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
+    """The answer for these networks; `full` is what they are compared with, and may be one of them."""
+    others = [network for network in found if network != full]
+    if not others:
+        return Answer("alone", full)
+    best = smallest_within(others, full.accuracy, points)
+    if best is None:
+        return Answer("none", full, nearest=max(others, key=lambda network: network.accuracy))
+    return Answer("smaller", full, best) if best.size < full.size else Answer("full", full, full, nearest=best)
 
 
 @dataclass(frozen=True)
@@ -171,8 +158,8 @@ class Tradeoff:
         return tuple(sorted(self.records.runs["method"].unique(), key=lambda method: method != "dense"))
 
     @cached_property
-    def _along(self) -> dict[str, tuple[Network, ...]]:
-        return {axis: tuple(networks_by(self.records, axis)) for axis in AXES}
+    def _along(self) -> dict[str, list[Network]]:
+        return {axis: networks_by(self.records, axis) for axis in AXES}
 
     def along(self, axis: str, methods: Collection[str] | None = None) -> tuple[Network, ...]:
         """The networks whose cost on this axis was measured, of these methods or of all."""
@@ -189,26 +176,12 @@ class Tradeoff:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """On what, when and on how many seeds this was measured: texts of the devices, cores, days, and two numbers."""
+        """On what, when and on how many seeds this was measured."""
         runs = self.records.runs
-        days, seeds = runs["date"].str[:10], runs.groupby("label")["seed"].size()
-        said = {name: ", ".join(map(str, runs[name].unique())) for name in ("device", "cores")}
-        said["date"] = " … ".join(dict.fromkeys([days.min(), days.max()]))
+        days, seeds = runs["date"].str[:10], runs.groupby("label").size()
+        date = " … ".join(dict.fromkeys([days.min(), days.max()]))
+        said = {"device": runs["device"].iloc[0], "cores": runs["cores"].iloc[0], "date": date}
         return said | {"fewest": int(seeds.min()), "most": int(seeds.max())}
-
-
-def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
-    """The answer for these networks; `full` is what they are compared with, and may be one of them."""
-    found = list(found)
-    others = [network for network in found if network is not full]
-    if not others:
-        return Answer("alone", full)
-    best = smallest_within(others, full.accuracy, points)
-    if best is None:
-        return Answer("none", full, nearest=max(others, key=lambda network: network.accuracy))
-    if best.size < full.size:
-        return Answer("smaller", full, best)
-    return Answer("full", full, full, nearest=best) if full in found else Answer("larger", full, best)
 
 
 def comparable(records: Records) -> list[Tradeoff]:
@@ -222,24 +195,17 @@ def comparable(records: Records) -> list[Tradeoff]:
     return [tradeoff for tradeoff in found if tradeoff.axes]
 
 
-def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
-    """What can be compared of the runs in `folder` and below it; none where there are no runs.
-
-    Raises DataError, which names the file, when one is broken.
-    """
-    paths = sorted(Path(folder).rglob("runs.parquet"))
-    if not paths:
-        return []
-    try:  # without epochs and ranks: they take most of the time, and say nothing here
-        runs = pd.concat([pd.read_parquet(path, engine="pyarrow") for path in paths])
-        records = Records(runs.drop_duplicates("run", keep="last").reset_index(drop=True))
-    except (OSError, ValueError, KeyError):
-        records = Records.load(folder)  # knows which file is to blame
-    return comparable(records)
-
-
 def _conditions(run: "pd.Series[Any]") -> str:
     settings = json.loads(run["settings"] or "{}")
     told = [run[name] for name in ("dataset", "model", "width", "device", "cores")]
     told.append(settings.get("epochs_of_others", run["epochs"]))
     return str([*told, settings.get("data"), settings.get("spec", {}).get("image_size")])
+
+
+def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
+    """What can be compared of the runs in `folder` and below it; none where there are no runs.
+
+    Raises DataError, which names the file, when one is broken.
+    """
+    there = any(Path(folder).rglob("runs.parquet"))
+    return comparable(Records.load(folder, tables=["runs"])) if there else []

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tuckerlab.experiments.cost_plots import accuracy_vs_costs
+from tuckerlab.experiments.plots import accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.i18n import _

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.cost_plots import accuracy_limits, draw_networks, legend
+from tuckerlab.experiments.plots import accuracy_limits, draw_networks, legend
 from tuckerlab.experiments.run_folder import found_folder, names
 from tuckerlab.experiments.summary import Network, front, smallest_within, tradeoffs
 from tuckerlab.files import file_size

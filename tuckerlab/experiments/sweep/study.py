@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import optuna
 import torch
@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tuckerlab.errors import TuckerlabError, check_whole
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import Settings, arranged
+from tuckerlab.experiments.setup import arranged
 from tuckerlab.experiments.summary import front, networks_by, size_column
 from tuckerlab.experiments.sweep import grid, values
 from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_place, open_study, queue, work
@@ -50,7 +50,7 @@ def run_sweep(
     study: str | None = None,
     out: str | os.PathLike[str] = "runs",
     quiet: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Any,
 ) -> "Sweep":
     """Trains each method at each tolerance and target compression for each seed, and finds the front.
 
@@ -58,8 +58,8 @@ def run_sweep(
     lists, or texts such as "0.02,0.1" and "0.02:0.3:8"; compressions of 0.8 to 0.98 if neither is given. workers:
     processes on this machine (a script that asks for several needs `if __name__ == "__main__":`); one trains in this
     one. scheduler: of a dask cluster, whose workers train instead. storage: URL of a data base, for several machines; a
-    file in the folder if not given. study: its name; made of the settings if not given. settings: see
-    `tuckerlab.experiments.setup.Settings`.
+    file in the folder if not given. study: its name; made of the settings if not given. settings: of
+    `tuckerlab.experiments.setup.arranged`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.

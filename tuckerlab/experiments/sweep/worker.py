@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.measuring import facts
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import Arena, Settings, arranged
+from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.experiments.sweep import GridPoint
 from tuckerlab.training.run import Callback, Run
 
@@ -45,7 +45,7 @@ class SweepConfig:
     folder: Path
     storage: str
     dataset: str
-    settings: Settings
+    settings: dict[str, Any]
 
     @property
     def lock(self) -> FileLock:
