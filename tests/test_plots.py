@@ -135,9 +135,8 @@ def test_ranks_fall_layer_by_layer_and_mode_by_mode() -> None:
     axes = figure.axes[0]
     np.testing.assert_allclose(axes.collections[0].get_array(), [[100, 50], [100, 100], [100, 50], [100, 50]])
     rows = [tick.get_text() for tick in axes.get_yticklabels()]
-    assert rows[:2] == ["conv1: output channels", "conv1: input channels"]
+    assert rows[:2] == ["conv1: output channels, 3 of 6", "conv1: input channels, 1 of 1"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "2"]
-    assert {"3 of 6", "8 of 16", "1 of 1"} <= {text.get_text() for text in texts(figure)}
     assert figure.get_suptitle() == "Tucker: mean rank 100 % → 62 % of full"
 
 
@@ -147,7 +146,7 @@ def test_accuracies_are_means_with_bars_from_worst_to_best() -> None:
     axes = figure.axes[0]
     points = [np.ravel(bars[0].get_data()) for bars in axes.containers]
     assert np.allclose(np.array(points, dtype=float), [[10_000, 98], [1_000, 97]])
-    bar = axes.containers[1].lines[2][1].get_paths()[0].get_extents()
+    bar = axes.containers[1].lines[2][0].get_paths()[0].get_extents()
     assert (bar.y0, bar.y1) == pytest.approx((96, 98))
     assert axes.get_xscale() == "log"
     assert axes.get_ylim()[1] - axes.get_ylim()[0] >= 4  # small differences look small
@@ -172,11 +171,9 @@ def test_legible_and_not_cut_off(label: str) -> None:
 
 
 def test_saved(tmp_path: Path, records: Records) -> None:
-    paths = save_figures(records, tmp_path / "run")
-    names = ["ranks_over_time.png", "accuracy_vs_costs.png"]
-    assert paths == [tmp_path / "run" / name for name in names]
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(names)
-    assert matplotlib.image.imread(paths[-1]).shape[0] == 930
+    save_figures(records, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["accuracy_vs_costs.png", "ranks_over_time.png"]
+    assert matplotlib.image.imread(tmp_path / "accuracy_vs_costs.png").shape[0] == 930
 
 
 def test_from_any_thread_and_without_pyplot(records: Records) -> None:

@@ -15,7 +15,7 @@ from tuckerlab.panels.tradeoff import SEARCHES
 
 
 def network(name: str, size: float, accuracy: float, method: str = "tucker") -> Network:
-    return Network(name, method, size, accuracy, accuracy, accuracy, 1, size, size)
+    return Network(name, method, size, accuracy, accuracy, accuracy, 1)
 
 
 FULL = network("dense", 100, 98, "dense")
@@ -69,9 +69,7 @@ class TestComparable:
         ]
         [tradeoff] = comparable(Records.concat([dense(latency_1_ms=4.0), *seeds]))
         found = tradeoff.along("latency_1_ms", ["tucker"])
-        assert [(n.accuracy, n.low, n.high, n.size, n.least, n.most, n.seeds) for n in found] == [
-            (95, 90, 100, 2, 1, 3, 2)
-        ]
+        assert [(n.accuracy, n.low, n.high, n.size, n.seeds) for n in found] == [(95, 90, 100, 2, 2)]
         assert (tradeoff.origin["fewest"], tradeoff.origin["most"]) == (1, 2)
 
     def test_only_what_was_measured_is_offered(self) -> None:

@@ -1,8 +1,4 @@
-"""What the runs of one network got right class by class: where classes differ in size, the accuracy says little.
-
-A run's row has it as JSON (`by_class`): of each class the training and the test images, those that were named rightly,
-and how often it was the answer.
-"""
+"""What the runs of one network got right class by class: where classes differ in size, the accuracy says little."""
 
 import json
 
@@ -16,7 +12,7 @@ NOTHING = 0.05  # of the way from guessing to being always right: who has not co
 
 
 def by_class(runs: pd.DataFrame) -> pd.DataFrame:
-    """Sums over the runs, a row for each class that is tested: train, test, right, answers. Empty if not recorded."""
+    """Of each class that is tested the training and test images, those named rightly, and how often it was named."""
     parts = [pd.DataFrame(json.loads(told)).T for told in runs["by_class"] if told]
     counts = sum(parts[1:], start=parts[0]) if parts else pd.DataFrame([], columns=range(4))
     counts.columns = pd.Index(["train", "test", "right", "answers"])
@@ -24,7 +20,7 @@ def by_class(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def class_accuracies(runs: pd.DataFrame) -> pd.Series:
-    """The share of each class's test images that is named rightly, in per cent; their mean is the balanced accuracy."""
+    """The share of each class's test images that is named rightly, in per cent."""
     counts = by_class(runs)
     return 100 * counts["right"] / counts["test"]
 
@@ -37,22 +33,19 @@ def is_unbalanced(runs: pd.DataFrame) -> bool:
 
 def learned_nothing(records: Records) -> dict[str, str]:
     """A sentence about each network that is hardly better than one that guesses, by its name."""
-    runs = records.runs.groupby(records.names.to_numpy(), sort=False)
-    said = {str(name): _nothing_learned(str(name), rows) for name, rows in runs}
-    return {name: sentence for name, sentence in said.items() if sentence}
-
-
-def _nothing_learned(name: str, runs: pd.DataFrame) -> str:
-    counts, balanced = by_class(runs), class_accuracies(runs).mean()
-    chance = 100 / max(len(counts), 1)
-    if counts.empty or balanced > chance + NOTHING * (100 - chance):
-        return ""
-    return _(
-        "{name} has learned nothing: {share:.0f} % of its answers are “{answer}”. It is right on {accuracy:.1f} % of "
-        "the images, but on {balanced:.1f} % of a class on average, as often as by guessing.",
-        name=name,
-        share=100 * counts["answers"].max() / counts["answers"].sum(),
-        answer=counts["answers"].idxmax(),
-        accuracy=100 * counts["right"].sum() / counts["test"].sum(),
-        balanced=balanced,
-    )
+    found = {}
+    for name, runs in records.runs.groupby(records.names.to_numpy(), sort=False):
+        counts, balanced = by_class(runs), class_accuracies(runs).mean()
+        chance = 100 / max(len(counts), 1)
+        if not counts.empty and balanced <= chance + NOTHING * (100 - chance):
+            found[str(name)] = _(
+                "{name} has learned nothing: {share:.0f} % of its answers are “{answer}”. It is right on "
+                "{accuracy:.1f} % of the images, but on {balanced:.1f} % of a class on average, as often as by "
+                "guessing.",
+                name=name,
+                share=100 * counts["answers"].max() / counts["answers"].sum(),
+                answer=counts["answers"].idxmax(),
+                accuracy=100 * counts["right"].sum() / counts["test"].sum(),
+                balanced=balanced,
+            )
+    return found

@@ -1,7 +1,6 @@
 """The headline: a large network on CIFAR-10, dense, in Tucker format at several sizes, and pruned, over several seeds.
 
-One recipe for all networks, and equal epochs or equal time. An interrupted call goes on where it was; a call that asks
-for more networks or seeds trains those alone.
+A call that asks for more networks or seeds trains those alone.
 """
 
 import json
@@ -57,9 +56,8 @@ def run_headline(
     """Trains all networks for each seed, and writes one record with its pictures below `out`.
 
     compression: the shares of the convolution weights that the Tucker networks do without. pruning: those at which the
-    dense network is pruned beside them (unstructured, by magnitude, in the same number of steps). equal: what Tucker
-    networks have in common with the dense one, "epochs" or "time" or both: in equal time they get as many epochs as
-    fit, by steps that are timed beforehand at ranks along their schedule. rivals: more methods of
+    dense network is pruned beside them. equal: what Tucker networks have in common with the dense one, "epochs" or
+    "time" or both: in equal time they get as many epochs as fit, by steps that are timed beforehand. rivals: more of
     `tuckerlab.experiments.methods.METHODS`, each at every compression. start: the largest rank of Tucker
     networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that all
     ends within about so many minutes on this machine. settings: of

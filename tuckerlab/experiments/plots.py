@@ -16,15 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import (
-    TOLERATED,
-    Network,
-    front,
-    networks_by,
-    size_column,
-    smallest_within,
-    step_seconds,
-)
+from tuckerlab.experiments.summary import Network, finding, front, networks_by, size_column, step_seconds
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled, write_names
@@ -36,20 +28,16 @@ LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
 ABOVE = 0.4  # points over 100 %: room for a mark, and none for a number on the axis
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 
-COSTS = {  # of each cost, the name of its axis, and how the cheapest network is spoken of
-    "conv_parameters": (N_("convolution parameters stored"), N_("fewest convolution weights: {name}")),
-    "parameters": (N_("parameters stored"), N_("fewest weights: {name}")),
-    "latency_1_ms": (N_("time of one answer, ms"), N_("fastest answer: {name}")),
-    "checkpoint_bytes": (N_("file size"), N_("smallest file: {name}")),
+COSTS = {
+    "conv_parameters": N_("convolution parameters stored"),
+    "parameters": N_("parameters stored"),
+    "latency_1_ms": N_("time of one answer, ms"),
+    "checkpoint_bytes": N_("file size"),
 }
 
 
 def accuracy_vs_costs(records: Records) -> Picture:
-    """Test accuracy against size, time of an answer and file, as far as these were measured.
-
-    Sizes count convolution parameters, or all of them when a network has few in convolutions. Up to six networks have
-    their names beside their points. DataError when no run has an accuracy.
-    """
+    """Test accuracy against size, time of an answer and file, as far as these were measured; DataError for none."""
     measured = {axis: networks_by(records, axis) for axis in (size_column(records), "latency_1_ms", "checkpoint_bytes")}
     found = {axis: networks for axis, networks in measured.items() if networks}
     _require(found, "test accuracies with sizes, times or files")
@@ -58,14 +46,14 @@ def accuracy_vs_costs(records: Records) -> Picture:
     everything = [network for networks in found.values() for network in networks]
     for axis, panel in panels.items():
         draw_networks(panel, found[axis], axis, accuracy_limits(everything))
-        x = _(COSTS[axis][0])
+        x = _(COSTS[axis])
         x = _("{axis} (logarithmic)", axis=x) if panel.get_xscale() == "log" else x
         styled(panel, x=x, y=_("test accuracy, %")).label_outer()
         if most := max(network.seeds for network in found[axis]) - 1:
             note = _("points: mean of {seeds} seeds; bars: worst to best", seeds=most + 1)
             panel.set_title(note, fontsize=TEXT, color=QUIET, loc="right")
     figure.legend(handles=legend(everything), loc="outside lower center", ncols=5, fontsize=TEXT, frameon=False)
-    figure.headline(_cheapest(found))
+    figure.headline(finding(records) or _("Test accuracy against costs"))
     for axis, networks in found.items():
         if len(networks) <= NAMED:
             bars = [(n.size, n.low, n.high) for n in networks]
@@ -74,11 +62,10 @@ def accuracy_vs_costs(records: Records) -> Picture:
 
 
 def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float]) -> None:
-    """Networks on axes of accuracy (limits as `accuracy_limits` gives them) against one cost.
+    """Networks on axes of accuracy, with `accuracy_limits`, against one cost.
 
-    Points are means over seeds, bars go from the worst to the best. A line joins the sizes of a method. Grey steps join
-    the networks that no other beats in both; of those with all seeds, for the mean of the seeds that did not diverge
-    would flatter. Dotted are dense networks. Whose accuracy is below the limits stands at the lower edge.
+    A line joins the sizes of a method. Grey steps join the networks that no other beats in both, of those with all
+    seeds: the mean of the seeds that did not diverge would flatter. Whose accuracy is too low stands at the lower edge.
     """
     lowest = limits[0]
     axes.set_ylim(*limits)
@@ -123,7 +110,6 @@ def accuracy_limits(networks: Sequence[Network]) -> tuple[float, float]:
 
 
 def legend(networks: Sequence[Network]) -> list[Line2D]:
-    """A handle for each method, and for the steps through the best."""
     handles = [
         Line2D([], [], linestyle="", markersize=8, label=method_name(method), **look(method).style)
         for method in ordered({network.method for network in networks})
@@ -131,29 +117,8 @@ def legend(networks: Sequence[Network]) -> list[Line2D]:
     return [*handles, Line2D([], [], color=QUIET, linewidth=1.4, label=_("no other is better in both"))]
 
 
-def _cheapest(found: dict[str, list[Network]]) -> str:
-    """Which small network costs least of those within a point of the dense one, on each axis.
-
-    Networks with another optimizer than the dense one are left out: they would take credit for it.
-    """
-    said = []
-    for axis, networks in found.items():
-        dense = next((network for network in networks if network.method == "dense"), None)
-        alike = [network for network in networks if not network.method.endswith("-adamw")]
-        best = dense and smallest_within(alike, dense.accuracy, TOLERATED)
-        if best and best != dense:
-            said.append(_(COSTS[axis][1], name=best.name))
-    if said:
-        return _("Within a point of the full network: {best}", best="; ".join(said))
-    return _("No small network is within a point of the full one at less cost")
-
-
 def accuracy_over_time(records: Records) -> Picture:
-    """Test accuracy against the time of the training so far, of several seeds the mean; dotted the dense network's end.
-
-    Times are those of steps, so that what a machine did beside does not count; where a record has none they are those
-    of the clock. Raises DataError where there are no times.
-    """
+    """Test accuracy against the time of training steps so far, or else the clock's; dotted the dense network's end."""
     times = step_seconds(records).fillna(records.epochs["seconds"])
     runs = records.runs.set_index("run").assign(name=records.names)
     epochs = records.epochs.assign(seconds=times, accuracy=100 * records.epochs["test_accuracy"])
@@ -198,10 +163,7 @@ def _race(means: pd.DataFrame, ends: pd.DataFrame, dense: pd.DataFrame) -> str:
 
 
 def ranks_over_time(records: Records) -> Picture:
-    """How much of each mode every layer of the last run with ranks keeps, with the rank it ends with.
-
-    Raises DataError when there is none.
-    """
+    """How much of each mode every layer of the last run with ranks keeps, with the rank it ends with."""
     _require(len(records.ranks), "ranks")
     run = str(records.ranks["run"].iloc[-1])
     rows = records.ranks[records.ranks["run"] == run].sort_values("step", kind="stable")
@@ -230,7 +192,7 @@ def ranks_over_time(records: Records) -> Picture:
 
 
 def figures(records: Records) -> dict[str, Picture]:
-    """All figures that the records can fill, by name: a dense network has no ranks. DataError when that is none."""
+    """All figures that the records can fill, by name; DataError when that is none."""
     drawn = {}
     for draw in (accuracy_over_time, ranks_over_time, accuracy_vs_costs):
         try:
@@ -242,7 +204,6 @@ def figures(records: Records) -> dict[str, Picture]:
 
 
 def save_figures(records: Records, folder: str | os.PathLike[str]) -> None:
-    """Writes `figures(records)` into `folder` as PNG files."""
     for name, figure in figures(records).items():
         with atomic_path(Path(folder) / f"{name}.png") as path:
             figure.savefig(path, format="png", dpi=DPI)

@@ -1,6 +1,5 @@
 """Run records: what was trained, how it went and what came out, in four tidy tables with their provenance.
 
-A record on disk is a folder of four Parquet files; one of before there were events lacks that table, and has none.
 Units: accuracies and compression rates are fractions of 1, `_ms` milliseconds, `_bytes` bytes, `seconds` seconds,
 `multiply_adds` those of one image, `conv_parameters` and `parameters` the numbers stored.
 """
@@ -16,11 +15,9 @@ import pandas as pd
 from tuckerlab.errors import DataError
 from tuckerlab.files import atomic_path
 
-# method: "dense" is the reference that the others are compared with. settings: all that decides the outcome, as JSON;
-# by_class: what `tuckerlab.experiments.class_accuracy` reads, as JSON. gradient_evaluations: batches whose gradient the
-# training took. Of epochs, seconds: of training so far, as the clock on the wall has it; step_ms: the median of the
-# epoch's steps, which other programs do not move. Events: one for each time that a guard has stepped in; rule is what
-# was broken, said is all of it in one sentence.
+# method: "dense" is the reference. settings: all that decides the outcome, as JSON. by_class: of each class train and
+# test images, those named rightly, and how often it was named, as JSON. gradient_evaluations: batches whose gradient
+# the training took. epochs.seconds: of training so far, by the clock. events: each time that a guard has stepped in.
 _SIZE = "conv_parameters parameters conv_compression compression"
 _COLUMNS = {
     "runs": {
@@ -44,16 +41,13 @@ SCHEMA: dict[str, dict[str, str]] = {
     table: {column: dtype for dtype, columns in dtypes.items() for column in columns.split()}
     for table, dtypes in _COLUMNS.items()
 }
-"""The columns of each table, and what they hold."""
 
 
 @dataclass(eq=False, repr=False)
 class Records:
-    """Any number of runs: a row for each in `runs`, for each epoch in `epochs`, for each rank in `ranks`.
+    """Any number of runs, as tables with the columns of `SCHEMA`; DataError for what does not fit them.
 
-    In `events` there is one for each time that a guard has stepped in. Texts and measurements that are not there are
-    empty, or NaN. Raises DataError for columns that the schema does not know, for whole numbers that are missing, for
-    an accuracy outside 0 … 1, for two rows of one run, and for epochs, ranks or events of a run that is not there.
+    Texts and measurements that are not there are empty, or NaN.
     """
 
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -77,7 +71,6 @@ class Records:
         ranks: Sequence[Mapping[str, Any]] = (),
         events: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
-        """The record of one run; the rows of the other tables need not repeat its name."""
         tables = [[{"run": run["run"], **row} for row in rows] for rows in (epochs, ranks, events)]
         return cls(pd.DataFrame([dict(run)]), *map(pd.DataFrame, tables))
 

@@ -1,8 +1,4 @@
-"""A trained network at fewer ranks: its weights are cut further, and nothing is trained again.
-
-This makes a slider instant (`benchmarks/slider.py` measures such networks), and is what methods that cut after training
-begin with. A network that was cut is worse than one that was trained at that size.
-"""
+"""A trained network at fewer ranks: its weights are cut further, and nothing is trained again."""
 
 import copy
 from collections.abc import Iterable

@@ -41,10 +41,9 @@ def run_experiment(
 ) -> RunFolder:
     """Trains the contenders, measures them in turn, and leaves record, checkpoints and pictures in `folder`.
 
-    seeds: so many times, each in a folder of its own; None: once, with the seed of the arena. resume: False begins
-    anew. extend: a later call may ask for more contenders; those that are there are not trained again, but all that it
-    asks for are measured again. What diverges is left out, and the record's note says so; DivergedError if nothing is
-    left.
+    seeds: so many times, each in a folder of its own; None: once, with the seed of the arena. extend: a later call may
+    ask for more contenders; those that are there are not trained again, but all that it asks for are measured again.
+    What diverges is left out, and the record's note says so; DivergedError if nothing is left.
     """
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
@@ -62,18 +61,16 @@ def run_experiment(
     return RunFolder(records, folder)
 
 
-def say(text: str, quiet: bool) -> None:
-    """Prints how far an experiment is."""
+def say(text: str, quiet: bool = False, *, stderr: bool = False) -> None:
     if not quiet:
-        Console().print(text, highlight=False, soft_wrap=True)
+        Console(stderr=stderr).print(text, highlight=False, soft_wrap=True)
 
 
 def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bool, quiet: bool) -> Records:
-    there = Records()
-    if (folder / "runs.parquet").exists():
-        there = Records.load(folder)
-        if not extend or {contender.label for contender in contenders} <= set(there.runs["label"]):
-            return there
+    there = Records.load(folder) if (folder / "runs.parquet").exists() else Records()
+    missing = {contender.label for contender in contenders} - set(there.runs["label"])
+    if len(there) and not (extend and missing):
+        return there
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     _("epoch")  # and so is a language that there is no catalogue for
     runs: dict[Contender, Run] = {}
@@ -84,7 +81,7 @@ def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bo
             runs[contender] = contender.train(replace(arena, folder=folder, progress=progress))
         except DivergedError as error:
             diverged[contender.label] = error
-            Console(stderr=True).print(f"{contender.label} is left out: {error}", highlight=False, soft_wrap=True)
+            say(f"{contender.label} is left out: {error}", stderr=True)
     if not runs:
         raise next(iter(diverged.values()))
     say("measuring steps, answers and memory, the networks in turn", quiet)
@@ -93,15 +90,14 @@ def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bo
         for contender, times in steps_by_epoch(runs, arena).items():
             for row, step_ms in zip(runs[contender].epochs, times, strict=True):
                 row["step_ms"] = step_ms
-    records = Records.concat(
-        Records.single(facts(contender, run, arena) | measured[contender], run.epochs, run.ranks, run.events)
-        for contender, run in runs.items()
-    )
-    if diverged:
-        note = f"left out, since training diverged: {', '.join(diverged)}"
-        records.runs["note"] = [f"{said}; {note}" if said else note for said in records.runs["note"]]
-    others = ~there.runs["label"].isin(records.runs["label"])
-    records = there.only(there.runs["run"][others]) + records
+    note = f"left out, since training diverged: {', '.join(diverged)}" if diverged else ""
+    parts = []
+    for contender, run in runs.items():
+        row = facts(contender, run, arena) | measured[contender]
+        row["note"] = "; ".join(filter(None, [row["note"], note]))
+        parts.append(Records.single(row, run.epochs, run.ranks, run.events))
+    trained = {contender.label for contender in runs}
+    records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(trained)]), *parts])
     save_figures(records, folder)
     for contender, run in runs.items():
         checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=arena.plan)
@@ -135,8 +131,8 @@ def run_poc(
     resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
     and order of images; a Tucker network starts small and never holds its full weights.
 
-    The folder has the record (four Parquet files), a checkpoint of each network, and the pictures. Raises
-    TuckerlabError for what cannot be asked for, before anything is trained.
+    The folder has the record, a checkpoint of each network, and the pictures. Raises TuckerlabError for what cannot be
+    asked for, before anything is trained.
     """
     if compression is not None and tolerance is not None:
         raise RankError(f"compression {compression} and tolerance {tolerance}: give one of them, not both")
@@ -164,10 +160,9 @@ def run_compare(
 
     All get the same number of gradient evaluations for each network; what they do with them is theirs. methods: names
     from `METHODS`, the dense network is always there; None: all that these settings suit, and those that they do not
-    are named. compression: the shares of the convolution weights to remove.
+    are named. compression: the shares of the convolution weights to remove. settings: of `arranged`.
 
-    Writes one record with its pictures below `out`. Raises TuckerlabError for what cannot be asked for, before anything
-    is trained.
+    Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
     check_whole("seeds", seeds, 1)
     budgets = [Budget(rate) for rate in values("compression", compression)]
@@ -175,27 +170,17 @@ def run_compare(
     found = [registry.contender(name, budget) for name in names for budget in budgets]
     if not found:
         raise TuckerlabError("nothing to compare: give one method and one compression, or more")
-    contenders = [*dict.fromkeys([Dense(), *found])]  # what has no setting is there once
-    arena = arranged(dataset=dataset, **settings)
-    if methods is None:
-        contenders = _suiting(arena, contenders, quiet)
+    arena, contenders = arranged(dataset=dataset, **settings), list[Contender]()
+    for one in dict.fromkeys([Dense(), *found]):  # what has no setting is there once
+        try:
+            one.check(arena)
+            contenders.append(one)
+        except TuckerlabError as error:
+            if methods is not None or one.method in ("dense", "tucker"):  # the settings are to blame
+                raise
+            say(f"left out: {one.label}: {error}", quiet)
     arena.for_all(contenders)
-    said = f"{len(contenders)} networks for each of {seeds} seeds, {arena.steps:,} gradient evaluations each"
-    say(said, quiet)
+    say(f"{len(contenders)} networks for each of {seeds} seeds, {arena.steps:,} gradient evaluations each", quiet)
     identities = f"[{', '.join(each.identity for each in contenders)}]"
     folder = Path(out) / arena.folder_name("compare", contenders=identities)
     return run_experiment(contenders, arena, folder, seeds=seeds, resume=resume, quiet=quiet)
-
-
-def _suiting(arena: Arena, contenders: Sequence[Contender], quiet: bool) -> list[Contender]:
-    """The contenders that the settings suit; says which they do not suit. For ours the settings are to blame."""
-    found = []
-    for one in contenders:
-        try:
-            one.check(arena)
-            found.append(one)
-        except TuckerlabError as error:
-            if one.method in ("dense", "tucker"):
-                raise
-            say(f"left out: {one.label}: {error}", quiet)
-    return found

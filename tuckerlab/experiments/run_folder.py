@@ -1,7 +1,6 @@
 """A run folder: the record with its tables and pictures, and the networks and images behind its rows.
 
-What trains one seed leaves the networks beside the record, what trains several in a folder for each. Results that took
-a GPU or an hour lie in `data/results` of the checkout, and are found there by name.
+Results that took a GPU or an hour lie in `data/results` of the checkout, and are found there by name.
 """
 
 import json
@@ -54,7 +53,6 @@ class RunFolder:
 
     @property
     def finding(self) -> str:
-        """The result in one line."""
         return finding(self.records)
 
     @property
@@ -64,7 +62,6 @@ class RunFolder:
 
     @property
     def figures(self) -> dict[str, Picture]:
-        """Accuracy over time, ranks over time, and accuracy against all costs, as far as the record has them."""
         return figures(self.records)
 
     def _repr_html_(self) -> str:
@@ -72,7 +69,6 @@ class RunFolder:
 
     @property
     def labels(self) -> list[str]:
-        """The networks, in the order of the record."""
         return list(dict.fromkeys(self.records.runs["label"]))
 
     @property
@@ -89,7 +85,7 @@ class RunFolder:
         return str(sizes.idxmin()) if len(sizes) else None
 
     def rows(self, label: str) -> pd.DataFrame:
-        """The rows of a network, one for each seed, the first seed first; DataError for a label that is not there."""
+        """The rows of a network, one for each seed; DataError for a label that is not there."""
         runs = self.records.runs
         if label not in self.labels:
             raise DataError(f"{self.folder}: there is no network {label!r}; there are {', '.join(self.labels)}")
@@ -99,19 +95,18 @@ class RunFolder:
         """The file of a network: of its first seed, if not of another. DataError where it is missing."""
         seeds = self.rows(label)["seed"].tolist()
         seed = seeds[0] if seed is None else seed
-        if seed not in seeds:
-            raise DataError(f"{self.folder}: {label} has no seed {seed}; there are {', '.join(map(str, seeds))}")
-        file = Path(f"{in_file_names(label)}.safetensors")
-        for place in ([self.folder / file] if len(seeds) == 1 else []) + [self.folder / f"seed{seed}" / file]:
+        file = f"{in_file_names(label)}.safetensors"
+        places = [self.folder / f"seed{seed}" / file, *([self.folder / file] if seeds == [seed] else [])]
+        for place in places:
             if place.is_file():
                 return place
         raise DataError(
-            f"{self.folder}: the network {label!r} is not there ({file}); records alone cannot be exported or audited: "
-            "give the folder of a run, or run it again"
+            f"{self.folder}: {label!r} of seed {seed} is not there ({file}); records alone cannot be exported or "
+            f"audited: give the folder of a run, or run it again; seeds in the record: {', '.join(map(str, seeds))}"
         )
 
     def network(self, label: str, seed: int | None = None) -> nn.Module:
-        """A trained network on the CPU, in eval mode. DataError where there is none, CheckpointError for a bad file."""
+        """A trained network on the CPU, in eval mode."""
         return load(self.checkpoint(label, seed)).model.eval()
 
     def data(self) -> ImageData:
@@ -121,8 +116,9 @@ class RunFolder:
         spec, wanted = settings.get("spec", {}), settings.get("data")
         data = load_data(row["dataset"], image_size=spec.get("image_size"), grey=spec.get("in_channels", 3) == 1)
         if wanted is not None and data.fingerprint != wanted:
-            said = f"{row['dataset']}: the images are not those that {self.folder} was trained on"
-            raise DataError(f"{said}; put those back, or train again")
+            raise DataError(
+                f"{row['dataset']}: the images are not those that {self.folder} was trained on; put those back"
+            )
         return data
 
 
@@ -141,7 +137,7 @@ def show(result: RunFolder) -> None:
 
 
 def names() -> list[str]:
-    """The recorded results that there are."""
+    """Of all recorded results."""
     return sorted(path.parent.name for path in FOLDER.glob("*/runs.parquet"))
 
 

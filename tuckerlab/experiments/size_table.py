@@ -5,7 +5,6 @@ The table comes from `benchmarks/slider.py`; some rows were trained at their set
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,10 +16,7 @@ FILE = "slider.parquet"
 
 
 class Size(NamedTuple):
-    """One row: a network at one setting. Accuracies and compressions are fractions of 1.
-
-    The accuracy is the mean over networks that were trained with `seeds` seeds; `lowest` and `highest` are its ends.
-    """
+    """A network at one setting; its accuracy is the mean over seeds, between `lowest` and `highest`, of 1."""
 
     by: str
     setting: float
@@ -49,10 +45,7 @@ class Sizes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> "Sizes":
-        """From such a table; DataError for another one, and for one without a full network.
-
-        Columns that are not those of a size say where it was measured.
-        """
+        """From such a table, whose other columns say where it was measured; DataError without a full network."""
         fields = list(Size._fields)
         if not {*fields} <= {*table} or not (table["setting"] == 0).any():
             raise DataError("a table of sizes needs a row of the full network (setting 0), and all columns of a size")
@@ -61,9 +54,9 @@ class Sizes:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> "Sizes":
-        """From a folder with a `slider.parquet`."""
+        """From a folder, or the recorded result of a name."""
         try:
-            return cls.of(pd.read_parquet(Path(folder) / FILE))
+            return cls.of(pd.read_parquet(found_folder(folder) / FILE))
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: no table of sizes there ({str(error).splitlines()[0]})") from None
 
@@ -84,10 +77,7 @@ class Sizes:
         return min(self.series(by), key=lambda row: abs(row.conv_parameters - size.conv_parameters))
 
     def smallest_within(self, by: str, points: float) -> Size:
-        """The smallest network that loses at most so many points of accuracy: at worst the full one.
-
-        With 0 points: that is as accurate as the full network from its worst start.
-        """
+        """The smallest that loses at most so many points, or is as accurate as the full network's worst start."""
         least = self.full.test_accuracy - points / 100
         least = min(self.full.lowest, least) if points >= 0 else least
         good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
@@ -95,13 +85,7 @@ class Sizes:
 
 
 def recorded_sizes() -> list[str]:
-    """The names of the recorded tables."""
     return [name for name in names() if (found_folder(name) / FILE).exists()]
-
-
-def recorded_at(name: str, compression: float) -> Size:
-    """Of a recorded table, by the beginning of its name, the size at a compression."""
-    return Sizes.load(found_folder(name)).at("compression", compression)
 
 
 def yearly_cost(size: Size, answers_a_day: float, price_an_hour: float) -> float:

@@ -1,6 +1,7 @@
 """How networks stand: the table for people, with means over the seeds and ratios to the dense network."""
 
 import textwrap
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -13,7 +14,7 @@ from tuckerlab.experiments.summary import size_column, step_seconds
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
 
-COSTS = {
+COSTS = {  # what people call them, and the unit they are shown in; a file says its own
     "conv_parameters": (N_("conv parameters"), 1.0),
     "parameters": (N_("all parameters"), 1.0),
     "multiply_adds": (N_("multiply-adds, M"), 1e6),
@@ -25,8 +26,6 @@ COSTS = {
     "memory_bytes": (N_("training memory, MB"), 1e6),
     "checkpoint_bytes": (N_("file"), 1.0),
 }
-"""What a network costs: what people call it, and the unit it is shown in; a file says its own."""
-
 IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")
 SIDE_BY_SIDE = 4  # networks; where there are more, they have rows, and there is room for costs in brief
 
@@ -42,17 +41,16 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 
 
 def standings(records: Records) -> pd.DataFrame:
-    """Mean and range of the test accuracy, the distance to the dense network, and what each network costs (means).
+    """Accuracy and costs of each network (means), as far as they were measured.
 
-    Rounded, with units; what no run has measured is left out. Of a dense network and one other, first what changes, and
-    then a column for each; a column for each network while there are few, with the ratio to the dense one before each
-    cost; else a row with fewer costs, as ratios where there is a dense network.
+    Of a dense network and one other, first what changes; a column for each network while there are few, with the ratio
+    to the dense one before each cost; else a row with fewer costs, as ratios.
     """
     table = _cells(records, "{ratio} ({value})")
     if is_long := len(table) > SIDE_BY_SIDE:
         table = _cells(records, "{ratio}")
-        if table["seeds"].nunique() == 1:
-            table.pop("seeds")
+        corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
+        table = table.rename_axis(columns=corner)
     elif len(table) == 2 and "against_dense" in table:
         small = table.index[table["against_dense"] != ""][0]
         table, changed = _cells(records, "{value}"), _cells(records, "{change}").loc[small]
@@ -66,24 +64,18 @@ def standings(records: Records) -> pd.DataFrame:
 def rich_standings(records: Records) -> Table:
     """The table for a terminal: a column for each network while there are few, else a row with ratios alone."""
     table = standings(records)
-    if len(table.columns) <= SIDE_BY_SIDE:
-        shown = Table("", *(Column(str(name), justify="right") for name in table), box=box.SIMPLE_HEAD)
-    else:
-        table = _cells(records, "{ratio}")
-        corner = _("seeds:\n{seeds}", seeds=", ".join(sorted(set(table.pop("seeds")))))
-        heads = [textwrap.fill(_(HEADS[str(column)]), 7, break_long_words=False) for column in table]
-        columns = [Column(head, justify="right", no_wrap=True) for head in heads]
-        shown = Table(Column(corner, no_wrap=True), *columns, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    is_long, corner = table.columns.name is not None, str(table.columns.name or "")
+    heads = [textwrap.fill(name, 7, break_long_words=False) if is_long else name for name in map(str, table)]
+    columns = [Column(head, justify="right", no_wrap=is_long) for head in heads]
+    layout: dict[str, Any] = {"padding": 0, "show_edge": False} if is_long else {}
+    shown = Table(Column(corner, no_wrap=is_long), *columns, box=box.SIMPLE_HEAD, **layout)
     for name, *cells in table.itertuples():
         shown.add_row(escape(str(name)), *cells)
     return shown
 
 
 def _cells(records: Records, form: str) -> pd.DataFrame:
-    """A row for each network; `form` is that of a cost, where there is a dense network to compare it with.
-
-    With ratios alone there are the costs in brief, and one compression rate.
-    """
+    """A row for each network; `form` is that of a cost beside the dense network's. Ratios alone are in brief."""
     runs = records.runs.assign(name=records.names.to_numpy(), memory_bytes=memory_bytes(records.runs))
     of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
     runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])
@@ -119,7 +111,6 @@ def _row(group: pd.DataFrame, full: pd.DataFrame | None, form: str) -> dict[str,
 
 
 def _change(ratio: float) -> str:
-    """A ratio as people say it."""
     times = f"{max(ratio, 1 / ratio):.2g}" if 0.1 < ratio < 10 else f"{max(ratio, 1 / ratio):.0f}"
     if times == "1":
         return _("the same")

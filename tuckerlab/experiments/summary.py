@@ -31,10 +31,7 @@ def step_seconds(records: Records) -> "pd.Series[float]":
 
 
 class Network(NamedTuple):
-    """The runs of one name: the means over their seeds, and the accuracies of the worst and the best, in per cent.
-
-    `size` counts what the networks are compared by: parameters, milliseconds, bytes.
-    """
+    """The runs of one name: means over their seeds; accuracies in per cent, `size` in what they are compared by."""
 
     name: str
     method: str
@@ -84,8 +81,7 @@ def smallest_within(found: Iterable[Network], accuracy: float, points: float) ->
 def finding(records: Records) -> str:
     """The result in one line, of the smallest Tucker network within a point of the dense one, or the most accurate.
 
-    Where one of the two has learned nothing, that is the result. Empty where the records hold no comparison: no dense
-    network or several, no other, or several data sets; but for networks that have learned nothing.
+    Where one of the two has learned nothing, that is the result. Empty where there is not one dense network to compare.
     """
     column = size_column(records)
     found = networks_by(records, column)
@@ -117,10 +113,10 @@ def finding(records: Records) -> str:
 
 
 class Answer(NamedTuple):
-    """Which network is the smallest that loses at most so much accuracy; `full` is the dense one.
+    """The smallest network that loses at most so much accuracy of the dense one, which is `full`.
 
-    `kind` is "smaller": `best` is smaller than `full`; "full": `full` is itself the smallest, and `nearest` the next;
-    "none": no other loses so little, and `nearest` comes closest; "alone": there is no other.
+    `kind` is "smaller": it is `best`; "full": `full` itself, and `nearest` the next; "none": no other loses so little,
+    and `nearest` comes closest; "alone": there is no other.
     """
 
     kind: str
@@ -130,7 +126,6 @@ class Answer(NamedTuple):
 
 
 def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
-    """The answer for these networks; `full` is what they are compared with, and may be one of them."""
     others = [network for network in found if network != full]
     if not others:
         return Answer("alone", full)
@@ -154,7 +149,6 @@ class Tradeoff:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """The methods, the dense network first."""
         return tuple(sorted(self.records.runs["method"].unique(), key=lambda method: method != "dense"))
 
     @cached_property
@@ -162,7 +156,6 @@ class Tradeoff:
         return {axis: networks_by(self.records, axis) for axis in AXES}
 
     def along(self, axis: str, methods: Collection[str] | None = None) -> tuple[Network, ...]:
-        """The networks whose cost on this axis was measured, of these methods or of all."""
         return tuple(n for n in self._along[axis] if methods is None or n.method in methods)
 
     def full(self, axis: str) -> Network | None:
@@ -170,7 +163,6 @@ class Tradeoff:
         return max(self.along(axis, ["dense"]), key=lambda network: network.accuracy, default=None)
 
     def answer(self, axis: str, points: float, methods: Collection[str] | None = None) -> Answer | None:
-        """The smallest network of these methods that loses at most so many points; None without a dense one."""
         full = self.full(axis)
         return None if full is None else answer(self.along(axis, methods), full, points)
 
@@ -185,10 +177,7 @@ class Tradeoff:
 
 
 def comparable(records: Records) -> list[Tradeoff]:
-    """The runs sorted into those that can be compared: the same images, network, training length and machine.
-
-    Runs that did not finish, or have no accuracy, are left out.
-    """
+    """The runs that finished, sorted into those of the same images, network, training length and machine."""
     runs = records.runs[records.runs["state"].isin(ENDED)]
     conditions = pd.Series([_conditions(run) for _, run in runs.iterrows()], index=runs.index, dtype=str)
     found = [Tradeoff(records.only(names)) for _, names in runs.groupby(conditions, sort=False)["run"]]
@@ -203,9 +192,6 @@ def _conditions(run: "pd.Series[Any]") -> str:
 
 
 def tradeoffs(folder: str | os.PathLike[str]) -> list[Tradeoff]:
-    """What can be compared of the runs in `folder` and below it; none where there are no runs.
-
-    Raises DataError, which names the file, when one is broken.
-    """
+    """What can be compared of the runs in `folder` and below it; DataError for a broken record."""
     there = any(Path(folder).rglob("runs.parquet"))
     return comparable(Records.load(folder, tables=["runs"])) if there else []
