@@ -106,9 +106,6 @@ class TestMethods:
         with pytest.raises(TuckerlabError, match=f"{name} takes a compression, not a tolerance"):
             contender(name, Tolerance(0.1))
 
-    def test_what_has_no_setting_is_there_once(self) -> None:
-        pass
-
 
 @pytest.mark.parametrize(
     ("changes", "said"),
@@ -139,13 +136,6 @@ class TestPicture:
         assert "↓" in [t.get_text() for t in axes.texts]
         dense = 100 * runs["test_accuracy"].max()
         assert axes.get_ylim()[0] > dense - BELOW - 2
-
-    def test_the_headline_names_the_cheapest_within_a_point(self) -> None:
-        runs = recorded("headline-cpu").records.runs.copy()
-        runs["test_accuracy"] = 0.8
-        said = accuracy_vs_costs(Records(runs)).get_suptitle().replace("\n", " ")
-        smallest = runs.loc[runs["conv_parameters"].idxmin(), "label"]
-        assert f"fewest convolution weights: {smallest}" in said
 
 
 def test_what_diverges_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

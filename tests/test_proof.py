@@ -1,8 +1,7 @@
 """The main job, small: what it leaves behind, what it does not do twice, and what it refuses at once."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, fit, load, load_data, run_poc
+from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, build, fit, load, load_data, run_poc
 from tuckerlab.experiments import measuring, run, setup
-from tuckerlab.experiments.methods import base as contender
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
-from tuckerlab.experiments.plots import figures
+from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder, show
-from tuckerlab.experiments.setup import RECIPES, Arena
+from tuckerlab.experiments.setup import RECIPES
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import count_parameters
 
-SMALL: dict[str, Any] = {
-    "dataset": "digits", "epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"
-}  # fmt: skip
-PICTURES = ["accuracy_over_time", "accuracy_vs_costs", "ranks_over_time"]
+SMALL: dict[str, Any] = {"dataset": "digits", "epochs": 1, "width": 0.25, "quiet": True, "device": "cpu"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,26 +46,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "save_figures", lambda records, folder: None)
-
-
-@pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> Run:
-        raise AssertionError("this trains")
-
-    monkeypatch.setattr(setup, "fit", refuse)
+    monkeypatch.setattr(setup, "fit", lambda *_, **__: pytest.fail("this trains"))
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def assert_same(one: RunFolder, other: RunFolder) -> None:
-    assert one.folder == other.folder
-    assert one.finding == other.finding
-    pd.testing.assert_frame_equal(one.records.runs, other.records.runs)
 
 
 def measured(result: RunFolder) -> pd.DataFrame:
@@ -80,74 +60,51 @@ def measured(result: RunFolder) -> pd.DataFrame:
     return result.records.runs[columns]
 
 
-# --- what it leaves behind ------------------------------------------------------------------------------------------
-
-
 def test_the_folder_has_the_record_the_networks_and_the_pictures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run_poc(**SMALL, out=tmp_path / "new")
-    assert result.folder.parent == tmp_path / "new"
-    assert result.folder.name.startswith("poc-digits-vgg_small-seed0-")
-    tables = ["epochs.parquet", "events.parquet", "ranks.parquet", "runs.parquet"]
-    assert files(result.folder) == sorted(
-        ["dense.safetensors", "tucker-95.safetensors", *(f"{name}.png" for name in PICTURES), *tables]
-    )
-    assert capsys.readouterr().err == ""
-
-    runs = Records.load(result.folder).runs.set_index("label")
+    assert whole.folder.name.startswith("poc-digits-vgg_small-seed0-")
+    tables = [f"{name}.parquet" for name in ("epochs", "events", "ranks", "runs")]
+    pictures = [f"{name}.png" for name in ("accuracy_over_time", "accuracy_vs_costs", "ranks_over_time")]
+    assert files(whole.folder) == sorted(["dense.safetensors", "tucker-95.safetensors", *pictures, *tables])
+    runs = Records.load(whole.folder).runs.set_index("label")
     assert list(runs.index) == ["dense", "Tucker 95 %"]
     assert runs.loc["Tucker 95 %", "conv_compression"] >= 0.95
-    assert set(runs["state"]) == {"finished"}
-    data = setup.load_data("digits")
     for label, name in (("dense", "dense"), ("Tucker 95 %", "tucker-95")):
-        model, row = load(result.folder / f"{name}.safetensors").model, runs.loc[label]
-        assert evaluate(model, data).accuracy == row["test_accuracy"]
+        model, row = load(whole.folder / f"{name}.safetensors").model, runs.loc[label]
+        assert evaluate(model, setup.load_data("digits")).accuracy == row["test_accuracy"]
         assert count_parameters(model).conv_stored == row["conv_parameters"]
     for column in ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"):
         assert (runs[column] > 0).all(), column
     assert runs.loc["Tucker 95 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
-    assert sorted(figures(result.records)) == PICTURES
-    for name in PICTURES:
-        with Image.open(result.folder / f"{name}.png") as picture:
-            assert min(picture.size) > 200
-
-    show(result)
-    printed = capsys.readouterr().out
-    assert result.finding in " ".join(printed.split())
-    assert str(result.folder) in printed
-    assert result.finding in result._repr_html_()
-    assert "Tucker 95 %" in result._repr_html_()
+    assert whole.records.epochs["step_ms"].gt(0).all()
+    show(whole)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert whole.finding in printed
+    assert whole.finding in whole._repr_html_()
+    assert "Tucker 95 %" in printed
 
 
-def test_what_is_trained_without_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Sequence[Contender], Arena]] = []
-
-    def noted(contenders: Sequence[Contender], arena: Arena, folder: Path, **_: object) -> RunFolder:
-        asked.append((contenders, arena))
-        return RunFolder(Records(), folder)
-
-    monkeypatch.setattr(run, "run_experiment", noted)
-    assert run_poc(out=tmp_path).folder.name.startswith("poc-mnist-vgg_small-seed0-")
-    assert run_poc(out=tmp_path, model="vgg_small").folder.name.startswith("poc-mnist-vgg_small-seed0-")
-    [(networks, arena), (_, named)] = asked
-    assert [network.label for network in networks] == ["dense", "Tucker 95 %"]
-    assert replace(arena.recipe, seed=0) == RECIPES["mnist"]
-    assert (arena.spec["width"], named.spec["width"]) == (2, 1)
+def test_the_id_of_a_folder_and_of_a_run_is_that_of_earlier_versions(whole: RunFolder) -> None:
+    assert whole.folder.name == "poc-digits-vgg_small-seed0-0f8a59d1"
+    assert [name[-8:] for name in whole.records.runs["run"]] == ["2a6158e1", "648447bd"]
 
 
 @pytest.mark.usefixtures("no_training")
 def test_a_second_call_trains_nothing(whole: RunFolder, tmp_path: Path) -> None:
-    assert_same(run_poc(**SMALL, out=whole.folder.parent), whole)
+    again = run_poc(**SMALL, out=whole.folder.parent)
+    pd.testing.assert_frame_equal(again.records.runs, whole.records.runs)
     shutil.copytree(whole.folder, tmp_path / whole.folder.name)
     for changes in ({"seed": 1}, {"epochs": 2}, {"compression": 0.8}, {"lr": 0.2}, {"resume": False}):
-        with pytest.raises(AssertionError, match="this trains"):
+        with pytest.raises(pytest.fail.Exception, match="this trains"):
             run_poc(**{**SMALL, **changes}, out=tmp_path)
 
 
-@pytest.mark.parametrize("cut_off", ["dense", "tucker", "before the record"])
+@pytest.mark.parametrize(
+    ("cut_off", "steps"), [("dense", [2, 3, 1, 2, 3]), ("tucker", [2, 3]), ("record", [1, 2, 3, 1, 2, 3])]
+)
 def test_a_run_that_was_cut_off_is_resumed(
-    cut_off: str, whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cut_off: str, steps: list[int], whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class CutOff(Callback):
         def on_step(self, run: Run) -> None:
@@ -162,7 +119,7 @@ def test_a_run_that_was_cut_off_is_resumed(
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        if cut_off == "before the record":
+        if cut_off == "record":
             patch.setattr(run.checkpoints, "save", full_disk)
             patch.setattr(setup, "fit", lambda *a, **o: fit(*a, **{**o, "checkpoint": None}))
         else:
@@ -178,85 +135,62 @@ def test_a_run_that_was_cut_off_is_resumed(
 
     monkeypatch.setattr(setup, "fit", lambda *a, **options: fit(*a, **{**options, "callbacks": [Begin()]}))
     resumed = run_poc(**SMALL, out=tmp_path)
-    assert began == {"dense": [2, 3, 1, 2, 3], "tucker": [2, 3], "before the record": [1, 2, 3, 1, 2, 3]}[cut_off]
+    assert began == steps
     pd.testing.assert_frame_equal(measured(resumed), measured(whole))
     assert files(resumed.folder) == files(whole.folder)
 
 
-@pytest.mark.usefixtures("no_pictures")
-def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(tmp_path: Path) -> None:
-    run_poc(**SMALL, out=tmp_path)
-    run_poc(**{**SMALL, "width": 0.5}, out=tmp_path, compression=0.8)
+def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
+) -> None:
+    monkeypatch.setattr(run, "save_figures", lambda records, folder: None)
+    run_poc(**{**SMALL, "width": 0.5}, out=tmp_path, compression=[0.8])
     run_poc(**SMALL, out=tmp_path, compression=0.8)
-    runs = Records.load(tmp_path).runs
+    runs = (whole.records + Records.load(tmp_path)).runs
     assert sorted(zip(runs["label"], runs["width"], strict=True)) == [
         ("Tucker 80 %", 0.25), ("Tucker 80 %", 0.5), ("Tucker 95 %", 0.25), ("dense", 0.25), ("dense", 0.5),
     ]  # fmt: skip
 
 
-# --- pictures of one's own ------------------------------------------------------------------------------------------
-
-
-def make_pictures(root: Path) -> Path:
-    """Stripes, upright and lying, with noise."""
-    noise = np.random.default_rng(0)
-    for label in range(2):
-        for split, count in (("train", 12), ("test", 4)):
-            folder = root / split / f"class{label}"
-            folder.mkdir(parents=True)
-            for i in range(count):
-                stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
-                Image.fromarray((stripes.T if label else stripes).astype(np.uint8)).save(folder / f"{i}.png")
-    return root
-
-
 def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    pictures = make_pictures(tmp_path / "some where" / "my pictures")
+    noise, pictures = np.random.default_rng(0), tmp_path / "some where" / "my pictures"
+    for label, (split, count) in [(label, part) for label in range(2) for part in (("train", 12), ("test", 4))]:
+        (folder := pictures / split / f"class{label}").mkdir(parents=True)
+        for i in range(count):  # stripes, upright and lying
+            stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
+            Image.fromarray((stripes.T if label else stripes).astype(np.uint8)).save(folder / f"{i}.png")
     options = {**SMALL, "dataset": f"folder:{pictures}", "image_size": 16, "out": tmp_path / "runs"}
     result = run_poc(**options)
-    assert [path.parent for path in (tmp_path / "runs").rglob("runs.parquet")] == [result.folder]
-    assert result.folder.parent == tmp_path / "runs"
     assert result.folder.name.startswith("poc-folder-my-pictures-vgg_small-seed0-")
     assert set(result.records.runs["dataset"]) == {f"folder:{pictures}"}
     assert list(result.records.runs["batch_size"]) == [RECIPES["folder"].batch_size] * 2
-    assert load(result.folder / "tucker-95.safetensors").model(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
     request.getfixturevalue("no_training")
-    assert_same(run_poc(**options), result)
+    assert run_poc(**options).folder == result.folder
+    assert RunFolder.open(result.folder).network("Tucker 95 %")(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
 
-
-# --- what it refuses ------------------------------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"compression": 1}, "budget 1.0: allowed are numbers from 0 and below 1"),
+    ({"compression": 1}, "budget 1.0: allowed are numbers from 0"),
     ({"compression": []}, "compression []: give numbers such as"),
     ({"compression": 0.999}, "budget 0.999 cannot be met"),
     ({"tolerance": 0.1, "compression": 0.9}, "give one of them, not both"),
-    ({"dataset": "letters"}, "unknown data set 'letters': known are mnist, digits, cifar10, folder:PATH"),
-    ({"dataset": "folder:nowhere/at/all"}, "nowhere/at/all is not there"),
-    ({"dataset": "cifar10"}, "cifar10"),
+    ({"dataset": "letters"}, "'letters'"),
     ({"model": "vgg99"}, "model 'vgg99': allowed are lenet5, vgg_small"),
     ({"model": "vgg16"}, "vgg16 cannot take images of 8 × 8 pixels"),
-    ({"epochs": 0}, "epochs 0: allowed are whole numbers from 1"),
-    ({"seed": -1}, "seed -1: allowed are whole numbers from 0"),
+    ({"epochs": 0}, "epochs 0: allowed are whole numbers"),
     ({"device": "abacus"}, "device 'abacus': allowed are auto, cpu"),
 ]
 
 
 @pytest.mark.usefixtures("no_training")
-@pytest.mark.parametrize(("options", "said"), WRONG)
-def test_a_mistake_is_refused_before_anything_is_trained(
-    options: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TUCKERLAB_DATA", raising=False)
+def test_a_mistake_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TuckerlabError) as caught:
-        run_poc(**{**SMALL, **options})
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for options, said in WRONG:
+        with pytest.raises(TuckerlabError) as caught:
+            run_poc(**{**SMALL, **options})
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- what it claims -------------------------------------------------------------------------------------------------
 
 
 class Allocations(TorchDispatchMode):
@@ -272,42 +206,34 @@ class Allocations(TorchDispatchMode):
         return results
 
 
-@contextmanager
-def allocations() -> Iterator[set[tuple[int, ...]]]:
-    with Allocations() as mode:
-        yield mode.shapes
-
-
 def test_the_tucker_network_never_allocates_a_full_weight() -> None:
     spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
     with torch.device("meta"):
-        layers = [m for m in contender.build(**spec).modules() if isinstance(m, nn.Conv2d)][1:]  # the first stays dense
+        layers = [m for m in build(**spec).modules() if isinstance(m, nn.Conv2d)][1:]  # the first stays dense
     full = {tuple(layer.weight.shape) for layer in layers}
     largest = max(full, key=np.prod)  # a core has the shape of a smaller layer's weight now and then, of this one never
     unfolded = {(largest[i], np.prod(largest) // largest[i]) for i in (0, 1)}
     recipe = Recipe(epochs=1, batch_size=17, adapt_every=2, ranks=Budget(0.9))
     data = load_data("digits").subset(train=5 * 17, test=32)
-    with allocations() as shapes:
+    with Allocations() as mode:
         model = Tucker(Fixed()).network(spec, seed=0)
         fit(model, data, recipe, progress=False, device="cpu")
     factorized = [m for m in model.modules() if isinstance(m, TuckerLayer)]
     assert {layer.shape for layer in factorized} == full
-    assert {tuple(layer.core.shape) for layer in factorized} <= shapes  # it does look
-    assert not ({largest} | unfolded) & shapes
-    with allocations() as shapes:
+    assert {tuple(layer.core.shape) for layer in factorized} <= mode.shapes  # it does look
+    assert not ({largest} | unfolded) & mode.shapes
+    with Allocations() as mode:
         Dense().network(spec, seed=0)
-    assert full <= shapes
+    assert full <= mode.shapes
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_both_networks_get_the_same_images_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[Tensor]] = []
 
     def watched(model: nn.Module, *arguments: Any, **options: Any) -> Run:
-        batches: list[Tensor] = []
-        seen.append(batches)
+        seen.append([])
         handle = model.register_forward_pre_hook(
-            lambda module, inputs: batches.append(inputs[0].clone()) if module.training else None
+            lambda module, inputs: seen[-1].append(inputs[0].clone()) if module.training else None
         )
         run = fit(model, *arguments, **options)
         handle.remove()
@@ -320,13 +246,12 @@ def test_both_networks_get_the_same_images_in_the_same_order(tmp_path: Path, mon
 
 
 def test_the_accuracy_of_the_dense_network_at_a_tenth_of_its_weights() -> None:
-    data = load_data("digits")
-    recipe = replace(RECIPES["digits"], epochs=8)
     spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
-    runs = [
-        fit(network.network(spec, seed=0), data, recipe, ranks=network.ranks, progress=False)
+    recipe = replace(RECIPES["digits"], epochs=8)
+    dense, small = (
+        fit(network.network(spec, seed=0), load_data("digits"), recipe, ranks=network.ranks, progress=False)
         for network in (Dense(), Tucker(Budget(0.9)))
-    ]
-    assert count_parameters(runs[1].model).conv_compression >= 0.9
-    assert runs[0].test_accuracy > 0.95
-    assert runs[1].test_accuracy > runs[0].test_accuracy - 0.03
+    )
+    assert count_parameters(small.model).conv_compression >= 0.9
+    assert dense.test_accuracy > 0.95
+    assert small.test_accuracy > dense.test_accuracy - 0.03

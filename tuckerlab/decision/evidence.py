@@ -15,9 +15,10 @@ from tuckerlab.decision.assumptions import Range
 from tuckerlab.decision.business_case import RATIOS, Basis
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.audit import Audit, run_audit
+from tuckerlab.experiments.class_accuracy import learned_nothing
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.summary import TOLERATED, Network, learned_nothing, networks_by, smallest_within
+from tuckerlab.experiments.summary import TOLERATED, Network, networks_by, smallest_within
 from tuckerlab.i18n import N_, _
 
 QUANTITIES = {

@@ -116,9 +116,7 @@ class RunFolder:
         spec, wanted = settings.get("spec", {}), settings.get("data")
         data = load_data(row["dataset"], image_size=spec.get("image_size"), grey=spec.get("in_channels", 3) == 1)
         if wanted is not None and data.fingerprint != wanted:
-            raise DataError(
-                f"{row['dataset']}: the images are not those that {self.folder} was trained on; put those back"
-            )
+            raise DataError(f"{row['dataset']}: not the images that {self.folder} was trained on; put those back")
         return data
 
 
