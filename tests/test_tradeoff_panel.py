@@ -95,8 +95,8 @@ def test_names_of_runs_cannot_bring_their_own_html(tmp_path: Path) -> None:
 
 
 def test_the_picture_has_band_and_star() -> None:
-    full = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1, 1000.0, 1000.0)
-    small = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3, 9.0, 11.0)
+    full = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1)
+    small = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3)
     picture = TradeOffPicture("parameters", [full, small], full)
     picture.at(1.5, None)
     assert (len(picture.star.get_xdata()), picture.band.get_y()) == (0, 96.5)

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tuckerlab.experiments.plots import accuracy_vs_costs
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.pruning import Pruned
+from tuckerlab.experiments.plots import accuracy_vs_costs
 from tuckerlab.i18n import _
 from tuckerlab.panels.training_job import Trained, records_of
 from tuckerlab.panels.training_panel import TrainingPanel
