@@ -44,7 +44,7 @@ def full_evidence(folder: Path) -> Evidence:
     with_networks(folder, rows)
     tables(rows, device=MACHINE, threads=16).to_parquet(folder / "deployment.parquet")
     looked = Evidence.of([folder])
-    better = dataclasses.replace(steel.networks[0], name=20 * "8888 ", method="mine", size=1.0, accuracy=99.9)
+    better = steel.networks[0]._replace(name=20 * "8888 ", method="mine", size=1.0, accuracy=99.9)
     return dataclasses.replace(
         looked,
         **{name: getattr(steel, name) for name in ("dense", "small", "pairs", "shares")},
