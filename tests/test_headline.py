@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pytest
@@ -59,32 +60,19 @@ def test_every_network_is_there_for_every_seed(whole: RunFolder) -> None:
 def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
     whole: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained: list[int] = []
-    real = setup.fit
-
-    def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
-        trained.append(recipe.seed)
-        return real(model, data, recipe, **options)
-
-    monkeypatch.setattr(setup, "fit", counted)
+    fit = Mock(wraps=setup.fit)
+    monkeypatch.setattr(setup, "fit", fit)
     out = whole.folder.parent
     assert len(run_headline(**SMALL, out=out).records) == 8
-    assert trained == []
+    fit.assert_not_called()
     assert len(run_headline(**{**SMALL, "seeds": 3}, out=out).records) == 12
-    assert trained == [2] * 4
+    assert [call.args[2].seed for call in fit.call_args_list] == [2] * 4
 
 
 def test_an_interrupted_call_goes_on(whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = setup.fit, []
-
-    def interrupted(*arguments: Any, **options: Any) -> Any:
-        calls.append(options.get("ranks"))
-        if len(calls) == 7:
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(setup, "fit", interrupted)
+        fit = Mock(side_effect=[DEFAULT] * 6 + [KeyboardInterrupt], wraps=setup.fit)
+        patch.setattr(setup, "fit", fit)
         with pytest.raises(KeyboardInterrupt):
             run_headline(**SMALL, out=tmp_path)
     again = run_headline(**SMALL, out=tmp_path)
@@ -102,16 +90,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     assert found["epochs"].to_dict() == {"dense": 2, "Tucker 90 %, equal time": 6, "pruned 90 %": 2}
     assert "in the time of 2 of the dense network: Tucker 90 % 6" in capsys.readouterr().out
     options |= {"compression": [0.9, 0.8], "quiet": True}
-    trained: list[tuple[int, Any]] = []
-    real = setup.fit
-
-    def counted(model: Any, data: Any, recipe: Any, **options: Any) -> Any:
-        run = real(model, data, recipe, callbacks=options.pop("callbacks", ()), **options)
-        trained.append((recipe.epochs, recipe.ranks))
-        return run
-
     seconds["Tucker 90 %"] = [0.1] * 5  # another measurement: what was decided holds
-    monkeypatch.setattr(setup, "fit", counted)
     more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
     runs = more.records.runs.set_index("label")
     assert runs["epochs"].to_dict() == {

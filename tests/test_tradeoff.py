@@ -10,7 +10,7 @@ from made_up import dense, tucker
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import found_folder, names
-from tuckerlab.experiments.summary import AXES, Network, Tradeoff, answer, comparable, front, tradeoffs
+from tuckerlab.experiments.summary import AXES, Network, comparable, front, smallest_within, tradeoffs
 from tuckerlab.panels.tradeoff import SEARCHES
 
 
@@ -22,38 +22,22 @@ FULL = network("dense", 100, 98, "dense")
 GOOD, SMALL, BIG = network("good", 40, 97.5), network("small", 10, 95), network("big", 120, 98.5)
 
 
-class TestAnswer:
-    @pytest.mark.parametrize(
-        ("points", "kind", "best", "nearest"),
-        [(0.4, "none", None, GOOD), (0.5, "smaller", GOOD, None), (2.9, "smaller", GOOD, None),
-         (3.0, "smaller", SMALL, None), (10, "smaller", SMALL, None)],
-    )  # fmt: skip
-    def test_smallest_within_points(
-        self, points: float, kind: str, best: Network | None, nearest: Network | None
-    ) -> None:
-        found = answer([GOOD, FULL, SMALL], FULL, points)
-        assert (found.kind, found.best, found.nearest, found.full) == (kind, best, nearest, FULL)
+class TestSmallestWithin:
+    @pytest.mark.parametrize(("points", "best"), [(0.4, None), (0.5, GOOD), (2.9, GOOD), (3.0, SMALL), (10, SMALL)])
+    def test_points(self, points: float, best: Network | None) -> None:
+        assert smallest_within([GOOD, SMALL, BIG], FULL.accuracy, points) is (best or BIG)
 
     def test_of_two_that_are_as_small_the_more_accurate(self) -> None:
         level, larger = network("level", 1.01 * GOOD.size, 99), network("larger", 1.03 * GOOD.size, 99.5)
-        assert answer([GOOD, level, larger, FULL], FULL, 1).best is level
-
-    def test_the_full_network_may_be_the_smallest(self) -> None:
-        found = answer([FULL, BIG], FULL, 1)
-        assert (found.kind, found.best, found.nearest) == ("full", FULL, BIG)
-
-    @pytest.mark.parametrize("found", [[], [FULL]])
-    def test_alone(self, found: list[Network]) -> None:
-        assert answer(found, FULL, 10).kind == "alone"
+        assert smallest_within([GOOD, level, larger], FULL.accuracy, 1) is level
+        assert smallest_within([GOOD], FULL.accuracy, 0) is None
 
     def test_equal_means_are_equal_in_any_order_of_adding(self) -> None:
         seeds = [0.994429, 0.991643, 0.991643, 0.994429, 0.994429]
         runs = [dense(f"d{i}", seed=i, test_accuracy=a) for i, a in enumerate(seeds)]
         runs += [tucker(f"t{i}", seed=i, test_accuracy=a) for i, a in enumerate(sorted(seeds))]
-        [tradeoff] = comparable(Records.concat(runs))
-        found = tradeoff.answer("parameters", points=0)
-        assert found is not None
-        assert found.kind == "smaller"
+        full, small = comparable(Records.concat(runs))[0].along("parameters")
+        assert smallest_within([small], full.accuracy, 0) is small
 
 
 class TestFront:
@@ -76,7 +60,6 @@ class TestComparable:
         [tradeoff] = comparable(dense() + tucker(step_ms=3.0))
         assert tradeoff.axes == ("conv_parameters", "parameters", "step_ms")
         assert tradeoff.full("step_ms") is None
-        assert tradeoff.answer("step_ms", points=1) is None
 
     def test_convolutions_are_offered_where_they_are_most(self) -> None:
         few = {"conv_parameters": 100.0, "conv_compression": 0.0}
@@ -120,8 +103,7 @@ class TestFolders:
 @pytest.mark.parametrize("name", [name for name in names() if not name.startswith(SEARCHES)])
 def test_recorded_results_can_be_compared(name: str) -> None:
     [tradeoff] = tradeoffs(found_folder(name))
-    assert isinstance(tradeoff, Tradeoff)
     assert set(tradeoff.axes) <= set(AXES)
     for axis in tradeoff.axes:
         assert len(tradeoff.along(axis)) >= 2
-        assert tradeoff.answer(axis, points=1) is not None
+        assert tradeoff.full(axis) is not None

@@ -112,29 +112,6 @@ def finding(records: Records) -> str:
 # --- runs that can be compared ---------------------------------------------------------------------------------------
 
 
-class Answer(NamedTuple):
-    """The smallest network that loses at most so much accuracy of the dense one, which is `full`.
-
-    `kind` is "smaller": it is `best`; "full": `full` itself, and `nearest` the next; "none": no other loses so little,
-    and `nearest` comes closest; "alone": there is no other.
-    """
-
-    kind: str
-    full: Network
-    best: Network | None = None
-    nearest: Network | None = None
-
-
-def answer(found: Iterable[Network], full: Network, points: float) -> Answer:
-    others = [network for network in found if network != full]
-    if not others:
-        return Answer("alone", full)
-    best = smallest_within(others, full.accuracy, points)
-    if best is None:
-        return Answer("none", full, nearest=max(others, key=lambda network: network.accuracy))
-    return Answer("smaller", full, best) if best.size < full.size else Answer("full", full, full, nearest=best)
-
-
 @dataclass(frozen=True)
 class Tradeoff:
     """Runs that can be compared: one data set, one network, one machine."""
@@ -161,10 +138,6 @@ class Tradeoff:
     def full(self, axis: str) -> Network | None:
         """The dense network, the most accurate of several; None where there is none."""
         return max(self.along(axis, ["dense"]), key=lambda network: network.accuracy, default=None)
-
-    def answer(self, axis: str, points: float, methods: Collection[str] | None = None) -> Answer | None:
-        full = self.full(axis)
-        return None if full is None else answer(self.along(axis, methods), full, points)
 
     @property
     def origin(self) -> dict[str, Any]:
