@@ -109,6 +109,17 @@ def test_memory_of_a_tucker_network() -> None:
     assert memory.gradients == 4 * numbers
     assert memory.weights == 4 * numbers + 4 * 16 + 8
     assert 4 * (TUCKER_CONV + TUCKER_LINEAR) <= memory.optimizer_state <= 4 * numbers + 256
+    assert memory.peak is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the peak is that of CUDA's allocator")
+def test_the_peak_holds_weights_gradients_and_the_state_and_no_other_tensors() -> None:
+    others, model, images = torch.zeros(2**28, device="cuda"), nn.Linear(1000, 1000).cuda(), torch.randn(8, 1000).cuda()
+    optimizer = stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), images)
+    memory = training_memory(model, optimizer, lambda model: model(images).sum())
+    parts = memory.weights + memory.gradients + memory.optimizer_state
+    assert memory.peak is not None
+    assert parts <= memory.peak < parts + 2**26 < others.nbytes
 
 
 def test_the_size_of_a_file_is_counted_without_writing_it() -> None:

@@ -75,7 +75,7 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
             "step_ms": float(np.median(steps[contender.label])), "step_iqr_ms": iqr(steps[contender.label]),
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state,
-            "memory_activations_bytes": memory.activations,
+            "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak,
         }  # fmt: skip
     return measured
 

@@ -24,6 +24,7 @@ COSTS = {  # what people call them, and the unit they are shown in; a file says 
     "latency_1_ms": (N_("answer, ms"), 1.0),
     "latency_128_ms": (N_("128 answers, ms"), 1.0),
     "memory_bytes": (N_("training memory, MB"), 1e6),
+    "memory_peak_bytes": (N_("peak on the GPU, MB"), 1e6),
     "checkpoint_bytes": (N_("file"), 1.0),
 }
 IN_BRIEF = ("step_ms", "latency_1_ms", "latency_128_ms", "checkpoint_bytes")

@@ -140,16 +140,13 @@ def latencies(models: Mapping[str, nn.Module], example: Tensor, *, repeats: int,
 
 
 class Memory(NamedTuple):
-    """Bytes that one training step holds, by what they are for.
+    """Bytes that one training step holds, by what they are for."""
 
-    `weights` are the parameters and buffers; `activations` is what the forward pass saves for the backward pass, the
-    batch included.
-    """
-
-    weights: int
+    weights: int  # and buffers
     gradients: int
     optimizer_state: int
-    activations: int
+    activations: int  # what the forward pass saves for the backward pass, the batch included
+    peak: int | None  # as CUDA's allocator saw it: with temporary memory, without tensors of others such as the data
 
 
 def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[nn.Module], Tensor]) -> Memory:
@@ -159,6 +156,10 @@ def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Ca
     """
     model = copy.deepcopy(model).train()
     model.zero_grad()
+    card = next((parameter.device for parameter in model.parameters() if parameter.is_cuda), None)
+    if card is not None:
+        torch.cuda.reset_peak_memory_stats(card)
+        before = torch.cuda.memory_allocated(card)
     weights = _storages([*model.parameters(), *model.buffers()])
     saved: list[Tensor] = []
 
@@ -174,7 +175,9 @@ def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Ca
         value.backward()  # type: ignore[no-untyped-call]
     gradients = _storages(parameter.grad for parameter in model.parameters())
     state = _storages(tree_leaves(list(optimizer.state.values())))
-    return Memory(*(sum(sizes) for sizes in (weights.values(), gradients.values(), state.values(), activations)))
+    held, grown, kept = (sum(sizes.values()) for sizes in (weights, gradients, state))
+    peak = None if card is None else torch.cuda.max_memory_allocated(card) - before + held + kept
+    return Memory(held, grown, kept, sum(activations), peak)
 
 
 def _storages(values: Iterable[Any]) -> dict[tuple[torch.device, int], int]:
