@@ -5,7 +5,7 @@ All files are read before complaints are made, so one error names what is wrong 
 
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ from tuckerlab.i18n import _
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
-DARK = 3  # bits that most files of 16 bits may lack of the scale that all share
 NAMED = 4  # of a long list
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
@@ -46,13 +45,11 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
             f"{len(broken)} of {len(sources)} pictures cannot be read: {listed(broken)}; replace or remove them"
         )
     pictures = [picture for picture in found if not isinstance(picture, str)]
-    deep = {i: bits(picture) for i, picture in enumerate(pictures) if picture.dtype != np.uint8}
-    if dark := too_dark(deep):
-        raise DataError(f"{name(dark[0])}: {dark[1]}")
+    held = max(map(bits, pictures))
     has_colour = any(p.ndim == 3 and bool((p != p[..., :1]).any()) for p in pictures)
     images = np.empty((len(pictures), size, size, 3 if has_colour or grey is False else 1), dtype=np.uint8)
     for image, picture in zip(images, pictures, strict=True):
-        image[:] = np.atleast_3d(in_eight_bits(picture, max(deep.values(), default=8)))[..., : image.shape[-1]]
+        image[:] = np.atleast_3d(in_eight_bits(picture, held))[..., : image.shape[-1]]
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
@@ -64,17 +61,6 @@ def bits(pixels: Pixels) -> int:
 def in_eight_bits(pixels: Pixels, held: int) -> NDArray[np.uint8]:
     """The pixels, where those of 16 bits hold so many."""
     return pixels if pixels.dtype == np.uint8 else (pixels >> (held - 8)).astype(np.uint8)
-
-
-def too_dark(needed: Mapping[Any, int]) -> tuple[Any, str] | None:
-    """Which file of 16 bits forbids that all share one scale, and why, by the bits that each needs; None: all may."""
-    most = max(needed.values(), default=0)
-    if not needed or np.quantile([*needed.values()], 0.25) > most - DARK:
-        return None
-    return max(needed, key=needed.__getitem__), (
-        f"its pixels need {most} bits, many others at most {most - DARK}: on one scale they would be nearly black; "
-        "save all alike, with 8 bits or with values up to 65535"
-    )
 
 
 def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
@@ -98,11 +84,10 @@ def _decode(source: Source, size: int, grey: bool) -> Pixels:
         picture = Image.fromarray(source if source.shape[-1] == 3 else source[..., 0])
     else:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as file:
-            is_deep = any(";16" in str(tile[3]) for tile in file.tile)
             file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
             file.load()
             ImageOps.exif_transpose(file, in_place=True)
-            picture = _plain(file, is_deep)
+            picture = _plain(file)
     if picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     if grey and picture.mode == "RGB":
@@ -110,18 +95,13 @@ def _decode(source: Source, size: int, grey: bool) -> Pixels:
     return np.asarray(picture)
 
 
-def _plain(picture: Image.Image, is_deep: bool) -> Image.Image:
+def _plain(picture: Image.Image) -> Image.Image:
     """In mode L, RGB or, if it is grey of up to 16 bits, I."""
     if picture.mode[0] in "IF":
         values = np.asarray(picture)
         if picture.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
             raise ValueError("its pixels are fractions, or have more than 16 bits; save it with 8 or 16 bits")
         return Image.fromarray(values.astype(np.int32))
-    # of colours of 16 bits pillow keeps the upper eight
-    if is_deep and max(high for _low, high in np.reshape(picture.getextrema(), (-1, 2))[:3].tolist()) < 128:
-        raise ValueError(
-            "its colours of 16 bits would be read as nearly black: save it with 8 bits, or with values up to 65535"
-        )
     if picture.mode in ("L", "RGB"):
         return picture
     if picture.has_transparency_data:

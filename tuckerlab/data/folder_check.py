@@ -5,7 +5,6 @@ What is called a problem here is refused by `load_data`, and what is not can be 
 
 import hashlib
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.decode import attempt, bits, in_eight_bits, in_threads, listed, too_dark
+from tuckerlab.data.decode import attempt, bits, in_eight_bits, in_threads, listed
 from tuckerlab.data.image_folder import DEFAULT_SIZE, Layout, find_folder
 from tuckerlab.i18n import N_, _
 
@@ -27,8 +26,6 @@ UNREADABLE = N_("{count:,.0f} of {total:,.0f} files cannot be read: {names}. Rep
 WARNINGS = {
     "leak": N_("Test images that are copies of training images: {count:,.0f} ({names}). Remove the copies: the network "
                "has seen the answers, and the accuracy will look better than it is."),
-    "contradiction": N_("Images that lie in more than one class: {count:,.0f} ({names}). Decide on one class for each: "
-                        "nobody can learn two answers to one image."),
     "drawn": N_("There is no test folder: {count:,.0f} images, a fifth of each class, are set aside for the test. If "
                 "several images show the same part, make folders “train” and “test” that keep them together."),
     "tiny": N_("Classes with fewer than {few:.0f} images to train, or none to test: {names}. Collect more, or join "
@@ -77,7 +74,6 @@ class _Look(NamedTuple):
 
     problem: str = ""
     digest: bytes = b""  # of the pixels
-    bits: int = 0  # of a file of 16 bits, those that its pixels need
     sample: NDArray[np.uint8] | None = None
 
 
@@ -102,9 +98,7 @@ def inspect_folder(
     if broken:
         names = listed([f"{name} ({why})" for name, why in zip(layout.names(broken), broken.values(), strict=True)])
         problems["unreadable"] = _(UNREADABLE, count=len(broken), total=len(files), names=names)
-    if dark := too_dark({file: look.bits for file, look in looks.items() if look.bits}):
-        problems["dark"] = f"{layout.names([dark[0]])[0]}: {dark[1]}."
-    found = _copies(layout, {file: look.digest for file, look in looks.items() if not look.problem})
+    found = {"leak": _copies(layout, {file: look.digest for file, look in looks.items() if not look.problem})}
     counts = {
         label: Count(len(layout.train.get(label, ())), len(layout.test.get(label, ())))
         for label in layout.train | layout.test
@@ -121,25 +115,18 @@ def inspect_folder(
 
 
 def _look(file: Path, *, is_sample: bool) -> _Look:
-    """Decodes a picture, as `stack` does."""
     pixels = attempt(file, DEFAULT_SIZE)
     if isinstance(pixels, str):
         return _Look(pixels)
-    digest, needed = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), bits(pixels)
-    sample = in_eight_bits(pixels, needed) if is_sample else None
-    return _Look("", digest, 0 if pixels.dtype == np.uint8 else needed, sample)
+    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+    return _Look("", digest, in_eight_bits(pixels, bits(pixels)) if is_sample else None)
 
 
-def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> dict[str, list[str]]:
-    """Pictures in both splits, and pictures in two classes."""
-    label_of = layout.files
+def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> list[str]:
+    """Test images that are in the training split too."""
     train = {file for own in layout.train.values() for file in own}
-    trained, labels = {digests[file] for file in digests.keys() & train}, defaultdict(set)
-    for file, digest in digests.items():
-        labels[digest].add(label_of[file])
-    copies = [file for file, digest in digests.items() if file not in train and digest in trained]
-    twice = [file for file, digest in digests.items() if len(labels[digest]) > 1]
-    return {"leak": layout.names(copies), "contradiction": layout.names(twice)}
+    trained = {digests[file] for file in digests.keys() & train}
+    return layout.names(file for file, digest in digests.items() if file not in train and digest in trained)
 
 
 def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> dict[str, list[str]]:
