@@ -1,10 +1,12 @@
 """Sentences in the languages that there are: numbers in them, what a catalogue lacks, what the Japanese one holds."""
 
+import ast
 import string
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nbformat
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
@@ -14,6 +16,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _, language, ngettext, speaking
 
 PACKAGE = Path(i18n.__file__).parent
+NOTEBOOKS = PACKAGE.parent / "notebooks"
 
 XX = """msgid ""
 msgstr ""
@@ -86,7 +89,20 @@ def in_the_code() -> set[str]:
     methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
     keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = (said for _file, _line, said, *_rest in extract_from_dir(PACKAGE, methods, keywords=keywords))
-    return {one for said in found for one in ([said] if isinstance(said, str) else said)}
+    return {one for said in found for one in ([said] if isinstance(said, str) else said)} | in_the_questions()
+
+
+def in_the_questions() -> set[str]:
+    """Each sentence of a question in a notebook; the reason may be added up."""
+    found = set()
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code" and "Question(" in cell.source:
+                tree = ast.parse(cell.source)
+                found |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+                reason = [line for line in tree.body if ast.unparse(line).startswith("because")]
+                found.add("".join(ast.literal_eval(line.value) for line in reason))
+    return {said for said in found if isinstance(said, str)}
 
 
 def placeholders(*sentences: str) -> set[str]:
@@ -102,3 +118,26 @@ def test_each_japanese_sentence_belongs_to_one_in_the_code_and_has_its_values() 
         ids, strings = ([said] if isinstance(said, str) else list(said) for said in (message.id, message.string))
         assert set(ids) <= known
         assert placeholders(*ids) == placeholders(*strings), ids
+
+
+def test_japanese_has_each_sentence_that_is_shown() -> None:
+    """What is left is no sentence: keys in the code that look like one to the extractor."""
+    with (i18n.FOLDER / "ja/LC_MESSAGES/tuckerlab.po").open("rb") as file:
+        translated = {one for m in read_po(file) if m.string for one in ([m.id] if isinstance(m.id, str) else m.id)}
+    missing = {said for said in in_the_code() - translated if not said.replace("_", "a").isidentifier()}
+    assert not missing - in_the_questions()
+    asked = {said for said in in_the_questions() if said.endswith((".", "?"))}
+    assert len(asked & translated) >= 16
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_japanese_notebook_has_the_same_code(path: Path) -> None:
+    english, japanese = (nbformat.read(one, as_version=4).cells for one in (path, path.parent / "ja" / path.name))
+    added = [cell for cell in japanese if cell.id == "language"]
+    assert [cell.source for cell in added] == ['from tuckerlab.cli.notebook_helpers import speak\n\nspeak("ja")']
+    rest = [cell for cell in japanese if cell.id != "language"]
+    assert [(cell.id, cell.cell_type, cell.metadata) for cell in rest] == [
+        (c.id, c.cell_type, c.metadata) for c in english
+    ]
+    for one, other in zip(english, rest, strict=True):
+        assert (one.source == other.source) is (one.cell_type == "code"), one.id

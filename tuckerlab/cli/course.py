@@ -15,8 +15,10 @@ import typer
 
 from tuckerlab.cli.doctor import CHECKOUT
 from tuckerlab.errors import DataError
+from tuckerlab.i18n import ENGLISH, language
 
 FIRST = "01_start_here.ipynb"
+QUESTION = r"^(?:The question|この章の問い)[:：] ?(.)(.+?)(\n\n|\Z)"  # at the head of each notebook
 SETTINGS = Path(__file__).parent / "templates" / "lab"  # JupyterLab asks nobody for news, nor the reader whether it may
 
 Folder = Annotated[Path | None, typer.Argument(help="The folder with the notebooks. [default: notebooks]")]
@@ -78,8 +80,12 @@ def write_course(
 
 
 def find_folder(folder: Path | None) -> Path:
-    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one."""
-    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
+    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one.
+
+    In another language than English those in its own folder there, such as `notebooks/ja`.
+    """
+    own = "" if language() == ENGLISH else language()
+    places = [folder] if folder else [Path("notebooks", own), CHECKOUT / "notebooks" / own]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
@@ -100,5 +106,5 @@ def _read(path: Path) -> Part:
         text = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]).replace("*", "")
     except (ValueError, LookupError, TypeError):
         raise DataError(f"{path}: is not a notebook, or a damaged one") from None
-    title, question = re.match(r"# (.+)", text), re.search(r"^The question: (.)(.+?)(\n\n|\Z)", text, re.M | re.S)
+    title, question = re.match(r"# (.+)", text), re.search(QUESTION, text, re.M | re.S)
     return Part(path, title[1] if title else path.stem, question[1].upper() + question[2] if question else "")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuckerlab.errors import check_choice
+from tuckerlab.i18n import checked
 
 NUMBERS = "application/vnd.tuckerlab.numbers+json"  # the type of output that `keep` leaves in a notebook
+PATIENCE = 900  # seconds of one cell: a kernel has been seen to stop answering, rarely, and would be waited for forever
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else each start warns of what is usual on one machine
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -15,6 +17,13 @@ PROFILES: dict[str, dict[str, Any]] = {
     "laptop": {},  # one to two minutes on a CPU: the defaults of the main job
     "gpu": {"device": "cuda"},
 }
+
+
+def speak(language: str) -> None:
+    """Panels and pictures in this language from here on; a notebook in the folder of that name runs beside the others."""
+    os.environ["TUCKERLAB_LANG"] = checked(language)
+    if Path.cwd().name == language:
+        os.chdir("..")
 
 
 def profile_settings(name: str = "auto") -> dict[str, Any]:
@@ -69,7 +78,7 @@ def execute(notebook: Path, folder: Path, /, **parameters: Any) -> Executed:
     folder.mkdir(parents=True, exist_ok=True)
     written = papermill.execute_notebook(
         notebook, folder / notebook.name, parameters, cwd=notebook.parent, progress_bar=False,
-        extra_arguments=QUIET_KERNEL,
+        extra_arguments=QUIET_KERNEL, execution_timeout=PATIENCE,
     )  # fmt: skip
     outputs = [output for cell in written.cells if cell.cell_type == "code" for output in cell.outputs]
     states = written.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
