@@ -5,10 +5,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tuckerlab.errors import DataError
 from tuckerlab.experiments.methods.base import Contender
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.plots import accuracy_vs_costs
-from tuckerlab.i18n import _
+from tuckerlab.experiments.run_folder import recorded
+from tuckerlab.i18n import _, ngettext
 from tuckerlab.panels.training_job import Trained, records_of
 from tuckerlab.panels.training_panel import TrainingPanel
 
@@ -26,7 +28,11 @@ class LiveComparison(TrainingPanel):
     def __init__(self, *, attended: bool = True, **settings: Any) -> None:
         super().__init__(**{"dense": True, **settings})
         self.children = [self.progress, *self.results]
-        self.train.description = _("Train three networks now")
+        minutes = self._minutes()
+        self.train.description = _("Train three networks now") if minutes is None else ngettext(
+            "Train three networks now: about {count:.0f} minute", "Train three networks now: about {count:.0f} minutes",
+            count=minutes,
+        )  # fmt: skip
         self.said.say(_("The notebook stays free while they train, and Stop ends it at any time."))
         if not attended:
             self.train_now()
@@ -35,6 +41,17 @@ class LiveComparison(TrainingPanel):
     def contenders(self) -> list[Contender]:
         """The pruned network beside those of the training panel, as small as the Tucker network."""
         return [*super().contenders, Pruned(self.compression.value)]
+
+    def _minutes(self) -> int | None:
+        """How long the recorded networks took, for as many epochs; None where there are none of these images."""
+        try:
+            runs = recorded(f"compare-{self.dataset.value}").records.runs
+        except DataError:
+            return None
+        runs = runs[runs["label"].isin([contender.label for contender in self.contenders])]
+        epoch = float((runs["train_seconds"] / runs["epochs"]).groupby(runs["label"]).mean().sum())
+        epochs: int = self.epochs.value
+        return max(1, round(epochs * epoch / 60))
 
     def figure(self, runs: Sequence[Trained]) -> Figure:
         """The curves; when the training is over, accuracy against costs."""
