@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tuckerlab.errors import check_choice
-from tuckerlab.i18n import checked
+from tuckerlab.i18n import languages
 
 NUMBERS = "application/vnd.tuckerlab.numbers+json"  # the type of output that `keep` leaves in a notebook
 PATIENCE = 900  # seconds of one cell: a kernel has been seen to stop answering, rarely, and would be waited for forever
@@ -20,8 +20,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def speak(language: str) -> None:
-    """Panels and pictures in this language from here on; a notebook in the folder of that name runs beside the others."""
-    os.environ["TUCKERLAB_LANG"] = checked(language)
+    """Panels and pictures in this language from here on; a notebook in the folder of that name runs beside the rest."""
+    os.environ["TUCKERLAB_LANG"] = check_choice("language", language, languages())
     if Path.cwd().name == language:
         os.chdir("..")
 
