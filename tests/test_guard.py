@@ -92,13 +92,6 @@ def faster(run: Run) -> None:
         group["lr"] *= 100
 
 
-def test_a_learning_rate_100_times_too_high_in_mid_run(data: ImageData) -> None:
-    run = train(data, callbacks=[During(3 * STEPS + 2, math.inf, faster)])
-    assert set(did(run)) <= {("loss", "roll back"), ("loss", "stop")}
-    assert did(run)
-    assert_ends_well(run, data, run.epochs[2]["test_accuracy"])
-
-
 def test_a_tolerance_raised_to_nine_tenths_in_mid_run(data: ImageData) -> None:
     def raise_it(run: Run) -> None:
         run.optimizer.ranks = Tolerance(0.9, steps=0)

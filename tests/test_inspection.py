@@ -73,14 +73,6 @@ def test_what_prevents_training(nowhere: Path, spoil: Callable[[], None], key: s
     assert key == "unreadable" or report.problems[key] in told
 
 
-def test_without_a_test_folder_the_same_fifth_is_drawn_as_when_loading(nowhere: Path) -> None:
-    write_pictures(Path("set"), {"a": 40, "b": 60})
-    report, data = inspect_folder("set"), load_data("folder:set")
-    assert keys(report) == ["drawn"]
-    assert f": {len(data.test_labels)} images" in report.warnings["drawn"]
-    assert [count.train for count in report.classes.values()] == data.train_labels.bincount().tolist()
-
-
 def test_what_spoils_a_folder_is_counted(nowhere: Path) -> None:
     write_pictures(Path("set/train"), {"c": 19, "b": 20, "a": 200})
     for name in ("a/00.png", "a/01.png", "a/02.png", "b/00.png"):

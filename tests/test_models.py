@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tuckerlab import TuckerLayer, tuckerize
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.training.models import MODELS, Attention, build
 
@@ -59,12 +58,6 @@ def test_every_model_takes_every_size_it_claims_and_the_spec_rebuilds_it(name: s
 def test_bad_input_says_what_is_allowed(wrong: dict[str, Any]) -> None:
     with pytest.raises(TuckerlabError, match=r"images of 8|width 0|num_classes True|vgg_small"):
         build(**{"name": "vgg16", **wrong})
-
-
-def test_the_transformer_is_factorized_whole() -> None:
-    model = tuckerize(build("vit_small", image_size=16, width=0.25), include=MODELS["vit_small"].include, ranks=0.3)
-    names = [name for name, module in model.named_modules() if isinstance(module, TuckerLayer)]
-    assert len(names) == 1 + 6 * 4  # the embedding, and qkv, projection and two of the perceptron in each block
 
 
 def test_attention_is_that_of_torch() -> None:

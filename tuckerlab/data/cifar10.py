@@ -1,8 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009): 60 000 colour pictures of 32 × 32 pixels.
-
-As the official batches in Python's pickle format (nothing in them is executed), or as Parquet with encoded pictures in
-`img.bytes` and a `label`, as data-set hubs have it; in each root or in its folder `cifar10`.
-"""
+"""CIFAR-10 (Krizhevsky, 2009): the official batches, without executing their pickles, or Parquet of data-set hubs."""
 
 import io
 import pickle

@@ -1,7 +1,4 @@
-"""From picture files to tensors, by pillow: upright, square, eight bits, grey or colour.
-
-All files are read before complaints are made, so one error names what is wrong with a folder as a whole.
-"""
+"""From picture files to tensors, by pillow: upright, square, eight bits, grey or colour."""
 
 import io
 import os
@@ -31,12 +28,7 @@ U = TypeVar("U")
 
 
 def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Tensor:
-    """All pictures as uint8 N × C × size × size; `name` names the i-th.
-
-    C is 1 if `grey`, or if it is None and there is no colour. Pictures that are not square are stretched. Files of 16
-    bits often hold fewer (cameras give 10 to 14): all are scaled alike, by the bits that the largest value needs.
-    Raises `DataError` with the number of pictures that cannot be read and the names of the first.
-    """
+    """All pictures as uint8 N × C × size × size, stretched, grey if no colour is met; `name` names the i-th."""
     # Files wait for the disk; pictures in memory are small and would only wait for each other
     each = in_threads if isinstance(sources[0], Path) else map
     found = list(each(partial(attempt, size=size, grey=bool(grey)), sources))
@@ -45,7 +37,7 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
             f"{len(broken)} of {len(sources)} pictures cannot be read: {listed(broken)}; replace or remove them"
         )
     pictures = [picture for picture in found if not isinstance(picture, str)]
-    held = max(map(bits, pictures))
+    held = max(map(bits, pictures))  # files of 16 bits often hold fewer (cameras give 10 to 14): all are scaled alike
     has_colour = any(p.ndim == 3 and bool((p != p[..., :1]).any()) for p in pictures)
     images = np.empty((len(pictures), size, size, 3 if has_colour or grey is False else 1), dtype=np.uint8)
     for image, picture in zip(images, pictures, strict=True):

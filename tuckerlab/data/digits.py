@@ -31,11 +31,7 @@ def load_digits(name: str, *, image_size: int | None = None, grey: bool | None =
 
 
 def write_example(folder: str | os.PathLike[str]) -> Path:
-    """The digits as a folder of pictures, for those who have none of their own yet; returns the folder.
-
-    Writes train/DIGIT/NUMBER.png and test/DIGIT/NUMBER.png, 1 797 files. Only files that are missing are written:
-    what a reader has added or changed for an exercise stays.
-    """
+    """The digits as a folder of pictures; what a reader has added or changed for an exercise stays."""
     data, place = load_digits("digits"), Path(folder)
     for split in ("train", "test"):
         images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")

@@ -1,7 +1,4 @@
-"""A look at a folder of pictures before anything is trained: all that prevents training, and all that spoils it.
-
-What is called a problem here is refused by `load_data`, and what is not can be loaded.
-"""
+"""A look at a folder of pictures: the problems, for which `load_data` refuses it, and what else spoils a training."""
 
 import hashlib
 import threading
@@ -80,11 +77,7 @@ class _Look(NamedTuple):
 def inspect_folder(
     text: str, *, on_progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
 ) -> FolderReport:
-    """Looks at all that is in a folder of pictures, here or in `data_roots()`, and decodes each of them.
-
-    on_progress: is told how many pictures have been looked at, and of how many, every now and then. stop: an event that
-    another thread sets; the report is then about the pictures seen so far, and not `ready`.
-    """
+    """Decodes all pictures of a folder; `on_progress` is told how many of how many, `stop` ends it early."""
     layout = Layout(find_folder(text, data_roots()))
     label_of, looks = layout.files, dict[Path, _Look]()
     files = [*label_of]

@@ -17,11 +17,7 @@ Counts = NDArray[np.int64]  # pictures of each class
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageData:
-    """Images are uint8 N × C × H × W, labels int64 N, on one device; `note` must be said beside figures.
-
-    Raises `DataError` when the parts do not fit each other: shapes, labels outside the classes, fewer than
-    two classes, an empty split, a class that is tested but never trained.
-    """
+    """Images are uint8 N × C × H × W, labels int64 N, on one device; `note` must be said beside figures."""
 
     name: str
     train_images: Tensor
@@ -116,11 +112,7 @@ class ImageData:
         return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
     def hold_out(self, fraction: float, seed: int) -> "ImageData":
-        """Data to make choices with, without a look at the test set: part of the training split replaces it.
-
-        Each class keeps its share in both parts and at least one picture. Raises `DataError` unless
-        0 < fraction < 1 and each class has two pictures.
-        """
+        """Data to make choices with, without a look at the test set: part of the training split replaces it."""
         check_number("fraction", fraction, above=0, below=1, error=DataError)
         held, kept = stratified(self.train_labels, round(fraction * len(self.train_labels)), seed, leave=1)
         note = f"the test split is {len(held)} pictures held out of the training split (seed {seed})"
@@ -151,10 +143,7 @@ class ImageData:
 
 
 def stratified(labels: Tensor, size: int, seed: int, *, leave: int = 0) -> tuple[Tensor, Tensor]:
-    """Indices of `size` images drawn with the share of each class kept, and of the rest; both ascending.
-
-    At least one of each class is drawn and at least `leave` of each remain; `DataError` where that cannot be.
-    """
+    """Indices of `size` images, at least one of each class, and of the rest, at least `leave`; shares are kept."""
     classes = labels.cpu().numpy()
     counts = np.bincount(classes)
     least, most = np.minimum(counts, 1), np.where(counts > 0, counts - leave, 0)

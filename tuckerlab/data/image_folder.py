@@ -29,11 +29,7 @@ PROBLEMS = {
 def load_folder(
     text: str, roots: Sequence[Path], *, image_size: int | None = None, grey: bool | None = None
 ) -> ImageData:
-    """The folder `text`; a relative one is looked for here and in `roots`. Classes are in order of name.
-
-    Raises `DataError` for a folder that is not there, what prevents training, and pictures that cannot be read;
-    `folder_check.inspect_folder` lists all that is wrong with a folder.
-    """
+    """The folder `text`, here or in `roots`, with classes in order of name; DataError for its first problem."""
     layout = Layout(find_folder(text, roots))
     for problem in layout.problems.values():
         raise DataError(f"{layout.path}: {problem}")
@@ -59,12 +55,7 @@ def _read(
 
 
 class Layout:
-    """How a folder is laid out; the pictures themselves are not opened, and hidden entries do not count.
-
-    `train` and `test` are the picture files of each class, in order of name; `unused` what lies beside them; `problems`
-    what prevents training. Without class folders in a folder “train” the classes lie in `path` itself, and a fifth of
-    each is drawn as the test split.
-    """
+    """The picture files of each class in order of name, what lies unused beside them, and what prevents training."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,7 +1,4 @@
-"""The order of images in an epoch, and their random shifts and flips, on the device where they lie.
-
-A data set that fits in memory is one tensor: a batch is an index into it, and no worker process is needed.
-"""
+"""The order of images in an epoch, and their random shifts and flips, on the device where they lie."""
 
 from dataclasses import dataclass
 from functools import lru_cache

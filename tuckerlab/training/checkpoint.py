@@ -1,8 +1,4 @@
-"""Checkpoints: a `Snapshot` in one safetensors file with a JSON header; nothing is pickled or unpickled.
-
-A model of `tuckerlab.build` is rebuilt from its `spec` in the header; any other is given to `load`, dense or of any
-ranks, and takes up the weights and ranks of the file.
-"""
+"""Checkpoints: a `Snapshot` in one safetensors file with a JSON header; nothing is pickled or unpickled."""
 
 import json
 import os

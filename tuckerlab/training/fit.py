@@ -1,8 +1,4 @@
-"""Training: `fit` runs one loop for dense and Tucker networks, and can be watched, stopped and resumed.
-
-Every random number comes from the seed and the number of the step, never from a state that is carried along. So a run
-that was killed goes on from its checkpoint to the same weights, bit for bit on a CPU, as one that was not.
-"""
+"""Training: `fit` runs one loop for dense and Tucker networks, and can be watched, stopped and resumed."""
 
 import os
 import sys

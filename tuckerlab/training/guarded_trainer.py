@@ -1,8 +1,4 @@
-"""What a guard does to a training: `GuardedTrainer` keeps the last good state, and returns to it from a broken rule.
-
-The last good state is the end of an epoch, or the beginning: a copy of model, optimizer and schedule in memory, and in
-the checkpoint where that is of a later step.
-"""
+"""What a guard does to a training: `GuardedTrainer` keeps the last good state, and returns to it from a broken rule."""
 
 import math
 from dataclasses import replace

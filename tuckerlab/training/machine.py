@@ -1,8 +1,4 @@
-"""The machine: its devices and threads, the time and memory that networks take on it, and what tells it from others.
-
-A time belongs to the machine and the hour it was measured on; a ratio, round by round of one `interleave`, travels
-further.
-"""
+"""The machine: its devices and threads, the time and memory that networks take on it, and what tells it from others."""
 
 import copy
 import ctypes
@@ -41,22 +37,15 @@ def resolve_device(name: str) -> torch.device:
 
 
 def release_workers() -> None:
-    """Ends the OpenMP workers of the calling thread, which hands the work to another; later ones are made anew.
-
-    GNU's OpenMP lets workers spin between two operations only while the teams of all threads together are no more than
-    the cores. With two teams they are woken for every small operation, and training takes up to three times as long.
-    """
+    """Ends the OpenMP workers of the calling thread, which hands the work to another; later ones are made anew."""
+    # With more workers than cores GNU's OpenMP wakes them for every operation: training takes up to three times as long
     pause = None if os.name == "nt" else getattr(ctypes.CDLL(None), "omp_pause_resource_all", None)
     if pause is not None:  # it is of OpenMP 5
         pause(SOFT)
 
 
 def provenance(device: torch.device | str) -> dict[str, str | int]:
-    """What belongs beside each measured number; `device` is where it was measured.
-
-    `commit` is that of the checkout this package lies in ("unknown" outside git), `dirty` 1 when tracked files differ
-    from it; recorded results left out: a record that has just been written changes no number of the next.
-    """
+    """What belongs beside each number measured on `device`; dirty: tracked files differ from the commit."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no", *OTHERS)
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -106,18 +95,14 @@ def interleave(
     warmup: int = 3,
     before: Callable[[str], object] | None = None,
 ) -> dict[str, Times]:
-    """Times of several functions in turn, so that a machine that slows down slows all of them.
-
-    The order changes from round to round: whoever comes after a large one finds the caches full. before: is called with
-    the name of a function right before each of its timed calls, and is not timed itself.
-    """
+    """Times of several functions in turn, so that a machine that slows down slows all; `before` each call: untimed."""
     for _ in range(warmup):
         for function in functions.values():
             function()
     samples: dict[str, list[float]] = {name: [] for name in functions}
     order, chance = list(functions), random.Random(0)
     for _ in range(repeats):
-        chance.shuffle(order)
+        chance.shuffle(order)  # whoever comes after a large one finds the caches full
         for name in order:
             if before is not None:
                 before(name)
@@ -150,10 +135,7 @@ class Memory(NamedTuple):
 
 
 def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[nn.Module], Tensor]) -> Memory:
-    """Measures one forward and backward pass of a copy of the model in train mode, and what `optimizer` holds by now.
-
-    Storage counts once, whatever number of tensors look into it, and whole, even if they see a part of it.
-    """
+    """Of one forward and backward pass of a copy of the model in train mode, and what `optimizer` holds by now."""
     model = copy.deepcopy(model).train()
     model.zero_grad()
     card = next((parameter.device for parameter in model.parameters() if parameter.is_cuda), None)
@@ -181,7 +163,7 @@ def training_memory(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Ca
 
 
 def _storages(values: Iterable[Any]) -> dict[tuple[torch.device, int], int]:
-    """Bytes of each storage behind the tensors among `values`, by device and address."""
+    """Bytes of each storage behind the tensors among `values`, by device and address: each once, and whole."""
     storages = [(tensor.device, tensor.untyped_storage()) for tensor in values if isinstance(tensor, Tensor)]
     return {(device, storage.data_ptr()): storage.nbytes() for device, storage in storages}
 

@@ -80,10 +80,7 @@ def check_logits(logits: object, images: int, classes: int) -> None:
 
 
 def multiply_adds(model: nn.Module, example_shape: Iterable[int]) -> int:
-    """Multiply-adds of convolutions and matrix products for one image of (channels, height, width).
-
-    Additions of biases, normalisation, activations and pooling are not counted, as is usual.
-    """
+    """Of convolutions and matrix products alone, as is usual, for one image of (channels, height, width)."""
     parameter = next(model.parameters(), torch.zeros(()))
     example = torch.zeros(1, *example_shape, device=parameter.device, dtype=parameter.dtype)
     with eval_mode(model), torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -1,7 +1,4 @@
-"""Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet, ResNet-18 in their CIFAR forms, and a transformer.
-
-At width 1 the channel counts are the published ones. Convolutions have a batch norm and therefore no bias.
-"""
+"""Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet and ResNet-18 as for CIFAR, and a transformer."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -215,10 +212,7 @@ class MeanOfTokens(nn.Module):
 
 
 def _vit_small(spec: Spec) -> Network:
-    """Six blocks on 8 × 8 patches, after A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021).
-
-    The mean over the tokens stands for a class token; pixels that no patch reaches at the border are not read.
-    """
+    """Six blocks on 8 × 8 patches, after A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021)."""
     width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
     embedding = PatchEmbedding(spec["in_channels"], width, image_size=spec["image_size"], patch=patch)
     blocks = [Block(width, heads=4) for _ in range(6)]
