@@ -23,16 +23,12 @@ ROOM = {"cuda": 2**25}
 
 
 class Stack:
-    """Where the parts of several weights lie in a batch: part i is padded to its largest size in each dimension.
-
-    `shapes` are those of the parts, weight by weight. A weight that is alone is taken as it is, without a dimension for
-    the batch; for others packing and unpacking are two gathers, whatever their number.
-    """
+    """Where the parts of several weights lie in a batch: part i is padded to its largest size in each dimension."""
 
     def __init__(self, shapes: Sequence[Shapes], device: torch.device | str = "cpu") -> None:
         self.weights, self.padded = len(shapes), padded(shapes)
         self.sizes = [prod(shape) for weight in shapes for shape in weight]
-        if self.weights == 1:
+        if self.weights == 1:  # taken as it is, without a dimension for the batch
             return
         zero = sum(self.sizes)  # where a zero is put behind all numbers
         count = [self.weights * prod(size) for size in self.padded]
@@ -75,14 +71,11 @@ Batch = tuple[Stack, list[TuckerLayer]]
 
 
 def batches(layers: Sequence[TuckerLayer], steps: Sequence[int]) -> list[Batch]:
-    """The layers in batches of one kind, which have all made the same number of `steps`; the largest come first.
-
-    Raises TuckerlabError for weights in half precision, which no Cholesky factorization can bear.
-    """
+    """The layers in batches of one kind, which have all made the same number of `steps`; the largest come first."""
     of_kind: dict[Any, list[list[TuckerLayer]]] = {}
     for layer, made in sorted(zip(layers, steps, strict=True), key=lambda pair: -pair[0].stored_numel):
         core, room = layer.core, ROOM.get(layer.core.device.type, 0)
-        if core.dtype not in (torch.float32, torch.float64):
+        if core.dtype not in (torch.float32, torch.float64):  # no Cholesky factorization in half precision
             raise TuckerlabError(f"a Tucker weight in {core.dtype}: keep it in float32, under torch.autocast")
         whole = tuple(size for mode, size in enumerate(core.shape) if mode not in layer.modes)
         groups = of_kind.setdefault((made, layer.modes, core.dim(), whole, core.dtype, core.device), [])

@@ -122,10 +122,7 @@ def _converted(module: nn.Module, convert: Callable[[TuckerLayer], nn.Module]) -
 
 
 def replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """The module with `old` replaced by `new`, in place, wherever it occurs; `new` itself if the module is `old`.
-
-    Hooks on the calls of `old` go along.
-    """
+    """The module with `old` replaced by `new`, in place, wherever it occurs; hooks on its calls go along."""
     new.train(old.training)
     vars(new).update((name, vars(old)[name]) for name in HOOKS if "forward" in name or "backward" in name)
     for parent in module.modules():

@@ -62,9 +62,6 @@ class TuckerLinear(TuckerLayer):
 class TuckerConv(TuckerLayer):
     """What TuckerConv1d, 2d and 3d share; the arguments are those of nn.ConvNd, with `ranks` and `modes` beside them.
 
-    >>> TuckerConv2d(8, 8, 3, ranks=(4, 4, 2, 2), modes="all", padding="same", padding_mode="circular").ranks
-    (4, 4, 2, 2)
-
     `modes` is "channels" (0 and 1), "all", or a tuple. Spatial factors are multiplied into the core before the core
     convolution; they cost some ten numbers each. Groups are not supported.
     """

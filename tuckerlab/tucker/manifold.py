@@ -91,16 +91,13 @@ def full_precision(tensors: Iterable[Tensor]) -> Iterator[None]:
 
 
 def mode_roots(point: Point) -> tuple[Tensor, ...]:
-    """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode, by Cholesky: no tall QR.
-
-    A multiple of the identity, of the size of its rounding error, is added to the Gram matrix of a singular core.
-    """
+    """R_i, lower triangular with R_i R_iᵀ = Mat_i(C) Mat_i(C)ᵀ, for each factorized mode, by Cholesky: no tall QR."""
     roots = []
     for mode in point.modes:
         matrix = unfold(point.core, mode)
         gram = matrix @ matrix.mT
         info = torch.finfo(gram.dtype)
-        diagonal = gram.diagonal()
+        diagonal = gram.diagonal()  # of a singular core it needs more than its rounding error
         diagonal += 10 * info.eps * diagonal.sum() + info.tiny**0.5
         roots.append(torch.linalg.cholesky_ex(gram).L)
     return tuple(roots)

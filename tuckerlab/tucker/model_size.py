@@ -47,10 +47,7 @@ class Counts:
 
 
 def count_parameters(model: nn.Module) -> Counts:
-    """Counts the parameters of a dense or a Tucker network, each once; those of convolutions without their biases.
-
-    A layer that `to_plain` has split no longer knows its dense size: take c.r. from the Tucker network.
-    """
+    """Counts the parameters of a dense or a Tucker network, each once (after `to_plain` dense sizes are unknown)."""
     tucker = {module.core: module for module in model.modules() if isinstance(module, TuckerLayer)}.values()
     saved = {layer: layer.dense_numel - layer.stored_numel for layer in tucker}
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)]

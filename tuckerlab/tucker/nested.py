@@ -14,7 +14,7 @@ from tuckerlab.tucker.weight import TuckerLayer
 
 SIZES = 8  # beside the smallest
 GOLDEN = (5**0.5 - 1) / 2
-WAYS = 1000  # sizes that can be cut to
+WAYS = 1000  # steps on the way from the largest to the smallest size, at which a network can be cut
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ class Nested(Budget):
 
 
 def leading_network(model: nn.Module, compression: float) -> nn.Module:
-    """The leading part of a nested network, a copy: the largest of its sizes that removes so much; nothing is trained.
-
-    compression: counted as `Budget` counts it. RankError where the smallest size removes less.
-    """
+    """A copy of the leading part of a nested network: its largest size that removes so much, as `Budget` counts it."""
     model = copy.deepcopy(model)
     layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
     other = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd))

@@ -30,14 +30,11 @@ Update = tuple[Tangent, State]
 
 @dataclass(eq=False)
 class LayerState:
-    """A Tucker layer in an optimizer: its param group, and the core and factors that are held there.
-
-    They are other ones than the layer's where somebody has given it new ones: a rank change, a checkpoint.
-    """
+    """A Tucker layer in an optimizer."""
 
     layer: TuckerLayer
-    group: int
-    parts: tuple[nn.Parameter, ...]
+    group: int  # of the param groups
+    parts: tuple[nn.Parameter, ...]  # as last seen: a rank change or a checkpoint gives the layer new ones
 
 
 class TuckerOptimizer(Optimizer):
@@ -165,10 +162,7 @@ class TuckerOptimizer(Optimizer):
         raise NotImplementedError
 
     def _direction(self, point: Point, gradient: Tangent, state: State, group: Group, count: float) -> Update:
-        """The direction to step against at the `count`-th step, and the state after it has taken up the gradient.
-
-        A pure function of one weight; it is mapped over many.
-        """
+        """The direction to step against at the `count`-th step, and the new state; pure, as vmap demands."""
         raise NotImplementedError
 
     # --- the step -----------------------------------------------------------------------------------------------------

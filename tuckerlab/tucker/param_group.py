@@ -15,16 +15,12 @@ Model = nn.Module | Iterable[dict[str, Any]] | Iterable[Entry]
 
 @dataclass
 class Contents:
-    """What is in the modules and parameters of a param group.
-
-    weights: Tucker layers, dense kernels and matrices in the order given, embeddings left out. kernels: numbers in
-    dense kernels, which a budget counts.
-    """
+    """What is in the modules and parameters of a param group."""
 
     parameters: list[nn.Parameter]
     layers: list[TuckerLayer] = field(default_factory=list)
-    weights: list[TuckerLayer | nn.Parameter] = field(default_factory=list)
-    kernels: int = 0
+    weights: list[TuckerLayer | nn.Parameter] = field(default_factory=list)  # in the order given, without embeddings
+    kernels: int = 0  # numbers in dense kernels, which a budget counts
 
 
 def contents(entries: Sequence[Any]) -> Contents:

@@ -104,10 +104,7 @@ class RankPolicy:
                 object.__setattr__(self, name, check_whole(name, value, least, error=RankError))  # an int, not numpy's
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
-        """Ranks for each layer at an optimizer step (None: at the end of the schedule), none above the present ones.
-
-        `other` is the number of weights in convolutions that stay dense; `Budget` counts them.
-        """
+        """Ranks for each layer at a step (None: the last), none above the present; `other`: weights that stay dense."""
         raise NotImplementedError
 
     def settled(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> bool:
@@ -252,13 +249,11 @@ class Budget(RankPolicy):
 
 
 def removal_order(scores: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
-    """For each direction of each mode of each layer the turn at which it goes: the lowest score first.
-
-    Of equal scores the one goes first that has more before it in its mode, so that equal modes shrink together.
-    """
+    """For each direction of each mode of each layer the turn at which it goes: the lowest score first."""
     flat = [score for layer in scores for score in layer]
     if not flat:
         return []
+    # of equal scores the one goes first that has more before it in its mode: equal modes shrink together
     places = torch.cat([torch.arange(len(score), 0, -1) for score in flat]).argsort(stable=True)
     order = places[torch.cat(flat)[places].argsort(stable=True)]
     turns = iter(torch.split(order.argsort(), [len(score) for score in flat]))

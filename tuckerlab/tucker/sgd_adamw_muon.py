@@ -21,8 +21,7 @@ from tuckerlab.tucker.tensor import fold, unfold
 
 TINY = 1e-30  # what norms are divided by at least
 SGD_DECAY = 5e-4  # of what takes a step of SGD, where norms are kept
-# So blocks below some thousandth of the gradient are not brought to full length: see `polar`.
-NOISE = 0.1
+NOISE = 0.1  # of the gradient's norm: `polar` divides a block by this at least, so that rounding errors stay small
 COEFFICIENTS = 3.4445, -4.7750, 2.0315  # K. Jordan's quintic: the steepest at zero of those that stay near one
 ITERATIONS = 5
 

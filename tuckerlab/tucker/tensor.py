@@ -53,9 +53,8 @@ def multi_mode_product(
 def left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Left singular vectors (n × min(n, m), by falling singular value) and singular values of an n × m matrix.
 
-    They come from the eigenvectors of the Gram matrix of the short side in double precision: for float32 that is as
-    accurate as an SVD, and several times faster on the wide unfoldings of kernels. In float64, values below 1e-8 of the
-    largest are noise.
+    From the Gram matrix of the short side in double precision: for float32 as accurate as an SVD, and several times
+    faster on the wide unfoldings of kernels. In float64, values below 1e-8 of the largest are noise.
     """
     double, basis = matrix.double(), None
     if matrix.shape[0] > matrix.shape[1]:  # an orthonormal basis of the columns first

@@ -35,14 +35,12 @@ def factorized_modes(dim: int, modes: Modes) -> tuple[int, ...]:
     return numbers
 
 
+# asked for `owners`: copies, checkpoints and moves exchange parameters, so a mark on those would be lost
 _ALIVE: "WeakSet[TuckerLayer]" = WeakSet()
 
 
 def owners() -> dict[Tensor, "TuckerLayer"]:
-    """Of each core and factor that there is, the layer: an optimizer must not step one of them alone.
-
-    The layers are asked, and not a mark on the parameter: copies, checkpoints and moves exchange parameters.
-    """
+    """Of each core and factor that there is, the layer: an optimizer must not step one of them alone."""
     return {part: layer for layer in _ALIVE for part in layer.parts}
 
 
@@ -216,10 +214,7 @@ class TuckerLayer(nn.Module):
 
 
 def forbid_stale(changed: nn.Module) -> None:
-    """Any DistributedDataParallel around this module, whose parameters were replaced, raises when it is called.
-
-    It would go on averaging the gradients of the old ones, with `find_unused_parameters=True` without a word.
-    """
+    """DistributedDataParallel around a module whose parameters were replaced raises: it would average the old ones."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return
     for wrapper in [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]:
