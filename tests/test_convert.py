@@ -213,8 +213,7 @@ def test_a_model_that_never_had_full_weights() -> None:
     assert orthonormality([f for m in model.modules() if isinstance(m, tl.TuckerLayer) for f in m.factors]) < 1e-5
     assert model[1].block[1].running_var.eq(1).all()  # what is not ours is initialised as well
     assert 0.5 < float(model[0].weight.detach().std() / cnn()[0].weight.detach().std()) < 2
-    model(torch.randn(4, 3, 6, 7)).square().mean().backward()
-    tl.TuckerSGD(model, lr=0.1).step()
+    take_step(tl.TuckerSGD(model, lr=0.1), model(torch.randn(4, 3, 6, 7)).square().mean())
     assert model(torch.randn(4, 3, 6, 7)).isfinite().all()
 
 
@@ -335,11 +334,8 @@ def test_a_checkpoint_of_other_ranks_resizes_the_layers(ranks: float, assign: bo
 
 def test_a_checkpoint_of_another_shape_is_refused() -> None:
     model = nn.Sequential(tl.TuckerConv2d(8, 12, 3, ranks=4))
-    for other in (
-        tl.TuckerConv2d(8, 10, 3, ranks=4),
-        tl.TuckerConv2d(7, 12, 3, ranks=3),
-        tl.TuckerConv2d(8, 12, 5, ranks=4),
-    ):
+    for channels_and_kernel in ((8, 10, 3), (7, 12, 3), (8, 12, 5)):
+        other = nn.Sequential(tl.TuckerConv2d(*channels_and_kernel, ranks=3))
         with pytest.raises(RuntimeError, match="size mismatch for 0"):
-            model.load_state_dict(nn.Sequential(other).state_dict())
+            model.load_state_dict(other.state_dict())
     assert model[0].ranks == (4, 4)

@@ -11,6 +11,7 @@ from torch import nn
 from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear, to_plain
 from tuckerlab.tucker.manifold import truncated
 from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate
+from tuckerlab.tucker.weight import factorized_modes
 
 CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e-10, "rtol": 1e-9}}
 KINDS: dict[int, tuple[Any, Any, tuple[int, ...]]] = {
@@ -44,16 +45,11 @@ CASES += [(dim, options, torch.float64) for dim, options in ONE_DIM] + [(dim, {}
 def pair(dim: int, options: dict[str, Any], dtype: torch.dtype = torch.float64) -> tuple[Any, Any]:
     """A layer 5 → 6 with these options, below the sizes of its modes; and the dense layer with its weight."""
     ours, theirs, _ = KINDS[dim]
-    options, modes = dict(options), {"modes": options.get("modes", "channels")} if dim else {}
-    options.pop("modes", None)
-    if dim:
-        options.setdefault("kernel_size", 3)
-    dense = theirs(5, 6, **options, dtype=dtype)
-    shape = dense.weight.shape
-    named = {"channels": (0, 1), "all": tuple(range(dim + 2))}
-    numbers = named.get(modes.get("modes", "channels"), modes.get("modes"))
-    ranks = feasible_ranks(shape, numbers, [max(1, min(4, shape[mode] - 1)) for mode in numbers])
-    layer = ours(5, 6, ranks=ranks, **options, **modes, dtype=dtype)
+    options = {"kernel_size": 3, **options} if dim else options
+    dense = theirs(5, 6, **{name: value for name, value in options.items() if name != "modes"}, dtype=dtype)
+    shape, modes = dense.weight.shape, factorized_modes(dim + 2, options.get("modes", "channels"))
+    ranks = feasible_ranks(shape, modes, [max(1, min(4, shape[mode] - 1)) for mode in modes])
+    layer = ours(5, 6, ranks=ranks, **options, dtype=dtype)
     dense.weight.data = layer.dense_weight().detach()
     if dense.bias is not None:
         dense.bias.data = layer.bias.detach().clone()

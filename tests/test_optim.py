@@ -70,9 +70,7 @@ def test_the_direction_is_the_projection_of_the_dense_gradient(
     (gradient,) = torch.autograd.grad(loss_of(dense(weight, layer.bias)), weight)
 
     optimizer = tl.TuckerSGD(layer, lr=0.0, momentum=0.9, nesterov=nesterov, weight_decay=weight_decay)
-    loss_of(layer(input)).backward()
-    optimizer.step()
-
+    take_step(optimizer, loss_of(layer(input)))
     now = point_of(layer)
     direction = embed(now, tuple(optimizer.state[part]["momentum_buffer"] for part in layer.parts))
     expected = explicit_projection(point, gradient + weight_decay * point.dense())
@@ -125,10 +123,8 @@ def test_adamw_is_torch_s_where_the_basis_is() -> None:
     eye = torch.eye(4, dtype=torch.float64)
     layer.assign(Point(torch.randn(4, 4, dtype=torch.float64), (eye, eye), (0, 1)))
     weight = layer.dense_weight().detach().requires_grad_()
-    ours, theirs = (
-        tl.TuckerAdamW(layer, lr=0.01, weight_decay=0.1),
-        torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1),
-    )
+    settings: dict[str, Any] = {"lr": 0.01, "weight_decay": 0.1}
+    ours, theirs = tl.TuckerAdamW(layer, **settings), torch.optim.AdamW([weight], **settings)
     for step in range(10):
         input, dense = batch(layer, seed=step)
         for optimizer, out in ((ours, layer(input)), (theirs, dense(weight, None))):
@@ -191,9 +187,7 @@ def test_a_tucker_weight_of_full_rank_takes_the_step_of_the_dense_one(decay: flo
 def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: tl.TuckerLayer) -> None:
     before, lr = layer.dense_weight().detach(), 1e-4
     input, _ = batch(layer)
-    optimizer = tl.TuckerMuon(layer, lr=lr)
-    loss_of(layer(input)).backward()
-    optimizer.step()
+    take_step(tl.TuckerMuon(layer, lr=lr), loss_of(layer(input)))
     after = layer.dense_weight().detach()
     assert abs(float(after.norm() / before.norm()) - 1) < 1e-9
     assert float((after - before).norm() / before.norm()) < 1.01 * lr

@@ -27,12 +27,7 @@ makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 def network(seed: int = 0, ranks: int = 4) -> nn.Sequential:
     torch.manual_seed(seed)
-    first = [
-        nn.Conv2d(2, 8, 3, padding=1),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        tl.TuckerConv2d(8, 10, 3, ranks=(ranks, ranks)),
-    ]
+    first = [nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), tl.TuckerConv2d(8, 10, 3, ranks=ranks)]
     last = [nn.ReLU(), nn.Flatten(), tl.TuckerLinear(90, 12, ranks=ranks), nn.ReLU(), nn.Linear(12, 3)]
     return nn.Sequential(*first, *last)
 

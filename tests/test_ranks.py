@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from manifolds import random_point, take_step
 from torch import nn
 
-from tuckerlab import Budget, Fixed, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
+from tuckerlab import Budget, Fixed, Nested, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 from tuckerlab.tucker.tensor import feasible_ranks
 
@@ -64,9 +64,6 @@ def test_limits_hold_whatever_the_policy(
             top = min(present, min_rank + room)
             assert min(min_rank, present, at_most) <= rank <= top
             assert rank % multiple == 0 or rank in (top, at_most)  # a multiple, where there is room for one
-
-
-# --- Tolerance ------------------------------------------------------------------------------------------------------
 
 
 # --- Budget ---------------------------------------------------------------------------------------------------------
@@ -150,6 +147,7 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
         (Fixed, {"growth": 0.1}, "Fixed: growth 0.1"),
         (Tolerance, {"min_rank": 0}, "min_rank 0"),
         (Budget, {"min_rank": 4, "max_rank": 3}, "max_rank 3"),
+        (Nested, {"compression": 0.5, "smallest": 0.5}, "a smallest size that removes more"),
     ],
 )
 def test_a_setting_out_of_range_is_named(policy: Any, settings: dict[str, Any], named: str) -> None:
