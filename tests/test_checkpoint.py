@@ -101,25 +101,6 @@ def test_single_layers_of_any_type_and_layout(make: Callable[[], nn.Module], tmp
     assert_same(state(load(tmp_path / "m.safetensors", make()).model), state(model))
 
 
-def test_an_exception_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "m.safetensors"
-    save(path, nn.Linear(2, 3), facts={"epoch": 1})
-    old = path.read_bytes()
-
-    def full_disk(tensors: object, target: Path, **options: object) -> None:
-        Path(target).write_bytes(old[:20])
-        raise OSError
-
-    monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
-    with pytest.raises(OSError):
-        save(path, nn.Linear(2, 3), facts={"epoch": 2})
-    assert path.read_bytes() == old
-    assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(TypeError):  # facts that JSON cannot hold
-        save(path, nn.Linear(2, 3), facts={"epoch": object()})
-    assert path.read_bytes() == old
-
-
 def complaint(path: Path, model: nn.Module | None, **options: Any) -> str:
     """The message; neither the model nor the optimizer has changed."""
     optimizer = options.get("optimizer")
