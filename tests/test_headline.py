@@ -99,7 +99,6 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     }  # fmt: skip
     assert runs.loc[found.index, "test_accuracy"].equals(found["test_accuracy"])
     assert RunFolder.open(more.folder).network("Tucker 80 %, equal time").spec["name"] == "vgg_small"
-    assert "accuracy_over_time" in more.figures
 
 
 def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -> None:
@@ -112,9 +111,6 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
     for name, word in (("headline", "2 of that name"), ("nonsense", "none of that name; there are headline-cpu")):
         with pytest.raises(DataError, match=word):
             recorded(name)
-    monkeypatch.setattr(results, "FOLDER", tmp_path / "nowhere")
-    with pytest.raises(DataError, match="they come with a checkout"):
-        recorded("other")
 
 
 def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

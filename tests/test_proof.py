@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -74,15 +75,14 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
         model, row = load(whole.folder / f"{name}.safetensors").model, runs.loc[label]
         assert evaluate(model, setup.load_data("digits")).accuracy == row["test_accuracy"]
         assert count_parameters(model).conv_stored == row["conv_parameters"]
-    for column in ("multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"):
-        assert (runs[column] > 0).all(), column
+    columns = ["multiply_adds", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes", "train_seconds"]
+    assert (runs[columns] > 0).all(axis=None)
     assert runs.loc["Tucker 95 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
     assert whole.records.epochs["step_ms"].gt(0).all()
     show(whole)
     printed = " ".join(capsys.readouterr().out.split())
     assert whole.finding in printed
     assert whole.finding in whole._repr_html_()
-    assert "Tucker 95 %" in printed
 
 
 def test_the_id_of_a_folder_and_of_a_run_is_that_of_earlier_versions(whole: RunFolder) -> None:
@@ -115,12 +115,9 @@ def test_a_run_that_was_cut_off_is_resumed(
     def interrupted(*arguments: Any, **options: Any) -> Run:
         return fit(*arguments, **{**options, "checkpoint_seconds": 0, "callbacks": [CutOff()]})
 
-    def full_disk(*arguments: object, **options: object) -> None:
-        raise OSError("no space left")
-
     with monkeypatch.context() as patch:
         if cut_off == "record":
-            patch.setattr(run.checkpoints, "save", full_disk)
+            patch.setattr(run.checkpoints, "save", Mock(side_effect=OSError("no space left")))
             patch.setattr(setup, "fit", lambda *a, **o: fit(*a, **{**o, "checkpoint": None}))
         else:
             patch.setattr(setup, "fit", interrupted)
@@ -140,25 +137,12 @@ def test_a_run_that_was_cut_off_is_resumed(
     assert files(resumed.folder) == files(whole.folder)
 
 
-def test_no_two_runs_in_a_tree_of_records_are_taken_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
-) -> None:
-    monkeypatch.setattr(run, "save_figures", lambda records, folder: None)
-    run_poc(**{**SMALL, "width": 0.5}, out=tmp_path, compression=[0.8])
-    run_poc(**SMALL, out=tmp_path, compression=0.8)
-    runs = (whole.records + Records.load(tmp_path)).runs
-    assert sorted(zip(runs["label"], runs["width"], strict=True)) == [
-        ("Tucker 80 %", 0.25), ("Tucker 80 %", 0.5), ("Tucker 95 %", 0.25), ("dense", 0.25), ("dense", 0.5),
-    ]  # fmt: skip
-
-
 def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     noise, pictures = np.random.default_rng(0), tmp_path / "some where" / "my pictures"
-    for label, (split, count) in [(label, part) for label in range(2) for part in (("train", 12), ("test", 4))]:
-        (folder := pictures / split / f"class{label}").mkdir(parents=True)
-        for i in range(count):  # stripes, upright and lying
-            stripes = np.tile(np.repeat([40, 200], 4), 2)[:, None] + noise.integers(0, 40, (16, 16))
-            Image.fromarray((stripes.T if label else stripes).astype(np.uint8)).save(folder / f"{i}.png")
+    for part in ("train/a", "train/b", "test/a", "test/b"):
+        (pictures / part).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(noise.integers(0, 255, (16, 16), np.uint8)).save(pictures / part / f"{i}.png")
     options = {**SMALL, "dataset": f"folder:{pictures}", "image_size": 16, "out": tmp_path / "runs"}
     result = run_poc(**options)
     assert result.folder.name.startswith("poc-folder-my-pictures-vgg_small-seed0-")

@@ -3,7 +3,6 @@
 import io
 
 import pandas as pd
-import pytest
 from made_up import dense, tucker
 from rich.console import Console
 
@@ -46,12 +45,6 @@ def test_of_two_networks_what_changes_stands_first() -> None:
     assert list(table.loc["c.r. conv, %"]) == ["", "0.0", "90.0"]
 
 
-def test_each_data_set_has_its_own_reference() -> None:
-    other = dense("e", dataset="cifar10", test_accuracy=0.8) + tucker("u", dataset="cifar10", test_accuracy=0.78)
-    table = standings(dense(test_accuracy=0.9) + tucker(test_accuracy=0.89) + other).T
-    assert list(table["against dense"]) == ["", "−1.00", "", "−2.00"]
-
-
 def test_many_networks_have_a_row_each_and_ratios_alone() -> None:
     runs = [dense(step_ms=200.0), *(tucker(f"t{i}", label=f"Tucker {i}", step_ms=50.0) for i in range(4))]
     table = standings(Records.concat(runs))
@@ -71,14 +64,11 @@ def test_the_time_of_training_is_that_of_its_steps() -> None:
     assert standings(timed).loc["training, s", "dense"] == "4"
 
 
-@pytest.mark.parametrize("networks", [1, 4])
-def test_nothing_is_cut_off_in_a_terminal_of_80_columns(networks: int) -> None:
+def test_nothing_is_cut_off_in_a_terminal_of_80_columns() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     costs = {"step_ms": 2272.0, "latency_1_ms": 411.0, "checkpoint_bytes": 58_900_000}
-    records = [dense("d0", **costs), dense("d1", seed=1, **costs)]
-    records += [tucker(f"t{i}", label=f"Tucker 9{i} %", **costs) for i in range(networks)]
+    records = [dense(**costs), *(tucker(f"t{i}", label=f"Tucker 9{i} %", **costs) for i in range(4))]
     console.print(rich_standings(Records.concat(records)))
     text = console.export_text()
     assert "…" not in text
-    assert "98.00–98.00" in text
     assert "58.9 MB" in text

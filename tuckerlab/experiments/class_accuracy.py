@@ -26,7 +26,6 @@ def class_accuracies(runs: pd.DataFrame) -> pd.Series:
 
 
 def is_unbalanced(runs: pd.DataFrame) -> bool:
-    """Whether some class has twice as many images as another, to train or to test."""
     counts = by_class(runs)[["train", "test"]]
     return bool((counts.max() >= UNBALANCED * counts.min()).any()) and not counts.empty
 

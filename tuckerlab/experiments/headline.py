@@ -31,8 +31,7 @@ RECIPES = {
     "cuda": Recipe(epochs=40, batch_size=512, optimizer="muon", label_smoothing=0.1),
     "cpu": Recipe(epochs=12, batch_size=256, optimizer="muon", label_smoothing=0.1),
 }
-# The largest rank at the first step, as a share of the widest layer. Wide layers, which give up most of their ranks in
-# any case, begin small, and narrow ones as ever: steps are short from the beginning, and more of them fit the time.
+# The largest rank at the first step, as a share of the widest layer: steps are short from the beginning.
 START = 0.25
 SPARE = 0.2  # of a time limit, for tests, adaptations, measuring and pictures
 ON_THE_WAY = (0.0, 0.125, 0.25, 0.5, 1.0)  # of the way down to the last ranks: where a step is timed
@@ -85,8 +84,8 @@ def run_headline(
         shutil.rmtree(folder, ignore_errors=True)
     equals = networks if "epochs" in equal else []
     if "time" in equal or minutes is not None:
-        timed = networks if minutes is None else [*networks, *others]
-        epochs, in_equal_time = _planned(timed, equal, arena, seeds, minutes, folder, quiet=quiet)
+        timed, budget = (networks, None) if minutes is None else ([*networks, *others], minutes / seeds)
+        epochs, in_equal_time = _planned(timed, equal, arena, budget, folder / "epochs.json", quiet)
         arena = replace(arena, recipe=replace(arena.recipe, epochs=epochs))
         if "time" in equal:
             equals = [*(replace(network, epochs=in_equal_time[network.label]) for network in networks), *equals]
@@ -94,47 +93,38 @@ def run_headline(
 
 
 def _planned(
-    contenders: Sequence[Contender],
-    equal: Sequence[str],
-    arena: Arena,
-    seeds: int,
-    minutes: float | None,
-    folder: Path,
-    *,
-    quiet: bool,
+    contenders: Sequence[Contender], equal: Sequence[str], arena: Arena, budget: float | None, file: Path, quiet: bool
 ) -> tuple[int, dict[str, int]]:
-    """The epochs of the dense network that fit the minutes, and by label those of Tucker networks in its time.
+    """The epochs of the dense network that fit `budget`, and by label those of Tucker networks in its time.
 
-    They are decided once for each network: an interrupted call goes on with them.
+    They are decided once for each network, in `file`: an interrupted call goes on with them. budget: minutes a seed.
     """
-    file, labels = folder / "epochs.json", [each.label for each in contenders if isinstance(each, Tucker)]
-    there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    in_equal_time: dict[str, int] = there.setdefault("equal_time", {})
-    epochs = there.get("epochs", arena.recipe.epochs)
+    labels = [each.label for each in contenders if isinstance(each, Tucker)]
+    plan = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"equal_time": {}}
+    epochs, in_equal_time = plan.get("epochs", arena.recipe.epochs), plan["equal_time"]
     if file.exists() and {*labels} <= in_equal_time.keys():
         return epochs, in_equal_time
     say("timing training steps at ranks along the schedules", quiet)
     steps = _step_means([Dense(), *contenders], arena)
     full = steps[Dense().label]
-    if minutes is not None and "epochs" not in there:
+    if budget is not None and "epochs" not in plan:
         taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
         taken += [step for label, step in steps.items() if label not in labels]
-        epoch = seeds * sum(taken) / 1e3 * arena.steps_per_epoch
-        epochs = int(min(epochs, (1 - SPARE) * 60 * minutes / epoch))
+        epoch = sum(taken) / 60e3 * arena.steps_per_epoch
+        epochs = plan["epochs"] = int(min(epochs, (1 - SPARE) * budget / epoch))
         if epochs < 1:
             raise TuckerlabError(
-                f"minutes {minutes:g}: one epoch of all networks with {seeds} seeds takes about {epoch / 60:.2g} "
-                "minutes on this machine; give more time, or fewer seeds, networks or a smaller width"
+                f"{budget:.2g} minutes for each seed: one epoch of all networks takes about {epoch:.2g} on this "
+                "machine; give more time, or fewer seeds, networks or a smaller width"
             )
-        there["epochs"] = epochs
-        say(f"{epochs} epochs, to end within {minutes:g} minutes", quiet)
+        say(f"{epochs} epochs, to end within the minutes", quiet)
     for label in labels:
         in_equal_time.setdefault(label, max(1, round(epochs * full / steps[label])))
     if "time" in equal:
         said = ", ".join(f"{label} {in_equal_time[label]}" for label in labels)
         say(f"epochs in the time of {epochs} of the dense network: {said}", quiet)
     with atomic_path(file) as path:
-        path.write_text(json.dumps(there), encoding="utf-8")
+        path.write_text(json.dumps(plan), encoding="utf-8")
     return epochs, in_equal_time
 
 

@@ -48,10 +48,7 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
 
 
 def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
-    """Times of a training step and of answers, the networks in turn, and the memory of a step.
-
-    What was trained twice, before and after a cut, has steps of two kinds: its step is not measured.
-    """
+    """Times of steps and answers, and a step's memory; what was trained twice, before and after a cut, has no step."""
     plain = {
         c.label: to_plain(run.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
@@ -110,10 +107,7 @@ class _At(RankPolicy):
 
 
 def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
-    """The time of a training step in each epoch, in milliseconds, of networks that train in one run.
-
-    At the ranks that the run had then, all in turn: what else the machine did meanwhile does not count.
-    """
+    """What a training step took in each epoch in milliseconds, timed afterwards in turn at the ranks it had then."""
     moments: dict[Contender, list[RankPolicy | None]] = {}
     for contender, run in runs.items():
         if isinstance(contender, OneRun):
@@ -127,10 +121,7 @@ def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contende
 
 
 def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: Arena) -> dict[Contender, list[float]]:
-    """What a training step takes at the ranks of each of these policies (None: as it begins), in milliseconds.
-
-    All are timed in turn. The policies of a contender must come down, from one to the next.
-    """
+    """What a step takes at the ranks of each policy (None: as it begins) in ms; they come down from one to the next."""
     steppers = {}
     for contender, policies in moments.items():
         recipe = contender.recipe(arena.recipe)

@@ -1,7 +1,6 @@
 """Pictures of run records: records in, a figure out; each headline is computed from the numbers.
 
-A method has a colour and a marker. Hollow are networks that were cut after training and not trained again; all others
-were trained at their size.
+Hollow are networks that were cut after training and not trained again.
 """
 
 import os
@@ -62,10 +61,9 @@ def accuracy_vs_costs(records: Records) -> Picture:
 
 
 def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float]) -> None:
-    """Networks on axes of accuracy, with `accuracy_limits`, against one cost.
+    """Networks on axes of accuracy against one cost; grey steps join those that no other beats in both.
 
-    A line joins the sizes of a method. Grey steps join the networks that no other beats in both, of those with all
-    seeds: the mean of the seeds that did not diverge would flatter. Whose accuracy is too low stands at the lower edge.
+    Only of those with all seeds: the mean of the seeds that did not diverge would flatter.
     """
     lowest = limits[0]
     axes.set_ylim(*limits)

@@ -45,10 +45,7 @@ SCHEMA: dict[str, dict[str, str]] = {
 
 @dataclass(eq=False, repr=False)
 class Records:
-    """Any number of runs, as tables with the columns of `SCHEMA`; DataError for what does not fit them.
-
-    Texts and measurements that are not there are empty, or NaN.
-    """
+    """Any number of runs, as tables with the columns of `SCHEMA`; what is not there is empty, or NaN."""
 
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     epochs: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -41,9 +41,7 @@ def run_experiment(
 ) -> RunFolder:
     """Trains the contenders, measures them in turn, and leaves record, checkpoints and pictures in `folder`.
 
-    seeds: so many times, each in a folder of its own; None: once, with the seed of the arena. extend: a later call may
-    ask for more contenders; those that are there are not trained again, but all that it asks for are measured again.
-    What diverges is left out, and the record's note says so; DivergedError if nothing is left.
+    extend: a later call may ask for more contenders, and trains only those. What diverges is left out, and noted.
     """
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
@@ -158,11 +156,8 @@ def run_compare(
 ) -> RunFolder:
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 
-    All get the same number of gradient evaluations for each network; what they do with them is theirs. methods: names
-    from `METHODS`, the dense network is always there; None: all that these settings suit, and those that they do not
-    are named. compression: the shares of the convolution weights to remove. settings: of `arranged`.
-
-    Raises TuckerlabError for what cannot be asked for, before anything is trained.
+    All get the same number of gradient evaluations. methods: names from `METHODS`; None: all that these settings suit.
+    settings: of `arranged`. Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
     check_whole("seeds", seeds, 1)
     budgets = [Budget(rate) for rate in values("compression", compression)]

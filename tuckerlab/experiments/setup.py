@@ -86,7 +86,6 @@ class Arena:
         return {"spec": self.spec, "data": self.data.fingerprint, "recipe": recipe, "device": self.device.type}
 
     def folder_name(self, kind: str, *parts: str, **asked: Any) -> str:
-        """Of an experiment: what it is of, and eight characters that tell its settings from others."""
         data, _, path = self.data.name.partition(":")
         data = "-".join([data, *re.findall(r"[\w.-]+", Path(path).name)])
         return "-".join([kind, data, self.spec["name"], *parts, digest(self.plan | asked)])
@@ -139,19 +138,13 @@ class Arena:
         self,
         model: nn.Module,
         name: str,
-        *,
+        counts: Callable[[nn.Module], Counts],
         callbacks: Sequence[Callback] = (),
-        counts: Callable[[nn.Module], Counts] | None = None,
         **options: Any,
     ) -> Run:
-        """Trains the model with `options` of `fit`; its checkpoint is known by the name and the number of epochs.
-
-        counts: what is stored, where `count_parameters` cannot tell. Two that want the same run at once take turns: the
-        second finds it done.
-        """
-        counting = [] if counts is None else [_Counting(counts)]
+        """Trains with `options` of `fit`; its checkpoint goes by name and epochs, and who wants the same run waits."""
         options |= {"device": str(self.device), "progress": self.progress, "stop": self.stop, "guard": self.guard}
-        options |= {"callbacks": [*callbacks, *counting, *self.callbacks]}
+        options |= {"callbacks": [*callbacks, _Counting(counts), *self.callbacks]}
         if self.folder is None:
             return fit(model, self.data, self.recipe, **options)
         self.folder.mkdir(parents=True, exist_ok=True)

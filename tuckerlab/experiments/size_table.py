@@ -4,8 +4,9 @@ The table comes from `benchmarks/slider.py`; some rows were trained at their set
 """
 
 import os
+from collections import namedtuple
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -15,25 +16,12 @@ from tuckerlab.experiments.run_folder import found_folder, names
 FILE = "slider.parquet"
 
 
-class Size(NamedTuple):
-    """A network at one setting; its accuracy is the mean over seeds, between `lowest` and `highest`, of 1."""
-
-    by: str
-    setting: float
-    source: str
-    trained: bool
-    parameters: int
-    conv_parameters: int
-    compression: float
-    conv_compression: float
-    multiply_adds: int
-    file_bytes: int
-    test_accuracy: float
-    lowest: float
-    highest: float
-    seeds: int
-    latency_1_ms: float
-    latency_128_ms: float
+# A network at one setting; its accuracy is the mean over seeds, between `lowest` and `highest`, of 1.
+Size = namedtuple(
+    "Size",
+    "by setting source trained parameters conv_parameters compression conv_compression multiply_adds file_bytes "
+    "test_accuracy lowest highest seeds latency_1_ms latency_128_ms",
+)
 
 
 @dataclass(frozen=True)
@@ -90,5 +78,4 @@ def recorded_sizes() -> list[str]:
 
 def yearly_cost(size: Size, answers_a_day: float, price_an_hour: float) -> float:
     """What a year of answers costs on this machine, in batches of 128: time times price."""
-    hours = 365 * answers_a_day * size.latency_128_ms / 128 / 3.6e6
-    return hours * price_an_hour
+    return float(365 * answers_a_day * size.latency_128_ms / 128 / 3.6e6 * price_an_hour)

@@ -42,11 +42,7 @@ HEADS = {column: head for column, (head, _unit) in COSTS.items()} | {
 
 
 def standings(records: Records) -> pd.DataFrame:
-    """Accuracy and costs of each network (means), as far as they were measured.
-
-    Of a dense network and one other, first what changes; a column for each network while there are few, with the ratio
-    to the dense one before each cost; else a row with fewer costs, as ratios.
-    """
+    """Means of each network: a column each while there are few, of two with what changes; else a row each."""
     table = _cells(records, "{ratio} ({value})")
     if is_long := len(table) > SIDE_BY_SIDE:
         table = _cells(records, "{ratio}")
@@ -76,7 +72,7 @@ def rich_standings(records: Records) -> Table:
 
 
 def _cells(records: Records, form: str) -> pd.DataFrame:
-    """A row for each network; `form` is that of a cost beside the dense network's. Ratios alone are in brief."""
+    """A row for each network; `form` is that of a cost beside the dense network's."""
     runs = records.runs.assign(name=records.names.to_numpy(), memory_bytes=memory_bytes(records.runs))
     of_steps = runs["run"].map(step_seconds(records).groupby(records.epochs["run"]).last())  # as pictures show it
     runs["train_seconds"] = of_steps.fillna(runs["train_seconds"])

@@ -109,9 +109,6 @@ def finding(records: Records) -> str:
     )
 
 
-# --- runs that can be compared ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Tradeoff:
     """Runs that can be compared: one data set, one network, one machine."""

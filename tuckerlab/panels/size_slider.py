@@ -195,4 +195,4 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
 
 def _kept(size: Size) -> float:
     """The share of the convolution weights that is left, in per cent."""
-    return 100 * (1 - size.conv_compression)
+    return float(100 * (1 - size.conv_compression))
