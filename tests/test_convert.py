@@ -150,7 +150,7 @@ def test_modules_that_read_the_weights_of_their_layers_go_on_working(training: b
     assert reasons(model)["1.linear1"] == "its owner TransformerEncoderLayer reads the weight directly"
 
 
-def test_modes_of_the_replacing_mode_and_state_are_kept() -> None:
+def test_dtype_mode_and_what_is_frozen_are_kept() -> None:
     model = cnn().double().eval()
     model[1].block[0].requires_grad_(False)
     model[4].bias.requires_grad_(False)

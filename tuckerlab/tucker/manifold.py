@@ -97,7 +97,7 @@ def mode_roots(point: Point) -> tuple[Tensor, ...]:
         matrix = unfold(point.core, mode)
         gram = matrix @ matrix.mT
         info = torch.finfo(gram.dtype)
-        diagonal = gram.diagonal()  # of a singular core it needs more than its rounding error
+        diagonal = gram.diagonal()  # raised by about its rounding error, for a core that is singular
         diagonal += 10 * info.eps * diagonal.sum() + info.tiny**0.5
         roots.append(torch.linalg.cholesky_ex(gram).L)
     return tuple(roots)
