@@ -41,17 +41,17 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 class Gate:
-    """Holds a job after a step, in its own thread, until it is opened."""
+    """Holds a job after a step, in its own thread, until it is opened; after step 0: before it reads its images."""
 
     def __init__(self) -> None:
         self.step: int | None = None
         self.reached, self.opened = threading.Event(), threading.Event()
 
-    def at(self, step: int) -> "Gate":
-        self.step = step
-        self.reached.clear()
-        self.opened.clear()
-        return self
+    def hold(self, step: int) -> None:
+        if step == self.step:
+            self.step = None
+            self.reached.set()
+            assert self.opened.wait(LONG)
 
     def wait(self) -> None:
         assert self.reached.wait(LONG)
@@ -62,31 +62,14 @@ class Gate:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate, on_step = Gate(), Job.on_step
+    gate, on_step, load = Gate(), Job.on_step, setup.load_data
 
     def held(self: Job, run: Run) -> None:
         on_step(self, run)
-        if gate.step == run.step:
-            gate.step = None
-            gate.reached.set()
-            assert gate.opened.wait(LONG)
+        gate.hold(run.step)
 
     monkeypatch.setattr(Job, "on_step", held)
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """Holds a job while it reads its images."""
-    gate, load = Gate(), setup.load_data
-
-    def held(*args: Any, **options: Any) -> Any:
-        gate.reached.set()
-        assert gate.opened.wait(LONG)
-        return load(*args, **options)
-
-    monkeypatch.setattr(setup, "load_data", held)
+    monkeypatch.setattr(setup, "load_data", lambda *args, **options: gate.hold(0) or load(*args, **options))
     yield gate
     gate.open()
 
@@ -123,15 +106,3 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def said(widget: ipywidgets.HTML) -> str:
     return " ".join(html.unescape(re.sub("<.*?>", " ", widget.value)).split())
-
-
-def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException, after: int = 0) -> None:
-    """From then on `fit` raises; `after` runs that end well."""
-    fit, calls = setup.fit, iter(range(1000))
-
-    def failing(*args: Any, **options: Any) -> Run:
-        if next(calls) >= after:
-            raise error
-        return fit(*args, **options)
-
-    monkeypatch.setattr(setup, "fit", failing)

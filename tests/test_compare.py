@@ -97,7 +97,7 @@ def test_what_takes_no_tolerance_says_so() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"methods": ["magic"]}, r"unknown method 'magic': known are dense, tucker"),
+        ({"methods": ["magic"]}, r"method 'magic': allowed are dense, tucker"),
         ({"methods": []}, "nothing to compare"),
         ({"compression": [0.9999]}, "cannot be met"),
         ({"methods": ["channels"], "compression": [0.995]}, "every layer keeps 10%"),

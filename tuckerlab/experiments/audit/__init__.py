@@ -74,10 +74,7 @@ class Audit:
 
     @cached_property
     def criteria(self) -> pd.DataFrame:
-        """A row for each threshold: what was measured, what is allowed, where, the interval of a loss, and if it held.
-
-        Robustness is left out where nothing was corrupted.
-        """
+        """A row for each threshold: what was measured, what is allowed, where, the interval of a loss, if it held."""
         error, worst = self.calibration["calibration_error"], self.per_class.iloc[0]
         corrupted = self.robustness[self.robustness["strength"] > 0].sort_values("change", kind="stable")
         rows: dict[str, dict[str, Any]] = {

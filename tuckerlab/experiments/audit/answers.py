@@ -37,11 +37,7 @@ class Answers:
 
     @classmethod
     def of(cls, networks: Mapping[str, nn.Module], data: ImageData, images: Tensor) -> "Answers":
-        """The answers of the networks "dense" and "compressed" to these versions of the test pictures.
-
-        Raises TuckerlabError for a network that cannot read the pictures, has another number of outputs than the data
-        has classes, or answers with what is not finite.
-        """
+        """The answers of "dense" and "compressed" to these test pictures; TuckerlabError for one that cannot answer."""
         found = {}
         for name, model in networks.items():
             try:
@@ -61,10 +57,7 @@ class Answers:
 
 
 def corrupted(images: Tensor, kind: str, strength: float, seed: int) -> Tensor:
-    """The pictures with Gaussian noise or blur of this standard deviation, in pixel values 0..255 or in pixels.
-
-    The same seed gives the same noise at every strength, only larger; for blur the border is mirrored.
-    """
+    """The pictures with Gaussian noise or blur of this standard deviation, in pixel values 0..255 or in pixels."""
     from scipy.ndimage import gaussian_filter
 
     values = images.cpu().numpy().astype(np.float32)
@@ -77,11 +70,10 @@ def corrupted(images: Tensor, kind: str, strength: float, seed: int) -> Tensor:
 
 
 def attribution(networks: Mapping[str, nn.Module], data: ImageData, index: Sequence[int]) -> dict[str, Floats]:
-    """How much each pixel adds to a network's answer or takes from it, in absolute value: pictures × height × width.
+    """How much each pixel adds to a network's answer or takes from it: pictures × height × width.
 
-    Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's logit, with the mean picture of the training
-    split as the baseline, summed over the channels. Empty without pictures, and where no gradients pass through a
-    network, as through int8 arithmetic.
+    Integrated gradients (Sundararajan, Taly and Yan 2017) of the answer's logit from the mean training picture, their
+    sum over the channels. Empty without pictures, and where no gradients pass, as through int8 arithmetic.
     """
     from captum.attr import IntegratedGradients
 
@@ -146,10 +138,7 @@ def calibration(answers: Answers) -> pd.DataFrame:
 
 
 def flips(answers: Answers, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The pictures whose answer went from right to wrong, the surest first: product of both confidences.
-
-    `index` is the place in the test split, `label` and the answers are names of classes, confidences are in per cent.
-    """
+    """The pictures whose answer went from right to wrong, the surest first: product of both confidences."""
     index = np.flatnonzero(answers.right("dense") & ~answers.right("compressed"))
     names = np.asarray(classes, dtype=object)
     columns: dict[str, Any] = {"index": index, "label": names[answers.labels[index]]}

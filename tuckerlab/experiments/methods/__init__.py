@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.cp_tt import Tensorized
 from tuckerlab.experiments.methods.pruning import Channels, Pruned
@@ -39,13 +39,8 @@ METHODS: dict[str, Method] = {
 
 
 def contender(name: str, policy: RankPolicy | None = None) -> Contender:
-    """The contender of a method, as small as the policy says.
-
-    Raises TuckerlabError for an unknown name, and for a policy that the method cannot follow.
-    """
-    if name not in METHODS:
-        raise TuckerlabError(f"unknown method {name!r}: known are {', '.join(METHODS)}")
-    make, policies = METHODS[name]
+    """The contender of a method; TuckerlabError for an unknown name, and for a policy that it cannot follow."""
+    make, policies = METHODS[check_choice("method", name, METHODS)]
     if policies and not isinstance(policy, policies):
         raise TuckerlabError(f"{name} takes a compression, not a tolerance: give --compressions")
     return make(policy)

@@ -104,14 +104,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class OneRun(Contender):
-    """Trained in one run.
+    """Trained in one run."""
 
-    epochs: as many as take the time of the others, whose steps are longer; None: as many as they. adamw: stepped by
-    AdamW, as some images are learned better whatever the format; it stands beside another method that uses it.
-    """
-
-    epochs: int | None = field(default=None, kw_only=True, repr=False)
-    adamw: bool = field(default=False, kw_only=True, repr=False)
+    epochs: int | None = field(default=None, kw_only=True, repr=False)  # in equal time; None: as many as the others
+    adamw: bool = field(default=False, kw_only=True, repr=False)  # as some images are learned better by it
     kind: ClassVar[str]
 
     @property
@@ -140,13 +136,10 @@ class Dense(OneRun):
 
 @dataclass(frozen=True)
 class Tucker(OneRun):
-    """In Tucker format, small from the start: its dense weights never exist.
-
-    start: the largest rank at the first step, as a share of the widest layer; None: ranks as `tuckerize` takes them.
-    """
+    """In Tucker format, small from the start: its dense weights never exist."""
 
     policy: RankPolicy
-    start: float | None = field(default=None, repr=False)  # not in the records from before there was a choice
+    start: float | None = field(default=None, repr=False)  # largest rank, as a share of the widest layer
     kind = "tucker"
 
     @property

@@ -3,8 +3,6 @@
 CP: in → r by 1×1, one depthwise convolution for each side of the kernel, r → out by 1×1 (Lebedev, Ganin, Rakhuba,
 Oseledets and Lempitsky, "Speeding-up convolutional neural networks using fine-tuned CP-decomposition", ICLR 2015).
 Tensor-train: the same without the depthwise (Oseledets, "Tensor-train decomposition", SIAM J. Sci. Comput. 2011).
-Other learning rates, batch norm between the factors and ranks in proportion to the sides were tried on digits, and were
-no better.
 """
 
 from bisect import bisect_left
@@ -27,10 +25,9 @@ SHARES = 10_000  # in these parts of a layer's weights its ranks are looked for
 
 @dataclass(frozen=True)
 class Tensorized(AtCompression):
-    """In CP ("cp") or tensor-train ("tt") format at the ranks that meet a compression; random, small from the start.
+    """In CP ("cp") or tensor-train ("tt") format, small from the start: the layers that Tucker factorizes.
 
-    Factorized are the layers that Tucker factorizes, and counted is what `Budget` counts. Each layer keeps the same
-    share of its weights, rounded down to whole ranks. RankError for a compression that rank 1 everywhere does not meet.
+    Each keeps the same share of its weights, rounded down to whole ranks; counted is what `Budget` counts.
     """
 
     form: str
@@ -51,7 +48,7 @@ class Tensorized(AtCompression):
 
 
 def chosen_ranks(network: nn.Module, compression: float, form: str) -> dict[TuckerLayer, tuple[int, ...]]:
-    """For each Tucker layer of a network the ranks in another format, so that all convolutions meet a compression."""
+    """The ranks of each Tucker layer in another format that meet a compression; RankError where rank 1 does not."""
     layers = [layer for layer in network.modules() if isinstance(layer, TuckerLayer)]
     other = sum(m.weight.numel() for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd))
     total = other + sum(layer.dense_numel for layer in layers)
@@ -80,10 +77,7 @@ def ordered_shape(layer: TuckerLayer, form: str) -> tuple[int, ...]:
 
 
 def ranks_at(share: float, shape: Sequence[int], form: str) -> tuple[int, ...]:
-    """The ranks between neighbours in the chain that keep a share of a tensor's numbers: all the same, at least 1.
-
-    No rank of a tensor-train exceeds what its unfolding can have.
-    """
+    """Equal ranks between neighbours that keep a share of a tensor's numbers, at most those of its unfoldings."""
     room = share * prod(shape)
     linear, square = (sum(shape), 0) if form == "cp" else (shape[0] + shape[-1], sum(shape[1:-1]))
     # square · r² + linear · r ≤ room

@@ -1,7 +1,4 @@
-"""Pruning: the smallest weights of all convolutions become zero while it trains, or whole channels go after it.
-
-Nothing was tuned here: the schedule is the published one, the share that every layer keeps a choice.
-"""
+"""Pruning: the smallest weights of all convolutions become zero while it trains, or whole channels go after it."""
 
 import math
 import time
@@ -50,23 +47,17 @@ class Pruned(AtCompression):
         return Counts(dense.conv_stored - zeros, dense.conv_dense, dense.total_stored - zeros, dense.total_dense)
 
     def file_bytes(self, model: nn.Module) -> int:
-        """Of a file that has the numbers that are left, and says where they lie.
-
-        For each weight the shorter of a bit for every place, and 16 bits for the distance from one number to the next.
-        It is computed, not written: no common format of checkpoints does this.
-        """
+        """Of a file, which no common format writes, of the numbers that are left and where they lie."""
         size = checkpoint_bytes(model)
         for layer in convolutions(model):
             places, left = layer.weight.numel(), int(layer.weight.count_nonzero())
+            # a bit for every place, or 16 bits from one number to the next
             size += min(-(-places // 8), 2 * left) - layer.weight.element_size() * (places - left)
         return size
 
 
 class MagnitudePruning(Callback):
-    """Sets a rising share of the convolution weights to zero, up to `compression`, every `every` steps.
-
-    A buffer of each layer says which of its weights are left.
-    """
+    """Sets a rising share of the convolution weights to zero, up to `compression`, every `every` steps."""
 
     def __init__(self, compression: float, total_steps: int, every: int) -> None:
         self.budget, self.every = Budget(compression, steps=max(1, int(RAMP * total_steps))), every
@@ -129,11 +120,7 @@ class Channels(AtCompression):
 
 
 def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:
-    """A copy on the CPU without the least important channels: as few as bring it to this compression or above it.
-
-    The compression is that of the convolution weights; image: one (1 × C × H × W) that the network can take. The same
-    network loses the same channels every time.
-    """
+    """A copy on the CPU without the least important channels: as few as bring it to this compression or above it."""
     channels = sum(len(layer.weight) for layer in model.modules() if isinstance(layer, PRUNED))
     # the sets of channels lie in each other, so what is left shrinks with their number
     gone = bisect_left(range(channels), compression, key=lambda gone: _compression(model, without(model, gone, image)))
@@ -141,10 +128,7 @@ def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:
 
 
 def without(model: nn.Module, gone: int | None, image: Tensor) -> nn.Module:
-    """A copy on the CPU without so many channels, the least important ones; None: without all that may go.
-
-    Torch-Pruning's own pruner would leave a layer whole where all of its channels are among the least important ones.
-    """
+    """A copy on the CPU without so many channels, the least important ones; None: without all that may go."""
     from torch_pruning import DependencyGraph
     from torch_pruning.pruner.importance import GroupMagnitudeImportance
 

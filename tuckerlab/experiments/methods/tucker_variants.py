@@ -20,10 +20,9 @@ BEFORE = 2 / 3
 
 @dataclass(frozen=True)
 class Factors(AtPolicy):
-    """Core and factors, each stepped as if it were a weight of its own, by SGD, AdamW or Muon.
+    """Core and factors, each stepped as a weight of its own by SGD, AdamW or Muon, at the ranks that Tucker has found.
 
-    The ranks are those that the Tucker network has found with all of its arena, from the same seed: a gift, since a
-    plain network has no way to find them. It starts from the same kind of weights, random orthonormal factors.
+    They are a gift of a whole training from the same seed, since a plain network has no way to find them.
     """
 
     optimizer_name: str = "sgd"
@@ -66,9 +65,7 @@ def anew(model: nn.Module, seed: int) -> nn.Module:
 class Matrix(AtPolicy):
     """Each kernel a matrix out × (in·kh·kw) of low rank, small from the start: Tucker format in the output mode alone.
 
-    A k×k convolution to r channels and a 1×1 one out, so a rank costs in·kh·kw + out numbers. Optimizer, policy and
-    start are those of Tucker networks. After Schotthöfer, Zangrando, Kusch, Ceruti and Tudisco, "Low-rank lottery
-    tickets" (NeurIPS 2022).
+    After Schotthöfer, Zangrando, Kusch, Ceruti and Tudisco, "Low-rank lottery tickets" (NeurIPS 2022).
     """
 
     method = "matrix"
@@ -85,10 +82,7 @@ class Matrix(AtPolicy):
 
 @dataclass(frozen=True)
 class Cut(AtPolicy):
-    """The dense network gets all of the arena, and is cut at its end by a truncated HOSVD.
-
-    The ranks are what the same policy chooses from the trained kernels.
-    """
+    """The dense network gets all of the arena, and is cut at its end by a truncated HOSVD."""
 
     method = "cut"
 

@@ -1,8 +1,7 @@
 """The published rank-adaptive scheme: two gradient evaluations a step, and a truncation after every step.
 
 "Geometry-aware training of factorized layers in tensor Tucker format" (arXiv 2305.19059), algorithm 1. It is the
-reference that the step of `TuckerSGD` is compared with. Its core steps are as long as the recipe's learning rate says;
-3 and 10 times as long ones were tried, and are no better.
+reference that the step of `TuckerSGD` is compared with.
 """
 
 from collections.abc import Callable
@@ -31,17 +30,13 @@ class TwoGradient(TuckerSGD):
 
     The first gradient gives ∇_{K_i}L = ∂L/∂U_i R_i⁻ᵀ in all modes at once. The new basis is that of U_i beside
     K_i − lr ∇_{K_i}L, up to twice as wide; in it the core takes a plain gradient step with the second gradient, and is
-    truncated to what `ranks` chooses (ranks of `Fixed()` return to what they were). Like the published scheme it has no
-    momentum in the Tucker weights; `momentum` is that of the dense parameters, which step with the second gradient.
+    truncated to what `ranks` chooses. `momentum` is that of the dense parameters, which step with the second gradient.
     """
 
     evaluations: ClassVar[int] = 2
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step; the gradients of the present point must be there, and `closure` evaluates them anew.
-
-        Raises TuckerlabError without a closure, DivergedError if a gradient is not finite.
-        """
+        """One step; the gradients of the present point must be there, and `closure` evaluates them anew."""
         if closure is None:
             raise TuckerlabError("a step takes two gradients: give step() a closure that evaluates loss and gradients")
         self._notice_replaced()
@@ -94,9 +89,8 @@ class TwoGradients(AtPolicy):
     def check(self, arena: Arena) -> None:
         super().check(arena)
         if arena.recipe.epochs % TwoGradient.evaluations:
-            raise TuckerlabError(
-                f"{self.label}: takes half of the epochs; give an even number, not {arena.recipe.epochs}"
-            )
+            said = f"takes half of the epochs; give an even number, not {arena.recipe.epochs}"
+            raise TuckerlabError(f"{self.label}: {said}")
 
     def train(self, arena: Arena) -> Run:
         half, _ = arena.split(1 / TwoGradient.evaluations)
@@ -107,6 +101,5 @@ class TwoGradients(AtPolicy):
 
     @staticmethod
     def make_optimizer(recipe: Recipe, model: nn.Module, total_steps: int) -> TuckerOptimizer:
-        """Of the published scheme."""
         ranks = None if recipe.ranks is None else recipe.ranks.over(total_steps)
         return TwoGradient(model, recipe.rate, recipe.momentum, recipe.decay or 0.0, recipe.momentum > 0, ranks=ranks)

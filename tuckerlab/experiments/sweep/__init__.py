@@ -38,10 +38,7 @@ class GridPoint:
 def grid(
     methods: Sequence[str], tolerances: Sequence[float] = (), compressions: Sequence[float] = (), seeds: int = 3
 ) -> list[GridPoint]:
-    """Each method at each setting that it understands, for each seed; all of the first seed come first.
-
-    Raises TuckerlabError for a method that is unknown.
-    """
+    """Each method at each setting that it understands, for each seed; all of the first seed come first."""
     chosen: list[tuple[str, float | None, float | None]] = []
     for name in methods:
         policies = METHODS[check_choice("method", name, METHODS)].policies
@@ -52,10 +49,7 @@ def grid(
 
 
 def values(name: str, given: str | Sequence[float] | None) -> list[float]:
-    """Numbers from a list, from `0.02,0.05,0.1`, or from `0.02:0.3:8`: eight from 0.02 to 0.3, at equal distances.
-
-    Raises TuckerlabError for what holds no number, or something else.
-    """
+    """Numbers from a list, from `0.02,0.05,0.1`, or from `0.02:0.3:8`: eight from 0.02 to 0.3, at equal distances."""
     if given is None:
         return []
     try:

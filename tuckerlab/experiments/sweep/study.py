@@ -102,10 +102,7 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, scheduler: str | None, *, quiet: bool) -> None:
-    """Has the workers of a dask scheduler train, or so many processes here, which share the threads and end with this.
-
-    Raises TuckerlabError for a scheduler that does not answer, and for what a worker raises.
-    """
+    """Has the workers of a dask scheduler train, or so many processes here, which end with this."""
     import distributed
 
     client_of: Any = partial(distributed.Client, set_as_default=False)  # published without types
@@ -145,7 +142,7 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
 
 
 def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
-    """All that the trials of a study have come to. TuckerlabError where that is nothing, or a record is not there."""
+    """All that the trials of a study have come to; TuckerlabError where that is nothing."""
     found = {place: trials[-1] for place, trials in by_place(study).items()}
     records = [Records.load(folder / place) for place, trial in found.items() if trial.state == TrialState.COMPLETE]
     failed = {

@@ -36,14 +36,10 @@ RETRIES = 3  # so many workers may die over a network until it is to blame
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Where a sweep is kept, and what it trains on what: plain values that travel to other machines.
+    """Where a sweep is kept, and what it trains on what: plain values that travel to other machines."""
 
-    folder: for checkpoints and records; all machines see it. storage: URL of the data base with the study, which has
-    the name of the folder.
-    """
-
-    folder: Path
-    storage: str
+    folder: Path  # for checkpoints and records; all machines see it; the study has its name
+    storage: str  # URL of the data base with the study
     dataset: str
     settings: dict[str, Any]
 
@@ -76,10 +72,7 @@ class QueueStorage(RDBStorage):
 
 
 def open_study(config: SweepConfig, plan: dict[str, Any]) -> optuna.Study:
-    """The study, which is made where there is none; plan: what all its trials have in common.
-
-    Raises TuckerlabError for a study of another plan: its results could not be compared with the new ones.
-    """
+    """The study, which is made where there is none; one of another plan could not be compared and is refused."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats are one
     with config.lock:
@@ -94,10 +87,9 @@ def open_study(config: SweepConfig, plan: dict[str, Any]) -> optuna.Study:
 
 
 def queue(study: optuna.Study, config: SweepConfig, points: Sequence[GridPoint] = ()) -> list[FrozenTrial]:
-    """The trials that wait or are in training; those of `points` are among them that nobody has finished.
+    """The trials that wait or are in training, among them those of `points` that nobody has finished.
 
-    What a worker has left, who has died over it or was interrupted, waits again. What has failed does not, unless it
-    is among the points.
+    What a worker who died or was interrupted has left waits again; what has failed only if it is among the points.
     """
     fail_stale_trials(study)
     with config.lock:
@@ -109,8 +101,7 @@ def queue(study: optuna.Study, config: SweepConfig, points: Sequence[GridPoint] 
             elif trials[-1] in deaths and len(deaths) <= RETRIES:
                 wanted[place] = point_of(trials[-1])
         for place, point in wanted.items():
-            about = {"place": place, "label": point.contender.label, **asdict(point)}
-            study.enqueue_trial({}, user_attrs=about)
+            study.enqueue_trial({}, user_attrs={"place": place, "label": point.contender.label, **asdict(point)})
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
 
 
@@ -124,17 +115,13 @@ def by_place(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
 
 
 def point_of(trial: FrozenTrial | optuna.Trial) -> GridPoint:
-    """The network of a trial."""
     return GridPoint(**{field.name: trial.user_attrs[field.name] for field in fields(GridPoint)})
 
 
 def work(
     config: SweepConfig, threads: int | None = None, *, arena: Arena | None = None, progress: bool = False
 ) -> None:
-    """Trains the networks that wait in the study, and those of workers that die over them, until none is left.
-
-    Raises TuckerlabError where the folder or the images on this machine are not the driver's.
-    """
+    """Trains the networks that wait in the study, and those of workers that die over them, until none is left."""
     if threads is not None:
         torch.set_num_threads(threads)
     if not config.folder.is_dir():
