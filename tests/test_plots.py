@@ -1,6 +1,5 @@
 """Figures: the data they show, and what their headlines say."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +51,6 @@ class TestFinding:
         ]
         assert finding(Records.concat([dense(), *others])).startswith("Tucker 500: 20× fewer")
         assert finding(dense(test_accuracy=1) + Records.concat(others)).startswith("Tucker 5000: 2.0× fewer")
-
-    def test_averages_seeds(self) -> None:
-        seeds = [tucker(f"t{i}", seed=i, test_accuracy=accuracy) for i, accuracy in enumerate((0.95, 0.97, 0.99))]
-        assert "−1.0 points" in finding(Records.concat([dense(), *seeds]))
 
     def test_is_silent_without_a_comparison(self, records: Records) -> None:
         for incomparable in (dense(), tucker(), records + tucker("c", dataset="cifar10"), Records()):
@@ -139,11 +134,3 @@ def test_saved(tmp_path: Path, records: Records) -> None:
     save_figures(records, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["accuracy_vs_costs.png", "ranks_over_time.png"]
     assert matplotlib.image.imread(tmp_path / "accuracy_vs_costs.png").shape[0] == 930
-
-
-def test_from_any_thread(records: Records) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        drawn = set(pool.map(lambda _: accuracy_vs_costs(records)._repr_html_(), range(3)))
-    [picture] = drawn
-    assert picture.startswith('<img src="data:image/png;base64,iVBORw0')
-    assert 'alt=""' not in picture  # there are words for those who do not see it

@@ -137,19 +137,15 @@ def test_a_run_that_was_cut_off_is_resumed(
     assert files(resumed.folder) == files(whole.folder)
 
 
-def test_a_folder_of_pictures(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
     noise, pictures = np.random.default_rng(0), tmp_path / "some where" / "my pictures"
     for part in ("train/a", "train/b", "test/a", "test/b"):
         (pictures / part).mkdir(parents=True)
         for i in range(4):
             Image.fromarray(noise.integers(0, 255, (16, 16), np.uint8)).save(pictures / part / f"{i}.png")
-    options = {**SMALL, "dataset": f"folder:{pictures}", "image_size": 16, "out": tmp_path / "runs"}
-    result = run_poc(**options)
+    result = run_poc(**{**SMALL, "dataset": f"folder:{pictures}", "image_size": 16, "out": tmp_path / "runs"})
     assert result.folder.name.startswith("poc-folder-my-pictures-vgg_small-seed0-")
     assert set(result.records.runs["dataset"]) == {f"folder:{pictures}"}
-    assert list(result.records.runs["batch_size"]) == [RECIPES["folder"].batch_size] * 2
-    request.getfixturevalue("no_training")
-    assert run_poc(**options).folder == result.folder
     assert RunFolder.open(result.folder).network("Tucker 95 %")(torch.zeros(1, 1, 16, 16)).shape == (1, 2)
 
 

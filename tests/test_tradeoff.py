@@ -61,11 +61,6 @@ class TestComparable:
         assert tradeoff.axes == ("conv_parameters", "parameters", "step_ms")
         assert tradeoff.full("step_ms") is None
 
-    def test_convolutions_are_offered_where_they_are_most(self) -> None:
-        few = {"conv_parameters": 100.0, "conv_compression": 0.0}
-        [tradeoff] = comparable(dense(**few) + tucker(**few))
-        assert tradeoff.axes == ("parameters",)
-
     @pytest.mark.parametrize(
         "changes",
         [{"dataset": "cifar10"}, {"model": "vgg16"}, {"width": 2.0}, {"epochs": 9}, {"device": "GPU"}, {"cores": 99},
