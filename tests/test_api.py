@@ -1,6 +1,5 @@
 """The public names: each is there, none costs anything before it is used, and the docstring's loop runs."""
 
-import ast
 import subprocess
 import sys
 import textwrap
@@ -20,14 +19,6 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert set(tuckerlab.__all__) <= set(dir(tuckerlab))
     with pytest.raises(AttributeError, match="'tuckerlab' has no attribute 'tuckerise'"):
         tuckerlab.tuckerise  # noqa: B018
-
-
-def test_type_checkers_see_the_same_names() -> None:
-    body = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
-    (guarded,) = [node for node in body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
-    imports = [node for node in guarded.body if isinstance(node, ast.ImportFrom)]
-    seen = {alias.asname: node.module for node in imports for alias in node.names}
-    assert seen == {name: f"tuckerlab.{module}" for name, module in tuckerlab._HOMES.items()}
 
 
 def test_importing_the_package_loads_no_torch() -> None:

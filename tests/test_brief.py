@@ -7,17 +7,13 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
-from babel.messages.extract import extract_from_dir
-from babel.messages.pofile import read_po
 from browser import find_browser
 from decisions import GOOD, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import sync_playwright
 
-from tuckerlab import i18n
 from tuckerlab.cli.main import main
 from tuckerlab.decision import pdf, plots, report
 from tuckerlab.decision.assumptions import Assumptions, Range
@@ -28,7 +24,6 @@ from tuckerlab.errors import MissingExtraError, TuckerlabError
 from tuckerlab.i18n import _, speaking
 
 MACHINE = 8 * "8888 "
-HOSTILE = '<script>alert("1")</script>&lt;'
 both_languages = pytest.mark.parametrize("lang", ["en", "ja"])
 
 
@@ -92,16 +87,6 @@ def test_it_needs_nothing_else(full: dict[str, str], lang: str) -> None:
     assert {letter for letter in letters if ord(letter) not in covered} == set()
 
 
-@pytest.mark.usefixtures("_words_alone")
-def test_what_a_user_typed_is_escaped(tmp_path: Path) -> None:
-    folder, out = tmp_path / "<b>run", tmp_path / "brief.html"
-    records([row | {"dataset": f"folder:{HOSTILE}"} for row in pairs(GOOD)]).save(folder)
-    write_brief([folder], out, company=f"{HOSTILE}us")
-    page = out.read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert all(said in shown(page) for said in (f"{HOSTILE}us", "<b>run"))
-
-
 @both_languages
 @pytest.mark.usefixtures("_words_alone")
 def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str) -> None:
@@ -119,9 +104,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(tmp_path)
     records(pairs(GOOD)).save(tmp_path / "run")
     (tmp_path / "mine.toml").write_text("devices = 10\n")
-    assert main(["brief", "run", "--out", "brief.html", "--assumptions", "mine.toml", "--company", "[us]"]) == 0
+    assert main(["brief", "run", "--out", "brief.html", "--assumptions", "mine.toml", "--company", "<b>&lt;us"]) == 0
     assert capsys.readouterr().out.splitlines() == ["Cannot be decided yet", "brief.html"]
-    assert "[us]" in (tmp_path / "brief.html").read_text(encoding="utf-8")
+    page = (tmp_path / "brief.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;&amp;lt;us" in page
+    assert "<b>&lt;us" not in page
     outs = ("", "--out a.txt", "--out mine.toml/a.html", "--out a.html --lang fr", "--out a.html --network tiny",
             "--out a.html --assumptions none.toml")  # fmt: skip
     for wrong in ("no/such --out a.html", *(f"run {out}" for out in outs)):
@@ -179,17 +166,6 @@ def test_what_a_browser_prints_or_does_not(tmp_path: Path, monkeypatch: pytest.M
         pdf.print_pdf("<p>", new / "a.pdf", str(browser))
     assert sorted(path.name for path in new.iterdir()) == ["a.pdf", "b.html", "b.pdf"]
     assert (new / "a.pdf").read_text() == "printed\n"
-
-
-def test_japanese_has_all_words_of_the_brief() -> None:
-    ways = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
-    keywords: dict[str, Any] = {"_": None, "N_": None, "ngettext": (1, 2)}
-    found = extract_from_dir(Path(report.__file__).parent, ways, keywords=keywords)
-    asked = {message for _file, _line, message, *_rest in found}
-    with (i18n.FOLDER / "ja" / "LC_MESSAGES" / "tuckerlab.po").open("rb") as file:
-        japanese = {message.id: message.string for message in read_po(file, locale="ja")}
-    assert len(asked) > 200
-    assert {message for message in asked if not japanese.get(message)} == set()
 
 
 @pytest.mark.parametrize(

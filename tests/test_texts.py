@@ -84,11 +84,11 @@ def test_another_language_in_a_block_of_one_thread_falls_back_to_english(monkeyp
 # --- the Japanese catalogue ------------------------------------------------------------------------------------------
 
 
-def in_the_code() -> set[str]:
+def in_the_code(folder: Path = PACKAGE) -> set[str]:
     """Each sentence that is given to a function of `i18n`, in Python and in templates."""
     methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
     keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
-    found = (said for _file, _line, said, *_rest in extract_from_dir(PACKAGE, methods, keywords=keywords))
+    found = (said for _file, _line, said, *_rest in extract_from_dir(folder, methods, keywords=keywords))
     return {one for said in found for one in ([said] if isinstance(said, str) else said)} | in_the_questions()
 
 
@@ -126,6 +126,7 @@ def test_japanese_has_each_sentence_that_is_shown() -> None:
         translated = {one for m in read_po(file) if m.string for one in ([m.id] if isinstance(m.id, str) else m.id)}
     missing = {said for said in in_the_code() - translated if not said.replace("_", "a").isidentifier()}
     assert not missing - in_the_questions()
+    assert in_the_code(PACKAGE / "decision") - in_the_questions() <= translated  # single words of the brief too
     asked = {said for said in in_the_questions() if said.endswith((".", "?"))}
     assert len(asked & translated) >= 16
 

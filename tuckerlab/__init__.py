@@ -14,39 +14,15 @@
 Names are loaded when they are first used: importing the package reads no torch, using a layer does.
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# Public names by module. None may be the name of a module: importing that module would take its place.
-_MODULES = {
-    "experiments.audit": "Thresholds run_audit",
-    "training.checkpoint": "load save",
-    "tucker.convert": "materialize to_dense to_plain tuckerize",
-    "data": "load_data",
-    "experiments.headline": "run_headline",
-    "deploy.export": "export_onnx export_plain export_program",
-    "errors": "CheckpointError DataError DivergedError MissingExtraError RankError TuckerlabError",
-    "training.guard": "Guard Rule",
-    "tucker.layers": "TuckerConv1d TuckerConv2d TuckerConv3d TuckerLinear",
-    "training.models": "build",
-    "tucker.nested": "Nested",
-    "tucker.sgd_adamw_muon": "TuckerAdamW TuckerMuon TuckerSGD",
-    "experiments.run": "run_poc",
-    "tucker.rank_policy": "Budget Fixed Tolerance",
-    "experiments.run_folder": "recorded",
-    "experiments.retruncation": "cut",
-    "tucker.model_size": "summary",
-    "experiments.sweep.study": "run_sweep",
-    "training.fit": "fit",
-    "tucker.weight": "TuckerLayer",
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-
-__all__ = ["__version__", *_HOMES]
-
-if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two in step
+# The public names; the loader below reads them here. None may be the name of a module, which would take its place.
+if TYPE_CHECKING:
     from tuckerlab.data import load_data as load_data
     from tuckerlab.deploy.export import (
         export_onnx as export_onnx,
@@ -93,11 +69,15 @@ if TYPE_CHECKING:  # the same table for editors and mypy; a test keeps the two i
     )
     from tuckerlab.tucker.weight import TuckerLayer as TuckerLayer
 else:  # not for mypy, which would then believe in every name
+    _body = ast.parse(Path(__file__).read_text(encoding="utf-8")).body
+    _imports = next(node for node in _body if isinstance(node, ast.If)).body
+    _HOMES = {alias.name: node.module for node in _imports for alias in node.names}
+    __all__ = ["__version__", *_HOMES]
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module 'tuckerlab' has no attribute {name!r}")
-        value = getattr(import_module(f"tuckerlab.{_HOMES[name]}"), name)
+        value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value  # the next use finds it without asking here
         return value
 

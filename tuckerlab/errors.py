@@ -1,10 +1,5 @@
 """The errors that a user can mend, and checks of settings that raise them: what was given, what is allowed.
 
->>> check_number("slower", 1.5, above=0, below=1)
-Traceback (most recent call last):
-    ...
-tuckerlab.errors.TuckerlabError: slower 1.5: allowed are numbers above 0 and below 1
-
 Whoever faces the user (the command line, a panel) catches `TuckerlabError` and shows its message alone;
 every other exception is a defect of ours and keeps its traceback.
 """

@@ -9,11 +9,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well.
+    """A path beside `path` to write to, which takes its place when the block ends well; the folder is made.
 
-    The folder is made where it is missing. The bytes are on the disk before the name changes, so a crash or a power
-    cut leaves the old file or the new one. The temporary name ends in `.tmp`: say the format to a writer that guesses
-    it from the name.
+    The bytes are on the disk before the name changes, so a power cut leaves the old file or the new one. The temporary
+    name ends in `.tmp`: say the format to a writer that guesses it from the name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

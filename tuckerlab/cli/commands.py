@@ -1,7 +1,4 @@
-"""The commands that train networks, and those for runs that are there.
-
-Each loads what it needs when it runs, so that `tuckerlab --help` answers at once.
-"""
+"""The commands. Each loads what it needs when it runs, so that `tuckerlab --help` answers at once."""
 
 from pathlib import Path
 from typing import Annotated, Any

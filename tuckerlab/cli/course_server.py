@@ -1,8 +1,4 @@
-"""The course as an app for a browser: Voilà with a start page, for one person on one machine.
-
-Only this machine reaches the server, and only with the token of its address; pages show no sources and load nothing
-from elsewhere. A notebook's kernel ends with its window.
-"""
+"""The course as an app for a browser: Voilà with a start page, for one person on one machine, with a token."""
 
 import logging
 import secrets

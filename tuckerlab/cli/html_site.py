@@ -1,8 +1,4 @@
-"""The course as a folder of web pages that can be mailed: executed, without code, nothing loaded from the net.
-
-nbconvert makes a page of an executed notebook; widgets need a kernel, so of a panel its picture stays (the `text/html`
-that each puts beside its widgets).
-"""
+"""The course as a folder of web pages that can be mailed: executed, without code, nothing loaded from the net."""
 
 import datetime
 import tempfile
@@ -35,11 +31,7 @@ OURS = 'content="tuckerlab"'  # in each of our pages
 def write_site(
     course: Sequence[Part], out: Path, *, profile: str = "auto", runs: Path = Path("runs"), quiet: bool = False
 ) -> list[str]:
-    """Execute the notebooks and write them to `out` as pages; returns what went wrong.
-
-    A notebook that fails is shown as far as it came, and the others go on. Nothing is written before all are done, so
-    whatever stops this leaves an older site as it was. TuckerlabError for a folder `out` with other things in it.
-    """
+    """Execute the notebooks and write them to `out` as pages, all in the end; returns what went wrong."""
     profile_settings(profile)  # refuses one that does not exist
     index = out / "index.html"
     is_ours = index.is_file() and OURS in index.read_text(encoding="utf-8", errors="replace")

@@ -1,8 +1,4 @@
-"""The command line: `tuckerlab poc`, `headline`, `sweep`, `compare`, `export`, `check`, `doctor`, `lab` and others.
-
-Heavy imports happen inside the commands, so `tuckerlab --help` answers at once. A mistake of the user ends
-with one line and exit code 2; a traceback is a defect of ours.
-"""
+"""The command line. A mistake of the user ends with one line and exit code 2; a traceback is a defect of ours."""
 
 import shlex
 import sys

@@ -27,10 +27,7 @@ def speak(language: str) -> None:
 
 
 def profile_settings(name: str = "auto") -> dict[str, Any]:
-    """The settings of a profile, for `run_poc`; "auto" is gpu where there is one, and laptop elsewhere.
-
-    The variable TUCKERLAB_PROFILE says what "auto" means, for a machine that runs many notebooks.
-    """
+    """The settings of a profile; "auto" is TUCKERLAB_PROFILE, or gpu where there is one, or laptop."""
     if name == "auto":
         import torch  # here: a notebook of pictures opens without it
 

@@ -40,10 +40,7 @@ SHARED: dict[str, Any] = {
 
 
 def takes(names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of these names, in the order of `--help`: its own ones, and shared ones.
-
-    It is called with those that were given; the others are left to the defaults of the function that it calls.
-    """
+    """Gives a command the options of these names, its own and shared ones; it is called with those that were given."""
     options = {name: own.get(name) or SHARED[name] for name in names.split()}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

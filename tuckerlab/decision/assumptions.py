@@ -119,10 +119,7 @@ class Assumptions:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Assumptions":
-        """From a file of TOML: names with one number or [low, likely, high], and `currency` and `years`.
-
-        Raises TuckerlabError, which names the file, for one that cannot be.
-        """
+        """From a file of TOML: names with one number or [low, likely, high], and `currency` and `years`."""
         try:
             told = tomllib.loads(Path(path).read_text(encoding="utf-8"))
             settings = {name: told.pop(name) for name in ("currency", "years") if name in told}

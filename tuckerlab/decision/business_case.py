@@ -64,11 +64,7 @@ class Basis:
 
 
 def amounts(a: Mapping[str, Array]) -> dict[str, Array]:
-    """The lines of the account, from assumptions and measured shares; positive where they save.
-
-    Prices and amounts are multiplied, nothing else: who can read a spreadsheet can check it here. A share that was not
-    measured is NaN, and so are the lines that need it.
-    """
+    """The lines of the account, positive where they save; NaN without a share that they need."""
     # server hours of a year, of images that come alone and in batches: paid for, and saved
     paid = a["answers_a_day"] * DAYS / MS_PER_HOUR / a["busy"]
     alone = paid * a["alone"] * a["ms_1"] * (1 - a["time_1"])
@@ -94,10 +90,7 @@ def amounts(a: Mapping[str, Array]) -> dict[str, Array]:
 
 
 class Account:
-    """The lines, what is paid once and comes back every year, and both as cash; of numbers, or of draws of them.
-
-    Lines that a measurement is missing for count nothing: they are `gaps`.
-    """
+    """The lines, what is paid once and every year, and both as cash; what a measurement lacks for is in `gaps`."""
 
     def __init__(self, values: Mapping[str, ArrayLike]) -> None:
         told = {key: np.asarray(value, dtype=float) for key, value in values.items()}
@@ -204,10 +197,7 @@ def tornado(money: Money) -> list[Bar]:
 
 
 def turning_point(money: Money, key: str, reach: float = REACH) -> float | None:
-    """The value of an assumption at which half of the draws pay back, all others as they are.
-
-    None where there is none up to so many times more or less than what is likely.
-    """
+    """The value of an assumption at which half of the draws pay back, all others as they are; None without one."""
     from scipy.optimize import brentq
 
     kind, likely = KINDS[key], money.assumptions[key].likely

@@ -73,12 +73,8 @@ class Subject:
 class Evidence:
     """All that the brief knows of runs.
 
-    - `runs`: the rows of both networks, or of all without both.
-    - `pairs`: how many seeds both networks were trained with.
-    - `shares`: of the small network in the full one's, by QUANTITIES; of the accuracy the change in points.
-    - `networks`: all in the record.
-    - `audit`: of one pair of networks, where they are there.
-    - `timed_on`: the device that answers were timed on, and its threads; `exported`: as exported files.
+    `runs`: rows of both networks. `pairs`: seeds that both have. `shares`: of the small network in the full one's, by
+    QUANTITIES; of the accuracy the change in points. `timed_on`: a device and its threads; `exported`: as files.
     """
 
     sources: tuple[str, ...]
@@ -106,8 +102,7 @@ class Evidence:
         """Reads run folders, or recorded results by name, of one task; `network` is the label of the small one.
 
         Without it that is the smallest network in Tucker format that loses at most `allowed` points against the full
-        one, or the most accurate if all lose more. Where both networks are there they are audited, unless `audit` is
-        False. Raises DataError for folders that do not belong together, and for a label that is not there.
+        one, or the most accurate if all lose more. DataError for folders of several kinds, or an unknown label.
         """
         opened = map(RunFolder.open, runs)
         folders = list({folder.folder.resolve(): folder for folder in opened}.values())  # each once
@@ -198,10 +193,7 @@ def reference(records: Records, small: str | None) -> str | None:
 
 
 def exported(folders: Sequence[RunFolder], dense: str, small: str) -> pd.DataFrame:
-    """The times that `tuckerlab check` has left in a run folder, by network and batch: what will run is the file.
-
-    Empty where it has not timed both networks in both batches, and for a table of other runs of them.
-    """
+    """The times that `tuckerlab check` left of both networks of these runs, by network and batch; else empty."""
     from tuckerlab.deploy.runtime import Deployment  # here: it loads the runtimes
 
     for folder in folders:

@@ -14,10 +14,7 @@ TOTALS = {"weeks": "weeks", "days": "people_days"}
 
 
 def plan(assumptions: Assumptions, network: str) -> list[dict[str, str]]:
-    """The stages in words, for a small network by its name.
-
-    The `name` of each, its `effort`, when it begins and ends (`entry`, `exit`), its `risk`, and the `valve` against it.
-    """
+    """The stages in words: `name`, `effort`, `entry`, `exit`, `risk`, and `valve` against it."""
     values, steps = vars(Thresholds()) | {"network": network}, []
     for stage in STAGES.values():
         step = {part: _(said, **values) for part, said in stage.items() if part not in TOTALS}

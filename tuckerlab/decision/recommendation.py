@@ -67,9 +67,8 @@ class Criterion:
 def recommend(criteria: Sequence[Criterion]) -> Answer:
     """What follows from the criteria.
 
-    Without a valid comparison nothing can be decided. Otherwise one decisive criterion that failed is a no-go, and so
-    it is if nothing is gained; a decisive one that was not measured leaves it open; anything else that did not hold
-    is a condition.
+    Without a valid comparison, or a decisive measurement, nothing can be decided; a decisive one that failed is a
+    no-go, and so it is if nothing is gained; anything else that did not hold is a condition.
     """
     valid, decisive, gains = ({c.outcome for c in criteria if c.kind == kind} for kind in ("valid", "decisive", "gain"))
     if valid - {Outcome.HELD} or not criteria:

@@ -34,10 +34,7 @@ FONTS = "/* fonts */"  # where they will stand, once it is known which letters t
 
 
 class Brief:
-    """What is recommended, and what that rests on; `money` is None without a comparison. `paths` are what was written.
-
-    `small` is what people call the small network.
-    """
+    """What is recommended, and on what; `money` is None without a comparison, `small` what people call the network."""
 
     def __init__(self, evidence: Evidence, assumptions: Assumptions) -> None:
         small = evidence.small
@@ -61,8 +58,7 @@ def write_brief(
 ) -> Brief:
     """Writes the brief of some run folders to an .html or .pdf file, or to both with `pdf_too`.
 
-    `network` is the label of the small network to decide on, `assumptions` what the money rests on: without them it is
-    an example on default numbers, and the brief says so. `report` is told the steps as they begin. Raises
+    `network` is the label of the small network, `assumptions` what the money rests on: without them an example.
     TuckerlabError, before anything takes long, for what cannot be written or is not there.
     """
     path = Path(out)

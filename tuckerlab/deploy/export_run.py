@@ -26,14 +26,10 @@ def run_export(
     run: str | os.PathLike[str], *, to: str, network: str | None = None, out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Exported:  # fmt: skip
-    """Writes a network of a run as ONNX ("onnx"), as a program of torch.export ("torch") or as plain torch ("plain").
+    """Writes a network of a run as ONNX, as a program of torch.export or as plain torch, and prints how to use it.
 
-    network: its label, and "dense" for the full one; None for the smallest in Tucker format. Of several seeds it is
-    the first. out: None for RUN/export/. overwrite: whether what lies at `out` already may be written over; what lies
-    in RUN/export/ always is. The file takes pixels from 0 to 255, as they are: the normalisation of the data is in it.
-    What became of it, and how it is used, is printed.
-
-    Raises TuckerlabError (DataError, CheckpointError) for what is not there or cannot be had.
+    network: its label; None for the smallest in Tucker format. out: None for RUN/export/, where all is replaced;
+    elsewhere that takes `overwrite`. TuckerlabError for what is not there or cannot be had.
     """
     check_choice("--to", to, FORMATS)
     folder = RunFolder.open(run)

@@ -43,10 +43,7 @@ PAGE = "'Page', 'Page rest', sans-serif"  # the value of `font-family` for a pag
 
 
 class Picture(Figure):
-    """A figure that cuts nothing off, and that a notebook shows where a cell ends with it.
-
-    Its letters are of `fonts`, by default those of the language that it was made in.
-    """
+    """A figure that cuts nothing off, in the letters of the language that it was made in; a notebook shows it."""
 
     def __init__(self, figsize: tuple[float, float], **options: Any) -> None:
         super().__init__(figsize=figsize, layout="constrained", **options)
@@ -120,10 +117,7 @@ def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, 
 def write_names(
     axes: Axes, points: Sequence[tuple[str, float, float]], bars: Iterable[tuple[float, float, float]] = ()
 ) -> list[Annotation]:
-    """Writes each name (name, x, y) beside its point; those that would lie on another or on a point are left out.
-
-    The first have the first choice of place. `bars` are vertical bars (x, low, high) to keep clear of.
-    """
+    """Writes each name (name, x, y) beside its point, the first first, where none lies on another, a point or a bar."""
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
@@ -169,11 +163,7 @@ def _japanese() -> Path:
 
 
 def font_faces(characters: Collection[str], language: str) -> str:
-    """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE.
-
-    IPAex Gothic has Latin letters too; what it lacks is taken from DejaVu Sans, and what neither has is left to the
-    machine. A browser makes the bold ones itself.
-    """
+    """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE."""
     latin = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     wide = "" if language == "ja" else "‘’“”…"  # as wide as a Japanese character in the Japanese font
     faces = ("Page", _subset(_japanese(), set(characters) - set(wide))), ("Page rest", _subset(latin, characters))

@@ -87,14 +87,11 @@ def answers(session: "onnxruntime.InferenceSession", images: Tensor) -> Tensor:
 
 
 def quantize_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str], images: Tensor) -> Path:
-    """Writes an int8 version of an ONNX model of one input, atomically; returns its path.
+    """Writes an int8 version of an ONNX model of one input, atomically, from some hundred training images, normalised.
 
-    images: some hundred training images as the network sees them, N × the shape of its input.
-
-    Static quantization after training: ranges of activations from the answers to the images, a scale for each channel
-    of the weights. Weights have 7 bits: with 8, sums of products overflow on processors without VNNI, and trained
-    Tucker networks lost 6 to 10 points of accuracy; with 7 it is less than a point. In a transformer the products of
-    matrices alone become int8: with everything, agreement with fp32 fell from 90 % to 81 %, and it got no faster.
+    Weights have 7 bits: with 8, sums of products overflow on processors without VNNI, and trained Tucker networks lost
+    6 to 10 points of accuracy; with 7 it is less than a point. In a transformer the products of matrices alone become
+    int8: with everything, agreement with fp32 fell from 90 % to 81 %, and it got no faster.
     """
     import onnx
     from onnxruntime import quantization as onnx_int8

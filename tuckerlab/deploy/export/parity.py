@@ -42,11 +42,7 @@ def notes(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def compared(exported: Function, original: Function, example: Tensor, what: str) -> float:
-    """The largest |exported − original| over the outputs of a batch of 1 and one of 32, relative to max |original|.
-
-    The batches are the example, repeated, with noise of its own spread on top. Raises TuckerlabError where it is more
-    than 1e-4, or a shape differs.
-    """
+    """The largest |exported − original| on batches like the example, relative to max |original|; or an error."""
     far = 0.0
     for batch in BATCHES:
         images = like(example, batch)

@@ -25,11 +25,7 @@ def from_pixels(network: nn.Module, mean: Tensor, std: Tensor) -> nn.Module:
 
 
 def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> tuple[nn.Module, nn.Module, Tensor]:
-    """The network to write, a copy to compare it with, and the example, a batch of inputs; on the CPU, in eval mode.
-
-    It is of torch.nn modules only (`to_plain`), with batch norm folded and, if `align`, ranks rounded up (`aligned`).
-    TuckerlabError for an example that is no batch, and a network whose answer is not one tensor of finite numbers.
-    """
+    """The network to write, a copy to compare it with, and the example, all on the CPU; or an error."""
     check_module(model, "export")
     if not isinstance(example, Tensor) or example.dim() < 2 or len(example) < 1:
         given = f"a tensor of shape {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
@@ -42,10 +38,7 @@ def prepared(model: nn.Module, example: Tensor, *, align: bool = False) -> tuple
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """The network, changed: a convolution takes up the batch norm after it, where that is exact; names stay.
-
-    After a linear layer a norm stays: it is the input that says whether both act on the same axis.
-    """
+    """The network, changed: a convolution takes up the batch norm after it, where that is exact; names stay."""
     for layer, norm in _pairs(network):
         if type(norm) is FOLDED.get(type(layer)) and norm.running_mean is not None:
             network = replaced(network, layer, fuse_conv_bn_eval(layer, norm))  # type: ignore[type-var, arg-type]
@@ -54,11 +47,10 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 def aligned(network: nn.Module) -> nn.Module:
-    """The network, changed, so that convolutions pass on a multiple of 4 channels right to the next one.
+    """The network, changed, so that convolutions pass on a multiple of 4 channels right to the next one, with zeros.
 
-    The channels that are added carry zeros, so the outputs are the same up to the order of additions. onnxruntime
-    computes a convolution in blocks of channels where they are multiples of 4, and otherwise in a slower way: VGG16
-    with trained ranks such as 45 and 79 answers a tenth faster, and more, for 4 % more numbers.
+    onnxruntime computes other numbers of channels in a slower way: VGG16 with trained ranks such as 45 and 79 answers a
+    tenth faster, and more, for 4 % more numbers.
     """
     for before, after in _pairs(network):
         if type(before) is nn.Conv2d and type(after) is nn.Conv2d and before.groups == after.groups == 1:
@@ -73,10 +65,7 @@ def aligned(network: nn.Module) -> nn.Module:
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """Modules called right after each other, that nothing else calls, reads between, or shares a weight with.
-
-    In a network that torch.fx cannot trace there are none.
-    """
+    """Modules called right after each other, that nothing else calls, reads between, or shares a weight with."""
     modules = dict(network.named_modules(remove_duplicate=False))
     try:
         graph = fx.Tracer().trace(network)

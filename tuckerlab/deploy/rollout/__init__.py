@@ -79,11 +79,7 @@ class RollOut:
         return self._counted(self.stage, cells)
 
     def add_late(self, cells: Sequence[int], stage: int) -> "RollOut":
-        """The state after labels came in for requests that were counted without: `cells` is of the same requests.
-
-        They count for the stage in which the requests were made. Raises TuckerlabError for a stage that was not
-        reached, and for more labels than it has requests without.
-        """
+        """The state after labels came for requests of a stage that were counted without; `cells` are theirs."""
         if not 0 <= stage <= self.stage:
             raise TuckerlabError(f"stage {stage}: labels come for stages that were reached, 0 to {self.stage}")
         moved = list(cells)

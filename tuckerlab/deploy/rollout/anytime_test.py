@@ -117,8 +117,7 @@ def paired(old: ArrayLike, new: ArrayLike, labels: Iterable[int | None] | None, 
 def log_wealth(values: ArrayLike, counts: ArrayLike, mean: ArrayLike) -> Floats:
     """The logarithm of the wealth of each of the `BETS` against "the mean is at least `mean`", … × bets.
 
-    `values` (… × kinds) are the numbers that can occur, the largest above `mean`; `counts` (… × kinds) how often each
-    did. A claim "at most" is tested with the signs of values and mean turned round.
+    `values` (… × kinds) are the numbers that can occur, the largest above `mean`, and `counts` how often each did.
     """
     values, mean = np.asarray(values, dtype=float), np.asarray(mean, dtype=float)[..., None]
     most = 1 / (values.max(-1, keepdims=True) - mean)  # a larger bet could lose more than all

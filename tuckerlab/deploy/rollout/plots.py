@@ -50,10 +50,7 @@ def rollout_timeline(story: Timeline) -> Picture:
 
 
 def requests_needed(found: pd.DataFrame) -> Picture:
-    """How many requests it takes to catch a loss, by its size (`compare_labels`): medians, and where 8 of 10 lie.
-
-    Where more than half of the roll-outs do not catch a loss there is no point.
-    """
+    """How many requests it takes to catch a loss, by its size (`compare_labels`): medians, and where 8 of 10 lie."""
     figure = Picture(figsize=(10.1, 4.8))
     requests = _("requests until it is rolled back")
     axes = styled(figure.subplots(), x=_("loss of the new network, points"), y=requests)

@@ -195,12 +195,9 @@ def _deliver(
 
 
 def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, repeats: int = 300) -> dict[str, Any]:
-    """How many requests it takes to catch a loss of so many points, by simulation.
+    """How many requests it takes to catch a loss of so many points, in networks that differ as often as these do.
 
-    The fault is put into networks that differ as often as these do and are right equally often.
-
-    - `rolled_back`, `rolled_out` and `asked`: shares of all. `labels`: the median of those needed.
-    - `low`, `median`, `high`: requests until 1, 5 and 9 in 10 were rolled back; NaN where so many never were.
+    `low`, `median`, `high`: until 1, 5 and 9 in 10 were rolled back; NaN where so many never were.
     """
     alike_right, alike_wrong, lost, gained, both_wrong = traffic.chances
     half = (lost + gained) / 2

@@ -43,11 +43,7 @@ class Variant(NamedTuple):
 
 
 def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, progress: bool = False) -> Deployment:
-    """Exports networks, the full one first, in every form, and measures all forms in turn on this machine's CPU.
-
-    Each form is called 100 times at each size of a batch, 1 and 128, fewer (but 7) where that takes longer than half a
-    minute. Both runtimes use as many threads as torch is set to, and nothing else should run beside it.
-    """
+    """Exports networks, the full one first, in every form, and times all forms in turn on this machine's CPU."""
     data = data.to("cpu")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -70,12 +66,9 @@ def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, pr
 def check_run(
     run: str | os.PathLike[str], *, network: str | None = None, fresh: bool = False, quiet: bool = False
 ) -> Deployment:
-    """The table of the full network of a run and of one in Tucker format.
+    """The table of the full network of a run and of one in Tucker format, the smallest if `network` is None.
 
-    network: a label of the record; the smallest Tucker network if None. A table in the folder of these networks, as
-    they are there now, is returned, unless `fresh`; otherwise they are measured, and the table and its picture written.
-
-    Raises DataError for an incomplete folder, an unknown label, images that are gone.
+    One in the folder of these networks, as they are now, is returned, unless `fresh`; else it is measured and written.
     """
     folder = RunFolder.open(run)
     labels = [label for label in dict.fromkeys((folder.dense, network or folder.small)) if label is not None]
@@ -118,8 +111,7 @@ def _in_torch(network: nn.Module, images: Tensor) -> Tensor:
 def _timed(made: Sequence[Variant], images: Tensor, progress: bool) -> list[dict[str, float]]:
     """All variants in turn, every call after one that is not timed.
 
-    A runtime's workers spin for a while when it has answered, in the hope of more work, and take a core from the next
-    one that way. So they get the time to go to sleep, and the next one an untimed call to wake its own.
+    A runtime's workers spin for a while after an answer, and take a core from the next: they get time to go to sleep.
     """
     calls = {str(place): partial(one.answer, images) for place, one in enumerate(made)}
     start = time.perf_counter()
