@@ -1,5 +1,6 @@
 """Figures: the data they show, and what their headlines say."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,10 @@ def test_saved(tmp_path: Path, records: Records) -> None:
     save_figures(records, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["accuracy_vs_costs.png", "ranks_over_time.png"]
     assert matplotlib.image.imread(tmp_path / "accuracy_vs_costs.png").shape[0] == 930
+
+
+def test_from_any_thread_and_with_words_for_those_who_do_not_see_it(records: Records) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        [picture] = set(pool.map(lambda _: accuracy_vs_costs(records)._repr_html_(), range(3)))
+    assert picture.startswith('<img src="data:image/png;base64,iVBORw0')
+    assert 'alt=""' not in picture
