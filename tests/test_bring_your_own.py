@@ -75,13 +75,6 @@ def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> N
     assert text.index("Good to know") < text.index("copies of training images: 1 (test/a/copy.png)")
 
 
-def test_a_mistake_is_one_line_and_escaped(nowhere: Path) -> None:
-    panel = looked("<b>lost</b>")
-    assert "the folder <b>lost</b> is not there" in panel.problem
-    assert "&lt;b&gt;lost" in panel.static()
-    assert "<b>lost" not in panel.static()
-
-
 def test_the_last_folder_wins(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good("first")
     good("second")

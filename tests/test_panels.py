@@ -2,7 +2,6 @@
 
 import html
 import io
-import re
 from collections.abc import Iterator
 
 import ipywidgets
@@ -14,7 +13,6 @@ from PIL import Image
 from tuckerlab import panels
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import CyclePanel, GeometryPanel, Question, RollOutPanel
-from tuckerlab.panels.geometry import BLOWN, LOWEST, draw as draw_geometry
 from tuckerlab.panels.rank_cycle import draw as draw_cycle
 from tuckerlab.panels.rollout import STAGES
 from tuckerlab.panels.widgets import Panel
@@ -48,16 +46,15 @@ def test_every_panel_opens(name: str) -> None:
 def test_what_goes_wrong_is_a_line() -> None:
     panel = Panel()
     panel.children = [panel.alert]
-    for error, line, is_defect in (
-        (TuckerlabError("no <memory>"), "no <memory>", False),
-        (FileNotFoundError(2, "No such file", "a/b"), "a/b: cannot be read or written (No such file)", False),
-        (ValueError("a\nlong story"), "ValueError: a long story", True),
+    for error, line in (
+        (TuckerlabError("no <memory>"), "no <memory>"),
+        (FileNotFoundError(2, "No such file", "a/b"), "a/b: cannot be read or written (No such file)"),
+        (ValueError("a\nlong story"), "ValueError: a long story"),
     ):
         with panel.reporting():
             raise error
         assert line in panel.problem
         assert html.escape(line) in panel.static()
-        assert bool(re.search("Traceback", panel.static())) == is_defect
     with panel.reporting():
         pass
     assert (panel.problem, panel.static()) == ("", "")
@@ -97,15 +94,6 @@ def test_geometry_says_who_is_ahead_and_what_blows_up() -> None:
     assert (ratios[0], pictures[0]) == (ratios[2], pictures[2])
     panel.exponent.value, panel.lr.value = 8, 3.0
     assert said(panel.sentence).startswith("Ordinary descent blew up at step 3: its steps were too long.")
-
-
-def test_the_picture_of_geometry_has_the_numbers() -> None:
-    left, right = draw_geometry([1.0, 0.5], [1.0, 0.1, 1e-2, 1e-3], [1.0, 2.0, 1e30]).axes
-    assert [bar.get_height() + LOWEST for bar in left.patches] == pytest.approx([1.0, 0.5])
-    theirs, ours, cross = right.lines
-    assert list(ours.get_ydata()) == [1.0, 0.1, 1e-2, 1e-3]
-    assert list(theirs.get_ydata()) == [1.0, 2.0, BLOWN]
-    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (3, BLOWN)
 
 
 # --- the cycle of ranks ----------------------------------------------------------------------------------------------

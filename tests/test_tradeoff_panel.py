@@ -8,9 +8,7 @@ from made_up import dense, tucker
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.summary import Network
 from tuckerlab.panels import TradeOff
-from tuckerlab.panels.tradeoff import TradeOffPicture
 
 
 @pytest.fixture
@@ -84,21 +82,3 @@ def test_recorded_results_and_what_is_not_there(tmp_path: Path) -> None:
     for source in ("nonsense", str(tmp_path)):
         with pytest.raises(DataError):
             TradeOff(source)
-
-
-def test_names_of_runs_cannot_bring_their_own_html(tmp_path: Path) -> None:
-    (dense() + tucker(label="<img src=x>")).save(tmp_path)
-    panel = TradeOff(str(tmp_path))
-    panel.points.value = 5
-    assert "<img" not in panel.sentence.value + panel.numbers.value
-    assert "&lt;img" in panel.sentence.value
-
-
-def test_the_picture_has_band_and_star() -> None:
-    full = Network("dense", "dense", 1000.0, 98.0, 98.0, 98.0, 1)
-    small = Network("Tucker", "tucker", 10.0, 96.0, 95.0, 97.0, 3)
-    picture = TradeOffPicture("parameters", [full, small], full)
-    picture.at(1.5, None)
-    assert (len(picture.star.get_xdata()), picture.band.get_y()) == (0, 96.5)
-    picture.at(2.0, small)
-    assert (*picture.star.get_xydata()[0], picture.band.get_y()) == (10, 96, 96.0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from jobs import said
 
-from tuckerlab.demos.decompositions import KERNEL_MODES, Subject, subject, subjects
+from tuckerlab.demos.decompositions import KERNEL_MODES, Subject, subject
 from tuckerlab.errors import DataError, RankError
 from tuckerlab.panels import TuckerExplorer
 from tuckerlab.panels.tucker_explorer import DPI, ExplorerPicture, error_pixels, mosaic, pixels
@@ -16,13 +16,6 @@ from tuckerlab.tucker.tensor import multi_mode_product, tolerance_ranks, truncat
 def shown(panel: TuckerExplorer) -> tuple[int, ...]:
     """The values of the rank sliders that can be seen."""
     return tuple(slider.value for slider in panel.ranks if slider.layout.display != "none")
-
-
-def test_there_are_two_photographs_and_three_kernels() -> None:
-    assert subjects() == ["photo.china", "photo.flower", "kernel.2", "kernel.4", "kernel.6"]
-    assert [tuple(subject(name).tensor.shape) for name in subjects()] == [
-        (160, 240, 3), (160, 240, 3), (32, 32, 3, 3), (64, 64, 3, 3), (128, 128, 3, 3),
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["photo.china", "kernel.2"])

@@ -1,7 +1,4 @@
-"""Things to decompose by eye: photographs and trained kernels, cut at any ranks at once.
-
-The higher-order SVD is taken once for each subject; a cut is then a few small matrix products.
-"""
+"""Things to decompose by eye: photographs and trained kernels, cut at any ranks at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,10 +64,7 @@ class Subject:
         return self.modes == PHOTO_MODES
 
     def cut(self, asked: Sequence[int]) -> Cut:
-        """The truncated higher-order SVD at these ranks, as `tuckerlab.tucker.tensor.truncate` gives it.
-
-        Ranks are lowered to what can be. RankError for those outside 1 … the size of the mode.
-        """
+        """The truncated higher-order SVD at these ranks, lowered to what can be; RankError outside a mode's size."""
         modes = range(self.tensor.dim())
         check_ranks(self.tensor.shape, modes, asked)
         ranks = feasible_ranks(self.tensor.shape, modes, asked)
@@ -107,10 +101,7 @@ def _subject(name: str) -> Subject:
 
 @lru_cache
 def _kernels() -> dict[int, Tensor]:
-    """Every other convolution kernel of the recorded network, by the number of its layer.
-
-    The first is left out with them: it has one input channel, and a mode of size 1 has no ranks to choose.
-    """
+    """Every other convolution kernel of the recorded network but the first, which has one input channel, by layer."""
     model = load(found_folder("poc-digits") / "dense.safetensors").model
     weights = [module.weight.detach() for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
     return {number: weight for number, weight in enumerate(weights, start=1) if number % 2 == 0}

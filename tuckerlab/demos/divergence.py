@@ -20,15 +20,12 @@ BLUE, RED = PALETTE[0], PALETTE[1]
 
 
 class Attempt(Callback):
-    """One of the two: the loss of each step that was taken, those that were undone too; what was said, and when.
-
-    accuracy: on the test split at the end, a fraction of 1; NaN where the training broke off.
-    """
+    """One of the two: the loss of each step that was taken, those that were undone too; what was said, and when."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.alarms: list[tuple[int, str]] = []
-        self.accuracy = math.nan
+        self.accuracy = math.nan  # where the training breaks off
 
     def on_start(self, run: Run) -> None:
         self.run = run
@@ -86,10 +83,7 @@ class Divergence:
 
 
 def diverge(data: ImageData, *, lr: float, epochs: int = 4) -> Divergence:
-    """Trains LeNet-5 in Tucker format at a learning rate, without a guard and with the usual one.
-
-    Images have 16 pixels a side or more.
-    """
+    """Trains LeNet-5 in Tucker format on images of 16 pixels or more, without a guard and with the usual one."""
     spec = {"name": "lenet5", "num_classes": data.num_classes, "in_channels": data.channels}
     contender = Tucker(Budget(0.9))
 

@@ -20,10 +20,9 @@ TARGET = 1e-6  # the relative squared error that counts as arrived
 
 
 def races(ranks: Sequence[int], falls: Sequence[float], steps: int = 150, seed: int = 0) -> pd.DataFrame:
-    """Both descents to a weight of rank 4 from a layer of each rank, each at the best of the same learning rates.
+    """Steps of both descents to `TARGET` from a layer of each rank, each at its best rate; NaN: not within `steps`.
 
-    `ours` and `ordinary` are steps to `TARGET`, NaN where `steps` did not suffice; `left` is the least error that
-    ordinary descent has left.
+    `left` is the least error that ordinary descent has left.
     """
     rows = []
     for fall in falls:
@@ -49,23 +48,16 @@ TAU, GROWTH = 0.1, 0.25
 
 @dataclass(frozen=True)
 class Path:
-    """`every`: steps between two adaptations. Before each step, the rank within the tolerance, and the error.
-
-    `found` is the rank in the end.
-    """
+    """`every`: steps between two adaptations. Before each step, the rank within the tolerance, and the error."""
 
     every: int
     ranks: tuple[int, ...]
     losses: tuple[float, ...]
-    found: int
+    found: int  # the rank in the end
 
 
 def follow(every: int, first: int, steps: int = 160, seed: int = 0) -> Path:
-    """A layer that starts at rank `first`, and is cut to a tolerance and grown every so many steps.
-
-    Cut again after one step (the published order), a new direction is as large as one step: below the tolerance,
-    unless steps are long, and it goes before it has learned anything.
-    """
+    """A layer that starts at rank `first`, and is cut to a tolerance and grown every so many steps."""
     task = task_of(CYCLE_RANK, 10**0.1, first, seed)
     layer, policy = task.start, Tolerance(TAU, growth=GROWTH, steps=0)
     optimizer = TuckerSGD(layer, lr=0.1, ranks=policy, adapt_every=every)

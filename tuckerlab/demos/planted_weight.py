@@ -89,17 +89,10 @@ def ordinary(task: Task, steps: int, lr: float, until: float = 0.0) -> list[floa
 
 
 def losses(
-    task: Task,
-    layer: TuckerLinear,
-    optimizer: torch.optim.Optimizer,
-    steps: int,
-    until: float = 0.0,
+    task: Task, layer: TuckerLinear, optimizer: torch.optim.Optimizer, steps: int, until: float = 0.0,
     watch: Callable[[], object] = lambda: None,
-) -> list[float]:
-    """The relative squared error before each step; ends early below `until`, or where the descent blows up.
-
-    `watch` is called before each step.
-    """
+) -> list[float]:  # fmt: skip
+    """The relative squared error before each step; ends early below `until`, or where the descent blows up."""
     values: list[float] = []
     for _ in range(steps):
         loss = (layer(task.x) - task.y).square().sum() / task.y.square().sum()

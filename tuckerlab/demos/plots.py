@@ -1,7 +1,4 @@
-"""What notebooks 01 and 04 draw: the Tucker format, and what ordinary descent on core and factors is compared in.
-
-Each headline says what the numbers say; it is computed from them.
-"""
+"""What notebooks 01 and 04 draw: the Tucker format, and what ordinary descent on core and factors is compared in."""
 
 from collections.abc import Sequence
 

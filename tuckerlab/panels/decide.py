@@ -20,21 +20,9 @@ from tuckerlab.decision.wording import chance, totals, turn_line, unbroken, unco
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import names
 from tuckerlab.i18n import _, language
+from tuckerlab.panels import widgets
 from tuckerlab.panels.field import Field
-from tuckerlab.panels.widgets import (
-    ROW,
-    SLIDER,
-    Line,
-    Panel,
-    PictureBox,
-    button,
-    folded,
-    labelled,
-    row,
-    tiles,
-    unwatched,
-    watch,
-)
+from tuckerlab.panels.widgets import ROW, SLIDER, Line, Panel, PictureBox, button, labelled, row, unwatched, watch
 
 SLIDERS = ("answers_a_day", "server_hour", "day_rate", "devices")  # what a manager changes first
 FIELD = {"width": "34rem", "max_width": "100%"}
@@ -54,11 +42,9 @@ class DecidePanel(Panel):
     """
 
     def __init__(
-        self,
-        run: str | os.PathLike[str] = "compare-folder-neu_steel",
-        network: str | None = None,
+        self, run: str | os.PathLike[str] = "compare-folder-neu_steel", network: str | None = None,
         assumptions: Assumptions | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.writing, self.written = False, ""  # a brief, and the file of the last one
         self._read(str(run), network)
@@ -127,7 +113,7 @@ class DecidePanel(Panel):
         ranges = self.money.assumptions.ranges
         rows = [[_(KINDS[key].name), written(it), self._origin(key)] for key, it in ranges.items()]
         head = [_("Assumption"), _("Low / likely / high"), _("Unit · origin")]
-        return super().static() + folded(_("All assumptions"), table_html(head, rows))
+        return super().static() + widgets.folded(_("All assumptions"), table_html(head, rows))
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
@@ -158,11 +144,9 @@ class DecidePanel(Panel):
         self._run = run
 
     def _count(self, assumptions: Assumptions) -> None:
-        """The case of these assumptions; where it cannot be counted, what there was stays."""
         self.money, self.assumptions = Money(assumptions, self.evidence.basis), assumptions
 
     def _changed(self, change: Any) -> None:
-        """What was moved, chosen or typed."""
         owner, value, assumptions = change.owner, change.new, self.assumptions
         key = next((key for key in KINDS if owner in (self.fields[key], self.sliders.get(key))), "")
         with self.reporting():
@@ -194,7 +178,7 @@ class DecidePanel(Panel):
         paid = _("Paid back after"), back, _("in the middle of the cases")
         within = _("Pays back within {years:.0f} years", years=money.assumptions.years)
         pays = within, chance(money.pays), _("of the cases")
-        self.numbers.value = unbroken(tiles([pays, paid, *totals(money)]))
+        self.numbers.value = unbroken(widgets.tiles([pays, paid, *totals(money)]))
         self.picture.show(money_picture(money))
         self.turns.show(unbroken(self._turns()))
         self.notes.say(uncounted(money))

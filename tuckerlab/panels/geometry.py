@@ -19,10 +19,7 @@ LOWEST = 10**-8.7  # of the axis of singular values
 
 
 class GeometryPanel(Panel):
-    """Move how far the singular values fall, and see ordinary gradient descent stall or blow up beside ours.
-
-    `left` are the shares of the first error that the Riemannian step and ordinary descent have left.
-    """
+    """Move how far the singular values fall, and see ordinary gradient descent stall or blow up beside ours."""
 
     def __init__(self, steps: int = STEPS) -> None:
         super().__init__()
@@ -56,7 +53,7 @@ class GeometryPanel(Panel):
         with self.reporting():
             smallest = 10.0**-self.exponent.value
             ours, theirs = _riemannian(smallest, self.steps), _ordinary(smallest, self.lr.value, self.steps)
-            self.left = ours[-1] / ours[0], theirs[-1] / theirs[0]
+            self.left = ours[-1] / ours[0], theirs[-1] / theirs[0]  # shares of the first error
             self.sentence.say(_said(self.steps, len(theirs), *(100 * share for share in self.left)))
             self.picture.show(draw(spectrum(smallest).tolist(), ours, theirs))
 

@@ -17,10 +17,7 @@ BELOW = 1e-13  # errors below this are rounding, and are drawn here
 
 
 class CyclePanel(Panel):
-    """Move how often the ranks adapt, and see whether a layer that starts too small finds the true rank.
-
-    `each_step` and `chosen` are the paths, from below and from above, cut at every step and in the chosen cycle.
-    """
+    """Move how often the ranks adapt, and see whether a layer that starts too small finds the true rank."""
 
     def __init__(self) -> None:
         super().__init__()

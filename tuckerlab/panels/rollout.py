@@ -89,7 +89,6 @@ def _until(end: Any) -> str:
 
 
 def _said(story: Timeline) -> str:
-    """How a roll-out ended, when, and what it has cost by then."""
     end = story.end
     low, high = story.points[["low", "high"]].iloc[-1]
     said = _(

@@ -86,8 +86,6 @@ class InstantSlider(Panel):
         set_visible(self.origin, told["device"])
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
-        stops = [size.setting for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
-        self.stops = self.sliders[by], stops
 
     def _move(self, change: Any) -> None:
         by = "compression" if change.owner is self.compression else "tolerance"
@@ -138,7 +136,6 @@ def _of_full(value: float, full: float) -> str:
 
 
 def _said(size: Size) -> str:
-    """Where a network comes from."""
     if size.setting == 0:
         return _("This is the full network: nothing is removed.")
     if size.trained:

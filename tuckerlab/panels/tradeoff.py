@@ -54,7 +54,6 @@ class TradeOff(Panel):
             _("How much less often than the full network a smaller one may be right, in percentage points"),
             value=1.0, min=0, max=10, step=0.1, layout=widgets.SLIDER,
         )  # fmt: skip
-        self.stops = self.points, (0.0, 0.5, 1.0, 2.0, 5.0)
         self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()
         self.picture = PictureBox(_(
             "Accuracy of each network against what it costs. A band marks the accuracies that are good "
@@ -74,7 +73,6 @@ class TradeOff(Panel):
             self._read(change.new)
 
     def _read(self, source: str) -> None:
-        """The axes and methods of a source."""
         for tradeoff in tradeoffs(found_folder(source)):
             if full := {axis: network for axis in tradeoff.axes if (network := tradeoff.full(axis))}:
                 self.tradeoff, self.full = tradeoff, full
@@ -148,11 +146,7 @@ def network_name(network: Network) -> str:
 
 
 class TradeOffPicture:
-    """Networks along an axis, drawn once, since finding places for their names takes long; `at` moves the marks.
-
-    `full` is what they are compared with, in the picture or not. Networks that are more than 12 points below it stand
-    at the lower edge.
-    """
+    """Networks along an axis beside the full one, drawn once, since placing names takes long; `at` moves the marks."""
 
     def __init__(self, axis: str, found: Sequence[Network], full: Network) -> None:
         self.full, self.figure = full, Picture(figsize=(10.1, 4.7))
@@ -177,7 +171,6 @@ class TradeOffPicture:
         self.figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
 
     def at(self, points: float, best: Network | None) -> Picture:
-        """The picture with the tolerated band, and a star on the best network."""
         self.band.set_y(self.full.accuracy - points)
         self.star.set_data([best.size] if best else [], [best.accuracy] if best else [])
         return self.figure

@@ -55,7 +55,6 @@ class Unfinished:
             path.write_text(json.dumps(asked), encoding="utf-8")
 
     def end(self) -> None:
-        """There is nothing to go on with."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
@@ -74,18 +73,16 @@ class Trained:
 
     @property
     def facts(self) -> Any:
-        """The row of the record."""
         return self.records.runs.iloc[0]
 
 
 class Job(threading.Thread, Callback):
-    """Trains the networks of `contenders` one after the other, on the same images; settings: those of `arranged`.
+    """Trains the networks of `contenders` one after the other, on the same images; others may look, and call `stop`.
 
-    `asked` are the controls that began it, and `number` tells its networks from those of other jobs. Other threads may
-    read all that it has, and call `stop`. `at_work` is the one of this process: torch has one stream of random numbers.
+    `asked` are the controls that began it; `number` tells its networks from those of other jobs.
     """
 
-    at_work: ClassVar["Job | None"] = None
+    at_work: ClassVar["Job | None"] = None  # one a process: torch has one stream of random numbers
 
     def __init__(
         self, contenders: Sequence[Contender], asked: Mapping[str, Any], *, number: int = 1, guard: Guard | None = None,
@@ -152,7 +149,6 @@ class Job(threading.Thread, Callback):
     # --- in the thread ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """The work of the thread."""
         try:
             self._train()
         except Exception as error:
@@ -176,7 +172,6 @@ class Job(threading.Thread, Callback):
             self._record([trained for trained in self.runs[:ended] if trained.run.epochs], arena)
 
     def on_start(self, run: Run) -> None:
-        """One more network is on its way."""
         contender = self.contenders[len(self.runs)]
         name = contender.label if self.number == 1 else f"{contender.label} ({self.number})"
         stored = 1 - count_parameters(run.model).conv_compression
@@ -205,7 +200,6 @@ class Job(threading.Thread, Callback):
 
 
 def records_of(runs: Sequence[Trained]) -> Records:
-    """The record of the runs."""
     return Records.concat(run.records for run in runs)
 
 

@@ -27,6 +27,7 @@ from tuckerlab.tucker.rank_policy import Budget, Tolerance
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one
 NO_RUN = N_("no run yet: press Train in the panel above, then run this cell again")
 DATA = ["mnist", "digits", "cifar10", "folder:"]
+NARROW = {"width": "30rem"}
 CONTROLS = ("dataset", "network", "by", "compression", "tolerance", "epochs", "seed", "dense")
 
 
@@ -67,12 +68,7 @@ class TrainingPanel(Panel):
             ipywidgets.ToggleButtons, _("Set by"), style={"button_width": "6rem"},
             options=[(_("size"), "compression"), (_("detail"), "tolerance")],
         )  # fmt: skip
-        share: dict[str, Any] = {
-            "step": 0.01,
-            "readout_format": ".0%",
-            "continuous_update": False,
-            "layout": {"width": "30rem"},
-        }
+        share: dict[str, Any] = {"step": 0.01, "readout_format": ".0%", "continuous_update": False, "layout": NARROW}
         self.compression = labelled(
             ipywidgets.FloatSlider, _("Weights to remove"),
             _("The share of the convolution weights that the network is to do without"),
@@ -151,7 +147,6 @@ class TrainingPanel(Panel):
         return summary(trained[-1]) if trained else _(NO_RUN)
 
     def figure(self, runs: Sequence[Trained]) -> Figure:
-        """The picture of runs that have ended, or are at work."""
         return draw(runs)
 
     def _asked(self) -> dict[str, Any]:
@@ -171,7 +166,6 @@ class TrainingPanel(Panel):
             self._begin(self.unfinished.begin, self._asked())
 
     def _go_on(self) -> None:
-        """The training that was cut off."""
         with self.reporting():
             if asked := self.unfinished.asked():
                 self._put(asked)
@@ -201,7 +195,6 @@ class TrainingPanel(Panel):
         self._follow(job)
 
     def _follow(self, job: Job) -> None:
-        """Shows a job until it has ended."""
         self.job, self.busy = job, True
         set_visible(self.go_on, False)
         self.in_background(self._drive, job)
@@ -253,7 +246,6 @@ class TrainingPanel(Panel):
         self.tiles.value, self.events.value = numbers_html(runs) if runs else "", events_html(runs)
 
     def _enable(self, change: object = None) -> None:
-        """Offers what can be done now."""
         for control in self.controls.values():
             control.disabled = self.busy
         self.train.disabled, self.stop.disabled = self.busy, not self.busy

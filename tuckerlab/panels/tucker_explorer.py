@@ -165,7 +165,6 @@ class ExplorerPicture:
         figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
 
     def at(self, cut: Cut) -> Picture:
-        """The picture of one cut."""
         error = error_pixels(cut)
         limit = max(float(np.nanmax(np.abs(error))), 1e-3 * float(cut.of.tensor.abs().max()))  # rounding stays pale
         self.rebuilt.set_data(pixels(cut.of, cut.rebuilt))

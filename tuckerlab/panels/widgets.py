@@ -4,15 +4,14 @@ import base64
 import contextlib
 import contextvars
 import io
+import logging
 import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from typing import Any
 
 import ipywidgets
 import traitlets
-from IPython import get_ipython
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -47,10 +46,8 @@ class Panel(ipywidgets.VBox):
     """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
     `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
-    children. `stops` are a slider and places of it: readers without a kernel choose from them.
+    children.
     """
-
-    stops: tuple[ipywidgets.Widget, Sequence[Any]] | None = None
 
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
         super().__init__(list(children), layout=WIDE)
@@ -58,9 +55,9 @@ class Panel(ipywidgets.VBox):
         self._thread: threading.Thread | None = None
 
     def show_problem(self, error: BaseException | None) -> None:
-        """Shows what went wrong in a line, with the traceback of a defect folded below it; None: nothing did."""
-        self.problem, details = described(error) if error is not None else ("", "")
-        self.alert.value = problem_html(self.problem, details)
+        """Shows what went wrong in a line; None: nothing did."""
+        self.problem = described(error) if error is not None else ""
+        self.alert.value = problem_html(self.problem)
         set_visible(self.alert, self.problem)
 
     @contextlib.contextmanager
@@ -79,7 +76,6 @@ class Panel(ipywidgets.VBox):
         self._thread.start()
 
     def wait(self) -> None:
-        """Until the work in the background has ended."""
         if self._thread is not None:
             self._thread.join()
 
@@ -87,43 +83,23 @@ class Panel(ipywidgets.VBox):
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
         return "".join(map(_static, self.children))
 
-    def at_stops(self) -> str:
-        """The same at each of its stops, to choose from."""
-        if self.stops is None:
-            return self.static()
-        slider, places = self.stops
-        kept, parts = slider.value, list[str]()
-        for place in places:
-            slider.value = place
-            said = escape(str(getattr(slider, "label", place)))
-            radio = f'<input type="radio" name="stop-{self.model_id}"{" checked" if place == kept else ""}>'
-            parts.append(f'<div class="stop"><label>{radio} {said}</label><div>{self.static()}</div></div>')
-        slider.value = kept
-        return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
-
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        shell = get_ipython()
-        is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
-        shown = self.static() if is_attended else self.at_stops()
-        data["text/html"] = f'<div class="tuckerlab-panel">{shown}</div>'
+        data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
         return bundle
 
 
-def described(error: BaseException) -> tuple[str, str]:
-    """An error in one line; and its traceback, where it is neither a mistake of the user's nor of the disk."""
+def described(error: BaseException) -> str:
+    """An error in one line; the traceback of a defect is logged."""
     if isinstance(error, TuckerlabError):
-        return str(error), ""
+        return str(error)
     if isinstance(error, OSError):
         name, reason = error.filename or type(error).__name__, error.strerror or error
-        return _("{name}: cannot be read or written ({reason}); choose another place", name=name, reason=reason), ""
-    line = _(
-        "Something went wrong that should not have ({kind}: {said}). The details below help to find out why.",
-        kind=type(error).__name__,
-        said=" ".join(str(error).split()),
-    )
-    return line, "".join(traceback.format_exception(error))
+        return _("{name}: cannot be read or written ({reason}); choose another place", name=name, reason=reason)
+    logging.getLogger(__name__).error("a defect in a panel", exc_info=error)
+    said = " ".join(str(error).split())
+    return _("Something went wrong that should not have ({kind}: {said}).", kind=type(error).__name__, said=said)
 
 
 def png(figure: Figure, dpi: float = SCREEN_DPI) -> bytes:
@@ -185,14 +161,10 @@ def tiles(cells: Iterable[tuple[str, str, str]]) -> str:
     return f'<div role="status" aria-live="polite" style="display:flex;flex-wrap:wrap;gap:.5rem">{boxes}</div>'
 
 
-def problem_html(problem: str, details: str = "") -> str:
-    """The line and its details as HTML; what a user has typed is escaped."""
-    if not problem:
-        return ""
-    pre = f"<pre style='white-space:pre-wrap'>{escape(details)}</pre>"
-    below = folded(_("Details for engineers"), pre) if details else ""
+def problem_html(problem: str) -> str:
+    """The line as HTML; what a user has typed is escaped."""
     style = "border-left:4px solid #D55E00;padding:.3rem .8rem;line-height:1.4"
-    return f'<div role="alert" style="{style}">{escape(problem)}{below}</div>'
+    return f'<div role="alert" style="{style}">{escape(problem)}</div>' if problem else ""
 
 
 def recorded_name(name: str) -> str:
@@ -241,7 +213,6 @@ def folded(title: str, html: str) -> str:
 
 
 def _static(widget: ipywidgets.Widget) -> str:
-    """What a widget and those in it show."""
     if widget.layout.display == "none":
         return ""
     if isinstance(widget, ipywidgets.Accordion):
