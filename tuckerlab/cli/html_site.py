@@ -21,7 +21,7 @@ from tuckerlab.errors import TuckerlabError
 TITLE = "Train networks small from the start"
 INTRO = (
     "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
-    "the text moves a slider, they have some of its places to choose from, or the one where it began."
+    "the text moves a slider, they show the place where it began."
 )
 ONLY_LAB = ("lab", "injected-parameters", "papermill-error-cell-tag")  # tags of cells that a page does not show
 PAGE = "{}.html"
