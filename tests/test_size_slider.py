@@ -1,5 +1,6 @@
 """The size slider: the settings of every table, what it says of each, and what it does about mistakes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,12 @@ def test_the_picture_has_the_numbers() -> None:
         *_, needle, dot = draw(OWN, "compression", size).axes[0].lines
         assert dot.get_xydata()[0] == pytest.approx([100 * (1 - size.conv_compression), 100 * size.test_accuracy])
         assert needle.get_xdata()[0] == dot.get_xdata()[0]
+
+
+def test_readers_without_a_kernel_choose_among_the_trained_sizes(tables: None) -> None:
+    panel = InstantSlider("one")
+    before, shown = panel.static(), panel.at_stops()
+    pictures = re.findall(r"<img src=\"([^\"]+)", shown)
+    assert len(set(pictures)) == len(pictures) == shown.count('<input type="radio"') >= 2
+    assert shown.count(" checked>") == 1
+    assert panel.static() == before

@@ -82,3 +82,11 @@ def test_recorded_results_and_what_is_not_there(tmp_path: Path) -> None:
     for source in ("nonsense", str(tmp_path)):
         with pytest.raises(DataError):
             TradeOff(source)
+
+
+def test_names_of_runs_cannot_bring_their_own_html(tmp_path: Path) -> None:
+    (dense() + tucker(label="<img src=x>")).save(tmp_path)
+    panel = TradeOff(str(tmp_path))
+    panel.points.value = 5
+    assert "<img" not in panel.sentence.value + panel.numbers.value
+    assert "&lt;img" in panel.sentence.value

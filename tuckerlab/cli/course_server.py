@@ -17,8 +17,9 @@ from voila.app import Voila
 
 from tuckerlab.cli.course import Part
 from tuckerlab.cli.html_site import add_links, index_page
+from tuckerlab.i18n import N_, _
 
-INTRO = "Choose a part. It takes some seconds to start, and ends when its window is closed."
+INTRO = N_("Choose a part. It takes some seconds to start, and ends when its window is closed.")
 PAGE = "/voila/render/{}.ipynb"
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -64,7 +65,7 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
 
     def prepare(handler: Any, notebook: NotebookNode, cwd: str) -> None:
         """Voilà calls this before it starts a kernel."""
-        _ = handler.xsrf_token  # sets the cookie without which a page may not end its kernel
+        handler.xsrf_token  # noqa: B018 (sets the cookie without which a page may not end its kernel)
         part = parts[Path(unquote(handler.request.path)).name]
         notebook.metadata.title = part.title
         add_links(notebook, course, part, PAGE, "/", hidden=("lab", "engineer"))
@@ -75,7 +76,7 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
     config.Voila.port_retries = 0 if port else 50
     config.Voila.token = secrets.token_hex(24)
     config.Voila.log_level = "ERROR"
-    headers, start_page = {"Content-Security-Policy": POLICY}, index_page(course, PAGE, INTRO)
+    headers, start_page = {"Content-Security-Policy": POLICY}, index_page(course, PAGE, _(INTRO))
     config.Voila.tornado_settings = {"headers": headers, "start_page": start_page}
     if port:
         config.Voila.port = port

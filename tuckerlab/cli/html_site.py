@@ -17,11 +17,12 @@ from tuckerlab import __version__
 from tuckerlab.cli.course import Part
 from tuckerlab.cli.notebook_helpers import execute, profile_settings
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.i18n import N_, _, language
 
-TITLE = "Train networks small from the start"
-INTRO = (
+TITLE = N_("Train networks small from the start")
+INTRO = N_(
     "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
-    "the text moves a slider, they show the place where it began."
+    "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
 ONLY_LAB = ("lab", "injected-parameters", "papermill-error-cell-tag")  # tags of cells that a page does not show
 PAGE = "{}.html"
@@ -37,8 +38,11 @@ def write_site(
     is_ours = index.is_file() and OURS in index.read_text(encoding="utf-8", errors="replace")
     if out.is_dir() and any(out.iterdir()) and not is_ours:
         raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
-    executed = f"Executed on {datetime.date.today()}, profile {profile}, tuckerlab {__version__}."
-    pages, problems = {index: index_page(course, PAGE, f"{INTRO} {executed}")}, []
+    executed = _(
+        "Executed on {date}, profile {profile}, tuckerlab {version}.",
+        date=datetime.date.today(), profile=profile, version=__version__,
+    )  # fmt: skip
+    pages, problems = {index: index_page(course, PAGE, f"{_(INTRO)} {executed}")}, []
     with tempfile.TemporaryDirectory() as scratch:
         for part in tqdm(course, "notebooks", disable=quiet):
             problem = _execute(part.path, Path(scratch), profile=profile, out=str(runs.resolve()), attended=False)
@@ -58,11 +62,11 @@ def write_site(
 
 def index_page(course: Sequence[Part], address: str, intro: str) -> str:
     """The page that lists the parts, each with a link and its question."""
-    texts = [f"# {TITLE}\n\n{intro}"]
+    texts = [f"# {_(TITLE)}\n\n{intro}"]
     for part in course:
         number, link = part.path.name.partition("_")[0], part.address(address)
         texts.append(f"## {number} [{escape(part.title)}]({link})\n\n{escape(part.question)}")
-    return _page(new_notebook(cells=_texts(*texts)), TITLE)  # type: ignore[no-untyped-call]
+    return _page(new_notebook(cells=_texts(*texts)), _(TITLE))  # type: ignore[no-untyped-call]
 
 
 def add_links(
@@ -71,10 +75,10 @@ def add_links(
     """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go."""
     place = course.index(part)
     links = [(f"← {it.title}", it.address(address)) for it in course[max(place - 1, 0) : place]]
-    links += [("All parts", start)]
+    links += [(_("All parts"), start)]
     links += [(f"{it.title} →", it.address(address)) for it in course[place + 1 : place + 2]]
     bar = " · ".join(f'<a href="{link}">{escape(title)}</a>' for title, link in links)
-    above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in ("Parts of the course", "Go on")))
+    above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in (_("Parts of the course"), _("Go on"))))
     shown = [cell for cell in notebook.cells if not set(hidden) & set(cell.metadata.get("tags", ()))]
     notebook.cells = [above, *shown, below]
 
@@ -109,5 +113,7 @@ def _page(notebook: Any, title: str, folder: Path = Path()) -> str:
         embed_images=True,
     )
     notebook.metadata.pop("widgets", None)
-    html: str = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}, "title": title})[0]
+    html: str = exporter.from_notebook_node(
+        notebook, {"metadata": {"path": str(folder)}, "title": title, "language": language()}
+    )[0]
     return html

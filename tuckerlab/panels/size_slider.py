@@ -86,6 +86,8 @@ class InstantSlider(Panel):
         set_visible(self.origin, told["device"])
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
+        stops = [size.setting for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
+        self.stops = self.sliders[by], stops
 
     def _move(self, change: Any) -> None:
         by = "compression" if change.owner is self.compression else "tolerance"

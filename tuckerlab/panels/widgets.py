@@ -6,12 +6,13 @@ import contextvars
 import io
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets
 import traitlets
+from IPython import get_ipython
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -46,8 +47,10 @@ class Panel(ipywidgets.VBox):
     """A panel: its widgets, which are its state, and a static picture of it for readers without a kernel.
 
     `problem` is one readable line about what went wrong, or empty. Subclasses put `alert`, which shows it, among their
-    children.
+    children. `stops` are a slider and places of it: readers without a kernel choose from them.
     """
+
+    stops: tuple[ipywidgets.Widget, Sequence[Any]] | None = None
 
     def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
         super().__init__(list(children), layout=WIDE)
@@ -83,10 +86,26 @@ class Panel(ipywidgets.VBox):
         """What the panel shows now, as HTML that needs no widgets: by default its pictures, tiles and lines."""
         return "".join(map(_static, self.children))
 
+    def at_stops(self) -> str:
+        """The same at each of its stops, to choose from."""
+        if self.stops is None:
+            return self.static()
+        slider, places = self.stops
+        kept, parts = slider.value, list[str]()
+        for place in places:
+            slider.value = place
+            said = escape(str(getattr(slider, "label", place)))
+            radio = f'<input type="radio" name="stop-{self.model_id}"{" checked" if place == kept else ""}>'
+            parts.append(f'<div class="stop"><label>{radio} {said}</label><div>{self.static()}</div></div>')
+        slider.value = kept
+        return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        data["text/html"] = f'<div class="tuckerlab-panel">{self.static()}</div>'
+        shell = get_ipython()
+        is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
+        data["text/html"] = f'<div class="tuckerlab-panel">{self.static() if is_attended else self.at_stops()}</div>'
         return bundle
 
 
