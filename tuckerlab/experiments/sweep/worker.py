@@ -30,7 +30,7 @@ from tuckerlab.experiments.setup import Arena, arranged
 from tuckerlab.experiments.sweep import GridPoint
 from tuckerlab.training.run import Callback, Run
 
-HEARTBEAT, GRACE = 1, 30  # seconds between two signs of life of a worker, and until it is taken for dead
+HEARTBEAT, GRACE = 1, 15  # seconds between two signs of life of a worker, and until it is taken for dead
 RETRIES = 3  # so many workers may die over a network until it is to blame
 
 
