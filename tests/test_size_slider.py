@@ -49,6 +49,7 @@ def test_both_sliders_point_at_one_size(name: str) -> None:
 def test_the_exercise() -> None:
     twin = row("compression", 0.72, 300, 0.97)  # another setting that gives the same network
     panel, answers = InstantSlider(Sizes.of(frame(*ROWS, twin)), exercise=1), {}
+    assert not any(reply in said(panel.task) for reply in ("Not yet", "That is it"))  # nothing was tried
     for value in (0.9, 0.72, 0.7, 0.0):
         panel.compression.value = value
         answers[value] = "That is it" in said(panel.task)

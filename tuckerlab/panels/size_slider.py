@@ -71,7 +71,7 @@ class InstantSlider(Panel):
 
     def _begin(self, sizes: Sizes) -> None:
         """The sliders for a table, at the smallest network that loses nothing."""
-        self.sizes = sizes
+        self.sizes, self.is_moved = sizes, False
         with unwatched(self._move, *self.sliders.values()):
             for by, slider in self.sliders.items():
                 series = sizes.series(by)
@@ -90,7 +90,7 @@ class InstantSlider(Panel):
         self.stops = self.sliders[by], stops
 
     def _move(self, change: Any) -> None:
-        by = "compression" if change.owner is self.compression else "tolerance"
+        by, self.is_moved = "compression" if change.owner is self.compression else "tolerance", True
         self._point(by, self.sizes.at(by, change.new))
 
     def _point(self, by: str, size: Size) -> None:
@@ -124,7 +124,8 @@ class InstantSlider(Panel):
             best = self.sizes.smallest_within(self.by, self.exercise)
             # other settings may cut to the same network
             is_best = (size.parameters, size.test_accuracy) == (best.parameters, best.test_accuracy)
-            self.task.show(f"{escape(task)} <b>{escape(_('✓ That is it.') if is_best else _('Not yet.'))}</b>")
+            reply = _("✓ That is it.") if is_best else _("Not yet.")
+            self.task.show(f"{escape(task)} <b>{escape(reply if self.is_moved else '')}</b>")
         self.picture.show(draw(self.sizes, self.by, size))
 
 
