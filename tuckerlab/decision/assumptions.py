@@ -100,6 +100,12 @@ class Assumptions:
         """The unit of an assumption, with the currency in it where it is a price."""
         return _(KINDS[key].unit, currency=self.currency)
 
+    def quantity(self, key: str, value: float) -> str:
+        """A number of this assumption with its unit; "$19 an hour"."""
+        if "{currency}" in KINDS[key].unit:
+            return _(KINDS[key].unit, currency=self.amount(value))
+        return _("{value} {unit}", value=f"{value:,.0f}" if value >= 100 else f"{value:g}", unit=self.unit(key))
+
     def origin(self, key: str) -> str:
         """Where an assumption comes from, and for a default why it is that."""
         origin, why = self[key].origin, _(KINDS[key].why)

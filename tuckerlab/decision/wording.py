@@ -93,10 +93,6 @@ def turn_line(money: Money, key: str) -> str:
     value = turning_point(money, key, FAR)
     if value is None:
         return ""
-    told = {
-        "name": _(NAMES[key]),
-        "value": f"{value:,.2g}" if value < 100 else f"{float(f'{value:.2g}'):,.0f}",
-        "unit": money.assumptions.unit(key),
-    }
+    told = {"name": _(NAMES[key]), "value": money.assumptions.quantity(key, float(f"{value:.2g}"))}
     pays_above = money.worth_with(**{key: 2 * value}) >= 0
-    return _("{name}: {value} {unit} or more", **told) if pays_above else _("{name}: {value} {unit} or less", **told)
+    return _("{name}: {value} or more", **told) if pays_above else _("{name}: {value} or less", **told)
