@@ -120,6 +120,15 @@ def test_each_japanese_sentence_belongs_to_one_in_the_code_and_has_its_values() 
         assert placeholders(*ids) == placeholders(*strings), ids
 
 
+def test_no_sentence_hides_in_an_f_string() -> None:
+    """Those who extract sentences do not look there."""
+    for path in PACKAGE.rglob("*.py"):
+        for said in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.JoinedStr)):
+            calls = [node for node in ast.walk(said) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+            hidden = [c for c in calls if c.func.id in ("_", "ngettext") and isinstance(c.args[0], ast.Constant)]
+            assert not hidden, (path.name, ast.unparse(said))
+
+
 def test_japanese_has_each_sentence_that_is_shown() -> None:
     """What is left is no sentence: keys in the code that look like one to the extractor."""
     with (i18n.FOLDER / "ja/LC_MESSAGES/tuckerlab.po").open("rb") as file:

@@ -172,11 +172,11 @@ def ranks_over_time(records: Records) -> Picture:
     shades = axes.pcolormesh(grid.to_numpy(), cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=0.6)
     axes.grid(visible=False)
     axes.invert_yaxis()
-    channels = {0: _("output channels"), 1: _("input channels")}
+    modes = {0: _("output channels"), 1: _("input channels")}
+    modes |= {mode: _("kernel, side {side}", side=mode - 1) for _layer, mode in grid.index if mode not in modes}
     last = rows.groupby(["layer", "mode"])[["rank", "size"]].last().loc[grid.index]
     said = [
-        f"{layer}: {channels.get(mode) or _('kernel, side {side}', side=mode - 1)}, "
-        + _("{rank:.0f} of {size:.0f}", rank=rank, size=size)
+        f"{layer}: {modes[mode]}, " + _("{rank:.0f} of {size:.0f}", rank=rank, size=size)
         for (layer, mode), (rank, size) in zip(grid.index, last.to_numpy(), strict=True)
     ]
     axes.set_yticks(np.arange(len(grid)) + 0.5, said)

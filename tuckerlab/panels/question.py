@@ -35,7 +35,8 @@ class Question(Panel):
         """Where nothing can be chosen: the question, the answers, and which is right, folded away."""
         answers = "".join(f"<li>{escape(answer)}</li>" for answer in self.choice.options)
         solution = f"<p><b>{escape(self.right)}.</b> {escape(self.because)}</p>"
-        return f"{self.asked.value}<ul>{answers}</ul>{folded(_('The answer'), solution)}"
+        below = folded(_("The answer"), solution)
+        return f"{self.asked.value}<ul>{answers}</ul>{below}"
 
     def _answer(self, change: object) -> None:
         said = _("Yes.") if self.choice.value == self.right else _("No.")

@@ -88,7 +88,8 @@ def numbers_html(runs: Sequence[Trained]) -> str:
         removed = 100 * (rows[-1]["conv_compression"] if rows else 1 - trained.stored)
         said = _("right; {removed:.0f} % of the convolution weights removed", removed=removed)
         if ended:
-            said = f"{said}; {_('file {size}', size=file_size(trained.facts['checkpoint_bytes']))}"
+            size = file_size(trained.facts["checkpoint_bytes"])
+            said = _("{said}; file {size}", said=said, size=size)
         cells.append((trained.name, accuracy, said))
     found = {trained.name: trained.records.runs for trained in runs if is_unbalanced(trained.records.runs)}
     if not found:
@@ -102,6 +103,7 @@ def numbers_html(runs: Sequence[Trained]) -> str:
 
 def events_html(runs: Sequence[Trained]) -> str:
     """What the safety valve did, a line each."""
-    acted = [f"{trained.name}: {event['said']}" for trained in runs for event in trained.run.events[:]]
+    acted = [f"{trained.name}: {event['said']}" for trained in runs for event in trained.run.events]
     lines = "".join(f"<li>{escape(line)}</li>" for line in acted)
-    return f"{escape(_('What the safety valve did:'))}<ul>{lines}</ul>" if lines else ""
+    title = escape(_("What the safety valve did:"))
+    return f"{title}<ul>{lines}</ul>" if lines else ""

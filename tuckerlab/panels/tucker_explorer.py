@@ -100,7 +100,8 @@ class TuckerExplorer(Panel):
                 "Your task: store less than {share:.0f} % of the numbers, at an error below {error:.1f} %.",
                 share=100 * self.goal[0], error=100 * self.goal[1],
             )  # fmt: skip
-            self.task.show(f"{escape(task)} <b>{escape(_('✓ Right.') if self.solved else _('Not yet.'))}</b>")
+            reply = _("✓ Right.") if self.solved else _("Not yet.")
+            self.task.show(f"{escape(task)} <b>{escape(reply)}</b>")
         self.picture.show(_picture(cut.of).at(cut), DPI)
 
     @property
