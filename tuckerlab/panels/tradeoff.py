@@ -165,7 +165,9 @@ class TradeOffPicture:
         ]  # fmt: skip
         self.figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
         self.band = axes.axhspan(full.accuracy, 200, color=GREEN, alpha=0.13, linewidth=0)
+        self.band.set_in_layout(False)
         [self.star] = axes.plot([], [], **STAR, markersize=24, markeredgecolor="white", clip_on=False)
+        self.star.set_in_layout(False)
         named = dict.fromkeys([*front(found), *found])  # the best have the first choice of place
         points = [(network_name(n), n.size, n.accuracy) for n in named]
         write_names(axes, points, [(n.size, n.low, n.high) for n in found])
