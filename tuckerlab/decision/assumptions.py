@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_whole, is_number
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import N_, _, language
 
 DEFAULT, ENTERED, MEASURED = "default", N_("entered"), N_("measured")
 MOST_YEARS = 20
@@ -79,7 +79,7 @@ class Assumptions:
     """All assumptions, the currency and the years that the case is looked at for; what is not given has its default."""
 
     given: Mapping[str, Range] = field(default_factory=dict)
-    currency: str = "$"
+    currency: str = dataclasses.field(default_factory=lambda: "¥" if language() == "ja" else "$")
     years: int = 3
 
     def __post_init__(self) -> None:

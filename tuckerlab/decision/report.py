@@ -71,7 +71,7 @@ def write_brief(
         report(_("reading the runs, and auditing where the networks are there"))
         evidence = Evidence.of(runs, network)
         report(_("drawing and writing"))
-        brief = Brief(evidence, assumptions or Assumptions(currency="¥" if lang == "ja" else "$"))
+        brief = Brief(evidence, assumptions or Assumptions())
         html = page(brief, company)
         if is_page:
             with atomic_path(path) as temporary:
