@@ -40,7 +40,7 @@ def format_picture() -> Picture:
     axes.text(0, 1.08, _("as usual"), fontsize=TITLE, color=INK, weight="bold")
     axes.text(left, 1.08, _("small from the start"), fontsize=TITLE, color=INK, weight="bold")
     kept = _("{kept:.0f} % of the numbers, at this rank", kept=100 * (2 * SHARE + SHARE**2))
-    axes.text(0, -0.14, "100 %", fontsize=TEXT, color=INK)
+    axes.text(0, -0.14, _("{value} %", value=100), fontsize=TEXT, color=INK)
     axes.text(left, -0.14, kept, fontsize=TEXT, color=INK)
     return figure
 

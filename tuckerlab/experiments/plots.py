@@ -24,6 +24,7 @@ from tuckerlab.plotting.styles import look, method_name, ordered
 NAMED = 6  # up to so many networks have their names beside their points
 BELOW = 12.0  # points under the dense network where the picture ends
 LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
+CLOSE = 1.3  # costs within about this factor have one label at the lower edge
 ABOVE = 0.4  # points over 100 %: room for a mark, and none for a number on the axis
 FAR_APART = 5.0  # costs that differ by this factor stand on a logarithmic axis
 
@@ -63,7 +64,8 @@ def accuracy_vs_costs(records: Records) -> Picture:
 def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tuple[float, float]) -> None:
     """Networks on axes of accuracy against one cost; grey steps join those that no other beats in both.
 
-    Only of those with all seeds: the mean of the seeds that did not diverge would flatter.
+    Only of those with all seeds: the mean of the seeds that did not diverge would flatter. Whose accuracy is below the
+    limits stands at the lower edge, with its accuracy above it.
     """
     lowest = limits[0]
     axes.set_ylim(*limits)
@@ -88,8 +90,15 @@ def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tu
             network.size, network.accuracy if inside else lowest, ends if inside and network.seeds > 1 else None,
             **look(network.method).style, markersize=8, elinewidth=1, capsize=3, clip_on=inside, zorder=3,
         )  # fmt: skip
-        if not inside:
-            axes.annotate("↓", (network.size, lowest), (0, 9), textcoords="offset points", ha="center", color=QUIET)
+    below: dict[int, list[Network]] = {}  # those of nearly the same cost have one label
+    for network in (network for network in networks if network.accuracy <= lowest):
+        below.setdefault(round(np.log(network.size) / np.log(CLOSE)), []).append(network)
+    for place, (_about, group) in enumerate(sorted(below.items())):
+        axes.annotate(
+            _("{accuracies} %", accuracies=", ".join(sorted(f"{network.accuracy:.0f}" for network in group))),
+            (group[0].size, lowest), (0, 9 + 14 * (place % 2)), textcoords="offset points", ha="center",
+            fontsize=TEXT, color=QUIET,
+        )  # fmt: skip
     for method in dict.fromkeys(network.method for network in networks):
         own = sorted((n.size, n.accuracy) for n in networks if n.method == method and n.accuracy > lowest)
         axes.plot([x for x, _y in own], [y for _x, y in own], color=look(method).colour, linewidth=1, alpha=0.5)

@@ -131,7 +131,7 @@ def write_names(
                 name, (x, y), (9 * right, 6 * up), textcoords="offset points", fontsize=TEXT, color=INK,
                 family=figure.fonts if isinstance(figure, Picture) else None,  # as measured, so drawn
                 ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # a line may run below
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.7},  # what lies below shows
             )  # fmt: skip
             label.set_in_layout(False)
             box = label.get_window_extent(renderer)
