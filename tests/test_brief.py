@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser import find_browser
-from decisions import GOOD, pairs, records, tables, with_networks
+from decisions import GOOD, TIMES, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import sync_playwright
 
@@ -97,6 +97,17 @@ def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str) ->
     [gap] = brief.evidence.gaps
     assert gap.said.replace("`", "") in page
     assert not re.search(r"(?<!≥ )[+−]\d+\.\d", page)
+
+
+@pytest.mark.usefixtures("_words_alone")
+def test_the_sentences_for_the_meeting_say_what_was_measured(tmp_path: Path) -> None:
+    times = {name: 1.34 * TIMES[name] for name in ("latency_1_ms", "latency_128_ms")}  # slower than the full network
+    records(pairs(GOOD, **times)).save(tmp_path / "run")
+    write_brief([tmp_path / "run"], tmp_path / "brief.html")
+    page = shown((tmp_path / "brief.html").read_text(encoding="utf-8")).replace("\u00a0", " ")
+    assert "“One answer takes 134 % of the time, in batches 134 %, on" in page
+    assert "“Over 3 trainings the change in accuracy lies between −0.2 and +0.2 points; we accept a loss of 1.”" in page
+    assert "is right on 97.8 % of the test images; the full network on 97.8 %.”" in page
 
 
 @pytest.mark.usefixtures("_words_alone")
