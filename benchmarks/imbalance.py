@@ -16,7 +16,7 @@ import torch
 from tuckerlab import Budget, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.experiments.methods.base import Dense, Tucker
-from tuckerlab.experiments.setup import arranged, recipe_for
+from tuckerlab.experiments.setup import recipe_for, set_up
 from tuckerlab.training.metrics import answers_by_class
 
 KEPT = (1.0, 0.5, 0.25, 0.12, 0.12, 0.12)
@@ -52,8 +52,8 @@ def main() -> None:
         recipe = replace(recipe, epochs=round(recipe.epochs * len(data.train_labels) / len(used.train_labels)))
         for contender in (Dense(), Tucker(Budget(0.9))):
             for seed in range(options.seeds):
-                arena = arranged([contender], data=used, recipe=recipe, seed=seed, model="vgg_small", device="cpu")
-                run = contender.train(arena)
+                experiment = set_up([contender], data=used, recipe=recipe, seed=seed, model="vgg_small", device="cpu")
+                run = contender.train(experiment)
                 found = torch.tensor(list(answers_by_class(run.network, used).values()))
                 right = 100 * found[:, 2] / found[:, 1]
                 measured = {

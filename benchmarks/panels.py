@@ -60,12 +60,12 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         return run
 
     contender = Tucker(Budget(0.9))
-    arena = setup.arranged((contender,), epochs=epochs)
+    experiment = setup.set_up((contender,), epochs=epochs)
     setup.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up
-        network = contender.network(arena.spec, 0)
+        network = contender.network(experiment.spec, 0)
         began = time.perf_counter()
-        fit(network, arena.data, arena.recipe, ranks=contender.ranks, progress=False)
+        fit(network, experiment.data, experiment.recipe, ranks=contender.ranks, progress=False)
         found["alone"].append(time.perf_counter() - began)
         panel, drawn = TrainingPanel(epochs=epochs), []
         panel.picture.observe(lambda _, drawn=drawn: drawn.append(time.perf_counter()), "value")

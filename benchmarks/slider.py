@@ -29,7 +29,7 @@ from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.run import run_experiment
-from tuckerlab.experiments.setup import arranged
+from tuckerlab.experiments.setup import set_up
 from tuckerlab.files import atomic_path
 from tuckerlab.training.machine import latencies, provenance, resolve_device
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
@@ -65,9 +65,9 @@ def main() -> None:
         given = {
             name: getattr(options, name) for name in ("dataset", "image_size", "model", "epochs", "optimizer", "lr")
         }
-        arena = arranged(contenders, **given, device="cpu")
+        experiment = set_up(contenders, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
-        records = run_experiment(contenders, arena, folder, seeds=options.seeds).records
+        records = run_experiment(contenders, experiment, folder, seeds=options.seeds).records
     else:
         folder, records = options.networks, Records.load(options.networks)
         contenders += [replace(each, epochs=1) for each in contenders if isinstance(each, Tucker)]  # in equal time

@@ -6,7 +6,7 @@ import torch
 
 from tuckerlab import load_data
 from tuckerlab.experiments.methods.base import Contender
-from tuckerlab.experiments.setup import Arena, arranged
+from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.training.config import Recipe
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
@@ -14,13 +14,13 @@ STEEL: dict[str, Any] = {"name": "vgg_small", "num_classes": 6, "in_channels": 1
 CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 1.0}
 
 
-def small_arena(*contenders: Contender, epochs: int = 2, model: str = "vgg_small") -> Arena:
+def small_experiment(*contenders: Contender, epochs: int = 2, model: str = "vgg_small") -> Experiment:
     """Four steps an epoch."""
     data = load_data("digits").subset(train=256, test=64)
     recipe = Recipe(epochs=epochs, batch_size=64)
-    return arranged(contenders, data=data, recipe=recipe, model=model, width=0.25, device="cpu")
+    return set_up(contenders, data=data, recipe=recipe, model=model, width=0.25, device="cpu")
 
 
-def arena_of(spec: dict[str, Any]) -> Arena:
+def experiment_of(spec: dict[str, Any]) -> Experiment:
     """For a network that is only built."""
-    return Arena(spec, load_data("digits"), Recipe(), torch.device("cpu"))
+    return Experiment(spec, load_data("digits"), Recipe(), torch.device("cpu"))

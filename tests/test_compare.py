@@ -120,13 +120,13 @@ def test_what_diverges_is_left_out_and_named(tmp_path: Path, capsys: pytest.Capt
             raise DivergedError("the loss is nan")
         return real(*arguments, **options)
 
-    real = setup.Arena.fit
+    real = setup.Experiment.fit
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup.Arena, "fit", diverging)
+        patch.setattr(setup.Experiment, "fit", diverging)
         found = run_compare(**SMALL, methods=["tucker"], seeds=1, out=tmp_path)
         assert found.records.runs["label"].tolist() == ["dense"]
         assert "left out, since training diverged: Tucker 80 %" in found.records.runs["note"].iloc[0]
         assert "Tucker 80 % is left out: the loss is nan" in capsys.readouterr().err
-        patch.setattr(setup.Arena, "fit", lambda *_, **__: diverging(ranks=True))
+        patch.setattr(setup.Experiment, "fit", lambda *_, **__: diverging(ranks=True))
         with pytest.raises(DivergedError, match="the loss is nan"):
             run_compare(**SMALL, methods=["tucker"], seeds=1, out=tmp_path / "none")

@@ -84,7 +84,7 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = {"dense": [6.0], "Tucker 80 %": [6.0, 5.0, 4.0, 3.0, 3.0], "Tucker 90 %": [2.0] * 5}
-    monkeypatch.setattr(headline, "step_times", lambda ways, arena: {each: seconds[each.label] for each in ways})
+    monkeypatch.setattr(headline, "step_times", lambda ways, experiment: {each: seconds[each.label] for each in ways})
     options = {**SMALL, "compression": [0.9], "seeds": 1, "epochs": 2, "quiet": False}
     found = run_headline(**options, equal=["time"], out=tmp_path).records.runs.set_index("label")
     assert found["epochs"].to_dict() == {"dense": 2, "Tucker 90 %, equal time": 6, "pruned 90 %": 2}
@@ -116,26 +116,28 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
 def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: SMALL[name] for name in ("dataset", "model", "width", "batch_size", "device")}
     contender = Tucker(Budget(0.9), 0.5)
-    arena = setup.arranged([contender], **given, epochs=4)
-    trained = contender.train(arena)
-    first = contender.network(arena.spec, 0)
+    experiment = setup.set_up([contender], **given, epochs=4)
+    trained = contender.train(experiment)
+    first = contender.network(experiment.spec, 0)
     assert max(max(m.ranks) for m in first.modules() if isinstance(m, TuckerLayer)) == 16  # of 32
     stored = [count_parameters(first).total_stored, *(row["parameters"] for row in trained.epochs)]
     assert len(set(stored)) > 1
-    monkeypatch.setattr(measuring, "stepper", lambda contender, model, arena: count_parameters(model).total_stored)
+    monkeypatch.setattr(measuring, "stepper", lambda contender, model, experiment: count_parameters(model).total_stored)
     monkeypatch.setattr(
         measuring, "interleave", lambda taking, **_: {name: np.array([ms]) for name, ms in taking.items()}
     )
-    assert measuring.steps_by_epoch({contender: trained}, arena)[contender] == [
+    assert measuring.steps_by_epoch({contender: trained}, experiment)[contender] == [
         (a + b) / 2 for a, b in pairwise(stored)
     ]
 
 
 def test_all_ends_within_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of 100 ms, four an epoch: 1.6 s an epoch of four networks, and four fifths of 10.8 s for it."""
-    monkeypatch.setattr(headline, "step_times", lambda ways, arena: {c: [100.0] * len(w) for c, w in ways.items()})
+    monkeypatch.setattr(headline, "step_times", lambda ways, experiment: {c: [100.0] * len(w) for c, w in ways.items()})
     planned = []
-    monkeypatch.setattr(headline, "run_experiment", lambda _, arena, *__, **___: planned.append(arena.recipe.epochs))
+    monkeypatch.setattr(
+        headline, "run_experiment", lambda _, experiment, *__, **___: planned.append(experiment.recipe.epochs)
+    )
     asked = SMALL | {"compression": [0.9], "equal": ["time", "epochs"], "seeds": 1, "out": tmp_path, "epochs": None}
     run_headline(**asked, minutes=0.18)
     run_headline(**asked, minutes=0.18)  # as it was decided

@@ -23,7 +23,7 @@ ALL: list[Contender] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Tucker(Budge
 
 
 def test_in_a_contest(tmp_path: Path) -> None:
-    records = run_experiment(ALL, contests.small_arena(*ALL), tmp_path, quiet=True).records
+    records = run_experiment(ALL, contests.small_experiment(*ALL), tmp_path, quiet=True).records
     runs = records.runs.set_index("label")
     assert runs.index.tolist() == [
         "dense", "channels 80 %", "matrix 80 %", "CP 80 %", "TT 80 %", "pruned 80 %", "two gradients 80 %",
@@ -51,14 +51,14 @@ class CutOff(Callback):
 
 @pytest.mark.parametrize("contender", [*SMALL, TwoGradients(Budget(0.8))], ids=lambda contender: contender.slug)
 def test_goes_on_after_a_cut(contender: Contender, tmp_path: Path) -> None:
-    arena = contests.small_arena(contender, epochs=4)
-    whole = contender.train(replace(arena, folder=tmp_path / "whole"))
+    experiment = contests.small_experiment(contender, epochs=4)
+    whole = contender.train(replace(experiment, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        contender.train(replace(arena, folder=tmp_path / "cut", callbacks=[CutOff()]))
-    again = contender.train(replace(arena, folder=tmp_path / "cut"))
+        contender.train(replace(experiment, folder=tmp_path / "cut", callbacks=[CutOff()]))
+    again = contender.train(replace(experiment, folder=tmp_path / "cut"))
     assert again.evaluations == whole.evaluations
     with torch.no_grad():
-        one, other = (run.network.eval()(arena.batch(32)[0]) for run in (whole, again))
+        one, other = (run.network.eval()(experiment.batch(32)[0]) for run in (whole, again))
     assert torch.equal(one, other)
 
 
@@ -79,7 +79,7 @@ def test_a_compression_is_a_share(compression: Any) -> None:
 )
 def test_what_is_out_of_reach_is_refused(contender: Contender, options: dict[str, Any], said: str) -> None:
     with pytest.raises(TuckerlabError, match=said):
-        contests.small_arena(contender, **options)
+        contests.small_experiment(contender, **options)
 
 
 def test_a_matrix_is_of_the_rank_of_its_layer() -> None:

@@ -48,8 +48,8 @@ class Watch(Callback):
 
 def test_what_is_zero_is_not_counted() -> None:
     watch, contender = Watch(), Pruned(0.9)
-    arena = contests.small_arena(contender, epochs=5)
-    run = contender.train(replace(arena, callbacks=[watch]))
+    experiment = contests.small_experiment(contender, epochs=5)
+    run = contender.train(replace(experiment, callbacks=[watch]))
     assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[3::4])
     assert watch.shares[-1] == pytest.approx(0.9, abs=1e-3)
     zeros, dense, counts = int((weights(run.model) == 0).sum()), count_parameters(run.model), run.epochs[-1]

@@ -24,7 +24,7 @@ from tuckerlab.cli import main as cli
 from tuckerlab.experiments.methods import METHODS, Method
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.tucker_variants import BEFORE, CutAndTuned
-from tuckerlab.experiments.setup import UNFINISHED, Arena, arranged
+from tuckerlab.experiments.setup import UNFINISHED, Experiment, set_up
 from tuckerlab.experiments.sweep import grid, study as sweeps
 from tuckerlab.experiments.sweep.study import Sweep, run_sweep
 from tuckerlab.experiments.sweep.worker import RETRIES, Report, SweepConfig, open_study, queue, work
@@ -54,15 +54,15 @@ def config_of(out: Path) -> SweepConfig:
     return SweepConfig(folder, f"sqlite:///{folder / 'study.db'}", "digits", settings)
 
 
-def arena_of(config: SweepConfig) -> Arena:
-    return arranged(dataset=config.dataset, **config.settings)
+def experiment_of(config: SweepConfig) -> Experiment:
+    return set_up(dataset=config.dataset, **config.settings)
 
 
 @cache
 def study_of(out: Path) -> optuna.Study:
     """The study that the sweep will find there."""
     config = config_of(out)
-    return open_study(config, arena_of(config).plan)
+    return open_study(config, experiment_of(config).plan)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_many_workers_take_each_network_once(tmp_path: Path, monkeypatch: pytest
     for _ in range(2):  # the second adds nothing
         queue(study_of(tmp_path), config, points)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: work(config, arena=arena_of(config)), range(4)))
+        list(pool.map(lambda _: work(config, experiment=experiment_of(config)), range(4)))
     assert sorted(about["place"] for about in taken if about) == sorted(point.place for point in points)
 
 
@@ -146,7 +146,7 @@ def test_a_network_over_which_workers_die_is_to_blame(tmp_path: Path) -> None:
 
 
 def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep, tmp_path: Path) -> None:
-    alone = Tucker(Tolerance(0.3)).train(arena_of(config_of(tmp_path)))
+    alone = Tucker(Tolerance(0.3)).train(experiment_of(config_of(tmp_path)))
     row = whole.records.runs.set_index("label").loc["Tucker τ 0.3"]
     assert row["test_accuracy"] == alone.test_accuracy
     epochs = whole.records.epochs[whole.records.epochs["run"] == row["run"]]
@@ -161,9 +161,9 @@ def test_the_same_call_trains_nothing_and_a_longer_list_what_is_new(
     whole: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    real = Arena.fit
+    real = Experiment.fit
     monkeypatch.setattr(
-        Arena, "fit", lambda self, model, name, **o: trained.append(name) or real(self, model, name, **o)
+        Experiment, "fit", lambda self, model, name, **o: trained.append(name) or real(self, model, name, **o)
     )
     out = whole.folder.parent
     assert outcome(run_sweep(**SMALL, out=out)) == outcome(whole)
@@ -180,7 +180,7 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
     class Failing(Tucker):
         label = "failing"  # type: ignore[assignment]
 
-        def train(self, arena: Arena) -> Any:
+        def train(self, experiment: Experiment) -> Any:
             raise error
 
     monkeypatch.setitem(METHODS, "failing", Method(Failing))
@@ -220,7 +220,7 @@ def until(true: Callable[[], Any]) -> Any:
 def held_in_mid_trial(out: Path) -> Iterator[Callable[[], FrozenTrial | None]]:
     """Whoever trains the network that is cut waits between its two trainings; finds the trial that waits there."""
     config, contender = config_of(out), CutAndTuned(Tolerance(0.1))
-    before, after = arena_of(config).split(BEFORE)
+    before, after = experiment_of(config).split(BEFORE)
     held = config.folder / "seed0" / f"{contender.slug}-{after.recipe.epochs}{UNFINISHED}"
     held.parent.mkdir()
     study = study_of(out)

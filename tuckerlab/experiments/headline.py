@@ -20,7 +20,7 @@ from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import Arena, arranged
+from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.machine import resolve_device
@@ -60,7 +60,7 @@ def run_headline(
     `tuckerlab.experiments.methods.METHODS`, each at every compression. start: the largest rank of Tucker
     networks at the first step, as a share of the widest layer's size. minutes: fewer epochs, if need be, so that all
     ends within about so many minutes on this machine. settings: of
-    `tuckerlab.experiments.setup.arranged`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
+    `tuckerlab.experiments.setup.set_up`; the usual ones are vgg16 and what stands in `RECIPES` for the device.
 
     Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
@@ -77,23 +77,28 @@ def run_headline(
     others += [contender(rival, Budget(rate)) for rival in rivals for rate in compression]
     recipe = RECIPES.get(resolve_device(settings.get("device", "auto")).type, RECIPES["cpu"])
     settings.setdefault("model", "vgg16")
-    arena = arranged([Dense(), *networks, *others], dataset=dataset, recipe=recipe, **settings)
+    experiment = set_up([Dense(), *networks, *others], dataset=dataset, recipe=recipe, **settings)
     asked = {"start": start} | ({} if minutes is None else {"minutes": minutes, "seeds": seeds})
-    folder = Path(out) / arena.folder_name("headline", **asked)
+    folder = Path(out) / experiment.folder_name("headline", **asked)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     equals = networks if "epochs" in equal else []
     if "time" in equal or minutes is not None:
         timed, budget = (networks, None) if minutes is None else ([*networks, *others], minutes / seeds)
-        epochs, in_equal_time = _planned(timed, equal, arena, budget, folder / "epochs.json", quiet)
-        arena = replace(arena, recipe=replace(arena.recipe, epochs=epochs))
+        epochs, in_equal_time = _planned(timed, equal, experiment, budget, folder / "epochs.json", quiet)
+        experiment = replace(experiment, recipe=replace(experiment.recipe, epochs=epochs))
         if "time" in equal:
             equals = [*(replace(network, epochs=in_equal_time[network.label]) for network in networks), *equals]
-    return run_experiment([Dense(), *equals, *others], arena, folder, seeds=seeds, extend=True, quiet=quiet)
+    return run_experiment([Dense(), *equals, *others], experiment, folder, seeds=seeds, extend=True, quiet=quiet)
 
 
 def _planned(
-    contenders: Sequence[Contender], equal: Sequence[str], arena: Arena, budget: float | None, file: Path, quiet: bool
+    contenders: Sequence[Contender],
+    equal: Sequence[str],
+    experiment: Experiment,
+    budget: float | None,
+    file: Path,
+    quiet: bool,
 ) -> tuple[int, dict[str, int]]:
     """The epochs of the dense network that fit `budget`, and by label those of Tucker networks in its time.
 
@@ -101,16 +106,16 @@ def _planned(
     """
     labels = [each.label for each in contenders if isinstance(each, Tucker)]
     plan = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"equal_time": {}}
-    epochs, in_equal_time = plan.get("epochs", arena.recipe.epochs), plan["equal_time"]
+    epochs, in_equal_time = plan.get("epochs", experiment.recipe.epochs), plan["equal_time"]
     if file.exists() and {*labels} <= in_equal_time.keys():
         return epochs, in_equal_time
     say("timing training steps at ranks along the schedules", quiet)
-    steps = _step_means([Dense(), *contenders], arena)
+    steps = _step_means([Dense(), *contenders], experiment)
     full = steps[Dense().label]
     if budget is not None and "epochs" not in plan:
         taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
         taken += [step for label, step in steps.items() if label not in labels]
-        epoch = sum(taken) / 60e3 * arena.steps_per_epoch
+        epoch = sum(taken) / 60e3 * experiment.steps_per_epoch
         epochs = plan["epochs"] = int(min(epochs, (1 - SPARE) * budget / epoch))
         if epochs < 1:
             raise TuckerlabError(
@@ -128,7 +133,7 @@ def _planned(
     return epochs, in_equal_time
 
 
-def _step_means(contenders: Sequence[Contender], arena: Arena) -> dict[str, float]:
+def _step_means(contenders: Sequence[Contender], experiment: Experiment) -> dict[str, float]:
     """By label, what a training step takes on average over a run, in milliseconds."""
     ways: dict[Contender, list[RankPolicy | None]] = {}
     for each in contenders:
@@ -138,5 +143,5 @@ def _step_means(contenders: Sequence[Contender], arena: Arena) -> dict[str, floa
             ways[each] = [Budget(schedule.target(int(1000 * way))) for way in ON_THE_WAY]
     return {
         each.label: RAMP * np.trapezoid(times, ON_THE_WAY) + (1 - RAMP) * times[-1] if times[1:] else times[0]
-        for each, times in step_times(ways, arena).items()
+        for each, times in step_times(ways, experiment).items()
     }

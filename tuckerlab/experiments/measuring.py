@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
-from tuckerlab.experiments.setup import Arena, digest
+from tuckerlab.experiments.setup import Experiment, digest
 from tuckerlab.training.machine import interleave, iqr, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
@@ -22,16 +22,16 @@ from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 
 
-def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
+def facts(contender: Contender, run: Run, experiment: Experiment) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
-    spec, data, recipe = arena.spec, arena.data, contender.recipe(arena.recipe)
-    settings = {**arena.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
+    spec, data, recipe = experiment.spec, experiment.data, contender.recipe(experiment.recipe)
+    settings = {**experiment.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
     if contender.method not in ("dense", "tucker"):
         settings["contender"] = contender.identity
     if isinstance(contender, Tucker) and contender.start is not None:
         settings["start"] = contender.start
-    if recipe.epochs != arena.recipe.epochs:  # what it is compared with had so many
-        settings["epochs_of_others"] = arena.recipe.epochs
+    if recipe.epochs != experiment.recipe.epochs:  # what it is compared with had so many
+        settings["epochs_of_others"] = experiment.recipe.epochs
     shape = (data.channels, data.image_size, data.image_size)
     row = {  # the digest: in a tree of records no two runs are taken for one
         "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
@@ -44,16 +44,16 @@ def facts(contender: Contender, run: Run, arena: Arena) -> dict[str, Any]:
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
         "by_class": json.dumps(answers_by_class(to_plain(run.network), data), ensure_ascii=False),
     }  # fmt: skip
-    return row | contender.counts(run.network, arena).row | run.origin
+    return row | contender.counts(run.network, experiment).row | run.origin
 
 
-def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, dict[str, float | None]]:
+def measurements(runs: Mapping[Contender, Run], experiment: Experiment) -> dict[Contender, dict[str, float | None]]:
     """Times of steps and answers, and a step's memory; what was trained twice, before and after a cut, has no step."""
     plain = {
         c.label: to_plain(run.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
-    one, many = (latencies(plain, arena.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
+    one, many = (latencies(plain, experiment.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
     measured: dict[Contender, dict[str, float | None]] = {
         contender: {
             "latency_1_ms": float(np.median(one[contender.label])), "latency_1_iqr_ms": iqr(one[contender.label]),
@@ -64,10 +64,10 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
         for contender in runs
     }  # fmt: skip
     whole = {contender: run for contender, run in runs.items() if not run.steps_before}
-    steps = interleave({c.label: stepper(c, run.model, arena) for c, run in whole.items()}, repeats=10)
-    batch = arena.batch(arena.step_size)
+    steps = interleave({c.label: stepper(c, run.model, experiment) for c, run in whole.items()}, repeats=10)
+    batch = experiment.batch(experiment.step_size)
     for contender, run in whole.items():
-        memory = training_memory(run.model, run.optimizer, partial(arena.loss, batch=batch))
+        memory = training_memory(run.model, run.optimizer, partial(experiment.loss, batch=batch))
         measured[contender] |= {
             "step_ms": float(np.median(steps[contender.label])), "step_iqr_ms": iqr(steps[contender.label]),
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
@@ -77,15 +77,15 @@ def measurements(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender,
     return measured
 
 
-def stepper(contender: Contender, model: nn.Module, arena: Arena) -> Callable[[], object]:
+def stepper(contender: Contender, model: nn.Module, experiment: Experiment) -> Callable[[], object]:
     """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-    recipe = replace(contender.recipe(arena.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
-    model, batch = copy.deepcopy(model).train(), arena.batch(arena.step_size)
+    recipe = replace(contender.recipe(experiment.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
+    model, batch = copy.deepcopy(model).train(), experiment.batch(experiment.step_size)
     optimizer = contender.make_optimizer(recipe, model, 1)
 
     def gradient() -> float:
         optimizer.zero_grad()
-        arena.loss(model, batch).backward()  # type: ignore[no-untyped-call]
+        experiment.loss(model, batch).backward()  # type: ignore[no-untyped-call]
         return 0.0  # nobody looks at the loss: that would hold up a GPU
 
     def step() -> None:
@@ -106,7 +106,7 @@ class _At(RankPolicy):
         return [*self.ranks]
 
 
-def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contender, list[float]]:
+def steps_by_epoch(runs: Mapping[Contender, Run], experiment: Experiment) -> dict[Contender, list[float]]:
     """What a training step took in each epoch in milliseconds, timed afterwards in turn at the ranks it had then."""
     moments: dict[Contender, list[RankPolicy | None]] = {}
     for contender, run in runs.items():
@@ -116,20 +116,22 @@ def steps_by_epoch(runs: Mapping[Contender, Run], arena: Arena) -> dict[Contende
             moments[contender] = [_At(ranks=ranks) for ranks in layers] or [None]
     return {  # the ranks of an epoch lie between those at its two ends
         contender: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
-        for contender, times in step_times(moments, arena).items()
+        for contender, times in step_times(moments, experiment).items()
     }
 
 
-def step_times(moments: Mapping[Contender, Sequence[RankPolicy | None]], arena: Arena) -> dict[Contender, list[float]]:
+def step_times(
+    moments: Mapping[Contender, Sequence[RankPolicy | None]], experiment: Experiment
+) -> dict[Contender, list[float]]:
     """What a step takes at the ranks of each policy (None: as it begins) in ms; they come down from one to the next."""
     steppers = {}
     for contender, policies in moments.items():
-        recipe = contender.recipe(arena.recipe)
-        network = contender.network(arena.spec, recipe.seed).to(arena.device)
+        recipe = contender.recipe(experiment.recipe)
+        network = contender.network(experiment.spec, recipe.seed).to(experiment.device)
         for policy in dict.fromkeys(policies):
             if policy is not None:
                 contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
-            steppers[f"{contender.label} {policy}"] = stepper(contender, network, arena)
+            steppers[f"{contender.label} {policy}"] = stepper(contender, network, experiment)
     timed = interleave(steppers, repeats=5, warmup=1)
     return {
         c: [float(np.median(timed[f"{c.label} {policy}"])) for policy in policies] for c, policies in moments.items()

@@ -21,7 +21,7 @@ from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import UNFINISHED, Arena, arranged
+from tuckerlab.experiments.setup import UNFINISHED, Experiment, set_up
 from tuckerlab.experiments.sweep import values
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
@@ -31,7 +31,7 @@ from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 def run_experiment(
     contenders: Sequence[Contender],
-    arena: Arena,
+    experiment: Experiment,
     folder: Path,
     *,
     seeds: int | None = None,
@@ -46,13 +46,13 @@ def run_experiment(
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     if seeds is None:
-        return RunFolder(_run(contenders, arena, folder, extend, quiet), folder)
+        return RunFolder(_run(contenders, experiment, folder, extend, quiet), folder)
     parts = []
     for seed in range(seeds):
         place = folder / f"seed{seed}"
         found = ", a record is there" if (place / "runs.parquet").exists() else ""
         say(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", quiet)
-        parts.append(_run(contenders, arena.of_seed(seed), place, extend, quiet))
+        parts.append(_run(contenders, experiment.of_seed(seed), place, extend, quiet))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -64,7 +64,7 @@ def say(text: str, quiet: bool = False, *, stderr: bool = False) -> None:
         Console(stderr=stderr).print(text, highlight=False, soft_wrap=True)
 
 
-def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bool, quiet: bool) -> Records:
+def _run(contenders: Sequence[Contender], experiment: Experiment, folder: Path, extend: bool, quiet: bool) -> Records:
     there = Records.load(folder) if (folder / "runs.parquet").exists() else Records()
     missing = {contender.label for contender in contenders} - set(there.runs["label"])
     if len(there) and not (extend and missing):
@@ -76,29 +76,29 @@ def _run(contenders: Sequence[Contender], arena: Arena, folder: Path, extend: bo
     for contender in contenders:
         try:
             progress = not quiet and f"{contender.label:12s}"
-            runs[contender] = contender.train(replace(arena, folder=folder, progress=progress))
+            runs[contender] = contender.train(replace(experiment, folder=folder, progress=progress))
         except DivergedError as error:
             diverged[contender.label] = error
             say(f"{contender.label} is left out: {error}", stderr=True)
     if not runs:
         raise next(iter(diverged.values()))
     say("measuring steps, answers and memory, the networks in turn", quiet)
-    measured = measurements(runs, arena)
+    measured = measurements(runs, experiment)
     if extend or all(isinstance(contender, OneRun) for contender in runs):
-        for contender, times in steps_by_epoch(runs, arena).items():
+        for contender, times in steps_by_epoch(runs, experiment).items():
             for row, step_ms in zip(runs[contender].epochs, times, strict=True):
                 row["step_ms"] = step_ms
     note = f"left out, since training diverged: {', '.join(diverged)}" if diverged else ""
     parts = []
     for contender, run in runs.items():
-        row = facts(contender, run, arena) | measured[contender]
+        row = facts(contender, run, experiment) | measured[contender]
         row["note"] = "; ".join(filter(None, [row["note"], note]))
         parts.append(Records.single(row, run.epochs, run.ranks, run.events))
     trained = {contender.label for contender in runs}
     records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(trained)]), *parts])
     save_figures(records, folder)
     for contender, run in runs.items():
-        checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=arena.plan)
+        checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=experiment.plan)
     records.save(folder)  # last: where a record is, the folder is complete
     if not extend:
         for file in folder.glob(f"*{UNFINISHED}"):
@@ -125,7 +125,7 @@ def run_poc(
     tuckerlab.errors.RankError: compression 0.9 and tolerance 0.1: give one of them, not both
 
     dataset: "mnist", "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove,
-    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: of `arranged`.
+    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: of `set_up`.
     resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
     and order of images; a Tucker network starts small and never holds its full weights.
 
@@ -138,9 +138,9 @@ def run_poc(
     rates = values("compression", [compression] if isinstance(compression, int | float) else compression)
     policies: list[RankPolicy] = [Budget(rate) for rate in rates] if tolerance is None else [Tolerance(tolerance)]
     contenders = [Dense(), *map(Tucker, policies)]
-    arena = arranged(contenders, dataset=dataset, seed=seed, **settings)
-    folder = Path(out) / arena.folder_name("poc", f"seed{seed}", ranks=repr(policies))
-    return run_experiment(contenders, arena, folder, resume=resume, quiet=quiet)
+    experiment = set_up(contenders, dataset=dataset, seed=seed, **settings)
+    folder = Path(out) / experiment.folder_name("poc", f"seed{seed}", ranks=repr(policies))
+    return run_experiment(contenders, experiment, folder, resume=resume, quiet=quiet)
 
 
 def run_compare(
@@ -157,7 +157,7 @@ def run_compare(
     """Trains a network with every method at every compression for each seed, and measures them all in turn.
 
     All get the same number of gradient evaluations. methods: names from `METHODS`; None: all that these settings suit.
-    settings: of `arranged`. Raises TuckerlabError for what cannot be asked for, before anything is trained.
+    settings: of `set_up`. Raises TuckerlabError for what cannot be asked for, before anything is trained.
     """
     check_whole("seeds", seeds, 1)
     budgets = [Budget(rate) for rate in values("compression", compression)]
@@ -165,17 +165,17 @@ def run_compare(
     found = [registry.contender(name, budget) for name in names for budget in budgets]
     if not found:
         raise TuckerlabError("nothing to compare: give one method and one compression, or more")
-    arena, contenders = arranged(dataset=dataset, **settings), list[Contender]()
+    experiment, contenders = set_up(dataset=dataset, **settings), list[Contender]()
     for one in dict.fromkeys([Dense(), *found]):  # what has no setting is there once
         try:
-            one.check(arena)
+            one.check(experiment)
             contenders.append(one)
         except TuckerlabError as error:
             if methods is not None or one.method in ("dense", "tucker"):  # the settings are to blame
                 raise
             say(f"left out: {one.label}: {error}", quiet)
-    arena.for_all(contenders)
-    say(f"{len(contenders)} networks for each of {seeds} seeds, {arena.steps:,} gradient evaluations each", quiet)
+    experiment.for_all(contenders)
+    say(f"{len(contenders)} networks for each of {seeds} seeds, {experiment.steps:,} gradient evaluations each", quiet)
     identities = f"[{', '.join(each.identity for each in contenders)}]"
-    folder = Path(out) / arena.folder_name("compare", contenders=identities)
-    return run_experiment(contenders, arena, folder, seeds=seeds, resume=resume, quiet=quiet)
+    folder = Path(out) / experiment.folder_name("compare", contenders=identities)
+    return run_experiment(contenders, experiment, folder, seeds=seeds, resume=resume, quiet=quiet)

@@ -43,7 +43,7 @@ UNFINISHED = ".training.safetensors"
 
 
 @dataclass(frozen=True)
-class Arena:
+class Experiment:
     """What all networks of a comparison share, and how their training is watched.
 
     One epoch of the recipe is one gradient evaluation for each batch of images; who takes two a step has half the
@@ -60,8 +60,8 @@ class Arena:
     stop: threading.Event | None = None
     guard: Guard | None = None
 
-    def for_all(self, contenders: Sequence["Contender"]) -> "Arena":
-        """This arena; TuckerlabError for what cannot be asked of these contenders in it."""
+    def for_all(self, contenders: Sequence["Contender"]) -> "Experiment":
+        """This experiment; TuckerlabError for what cannot be asked of these contenders in it."""
         if len({contender.slug for contender in contenders}) < len(contenders):
             raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
         for contender in contenders:
@@ -72,7 +72,7 @@ class Arena:
         """Raises RankError for a budget that this network cannot meet."""
         replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
 
-    def of_seed(self, seed: int) -> "Arena":
+    def of_seed(self, seed: int) -> "Experiment":
         return replace(self, recipe=replace(self.recipe, seed=seed))
 
     @property
@@ -125,7 +125,7 @@ class Arena:
             logits = model(images)
         return F.cross_entropy(logits.float(), labels)
 
-    def split(self, share: float) -> tuple["Arena", "Arena"]:
+    def split(self, share: float) -> tuple["Experiment", "Experiment"]:
         """The training in two: the first gets this share of the epochs; TuckerlabError where there is only one."""
         epochs = self.recipe.epochs
         if epochs < 2:
@@ -173,7 +173,7 @@ class _Counting(Callback):
         run.epochs[-1] |= self.counts(run.model).row
 
 
-def arranged(
+def set_up(
     contenders: Sequence["Contender"] = (),
     *,
     dataset: str = "mnist",
@@ -185,8 +185,8 @@ def arranged(
     image_size: int | None = None,
     device: str = "auto",
     **changes: Any,
-) -> Arena:
-    """The arena of an experiment; TuckerlabError for what cannot be asked for.
+) -> Experiment:
+    """An experiment with these settings; TuckerlabError for what cannot be asked for.
 
     data: the images, if not those of `dataset`. recipe: None is what is known to work. model: of `MODELS`; "auto" is
     that of `NETWORKS`, or else vgg_small. width: of all layers, as a multiple of the published one. image_size: pixels
@@ -201,7 +201,7 @@ def arranged(
     data = data or load_data(dataset, image_size=image_size)
     spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels}
     spec |= {"image_size": data.image_size, "width": usual if width is None else width}
-    return Arena(spec, data, recipe, place).for_all(contenders)
+    return Experiment(spec, data, recipe, place).for_all(contenders)
 
 
 def recipe_for(dataset: str) -> Recipe:

@@ -18,7 +18,7 @@ from tuckerlab.experiments.measuring import facts, measurements
 from tuckerlab.experiments.methods.base import Contender, in_file_names
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import Arena, arranged
+from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
@@ -159,17 +159,19 @@ class Job(threading.Thread, Callback):
             self.phase, Job.at_work = "done", None
 
     def _train(self) -> None:
-        arena = arranged(self.contenders, **self.settings)
+        experiment = set_up(self.contenders, **self.settings)
         self.phase, self._began = "training", time.monotonic()
         folder = None if self.place is None else self.place.folder
         ended = 0
         try:
             for contender in self.contenders:
                 if not self._halt.is_set():
-                    contender.train(replace(arena, folder=folder, callbacks=[self], stop=self._halt, guard=self.guard))
+                    contender.train(
+                        replace(experiment, folder=folder, callbacks=[self], stop=self._halt, guard=self.guard)
+                    )
                     ended += 1
         finally:  # where one fails, those before it are kept; one stopped in its first epoch has no accuracy
-            self._record([trained for trained in self.runs[:ended] if trained.run.epochs], arena)
+            self._record([trained for trained in self.runs[:ended] if trained.run.epochs], experiment)
 
     def on_start(self, run: Run) -> None:
         contender = self.contenders[len(self.runs)]
@@ -185,14 +187,14 @@ class Job(threading.Thread, Callback):
         if len(losses) < run.step:
             losses.append(run.loss)
 
-    def _record(self, ended: Sequence[Trained], arena: Arena) -> None:
+    def _record(self, ended: Sequence[Trained], experiment: Experiment) -> None:
         measured: dict[Contender, dict[str, float | None]] = {}
         if ended and not self._halt.is_set():
             self.phase = "measuring"
-            measured = measurements({trained.contender: trained.run for trained in ended}, arena)
+            measured = measurements({trained.contender: trained.run for trained in ended}, experiment)
         for trained in ended:
             run = trained.run
-            row = facts(trained.contender, run, arena) | measured.get(trained.contender, {})
+            row = facts(trained.contender, run, experiment) | measured.get(trained.contender, {})
             row |= {"label": trained.name, "run": row["run"] + trained.name.removeprefix(row["label"])}
             trained.records = Records.single(row, run.epochs, run.ranks, run.events)
             run.optimizer.state.clear()  # the momentum, as large as the network

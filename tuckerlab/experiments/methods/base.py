@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.experiments.setup import Experiment, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import build
@@ -69,9 +69,9 @@ class Contender:
         """What its networks are trained with, for so many steps."""
         return recipe.make_optimizer(model, total_steps)
 
-    def check(self, arena: Arena) -> None:
-        """Raises TuckerlabError, before anything is trained, for what cannot be had in this arena."""
-        arena.check(self.ranks)
+    def check(self, experiment: Experiment) -> None:
+        """Raises TuckerlabError, before anything is trained, for what cannot be had in this experiment."""
+        experiment.check(self.ranks)
 
     def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
         """A new network from the seed: what its training begins with."""
@@ -83,19 +83,19 @@ class Contender:
         """A new network of the specification, with torch's random numbers as they are."""
         return build(**spec)
 
-    def train(self, arena: Arena) -> Run:
-        """Spends the budget of the arena; what was done before is found in its folder and not done again."""
-        return self.fit(self.network(arena.spec, arena.seed), arena)
+    def train(self, experiment: Experiment) -> Run:
+        """Spends the budget of the experiment; what was done before is found in its folder and not done again."""
+        return self.fit(self.network(experiment.spec, experiment.seed), experiment)
 
-    def fit(self, model: nn.Module, arena: Arena, **options: Any) -> Run:
+    def fit(self, model: nn.Module, experiment: Experiment, **options: Any) -> Run:
         """Trains a network of this contender, with its own recipe, ranks, optimizer and way of counting."""
-        arena = replace(arena, recipe=self.recipe(arena.recipe))
+        experiment = replace(experiment, recipe=self.recipe(experiment.recipe))
         options |= {"ranks": self.ranks, "make_optimizer": self.make_optimizer}
-        return arena.fit(model, self.slug, counts=lambda model: self.counts(model, arena), **options)
+        return experiment.fit(model, self.slug, counts=lambda model: self.counts(model, experiment), **options)
 
-    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+    def counts(self, model: nn.Module, experiment: Experiment) -> Counts:
         """The numbers stored, against those of the dense network."""
-        return arena.counts(model)
+        return experiment.counts(model)
 
     def file_bytes(self, model: nn.Module) -> int:
         """The size of the network's file."""
@@ -165,8 +165,8 @@ class AtPolicy(Contender):
     def ranks(self) -> RankPolicy | None:
         return self.policy if self.adapts else None
 
-    def check(self, arena: Arena) -> None:
-        arena.check(self.policy)
+    def check(self, experiment: Experiment) -> None:
+        experiment.check(self.policy)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import nn
 
 from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import TITLES, AtCompression
-from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.experiments.setup import Experiment, on_meta
 from tuckerlab.tucker.convert import materialize, replaced
 from tuckerlab.tucker.layers import TuckerConv2d
 from tuckerlab.tucker.weight import TuckerLayer
@@ -43,8 +43,8 @@ class Tensorized(AtCompression):
             network = replaced(network, layer, random_chain(layer, ranks, self.form))
         return materialize(network)
 
-    def check(self, arena: Arena) -> None:
-        chosen_ranks(on_meta(arena.spec), self.compression, self.form)
+    def check(self, experiment: Experiment) -> None:
+        chosen_ranks(on_meta(experiment.spec), self.compression, self.form)
 
 
 def chosen_ranks(network: nn.Module, compression: float, form: str) -> dict[TuckerLayer, tuple[int, ...]]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.experiments.methods.base import AtCompression, Dense
 from tuckerlab.experiments.methods.tucker_variants import BEFORE
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Experiment
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import Attention
 from tuckerlab.training.run import Callback, Run
@@ -36,13 +36,13 @@ class Pruned(AtCompression):
 
     method = "pruning"
 
-    def train(self, arena: Arena) -> Run:
-        pruning = MagnitudePruning(self.compression, arena.steps, arena.recipe.every(arena.steps))
-        return self.fit(self.network(arena.spec, arena.seed), arena, callbacks=[pruning])
+    def train(self, experiment: Experiment) -> Run:
+        pruning = MagnitudePruning(self.compression, experiment.steps, experiment.recipe.every(experiment.steps))
+        return self.fit(self.network(experiment.spec, experiment.seed), experiment, callbacks=[pruning])
 
-    def counts(self, model: nn.Module, arena: Arena) -> Counts:
+    def counts(self, model: nn.Module, experiment: Experiment) -> Counts:
         """A zero among the convolution weights is not stored."""
-        dense = arena.counts(model)
+        dense = experiment.counts(model)
         zeros = sum(int((layer.weight == 0).sum()) for layer in convolutions(model))
         return Counts(dense.conv_stored - zeros, dense.conv_dense, dense.total_stored - zeros, dense.total_dense)
 
@@ -90,7 +90,7 @@ def convolutions(model: nn.Module) -> list[nn.Conv2d]:
 
 @dataclass(frozen=True)
 class Channels(AtCompression):
-    """The dense network gets two thirds of the arena, then loses channels, and gets the rest.
+    """The dense network gets two thirds of the experiment, then loses channels, and gets the rest.
 
     Which weights belong to a channel (its filter, its batch norm, what reads it, what it is added to) and how much it
     matters say Torch-Pruning's dependency graph and group norm (Fang et al., "DepGraph: Towards any structural
@@ -99,24 +99,24 @@ class Channels(AtCompression):
 
     method = "channels"
 
-    def check(self, arena: Arena) -> None:
-        network = self.network(arena.spec, 0).to(arena.device)
+    def check(self, experiment: Experiment) -> None:
+        network = self.network(experiment.spec, 0).to(experiment.device)
         if any(isinstance(module, Attention) for module in network.modules()):
             raise TuckerlabError("channel pruning is for convolutions, and a transformer has one alone: leave it out")
-        limit = _compression(network, without(network, None, arena.batch(1)[0]))
+        limit = _compression(network, without(network, None, experiment.batch(1)[0]))
         if self.compression > limit:
             raise RankError(
                 f"channel pruning {self.compression:g}: every layer keeps {KEPT:.0%} of its channels and at least one, "
                 f"so this network can be compressed by {math.floor(1e4 * limit) / 1e4:g}; give that or less"
             )
-        arena.split(BEFORE)
+        experiment.split(BEFORE)
 
-    def train(self, arena: Arena) -> Run:
-        before, after = arena.split(BEFORE)
+    def train(self, experiment: Experiment) -> Run:
+        before, after = experiment.split(BEFORE)
         run = Dense().train(before)
         if not run.is_over:
             return run
-        return self.fit(pruned(run.model, self.compression, arena.batch(1)[0]), after, after=run)
+        return self.fit(pruned(run.model, self.compression, experiment.batch(1)[0]), after, after=run)
 
 
 def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 
 from tuckerlab.experiments.methods.base import ADAMW, AtPolicy, Dense, Tucker
 from tuckerlab.experiments.retruncation import cut
-from tuckerlab.experiments.setup import Arena, on_meta
+from tuckerlab.experiments.setup import Experiment, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import materialize, to_plain
@@ -34,11 +34,11 @@ class Factors(AtPolicy):
     def recipe(self, recipe: Recipe) -> Recipe:
         return stepped_by(self.optimizer_name, recipe)
 
-    def train(self, arena: Arena) -> Run:
-        found = Tucker(self.policy).train(replace(arena, callbacks=()))
+    def train(self, experiment: Experiment) -> Run:
+        found = Tucker(self.policy).train(replace(experiment, callbacks=()))
         if not found.is_over:
             return found
-        return self.fit(to_plain(anew(found.model, arena.seed)), arena)
+        return self.fit(to_plain(anew(found.model, experiment.seed)), experiment)
 
 
 def stepped_by(optimizer: str, recipe: Recipe) -> Recipe:
@@ -76,24 +76,24 @@ class Matrix(AtPolicy):
         vars(network).pop("spec")  # a checkpoint would rebuild another network from it
         return materialize(network)
 
-    def check(self, arena: Arena) -> None:
-        replace(arena.recipe, ranks=self.policy).make_optimizer(on_meta(arena.spec, modes=(0,)), 1)
+    def check(self, experiment: Experiment) -> None:
+        replace(experiment.recipe, ranks=self.policy).make_optimizer(on_meta(experiment.spec, modes=(0,)), 1)
 
 
 @dataclass(frozen=True)
 class Cut(AtPolicy):
-    """The dense network gets all of the arena, and is cut at its end by a truncated HOSVD."""
+    """The dense network gets all of the experiment, and is cut at its end by a truncated HOSVD."""
 
     method = "cut"
 
-    def train(self, arena: Arena) -> Run:
-        run = Dense().train(arena)
-        return arena.changed(run, cut(run.model, self.policy)) if run.is_over else run
+    def train(self, experiment: Experiment) -> Run:
+        run = Dense().train(experiment)
+        return experiment.changed(run, cut(run.model, self.policy)) if run.is_over else run
 
 
 @dataclass(frozen=True)
 class CutAndTuned(AtPolicy):
-    """The dense network gets two thirds of the arena, and what is cut of it the rest.
+    """The dense network gets two thirds of the experiment, and what is cut of it the rest.
 
     The learning-rate schedule begins anew (Renda, Frankle and Carbin, "Comparing rewinding and fine-tuning in neural
     network pruning", ICLR 2020).
@@ -101,11 +101,11 @@ class CutAndTuned(AtPolicy):
 
     method = "cut-tuned"
 
-    def check(self, arena: Arena) -> None:
-        super().check(arena)
-        arena.split(BEFORE)
+    def check(self, experiment: Experiment) -> None:
+        super().check(experiment)
+        experiment.split(BEFORE)
 
-    def train(self, arena: Arena) -> Run:
-        before, after = arena.split(BEFORE)
+    def train(self, experiment: Experiment) -> Run:
+        before, after = experiment.split(BEFORE)
         run = Dense().train(before)
         return self.fit(cut(run.model, self.policy), after, after=run) if run.is_over else run

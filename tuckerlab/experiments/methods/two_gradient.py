@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.methods.base import AtPolicy, Tucker
 from tuckerlab.experiments.methods.tucker_variants import stepped_by
-from tuckerlab.experiments.setup import Arena
+from tuckerlab.experiments.setup import Experiment
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project, truncated
@@ -86,15 +86,15 @@ class TwoGradients(AtPolicy):
     def built(self, spec: dict[str, Any]) -> nn.Module:
         return Tucker(self.policy).built(spec)
 
-    def check(self, arena: Arena) -> None:
-        super().check(arena)
-        if arena.recipe.epochs % TwoGradient.evaluations:
-            said = f"takes half of the epochs; give an even number, not {arena.recipe.epochs}"
+    def check(self, experiment: Experiment) -> None:
+        super().check(experiment)
+        if experiment.recipe.epochs % TwoGradient.evaluations:
+            said = f"takes half of the epochs; give an even number, not {experiment.recipe.epochs}"
             raise TuckerlabError(f"{self.label}: {said}")
 
-    def train(self, arena: Arena) -> Run:
-        half, _ = arena.split(1 / TwoGradient.evaluations)
-        return self.fit(self.network(arena.spec, arena.seed), half)
+    def train(self, experiment: Experiment) -> Run:
+        half, _ = experiment.split(1 / TwoGradient.evaluations)
+        return self.fit(self.network(experiment.spec, experiment.seed), half)
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return stepped_by("sgd", recipe)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tuckerlab.errors import TuckerlabError, check_whole
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.setup import arranged
+from tuckerlab.experiments.setup import set_up
 from tuckerlab.experiments.summary import front, networks_by, size_column
 from tuckerlab.experiments.sweep import grid, values
 from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_place, open_study, queue, work
@@ -59,7 +59,7 @@ def run_sweep(
     processes on this machine (a script that asks for several needs `if __name__ == "__main__":`); one trains in this
     one. scheduler: of a dask cluster, whose workers train instead. storage: URL of a data base, for several machines; a
     file in the folder if not given. study: its name; made of the settings if not given. settings: of
-    `tuckerlab.experiments.setup.arranged`.
+    `tuckerlab.experiments.setup.set_up`.
 
     Whatever was killed goes on where it was when the same call is made again. Raises TuckerlabError for what cannot be
     asked for, for a storage or scheduler that does not answer, and for a study of other settings.
@@ -71,17 +71,17 @@ def run_sweep(
     if not taus and not rates:
         rates = [*COMPRESSIONS]
     points = grid(methods or ("dense", "tucker"), taus, rates, check_whole("seeds", seeds, 1))
-    arena = arranged([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
-    settings |= {"device": arena.device.type}  # whatever the worker's machine has
-    study = study or arena.folder_name("sweep")
+    experiment = set_up([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
+    settings |= {"device": experiment.device.type}  # whatever the worker's machine has
+    study = study or experiment.folder_name("sweep")
     folder = (Path(out) / study).resolve()
     config = SweepConfig(folder, storage or f"sqlite:///{folder / 'study.db'}", dataset, settings)
     with _one_line_errors():
         folder.mkdir(parents=True, exist_ok=True)
-        opened = open_study(config, arena.plan)
+        opened = open_study(config, experiment.plan)
         left = queue(opened, config, points)
         if scheduler is None and workers == 1:
-            work(config, arena=arena, progress=not quiet)
+            work(config, experiment=experiment, progress=not quiet)
         elif left:
             _on_cluster(opened, config, workers, scheduler, quiet=quiet)
         return _gathered(opened, folder)

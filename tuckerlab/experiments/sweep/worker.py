@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.measuring import facts
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.setup import Arena, arranged
+from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.experiments.sweep import GridPoint
 from tuckerlab.training.run import Callback, Run
 
@@ -119,35 +119,35 @@ def point_of(trial: FrozenTrial | optuna.Trial) -> GridPoint:
 
 
 def work(
-    config: SweepConfig, threads: int | None = None, *, arena: Arena | None = None, progress: bool = False
+    config: SweepConfig, threads: int | None = None, *, experiment: Experiment | None = None, progress: bool = False
 ) -> None:
     """Trains the networks that wait in the study, and those of workers that die over them, until none is left."""
     if threads is not None:
         torch.set_num_threads(threads)
     if not config.folder.is_dir():
         raise TuckerlabError(f"{config.folder} is not there on {socket.gethostname()}: all machines must see --out")
-    arena = arena or arranged(dataset=config.dataset, **config.settings)
-    study = open_study(config, arena.plan)
+    experiment = experiment or set_up(dataset=config.dataset, **config.settings)
+    study = open_study(config, experiment.plan)
     while trials := queue(study, config):
         if all(trial.state == TrialState.RUNNING for trial in trials):  # others are at the rest
             time.sleep(HEARTBEAT)
             continue
         # what Optuna says of a trial that was taken for dead: another has the network
         with contextlib.suppress(ValueError, UpdateFinishedTrialError):
-            study.optimize(lambda trial: train(trial, config, arena, progress), n_trials=1, catch=(Exception,))
+            study.optimize(lambda trial: train(trial, config, experiment, progress), n_trials=1, catch=(Exception,))
 
 
-def train(trial: optuna.Trial, config: SweepConfig, arena: Arena, progress: bool) -> float:
+def train(trial: optuna.Trial, config: SweepConfig, experiment: Experiment, progress: bool) -> float:
     """Trains the network of a trial, writes its record, and returns its test accuracy."""
     if "place" not in trial.user_attrs:  # another took the last one that waited, and Optuna has made a new one
         raise optuna.TrialPruned
     try:
         trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
         point = point_of(trial)
-        contender, arena = point.contender, arena.of_seed(point.seed)
+        contender, experiment = point.contender, experiment.of_seed(point.seed)
         folder, shown = config.folder / f"seed{point.seed}", progress and contender.label
-        run = contender.train(replace(arena, folder=folder, progress=shown, callbacks=[Report(trial)]))
-        row = facts(contender, run, arena)  # without what a clock says: others train at the same time
+        run = contender.train(replace(experiment, folder=folder, progress=shown, callbacks=[Report(trial)]))
+        row = facts(contender, run, experiment)  # without what a clock says: others train at the same time
         Records.single(row, run.epochs, run.ranks, run.events).save(config.folder / point.place)
         trial.set_user_attr("conv_parameters", row["conv_parameters"])
         return run.test_accuracy
