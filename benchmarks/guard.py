@@ -17,12 +17,12 @@ from tqdm.auto import tqdm
 from tuckerlab import Budget, Guard, Tolerance, fit, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.files import atomic_path
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.machine import provenance
 
-NETWORKS: list[Contender] = [
+NETWORKS: list[Method] = [
     Dense(), *(Tucker(Budget(rate)) for rate in (0.8, 0.9, 0.95)), *(Tucker(Tolerance(tau)) for tau in (0.1, 0.3, 0.5))
 ]  # fmt: skip
 SHORT = [Recipe(epochs=epochs, batch_size=64, lr=0.1) for epochs in (1, 3, 8)]
@@ -58,19 +58,19 @@ def main() -> None:
     print(f"record: {options.results / 'guard.parquet'}")
 
 
-def row(data: ImageData, contender: Contender, recipe: Recipe, seed: int) -> dict[str, object]:
+def row(data: ImageData, method: Method, recipe: Recipe, seed: int) -> dict[str, object]:
     """One guarded run, and where the valve interfered the same run without it."""
     spec = {"name": "vgg_small", "num_classes": data.num_classes, "in_channels": data.channels}
     spec |= {"image_size": data.image_size, "width": 0.25}
 
     def accuracy(guard: Guard | None) -> tuple[float, list[dict[str, object]]]:
-        network = contender.network(spec, seed)
-        run = fit(network, data, recipe, seed=seed, ranks=contender.ranks, guard=guard, device="cpu", progress=False)
+        network = method.network(spec, seed)
+        run = fit(network, data, recipe, seed=seed, ranks=method.ranks, guard=guard, device="cpu", progress=False)
         return run.test_accuracy, run.events
 
     guarded, events = accuracy(Guard())
     return {
-        "dataset": data.name, "network": contender.label, "seed": seed, "guarded": guarded,
+        "dataset": data.name, "network": method.label, "seed": seed, "guarded": guarded,
         "recipe": f"{recipe.optimizer} {recipe.schedule} {recipe.epochs} epochs, batch {recipe.batch_size}",
         "alone": accuracy(None)[0] if events else float("nan"), "interventions": len(events),
         "said": " ".join(str(event["said"]) for event in events),

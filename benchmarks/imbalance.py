@@ -50,10 +50,10 @@ def main() -> None:
         used = drawn_equally(data) if way == WAYS[1] else data
         recipe = replace(recipe_for("folder:"), optimizer=options.optimizer, class_weights=way == WAYS[2])
         recipe = replace(recipe, epochs=round(recipe.epochs * len(data.train_labels) / len(used.train_labels)))
-        for contender in (Dense(), Tucker(Budget(0.9))):
+        for method in (Dense(), Tucker(Budget(0.9))):
             for seed in range(options.seeds):
-                experiment = set_up([contender], data=used, recipe=recipe, seed=seed, model="vgg_small", device="cpu")
-                run = contender.train(experiment)
+                experiment = set_up([method], data=used, recipe=recipe, seed=seed, model="vgg_small", device="cpu")
+                run = method.train(experiment)
                 found = torch.tensor(list(answers_by_class(run.network, used).values()))
                 right = 100 * found[:, 2] / found[:, 1]
                 measured = {
@@ -62,7 +62,7 @@ def main() -> None:
                     "the three rare classes": right[shares < 0.1].mean(),
                     "accuracy where classes are as frequent as in training": right @ shares,
                 }
-                row = {"classes": way, "network": contender.label, "seed": seed, "steps": run.step}
+                row = {"classes": way, "network": method.label, "seed": seed, "steps": run.step}
                 rows.append(row | {name: float(value) for name, value in measured.items()})
                 print(rows[-1], flush=True)
     means = pd.DataFrame(rows).groupby(["classes", "network"], sort=False).mean().drop(columns="seed")

@@ -59,13 +59,13 @@ def training(runs: int, epochs: int) -> dict[str, list[float]]:
         found["panel"].append(time.perf_counter() - began)
         return run
 
-    contender = Tucker(Budget(0.9))
-    experiment = setup.set_up((contender,), epochs=epochs)
+    method = Tucker(Budget(0.9))
+    experiment = setup.set_up((method,), epochs=epochs)
     setup.fit = timed
     for _ in range(runs + 1):  # the first of each is for warming up
-        network = contender.network(experiment.spec, 0)
+        network = method.network(experiment.spec, 0)
         began = time.perf_counter()
-        fit(network, experiment.data, experiment.recipe, ranks=contender.ranks, progress=False)
+        fit(network, experiment.data, experiment.recipe, ranks=method.ranks, progress=False)
         found["alone"].append(time.perf_counter() - began)
         panel, drawn = TrainingPanel(epochs=epochs), []
         panel.picture.observe(lambda _, drawn=drawn: drawn.append(time.perf_counter()), "value")

@@ -16,7 +16,7 @@ import torch
 from tuckerlab import Budget, fit
 from tuckerlab.data import ImageData
 from tuckerlab.experiments.headline import RECIPES
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 
 EPOCHS = (8, 12, 16, 24, 32, 40)
 Add = Callable[..., None]
@@ -27,11 +27,11 @@ def race(add: Add, data: ImageData, device: torch.device, width: float) -> None:
     spec = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": width}
     recipe = RECIPES["cuda" if device.type == "cuda" else "cpu"]
 
-    def run(contender: Contender, epochs: int) -> tuple[float, float]:
-        model, shorter = contender.network(spec, seed=0), replace(recipe, epochs=epochs, ranks=contender.ranks)
-        found = fit(model, data, shorter, device=str(device), progress=f"{contender.label}, {epochs} epochs")
-        add(f"race: accuracy, {contender.label}, {epochs} epochs", 100 * found.test_accuracy, "%")
-        add(f"race: training, {contender.label}, {epochs} epochs", found.seconds, "s")
+    def run(method: Method, epochs: int) -> tuple[float, float]:
+        model, shorter = method.network(spec, seed=0), replace(recipe, epochs=epochs, ranks=method.ranks)
+        found = fit(model, data, shorter, device=str(device), progress=f"{method.label}, {epochs} epochs")
+        add(f"race: accuracy, {method.label}, {epochs} epochs", 100 * found.test_accuracy, "%")
+        add(f"race: training, {method.label}, {epochs} epochs", found.seconds, "s")
         return found.test_accuracy, found.seconds
 
     goal, dense_seconds = run(Dense(), recipe.epochs)

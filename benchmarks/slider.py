@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from tuckerlab import Budget, Tolerance, load, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError, RankError
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.run import run_experiment
@@ -57,22 +57,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=Path("data/results"))
     options = parser.parse_args()
-    contenders = [Dense()]
-    contenders += [Tucker(Budget(rate)) for rate in COMPRESSIONS]
-    contenders += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
+    methods = [Dense()]
+    methods += [Tucker(Budget(rate)) for rate in COMPRESSIONS]
+    methods += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
         given = {
             name: getattr(options, name) for name in ("dataset", "image_size", "model", "epochs", "optimizer", "lr")
         }
-        experiment = set_up(contenders, **given, device="cpu")
+        experiment = set_up(methods, **given, device="cpu")
         folder = options.out / f"slider-{Path(data.name).name.replace(':', '-')}-{options.model}"
-        records = run_experiment(contenders, experiment, folder, seeds=options.seeds).records
+        records = run_experiment(methods, experiment, folder, seeds=options.seeds).records
     else:
         folder, records = options.networks, Records.load(options.networks)
-        contenders += [replace(each, epochs=1) for each in contenders if isinstance(each, Tucker)]  # in equal time
+        methods += [replace(each, epochs=1) for each in methods if isinstance(each, Tucker)]  # in equal time
     seeds = [
-        {each: load(file).model for each in contenders if (file := place / f"{each.slug}.safetensors").exists()}
+        {each: load(file).model for each in methods if (file := place / f"{each.slug}.safetensors").exists()}
         for place in sorted(folder.glob("seed*"))
     ]
     if not seeds or not seeds[0]:
@@ -81,7 +81,7 @@ def main() -> None:
     for name, value in provenance(resolve_device("cpu")).items():
         table[name] = value
     place = options.results / f"slider-{Path(data.name).name.replace(':', '-')}-{records.runs['model'].iloc[0]}"
-    labels = {contender.label for contender in seeds[0]}
+    labels = {method.label for method in seeds[0]}
     records.only(records.runs["run"][records.runs["label"].isin(labels)]).save(place)
     with atomic_path(place / "slider.parquet") as path:
         table.to_parquet(path, engine="pyarrow", index=False)
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def retruncations(
-    seeds: Sequence[Mapping[Contender, nn.Module]],
+    seeds: Sequence[Mapping[Method, nn.Module]],
     data: ImageData,
     settings: Mapping[str, Sequence[float]] | None = None,
     *,
@@ -138,10 +138,10 @@ def retruncations(
     return table
 
 
-def _trained_at(contender: Contender, policy: RankPolicy) -> float | None:
+def _trained_at(method: Method, policy: RankPolicy) -> float | None:
     """The setting that a network was trained at; None where it is of another kind than this policy's."""
-    ranks = contender.ranks
-    if contender.method == "dense":
+    ranks = method.ranks
+    if method.name == "dense":
         return 0.0
     if isinstance(ranks, Budget) and isinstance(policy, Budget):
         return ranks.compression

@@ -25,7 +25,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten steps an epoch, nothing measured, and a driver that looks often."""
     load = setup.load_data
     monkeypatch.setattr(setup, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
-    monkeypatch.setattr(training_job, "measurements", lambda runs, experiment: {contender: {} for contender in runs})
+    monkeypatch.setattr(training_job, "measurements", lambda runs, experiment: {method: {} for method in runs})
     monkeypatch.setattr(training_panel, "REFRESH", 0.02)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, load_data
 from tuckerlab.experiments import measuring, run, setup
-from tuckerlab.experiments.methods import METHODS, contender
+from tuckerlab.experiments.methods import METHODS, make_method
 from tuckerlab.experiments.methods.tucker_variants import Factors
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run import run_compare
@@ -83,15 +83,15 @@ def test_a_second_call_trains_nothing(comparison: RunFolder, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_each_method_has_a_contender_with_a_look_and_a_name(name: str) -> None:
-    assert contender(name, Budget(0.9)).method == name
+def test_each_method_has_a_look_and_a_name(name: str) -> None:
+    assert make_method(name, Budget(0.9)).name == name
     assert name in LOOKS
     assert method_name(name) != name
 
 
 def test_what_takes_no_tolerance_says_so() -> None:
     with pytest.raises(TuckerlabError, match="cp takes a compression, not a tolerance"):
-        contender("cp", Tolerance(0.1))
+        make_method("cp", Tolerance(0.1))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_ranks_are_those_of_tensorly(shape: tuple[int, ...], share: float) -> No
 @forms
 @pytest.mark.parametrize(("spec", "rate"), [(contests.DIGITS, 0.8), (contests.CIFAR, 0.95)], ids=["digits", "cifar"])
 def test_a_compression_is_met_and_used(spec: dict[str, Any], rate: float, form: str) -> None:
-    contender, experiment = Tensorized(rate, form), contests.experiment_of(spec)
-    network = contender.network(spec, seed=0)
-    assert rate <= contender.counts(network, experiment).conv_compression < rate + 0.01
+    method, experiment = Tensorized(rate, form), contests.experiment_of(spec)
+    network = method.network(spec, seed=0)
+    assert rate <= method.counts(network, experiment).conv_compression < rate + 0.01
     assert not any(isinstance(layer, TuckerLayer) for layer in network.modules())

@@ -115,20 +115,18 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
 
 def test_steps_are_timed_at_the_ranks_of_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: SMALL[name] for name in ("dataset", "model", "width", "batch_size", "device")}
-    contender = Tucker(Budget(0.9), 0.5)
-    experiment = setup.set_up([contender], **given, epochs=4)
-    trained = contender.train(experiment)
-    first = contender.network(experiment.spec, 0)
+    method = Tucker(Budget(0.9), 0.5)
+    experiment = setup.set_up([method], **given, epochs=4)
+    trained = method.train(experiment)
+    first = method.network(experiment.spec, 0)
     assert max(max(m.ranks) for m in first.modules() if isinstance(m, TuckerLayer)) == 16  # of 32
     stored = [count_parameters(first).total_stored, *(row["parameters"] for row in trained.epochs)]
     assert len(set(stored)) > 1
-    monkeypatch.setattr(measuring, "stepper", lambda contender, model, experiment: count_parameters(model).total_stored)
+    monkeypatch.setattr(measuring, "stepper", lambda method, model, experiment: count_parameters(model).total_stored)
     monkeypatch.setattr(
         measuring, "interleave", lambda taking, **_: {name: np.array([ms]) for name, ms in taking.items()}
     )
-    assert measuring.steps_by_epoch({contender: trained}, experiment)[contender] == [
-        (a + b) / 2 for a, b in pairwise(stored)
-    ]
+    assert measuring.steps_by_epoch({method: trained}, experiment)[method] == [(a + b) / 2 for a, b in pairwise(stored)]
 
 
 def test_all_ends_within_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

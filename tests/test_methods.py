@@ -10,7 +10,7 @@ import torch
 
 from tuckerlab import Budget, TuckerConv2d
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.methods.cp_tt import Tensorized
 from tuckerlab.experiments.methods.pruning import Channels, Pruned
 from tuckerlab.experiments.methods.tucker_variants import Matrix
@@ -19,7 +19,7 @@ from tuckerlab.experiments.run import run_experiment
 from tuckerlab.training.run import Callback, Run
 
 SMALL = [Channels(0.8), Matrix(Budget(0.8)), Tensorized(0.8, "cp"), Tensorized(0.8, "tt"), Pruned(0.8)]
-ALL: list[Contender] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Tucker(Budget(0.8))]
+ALL: list[Method] = [Dense(), *SMALL, TwoGradients(Budget(0.8)), Tucker(Budget(0.8))]
 
 
 def test_in_a_contest(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_in_a_contest(tmp_path: Path) -> None:
         "dense", "channels 80 %", "matrix 80 %", "CP 80 %", "TT 80 %", "pruned 80 %", "two gradients 80 %",
         "Tucker 80 %",
     ]  # fmt: skip
-    assert runs["method"].tolist() == [contender.method for contender in ALL]
+    assert runs["method"].tolist() == [method.name for method in ALL]
     assert set(runs["gradient_evaluations"]) == {8}
     small = runs[runs["method"] != "dense"]
     assert small["conv_compression"].between(0.7999, 0.83).all()
@@ -49,13 +49,13 @@ class CutOff(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("contender", [*SMALL, TwoGradients(Budget(0.8))], ids=lambda contender: contender.slug)
-def test_goes_on_after_a_cut(contender: Contender, tmp_path: Path) -> None:
-    experiment = contests.small_experiment(contender, epochs=4)
-    whole = contender.train(replace(experiment, folder=tmp_path / "whole"))
+@pytest.mark.parametrize("method", [*SMALL, TwoGradients(Budget(0.8))], ids=lambda method: method.slug)
+def test_goes_on_after_a_cut(method: Method, tmp_path: Path) -> None:
+    experiment = contests.small_experiment(method, epochs=4)
+    whole = method.train(replace(experiment, folder=tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        contender.train(replace(experiment, folder=tmp_path / "cut", callbacks=[CutOff()]))
-    again = contender.train(replace(experiment, folder=tmp_path / "cut"))
+        method.train(replace(experiment, folder=tmp_path / "cut", callbacks=[CutOff()]))
+    again = method.train(replace(experiment, folder=tmp_path / "cut"))
     assert again.evaluations == whole.evaluations
     with torch.no_grad():
         one, other = (run.network.eval()(experiment.batch(32)[0]) for run in (whole, again))
@@ -69,7 +69,7 @@ def test_a_compression_is_a_share(compression: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contender", "options", "said"),
+    ("method", "options", "said"),
     [
         (Channels(0.9), {"epochs": 1}, "needs 2 or more"),
         (Channels(0.9), {"model": "vit_small"}, "a transformer"),
@@ -77,9 +77,9 @@ def test_a_compression_is_a_share(compression: Any) -> None:
         (Tensorized(0.999, "cp"), {}, r"with every rank at 1, \d+ of \d+ weights"),
     ],
 )
-def test_what_is_out_of_reach_is_refused(contender: Contender, options: dict[str, Any], said: str) -> None:
+def test_what_is_out_of_reach_is_refused(method: Method, options: dict[str, Any], said: str) -> None:
     with pytest.raises(TuckerlabError, match=said):
-        contests.small_experiment(contender, **options)
+        contests.small_experiment(method, **options)
 
 
 def test_a_matrix_is_of_the_rank_of_its_layer() -> None:

@@ -47,9 +47,9 @@ class Watch(Callback):
 
 
 def test_what_is_zero_is_not_counted() -> None:
-    watch, contender = Watch(), Pruned(0.9)
-    experiment = contests.small_experiment(contender, epochs=5)
-    run = contender.train(replace(experiment, callbacks=[watch]))
+    watch, method = Watch(), Pruned(0.9)
+    experiment = contests.small_experiment(method, epochs=5)
+    run = method.train(replace(experiment, callbacks=[watch]))
     assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[3::4])
     assert watch.shares[-1] == pytest.approx(0.9, abs=1e-3)
     zeros, dense, counts = int((weights(run.model) == 0).sum()), count_parameters(run.model), run.epochs[-1]
@@ -72,12 +72,12 @@ def test_the_smallest_weights_of_all_layers_go() -> None:
 
 
 def test_a_file_holds_what_is_left_and_where_it_lies() -> None:
-    model, contender = network(), Pruned(0.9)
+    model, method = network(), Pruned(0.9)
     with torch.no_grad():
         convolutions(model)[2].weight[:] = 0
     zeros = convolutions(model)[2].weight.numel()
     bits = sum(-(-layer.weight.numel() // 8) for i, layer in enumerate(convolutions(model)) if i != 2)
-    assert contender.file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
+    assert method.file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
 
 
 # --- channels --------------------------------------------------------------------------------------------------------

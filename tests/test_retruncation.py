@@ -12,7 +12,7 @@ from torch import nn
 from tuckerlab import Budget, Fixed, Tolerance, build, load_data, tuckerize
 from tuckerlab.data import ImageData
 from tuckerlab.errors import RankError
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate
 from tuckerlab.tucker.model_size import count_parameters
@@ -85,7 +85,7 @@ class TestCut:
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[Contender, nn.Module]:
+def networks() -> dict[Method, nn.Module]:
     torch.manual_seed(0)
     dense = build(**SPEC)
     policies = [Budget(0.6), Budget(0.9), Tolerance(0.4)]
@@ -93,7 +93,7 @@ def networks() -> dict[Contender, nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def table(networks: dict[Contender, nn.Module], data: ImageData) -> pd.DataFrame:
+def table(networks: dict[Method, nn.Module], data: ImageData) -> pd.DataFrame:
     settings = {"compression": [0, 0.4, 0.6, 0.7, 0.9, 0.95, 0.999], "tolerance": [0, 0.2, 0.4, 0.6]}
     return retruncations([networks], data, settings)
 
@@ -114,9 +114,9 @@ class TestRetruncations:
         ]  # and no row at 0.999, which cannot be met
 
     def test_a_row_is_what_the_network_is(
-        self, table: pd.DataFrame, networks: dict[Contender, nn.Module], data: ImageData
+        self, table: pd.DataFrame, networks: dict[Method, nn.Module], data: ImageData
     ) -> None:
-        by_label = {contender.label: network for contender, network in networks.items()}
+        by_label = {method.label: network for method, network in networks.items()}
         for row in table.itertuples():
             policy = Budget(row.setting) if row.by == "compression" else Tolerance(row.setting)
             model = by_label[row.source] if row.trained else cut(by_label[row.source], policy)
@@ -127,16 +127,16 @@ class TestRetruncations:
             assert row.test_accuracy == row.lowest == row.highest == evaluate(model, data).accuracy
 
     def test_accuracies_are_the_mean_and_the_ends_of_all_seeds(
-        self, networks: dict[Contender, nn.Module], data: ImageData
+        self, networks: dict[Method, nn.Module], data: ImageData
     ) -> None:
         torch.manual_seed(1)
-        other: dict[Contender, nn.Module] = {Dense(): build(**SPEC)}
+        other: dict[Method, nn.Module] = {Dense(): build(**SPEC)}
         [row] = retruncations([networks, other], data, {"compression": [0]}).itertuples()
         found = sorted(evaluate(seed[Dense()], data).accuracy for seed in (networks, other))
         assert (row.lowest, row.highest, row.seeds) == (*found, 2)
         assert row.test_accuracy == pytest.approx(sum(found) / 2)
 
-    def test_below_all_that_was_trained(self, networks: dict[Contender, nn.Module], data: ImageData) -> None:
+    def test_below_all_that_was_trained(self, networks: dict[Method, nn.Module], data: ImageData) -> None:
         tucker = {c: n for c, n in networks.items() if c.label == "Tucker 90 %"}
         table = retruncations([tucker], data, {"compression": [0, 0.5, 0.9], "tolerance": [0.5]})
         assert table["setting"].tolist() == [0.9]

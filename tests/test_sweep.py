@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuckerlab import Tolerance, TuckerlabError
 from tuckerlab.cli import main as cli
-from tuckerlab.experiments.methods import METHODS, Method
+from tuckerlab.experiments.methods import METHODS, Entry
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.tucker_variants import BEFORE, CutAndTuned
 from tuckerlab.experiments.setup import UNFINISHED, Experiment, set_up
@@ -77,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 def test_a_grid_is_methods_times_settings_times_seeds() -> None:
     points = grid(["dense", "tucker", "pruning"], tolerances=[0.1, 0.2], compressions=[0.9], seeds=2)
     labels = ["dense", "Tucker τ 0.1", "Tucker τ 0.2", "Tucker 90 %", "pruned 90 %"]  # pruning takes no tolerance
-    assert [point.contender.label for point in points] == labels * 2
+    assert [point.make_method().label for point in points] == labels * 2
     assert [point.seed for point in points] == [0] * 5 + [1] * 5
     assert len({point.place for point in points}) == len(points)
 
@@ -183,7 +183,7 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
         def train(self, experiment: Experiment) -> Any:
             raise error
 
-    monkeypatch.setitem(METHODS, "failing", Method(Failing))
+    monkeypatch.setitem(METHODS, "failing", Entry(Failing))
     options = {**ONE, "out": tmp_path}
     with pytest.raises(TuckerlabError, match=f"seed0/failing: {error}"):
         run_sweep(**{**options, "methods": ["failing"]})
@@ -219,14 +219,14 @@ def until(true: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def held_in_mid_trial(out: Path) -> Iterator[Callable[[], FrozenTrial | None]]:
     """Whoever trains the network that is cut waits between its two trainings; finds the trial that waits there."""
-    config, contender = config_of(out), CutAndTuned(Tolerance(0.1))
+    config, method = config_of(out), CutAndTuned(Tolerance(0.1))
     before, after = experiment_of(config).split(BEFORE)
-    held = config.folder / "seed0" / f"{contender.slug}-{after.recipe.epochs}{UNFINISHED}"
+    held = config.folder / "seed0" / f"{method.slug}-{after.recipe.epochs}{UNFINISHED}"
     held.parent.mkdir()
     study = study_of(out)
 
     def find() -> FrozenTrial | None:
-        running = [trial for trial in study.trials if trial.user_attrs["place"] == f"seed0/{contender.slug}"]
+        running = [trial for trial in study.trials if trial.user_attrs["place"] == f"seed0/{method.slug}"]
         return next((trial for trial in running if len(trial.intermediate_values) == before.recipe.epochs), None)
 
     with FileLock(held.with_suffix(".lock")):

@@ -85,13 +85,13 @@ class Divergence:
 def diverge(data: ImageData, *, lr: float, epochs: int = 4) -> Divergence:
     """Trains LeNet-5 in Tucker format on images of 16 pixels or more, without a guard and with the usual one."""
     spec = {"name": "lenet5", "num_classes": data.num_classes, "in_channels": data.channels}
-    contender = Tucker(Budget(0.9))
+    method = Tucker(Budget(0.9))
 
     def attempt(guard: Guard | None) -> Attempt:
         found = Attempt()
-        model = contender.network(spec | {"image_size": data.image_size}, seed=0)
+        model = method.network(spec | {"image_size": data.image_size}, seed=0)
         with suppress(DivergedError):
-            found.accuracy = fit(model, data, epochs=epochs, lr=lr, batch_size=64, ranks=contender.ranks, guard=guard,
+            found.accuracy = fit(model, data, epochs=epochs, lr=lr, batch_size=64, ranks=method.ranks, guard=guard,
                                  callbacks=[found], progress=False).test_accuracy  # fmt: skip
         found.note_alarms()
         return found

@@ -15,8 +15,8 @@ import numpy as np
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 from tuckerlab.experiments.measuring import step_times
-from tuckerlab.experiments.methods import contender
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods import make_method
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
@@ -73,8 +73,8 @@ def run_headline(
         if settings.get("epochs") is not None:
             raise TuckerlabError(f"minutes {minutes} and epochs {settings['epochs']}: give one of them, not both")
     networks = [Tucker(Budget(rate), start) for rate in compression]
-    others: list[Contender] = [Pruned(rate) for rate in pruning]
-    others += [contender(rival, Budget(rate)) for rival in rivals for rate in compression]
+    others: list[Method] = [Pruned(rate) for rate in pruning]
+    others += [make_method(rival, Budget(rate)) for rival in rivals for rate in compression]
     recipe = RECIPES.get(resolve_device(settings.get("device", "auto")).type, RECIPES["cpu"])
     settings.setdefault("model", "vgg16")
     experiment = set_up([Dense(), *networks, *others], dataset=dataset, recipe=recipe, **settings)
@@ -93,7 +93,7 @@ def run_headline(
 
 
 def _planned(
-    contenders: Sequence[Contender],
+    methods: Sequence[Method],
     equal: Sequence[str],
     experiment: Experiment,
     budget: float | None,
@@ -104,13 +104,13 @@ def _planned(
 
     They are decided once for each network, in `file`: an interrupted call goes on with them. budget: minutes a seed.
     """
-    labels = [each.label for each in contenders if isinstance(each, Tucker)]
+    labels = [each.label for each in methods if isinstance(each, Tucker)]
     plan = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"equal_time": {}}
     epochs, in_equal_time = plan.get("epochs", experiment.recipe.epochs), plan["equal_time"]
     if file.exists() and {*labels} <= in_equal_time.keys():
         return epochs, in_equal_time
     say("timing training steps at ranks along the schedules", quiet)
-    steps = _step_means([Dense(), *contenders], experiment)
+    steps = _step_means([Dense(), *methods], experiment)
     full = steps[Dense().label]
     if budget is not None and "epochs" not in plan:
         taken = [("time" in equal) * full + ("epochs" in equal) * steps[label] for label in labels]
@@ -133,10 +133,10 @@ def _planned(
     return epochs, in_equal_time
 
 
-def _step_means(contenders: Sequence[Contender], experiment: Experiment) -> dict[str, float]:
+def _step_means(methods: Sequence[Method], experiment: Experiment) -> dict[str, float]:
     """By label, what a training step takes on average over a run, in milliseconds."""
-    ways: dict[Contender, list[RankPolicy | None]] = {}
-    for each in contenders:
+    ways: dict[Method, list[RankPolicy | None]] = {}
+    for each in methods:
         ways[each] = [None]
         if isinstance(each, Tucker) and isinstance(each.ranks, Budget):
             schedule = replace(each.ranks, steps=1000)

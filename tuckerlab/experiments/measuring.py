@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tuckerlab.experiments.methods.base import Contender, OneRun, Tucker
+from tuckerlab.experiments.methods.base import Method, OneRun, Tucker
 from tuckerlab.experiments.setup import Experiment, digest
 from tuckerlab.training.machine import interleave, iqr, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
@@ -22,54 +22,54 @@ from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 
 
-def facts(contender: Contender, run: Run, experiment: Experiment) -> dict[str, Any]:
+def facts(method: Method, run: Run, experiment: Experiment) -> dict[str, Any]:
     """The row of a run in the record: all that is known of it without a clock."""
-    spec, data, recipe = experiment.spec, experiment.data, contender.recipe(experiment.recipe)
-    settings = {**experiment.plan, "recipe": replace(recipe, ranks=contender.ranks).settings()}
-    if contender.method not in ("dense", "tucker"):
-        settings["contender"] = contender.identity
-    if isinstance(contender, Tucker) and contender.start is not None:
-        settings["start"] = contender.start
+    spec, data, recipe = experiment.spec, experiment.data, method.recipe(experiment.recipe)
+    settings = {**experiment.plan, "recipe": replace(recipe, ranks=method.ranks).settings()}
+    if method.name not in ("dense", "tucker"):
+        settings["contender"] = method.identity
+    if isinstance(method, Tucker) and method.start is not None:
+        settings["start"] = method.start
     if recipe.epochs != experiment.recipe.epochs:  # what it is compared with had so many
         settings["epochs_of_others"] = experiment.recipe.epochs
     shape = (data.channels, data.image_size, data.image_size)
     row = {  # the digest: in a tree of records no two runs are taken for one
-        "run": f"{data.name}-{spec['name']}-{contender.label}-seed{recipe.seed}-{digest(settings)}",
-        "label": contender.label, "method": contender.method, "dataset": data.name, "model": spec["name"],
+        "run": f"{data.name}-{spec['name']}-{method.label}-seed{recipe.seed}-{digest(settings)}",
+        "label": method.label, "method": method.name, "dataset": data.name, "model": spec["name"],
         "width": spec["width"], "seed": recipe.seed, "epochs": recipe.epochs, "batch_size": recipe.batch_size,
-        "lr": recipe.rate, "ranks_policy": "" if contender.ranks is None else repr(contender.ranks),
+        "lr": recipe.rate, "ranks_policy": "" if method.ranks is None else repr(method.ranks),
         "settings": json.dumps(settings, sort_keys=True), "gradient_evaluations": run.evaluations,
         "test_accuracy": run.test_accuracy, "multiply_adds": multiply_adds(to_plain(run.network), shape),
-        "checkpoint_bytes": contender.file_bytes(run.network),
+        "checkpoint_bytes": method.file_bytes(run.network),
         "train_seconds": run.seconds, "state": run.state, "note": data.note,
         "by_class": json.dumps(answers_by_class(to_plain(run.network), data), ensure_ascii=False),
     }  # fmt: skip
-    return row | contender.counts(run.network, experiment).row | run.origin
+    return row | method.counts(run.network, experiment).row | run.origin
 
 
-def measurements(runs: Mapping[Contender, Run], experiment: Experiment) -> dict[Contender, dict[str, float | None]]:
+def measurements(runs: Mapping[Method, Run], experiment: Experiment) -> dict[Method, dict[str, float | None]]:
     """Times of steps and answers, and a step's memory; what was trained twice, before and after a cut, has no step."""
     plain = {
         c.label: to_plain(run.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
     one, many = (latencies(plain, experiment.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
-    measured: dict[Contender, dict[str, float | None]] = {
-        contender: {
-            "latency_1_ms": float(np.median(one[contender.label])), "latency_1_iqr_ms": iqr(one[contender.label]),
-            "latency_128_ms": float(np.median(many[contender.label])),
-            "latency_128_iqr_ms": iqr(many[contender.label]),
+    measured: dict[Method, dict[str, float | None]] = {
+        method: {
+            "latency_1_ms": float(np.median(one[method.label])), "latency_1_iqr_ms": iqr(one[method.label]),
+            "latency_128_ms": float(np.median(many[method.label])),
+            "latency_128_iqr_ms": iqr(many[method.label]),
             "threads": torch.get_num_threads(),  # of the times, whoever has trained
         }
-        for contender in runs
+        for method in runs
     }  # fmt: skip
-    whole = {contender: run for contender, run in runs.items() if not run.steps_before}
+    whole = {method: run for method, run in runs.items() if not run.steps_before}
     steps = interleave({c.label: stepper(c, run.model, experiment) for c, run in whole.items()}, repeats=10)
     batch = experiment.batch(experiment.step_size)
-    for contender, run in whole.items():
+    for method, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(experiment.loss, batch=batch))
-        measured[contender] |= {
-            "step_ms": float(np.median(steps[contender.label])), "step_iqr_ms": iqr(steps[contender.label]),
+        measured[method] |= {
+            "step_ms": float(np.median(steps[method.label])), "step_iqr_ms": iqr(steps[method.label]),
             "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
             "memory_optimizer_bytes": memory.optimizer_state,
             "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak,
@@ -77,11 +77,11 @@ def measurements(runs: Mapping[Contender, Run], experiment: Experiment) -> dict[
     return measured
 
 
-def stepper(contender: Contender, model: nn.Module, experiment: Experiment) -> Callable[[], object]:
+def stepper(method: Method, model: nn.Module, experiment: Experiment) -> Callable[[], object]:
     """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
-    recipe = replace(contender.recipe(experiment.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
+    recipe = replace(method.recipe(experiment.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
     model, batch = copy.deepcopy(model).train(), experiment.batch(experiment.step_size)
-    optimizer = contender.make_optimizer(recipe, model, 1)
+    optimizer = method.make_optimizer(recipe, model, 1)
 
     def gradient() -> float:
         optimizer.zero_grad()
@@ -106,32 +106,32 @@ class _At(RankPolicy):
         return [*self.ranks]
 
 
-def steps_by_epoch(runs: Mapping[Contender, Run], experiment: Experiment) -> dict[Contender, list[float]]:
+def steps_by_epoch(runs: Mapping[Method, Run], experiment: Experiment) -> dict[Method, list[float]]:
     """What a training step took in each epoch in milliseconds, timed afterwards in turn at the ranks it had then."""
-    moments: dict[Contender, list[RankPolicy | None]] = {}
-    for contender, run in runs.items():
-        if isinstance(contender, OneRun):
+    moments: dict[Method, list[RankPolicy | None]] = {}
+    for method, run in runs.items():
+        if isinstance(method, OneRun):
             epochs = pd.DataFrame(run.ranks, columns=["epoch", "layer", "rank"]).groupby("epoch")
             layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
-            moments[contender] = [_At(ranks=ranks) for ranks in layers] or [None]
+            moments[method] = [_At(ranks=ranks) for ranks in layers] or [None]
     return {  # the ranks of an epoch lie between those at its two ends
-        contender: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[contender].epochs)
-        for contender, times in step_times(moments, experiment).items()
+        method: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[method].epochs)
+        for method, times in step_times(moments, experiment).items()
     }
 
 
 def step_times(
-    moments: Mapping[Contender, Sequence[RankPolicy | None]], experiment: Experiment
-) -> dict[Contender, list[float]]:
+    moments: Mapping[Method, Sequence[RankPolicy | None]], experiment: Experiment
+) -> dict[Method, list[float]]:
     """What a step takes at the ranks of each policy (None: as it begins) in ms; they come down from one to the next."""
     steppers = {}
-    for contender, policies in moments.items():
-        recipe = contender.recipe(experiment.recipe)
-        network = contender.network(experiment.spec, recipe.seed).to(experiment.device)
+    for method, policies in moments.items():
+        recipe = method.recipe(experiment.recipe)
+        network = method.network(experiment.spec, recipe.seed).to(experiment.device)
         for policy in dict.fromkeys(policies):
             if policy is not None:
-                contender.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
-            steppers[f"{contender.label} {policy}"] = stepper(contender, network, experiment)
+                method.make_optimizer(replace(recipe, ranks=policy), network, 1).adapt(grow=False)
+            steppers[f"{method.label} {policy}"] = stepper(method, network, experiment)
     timed = interleave(steppers, repeats=5, warmup=1)
     return {
         c: [float(np.median(timed[f"{c.label} {policy}"])) for policy in policies] for c, policies in moments.items()

@@ -1,7 +1,7 @@
 """Experiments: networks trained on the same images in the same order, and measured in turn.
 
 `run_poc` trains a network dense and in Tucker format, `run_compare` makes it small in every way there is; both are
-`run_experiment` with other contenders. What is finished is found again by its settings and not trained again; what was
+`run_experiment` with other methods. What is finished is found again by its settings and not trained again; what was
 cut off goes on where it was.
 """
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from tuckerlab.errors import DivergedError, RankError, TuckerlabError, check_whole
 from tuckerlab.experiments import methods as registry
 from tuckerlab.experiments.measuring import facts, measurements, steps_by_epoch
-from tuckerlab.experiments.methods.base import Contender, Dense, OneRun, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, OneRun, Tucker
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
@@ -30,7 +30,7 @@ from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 
 def run_experiment(
-    contenders: Sequence[Contender],
+    methods: Sequence[Method],
     experiment: Experiment,
     folder: Path,
     *,
@@ -39,20 +39,20 @@ def run_experiment(
     extend: bool = False,
     quiet: bool = False,
 ) -> RunFolder:
-    """Trains the contenders, measures them in turn, and leaves record, checkpoints and pictures in `folder`.
+    """Trains networks by these methods, measures them in turn, and leaves record, checkpoints and pictures in `folder`.
 
-    extend: a later call may ask for more contenders, and trains only those. What diverges is left out, and noted.
+    extend: a later call may ask for more methods, and trains only those. What diverges is left out, and noted.
     """
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     if seeds is None:
-        return RunFolder(_run(contenders, experiment, folder, extend, quiet), folder)
+        return RunFolder(_run(methods, experiment, folder, extend, quiet), folder)
     parts = []
     for seed in range(seeds):
         place = folder / f"seed{seed}"
         found = ", a record is there" if (place / "runs.parquet").exists() else ""
-        say(f"seed {seed}, {seed + 1} of {seeds}: {len(contenders)} networks{found}", quiet)
-        parts.append(_run(contenders, experiment.of_seed(seed), place, extend, quiet))
+        say(f"seed {seed}, {seed + 1} of {seeds}: {len(methods)} networks{found}", quiet)
+        parts.append(_run(methods, experiment.of_seed(seed), place, extend, quiet))
     records = Records.concat(parts)
     save_figures(records, folder)
     records.save(folder)
@@ -64,41 +64,41 @@ def say(text: str, quiet: bool = False, *, stderr: bool = False) -> None:
         Console(stderr=stderr).print(text, highlight=False, soft_wrap=True)
 
 
-def _run(contenders: Sequence[Contender], experiment: Experiment, folder: Path, extend: bool, quiet: bool) -> Records:
+def _run(methods: Sequence[Method], experiment: Experiment, folder: Path, extend: bool, quiet: bool) -> Records:
     there = Records.load(folder) if (folder / "runs.parquet").exists() else Records()
-    missing = {contender.label for contender in contenders} - set(there.runs["label"])
+    missing = {method.label for method in methods} - set(there.runs["label"])
     if len(there) and not (extend and missing):
         return there
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found out now, not afterwards
     _("epoch")  # and so is a language that there is no catalogue for
-    runs: dict[Contender, Run] = {}
+    runs: dict[Method, Run] = {}
     diverged: dict[str, DivergedError] = {}
-    for contender in contenders:
+    for method in methods:
         try:
-            progress = not quiet and f"{contender.label:12s}"
-            runs[contender] = contender.train(replace(experiment, folder=folder, progress=progress))
+            progress = not quiet and f"{method.label:12s}"
+            runs[method] = method.train(replace(experiment, folder=folder, progress=progress))
         except DivergedError as error:
-            diverged[contender.label] = error
-            say(f"{contender.label} is left out: {error}", stderr=True)
+            diverged[method.label] = error
+            say(f"{method.label} is left out: {error}", stderr=True)
     if not runs:
         raise next(iter(diverged.values()))
     say("measuring steps, answers and memory, the networks in turn", quiet)
     measured = measurements(runs, experiment)
-    if extend or all(isinstance(contender, OneRun) for contender in runs):
-        for contender, times in steps_by_epoch(runs, experiment).items():
-            for row, step_ms in zip(runs[contender].epochs, times, strict=True):
+    if extend or all(isinstance(method, OneRun) for method in runs):
+        for method, times in steps_by_epoch(runs, experiment).items():
+            for row, step_ms in zip(runs[method].epochs, times, strict=True):
                 row["step_ms"] = step_ms
     note = f"left out, since training diverged: {', '.join(diverged)}" if diverged else ""
     parts = []
-    for contender, run in runs.items():
-        row = facts(contender, run, experiment) | measured[contender]
+    for method, run in runs.items():
+        row = facts(method, run, experiment) | measured[method]
         row["note"] = "; ".join(filter(None, [row["note"], note]))
         parts.append(Records.single(row, run.epochs, run.ranks, run.events))
-    trained = {contender.label for contender in runs}
+    trained = {method.label for method in runs}
     records = Records.concat([there.only(there.runs["run"][~there.runs["label"].isin(trained)]), *parts])
     save_figures(records, folder)
-    for contender, run in runs.items():
-        checkpoints.save(folder / f"{contender.slug}.safetensors", run.network, facts=experiment.plan)
+    for method, run in runs.items():
+        checkpoints.save(folder / f"{method.slug}.safetensors", run.network, facts=experiment.plan)
     records.save(folder)  # last: where a record is, the folder is complete
     if not extend:
         for file in folder.glob(f"*{UNFINISHED}"):
@@ -137,10 +137,10 @@ def run_poc(
     compression = 0.95 if compression is None else compression
     rates = values("compression", [compression] if isinstance(compression, int | float) else compression)
     policies: list[RankPolicy] = [Budget(rate) for rate in rates] if tolerance is None else [Tolerance(tolerance)]
-    contenders = [Dense(), *map(Tucker, policies)]
-    experiment = set_up(contenders, dataset=dataset, seed=seed, **settings)
+    methods = [Dense(), *map(Tucker, policies)]
+    experiment = set_up(methods, dataset=dataset, seed=seed, **settings)
     folder = Path(out) / experiment.folder_name("poc", f"seed{seed}", ranks=repr(policies))
-    return run_experiment(contenders, experiment, folder, resume=resume, quiet=quiet)
+    return run_experiment(methods, experiment, folder, resume=resume, quiet=quiet)
 
 
 def run_compare(
@@ -162,20 +162,20 @@ def run_compare(
     check_whole("seeds", seeds, 1)
     budgets = [Budget(rate) for rate in values("compression", compression)]
     names = registry.METHODS if methods is None else methods
-    found = [registry.contender(name, budget) for name in names for budget in budgets]
+    found = [registry.make_method(name, budget) for name in names for budget in budgets]
     if not found:
         raise TuckerlabError("nothing to compare: give one method and one compression, or more")
-    experiment, contenders = set_up(dataset=dataset, **settings), list[Contender]()
+    experiment, chosen = set_up(dataset=dataset, **settings), list[Method]()
     for one in dict.fromkeys([Dense(), *found]):  # what has no setting is there once
         try:
             one.check(experiment)
-            contenders.append(one)
+            chosen.append(one)
         except TuckerlabError as error:
-            if methods is not None or one.method in ("dense", "tucker"):  # the settings are to blame
+            if methods is not None or one.name in ("dense", "tucker"):  # the settings are to blame
                 raise
             say(f"left out: {one.label}: {error}", quiet)
-    experiment.for_all(contenders)
-    say(f"{len(contenders)} networks for each of {seeds} seeds, {experiment.steps:,} gradient evaluations each", quiet)
-    identities = f"[{', '.join(each.identity for each in contenders)}]"
+    experiment.for_all(chosen)
+    say(f"{len(chosen)} networks for each of {seeds} seeds, {experiment.steps:,} gradient evaluations each", quiet)
+    identities = f"[{', '.join(each.identity for each in chosen)}]"
     folder = Path(out) / experiment.folder_name("compare", contenders=identities)
-    return run_experiment(contenders, experiment, folder, seeds=seeds, resume=resume, quiet=quiet)
+    return run_experiment(chosen, experiment, folder, seeds=seeds, resume=resume, quiet=quiet)

@@ -29,7 +29,7 @@ from tuckerlab.tucker.model_size import Counts, count_parameters
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
 
 if TYPE_CHECKING:
-    from tuckerlab.experiments.methods.base import Contender
+    from tuckerlab.experiments.methods.base import Method
 
 # What is known to work, by data set.
 RECIPES = {
@@ -60,12 +60,12 @@ class Experiment:
     stop: threading.Event | None = None
     guard: Guard | None = None
 
-    def for_all(self, contenders: Sequence["Contender"]) -> "Experiment":
-        """This experiment; TuckerlabError for what cannot be asked of these contenders in it."""
-        if len({contender.slug for contender in contenders}) < len(contenders):
-            raise TuckerlabError(f"{', '.join(c.label for c in contenders)}: give each network once")
-        for contender in contenders:
-            contender.check(self)
+    def for_all(self, methods: Sequence["Method"]) -> "Experiment":
+        """This experiment; TuckerlabError for what cannot be asked of these methods in it."""
+        if len({method.slug for method in methods}) < len(methods):
+            raise TuckerlabError(f"{', '.join(c.label for c in methods)}: give each network once")
+        for method in methods:
+            method.check(self)
         return self
 
     def check(self, ranks: RankPolicy | None) -> None:
@@ -174,7 +174,7 @@ class _Counting(Callback):
 
 
 def set_up(
-    contenders: Sequence["Contender"] = (),
+    methods: Sequence["Method"] = (),
     *,
     dataset: str = "mnist",
     data: ImageData | None = None,
@@ -201,7 +201,7 @@ def set_up(
     data = data or load_data(dataset, image_size=image_size)
     spec = {"name": name, "num_classes": data.num_classes, "in_channels": data.channels}
     spec |= {"image_size": data.image_size, "width": usual if width is None else width}
-    return Experiment(spec, data, recipe, place).for_all(contenders)
+    return Experiment(spec, data, recipe, place).for_all(methods)
 
 
 def recipe_for(dataset: str) -> Recipe:

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tuckerlab.errors import DataError
-from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.methods.base import Method
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.plots import accuracy_vs_costs
 from tuckerlab.experiments.run_folder import recorded
@@ -38,9 +38,9 @@ class LiveComparison(TrainingPanel):
             self.train_now()
 
     @property
-    def contenders(self) -> list[Contender]:
+    def methods(self) -> list[Method]:
         """The pruned network beside those of the training panel, as small as the Tucker network."""
-        return [*super().contenders, Pruned(self.compression.value)]
+        return [*super().methods, Pruned(self.compression.value)]
 
     def _minutes(self) -> int | None:
         """How long the recorded networks took, for as many epochs; None where there are none of these images."""
@@ -48,7 +48,7 @@ class LiveComparison(TrainingPanel):
             runs = recorded(f"compare-{self.dataset.value}").records.runs
         except DataError:
             return None
-        runs = runs[runs["label"].isin([contender.label for contender in self.contenders])]
+        runs = runs[runs["label"].isin([method.label for method in self.methods])]
         epoch = float((runs["train_seconds"] / runs["epochs"]).groupby(runs["label"]).mean().sum())
         epochs: int = self.epochs.value
         return max(1, round(epochs * epoch / 60))

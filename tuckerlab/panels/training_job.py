@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from filelock import FileLock
 
 from tuckerlab.experiments.measuring import facts, measurements
-from tuckerlab.experiments.methods.base import Contender, in_file_names
+from tuckerlab.experiments.methods.base import Method, in_file_names
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Experiment, set_up
@@ -64,7 +64,7 @@ class Unfinished:
 class Trained:
     """A network that is being trained, which others may look at meanwhile, or has been: then there are `records`."""
 
-    contender: Contender
+    method: Method
     run: Run
     name: str  # which no other run of the panel has
     stored: float  # of the dense convolution weights, as a share, at the first step
@@ -77,7 +77,7 @@ class Trained:
 
 
 class Job(threading.Thread, Callback):
-    """Trains the networks of `contenders` one after the other, on the same images; others may look, and call `stop`.
+    """Trains the networks of `methods` one after the other, on the same images; others may look, and call `stop`.
 
     `asked` are the controls that began it; `number` tells its networks from those of other jobs.
     """
@@ -85,11 +85,11 @@ class Job(threading.Thread, Callback):
     at_work: ClassVar["Job | None"] = None  # one a process: torch has one stream of random numbers
 
     def __init__(
-        self, contenders: Sequence[Contender], asked: Mapping[str, Any], *, number: int = 1, guard: Guard | None = None,
+        self, methods: Sequence[Method], asked: Mapping[str, Any], *, number: int = 1, guard: Guard | None = None,
         place: Unfinished | None = None, **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(name="tuckerlab training", daemon=True)
-        self.contenders, self.asked, self.number, self.guard = contenders, asked, number, guard
+        self.methods, self.asked, self.number, self.guard = methods, asked, number, guard
         self.place, self.settings = place, settings
         self.phase: Literal["reading", "training", "measuring", "done"] = "reading"
         self.runs: list[Trained] = []  # that have begun
@@ -110,7 +110,7 @@ class Job(threading.Thread, Callback):
     @property
     def progress(self) -> float:
         """How much of the training is done, from 0 to 1."""
-        return sum(trained.run.step / trained.run.total_steps for trained in self.runs) / len(self.contenders)
+        return sum(trained.run.step / trained.run.total_steps for trained in self.runs) / len(self.methods)
 
     @property
     def said(self) -> str:
@@ -159,14 +159,14 @@ class Job(threading.Thread, Callback):
             self.phase, Job.at_work = "done", None
 
     def _train(self) -> None:
-        experiment = set_up(self.contenders, **self.settings)
+        experiment = set_up(self.methods, **self.settings)
         self.phase, self._began = "training", time.monotonic()
         folder = None if self.place is None else self.place.folder
         ended = 0
         try:
-            for contender in self.contenders:
+            for method in self.methods:
                 if not self._halt.is_set():
-                    contender.train(
+                    method.train(
                         replace(experiment, folder=folder, callbacks=[self], stop=self._halt, guard=self.guard)
                     )
                     ended += 1
@@ -174,11 +174,11 @@ class Job(threading.Thread, Callback):
             self._record([trained for trained in self.runs[:ended] if trained.run.epochs], experiment)
 
     def on_start(self, run: Run) -> None:
-        contender = self.contenders[len(self.runs)]
-        name = contender.label if self.number == 1 else f"{contender.label} ({self.number})"
+        method = self.methods[len(self.runs)]
+        name = method.label if self.number == 1 else f"{method.label} ({self.number})"
         stored = 1 - count_parameters(run.model).conv_compression
-        self._found += run.step / run.total_steps / len(self.contenders)
-        self.runs.append(Trained(contender, run, name, stored, losses=[math.nan] * run.step))
+        self._found += run.step / run.total_steps / len(self.methods)
+        self.runs.append(Trained(method, run, name, stored, losses=[math.nan] * run.step))
 
     def on_step(self, run: Run) -> None:
         """Keeps the loss, also where the safety valve has gone back to an earlier step."""
@@ -188,13 +188,13 @@ class Job(threading.Thread, Callback):
             losses.append(run.loss)
 
     def _record(self, ended: Sequence[Trained], experiment: Experiment) -> None:
-        measured: dict[Contender, dict[str, float | None]] = {}
+        measured: dict[Method, dict[str, float | None]] = {}
         if ended and not self._halt.is_set():
             self.phase = "measuring"
-            measured = measurements({trained.contender: trained.run for trained in ended}, experiment)
+            measured = measurements({trained.method: trained.run for trained in ended}, experiment)
         for trained in ended:
             run = trained.run
-            row = facts(trained.contender, run, experiment) | measured.get(trained.contender, {})
+            row = facts(trained.method, run, experiment) | measured.get(trained.method, {})
             row |= {"label": trained.name, "run": row["run"] + trained.name.removeprefix(row["label"])}
             trained.records = Records.single(row, run.epochs, run.ranks, run.events)
             run.optimizer.state.clear()  # the momentum, as large as the network

@@ -9,7 +9,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.methods.base import Contender, Dense, Tucker
+from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.setup import recipe_for
 from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
@@ -131,7 +131,7 @@ class TrainingPanel(Panel):
             raise TuckerlabError(_("the training panel could not train: {problem}", problem=self.problem))
 
     @property
-    def contenders(self) -> list[Contender]:
+    def methods(self) -> list[Method]:
         """The networks that are trained next, in this order."""
         is_budget = self.by.value == "compression"
         small = Tucker(Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value))
@@ -143,7 +143,7 @@ class TrainingPanel(Panel):
 
     def layers(self) -> Any:
         """The layers of the last Tucker network."""
-        trained = [run.run.model for run in self.kept if run.contender.method == "tucker"]
+        trained = [run.run.model for run in self.kept if run.method.name == "tucker"]
         return summary(trained[-1]) if trained else _(NO_RUN)
 
     def figure(self, runs: Sequence[Trained]) -> Figure:
@@ -186,7 +186,7 @@ class TrainingPanel(Panel):
                 held = self.unfinished
         self.trainings += 1
         job = Job(
-            self.contenders, self._asked(), number=self.trainings, guard=self.guard, place=held,
+            self.methods, self._asked(), number=self.trainings, guard=self.guard, place=held,
             dataset=self.dataset.value, model=self.network.value, epochs=self.epochs.value, seed=self.seed.value,
             **self.unseen,
         )  # fmt: skip

@@ -45,7 +45,7 @@ def draw(runs: Sequence[Trained]) -> Picture:
     sizes.set_ylim(0.9, 140)
     sizes.set_yticks([1, 2, 5, 10, 20, 50, 100])
 
-    shades = colours([run.name for run in runs], [run.name for run in runs if run.contender.method == "dense"])
+    shades = colours([run.name for run in runs], [run.name for run in runs if run.method.name == "dense"])
     for trained in runs:
         run, rows, colour = trained.run, trained.run.epochs[:], shades[trained.name]
         # means over equal stretches: single steps are noisy, and thousands of points take long to draw

@@ -1,7 +1,7 @@
-"""One network of a comparison: how it is trained, in which form it answers, and what is counted of it.
+"""A method makes one network of a comparison: how it is trained, in which form it answers, what is counted of it.
 
-Other methods are contenders too, in the files beside this one. Each gets the same number of gradient evaluations and
-spends them as it likes: on one network, or on a dense one first and then on what it has made of it.
+The others are in the files beside this one. Each gets the same number of gradient evaluations and spends them as it
+likes: on one network, or on a dense one first and then on what it has made of it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -32,11 +32,11 @@ TITLES = {
 """Names of methods in labels, before their settings."""
 
 
-class Contender:
-    """A way from images to a network. Say `method` and `label`, and override what is different."""
+class Method:
+    """A way from images to a network. Say `name` and `label`, and override what is different."""
 
     @property
-    def method(self) -> str:
+    def name(self) -> str:
         """What records and colours go by."""
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class Contender:
         return self.fit(self.network(experiment.spec, experiment.seed), experiment)
 
     def fit(self, model: nn.Module, experiment: Experiment, **options: Any) -> Run:
-        """Trains a network of this contender, with its own recipe, ranks, optimizer and way of counting."""
+        """Trains a network of this method, with its own recipe, ranks, optimizer and way of counting."""
         experiment = replace(experiment, recipe=self.recipe(experiment.recipe))
         options |= {"ranks": self.ranks, "make_optimizer": self.make_optimizer}
         return experiment.fit(model, self.slug, counts=lambda model: self.counts(model, experiment), **options)
@@ -103,7 +103,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class OneRun(Contender):
+class OneRun(Method):
     """Trained in one run."""
 
     epochs: int | None = field(default=None, kw_only=True, repr=False)  # in equal time; None: as many as the others
@@ -111,7 +111,7 @@ class OneRun(Contender):
     kind: ClassVar[str]
 
     @property
-    def method(self) -> str:
+    def name(self) -> str:
         return f"{self.kind}-adamw" if self.adamw else self.kind
 
     @property
@@ -151,7 +151,7 @@ class Tucker(OneRun):
 
 
 @dataclass(frozen=True)
-class AtPolicy(Contender):
+class AtPolicy(Method):
     """As small as a policy of ranks says; `adapts`: with ranks that follow it while it trains."""
 
     policy: RankPolicy
@@ -159,7 +159,7 @@ class AtPolicy(Contender):
 
     @property
     def label(self) -> str:
-        return f"{TITLES[self.method]} {setting(self.policy)}"
+        return f"{TITLES[self.name]} {setting(self.policy)}"
 
     @property
     def ranks(self) -> RankPolicy | None:
@@ -170,17 +170,17 @@ class AtPolicy(Contender):
 
 
 @dataclass(frozen=True)
-class AtCompression(Contender):
+class AtCompression(Method):
     """Without a share of its convolution weights; RankError for one outside 0 … 1 (1 excluded)."""
 
     compression: float
 
     def __post_init__(self) -> None:
-        check_fraction(self.method, self.compression)
+        check_fraction(self.name, self.compression)
 
     @property
     def label(self) -> str:
-        return f"{TITLES[self.method]} {setting(Budget(self.compression))}"
+        return f"{TITLES[self.name]} {setting(Budget(self.compression))}"
 
 
 def in_file_names(label: str) -> str:

@@ -33,7 +33,7 @@ class Tensorized(AtCompression):
     form: str
 
     @property
-    def method(self) -> str:
+    def name(self) -> str:
         return self.form
 
     def built(self, spec: dict[str, Any]) -> nn.Module:

@@ -34,7 +34,7 @@ class Pruned(AtCompression):
     not to prune", 2017). The zeros lie anywhere, so a step and an answer take the time of the dense network's.
     """
 
-    method = "pruning"
+    name = "pruning"
 
     def train(self, experiment: Experiment) -> Run:
         pruning = MagnitudePruning(self.compression, experiment.steps, experiment.recipe.every(experiment.steps))
@@ -97,7 +97,7 @@ class Channels(AtCompression):
     pruning", CVPR 2023). The channels of all layers compete, each by its norm relative to the mean of its layer.
     """
 
-    method = "channels"
+    name = "channels"
 
     def check(self, experiment: Experiment) -> None:
         network = self.network(experiment.spec, 0).to(experiment.device)

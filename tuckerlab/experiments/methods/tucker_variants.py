@@ -28,7 +28,7 @@ class Factors(AtPolicy):
     optimizer_name: str = "sgd"
 
     @property
-    def method(self) -> str:
+    def name(self) -> str:
         return f"factors-{self.optimizer_name}"
 
     def recipe(self, recipe: Recipe) -> Recipe:
@@ -68,7 +68,7 @@ class Matrix(AtPolicy):
     After Schotthöfer, Zangrando, Kusch, Ceruti and Tudisco, "Low-rank lottery tickets" (NeurIPS 2022).
     """
 
-    method = "matrix"
+    name = "matrix"
     adapts = True
 
     def built(self, spec: dict[str, Any]) -> nn.Module:
@@ -84,7 +84,7 @@ class Matrix(AtPolicy):
 class Cut(AtPolicy):
     """The dense network gets all of the experiment, and is cut at its end by a truncated HOSVD."""
 
-    method = "cut"
+    name = "cut"
 
     def train(self, experiment: Experiment) -> Run:
         run = Dense().train(experiment)
@@ -99,7 +99,7 @@ class CutAndTuned(AtPolicy):
     network pruning", ICLR 2020).
     """
 
-    method = "cut-tuned"
+    name = "cut-tuned"
 
     def check(self, experiment: Experiment) -> None:
         super().check(experiment)

@@ -80,7 +80,7 @@ def _augmented(layer: TuckerLayer) -> Point:
 class TwoGradients(AtPolicy):
     """The Tucker network, trained by the published scheme: half as many steps for the same gradient evaluations."""
 
-    method = "two-gradients"
+    name = "two-gradients"
     adapts = True
 
     def built(self, spec: dict[str, Any]) -> nn.Module:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuckerlab.errors import TuckerlabError, check_choice
-from tuckerlab.experiments.methods import METHODS, contender
-from tuckerlab.experiments.methods.base import Contender
+from tuckerlab.experiments.methods import METHODS, make_method
+from tuckerlab.experiments.methods.base import Method
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
 
@@ -23,16 +23,15 @@ class GridPoint:
     tolerance: float | None = None
     compression: float | None = None
 
-    @property
-    def contender(self) -> Contender:
+    def make_method(self) -> Method:
         """What is trained."""
         policy: RankPolicy | None = None if self.compression is None else Budget(self.compression)
-        return contender(self.method, policy if self.tolerance is None else Tolerance(self.tolerance))
+        return make_method(self.method, policy if self.tolerance is None else Tolerance(self.tolerance))
 
     @property
     def place(self) -> str:
         """Where in the folder of the sweep its record lies; its name in the study."""
-        return f"seed{self.seed}/{self.contender.slug}"
+        return f"seed{self.seed}/{self.make_method().slug}"
 
 
 def grid(

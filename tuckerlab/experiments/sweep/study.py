@@ -71,7 +71,7 @@ def run_sweep(
     if not taus and not rates:
         rates = [*COMPRESSIONS]
     points = grid(methods or ("dense", "tucker"), taus, rates, check_whole("seeds", seeds, 1))
-    experiment = set_up([point.contender for point in points if point.seed == 0], dataset=dataset, **settings)
+    experiment = set_up([point.make_method() for point in points if point.seed == 0], dataset=dataset, **settings)
     settings |= {"device": experiment.device.type}  # whatever the worker's machine has
     study = study or experiment.folder_name("sweep")
     folder = (Path(out) / study).resolve()

@@ -101,7 +101,7 @@ def queue(study: optuna.Study, config: SweepConfig, points: Sequence[GridPoint] 
             elif trials[-1] in deaths and len(deaths) <= RETRIES:
                 wanted[place] = point_of(trials[-1])
         for place, point in wanted.items():
-            study.enqueue_trial({}, user_attrs={"place": place, "label": point.contender.label, **asdict(point)})
+            study.enqueue_trial({}, user_attrs={"place": place, "label": point.make_method().label, **asdict(point)})
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
 
 
@@ -144,10 +144,10 @@ def train(trial: optuna.Trial, config: SweepConfig, experiment: Experiment, prog
     try:
         trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
         point = point_of(trial)
-        contender, experiment = point.contender, experiment.of_seed(point.seed)
-        folder, shown = config.folder / f"seed{point.seed}", progress and contender.label
-        run = contender.train(replace(experiment, folder=folder, progress=shown, callbacks=[Report(trial)]))
-        row = facts(contender, run, experiment)  # without what a clock says: others train at the same time
+        method, experiment = point.make_method(), experiment.of_seed(point.seed)
+        folder, shown = config.folder / f"seed{point.seed}", progress and method.label
+        run = method.train(replace(experiment, folder=folder, progress=shown, callbacks=[Report(trial)]))
+        row = facts(method, run, experiment)  # without what a clock says: others train at the same time
         Records.single(row, run.epochs, run.ranks, run.events).save(config.folder / point.place)
         trial.set_user_attr("conv_parameters", row["conv_parameters"])
         return run.test_accuracy
