@@ -1,6 +1,8 @@
 """Networks for small images: LeNet-5, a small VGG, VGG16, AlexNet and ResNet-18 as for CIFAR, and a transformer."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,18 +14,12 @@ from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_w
 Spec = dict[str, Any]  # the arguments of `build`: plain values, ready for JSON
 
 
-class Network(nn.Module):
+class Network(nn.Sequential):
     """`features`, then `classifier`; `spec` is what `build` was given."""
 
     def __init__(self, spec: Spec, features: nn.Module, classifier: nn.Module) -> None:
-        super().__init__()
+        super().__init__(OrderedDict(features=features, classifier=classifier))
         self.spec = spec
-        self.features = features
-        self.classifier = classifier
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(x))
-        return logits
 
 
 class Architecture(NamedTuple):
@@ -101,8 +97,7 @@ def _lenet5(spec: Spec) -> Network:
     features = [*_conv(spec["in_channels"], first, 5, valid=True), nn.MaxPool2d(2)]
     features += [*_conv(first, second, 5, valid=True), nn.MaxPool2d(2)]
     classifier = [nn.Flatten(), nn.Linear(second * side * side, hidden), nn.ReLU(inplace=True)]
-    classifier.append(nn.Linear(hidden, spec["num_classes"]))
-    return Network(spec, nn.Sequential(*features), nn.Sequential(*classifier))
+    return Network(spec, nn.Sequential(*features), nn.Sequential(*classifier, nn.Linear(hidden, spec["num_classes"])))
 
 
 def _vgg_small(spec: Spec) -> Network:
@@ -113,13 +108,8 @@ def _vgg_small(spec: Spec) -> Network:
     return _plain(spec, plan, first_stride=2 if halvings else 1)
 
 
-def _vgg16(spec: Spec) -> Network:
-    plan: list[int | str] = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
-    return _plain(spec, plan)
-
-
-def _alexnet(spec: Spec) -> Network:
-    return _plain(spec, [64, "M", 192, "M", 384, 256, 256, "M"], first_stride=2)
+VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+ALEXNET = (64, "M", 192, "M", 384, 256, 256, "M")
 
 
 class ResidualBlock(nn.Module):
@@ -183,20 +173,19 @@ class Attention(nn.Module):
         return result
 
 
-class Block(nn.Module):
+class Residual(nn.Sequential):
+    """Layers beside a shortcut."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return x + residual
+
+
+def _block(width: int, heads: int) -> nn.Sequential:
     """Attention, then a perceptron of four times the width, each on normalised tokens and beside a shortcut."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.attention = nn.Sequential(nn.LayerNorm(width), Attention(width, heads))
-        self.perceptron = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.attention(tokens)
-        result: Tensor = tokens + self.perceptron(tokens)
-        return result
+    attention = Residual(nn.LayerNorm(width), Attention(width, heads))
+    perceptron = nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+    return nn.Sequential(OrderedDict(attention=attention, perceptron=Residual(*perceptron)))
 
 
 class MeanOfTokens(nn.Module):
@@ -215,15 +204,15 @@ def _vit_small(spec: Spec) -> Network:
     """Six blocks on 8 × 8 patches, after A. Dosovitskiy et al., "An image is worth 16×16 words" (ICLR 2021)."""
     width, patch = scaled(192, spec["width"]), spec["image_size"] // 8
     embedding = PatchEmbedding(spec["in_channels"], width, image_size=spec["image_size"], patch=patch)
-    blocks = [Block(width, heads=4) for _ in range(6)]
+    blocks = [_block(width, heads=4) for _ in range(6)]
     return Network(spec, nn.Sequential(embedding, *blocks, MeanOfTokens(width)), nn.Linear(width, spec["num_classes"]))
 
 
 MODELS = {
     "lenet5": Architecture(_lenet5, smallest=16),
     "vgg_small": Architecture(_vgg_small, smallest=4),
-    "vgg16": Architecture(_vgg16, smallest=32),
-    "alexnet": Architecture(_alexnet, smallest=16),
+    "vgg16": Architecture(partial(_plain, plan=VGG16), smallest=32),
+    "alexnet": Architecture(partial(_plain, plan=ALEXNET, first_stride=2), smallest=16),
     "resnet18": Architecture(_resnet18, smallest=8),
     "vit_small": Architecture(_vit_small, smallest=8, include="features.*"),
 }
