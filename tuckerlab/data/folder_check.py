@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,74 +67,57 @@ class FolderReport:
         return most.test / tested if tested else 0.0
 
 
-class _Look(NamedTuple):
-    """What is kept of a picture."""
-
-    problem: str = ""
-    digest: bytes = b""  # of the pixels
-    sample: NDArray[np.uint8] | None = None
-
-
 def inspect_folder(
     text: str, *, on_progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
 ) -> FolderReport:
     """Decodes all pictures of a folder; `on_progress` is told how many of how many, `stop` ends it early."""
     layout = Layout(find_folder(text, data_roots()))
-    label_of, looks = layout.files, dict[Path, _Look]()
-    files = [*label_of]
-    chosen = {own[len(own) * i // SAMPLES] for own in layout.train.values() if own for i in range(SAMPLES)}
-    while len(looks) < len(files) and not (stop is not None and stop.is_set()):
-        chunk = files[len(looks) : len(looks) + CHUNK]
-        looks |= zip(chunk, in_threads(lambda file: _look(file, is_sample=file in chosen), chunk), strict=True)
-        if on_progress is not None:
-            on_progress(len(looks), len(files))
-    problems, broken = layout.problems, {file: look.problem for file, look in looks.items() if look.problem}
-    if broken:
-        names = listed([f"{name} ({why})" for name, why in zip(layout.names(broken), broken.values(), strict=True)])
-        problems["unreadable"] = _(UNREADABLE, count=len(broken), total=len(files), names=names)
-    found = {"leak": _copies(layout, {file: look.digest for file, look in looks.items() if not look.problem})}
     counts = {
         label: Count(len(layout.train.get(label, ())), len(layout.test.get(label, ())))
         for label in layout.train | layout.test
     }
-    found |= _about_classes(layout, counts) | {"unused": layout.names(layout.unused)}
-    warnings = {
-        key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW) for key, names in found.items() if names
-    }
+    label_of, problems, checked = layout.files, layout.problems, 0
+    files = [*label_of]
+    chosen = {own[len(own) * i // SAMPLES] for own in layout.train.values() if own for i in range(SAMPLES)}
     samples: dict[str, list[NDArray[np.uint8]]] = {label: [] for label in counts}
-    for file, look in looks.items():
-        if look.sample is not None:
-            samples[label_of[file]].append(look.sample)
-    return FolderReport(layout.path, counts, problems, warnings, samples, len(looks), len(files))
+    digests, broken = dict[Path, bytes](), list[str]()
+    while checked < len(files) and not (stop is not None and stop.is_set()):
+        chunk = files[checked : checked + CHUNK]
+        for file, pixels in zip(chunk, in_threads(partial(attempt, size=DEFAULT_SIZE), chunk), strict=True):
+            if isinstance(pixels, str):
+                broken.append(f"{layout.name(file)} ({pixels})")
+                continue
+            digests[file] = hashlib.sha256(pixels.tobytes()).digest()
+            if file in chosen:
+                samples[label_of[file]].append(in_eight_bits(pixels, bits(pixels)))
+        checked += len(chunk)
+        if on_progress is not None:
+            on_progress(checked, len(files))
+    if broken:
+        problems["unreadable"] = _(UNREADABLE, count=len(broken), total=len(files), names=listed(broken))
+    warnings = {
+        key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW)
+        for key, names in _findings(layout, counts, digests).items()
+        if names
+    }
+    return FolderReport(layout.path, counts, problems, warnings, samples, checked, len(files))
 
 
-def _look(file: Path, *, is_sample: bool) -> _Look:
-    pixels = attempt(file, DEFAULT_SIZE)
-    if isinstance(pixels, str):
-        return _Look(pixels)
-    digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-    return _Look("", digest, in_eight_bits(pixels, bits(pixels)) if is_sample else None)
-
-
-def _copies(layout: Layout, digests: Mapping[Path, bytes]) -> list[str]:
-    """Test images that are in the training split too."""
-    train = {file for own in layout.train.values() for file in own}
-    trained = {digests[file] for file in digests.keys() & train}
-    return layout.names(file for file, digest in digests.items() if file not in train and digest in trained)
-
-
-def _about_classes(layout: Layout, counts: Mapping[str, Count]) -> dict[str, list[str]]:
-    """Splits, and how the pictures are spread over the classes."""
+def _findings(layout: Layout, counts: Mapping[str, Count], digests: Mapping[Path, bytes]) -> dict[str, list[str]]:
+    """What each warning names; a picture is known by a digest of its pixels."""
     known = {label: count for label, count in counts.items() if label in layout.train and any(count)}
-    tested = layout.names(file for own in layout.test.values() for file in own)
+    trained = {digests.get(file) for own in layout.train.values() for file in own} - {None}
+    tested = [file for own in layout.test.values() for file in own]
     sizes = sorted((count.train, label) for label, count in known.items())
     is_skewed = len(sizes) > 1 and sizes[-1][0] >= SKEW * sizes[0][0] > 0
     return {
-        "drawn": tested if layout.is_drawn else [],
+        "leak": [layout.name(file) for file in tested if digests.get(file) in trained],
+        "drawn": [layout.name(file) for file in tested if layout.is_drawn],
         "tiny": [
             f"{label} ({count.train} + {count.test})"
             for label, count in known.items()
             if tested and (count.train < FEW or not count.test)
         ],
         "imbalance": [f"{label} {count:,}" for count, label in (sizes[-1], sizes[0])] if is_skewed else [],
+        "unused": [layout.name(file) for file in layout.unused],
     }

@@ -1,6 +1,6 @@
 """Your own pictures: a folder of train/CLASS/picture and test/CLASS/picture, or of CLASS/picture alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -111,9 +111,9 @@ class Layout:
         """Each picture with its class, the training split first."""
         return {file: label for split in (self.train, self.test) for label, files in split.items() for file in files}
 
-    def names(self, files: Iterable[Path]) -> list[str]:
-        """Paths as they are written in messages."""
-        return [file.relative_to(self.path).as_posix() for file in files]
+    def name(self, file: Path) -> str:
+        """A path as it is written in messages."""
+        return file.relative_to(self.path).as_posix()
 
 
 def find_folder(text: str, roots: Sequence[Path]) -> Path:
