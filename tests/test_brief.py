@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from tuckerlab.cli.main import main
 from tuckerlab.decision import pdf, plots, report
 from tuckerlab.decision.assumptions import Assumptions, Range
-from tuckerlab.decision.evidence import GAPS, Evidence, Gap
+from tuckerlab.decision.evidence import GAPS, Evidence
 from tuckerlab.decision.report import Brief, write_brief
 from tuckerlab.decision.wording import network_name, number, percent, short, spread
 from tuckerlab.errors import MissingExtraError, TuckerlabError
@@ -46,7 +46,7 @@ def full_evidence(folder: Path) -> Evidence:
         sources=3 * (20 * "8888 ",),
         runs=steel.runs.assign(dataset="folder:/somewhere/" + 20 * "8888 ", device=MACHINE),
         networks=(*steel.networks, better, better, better),
-        gaps=(Gap("hardware", _(GAPS["hardware"]), blocks=False),),
+        gaps={"hardware": _(GAPS["hardware"])},
     )
 
 
@@ -94,8 +94,8 @@ def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str) ->
     brief = write_brief([tmp_path / "run"], tmp_path / "brief.html", lang=lang)
     assert (brief.answer.name, brief.money) == ("UNDECIDED", None)
     page = shown((tmp_path / "brief.html").read_text(encoding="utf-8"))
-    [gap] = brief.evidence.gaps
-    assert gap.said.replace("`", "") in page
+    [gap] = brief.evidence.gaps.values()
+    assert gap.replace("`", "") in page
     assert not re.search(r"(?<!≥ )[+−]\d+\.\d", page)
 
 

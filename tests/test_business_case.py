@@ -1,5 +1,6 @@
 """The money and the plan: a case worked out by hand, distributions against closed forms, gaps, and what is mistyped."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from tuckerlab.decision.business_case import (
     RATIOS,
     YEARLY,
     Account,
-    Basis,
     Money,
     drawn,
     settled,
@@ -27,9 +27,9 @@ from tuckerlab.decision.wording import turn_line, uncounted
 from tuckerlab.errors import TuckerlabError
 
 
-def basis(**values: float) -> Basis:
-    """What was measured, without spread; what is not given was not measured."""
-    return Basis({name: Range(value, value, value) for name, value in values.items()})
+def measured(**values: float) -> dict[str, Range]:
+    """What was measured, without spread."""
+    return {name: Range(value, value, value) for name, value in values.items()}
 
 
 ALL = {"accuracy": -0.5, "time_1": 0.25, "time_128": 0.2, "file": 0.1, "memory": 0.1, "training": 0.5}
@@ -41,7 +41,7 @@ def known(**changes: float) -> Assumptions:
     return Assumptions().entered(**(KNOWN | changes))
 
 
-SPREAD = Basis({name: Range(0.9 * value, value, 1.1 * value) for name, value in ALL.items() if value > 0})
+SPREAD = {name: Range(0.9 * value, value, 1.1 * value) for name, value in ALL.items() if value > 0}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_case_worked_out_by_hand() -> None:
             updates=4, file_mb=100, download_gb=0.5, retrainings=4, training_hours=10, training_hour=2, people_days=40,
             weeks=0, day_rate=800, poc_hours=60, validation=3000, upkeep_days=3, wrong_answer=0.001, discount=0,
         ),
-        basis(**ALL),
+        measured(**ALL),
     )  # fmt: skip
     lines = {key: spread.mean for key, spread in found.lines.items()}
     # half a million answers a day of 36 ms are 5 hours of work, 10 hours paid: 3650 hours a year, of which 3/4 go
@@ -83,8 +83,8 @@ def test_payback_by_hand() -> None:
         **free, answers_a_day=24e6, alone=1, ms_1=3.6, busy=1, server_hour=2, people_days=40, day_rate=219,
         weeks=0, discount=0, devices=0,
     )  # fmt: skip
-    assert Money(assumptions, basis(time_1=0.5)).payback.median == pytest.approx(1.0)
-    later = Money(assumptions.entered(weeks=365.25 / 7 / 2), basis(time_1=0.5))  # half a year of work
+    assert Money(assumptions, measured(time_1=0.5)).payback.median == pytest.approx(1.0)
+    later = Money(assumptions.entered(weeks=365.25 / 7 / 2), measured(time_1=0.5))  # half a year of work
     assert later.payback.median == pytest.approx(1.5)
     assert later.worth.median == pytest.approx(-8760 + 2.5 * 8760)
 
@@ -127,34 +127,35 @@ NEEDED = {
 
 @pytest.mark.parametrize("missing", RATIOS)
 def test_what_was_not_measured_is_a_gap_with_a_name_and_counts_nothing(missing: str) -> None:
-    found = Money(Assumptions(), basis(**{key: value for key, value in ALL.items() if key != missing}))
+    found = Money(Assumptions(), measured(**{key: value for key, value in ALL.items() if key != missing}))
     assert set(found.gaps) == NEEDED[missing]
     assert found.lines.keys() == {*ONCE, *YEARLY} - NEEDED[missing]
     assert all(YEARLY[key] in uncounted(found) for key in found.gaps)
 
 
 def test_gained_accuracy_is_no_money_and_measured_numbers_take_the_place_of_defaults_alone() -> None:
-    cases = (basis(accuracy=-1.0), Basis({"accuracy": Range(-0.5, 0.1, 0.7)}), basis(accuracy=1.0))
+    cases = (measured(accuracy=-1.0), {"accuracy": Range(-0.5, 0.1, 0.7)}, measured(accuracy=1.0))
     lost, unsure, gained = (Money(Assumptions(), case).lines["accuracy"].mean for case in cases)
     assert lost < unsure < gained == 0  # three starts, one of them worse
     full = {"ms_1": Range(1.0, 2.0, 3.0), "ms_128": Range(0.5, 0.5, 0.5)}
-    found = Money(Assumptions().entered(ms_128=7), Basis(full=full)).assumptions
+    found = Money(Assumptions().entered(ms_128=7), full).assumptions
     assert found["ms_1"] == Range(1, 2, 3, "measured")
     assert found["ms_128"] == Range(7, 7, 7, "entered")
     assert found["devices"].origin == "default"
 
 
 def test_the_tornado_against_moving_each_by_hand(usual: Money) -> None:
-    for bar in [bar for bar in tornado(usual) if bar.key in KINDS][:3]:
-        for value, worth in ((bar.low, bar.worth_low), (bar.high, bar.worth_high)):
-            again = Money(Assumptions().entered(**{bar.key: value}), SPREAD)
+    assumed = {key: worths for key, worths in tornado(usual).items() if key in KINDS}
+    for key, worths in itertools.islice(assumed.items(), 3):
+        for value, worth in zip((usual.ranges[key].low, usual.ranges[key].high), worths, strict=True):
+            again = Money(Assumptions().entered(**{key: value}), SPREAD)
             assert worth == pytest.approx(again.worth.median, abs=0.03 * (usual.worth.high - usual.worth.low))
 
 
 def test_what_no_number_changes_is_settled() -> None:
-    halves = basis(time_1=0.5, time_128=0.5)
-    assert settled(Money(Assumptions(), Basis()))  # nothing is saved, whatever is paid for it
-    assert not settled(Money(Assumptions(), basis(**ALL | {"accuracy": -0.25})))  # some cases pay
+    halves = measured(time_1=0.5, time_128=0.5)
+    assert settled(Money(Assumptions(), {}))  # nothing is saved, whatever is paid for it
+    assert not settled(Money(Assumptions(), measured(**ALL | {"accuracy": -0.25})))  # some cases pay
     assert settled(Money(Assumptions().entered(answers_a_day=10), halves))
     few = Range(1e6, 1e6, 1e6, "default")  # a hundred times as many pay
     assert not settled(Money(Assumptions(given={"answers_a_day": few}), halves))
@@ -162,12 +163,12 @@ def test_what_no_number_changes_is_settled() -> None:
 
 @pytest.mark.parametrize("key", ["answers_a_day", "ms_1", "server_hour", "day_rate", "wrong_answer"])
 def test_at_the_turning_point_half_of_the_draws_pay(key: str) -> None:
-    measured = basis(**ALL | {"accuracy": -0.25})
-    case = Money(Assumptions(), measured)
+    found = measured(**ALL | {"accuracy": -0.25})
+    case = Money(Assumptions(), found)
     value = turning_point(case, key)
     assert value is not None
     less, half, more = (
-        Money(Assumptions().entered(**{key: value * factor}), measured).pays for factor in (0.8, 1.0, 1.25)
+        Money(Assumptions().entered(**{key: value * factor}), found).pays for factor in (0.8, 1.0, 1.25)
     )
     assert half == pytest.approx(0.5, abs=0.02)
     assert turn_line(case, key).endswith("or more" if more > less else "or less")

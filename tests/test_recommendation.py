@@ -12,7 +12,7 @@ from decisions import GOOD, pairs, records, run
 from hypothesis import given, strategies as st
 
 from tuckerlab.decision.assumptions import Assumptions, Range
-from tuckerlab.decision.business_case import Basis, Money
+from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.recommendation import Answer, Criterion, Outcome, judge, lacks, recommend
 
@@ -68,7 +68,7 @@ def look(agreement: float, class_loss: float) -> Any:
 def case(pays: float, entered: bool = True) -> Money:
     usual = Assumptions()
     values = {key: (it.low, it.likely, it.high) for key, it in usual.ranges.items()}
-    made = Money(usual.entered(**values) if entered else usual, Basis())
+    made = Money(usual.entered(**values) if entered else usual, {})
     made.pays = pays
     return made
 
@@ -78,10 +78,11 @@ def outcomes(evidence: Evidence, pays: float = 0.9, entered: bool = True) -> dic
 
 
 def test_accuracy_is_judged_by_its_worst_seed(good: Evidence) -> None:
-    for allowed, outcome in ((0.2, HELD), (0.15, IN_PART), (0.01, FAILED)):
-        assert outcomes(dataclasses.replace(good, allowed=allowed))["accuracy"] is outcome
-    criteria = judge(dataclasses.replace(good, allowed=0.01), case(0.9))
-    assert lacks(criteria) == ["Right on test images: 0.0 (−0.2 to +0.2); ≥ 0.0 was asked"]
+    for low, likely, outcome in ((-1.0, -0.2, HELD), (-1.1, -1.0, IN_PART), (-1.2, -1.1, FAILED)):
+        shares = {**good.shares, "accuracy": Range(low, likely, 0.2)}
+        criteria = judge(dataclasses.replace(good, shares=shares), case(0.9))
+        assert {c.key: c.outcome for c in criteria}["accuracy"] is outcome
+    assert lacks(criteria) == ["Right on test images: −1.1 (−1.2 to +0.2); ≥ −1.0 was asked"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ spread. The draws are the same in every call: two cases differ by what was chang
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +29,11 @@ RATIOS = {
     "training": N_("Training time, share"),
 }
 NAMES = {key: kind.name for key, kind in KINDS.items()} | RATIOS
-"""What people call the assumptions, and the measurements of `Basis`."""
+"""What people call the assumptions, and the small network's shares of the full one.
+
+The change in accuracy is in points, the times are of an image alone and in a batch of 128, the memory is that of the
+weights, and the training time that of a step.
+"""
 
 ONCE = {
     "people": N_("Work until it runs everywhere"),
@@ -48,19 +51,6 @@ YEARLY = {
     "upkeep": N_("Keeping it up"),
     "accuracy": N_("Accuracy that is lost"),
 }
-
-
-@dataclass(frozen=True)
-class Basis:
-    """What the business case needs of the runs, as far as it was measured.
-
-    `shares` are the small network's of the full one's, by RATIOS: the change in accuracy is in points, the times are of
-    an image alone and in a batch of 128, the memory is that of the weights, and the training time that of a step.
-    `full` is what was measured of the full network, by the assumptions whose defaults it replaces.
-    """
-
-    shares: Mapping[str, Range] = field(default_factory=dict)
-    full: Mapping[str, Range] = field(default_factory=dict)
 
 
 def amounts(a: Mapping[str, Array]) -> dict[str, Array]:
@@ -143,13 +133,14 @@ class Money:
     """The outcome: `yearly` what a year saves net, `worth` all over the years in today's money, of it `once` costs.
 
     `payback` is in years from the first day of the PoC; `pays` the share of the draws in which it comes within the
-    years that are looked at; `lines` the amounts line by line, `gaps` the lines that a measurement is missing for. What
-    was measured of the full network takes the place of defaults, not of what was entered.
+    years that are looked at; `lines` the amounts line by line, `gaps` the lines that a measurement is missing for.
+    What was `measured`, as far as it was, are RATIOS and assumptions: these take the place of defaults, not of what was
+    entered.
     """
 
-    def __init__(self, assumptions: Assumptions, basis: Basis) -> None:
-        self.assumptions = replace(assumptions, given={**basis.full, **assumptions.given})
-        self.ranges = {**self.assumptions.ranges, **basis.shares}
+    def __init__(self, assumptions: Assumptions, measured: Mapping[str, Range]) -> None:
+        self.assumptions = replace(assumptions, given={**measured, **assumptions.given})
+        self.ranges = {**measured, **self.assumptions.ranges}
         self.draws = {key: drawn(key, it) for key, it in self.ranges.items()}
         account = Account(self.draws)
         worth = account.cash(assumptions.years)
@@ -176,24 +167,12 @@ def drawn(key: str, value: Range) -> Array:
     return chance.triangular(value.low, value.likely, value.high, DRAWS)
 
 
-class Bar(NamedTuple):
-    """The worth with one number held at its low or high end."""
-
-    key: str
-    low: float
-    high: float
-    worth_low: float
-    worth_high: float
-
-
-def tornado(money: Money) -> list[Bar]:
-    """A bar for all that moves the outcome, measured shares too; the longest first."""
-    bars = [
-        Bar(key, it.low, it.high, money.worth_with(**{key: it.low}), money.worth_with(**{key: it.high}))
-        for key, it in money.ranges.items()
-    ]
-    found = [bar for bar in bars if bar.worth_low != bar.worth_high]
-    return sorted(found, key=lambda bar: -abs(bar.worth_high - bar.worth_low))
+def tornado(money: Money) -> dict[str, tuple[float, float]]:
+    """The worth at the low and at the high end of all that moves it, measured shares too; what moves it most first."""
+    ranges = money.ranges.items()
+    ends = {key: (money.worth_with(**{key: it.low}), money.worth_with(**{key: it.high})) for key, it in ranges}
+    moving = [(key, (low, high)) for key, (low, high) in ends.items() if low != high]
+    return dict(sorted(moving, key=lambda bar: -abs(bar[1][1] - bar[1][0])))
 
 
 def turning_point(money: Money, key: str, reach: float = REACH) -> float | None:

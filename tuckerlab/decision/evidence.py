@@ -7,12 +7,11 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import pandas as pd
 
 from tuckerlab.decision.assumptions import Range
-from tuckerlab.decision.business_case import RATIOS, Basis
+from tuckerlab.decision.business_case import RATIOS
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.audit import Audit, run_audit
 from tuckerlab.experiments.class_accuracy import learned_nothing
@@ -37,14 +36,6 @@ OURS = ("tucker", "tucker-adamw")
 WEIGHT_BYTES = 4
 NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does not study it
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
-
-
-class Gap(NamedTuple):
-    """What was not measured, or not well enough, with what to do about it; `blocks`: there is no comparison without."""
-
-    key: str
-    said: str
-    blocks: bool
 
 
 @dataclass(frozen=True)
@@ -75,11 +66,11 @@ class Evidence:
 
     `runs`: rows of both networks. `pairs`: seeds that both have. `shares`: of the small network in the full one's, by
     QUANTITIES; of the accuracy the change in points. `timed_on`: a device and its threads; `exported`: as files.
+    `gaps`: by the keys of GAPS, what was not measured, or not well enough, with what to do about it.
     """
 
     sources: tuple[str, ...]
     runs: pd.DataFrame
-    allowed: float
     dense: Subject
     small: Subject
     pairs: int
@@ -88,20 +79,15 @@ class Evidence:
     audit: Audit | None
     timed_on: tuple[str, int]
     exported: bool
-    gaps: tuple[Gap, ...]
+    gaps: Mapping[str, str]
 
     @classmethod
     def of(
-        cls,
-        runs: Sequence[str | os.PathLike[str]],
-        network: str | None = None,
-        *,
-        allowed: float = TOLERATED,
-        audit: bool = True,
+        cls, runs: Sequence[str | os.PathLike[str]], network: str | None = None, *, audit: bool = True
     ) -> "Evidence":
         """Reads run folders, or recorded results by name, of one task; `network` is the label of the small one.
 
-        Without it that is the smallest network in Tucker format that loses at most `allowed` points against the full
+        Without it that is the smallest network in Tucker format that loses at most TOLERATED points against the full
         one, or the most accurate if all lose more. DataError for folders of several kinds, or an unknown label.
         """
         opened = map(RunFolder.open, runs)
@@ -110,13 +96,13 @@ class Evidence:
         for column in ("dataset", "model", "width"):
             if len(kinds := sorted(map(str, set(records.runs[column])))) > 1:
                 raise DataError(f"the runs are of several kinds ({column}: {', '.join(kinds)}); give those of one kind")
-        label = choose_small(records, network, allowed)
+        label = choose_small(records, network)
         full_label = reference(records, label)
         dense, small = (records.runs[records.runs["label"] == one] for one in (full_label, label))
         rows = records.runs if dense.empty or small.empty else pd.concat([dense, small])
         full, ours = Subject.of(dense), Subject.of(small)
         gaps = find_gaps(records, dense, small)
-        if any(gap.key == "hardware" for gap in gaps):
+        if MACHINES in gaps:
             full.seeds[[*BATCHES, "step"]] = math.nan
         files = exported(folders, full.label, ours.label)
         timed = rows if files.empty else files
@@ -128,7 +114,6 @@ class Evidence:
         return cls(
             sources=tuple(folder.folder.resolve().name for folder in folders),
             runs=rows,
-            allowed=allowed,
             dense=full,
             small=ours,
             pairs=len(full.seeds.index.intersection(ours.seeds.index)),
@@ -143,7 +128,7 @@ class Evidence:
     @property
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
-        return not any(gap.blocks for gap in self.gaps)
+        return set(self.gaps) <= {MACHINES}
 
     @property
     def better(self) -> list[Network]:
@@ -153,8 +138,8 @@ class Evidence:
         return sorted(found, key=lambda network: -network.accuracy)
 
     @property
-    def basis(self) -> Basis:
-        """What the money needs of it."""
+    def measured(self) -> dict[str, Range]:
+        """What the money needs of it: shares by RATIOS, and of the full network the assumptions that it tells."""
         shares = {**self.shares, "memory": self.shares["parameters"], "training": self.shares["step"]}
         units = {  # of the assumptions
             "ms_1": ("time_1", 1.0),
@@ -163,10 +148,10 @@ class Evidence:
             "memory_mb": ("parameters", WEIGHT_BYTES / 1e6),
         }
         known = {name: found for name in RATIOS if (found := shares[name])}
-        return Basis(known, {key: it.times(unit) for key, (name, unit) in units.items() if (it := self.dense[name])})
+        return known | {key: it.times(unit) for key, (name, unit) in units.items() if (it := self.dense[name])}
 
 
-def choose_small(records: Records, network: str | None, allowed: float) -> str | None:
+def choose_small(records: Records, network: str | None) -> str | None:
     """The label of the small network: the one asked for, or as `Evidence.of` says; None without any."""
     small = records.runs[~records.runs["method"].str.startswith("dense")]
     if network is not None:
@@ -179,7 +164,7 @@ def choose_small(records: Records, network: str | None, allowed: float) -> str |
         found = [one for one in networks if one.method == method]
         if found:
             full = next((one for one in networks if one.name == reference(records, found[0].name)), None)
-            near = smallest_within(found, full.accuracy, allowed) if full else None
+            near = smallest_within(found, full.accuracy, TOLERATED) if full else None
             return (near or max(found, key=lambda one: one.accuracy)).name
     return next(iter(small.loc[small["method"].isin(OURS), "label"]), None)  # without an accuracy, which is then a gap
 
@@ -223,7 +208,9 @@ def audit_pair(folders: Sequence[RunFolder], dense: str, small: str) -> Audit | 
     return None
 
 
+MACHINES = "hardware"  # the one gap with which there is a comparison all the same
 GAPS = {
+    "no_pair": N_("These runs do not hold both a full network and a small one. `tuckerlab poc` trains both."),
     "unfinished": N_("A training was stopped before its end, or was not tested. Go on with it."),
     "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
     "guess": N_("The full network has learned nothing: it is right as often as by guessing. Train longer."),
@@ -234,15 +221,14 @@ GAPS = {
     "no_pairs": N_(
         "Both networks have no seed in common: luck cannot be told from the method. Train both with the same seeds."
     ),
-    "hardware": N_("The runs are from several machines: their times cannot be compared. Measure both on one."),
+    MACHINES: N_("The runs are from several machines: their times cannot be compared. Measure both on one."),
 }
 
 
-def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> tuple[Gap, ...]:
+def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> dict[str, str]:
     """What is missing in the rows of the full network and of the small one."""
     if dense.empty or small.empty:
-        said = _("These runs do not hold both a full network and a small one. `tuckerlab poc` trains both.")
-        return (Gap("no_pair", said, True),)
+        return {"no_pair": _(GAPS["no_pair"])}
     both = pd.concat([dense, small])
     rise = max(_rise(records, rows) for rows in (dense, small))
     found = {
@@ -251,9 +237,9 @@ def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> tup
         "guess": dense["label"].iloc[0] in learned_nothing(records),
         "unsettled": rise > SETTLED,
         "no_pairs": not set(dense["seed"]) & set(small["seed"]),
-        "hardware": len(both[["device", "threads"]].drop_duplicates()) > 1,
+        MACHINES: len(both[["device", "threads"]].drop_duplicates()) > 1,
     }
-    return tuple(Gap(key, _(GAPS[key], points=rise), key != "hardware") for key, there in found.items() if there)
+    return {key: _(GAPS[key], points=rise) for key, there in found.items() if there}
 
 
 def _rise(records: Records, rows: pd.DataFrame) -> float:

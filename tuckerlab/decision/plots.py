@@ -13,6 +13,7 @@ from tuckerlab.decision.assumptions import Assumptions, plain
 from tuckerlab.decision.business_case import NAMES, Money, tornado
 from tuckerlab.decision.evidence import QUANTITIES, Evidence
 from tuckerlab.decision.wording import network_name, number
+from tuckerlab.experiments.summary import TOLERATED
 from tuckerlab.i18n import _
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, families, styled, write_names
 from tuckerlab.plotting.styles import look
@@ -54,7 +55,7 @@ def size_picture(evidence: Evidence) -> Picture:
         ends = [[max(one.accuracy - one.low, 0)], [max(one.high - one.accuracy, 0)]]  # a mean may be rounded
         axes.errorbar(one.size, one.accuracy, ends, **look(one.method).style, markersize=8, capsize=3, zorder=3)
     axes.axhline(full, color=INK, linewidth=1, linestyle=":")
-    axes.axhspan(full - evidence.allowed, full, color=GREEN, alpha=0.13, linewidth=0)
+    axes.axhspan(full - TOLERATED, full, color=GREEN, alpha=0.13, linewidth=0)
     axes.margins(x=0.15, y=0.15)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -132,20 +133,21 @@ def _draw_fan(axes: Axes, money: Money) -> None:
 
 def _draw_tornado(axes: Axes, money: Money) -> None:
     """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them."""
-    assumptions, bars, middle = money.assumptions, tornado(money)[:MOVERS], money.worth_with()
+    assumptions, bars, middle = money.assumptions, list(tornado(money).items())[:MOVERS], money.worth_with()
     worth = _("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency)
     styled(axes, x=worth, y="")
     title = _("What moves it most (orange: low end, blue: high end)")
     axes.set_title(title, fontsize=TEXT, color=INK, loc="right", x=1.1)
-    for place, bar in enumerate(bars):
-        for end, worth_there, colour in ((bar.low, bar.worth_low, ORANGE), (bar.high, bar.worth_high, BLUE)):
+    for place, (key, worths) in enumerate(bars):
+        ends = money.ranges[key].low, money.ranges[key].high
+        for end, worth_there, colour in zip(ends, worths, (ORANGE, BLUE), strict=True):
             axes.barh(place, worth_there - middle, left=middle, color=colour, height=0.55)
-            is_right = worth_there > min(bar.worth_low, bar.worth_high)
+            is_right = worth_there > min(worths)
             axes.annotate(
-                _end(bar.key, end), (worth_there, place), (4 if is_right else -4, 0), textcoords="offset points",
+                _end(key, end), (worth_there, place), (4 if is_right else -4, 0), textcoords="offset points",
                 va="center", ha="left" if is_right else "right", fontsize=TEXT - 0.5, color=INK,
             )  # fmt: skip
-    _rows(axes, [textwrap.fill(_(NAMES[bar.key]), 22) for bar in bars])
+    _rows(axes, [textwrap.fill(_(NAMES[key]), 22) for key, _worths in bars])
     axes.axvline(middle, color=INK, linewidth=1.2, linestyle=":")
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.xaxis.set_major_formatter(lambda value, place: _tick(value, assumptions))

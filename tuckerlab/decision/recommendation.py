@@ -10,10 +10,10 @@ from functools import partial
 
 from tuckerlab.decision.assumptions import DEFAULT, KINDS, Range
 from tuckerlab.decision.business_case import NAMES, REACH, Money, settled, tornado
-from tuckerlab.decision.evidence import QUANTITIES, Evidence
+from tuckerlab.decision.evidence import MACHINES, QUANTITIES, Evidence
 from tuckerlab.decision.wording import chance, percent, short, spread
 from tuckerlab.experiments.audit import Thresholds
-from tuckerlab.experiments.summary import ROUNDING
+from tuckerlab.experiments.summary import ROUNDING, TOLERATED
 from tuckerlab.i18n import N_, _
 
 MOST_SHARES = {"file": 0.2, "time_1": 1.0, "time_128": 1.0}  # of the full network's: what one gains
@@ -92,8 +92,8 @@ def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     pays, pairs = Range.over([money.pays] if money else []), Range.over([evidence.pairs])
     payback = _criterion("payback", "decisive", _("Chance to pay back"), pays, PAYS, lambda it: chance(it.likely))
     return (
-        *(Criterion(gap.key, "valid", Outcome.MISSING, lack=gap.said) for gap in evidence.gaps if gap.blocks),
-        _criterion("accuracy", "decisive", names["accuracy"], shares["accuracy"], -evidence.allowed, points),
+        *(Criterion(key, "valid", Outcome.MISSING, lack=gap) for key, gap in evidence.gaps.items() if key != MACHINES),
+        _criterion("accuracy", "decisive", names["accuracy"], shares["accuracy"], -TOLERATED, points),
         _criterion("class_loss", "decisive", where, worst, -asked.class_loss, points),
         _criterion("agreement", "decisive", _("Both answer alike"), alike, asked.agreement / 100, percent),
         _grounded(payback, money) if money else payback,
@@ -123,7 +123,7 @@ def _grounded(payback: Criterion, money: Money) -> Criterion:
     """
     if payback.outcome is Outcome.FAILED and money.pays >= MAY_PAY - ROUNDING:
         payback = replace(payback, outcome=Outcome.IN_PART)
-    leading = next((bar.key for bar in tornado(money) if bar.key in KINDS), "")
+    leading = next((key for key in tornado(money) if key in KINDS), "")
     if not leading or money.assumptions[leading].origin != DEFAULT:
         return payback
     if not settled(money):

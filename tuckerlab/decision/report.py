@@ -25,6 +25,7 @@ from tuckerlab.decision.pdf import find_browser, print_pdf
 from tuckerlab.decision.plan import plan
 from tuckerlab.decision.recommendation import judge, lacks, recommend
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.summary import TOLERATED
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _, language, ngettext, speaking
 from tuckerlab.plotting.figure import PAGE, font_faces
@@ -40,7 +41,7 @@ class Brief:
         small = evidence.small
         self.evidence, self.years, self.paths = evidence, assumptions.years, list[Path]()
         self.small = wording.network_name(small.label, small.method) if small.label else _("the small network")
-        self.money = Money(assumptions, evidence.basis) if evidence.is_valid else None
+        self.money = Money(assumptions, evidence.measured) if evidence.is_valid else None
         self.criteria = judge(evidence, self.money)
         self.answer, self.plan = recommend(self.criteria), plan(assumptions, self.small)
 
@@ -90,9 +91,8 @@ def page(brief: Brief, company: str = "") -> str:
     days = sorted({str(day)[:10] for day in evidence.runs["date"]})
     html = fill(
         "page",
-        brief=brief,
-        evidence=evidence,
-        money=brief.money,
+        **vars(brief),
+        tolerated=TOLERATED,
         shares=evidence.shares,
         quantities=QUANTITIES,
         lacking=lacks(brief.criteria),
@@ -100,7 +100,6 @@ def page(brief: Brief, company: str = "") -> str:
         dataset=dataset_name(str(evidence.runs["dataset"].iloc[0])),
         plots=plots,
         today=_date(date.today().isoformat()),
-        years=brief.years,
         days=[_date(day) for day in dict.fromkeys((days[0], days[-1]))],
         language=language(),
         version=__version__,

@@ -144,7 +144,7 @@ class DecidePanel(Panel):
         self._run = run
 
     def _count(self, assumptions: Assumptions) -> None:
-        self.money, self.assumptions = Money(assumptions, self.evidence.basis), assumptions
+        self.money, self.assumptions = Money(assumptions, self.evidence.measured), assumptions
 
     def _changed(self, change: Any) -> None:
         owner, value, assumptions = change.owner, change.new, self.assumptions
