@@ -84,8 +84,7 @@ def _ordinary(smallest: float, lr: float, steps: int) -> list[float]:
 
 def draw(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
     """Left the singular values, right both losses by step; a curve of `theirs` that is shorter has blown up."""
-    figure = Picture(figsize=(10.1, 4.1))
-    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+    figure = Picture(figsize=(10.1, 4.1), layout="none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.985, "bottom": 0.14, "top": 0.925, "wspace": 0.16}
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.75), gridspec_kw=margins)
     styled(left, x=_("direction"), y="", title=_("singular value: strength of each direction"))

@@ -62,8 +62,7 @@ def _paths(every: int) -> tuple[Path, ...]:
 
 def draw(each_step: Sequence[Path], chosen: Sequence[Path]) -> Picture:
     """Left the rank within the tolerance before each step, right the error; of each the path from below comes first."""
-    figure = Picture(figsize=(10.1, 4.3))
-    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+    figure = Picture(figsize=(10.1, 4.3), layout="none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.985, "bottom": 0.24, "top": 0.97, "wspace": 0.18}
     left, right = figure.subplots(1, 2, gridspec_kw=margins)
     styled(left, x=_("step"), y=_("rank within the tolerance"))

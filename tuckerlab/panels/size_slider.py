@@ -158,8 +158,7 @@ def _said(size: Size) -> str:
 
 def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     """All sizes along a setting, with a needle at one of them."""
-    figure = Picture(figsize=(10.1, 4.1))
-    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+    figure = Picture(figsize=(10.1, 4.1), layout="none")  # to find a layout takes longer than all the drawing
     axes = figure.add_axes((0.06, 0.145, 0.925, 0.735))
     series, full = sizes.series(by), 100 * sizes.full.test_accuracy
     x, y = np.array([(_kept(one), 100 * one.test_accuracy) for one in series]).T

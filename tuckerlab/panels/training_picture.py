@@ -22,8 +22,7 @@ LONGEST_NAME = 14  # of a layer, beside the map
 
 def draw(runs: Sequence[Trained]) -> Picture:
     """Curves of the runs as they are now, and the map of the ranks of the last one that has any."""
-    figure = Picture(figsize=(10.1, 6.0))
-    figure.set_layout_engine("none")  # to find a layout takes longer than all the drawing
+    figure = Picture(figsize=(10.1, 6.0), layout="none")  # to find a layout takes longer than all the drawing
     margins = {"left": 0.055, "right": 0.985, "bottom": 0.14, "top": 0.95, "wspace": 0.3, "hspace": 0.42}
     (losses, accuracies), (sizes, ranks) = figure.subplots(2, 2, gridspec_kw=margins)
     epochs = max(trained.run.total_epochs for trained in runs)

@@ -1,12 +1,9 @@
 """The Tucker explorer: cut a photograph or a kernel at its ranks, and see what is left of it."""
 
-from functools import lru_cache
 from html import escape
-from typing import Any
 
 import ipywidgets
 import numpy as np
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -102,7 +99,7 @@ class TuckerExplorer(Panel):
             )  # fmt: skip
             reply = _("✓ Right.") if self.solved else _("Not yet.")
             self.task.show(f"{escape(task)} <b>{escape(reply)}</b>")
-        self.picture.show(_picture(cut.of).at(cut), DPI)
+        self.picture.show(draw(cut), DPI)
 
     @property
     def solved(self) -> bool:
@@ -120,69 +117,51 @@ def _subject_name(name: str) -> str:
     )  # fmt: skip
 
 
-class ExplorerPicture:
-    """Original, rebuilt, error, and the singular values with the cut in them.
-
-    Drawn once for a subject, since its seven axes take long; `at` shows one cut of it.
-    """
-
-    def __init__(self, of: Subject) -> None:
-        self.figure = figure = Picture(figsize=(10.1, 5.3 if of.is_photo else 6.2))
-        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 0.85 if of.is_photo else 0.6))
-        above, below = parts
-        start, limit = pixels(of, of.tensor), float(of.tensor.abs().max())
-        names = _("Original"), _("Rebuilt"), _("Error")
-        images = above.subplots(1, 3, gridspec_kw={"wspace": 0.05})
-        shown = [axes.imshow(start, "RdBu", vmin=-limit, vmax=limit, interpolation="nearest") for axes in images]
-        if of.is_photo:
-            shown[2].set_cmap("Oranges")
-        for axes, name in zip(images, names, strict=True):
-            axes.set_axis_off()
-            axes.set_title(name, fontsize=TEXT + 1, color=INK, loc="left", y=1)
-        numbers = _("{count:,.0f} numbers", count=of.tensor.numel())
-        titles = [axes.set_title(numbers, fontsize=TEXT + 1, color=INK, loc="right", y=1) for axes in images]
-        (self.rebuilt, self.error), (self.stored, self.wrong) = shown[1:], titles[1:]
-        self.charts = below.subplots(1, len(of.modes), sharey=True)
-        self.needles, self.veils = [], []
-        for axes, values, mode in zip(self.charts, of.values, of.modes, strict=True):
-            relative = 100 * values.numpy() / float(values[0])
-            styled(axes, x=_("rank"), y="", title=_(MODES[mode]))
-            axes.set(yscale="log", xlim=(0.4, len(values) + 0.6))
-            edges = np.arange(len(values) + 1) + 0.5
-            axes.stairs(np.maximum(relative, LEAST_VALUE), edges, baseline=LEAST_VALUE, fill=True, color=BLUE)
-            self.veils.append(axes.add_patch(Rectangle((0, 0), len(values), 1, color="white", alpha=0.75, linewidth=0)))
-            self.veils[-1].set_transform(axes.get_xaxis_transform())
-            self.needles.append(axes.axvline(1, color=ORANGE, linewidth=2))
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.grid(visible=False, axis="x")
-            axes.label_outer()
-        smallest = 100 * min(float(values[-1] / values[0]) for values in of.values)
-        self.charts[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if smallest > 1 else (1,)))
-        self.charts[0].yaxis.set_major_formatter("{x:g}")
-        self.charts[0].yaxis.set_minor_locator(NullLocator())
-        self.charts[0].set_ylim(max(LEAST_VALUE, 0.6 * smallest), 120)
-        self.charts[0].set_ylabel(_("singular value,\n% of the largest"), fontsize=TEXT, color=INK)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
-
-    def at(self, cut: Cut) -> Picture:
-        error = error_pixels(cut)
-        limit = max(float(np.nanmax(np.abs(error))), 1e-3 * float(cut.of.tensor.abs().max()))  # rounding stays pale
-        self.rebuilt.set_data(pixels(cut.of, cut.rebuilt))
-        self.error.set_data(error)
-        self.error.set_clim(0 if cut.of.is_photo else -limit, limit)
-        self.stored.set_text(_("{count:,.0f} numbers", count=cut.stored))
-        self.wrong.set_text(_("{value:.1f} %", value=100 * cut.error))
-        for axes, needle, veil, rank, size in zip(
-            self.charts, self.needles, self.veils, cut.ranks, cut.of.tensor.shape, strict=True
-        ):
-            needle.set_xdata([rank + 0.5] * 2)
-            veil.set_x(rank + 0.5)
-            axes.set_title(_("{rank} of {size}", rank=rank, size=size), fontsize=TEXT, color=INK, loc="right", y=1)
-        return self.figure
-
-
-_picture = lru_cache(ExplorerPicture)
+def draw(cut: Cut) -> Picture:
+    """Original, rebuilt, error, and the singular values with the cut in them."""
+    of, error = cut.of, error_pixels(cut)
+    figure = Picture(figsize=(10.1, 5.3 if of.is_photo else 6.2), layout="none")
+    above = {
+        "left": 0.004,
+        "right": 0.995,
+        "bottom": 0.53 if of.is_photo else 0.43,
+        "wspace": 0.05,
+        "top": 0.935 if of.is_photo else 0.95,
+    }
+    below = {"left": 0.085, "right": 0.995, "bottom": 0.092, "top": 0.41 if of.is_photo else 0.335, "wspace": 0.085}
+    limit = float(of.tensor.abs().max())
+    most = max(float(np.nanmax(np.abs(error))), 1e-3 * limit)  # rounding stays pale
+    images = (
+        (_("Original"), _("{count:,.0f} numbers", count=of.tensor.numel()), pixels(of, of.tensor), limit),
+        (_("Rebuilt"), _("{count:,.0f} numbers", count=cut.stored), pixels(of, cut.rebuilt), limit),
+        (_("Error"), _("{value:.1f} %", value=100 * cut.error), error, most),
+    )
+    for axes, (name, said, shown, end) in zip(figure.subplots(1, 3, gridspec_kw=above), images, strict=True):
+        colours, least = ("Oranges", 0) if of.is_photo else ("RdBu", -end)
+        axes.imshow(shown, colours, vmin=least, vmax=end, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(name, fontsize=TEXT + 1, color=INK, loc="left", y=1)
+        axes.set_title(said, fontsize=TEXT + 1, color=INK, loc="right", y=1)
+    charts = figure.subplots(1, len(of.modes), sharey=True, gridspec_kw=below)
+    for axes, values, mode, rank in zip(charts, of.values, of.modes, cut.ranks, strict=True):
+        size, relative = len(values), 100 * values.numpy() / float(values[0])
+        styled(axes, x=_("rank"), y="", title=_(MODES[mode]))
+        kept = _("{rank} of {size}", rank=rank, size=size)
+        axes.set_title(kept, fontsize=TEXT, color=INK, loc="right", y=1)
+        axes.set(yscale="log", xlim=(0.4, size + 0.6))
+        edges = np.arange(size + 1) + 0.5
+        axes.stairs(np.maximum(relative, LEAST_VALUE), edges, baseline=LEAST_VALUE, fill=True, color=BLUE)
+        axes.axvspan(rank + 0.5, size + 0.5, color="white", alpha=0.75, linewidth=0)
+        axes.axvline(rank + 0.5, color=ORANGE, linewidth=2)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.grid(visible=False, axis="x")
+    smallest = 100 * min(float(values[-1] / values[0]) for values in of.values)
+    charts[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if smallest > 1 else (1,)))
+    charts[0].yaxis.set_major_formatter("{x:g}")
+    charts[0].yaxis.set_minor_locator(NullLocator())
+    charts[0].set_ylim(max(LEAST_VALUE, 0.6 * smallest), 120)
+    charts[0].set_ylabel(_("singular value,\n% of the largest"), fontsize=TEXT, color=INK)
+    return figure
 
 
 def pixels(of: Subject, tensor: Tensor) -> NDArray[np.float32]:

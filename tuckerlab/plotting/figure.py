@@ -45,8 +45,8 @@ PAGE = "'Page', 'Page rest', sans-serif"  # the value of `font-family` for a pag
 class Picture(Figure):
     """A figure that cuts nothing off, in the letters of the language that it was made in; a notebook shows it."""
 
-    def __init__(self, figsize: tuple[float, float], **options: Any) -> None:
-        super().__init__(figsize=figsize, layout="constrained", **options)
+    def __init__(self, figsize: tuple[float, float], layout: Any = "constrained") -> None:
+        super().__init__(figsize=figsize, layout=layout)
         self.fonts = families(language())
 
     def draw(self, renderer: RendererBase) -> None:
