@@ -16,7 +16,6 @@ from tuckerlab.deploy.rollout.simulate import (
     ENDED,
     PLACE,
     Traffic,
-    Truth,
     compare_labels,
     course,
     recorded_traffic,
@@ -25,7 +24,7 @@ from tuckerlab.deploy.rollout.simulate import (
 )
 from tuckerlab.errors import TuckerlabError
 
-EVEN = Traffic((0.95, 0.02, 0.01, 0.01, 0.01), classes=10)
+EVEN = Traffic(10, 0.95, 0.02, 0.01, 0.01, 0.01)
 """Two networks that differ in 3 % of their answers, and are right equally often."""
 
 
@@ -237,7 +236,7 @@ def test_it_does_not_cry_wolf_more_often_than_promised(random: bool) -> None:
 @pytest.mark.parametrize("since", [0, 2])
 def test_it_does_not_let_harm_through_more_often_than_promised(since: int) -> None:
     """Whenever the harm begins: only the first harmful stage has to be passed by mistake, so no error adds up."""
-    rule, fine = Rule(miss=0.2, false_alarm=1e-6, most=4000), Traffic((0.98, 0.01, 0.005, 0.005, 0), classes=10)
+    rule, fine = Rule(miss=0.2, false_alarm=1e-6, most=4000), Traffic(10, 0.98, 0.01, 0.005, 0.005, 0)
     each = [fine.with_loss(rule.harm) if i >= since else fine for i in range(len(rule.stages))]
     found = simulate(rule, each, REPEATS)
     wrongly = (found["stage"] > rule.stages[since]) | (found["ended"] == "rolled out")
@@ -246,7 +245,7 @@ def test_it_does_not_let_harm_through_more_often_than_promised(since: int) -> No
 
 
 def test_unlabelled_requests_bound_the_loss_if_answers_hardly_differ() -> None:
-    rarely = Traffic((0.98, 0.018, 0.001, 0.001, 0), classes=10, labelled=0.0)
+    rarely = Traffic(10, 0.98, 0.018, 0.001, 0.001, 0, labelled=0.0)
     assert (simulate(Rule(), rarely, 50)["ended"] == "rolled out").all()
     often = replace(EVEN, labelled=0.0)
     assert (simulate(Rule(most=5000), often, 50)["ended"] == "asked").all()
@@ -318,4 +317,4 @@ def test_the_course_of_one_roll_out(loss: float, labelled: float, ended: str) ->
     assert list(figure.axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
     assert story.points["requests"].is_monotonic_increasing
     assert labelled or end.unlabelled > 0
-    assert end.wrong == pytest.approx(EVEN.with_loss(loss).chances[Truth.lost] * end.requests, rel=0.5)
+    assert end.wrong == pytest.approx(EVEN.with_loss(loss).lost * end.requests, rel=0.5)

@@ -33,10 +33,6 @@ REASONS = {
     "hold": N_("Held at {share:g} %: after {requests:,.0f} requests the loss may still be {high:.1f} points."),
     "go on": N_("On to {share:g} %: in the stage before, the loss was shown to be below {harm:g} points."),
 }
-GOAL = N_("To go on it must be shown to be below {harm:g}.")
-MISSING = N_("{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer, too many:")
-LOOK_UP = N_("look up the true answers of these requests; the others need none.")
-AT_RANDOM = N_("more true answers are needed, of requests taken at random.")
 
 
 @dataclass(frozen=True)
@@ -108,20 +104,24 @@ class RollOut:
         rule, counts, stage = self.rule, np.array(self.counts), self.stage
         requests, differing = int(counts[stage].sum()), int(counts[stage, Pair.differing])
         low, high = (float(end) for end in bounds(counts, stage, rule))
-        action = "hold"
         if self.ended:
             action = "roll back" if self.ended == "rolled back" else "done"
         elif requests >= rule.most:
             action = "ask"
-        elif stage and not requests:
-            action = "go on"
+        else:
+            action = "go on" if stage and not requests else "hold"
         told = {"share": 100 * rule.stages[stage], "requests": requests, "all": int(counts.sum()), "harm": rule.harm}
         said = [_(REASONS[action], **told, low=low, high=high)]
         if action in ("hold", "ask"):
-            said.append(_(GOAL, harm=rule.harm))
+            said.append(_("To go on it must be shown to be below {harm:g}.", harm=rule.harm))
             if differing >= max(1, rule.harm / 100 * requests):
-                missing = _(MISSING, differing=differing, part=100 * differing / requests)
-                said.append(f"{missing} {_(AT_RANDOM if rule.random_labels else LOOK_UP)}")
+                said.append(_(
+                    "{differing:,.0f} requests ({part:.1f} %) were answered differently and have no true answer, "
+                    "too many:", differing=differing, part=100 * differing / requests,
+                ))  # fmt: skip
+                at_random = _("more true answers are needed, of requests taken at random.")
+                look_up = _("look up the true answers of these requests; the others need none.")
+                said.append(at_random if rule.random_labels else look_up)
         return Decision(action, " ".join(said), low, high)
 
     def _counted(self, stage: int, cells: Sequence[int]) -> "RollOut":

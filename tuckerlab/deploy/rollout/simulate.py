@@ -7,8 +7,8 @@ the last is assumed. The decisions are those of `RollOut`: `decided` on the same
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,24 +26,21 @@ LOOK, GROWTH = 20, 0.06
 """Requests between two looks: at least so many, and this part of those that the stage has had."""
 ENDED = ("under way", "rolled back", "rolled out", "asked")
 
-
-class Truth(IntEnum):
-    """What a request is in truth, known or not."""
-
-    alike_right, alike_wrong, lost, gained, both_wrong = range(5)
-
-
 _CELLS = np.eye(len(Pair), dtype=np.int64)
-_BARE = _CELLS[[Pair.alike, Pair.alike, Pair.differing, Pair.differing, Pair.differing]]  # of each truth, without label
+_BARE = _CELLS[[Pair.alike] * 2 + [Pair.differing] * 3]  # of each of `Traffic.chances`, without a label
 _TOLD = _CELLS[[Pair.alike_known, Pair.alike_known, *LABELLED]]  # and with it
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """How likely a request is each kind of `Truth`; the share of labels that arrives, and after how many days."""
+    """What a request is in truth, and how likely; the share of labels that arrives, and after how many days."""
 
-    chances: tuple[float, ...]
     classes: int
+    alike_right: float
+    alike_wrong: float
+    lost: float
+    gained: float
+    both_wrong: float
     labelled: float = 1.0
     delay: float = 0.0
     requests_a_day: float = 10_000.0
@@ -56,30 +53,36 @@ class Traffic:
             raise TuckerlabError("requests are drawn from a test split: give its answers with a label for each")
         alike, was, holds = before == now, before == right, now == right
         kinds = (alike & holds, alike & ~holds, was & ~alike, holds & ~alike, ~(alike | was | holds))
-        return cls(tuple(float(kind.mean()) for kind in kinds), classes)
+        return cls(classes, *(float(kind.mean()) for kind in kinds))
+
+    @property
+    def chances(self) -> tuple[float, ...]:
+        return self.alike_right, self.alike_wrong, self.lost, self.gained, self.both_wrong
 
     @property
     def loss(self) -> float:
         """How much less often the new network is right, in points."""
-        return 100 * (self.chances[Truth.lost] - self.chances[Truth.gained])
+        return 100 * (self.lost - self.gained)
 
     @property
     def differing(self) -> float:
         """The share of the requests that are answered differently, in per cent."""
-        return 100 * (1 - self.chances[Truth.alike_right] - self.chances[Truth.alike_wrong])
+        return 100 * (1 - self.alike_right - self.alike_wrong)
 
     def with_loss(self, points: float) -> "Traffic":
         """The same with a fault: so many points of right answers of the new network become any other class."""
-        alike_right, alike_wrong, lost, gained, both_wrong = self.chances
-        right = alike_right + gained
+        right = self.alike_right + self.gained
         check_number("a loss in points of", points, 0, 100 * right)
         fault = points / 100 / right if right else 0.0
-        like_old = gained * fault / (self.classes - 1)  # by chance the wrong class that the old network names
-        chances = (
-            alike_right * (1 - fault), alike_wrong + like_old, lost + alike_right * fault, gained * (1 - fault),
-            both_wrong + gained * fault - like_old,
-        )  # fmt: skip
-        return replace(self, chances=chances)
+        like_old = self.gained * fault / (self.classes - 1)  # by chance the wrong class that the old network names
+        return replace(
+            self,
+            alike_right=self.alike_right * (1 - fault),
+            alike_wrong=self.alike_wrong + like_old,
+            lost=self.lost + self.alike_right * fault,
+            gained=self.gained * (1 - fault),
+            both_wrong=self.both_wrong + self.gained * fault - like_old,
+        )
 
 
 @cache
@@ -124,8 +127,7 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
     - `requests`: those answered by the new network. `labels`: those that were needed (where the answers differ),
       `unlabelled`: those that the stage still lacks. `wrong`: answers that the old network would have given right.
     """
-    for batch in course(rule, traffic, repeats, seed):
-        last = batch
+    *_looks, last = course(rule, traffic, repeats, seed)
     return _ends(last, rule)
 
 
@@ -163,7 +165,8 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
     labelled, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
     stage, wrong, ended = np.zeros((3, repeats), dtype=np.int64)
     batch = Batch(stage, np.zeros((repeats, len(shares), len(Pair)), dtype=np.int64), np.zeros(repeats), wrong, ended)
-    on_their_way: list[tuple[Integers, Integers, Floats, Integers]] = []  # roll-outs, stages, days due, changes
+    # labels on their way: of which roll-outs, of requests of which stage, the days they are due, and what they change
+    waiting = [stage[:0], stage[:0], batch.days[:0], np.zeros((0, len(Pair)), dtype=np.int64)]
     yield batch
     while (running := np.flatnonzero(batch.ended == 0)).size:
         stage = batch.stage[running]
@@ -173,50 +176,38 @@ def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed:
         batch.days[running] += np.where(full, delay, size / (shares[stage] * each[0].requests_a_day))
         truth = rng.multinomial(size, chances[stage])
         known = rng.binomial(truth, labelled)
-        batch.wrong[running] += truth[:, Truth.lost]
+        batch.wrong[running] += (truth @ _TOLD)[:, Pair.lost]
         batch.counts[running, stage] += truth @ _BARE
-        on_their_way.append((running, stage, batch.days[running] + delay, known @ (_TOLD - _BARE)))
-        on_their_way = [waiting for sent in on_their_way if (waiting := _deliver(batch, *sent))[0].size]
+        sent = running, stage, batch.days[running] + delay, known @ (_TOLD - _BARE)
+        rolls, stages, due, change = map(np.concatenate, zip(waiting, sent, strict=True))
+        now = due <= batch.days[rolls] + 1e-9
+        np.add.at(batch.counts, (rolls[now], stages[now]), change[now])
         back, on = decided(batch.counts[running], stage, rule)
         out = on & (stage + 1 == len(shares))
         batch.stage[running] += on & ~out
         batch.ended[running] = np.select([back, out, full & ~on], [1, 2, 3], 0)
+        later = ~now & (batch.ended[rolls] == 0)
+        waiting = [part[later] for part in (rolls, stages, due, change)]
         yield batch
-
-
-def _deliver(
-    batch: Batch, rolls: Integers, stage: Integers, due: Floats, change: Integers
-) -> tuple[Integers, Integers, Floats, Integers]:
-    """Counts the labels of one look that are due; what is left of them, for the roll-outs that have not ended."""
-    now = due <= batch.days[rolls] + 1e-9
-    batch.counts[rolls[now], stage[now]] += change[now]
-    later = ~now & (batch.ended[rolls] == 0)
-    return rolls[later], stage[later], due[later], change[later]
-
-
-def requests_to_catch(loss: float, traffic: Traffic, rule: Rule | None = None, repeats: int = 300) -> dict[str, Any]:
-    """How many requests it takes to catch a loss of so many points, in networks that differ as often as these do.
-
-    `low`, `median`, `high`: until 1, 5 and 9 in 10 were rolled back; NaN where so many never were.
-    """
-    alike_right, alike_wrong, lost, gained, both_wrong = traffic.chances
-    half = (lost + gained) / 2
-    even = replace(traffic, chances=(alike_right, alike_wrong, half, half, both_wrong))
-    found = simulate(rule or Rule(), even.with_loss(loss), repeats)
-    requests = np.where(found["ended"] == "rolled back", found["requests"], math.inf)
-    quantiles = np.quantile(requests, (0.1, 0.5, 0.9), method="inverted_cdf")
-    shares = {how.replace(" ", "_"): float((found["ended"] == how).mean()) for how in ENDED[1:]}
-    ends = dict(zip(("low", "median", "high"), np.where(np.isfinite(quantiles), quantiles, math.nan), strict=True))
-    return {"loss": loss, "labelled": traffic.labelled} | shares | ends | {"labels": float(found["labels"].median())}
 
 
 def compare_labels(
     traffic: Traffic, *, losses: Sequence[float] = (0.5, 1.0, 2.0, 3.0, 5.0), labelled: Sequence[float] = (1.0, 0.1),
     repeats: int = 200, progress: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
-    """A row of `requests_to_catch` for each of the losses, where these shares of the labels arrive."""
-    asked = [(loss, share) for share in labelled for loss in losses]
-    return pd.DataFrame(
-        requests_to_catch(loss, replace(traffic, labelled=share), Rule(random_labels=share < 1), repeats)
-        for loss, share in tqdm(asked, desc="roll-outs", disable=not progress)
-    )
+    """How many requests it takes to catch a loss of so many points, in networks that differ as often as these do.
+
+    A row for each loss where each of these shares of the labels arrives. `low`, `median`, `high`: until 1, 5 and 9 in
+    10 were rolled back; NaN where so many never were.
+    """
+    half = (traffic.lost + traffic.gained) / 2
+    even = replace(traffic, lost=half, gained=half)
+    rows = []
+    for share, loss in tqdm([*product(labelled, losses)], desc="roll-outs", disable=not progress):
+        found = simulate(Rule(random_labels=share < 1), replace(even, labelled=share).with_loss(loss), repeats)
+        requests = found["requests"].where(found["ended"] == "rolled back", math.inf)
+        ends = np.quantile(requests, (0.1, 0.5, 0.9), method="inverted_cdf")
+        shares = {how.replace(" ", "_"): (found["ended"] == how).mean() for how in ENDED[1:]}
+        row = {"loss": loss, "labelled": share} | shares | dict(zip(("low", "median", "high"), ends, strict=True))
+        rows.append(row | {"labels": found["labels"].median()})
+    return pd.DataFrame(rows).replace(math.inf, math.nan)
