@@ -44,18 +44,14 @@ class Variant(NamedTuple):
 
 def measure_deployment(networks: Mapping[str, nn.Module], data: ImageData, *, progress: bool = False) -> Deployment:
     """Exports networks, the full one first, in every form, and times all forms in turn on this machine's CPU."""
-    data = data.to("cpu")
-    rows: list[dict[str, Any]] = []
+    data, made = data.to("cpu"), list[Variant]()
     with tempfile.TemporaryDirectory() as folder:
-        made: list[Variant] = []
         for number, label in enumerate(tqdm(networks, desc="exporting", disable=not progress, unit="network")):
             made += _variants(label, networks[label], data, Path(folder) / str(number))
+        forms = pd.DataFrame(made).drop(columns="answer")
         scores = _scored(made, data, progress)
-        for batch in BATCHES:
-            images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
-            for variant, times, score in zip(made, _timed(made, images, progress), scores, strict=True):
-                rows.append(variant._asdict() | {"batch": batch} | times | score)
-    table = pd.DataFrame(rows).drop(columns="answer")
+        timed = [forms.assign(batch=batch).join([_timed(made, batch, data, progress), scores]) for batch in BATCHES]
+    table = pd.concat(timed, ignore_index=True)
     first = table.groupby(["runtime", "precision", "batch"])[["median_ms", "file_bytes"]].transform("first")
     facts: dict[str, Any] = {"dataset": data.name, "test_images": len(data.test_images), "note": data.note}
     facts |= provenance("cpu") | {"onnxruntime": importlib.metadata.version("onnxruntime")}
@@ -92,7 +88,13 @@ def _variants(label: str, network: nn.Module, data: ImageData, folder: Path) -> 
     plain = prepared(network, example, align=True)[0]
     size = checkpoint_bytes(plain)
     plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    made = [Variant(label, "torch", "fp32", size, partial(_in_torch, plain))]
+
+    @torch.inference_mode()
+    def in_torch(images: Tensor) -> Tensor:
+        logits: Tensor = plain(images.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    made = [Variant(label, "torch", "fp32", size, in_torch)]
     exported = export_onnx(network, folder / "model.onnx", example).path
     chosen = data.train_images[epoch_order(len(data.train_images), 0, 0)[:CALIBRATION]]
     quantized = quantize_onnx(exported, folder / "int8.onnx", data.normalize(chosen))
@@ -102,17 +104,12 @@ def _variants(label: str, network: nn.Module, data: ImageData, folder: Path) -> 
     return made
 
 
-@torch.inference_mode()
-def _in_torch(network: nn.Module, images: Tensor) -> Tensor:
-    logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
-    return logits
-
-
-def _timed(made: Sequence[Variant], images: Tensor, progress: bool) -> list[dict[str, float]]:
+def _timed(made: Sequence[Variant], batch: int, data: ImageData, progress: bool) -> pd.DataFrame:
     """All variants in turn, every call after one that is not timed.
 
     A runtime's workers spin for a while after an answer, and take a core from the next: they get time to go to sleep.
     """
+    images = data.normalize(data.test_images[torch.arange(batch) % len(data.test_images)])
     calls = {str(place): partial(one.answer, images) for place, one in enumerate(made)}
     start = time.perf_counter()
     for call in calls.values():
@@ -125,23 +122,21 @@ def _timed(made: Sequence[Variant], images: Tensor, progress: bool) -> list[dict
         calls[name]()
         bar.update()
 
-    label = f"batches of {len(images)}"
+    label = f"batches of {batch}"
     with tqdm(total=rounds * len(calls), desc=label, disable=not progress, unit="answer") as bar:
-        times = interleave(calls, repeats=rounds, warmup=1, before=settle).values()
-    return [
-        {"median_ms": np.median(own), "p95_ms": np.percentile(own, 95), "iqr_ms": iqr(own), "rounds": rounds}
-        for own in times
-    ]
+        times = np.array([*interleave(calls, repeats=rounds, warmup=1, before=settle).values()])
+    middle, high = np.median(times, 1), np.percentile(times, 95, 1)
+    return pd.DataFrame({"median_ms": middle, "p95_ms": high, "iqr_ms": [iqr(own) for own in times], "rounds": rounds})
 
 
-def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> list[dict[str, float]]:
+def _scored(made: Sequence[Variant], data: ImageData, progress: bool) -> pd.DataFrame:
     """Accuracy, and the share of answers that are those of torch in fp32: the first variant of each network."""
-    found: list[dict[str, float]] = []
+    rows: list[dict[str, float]] = []
     reference: dict[str, Tensor] = {}
     for variant in tqdm(made, desc="accuracy", disable=not progress, unit="form"):
         parts = torch.split(data.test_images, max(BATCHES))
         answered = torch.cat([variant.answer(data.normalize(part)).argmax(1) for part in parts])
         right, alike = data.test_labels, reference.setdefault(variant.network, answered)
         shares = {"accuracy": answered == right, "agreement": answered == alike}
-        found.append({name: float(share.double().mean()) for name, share in shares.items()})
-    return found
+        rows.append({name: float(share.double().mean()) for name, share in shares.items()})
+    return pd.DataFrame(rows)
