@@ -8,17 +8,16 @@ from typing import Any
 from tuckerlab.deploy.export import export_onnx, export_plain, export_program
 from tuckerlab.deploy.export.parity import Exported
 from tuckerlab.deploy.export.prepare import from_pixels
-from tuckerlab.deploy.export.python_source import SOURCE, WEIGHTS
+from tuckerlab.deploy.export.torch_files import SOURCE, WEIGHTS
 from tuckerlab.errors import DataError, TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
 
 IMAGES = 8  # as examples
-FORMATS = {"onnx": (export_onnx, ".onnx"), "torch": (export_program, ".pt2"), "plain": (export_plain, "")}
-USE = {
-    "onnx": 'onnxruntime.InferenceSession("{path}").run(None, {{"images": images}})[0]',
-    "torch": 'torch.export.load("{path}").module()(images)',
-    "plain": "model.load()(images), after `import model` with {path} in sys.path",
+FORMATS = {  # what writes it, how the file ends, how it is used
+    "onnx": (export_onnx, ".onnx", 'onnxruntime.InferenceSession("{path}").run(None, {{"images": images}})[0]'),
+    "torch": (export_program, ".pt2", 'torch.export.load("{path}").module()(images)'),
+    "plain": (export_plain, "", "model.load()(images), after `import model` with {path} in sys.path"),
 }
 
 
@@ -36,7 +35,7 @@ def run_export(
     label = network or folder.small
     if label is None:
         raise DataError(f"{run}: no network in Tucker format; give --network and one of {', '.join(folder.labels)}")
-    export, ending = FORMATS[to]
+    export, ending, use = FORMATS[to]
     trained: Any = folder.network(label)
     path = folder.folder / "export" / (in_file_names(label) + ending) if out is None else Path(out)
     for file in (path / SOURCE, path / WEIGHTS) if to == "plain" else (path,):
@@ -57,5 +56,5 @@ def run_export(
     }
     images = data.test_images[:IMAGES].float()
     exported = export(from_pixels(trained, *data.moments), path, images, metadata=metadata)
-    print(f"{exported}\nto use it: {USE[to].format(path=path.as_posix())}\nimages: {metadata['input']}")
+    print(f"{exported}\nto use it: {use.format(path=path.as_posix())}\nimages: {metadata['input']}")
     return exported

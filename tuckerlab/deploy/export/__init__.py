@@ -4,7 +4,6 @@ Each is run, and its answers compared with those of the network that was given, 
 """
 
 from tuckerlab.deploy.export.onnx import export_onnx
-from tuckerlab.deploy.export.python_source import export_plain
-from tuckerlab.deploy.export.torch_program import export_program
+from tuckerlab.deploy.export.torch_files import export_plain, export_program
 
 __all__ = ["export_onnx", "export_plain", "export_program"]

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def export_onnx(
         onnx.save(_signed(program.model_proto, notes(metadata)), temporary)
         with following("as ONNX"):
             session = open_session(temporary)
-        far = compared(lambda images: answers(session, images), original, example, "the ONNX file")
+        far = compared(partial(answers, session), original, example, "the ONNX file")
         size = temporary.stat().st_size
     return Exported(Path(path), size, far)
 

@@ -1,6 +1,7 @@
-"""A network as files that torch alone can run: `model.py`, to read and to import, and `model.safetensors`."""
+"""A network as files that torch alone can run: a program of torch.export, or `model.py` and `model.safetensors`."""
 
 import ast
+import json
 import os
 import pprint
 import re
@@ -15,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, fx, nn
 
-from tuckerlab.deploy.export.parity import Exported, answer, compared, following, notes
+from tuckerlab.deploy.export.parity import Exported, answer, compared, following, like, notes
 from tuckerlab.deploy.export.prepare import prepared
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.files import atomic_path
@@ -68,6 +69,29 @@ def export_plain(
         far = compared(loaded, original, example, "the network in model.py")
         size = weights.stat().st_size + file.stat().st_size
     return Exported(folder, size, far)
+
+
+def export_program(
+    model: nn.Module, path: str | os.PathLike[str], example: Tensor, *, metadata: Mapping[str, str] | None = None
+) -> Exported:
+    """Writes a network, Tucker or plain, as one file for `torch.export.load`, with a batch of any size, after a check.
+
+    As `export_onnx`; metadata goes into the file as JSON (extra_files, "about.json").
+
+    Raises TuckerlabError, and writes nothing, for a network that cannot be traced, and for one whose answers change.
+    """
+    plain, original, example = prepared(model, example)
+    images = like(example, 2)  # a batch of 1 would be taken for a constant
+    with following("as an exported program"):
+        program = torch.export.export(plain, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            torch.export.save(program, file, extra_files={"about.json": json.dumps(notes(metadata))})
+        with temporary.open("rb") as file:
+            loaded = torch.export.load(file).module()
+        far = compared(loaded, original, example, "the exported program")
+        size = temporary.stat().st_size
+    return Exported(Path(path), size, far)
 
 
 def written(network: nn.Module) -> tuple[list[str], str, dict[str, Tensor]]:
