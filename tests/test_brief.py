@@ -9,10 +9,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from browser import find_browser
+from browser import find_browser, page as page
 from decisions import GOOD, TIMES, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page
 
 from tuckerlab.cli.main import main
 from tuckerlab.decision import pdf, plots, report
@@ -32,39 +32,33 @@ def shown(page: str) -> str:
     return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", "", page, flags=re.DOTALL))
 
 
-def full_evidence(folder: Path) -> Evidence:
-    """As much as a brief can ever show: gaps, long names, other networks, an audit, times of exported files."""
-    steel = Evidence.of(["compare-folder-neu_steel"])
-    rows = pairs(GOOD)
-    with_networks(folder, rows)
-    tables(rows, device=MACHINE, threads=16).to_parquet(folder / "deployment.parquet")
-    looked = Evidence.of([folder])
-    better = steel.networks[0]._replace(name=20 * "8888 ", method="mine", size=1.0, accuracy=99.9)
-    return dataclasses.replace(
-        looked,
-        **{name: getattr(steel, name) for name in ("dense", "small", "pairs", "shares")},
-        sources=3 * (20 * "8888 ",),
-        runs=steel.runs.assign(dataset="folder:/somewhere/" + 20 * "8888 ", device=MACHINE),
-        networks=(*steel.networks, better, better, better),
-        gaps={"hardware": _(GAPS["hardware"])},
-    )
-
-
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The longest brief, in both languages; every letter of its pictures is in their font."""
-    folder, made = tmp_path_factory.mktemp("full"), dict[str, str]()
+    """The longest brief, in both languages: gaps, long names, other networks, an audit, times of exported files."""
+    folder, long, made, rows = tmp_path_factory.mktemp("full"), 20 * "8888 ", dict[str, str](), pairs(GOOD)
+    with_networks(folder, rows)
+    tables(rows, device=MACHINE, threads=16).to_parquet(folder / "deployment.parquet")
+    steel = Evidence.of(["compare-folder-neu_steel"])
+    better = steel.networks[0]._replace(name=long, method="mine", size=1.0, accuracy=99.9)
+    evidence = dataclasses.replace(
+        Evidence.of([folder]),
+        **{name: getattr(steel, name) for name in ("dense", "small", "pairs", "shares")},
+        sources=(long, long, long),
+        runs=steel.runs.assign(dataset=f"folder:/somewhere/{long}", device=MACHINE),
+        networks=(*steel.networks, better, better, better),
+    )
     mine = Assumptions(currency="¥").entered(answers_a_day=(1e6, 2e6, 9e6))
     for lang in ("en", "ja"):
         with speaking(lang), warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Glyph")
-            made[lang] = report.page(Brief(full_evidence(folder / lang), mine), 30 * "会社")
+            warnings.filterwarnings("error", message="Glyph")  # every letter of its pictures is in their font
+            told = dataclasses.replace(evidence, gaps={"hardware": _(GAPS["hardware"])})
+            made[lang] = report.page(Brief(told, mine), 30 * "会社")
     return made
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fonts and pictures take a second each."""
+    """Fonts and pictures take a second each; those of `full` are made before."""
     monkeypatch.setattr(report, "font_faces", lambda characters, language: "")
     monkeypatch.setattr(plots, "embedded", lambda made: "")
 
@@ -88,7 +82,6 @@ def test_it_needs_nothing_else(full: dict[str, str], lang: str) -> None:
 
 
 @both_languages
-@pytest.mark.usefixtures("_words_alone")
 def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str) -> None:
     records([row for row in pairs(GOOD) if row["method"] == "tucker"]).save(tmp_path / "run")
     brief = write_brief([tmp_path / "run"], tmp_path / "brief.html", lang=lang)
@@ -99,7 +92,6 @@ def test_without_a_full_network_nothing_is_made_up(tmp_path: Path, lang: str) ->
     assert not re.search(r"(?<!≥ )[+−]\d+\.\d", page)
 
 
-@pytest.mark.usefixtures("_words_alone")
 def test_the_sentences_for_the_meeting_say_what_was_measured(tmp_path: Path) -> None:
     times = {name: 1.34 * TIMES[name] for name in ("latency_1_ms", "latency_128_ms")}  # slower than the full network
     records(pairs(GOOD, **times)).save(tmp_path / "run")
@@ -110,7 +102,6 @@ def test_the_sentences_for_the_meeting_say_what_was_measured(tmp_path: Path) -> 
     assert "is right on 97.8 % of the test images; the full network on 97.8 %.”" in page
 
 
-@pytest.mark.usefixtures("_words_alone")
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     records(pairs(GOOD)).save(tmp_path / "run")
@@ -138,30 +129,19 @@ ROOM = """() => [...document.querySelectorAll('.sheet')].map(sheet => {
 })"""
 
 
-def pages_of(printed: bytes) -> int:
-    return len(re.findall(rb"/Type\s*/Page\b(?!s)", printed))
+def test_the_longest_brief_has_room_on_two_pages(full: dict[str, str], page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 900, "height": 1200})
+    for made in full.values():
+        page.set_content(made)
+        page.evaluate("document.fonts.ready")
+        room = page.evaluate(ROOM)
+        assert len(room) == 2
+        assert all(below > 0 and beside > 50 for below, beside in room), room
+        pdf.print_pdf(made, tmp_path / "brief.pdf", find_browser())
+        sizes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", (tmp_path / "brief.pdf").read_bytes())
+        assert [tuple(map(float, size)) for size in sizes] == 2 * [pytest.approx((595.3, 841.9), abs=1)]  # A4
 
 
-def test_the_longest_brief_has_room_on_two_pages(full: dict[str, str], tmp_path: Path) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
-        window = browser.new_page(viewport={"width": 900, "height": 1200})
-        for page in full.values():
-            window.set_content(page)
-            window.evaluate("document.fonts.ready")
-            room = window.evaluate(ROOM)
-            assert len(room) == 2
-            assert all(below > 0 and beside > 50 for below, beside in room), room
-            printed = window.pdf(prefer_css_page_size=True)
-            assert pages_of(printed) == 2
-            for width, height in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed):
-                assert (float(width), float(height)) == pytest.approx((595.3, 841.9), abs=1)  # A4
-        browser.close()
-    pdf.print_pdf(full["ja"], tmp_path / "brief.pdf", find_browser())
-    assert pages_of((tmp_path / "brief.pdf").read_bytes()) == 2
-
-
-@pytest.mark.usefixtures("_words_alone")
 def test_what_a_browser_prints_or_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     browser, new = tmp_path / "browser", tmp_path / "new"
     monkeypatch.setenv("TUCKERLAB_BROWSER", str(browser))

@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -34,23 +33,12 @@ ERRORS: list[tuple[Exception, str]] = [
 ]
 
 
-Runs = Callable[[BaseException | list[dict[str, object]]], None]
-
-
 @pytest.fixture
-def poc_runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Lets `tuckerlab poc` raise an error, or note the settings that it hands on."""
-
-    def replace(outcome: BaseException | list[dict[str, object]]) -> None:
-        def run_poc(**settings: object) -> None:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            outcome.append(settings)
-
-        monkeypatch.setattr("tuckerlab.experiments.run.run_poc", run_poc)
-        monkeypatch.setattr("tuckerlab.experiments.run_folder.show", lambda result: None)
-
-    return replace
+def run_poc(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Stands in for what `tuckerlab poc` calls."""
+    monkeypatch.setattr("tuckerlab.experiments.run_folder.show", lambda result: None)
+    monkeypatch.setattr("tuckerlab.experiments.run.run_poc", mock := Mock())
+    return mock
 
 
 def assert_one_line(error: str, word: str) -> None:
@@ -68,27 +56,25 @@ def test_a_mistake_is_one_line_and_exit_code_2(line: str, word: str, capsys: pyt
 
 @pytest.mark.parametrize(("error", "word"), ERRORS)
 def test_an_error_of_the_run_is_one_line(
-    error: Exception, word: str, poc_runs: Runs, capsys: pytest.CaptureFixture[str]
+    error: Exception, word: str, run_poc: Mock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    poc_runs(error)
+    run_poc.side_effect = error
     assert cli.main(["poc"]) == 2
     assert_one_line(capsys.readouterr().err, word)
 
 
-def test_ctrl_c_is_exit_code_130(poc_runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
-    poc_runs(KeyboardInterrupt())
+def test_ctrl_c_is_exit_code_130(run_poc: Mock, capsys: pytest.CaptureFixture[str]) -> None:
+    run_poc.side_effect = KeyboardInterrupt
     assert cli.main(["poc"]) == 130
     assert capsys.readouterr().err.startswith("stopped; ")
 
 
-def test_only_given_options_are_handed_on(poc_runs: Runs) -> None:
-    received: list[dict[str, object]] = []
-    poc_runs(received)
+def test_only_given_options_are_handed_on(run_poc: Mock) -> None:
     options = "--dataset cifar10 --tolerance 0.1 --batch-size 64 --out here --fresh --quiet"
     assert cli.main(["poc"]) == 0
     assert cli.main(["poc", *options.split()]) == 0
     given = {"dataset": "cifar10", "tolerance": 0.1, "batch_size": 64, "out": Path("here"), "resume": False}
-    assert received == [{}, {**given, "quiet": True}]
+    assert run_poc.call_args_list == [call(), call(**given, quiet=True)]
 
 
 @pytest.mark.parametrize("line", [["--help"], ["poc", "--help"], ["course", "--help"]])
@@ -99,17 +85,11 @@ def test_nothing_heavy_is_loaded_to_answer_a_question(line: list[str]) -> None:
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
-    command = [sys.executable, "-c", code, *line]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "tuckerlab" in done.stdout
+    assert "tuckerlab" in subprocess.check_output([sys.executable, "-c", code, *line], text=True, timeout=120)
 
 
 def test_lab_opens_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    received: list[str] = []
-    labapp = ModuleType("jupyterlab.labapp")
-    labapp.main = received.extend  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "jupyterlab", ModuleType("jupyterlab"))
-    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp)
+    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", labapp := Mock())
     assert cli.main(["lab", str(tmp_path), "--no-browser", "--port", "9999"]) == 0
+    [received] = labapp.main.call_args.args
     assert {f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"} <= {*received}

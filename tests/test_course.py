@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import nbformat
 import psutil
@@ -51,130 +51,117 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(notebooks: Path) -> tuple[list[str], dict[str, str]]:
-    """What went wrong, and the pages."""
+def pages(notebooks: Path) -> dict[str, str]:
     out = notebooks.parent / "site"
-    problems = write_site(read_course(notebooks), out, profile="quick", runs=out.parent / "runs", quiet=True)
-    return problems, {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()}
+    write_site(read_course(notebooks), out, profile="quick", runs=out.parent / "runs", quiet=True)
+    return {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()}
 
 
-class TestPages:
-    def test_there_is_a_page_for_each_and_one_for_all(self, made: tuple[list[str], dict[str, str]]) -> None:
-        pages = made[1]
-        links = ["01_first.html", "02_second.html", "03_third.html"]
-        assert sorted(pages) == [*links, "index.html"]
-        assert re.findall(r'href="(\w+\.html)"', pages["index.html"]) == links
-        assert "Is it worth it?" in pages["index.html"]
-        around = [(links[0], "← First steps"), ("index.html", "All parts"), (links[2], "Third →")]
-        assert re.findall(r'href="(\w+\.html)">([^<]*)<', pages["02_second.html"]) == around * 2
-
-    def test_a_page_has_results_and_no_code_and_loads_nothing(self, made: tuple[list[str], dict[str, str]]) -> None:
-        first, third = made[1]["01_first.html"], made[1]["03_third.html"]
-        assert re.search(r"for engineers.*what the panel shows.*quick False \S+runs", first, re.DOTALL)
-        assert 'href="02_second.html">the second' in first
-        for unwanted in ("run all", "ipywidgets", "widget-view", "widget-state", "papermill"):
-            assert unwanted not in first
-        assert "42" in third
-        assert "6 * 7" not in third
-        assert "a warning" not in third
-        loading = r"<script|@import|url\(|(?:src|srcset)=[\"'](?!data:)|<link[^>]* href=\"(?!data:)"
-        for page in made[1].values():
-            assert "default-src 'none'" in page
-            assert not re.search(loading, page)
-
-    def test_a_failure_is_said_and_the_rest_goes_on(self, made: tuple[list[str], dict[str, str]]) -> None:
-        [problem], page = made[0], made[1]["02_second.html"]
-        assert re.match(r"02_second.ipynb: .*ranks <9>: too many", problem)
-        assert "ranks &lt;9&gt;: too many" in page
-        assert "before" in page
-        assert "never" not in page
-        assert "Traceback" not in page
-
-    @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
-    def test_a_folder_with_other_things_is_left_alone(self, name: str, tmp_path: Path) -> None:
-        (tmp_path / name).write_text("mine", encoding="utf-8")
-        with pytest.raises(TuckerlabError, match=re.escape(str(tmp_path))):
-            write_site([], tmp_path, profile="quick", quiet=True)
-        assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["mine"]
-
-    def test_the_command_names_a_notebook_whose_kernel_died(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First", "import os", "os._exit(3)")
-        assert cli.main(["course", "--quiet", "--profile", "quick"]) == 1
-        printed = capsys.readouterr()
-        assert "error: 01_first.ipynb: Kernel died" in printed.err
-        assert printed.out.strip() == str(Path("runs/course/index.html"))
+def test_there_is_a_page_for_each_and_one_for_all(pages: dict[str, str]) -> None:
+    links = ["01_first.html", "02_second.html", "03_third.html"]
+    assert sorted(pages) == [*links, "index.html"]
+    assert re.findall(r'href="(\w+\.html)"', pages["index.html"]) == links
+    assert "Is it worth it?" in pages["index.html"]
+    around = [(links[0], "← First steps"), ("index.html", "All parts"), (links[2], "Third →")]
+    assert re.findall(r'href="(\w+\.html)">([^<]*)<', pages["02_second.html"]) == around * 2
 
 
-class Served:
-    """A running app."""
+def test_a_page_has_results_and_no_code_and_loads_nothing(pages: dict[str, str]) -> None:
+    first, third = pages["01_first.html"], pages["03_third.html"]
+    assert re.search(r"for engineers.*what the panel shows.*quick False \S+runs", first, re.DOTALL)
+    assert 'href="02_second.html">the second' in first
+    assert not re.search("run all|ipywidgets|widget-view|widget-state|papermill", first)
+    assert "42" in third
+    assert not re.search(r"6 \* 7|a warning", third)
+    loading = r"<script|@import|url\(|(?:src|srcset)=[\"'](?!data:)|<link[^>]* href=\"(?!data:)"
+    for page in pages.values():
+        assert "default-src 'none'" in page
+        assert not re.search(loading, page)
 
-    def __init__(self, address: str) -> None:
-        self.port, self.token = int(urlsplit(address).port or 0), address.partition("token=")[2]
 
-    def ask(self, path: str, *, token: bool = True, method: str = "GET", **headers: str) -> tuple[int, str]:
-        """Status and text of an answer."""
-        if token:
-            headers["Authorization"] = f"token {self.token}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        with contextlib.closing(connection):
-            connection.request(method, path, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode("utf-8", "replace")
+def test_a_failure_is_said_and_the_rest_goes_on(pages: dict[str, str]) -> None:
+    page = pages["02_second.html"]
+    assert "ranks &lt;9&gt;: too many" in page
+    assert "before" in page
+    assert not re.search("never|Traceback", page)
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
+def test_a_folder_with_other_things_is_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(TuckerlabError, match=re.escape(str(tmp_path))):
+        write_site([], tmp_path, profile="quick", quiet=True)
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_command_names_a_notebook_whose_kernel_died(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lesson(tmp_path / "notebooks" / "01_first.ipynb", "# First", "import os", "os._exit(3)")
+    assert cli.main(["course", "--quiet", "--profile", "quick"]) == 1
+    printed = capsys.readouterr()
+    assert "error: 01_first.ipynb: Kernel died" in printed.err
+    assert printed.out.strip() == str(Path("runs/course/index.html"))
 
 
 @pytest.fixture(scope="module")
-def served(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with a_server("app", tmp_path_factory.mktemp("app"), notebooks) as address:
-        yield Served(address)
+def app(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitResult]:
+    """The address that a running app prints."""
+    with a_server("app", tmp_path_factory.mktemp("app"), notebooks) as printed:
+        yield urlsplit(printed)
 
 
-class TestApp:
-    def test_the_address_with_the_token_opens_the_list_and_no_other_does(self, served: Served) -> None:
-        status, page = served.ask(f"/?token={served.token}", token=False)
-        assert status == 200
-        links = re.findall(r'href="(/voila/render/[^"]+)"', page)
-        assert links == [f"/voila/render/{name}.ipynb" for name in ("01_first", "02_second", "03_third")]
-        assert "Is it worth it?" in page
-        for path in ("/", "/?token=wrong", links[0]):
-            status, page = served.ask(path, token=False)
-            assert status == 302
-            assert "First" not in page
+def ask(app: SplitResult, path: str, *, token: bool = True, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """Status and text of an answer."""
+    if token:
+        headers["Authorization"] = f"token {app.query.partition('=')[2]}"
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", app.port, timeout=120)) as connection:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
 
-    def test_a_page_shows_the_widget_and_no_source(self, served: Served) -> None:
-        status, page = served.ask("/voila/render/01_first.ipynb")
-        assert status == 200
-        for wanted in ("what the panel shows", "widget-view+json", "auto True", 'href="/"', "Second →"):
-            assert wanted in page
-        for unwanted in ("ipywidgets.HTML", "print(", "profile =", "for engineers", "run all"):
-            assert unwanted not in page
-        found: Any = re.search(r'"kernelId": ?"([\w-]+)"', page)
-        kernel = f"/api/kernels/{found[1]}"
-        assert served.ask(kernel)[0] == 200
-        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-        for path, method, headers in (
-            (kernel, "GET", {}),
-            (kernel, "DELETE", {}),
-            (f"{kernel}/channels", "GET", upgrade),
-        ):
-            assert served.ask(path, token=False, method=method, **headers)[0] == 403
 
-    def test_an_error_shows_no_source(self, served: Served) -> None:
-        page = served.ask("/voila/render/02_second.ipynb")[1]
-        assert "This part could not be shown" in page
-        assert "ranks &lt;9&gt;: too many" in page
-        for unwanted in ("raise TuckerlabError", "Traceback", "never"):
-            assert unwanted not in page
+def test_the_address_with_the_token_opens_the_list_and_no_other_does(app: SplitResult) -> None:
+    status, page = ask(app, f"/?{app.query}", token=False)
+    assert status == 200
+    links = re.findall(r'href="(/voila/render/[^"]+)"', page)
+    assert links == [f"/voila/render/{name}.ipynb" for name in ("01_first", "02_second", "03_third")]
+    assert "Is it worth it?" in page
+    for path in ("/", "/?token=wrong", links[0]):
+        status, page = ask(app, path, token=False)
+        assert status == 302
+        assert "First" not in page
 
-    def test_no_source_is_served_and_to_this_machine_alone(self, served: Served) -> None:
-        for path in ("/voila/files/01_first.ipynb", "/voila/api/contents/01_first.ipynb", "/files/01_first.ipynb"):
-            status, answer = served.ask(path)
-            assert status in (403, 404) or '"content": null' in answer, path
-        open_ports = [c.laddr for c in psutil.net_connections() if c.status == "LISTEN"]
-        assert {ip for ip, port in open_ports if port == served.port} == {"127.0.0.1"}
+
+def test_a_page_shows_the_widget_and_no_source(app: SplitResult) -> None:
+    status, page = ask(app, "/voila/render/01_first.ipynb")
+    assert status == 200
+    for wanted in ("what the panel shows", "widget-view+json", "auto True", 'href="/"', "Second →"):
+        assert wanted in page
+    assert not re.search(r"ipywidgets\.HTML|print\(|profile =|for engineers|run all", page)
+    found: Any = re.search(r'"kernelId": ?"([\w-]+)"', page)
+    kernel = f"/api/kernels/{found[1]}"
+    assert ask(app, kernel)[0] == 200
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    for path, options in ((kernel, {}), (kernel, {"method": "DELETE"}), (f"{kernel}/channels", upgrade)):
+        assert ask(app, path, token=False, **options)[0] == 403
+
+
+def test_an_error_shows_no_source(app: SplitResult) -> None:
+    page = ask(app, "/voila/render/02_second.ipynb")[1]
+    assert "This part could not be shown" in page
+    assert "ranks &lt;9&gt;: too many" in page
+    assert not re.search("raise TuckerlabError|Traceback|never", page)
+
+
+def test_no_source_is_served_and_to_this_machine_alone(app: SplitResult) -> None:
+    for path in ("/voila/files/01_first.ipynb", "/voila/api/contents/01_first.ipynb", "/files/01_first.ipynb"):
+        status, answer = ask(app, path)
+        assert status in (403, 404) or '"content": null' in answer, path
+    open_ports = [c.laddr for c in psutil.net_connections() if c.status == "LISTEN"]
+    assert {ip for ip, port in open_ports if port == app.port} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(("name", "content"), [("01_a.ipynb", "[]"), ("01_a.ipynb", "not json"), ("a.txt", "")])

@@ -1,6 +1,6 @@
 """What doctor finds, on made-up installations, and what mends it."""
 
-from email.message import Message
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,7 @@ REQUIREMENTS = [
 def test_what_is_missing_or_too_old_is_found(
     torch: str | None, lab: str | None, states: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = Message()
-    project["Provides-Extra"] = "notebooks"
-    project["Provides-Extra"] = "dev"
+    project = message_from_string("Provides-Extra: notebooks\nProvides-Extra: dev\n")
     monkeypatch.setattr(doctor, "installed_version", {"torch": torch, "jupyterlab": lab, "pre-commit": "4"}.get)
     monkeypatch.setattr("importlib.metadata.requires", lambda name: REQUIREMENTS)
     monkeypatch.setattr("importlib.metadata.metadata", lambda name: project)

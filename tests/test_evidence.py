@@ -11,17 +11,16 @@ import torch
 from decisions import GOOD, Row, pairs, records, run, tables, with_networks
 
 from tuckerlab import load_data
-from tuckerlab.decision.evidence import QUANTITIES, Evidence
+from tuckerlab.decision.evidence import QUANTITIES, Evidence, choose_small
 from tuckerlab.errors import CheckpointError, DataError
-from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 
 
 @pytest.fixture
 def evidence(tmp_path: Path) -> Callable[..., Evidence]:
-    def of(rows: list[Row] | Records, network: str | None = None, **options: Any) -> Evidence:
-        (rows if isinstance(rows, Records) else records(rows)).save(tmp_path / "run")
-        return Evidence.of([tmp_path / "run"], network, **options)
+    def of(rows: list[Row], **course: Any) -> Evidence:
+        records(rows, **course).save(tmp_path / "run")
+        return Evidence.of([tmp_path / "run"])
 
     return of
 
@@ -44,24 +43,19 @@ def test_accuracy_shares_and_the_change_of_each_seed(evidence: Callable[..., Evi
     assert found.measured["ms_128"].likely == pytest.approx(40 / 128)
 
 
-def sizes(*given: tuple[str, float, int]) -> list[Row]:
-    made = [run("dense", seed, 0.98) for seed in range(3)]
-    return made + [
-        run("tucker", seed, accuracy, label=label, parameters=parameters)
-        for label, accuracy, parameters in given
-        for seed in range(3)
-    ]
+def small_of(network: str | None = None, **given: tuple[float, int]) -> str | None:
+    """Which is chosen of networks with an accuracy and a size each, beside a full one that is right in 98 %."""
+    made = [run("tucker", 0, accuracy, label=label, parameters=size) for label, (accuracy, size) in given.items()]
+    return choose_small(records([run("dense", 0, 0.98), *made]), network)
 
 
-def test_the_smallest_that_loses_little_or_the_one_that_is_asked_for(evidence: Callable[..., Evidence]) -> None:
-    parts = sizes(("large", 0.985, 3000), ("middle", 0.972, 2000), ("tiny", 0.95, 100))
-    assert evidence(parts).small.label == "middle"
-    assert evidence(parts, "tiny").small.label == "tiny"
+def test_the_smallest_that_loses_little_or_the_one_that_is_asked_for() -> None:
+    parts = {"large": (0.985, 3000), "middle": (0.972, 2000), "tiny": (0.95, 100)}
+    assert (small_of(**parts), small_of("tiny", **parts)) == ("middle", "tiny")
     for wrong, said in (("huge", "name one of"), ("dense", "there is no small one")):
         with pytest.raises(DataError, match=f"network '{wrong}': .*{said}"):
-            evidence(parts, wrong)
-    none_near = evidence(sizes(("middle", 0.94, 2000), ("most accurate", 0.95, 100), ("large", 0.93, 3000)))
-    assert none_near.small.label == "most accurate"
+            small_of(wrong, **parts)
+    assert small_of(middle=(0.94, 2000), best=(0.95, 100), large=(0.93, 3000)) == "best"  # all lose more
 
 
 def test_the_same_optimizer_is_compared_with_and_others_that_are_better_are_named() -> None:
@@ -90,10 +84,7 @@ def well(**changes: Any) -> list[Row]:
     return pairs([(0.98, 0.97)] * 3, **changes)
 
 
-def guessing() -> list[Row]:
-    """A full network that always gives the same answer."""
-    by_class = json.dumps({"a": [9, 9, 9, 18], "b": [9, 9, 0, 0]})
-    return [row | {"by_class": by_class} for row in pairs([(0.5, 0.5)] * 3)]
+GUESSED = json.dumps({"a": [9, 9, 9, 18], "b": [9, 9, 0, 0]})  # always the same answer
 
 
 @pytest.mark.parametrize(
@@ -104,7 +95,7 @@ def guessing() -> list[Row]:
         (well(test_accuracy=float("nan")), "unfinished"),
         (well(state="stopped"), "unfinished"),
         (well(epochs=9), "recipes"),
-        (guessing(), "guess"),
+        ([row | {"by_class": GUESSED} for row in pairs([(0.5, 0.5)] * 3)], "guess"),
         ([run("dense", 0, 0.98), run("tucker", 1, 0.98)], "no_pairs"),
     ],
 )
@@ -117,9 +108,9 @@ def test_without_a_comparison_there_is_none(evidence: Callable[..., Evidence], r
 
 
 def test_training_that_is_not_over(evidence: Callable[..., Evidence]) -> None:
-    assert "rose by 5.0 points" in evidence(records(well(), rise=0.05)).gaps["unsettled"]
-    assert "unsettled" not in evidence(records(well(), rise=0.005)).gaps
-    assert "unsettled" in evidence(records(well(), epochs=1)).gaps
+    assert "rose by 5.0 points" in evidence(well(), rise=0.05).gaps["unsettled"]
+    assert "unsettled" not in evidence(well(), rise=0.005).gaps
+    assert "unsettled" in evidence(well(), epochs=1).gaps
 
 
 def test_times_of_several_machines_are_not_compared(evidence: Callable[..., Evidence]) -> None:
@@ -130,7 +121,8 @@ def test_times_of_several_machines_are_not_compared(evidence: Callable[..., Evid
 
 def test_times_of_exported_files_come_first(evidence: Callable[..., Evidence], tmp_path: Path) -> None:
     table, parts = tmp_path / "run" / "deployment.parquet", well()
-    assert evidence(parts).timed_on == (parts[0]["device"], parts[0]["threads"])
+    found = evidence(parts)
+    assert (found.exported, found.timed_on) == (False, (parts[0]["device"], parts[0]["threads"]))
     tables(parts).to_parquet(table)
     found = evidence(parts)
     share, time = found.shares["time_1"], found.dense["time_1"]
@@ -146,12 +138,8 @@ def test_times_of_exported_files_come_first(evidence: Callable[..., Evidence], t
     assert not evidence(parts).exported
 
 
-@pytest.fixture
-def poc(tmp_path: Path) -> Path:
-    return with_networks(tmp_path / "poc", pairs(GOOD))
-
-
-def test_networks_that_are_there_are_audited(poc: Path) -> None:
+def test_networks_that_are_there_are_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poc = with_networks(tmp_path / "poc", pairs(GOOD))
     found = Evidence.of([poc]).audit
     assert found is not None
     folder, data = RunFolder.open(poc), load_data("digits")
@@ -161,19 +149,14 @@ def test_networks_that_are_there_are_audited(poc: Path) -> None:
     agreement = 100 * float(np.mean((answers[0] == answers[1]).numpy()))
     assert found.overall["agreement"].iloc[0] == pytest.approx(agreement)
     assert Evidence.of([poc], audit=False).audit is None
-
-
-def test_without_images_or_networks_there_is_no_audit(poc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(folder: RunFolder) -> None:
-        raise DataError("gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "data", gone)
-        assert Evidence.of([poc]).audit is None
     file = poc / "seed0" / "tucker.safetensors"
     whole = file.read_bytes()
-    file.unlink()
-    assert Evidence.of([poc]).audit is None
     file.write_bytes(whole[:500])
     with pytest.raises(CheckpointError, match=r"tucker\.safetensors"):  # which can be mended
         Evidence.of([poc])
+    file.unlink()
+    assert Evidence.of([poc]).audit is None
+    file.write_bytes(whole)
+    monkeypatch.setenv("TUCKERLAB_DATA", str(tmp_path))
+    records([row | {"dataset": "cifar10"} for row in pairs(GOOD)]).save(poc)  # which is not there
+    assert Evidence.of([poc]).audit is None
