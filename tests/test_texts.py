@@ -2,8 +2,9 @@
 
 import ast
 import string
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat
@@ -37,17 +38,14 @@ msgstr[1] "{count} bilder"
 
 
 @pytest.fixture
-def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """English, and a made-up language with two sentences."""
     path = tmp_path / "xx" / "LC_MESSAGES" / "tuckerlab.po"
     path.parent.mkdir(parents=True)
     path.write_text(XX, encoding="utf-8")
     monkeypatch.setattr(i18n, "FOLDER", tmp_path)
     for cached in (i18n._catalogue, i18n.languages):
-        cached.cache_clear()
-    yield
-    for cached in (i18n._catalogue, i18n.languages):
-        cached.cache_clear()
+        monkeypatch.setattr(i18n, cached.__name__, lru_cache(cached.__wrapped__))
 
 
 def points(value: float) -> str:
@@ -85,11 +83,11 @@ def test_another_language_in_a_block_of_one_thread_falls_back_to_english(monkeyp
 
 
 def in_the_code(folder: Path = PACKAGE) -> set[str]:
-    """Each sentence that is given to a function of `i18n`, in Python and in templates."""
+    """Each sentence that is given to a function of `i18n`, in Python, in templates and in tables."""
     methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
     keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
-    found = (said for _file, _line, said, *_rest in extract_from_dir(folder, methods, keywords=keywords))
-    return {one for said in found for one in ([said] if isinstance(said, str) else said)} | in_the_questions()
+    found = extract_from_dir(folder, methods, keywords=keywords)
+    return {one for _file, _line, said, *_rest in found for one in parts(said)}
 
 
 def in_the_questions() -> set[str]:
@@ -105,19 +103,28 @@ def in_the_questions() -> set[str]:
     return {said for said in found if isinstance(said, str)}
 
 
+def parts(said: str | Sequence[str]) -> list[str]:
+    """One sentence, or singular and plural."""
+    return [said] if isinstance(said, str) else list(said)
+
+
 def placeholders(*sentences: str) -> set[str]:
     return {name for said in sentences for _text, name, _spec, _kind in string.Formatter().parse(said) if name}
 
 
-def test_each_japanese_sentence_belongs_to_one_in_the_code_and_has_its_values() -> None:
+def test_each_japanese_sentence_has_its_values_and_none_that_is_shown_lacks() -> None:
     with (i18n.FOLDER / "ja/LC_MESSAGES/tuckerlab.po").open("rb") as file:
         messages = [message for message in read_po(file) if message.id and message.string]
-    known = in_the_code()
-    assert len(known) > 200
+    code, questions = in_the_code(), in_the_questions()
     for message in messages:
-        ids, strings = ([said] if isinstance(said, str) else list(said) for said in (message.id, message.string))
-        assert set(ids) <= known
-        assert placeholders(*ids) == placeholders(*strings), ids
+        assert placeholders(*parts(message.id)) == placeholders(*parts(message.string)), message.id
+    translated = {one for message in messages for one in parts(message.id)}
+    assert len(code) > 200
+    assert translated <= code | questions
+    keys = {said for said in code if said.replace("_", "a").isidentifier()}  # look like a sentence to the extractor
+    assert code - translated <= keys
+    assert in_the_code(PACKAGE / "decision") <= translated  # single words of the brief too
+    assert len({said for said in questions & translated if said.endswith((".", "?"))}) >= 16
 
 
 def test_no_sentence_hides_in_an_f_string() -> None:
@@ -129,25 +136,12 @@ def test_no_sentence_hides_in_an_f_string() -> None:
             assert not hidden, (path.name, ast.unparse(said))
 
 
-def test_japanese_has_each_sentence_that_is_shown() -> None:
-    """What is left is no sentence: keys in the code that look like one to the extractor."""
-    with (i18n.FOLDER / "ja/LC_MESSAGES/tuckerlab.po").open("rb") as file:
-        translated = {one for m in read_po(file) if m.string for one in ([m.id] if isinstance(m.id, str) else m.id)}
-    missing = {said for said in in_the_code() - translated if not said.replace("_", "a").isidentifier()}
-    assert not missing - in_the_questions()
-    assert in_the_code(PACKAGE / "decision") - in_the_questions() <= translated  # single words of the brief too
-    asked = {said for said in in_the_questions() if said.endswith((".", "?"))}
-    assert len(asked & translated) >= 16
-
-
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_japanese_notebook_has_the_same_code(path: Path) -> None:
     english, japanese = (nbformat.read(one, as_version=4).cells for one in (path, path.parent / "ja" / path.name))
     added = [cell for cell in japanese if cell.id == "language"]
     assert [cell.source for cell in added] == ['from tuckerlab.cli.notebook_helpers import speak\n\nspeak("ja")']
     rest = [cell for cell in japanese if cell.id != "language"]
-    assert [(cell.id, cell.cell_type, cell.metadata) for cell in rest] == [
-        (c.id, c.cell_type, c.metadata) for c in english
-    ]
     for one, other in zip(english, rest, strict=True):
+        assert (one.id, one.cell_type, one.metadata) == (other.id, other.cell_type, other.metadata)
         assert (one.source == other.source) is (one.cell_type == "code"), one.id

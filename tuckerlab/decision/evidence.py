@@ -66,7 +66,7 @@ class Evidence:
 
     `runs`: rows of both networks. `pairs`: seeds that both have. `shares`: of the small network in the full one's, by
     QUANTITIES; of the accuracy the change in points. `timed_on`: a device and its threads; `exported`: as files.
-    `gaps`: by the keys of GAPS, what was not measured, or not well enough, with what to do about it.
+    `gaps`: what was not measured, or not well enough, with what to do about it.
     """
 
     sources: tuple[str, ...]
@@ -210,7 +210,6 @@ def audit_pair(folders: Sequence[RunFolder], dense: str, small: str) -> Audit | 
 
 MACHINES = "hardware"  # the one gap with which there is a comparison all the same
 GAPS = {
-    "no_pair": N_("These runs do not hold both a full network and a small one. `tuckerlab poc` trains both."),
     "unfinished": N_("A training was stopped before its end, or was not tested. Go on with it."),
     "recipes": N_("The networks were not trained equally long: the comparison is not fair. Train both alike."),
     "guess": N_("The full network has learned nothing: it is right as often as by guessing. Train longer."),
@@ -228,7 +227,9 @@ GAPS = {
 def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> dict[str, str]:
     """What is missing in the rows of the full network and of the small one."""
     if dense.empty or small.empty:
-        return {"no_pair": _(GAPS["no_pair"])}
+        return {
+            "no_pair": _("These runs do not hold both a full network and a small one. `tuckerlab poc` trains both.")
+        }
     both = pd.concat([dense, small])
     rise = max(_rise(records, rows) for rows in (dense, small))
     found = {
