@@ -1,6 +1,5 @@
 """Bring your own images: a look at a folder, at what prevents training and what else is good to know; then train."""
 
-import base64
 import io
 import threading
 from html import escape
@@ -16,7 +15,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _
 from tuckerlab.panels.training_panel import TrainingPanel
 from tuckerlab.panels.widgets import SLIDER, Line, Panel, button, labelled, row, set_visible, watch
-from tuckerlab.plotting.figure import INK, PALETTE
+from tuckerlab.plotting.figure import INK, PALETTE, image_html
 
 ROWS = 8  # classes shown
 
@@ -32,7 +31,7 @@ class BringYourOwn(Panel):
     def __init__(self, folder: str = "", *, attended: bool = True, **settings: Any) -> None:
         super().__init__()
         self.report: FolderReport | None = None
-        self._stop, self._lock = threading.Event(), threading.Lock()  # an event for each look: the last one counts
+        self._stop = threading.Event()  # another one for each look
         self.folder = labelled(
             ipywidgets.Text, _("Folder of images"),
             _("The path of a folder that holds one folder of images for each class, or “train” and “test” with such "
@@ -85,32 +84,24 @@ class BringYourOwn(Panel):
 
     def _look(self, change: object = None) -> None:
         """Begins to look at the folder, and comes back at once; a look that is under way ends."""
-        with self._lock:
-            self._stop.set()
-            self._stop = threading.Event()
-            self.show_problem(None)
-            self._show(None)
-        self.stop.disabled = not self.name
-        if self.name:
-            self.state.say(_("Opening the folder …"), bold=True)
-            self.in_background(self._work, self.name, self._stop)
+        self._stop.set()
+        self._stop = threading.Event()
+        self._show(None)
+        self.in_background(self._work, self.name, self._stop)
 
     def _work(self, name: str, stop: threading.Event) -> None:
-        def progress(done: int, total: int) -> None:
-            if self._stop is stop:
-                looking = _("Looking at the images: {done:,.0f} of {total:,.0f} …", done=done, total=total)
-                self.state.say(looking, bold=True)
+        report = None
+        with self.reporting():
+            if name:
+                self.stop.disabled = False
+                self.state.say(_("Opening the folder …"), bold=True)
+                report = inspect_folder(name, on_progress=self._tell, stop=stop)
+        if stop is self._stop:  # else another look follows
+            self.stop.disabled = True
+            self._show(report)
 
-        found, error = None, None
-        try:
-            found = inspect_folder(name, on_progress=progress, stop=stop)
-        except Exception as caught:  # shown in the panel
-            error = caught
-        with self._lock:  # another folder may be typed at any moment
-            if self._stop is stop:
-                self.stop.disabled = True
-                self.show_problem(error)
-                self._show(found)
+    def _tell(self, done: int, total: int) -> None:
+        self.state.say(_("Looking at the images: {done:,.0f} of {total:,.0f} …", done=done, total=total), bold=True)
 
     def _show(self, report: FolderReport | None) -> None:
         self.report = report
@@ -179,5 +170,4 @@ def _classes_html(report: FolderReport) -> str:
 def _image_html(pixels: NDArray[np.uint8], name: str) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
-    data, style = base64.b64encode(buffer.getvalue()).decode(), "height:3rem;image-rendering:pixelated;margin-right:3px"
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(name, quote=True)}" style="{style}">'
+    return image_html(buffer.getvalue(), name, "height:3rem;image-rendering:pixelated;margin-right:3px")

@@ -1,6 +1,5 @@
 """What panels are built of: the panel itself, a picture with its description, tiles of numbers, lines of text."""
 
-import base64
 import contextlib
 import contextvars
 import io
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import N_, _
-from tuckerlab.plotting.figure import INK, QUIET
+from tuckerlab.plotting.figure import INK, QUIET, image_html
 
 SCREEN_DPI = 110
 LABELLED = {"description_width": "initial"}
@@ -73,9 +72,15 @@ class Panel(ipywidgets.VBox):
             self.show_problem(error)
 
     def in_background(self, work: Callable[..., object], *given: object) -> None:
-        """Begins some work in a thread of its own, in the language that is spoken here, and comes back at once."""
-        here = contextvars.copy_context()
-        self._thread = threading.Thread(target=here.run, args=(work, *given), name="tuckerlab panel", daemon=True)
+        """Begins some work in a thread, in the language that is spoken here, when what was begun before has ended."""
+        here, before = contextvars.copy_context(), self._thread
+
+        def in_turn() -> None:
+            if before is not None:
+                before.join()
+            here.run(work, *given)
+
+        self._thread = threading.Thread(target=in_turn, name="tuckerlab panel", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -101,12 +106,10 @@ class Panel(ipywidgets.VBox):
         return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
         shell = get_ipython()
         is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
-        data["text/html"] = f'<div class="tuckerlab-panel">{self.static() if is_attended else self.at_stops()}</div>'
-        return bundle
+        html = f'<div class="tuckerlab-panel">{self.static() if is_attended else self.at_stops()}</div>'
+        return {**super()._repr_mimebundle_(**options), "text/html": html}
 
 
 def described(error: BaseException) -> str:
@@ -240,6 +243,5 @@ def _static(widget: ipywidgets.Widget) -> str:
     if isinstance(widget, ipywidgets.Box):
         return "".join(map(_static, widget.children))
     if isinstance(widget, ipywidgets.Image):
-        data, said = base64.b64encode(widget.value).decode(), escape(widget.tooltip or "", quote=True)
-        return f'<img src="data:image/png;base64,{data}" alt="{said}" style="max-width:100%">'
+        return image_html(widget.value, widget.tooltip, "max-width:100%")
     return f"<div>{widget.value}</div>" if isinstance(widget, ipywidgets.HTML) and widget.value else ""

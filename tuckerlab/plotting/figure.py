@@ -69,15 +69,20 @@ class Picture(Figure):
         """The figure where a cell ends with it; as HTML, since Jupyter gives a bare PNG no words."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI)
-        data = base64.b64encode(buffer.getvalue()).decode()
         # rather scrolled than too small to read
         style = f"max-width:100%;min-width:{self.get_figwidth() * 72 * LEGIBLE / TEXT:.0f}px"
-        return f'<img src="data:image/png;base64,{data}" alt="{escape(self.said, quote=True)}" style="{style}">'
+        return image_html(buffer.getvalue(), self.said, style)
 
     def headline(self, text: str) -> None:
         """What the figure shows, in one sentence over all of it."""
         lines = wrapped(text, int(self.get_figwidth() * 8.8))
         self.suptitle(lines, fontsize=TITLE, color=INK, x=0.01, ha="left", weight="bold")
+
+
+def image_html(png: bytes, said: str, style: str) -> str:
+    """A picture that a page holds itself, with what it shows in words."""
+    data = base64.b64encode(png).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(said)}" style="{style}">'
 
 
 def wrapped(text: str, width: int) -> str:
