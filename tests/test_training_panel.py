@@ -153,7 +153,7 @@ def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_pat
 def test_what_another_window_is_at_is_not_offered(tmp_path: Path) -> None:
     settings = SETTINGS | {"out": str(tmp_path)}
     panels, place = [TrainingPanel(**settings)], Unfinished(str(tmp_path))
-    place.begin(panels[0]._asked())
+    place.hold(panels[0]._asked())
     panels.append(TrainingPanel(**settings))
     place._lock.release()
     panels.append(TrainingPanel(**settings))

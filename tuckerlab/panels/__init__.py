@@ -1,7 +1,7 @@
 """The panels of the course: what a manager moves and an engineer reads, in a notebook or as an app.
 
-Each is a class in a file of its own: its widgets are its only state, which tests set without a browser, and functions
-that know no widgets draw its picture. A cell shows the one that it ends with.
+Each is a class whose widgets are its only state, which tests set without a browser; functions that know no widgets
+draw its picture. A cell shows the one that it ends with.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ _HOMES = {
     "DecidePanel": "decide",
     "GeometryPanel": "geometry",
     "InstantSlider": "size_slider",
-    "LiveComparison": "live_comparison",
+    "LiveComparison": "training_panel",
     "Question": "question",
     "RollOutPanel": "rollout",
     "TradeOff": "tradeoff",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from filelock import FileLock
 
@@ -43,16 +43,16 @@ class Unfinished:
                     return dict(json.loads(self._asked.read_text(encoding="utf-8")))
         return {}
 
-    def hold(self) -> None:
-        """Keeps others from it. OSError: somebody else has it."""
-        self._lock.acquire(timeout=0)
-
-    def begin(self, asked: Mapping[str, Any]) -> None:
-        """A new training, in the place of one that was cut off. OSError: somebody is at it."""
-        self.hold()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with atomic_path(self._asked) as path:
-            path.write_text(json.dumps(asked), encoding="utf-8")
+    def hold(self, asked: Mapping[str, Any] | None = None) -> bool:
+        """Keeps others from it, if it can be held; what is asked takes the place of what was cut off."""
+        with suppress(OSError):  # somebody else has it, or it cannot be written
+            self._lock.acquire(timeout=0)
+            if asked is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                with atomic_path(self._asked) as path:
+                    path.write_text(json.dumps(asked), encoding="utf-8")
+            return True
+        return False
 
     def end(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -77,35 +77,32 @@ class Trained:
 
 
 class Job(threading.Thread, Callback):
-    """Trains the networks of `methods` one after the other, on the same images; others may look, and call `stop`.
+    """Trains the networks of `methods` one after the other, on the same images; others may look, and set `stop`.
 
-    `asked` are the controls that began it; `number` tells its networks from those of other jobs.
+    `asked` are the controls that began it; `number` tells its networks from those of other jobs. `stop` ends it after
+    the step at hand; what has been trained is kept.
     """
 
     at_work: ClassVar["Job | None"] = None  # one a process: torch has one stream of random numbers
 
     def __init__(
-        self, methods: Sequence[Method], asked: Mapping[str, Any], *, number: int = 1, guard: Guard | None = None,
-        place: Unfinished | None = None, **settings: Any,
+        self, methods: Sequence[Method], asked: Mapping[str, Any], *, number: int, guard: Guard | None,
+        place: Unfinished | None, **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(name="tuckerlab training", daemon=True)
         self.methods, self.asked, self.number, self.guard = methods, asked, number, guard
         self.place, self.settings = place, settings
-        self.phase: Literal["reading", "training", "measuring", "done"] = "reading"
         self.runs: list[Trained] = []  # that have begun
         self.results: list[Trained] = []  # that have ended
         self.error: BaseException | None = None
-        self._halt = threading.Event()
+        self.stop = threading.Event()
+        self._is_measuring = False
         self._began = time.monotonic()
         self._found = 0.0  # of the progress: what was done before it was cut off
 
     def start(self) -> None:
         Job.at_work = self
         super().start()
-
-    def stop(self) -> None:
-        """Ends after the step at hand; what has been trained is kept."""
-        self._halt.set()
 
     @property
     def progress(self) -> float:
@@ -115,11 +112,11 @@ class Job(threading.Thread, Callback):
     @property
     def said(self) -> str:
         """What is going on, for people; empty where it has failed."""
-        if self.phase == "done":
+        if not self.is_alive():
             return self._end()
-        if self.phase == "measuring":
+        if self._is_measuring:
             return _("Trained. Measuring times and memory …")
-        if self._halt.is_set():
+        if self.stop.is_set():
             return _("Stopping after this step …")
         if not self.runs:
             return _("Reading images …")
@@ -140,7 +137,7 @@ class Job(threading.Thread, Callback):
     def _end(self) -> str:
         if self.error is not None:
             return ""
-        if not self._halt.is_set():
+        if not self.stop.is_set():
             return _("Done in {seconds:.0f} s.", seconds=time.monotonic() - self._began)
         if self.results:
             return _("Stopped. What was learned so far is kept.")
@@ -156,19 +153,18 @@ class Job(threading.Thread, Callback):
         finally:
             if self.place is not None:
                 self.place.end()
-            self.phase, Job.at_work = "done", None
+            Job.at_work = None
 
     def _train(self) -> None:
-        experiment = set_up(self.methods, **self.settings)
-        self.phase, self._began = "training", time.monotonic()
         folder = None if self.place is None else self.place.folder
+        watched: dict[str, Any] = {"folder": folder, "callbacks": [self], "stop": self.stop, "guard": self.guard}
+        experiment = replace(set_up(self.methods, **self.settings), **watched)
+        self._began = time.monotonic()
         ended = 0
         try:
             for method in self.methods:
-                if not self._halt.is_set():
-                    method.train(
-                        replace(experiment, folder=folder, callbacks=[self], stop=self._halt, guard=self.guard)
-                    )
+                if not self.stop.is_set():
+                    method.train(experiment)
                     ended += 1
         finally:  # where one fails, those before it are kept; one stopped in its first epoch has no accuracy
             self._record([trained for trained in self.runs[:ended] if trained.run.epochs], experiment)
@@ -189,8 +185,8 @@ class Job(threading.Thread, Callback):
 
     def _record(self, ended: Sequence[Trained], experiment: Experiment) -> None:
         measured: dict[Method, dict[str, float | None]] = {}
-        if ended and not self._halt.is_set():
-            self.phase = "measuring"
+        if ended and not self.stop.is_set():
+            self._is_measuring = True
             measured = measurements({trained.method: trained.run for trained in ended}, experiment)
         for trained in ended:
             run = trained.run

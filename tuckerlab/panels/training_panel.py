@@ -1,19 +1,21 @@
-"""The training panel: train a network in Tucker format, and the full one beside it, and watch both."""
+"""The training panel, and the comparison at a press of a button: train networks on the same images, and watch them."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import ipywidgets
 import traitlets
 from matplotlib.figure import Figure
 
-from tuckerlab.errors import TuckerlabError
+from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Method, Tucker
+from tuckerlab.experiments.methods.pruning import Pruned
+from tuckerlab.experiments.plots import accuracy_vs_costs
+from tuckerlab.experiments.run_folder import recorded
 from tuckerlab.experiments.setup import recipe_for
 from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.training_job import Job, Trained, Unfinished, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, numbers_html
@@ -57,7 +59,7 @@ class TrainingPanel(Panel):
         self.out, self.is_kept = out, self.resumes and attended
         self.job: Job | None = None  # the last one
         self.kept = list[Trained]()  # runs that have ended
-        self.trainings, self.finding, self.numbers = 0, "", dict[str, float]()
+        self.finding, self.numbers = "", dict[str, float]()
         self.unfinished = Unfinished(out)
         self.dataset = labelled(
             ipywidgets.Combobox, _("Images"), _("mnist, digits, cifar10, or folder:PATH with your own images"),
@@ -163,30 +165,27 @@ class TrainingPanel(Panel):
         with self.reporting():
             if self.epochs.is_refused or self.seed.is_refused:
                 raise TuckerlabError(_("Mend the field that is marked first."))
-            self._begin(self.unfinished.begin, self._asked())
+            self._begin(self._asked())
 
     def _go_on(self) -> None:
         with self.reporting():
             if asked := self.unfinished.asked():
                 self._put(asked)
-                self._begin(self.unfinished.hold)
+                self._begin()
             else:
                 self.said.say(_("Another window has gone on with it."))
         set_visible(self.go_on, False)
 
-    def _begin(self, place: Any, *given: object) -> None:
+    def _begin(self, asked: Mapping[str, Any] | None = None) -> None:
+        """Trains what is asked; None: what was cut off."""
         if self.busy:
             return
         if Job.at_work:
             raise TuckerlabError(_("Another training is at work here: stop it, or wait until it has ended."))
-        held = None
-        if self.is_kept:
-            with suppress(OSError):  # what cannot be kept can be trained all the same
-                place(*given)
-                held = self.unfinished
-        self.trainings += 1
+        is_held = self.is_kept and self.unfinished.hold(asked)  # what cannot be kept can be trained all the same
         job = Job(
-            self.methods, self._asked(), number=self.trainings, guard=self.guard, place=held,
+            self.methods, self._asked(), number=self.job.number + 1 if self.job else 1, guard=self.guard,
+            place=self.unfinished if is_held else None,
             dataset=self.dataset.value, model=self.network.value, epochs=self.epochs.value, seed=self.seed.value,
             **self.unseen,
         )  # fmt: skip
@@ -203,7 +202,7 @@ class TrainingPanel(Panel):
         """Ends a job after the step at hand."""
         if self.job is not None:
             self.stop.disabled = True
-            self.job.stop()
+            self.job.stop.set()
             self.said.say(self.job.said)
 
     def _save(self) -> None:
@@ -256,3 +255,44 @@ class TrainingPanel(Panel):
     def _suit(self, change: object) -> None:
         """Another data set is learned in another time."""
         self.epochs.value = recipe_for(self.dataset.value).epochs
+
+
+class LiveComparison(TrainingPanel):
+    """One button that trains the full network, one in Tucker format and a pruned one, on the same images.
+
+    While it trains the curves are shown, and at the end accuracy against costs. `settings` are those of
+    `TrainingPanel`; what they set has no controls here.
+    """
+
+    guard = None  # who goes back takes more than the others
+    resumes = False  # three networks of its own: what was cut off in another panel is not of it
+
+    def __init__(self, *, attended: bool = True, **settings: Any) -> None:
+        super().__init__(**{"dense": True, **settings})
+        self.children = [self.progress, *self.results]
+        self.train.description = self._offer()
+        self.said.say(_("The notebook stays free while they train, and Stop ends it at any time."))
+        if not attended:
+            self.train_now()
+
+    @property
+    def methods(self) -> list[Method]:
+        """The pruned network beside those of the training panel, as small as the Tucker network."""
+        return [*super().methods, Pruned(self.compression.value)]
+
+    def figure(self, runs: Sequence[Trained]) -> Figure:
+        """The curves; when the training is over, accuracy against costs."""
+        return accuracy_vs_costs(records_of(runs)) if all(len(run.records) for run in runs) else super().figure(runs)
+
+    def _offer(self) -> str:
+        """What the button says, with the time that the recorded networks took, for as many epochs."""
+        try:
+            runs = recorded(f"compare-{self.dataset.value}").records.runs
+        except DataError:  # there are none of these images
+            return _("Train three networks now")
+        runs = runs[runs["label"].isin([method.label for method in self.methods])]
+        epoch = (runs["train_seconds"] / runs["epochs"]).groupby(runs["label"]).mean().sum()
+        return ngettext(
+            "Train three networks now: about {count:.0f} minute", "Train three networks now: about {count:.0f} minutes",
+            count=max(1, round(self.epochs.value * epoch / 60)),
+        )  # fmt: skip

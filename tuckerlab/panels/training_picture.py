@@ -73,9 +73,9 @@ def draw(runs: Sequence[Trained]) -> Picture:
 
 def rank_map(ranks: Sequence[dict[str, object]]) -> pd.DataFrame:
     """The ranks in per cent of full ones: a row a layer, a column a pass."""
-    sums = pd.DataFrame(ranks).groupby(["layer", "epoch"], sort=False)[["rank", "size"]].sum()
-    kept = (100 * sums["rank"] / sums["size"]).unstack("epoch")
-    return kept.reindex(sums.index.get_level_values("layer").unique())
+    table = pd.DataFrame(ranks)
+    rank, size = (table.pivot_table(of, "layer", "epoch", aggfunc="sum", sort=False) for of in ("rank", "size"))
+    return 100 * rank / size
 
 
 def numbers_html(runs: Sequence[Trained]) -> str:
