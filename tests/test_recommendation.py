@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,3 +127,16 @@ def test_what_is_neither_smaller_nor_quicker_is_a_no_go(good: Evidence) -> None:
     criteria = judge(dataclasses.replace(good, shares=slow), case(0.9))
     assert recommend(criteria) is Answer.NO_GO
     assert "File: 120 %; ≤ 20 % was asked" in lacks(criteria)
+
+
+def test_where_classes_differ_in_size_each_counts_alike(tmp_path: Path) -> None:
+    """Of 100 images 10 are of one class, and the small network misses most of these: 1 point there, 30 here."""
+    full, small = ({"a": [90, 90, 90, 92], "b": [10, 10, right, 8]} for right in (8, 2))
+    told = {"dense": json.dumps(full), "tucker": json.dumps(small)}
+    records([row | {"by_class": told[row["method"]]} for row in pairs(GOOD)]).save(tmp_path)
+    evidence = Evidence.of([tmp_path], audit=False)
+    found = {one.key: one for one in judge(evidence, None)}
+    assert (found["accuracy"].outcome, found["balanced"].outcome) == (HELD, FAILED)
+    change = evidence.shares["balanced"]
+    assert change is not None
+    assert change.likely == pytest.approx(-30)

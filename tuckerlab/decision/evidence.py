@@ -14,7 +14,7 @@ from tuckerlab.decision.assumptions import Range
 from tuckerlab.decision.business_case import RATIOS
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.audit import Audit, run_audit
-from tuckerlab.experiments.class_accuracy import learned_nothing
+from tuckerlab.experiments.class_accuracy import class_accuracies, is_unbalanced, learned_nothing
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.summary import TOLERATED, Network, networks_by, smallest_within
@@ -22,6 +22,7 @@ from tuckerlab.i18n import N_, _
 
 QUANTITIES = {
     "accuracy": (N_("Right on test images"), "%"),
+    "balanced": (N_("Right in a class, on average"), "%"),
     "parameters": (N_("Numbers stored"), ""),
     "conv_parameters": (N_("Numbers in convolutions"), ""),
     "file": (N_("File"), "kB"),
@@ -49,9 +50,11 @@ class Subject:
     @classmethod
     def of(cls, runs: pd.DataFrame) -> "Subject":
         """From the rows of a record."""
+        balanced = [class_accuracies(runs.iloc[[row]]).mean() for row in range(len(runs))]
         found = runs.assign(
-            accuracy=100 * runs["test_accuracy"], file=runs["checkpoint_bytes"] / 1e3, memory=memory_bytes(runs) / 1e6,
-            time_1=runs["latency_1_ms"], time_128=runs["latency_128_ms"], step=runs["step_ms"],
+            accuracy=100 * runs["test_accuracy"], balanced=balanced, file=runs["checkpoint_bytes"] / 1e3,
+            memory=memory_bytes(runs) / 1e6, time_1=runs["latency_1_ms"], time_128=runs["latency_128_ms"],
+            step=runs["step_ms"],
         )  # fmt: skip
         label, method = map(str, runs[["label", "method"]].iloc[0]) if len(runs) else ("", "")
         return cls(label, method, found.groupby("seed")[list(QUANTITIES)].mean())
@@ -65,7 +68,7 @@ class Evidence:
     """All that the brief knows of runs.
 
     `runs`: rows of both networks. `pairs`: seeds that both have. `shares`: of the small network in the full one's, by
-    QUANTITIES; of the accuracy the change in points. `timed_on`: a device and its threads; `exported`: as files.
+    QUANTITIES; of accuracies the change in points. `timed_on`: a device and its threads; `exported`: as files.
     `gaps`: what was not measured, or not well enough, with what to do about it.
     """
 
@@ -110,7 +113,8 @@ class Evidence:
             for subject in (full, ours):
                 subject.seeds[name] = float(files["median_ms"].loc[subject.label, batch])
         shares = {name: Range.over((ours.seeds[name] / full.seeds[name]).dropna()) for name in QUANTITIES}
-        shares["accuracy"] = Range.over((ours.seeds["accuracy"] - full.seeds["accuracy"]).dropna())
+        for name in ("accuracy", "balanced"):
+            shares[name] = Range.over((ours.seeds[name] - full.seeds[name]).dropna())
         return cls(
             sources=tuple(folder.folder.resolve().name for folder in folders),
             runs=rows,
@@ -129,6 +133,11 @@ class Evidence:
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
         return set(self.gaps) <= {MACHINES}
+
+    @property
+    def is_unbalanced(self) -> bool:
+        """Whether there are many more images of some classes than of others: then accuracy says little."""
+        return is_unbalanced(self.runs)
 
     @property
     def better(self) -> list[Network]:

@@ -90,10 +90,11 @@ def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     names = {key: _(name) for key, (name, _unit) in QUANTITIES.items()}
     points, count = partial(spread, digits=1, signed=True), partial(spread, digits=0)
     pays, pairs = Range.over([money.pays] if money else []), Range.over([evidence.pairs])
+    right = ("accuracy", "balanced") if evidence.is_unbalanced else ("accuracy",)
     payback = _criterion("payback", "decisive", _("Chance to pay back"), pays, PAYS, lambda it: chance(it.likely))
     return (
         *(Criterion(key, "valid", Outcome.MISSING, lack=gap) for key, gap in evidence.gaps.items() if key != MACHINES),
-        _criterion("accuracy", "decisive", names["accuracy"], shares["accuracy"], -TOLERATED, points),
+        *(_criterion(key, "decisive", names[key], shares[key], -TOLERATED, points) for key in right),
         _criterion("class_loss", "decisive", where, worst, -asked.class_loss, points),
         _criterion("agreement", "decisive", _("Both answer alike"), alike, asked.agreement / 100, percent),
         _grounded(payback, money) if money else payback,
