@@ -25,15 +25,18 @@ ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 """What differs from a recipe of SGD; not tuned."""
 
 TITLES = {
-    "channels": "channels", "cp": "CP", "cut": "cut", "cut-tuned": "cut and tuned", "factors-adamw": "factors AdamW",
-    "factors-muon": "factors Muon", "factors-sgd": "factors SGD", "matrix": "matrix", "pruning": "pruned",
-    "tt": "TT", "tucker": "Tucker", "two-gradients": "two gradients",
+    "channels": "channels", "cp": "CP", "cut": "cut", "cut-tuned": "cut and tuned", "dense": "dense",
+    "factors-adamw": "factors AdamW", "factors-muon": "factors Muon", "factors-sgd": "factors SGD", "matrix": "matrix",
+    "pruning": "pruned", "tt": "TT", "tucker": "Tucker", "two-gradients": "two gradients",
 }  # fmt: skip
 """Names of methods in labels, before their settings."""
 
 
 class Method:
-    """A way from images to a network. Say `name` and `label`, and override what is different."""
+    """A way from images to a network. Say `name` and `policy`, and override what is different."""
+
+    policy: RankPolicy | None  # what chooses its ranks; None: it has none
+    adapts: ClassVar[bool] = False  # whether its ranks follow the policy while it trains
 
     @property
     def name(self) -> str:
@@ -43,12 +46,12 @@ class Method:
     @property
     def label(self) -> str:
         """The name that people see."""
-        raise NotImplementedError
+        return f"{TITLES[self.name]} {setting(self.policy)}"
 
     @property
     def ranks(self) -> RankPolicy | None:
         """How ranks go on while it trains; None without any."""
-        return None
+        return self.policy if self.adapts else None
 
     @property
     def slug(self) -> str:
@@ -71,7 +74,7 @@ class Method:
 
     def check(self, experiment: Experiment) -> None:
         """Raises TuckerlabError, before anything is trained, for what cannot be had in this experiment."""
-        experiment.check(self.ranks)
+        experiment.check(self.policy)
 
     def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
         """A new network from the seed: what its training begins with."""
@@ -116,7 +119,7 @@ class OneRun(Method):
 
     @property
     def label(self) -> str:
-        name = self.kind if self.ranks is None else f"{TITLES[self.kind]} {setting(self.ranks)}"
+        name = f"{TITLES[self.kind]} {setting(self.policy)}".strip()
         return name + (" AdamW" if self.adamw else "") + (", equal time" if self.epochs else "")
 
     @property
@@ -131,6 +134,7 @@ class OneRun(Method):
 class Dense(OneRun):
     """The network as usual."""
 
+    policy = None
     kind = "dense"
 
 
@@ -140,33 +144,11 @@ class Tucker(OneRun):
 
     policy: RankPolicy
     start: float | None = field(default=None, repr=False)  # largest rank, as a share of the widest layer
+    adapts = True
     kind = "tucker"
-
-    @property
-    def ranks(self) -> RankPolicy:
-        return self.policy
 
     def built(self, spec: dict[str, Any]) -> nn.Module:
         return materialize(on_meta(spec, self.start))
-
-
-@dataclass(frozen=True)
-class AtPolicy(Method):
-    """As small as a policy of ranks says; `adapts`: with ranks that follow it while it trains."""
-
-    policy: RankPolicy
-    adapts: ClassVar[bool] = False
-
-    @property
-    def label(self) -> str:
-        return f"{TITLES[self.name]} {setting(self.policy)}"
-
-    @property
-    def ranks(self) -> RankPolicy | None:
-        return self.policy if self.adapts else None
-
-    def check(self, experiment: Experiment) -> None:
-        experiment.check(self.policy)
 
 
 @dataclass(frozen=True)
@@ -174,6 +156,7 @@ class AtCompression(Method):
     """Without a share of its convolution weights; RankError for one outside 0 … 1 (1 excluded)."""
 
     compression: float
+    policy = None
 
     def __post_init__(self) -> None:
         check_fraction(self.name, self.compression)
@@ -188,8 +171,10 @@ def in_file_names(label: str) -> str:
     return label.lower().replace(" %", "").replace(" τ", "").replace(",", "").replace(" ", "-")
 
 
-def setting(policy: RankPolicy) -> str:
+def setting(policy: RankPolicy | None) -> str:
     """A policy in a label: "95 %" of a budget, "τ 0.1" of a tolerance."""
+    if policy is None:
+        return ""
     if isinstance(policy, Budget):
         return f"{100 * policy.compression:g} %"
     return f"τ {policy.tau:g}" if isinstance(policy, Tolerance) else str(policy)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import RankError, TuckerlabError
-from tuckerlab.experiments.methods.base import AtCompression, Dense
-from tuckerlab.experiments.methods.tucker_variants import BEFORE
+from tuckerlab.experiments.methods.base import AtCompression
+from tuckerlab.experiments.methods.tucker_variants import BEFORE, dense_first
 from tuckerlab.experiments.setup import Experiment
 from tuckerlab.training.metrics import checkpoint_bytes
 from tuckerlab.training.models import Attention
@@ -112,11 +112,8 @@ class Channels(AtCompression):
         experiment.split(BEFORE)
 
     def train(self, experiment: Experiment) -> Run:
-        before, after = experiment.split(BEFORE)
-        run = Dense().train(before)
-        if not run.is_over:
-            return run
-        return self.fit(pruned(run.model, self.compression, experiment.batch(1)[0]), after, after=run)
+        image = experiment.batch(1)[0]
+        return dense_first(self, experiment, lambda dense: pruned(dense, self.compression, image))
 
 
 def pruned(model: nn.Module, compression: float, image: Tensor) -> nn.Module:

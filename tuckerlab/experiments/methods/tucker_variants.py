@@ -1,30 +1,33 @@
 """What is close to Tucker format trained on its manifold: by other steps, in one mode alone, or after the training."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from tuckerlab.experiments.methods.base import ADAMW, AtPolicy, Dense, Tucker
+from tuckerlab.experiments.methods.base import ADAMW, Dense, Method, Tucker
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.setup import Experiment, on_meta
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import materialize, to_plain
+from tuckerlab.tucker.rank_policy import RankPolicy
 
 BEFORE = 2 / 3
 """The share of the budget that the dense network gets, where what is made of it is trained on; not tuned."""
 
 
 @dataclass(frozen=True)
-class Factors(AtPolicy):
+class Factors(Method):
     """Core and factors, each stepped as a weight of its own by SGD, AdamW or Muon, at the ranks that Tucker has found.
 
     They are a gift of a whole training from the same seed, since a plain network has no way to find them.
     """
 
+    policy: RankPolicy
     optimizer_name: str = "sgd"
 
     @property
@@ -62,12 +65,13 @@ def anew(model: nn.Module, seed: int) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Matrix(AtPolicy):
+class Matrix(Method):
     """Each kernel a matrix out × (in·kh·kw) of low rank, small from the start: Tucker format in the output mode alone.
 
     After Schotthöfer, Zangrando, Kusch, Ceruti and Tudisco, "Low-rank lottery tickets" (NeurIPS 2022).
     """
 
+    policy: RankPolicy
     name = "matrix"
     adapts = True
 
@@ -81,9 +85,10 @@ class Matrix(AtPolicy):
 
 
 @dataclass(frozen=True)
-class Cut(AtPolicy):
+class Cut(Method):
     """The dense network gets all of the experiment, and is cut at its end by a truncated HOSVD."""
 
+    policy: RankPolicy
     name = "cut"
 
     def train(self, experiment: Experiment) -> Run:
@@ -92,13 +97,14 @@ class Cut(AtPolicy):
 
 
 @dataclass(frozen=True)
-class CutAndTuned(AtPolicy):
+class CutAndTuned(Method):
     """The dense network gets two thirds of the experiment, and what is cut of it the rest.
 
     The learning-rate schedule begins anew (Renda, Frankle and Carbin, "Comparing rewinding and fine-tuning in neural
     network pruning", ICLR 2020).
     """
 
+    policy: RankPolicy
     name = "cut-tuned"
 
     def check(self, experiment: Experiment) -> None:
@@ -106,6 +112,11 @@ class CutAndTuned(AtPolicy):
         experiment.split(BEFORE)
 
     def train(self, experiment: Experiment) -> Run:
-        before, after = experiment.split(BEFORE)
-        run = Dense().train(before)
-        return self.fit(cut(run.model, self.policy), after, after=run) if run.is_over else run
+        return dense_first(self, experiment, lambda dense: cut(dense, self.policy))
+
+
+def dense_first(method: Method, experiment: Experiment, change: Callable[[nn.Module], nn.Module]) -> Run:
+    """Trains the dense network for its share of the experiment, and for the rest what is made of it."""
+    before, after = experiment.split(BEFORE)
+    run = Dense().train(before)
+    return method.fit(change(run.model), after, after=run) if run.is_over else run

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments.methods.base import AtPolicy, Tucker
+from tuckerlab.experiments.methods.base import Method, Tucker
 from tuckerlab.experiments.methods.tucker_variants import stepped_by
 from tuckerlab.experiments.setup import Experiment
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.manifold import Point, full_precision, mode_roots, project, truncated
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-from tuckerlab.tucker.rank_policy import Fixed, Spectrum
+from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.tensor import multi_mode_product
 from tuckerlab.tucker.weight import TuckerLayer
@@ -77,9 +77,10 @@ def _augmented(layer: TuckerLayer) -> Point:
 
 
 @dataclass(frozen=True)
-class TwoGradients(AtPolicy):
+class TwoGradients(Method):
     """The Tucker network, trained by the published scheme: half as many steps for the same gradient evaluations."""
 
+    policy: RankPolicy
     name = "two-gradients"
     adapts = True
 
