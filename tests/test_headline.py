@@ -1,39 +1,26 @@
 """The headline, small: its networks and seeds, the time limit, going on after an interruption, and recorded results."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import DEFAULT, Mock
 
+import contests
 import numpy as np
 import pytest
+from contests import few_digits as few_digits
+from made_up import dense, tucker
 
-from tuckerlab import Budget, DataError, load_data, recorded, run_headline
+from tuckerlab import Budget, DataError, recorded, run_headline
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.experiments import headline, measuring, run, run_folder as results, setup
+from tuckerlab.experiments import headline, measuring, run_folder as results, setup
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.weight import TuckerLayer
 
-SMALL: dict[str, Any] = {
-    "dataset": "digits", "model": "vgg_small", "width": 0.25, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2,
-    "epochs": 1, "batch_size": 64, "device": "cpu", "quiet": True,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """Few digits, no times and no pictures in files: they are the matter of the tests of a proof and a comparison."""
-    digits = load_data("digits").subset(train=256, test=64)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "load_data", lambda name, **how: digits)
-        for name in ("interleave", "latencies"):
-            patch.setattr(measuring, name, lambda functions, *_, **__: dict.fromkeys(functions, np.array([1.0, 2.0])))
-        patch.setattr(run, "save_figures", lambda records, folder: None)
-        yield
+SMALL: dict[str, Any] = {**contests.SMALL, "compression": [0.8, 0.9], "pruning": [0.9], "seeds": 2, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +44,17 @@ def test_every_network_is_there_for_every_seed(whole: RunFolder) -> None:
     assert {"accuracy_vs_costs", "accuracy_over_time"} <= whole.figures.keys()
 
 
-def test_a_second_call_trains_nothing_and_more_seeds_train_only_those(
-    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+def test_a_second_call_trains_nothing_and_an_interrupted_one_goes_on(
+    whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = Mock(wraps=setup.fit)
+    fit = Mock(side_effect=[DEFAULT] * 6 + [KeyboardInterrupt] + [DEFAULT] * 4, wraps=setup.fit)
     monkeypatch.setattr(setup, "fit", fit)
-    out = whole.folder.parent
-    assert len(run_headline(**SMALL, out=out).records) == 8
+    assert len(run_headline(**SMALL, out=whole.folder.parent).records) == 8
     fit.assert_not_called()
-    assert len(run_headline(**{**SMALL, "seeds": 3}, out=out).records) == 12
-    assert [call.args[2].seed for call in fit.call_args_list] == [2] * 4
-
-
-def test_an_interrupted_call_goes_on(whole: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        fit = Mock(side_effect=[DEFAULT] * 6 + [KeyboardInterrupt], wraps=setup.fit)
-        patch.setattr(setup, "fit", fit)
-        with pytest.raises(KeyboardInterrupt):
-            run_headline(**SMALL, out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_headline(**SMALL, out=tmp_path)
     again = run_headline(**SMALL, out=tmp_path)
+    assert [call.args[2].seed for call in fit.call_args_list] == [0] * 4 + [1] * 7
     columns = ["label", "seed", "test_accuracy", "conv_parameters"]
     assert again.records.runs[columns].equals(whole.records.runs[columns])
 
@@ -101,12 +80,12 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
     assert RunFolder.open(more.folder).network("Tucker 80 %, equal time").spec["name"] == "vgg_small"
 
 
-def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -> None:
+def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("headline-gpu", "headline-cpu", "other"):
-        whole.records.save(tmp_path / name)
+        (dense() + tucker()).save(tmp_path / name)
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     assert results.names() == ["headline-cpu", "headline-gpu", "other"]
-    assert len(recorded("other").records) == len(recorded("headline-g").records) == 8
+    assert len(recorded("other").records) == len(recorded("headline-g").records) == 2
     assert "Tucker" in recorded("other")._repr_html_()
     for name, word in (("headline", "2 of that name"), ("nonsense", "none of that name; there are headline-cpu")):
         with pytest.raises(DataError, match=word):
