@@ -22,7 +22,7 @@ from tuckerlab.decision.business_case import (
     tornado,
     turning_point,
 )
-from tuckerlab.decision.plan import STAGES, plan
+from tuckerlab.decision.recommendation import STAGES, plan
 from tuckerlab.decision.wording import turn_line, uncounted
 from tuckerlab.errors import TuckerlabError
 

@@ -4,14 +4,13 @@ A number alone is one that you know; three are low, likely and high. Nothing is 
 default prices in dollars and in yen, and under any other symbol stand the numbers of dollars until you enter your own.
 """
 
-import dataclasses
 import json
 import math
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -79,7 +78,7 @@ class Assumptions:
     """All assumptions, the currency and the years that the case is looked at for; what is not given has its default."""
 
     given: Mapping[str, Range] = field(default_factory=dict)
-    currency: str = dataclasses.field(default_factory=lambda: "¥" if language() == "ja" else "$")
+    currency: str = field(default_factory=lambda: "¥" if language() == "ja" else "$")
     years: int = 3
 
     def __post_init__(self) -> None:
@@ -121,7 +120,7 @@ class Assumptions:
     def entered(self, **values: Any) -> "Assumptions":
         """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be."""
         fresh = {key: entered(key, value) for key, value in values.items()}
-        return dataclasses.replace(self, given={**self.given, **fresh})
+        return replace(self, given={**self.given, **fresh})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Assumptions":

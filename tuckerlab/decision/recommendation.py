@@ -1,6 +1,7 @@
-"""The recommendation, by criteria that the brief shows: go, go with conditions, no-go, or not to be decided yet.
+"""The recommendation, by criteria that the brief shows: go, go with conditions, no-go, or not yet; and the plan.
 
-What was not measured never counts as held. `judge` makes the criteria of what was measured.
+What was not measured never counts as held. `judge` makes the criteria of what was measured. Weeks and days of the plan
+are the assumptions of the same names, shared out over its stages: the plan and the money cannot differ.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from tuckerlab.decision.assumptions import DEFAULT, KINDS, Range
+from tuckerlab.decision.assumptions import DEFAULT, KINDS, Assumptions, Range, table
 from tuckerlab.decision.business_case import NAMES, REACH, Money, settled, tornado
 from tuckerlab.decision.evidence import MACHINES, QUANTITIES, Evidence
 from tuckerlab.decision.wording import chance, percent, short, spread
@@ -20,6 +21,8 @@ MOST_SHARES = {"file": 0.2, "time_1": 1.0, "time_128": 1.0}  # of the full netwo
 AUDITED = {"class_loss": -1.0, "agreement": 0.01}  # what is measured of them, in our unit
 PAYS, MAY_PAY = 0.8, 0.5  # the chance that is asked; from the second on it is a condition, and no failure
 ENOUGH_SEEDS = 3
+STAGES = table("plan")
+TOTALS = {"weeks": "weeks", "days": "people_days"}  # the assumption that each number of a stage is a part of
 
 
 class Answer(StrEnum):
@@ -144,3 +147,16 @@ def lacks(criteria: Sequence[Criterion]) -> list[str]:
         return [it.said for it in criteria if it.outcome is Outcome.FAILED and it.kind in decides]
     wanted = {Outcome.MISSING} if answer is Answer.UNDECIDED else {*Outcome} - {Outcome.HELD}
     return [it.said for it in criteria if it.outcome in wanted]
+
+
+def plan(assumptions: Assumptions, network: str) -> list[dict[str, str]]:
+    """The stages in words: `name`, `effort`, `entry`, `exit`, `risk`, and `valve` against it."""
+    values, steps = vars(Thresholds()) | {"network": network}, []
+    for stage in STAGES.values():
+        step = {part: _(said, **values) for part, said in stage.items() if part not in TOTALS}
+        for part, key in TOTALS.items():
+            share = stage[part] / sum(other[part] for other in STAGES.values())
+            step[part] = spread(assumptions[key].times(share), 0)
+        step["effort"] = _("{weeks} weeks; {days} days of work: {who}", **step)
+        steps.append(step)
+    return steps

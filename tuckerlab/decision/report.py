@@ -22,8 +22,7 @@ from tuckerlab.decision.assumptions import Assumptions
 from tuckerlab.decision.business_case import ONCE, YEARLY, Money
 from tuckerlab.decision.evidence import QUANTITIES, Evidence
 from tuckerlab.decision.pdf import find_browser, print_pdf
-from tuckerlab.decision.plan import plan
-from tuckerlab.decision.recommendation import judge, lacks, recommend
+from tuckerlab.decision.recommendation import judge, lacks, plan, recommend
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.summary import TOLERATED
 from tuckerlab.files import atomic_path
@@ -92,19 +91,13 @@ def page(brief: Brief, company: str = "") -> str:
     html = fill(
         "page",
         **vars(brief),
-        tolerated=TOLERATED,
         shares=evidence.shares,
-        quantities=QUANTITIES,
         lacking=lacks(brief.criteria),
         company=wording.short(company, 40),
         dataset=dataset_name(str(evidence.runs["dataset"].iloc[0])),
-        plots=plots,
         today=_date(date.today().isoformat()),
         days=[_date(day) for day in dict.fromkeys((days[0], days[-1]))],
         language=language(),
-        version=__version__,
-        page_fonts=Markup(PAGE),
-        fonts=Markup(FONTS),
     )
     return html.replace(FONTS, font_faces(set(html), language()))
 
@@ -157,7 +150,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         finalize=lambda value: wording.unbroken(value) if type(value) is str else value,
     )  # fmt: skip
-    environment.globals |= {**vars(wording), "_": _, "ngettext": ngettext}
+    environment.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "plots": plots, "version": __version__}
+    environment.globals |= {"quantities": QUANTITIES, "tolerated": TOLERATED}
+    environment.globals |= {"page_fonts": Markup(PAGE), "fonts": Markup(FONTS)}
     environment.filters |= {"commands": commands, "short": wording.short}
     return environment
 

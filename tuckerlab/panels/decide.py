@@ -12,9 +12,8 @@ import ipywidgets
 from tuckerlab.decision.assumptions import CURRENCIES, KINDS, MOST_YEARS, Assumptions, parsed, scaled, written
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
-from tuckerlab.decision.plan import plan
 from tuckerlab.decision.plots import money_picture
-from tuckerlab.decision.recommendation import judge, lacks, recommend
+from tuckerlab.decision.recommendation import judge, lacks, plan, recommend
 from tuckerlab.decision.report import account_html, plan_html, table_html, write_brief
 from tuckerlab.decision.wording import chance, totals, turn_line, unbroken, uncounted, verdict_line
 from tuckerlab.errors import DataError
