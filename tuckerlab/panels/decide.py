@@ -24,12 +24,8 @@ from tuckerlab.panels.field import Field
 from tuckerlab.panels.widgets import ROW, SLIDER, Line, Panel, PictureBox, button, labelled, row, unwatched, watch
 
 SLIDERS = ("answers_a_day", "server_hour", "day_rate", "devices")  # what a manager changes first
-FIELD = {"width": "34rem", "max_width": "100%"}
-RANGE = {"width": "38rem", "max_width": "100%"}  # three numbers of eleven digits
 ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many lines as it takes
 REACH = 3.0  # powers of ten that a slider goes to both sides of the default
-STEP = 0.05
-FILE, BRIEF = "assumptions.toml", "decision.html"
 
 
 class DecidePanel(Panel):
@@ -45,40 +41,40 @@ class DecidePanel(Panel):
         assumptions: Assumptions | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.writing, self.written = False, ""  # a brief, and the file of the last one
+        self.written = ""  # the file of the last brief
         self._read(str(run), network)
         self._count(assumptions or Assumptions())
         self.run = labelled(
             ipywidgets.Combobox, _("Run"), _("the name of a recorded result, or the folder of a run of yours"),
-            options=names(), continuous_update=False, layout=FIELD,
+            options=names(), continuous_update=False, layout={"width": "34rem", "max_width": "100%"},
         )  # fmt: skip
         self.network = labelled(ipywidgets.Dropdown, _("Network"))
         self.sliders = {
             key: labelled(
                 ipywidgets.FloatLogSlider, _(KINDS[key].name), style={"description_width": "12rem"}, layout=SLIDER,
-                readout_format=",.3r", continuous_update=False, step=STEP,
+                readout_format=",.3r", continuous_update=False, step=0.05,
             )
             for key in SLIDERS
         }  # fmt: skip
         self.verdict, self.notes, self.turns, self.answer, self.progress = Line(), Line(), Line(), Line(), Line()
         self.numbers, self.account, self.plan = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.picture = PictureBox(_("What was spent and saved over time, and what moves it most"))
-        usual = Assumptions()
+        room = {"width": "38rem", "max_width": "100%"}  # for three numbers of eleven digits
+        style = {"description_width": "18rem"}
         self.fields = {
-            key: Field(
-                _(kind.name), usual[key], partial(parsed, key), written, layout=RANGE,
-                style={"description_width": "18rem"},
-            )
+            key: Field(_(kind.name), self.assumptions[key], partial(parsed, key), written, layout=room, style=style)
             for key, kind in KINDS.items()
-        }  # fmt: skip
+        }
         self.origins = {key: ipywidgets.HTML(layout=ORIGIN) for key in KINDS}
         self.years = labelled(
             ipywidgets.IntSlider, _("Years to look ahead"), min=1, max=MOST_YEARS, continuous_update=False
         )
         hint = _("nothing is converted")
         self.currency = labelled(ipywidgets.Dropdown, _("Currency"), hint, options=CURRENCIES)
-        self.file = labelled(ipywidgets.Text, _("File of assumptions"), value=FILE, continuous_update=False)
-        self.out = labelled(ipywidgets.Text, _("Brief"), value=BRIEF, continuous_update=False)
+        self.file = labelled(
+            ipywidgets.Text, _("File of assumptions"), value="assumptions.toml", continuous_update=False
+        )
+        self.out = labelled(ipywidgets.Text, _("Brief"), value="decision.html", continuous_update=False)
         self.write = button(_("Write the brief"), self.write_brief, button_style="primary")
         self._inputs = [
             self.run, self.network, self.years, self.currency, *self.sliders.values(), *self.fields.values()
@@ -103,8 +99,8 @@ class DecidePanel(Panel):
 
     def write_brief(self) -> None:
         """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
-        if not self.writing:
-            self.writing, self.written, self.write.disabled = True, "", True
+        if not self.write.disabled:
+            self.written, self.write.disabled = "", True
             self.in_background(self._write, self.assumptions)
 
     def static(self) -> str:
@@ -133,7 +129,7 @@ class DecidePanel(Panel):
             )  # fmt: skip
             self.written = str(brief.paths[0])
         self.progress.say(_("Written: {path}", path=self.written) if self.written else "")
-        self.writing = self.write.disabled = False
+        self.write.disabled = False
 
     def _read(self, run: str, network: str | None) -> None:
         """What a run says of a network; None: of the one that it suggests."""
@@ -147,22 +143,20 @@ class DecidePanel(Panel):
 
     def _changed(self, change: Any) -> None:
         owner, value, assumptions = change.owner, change.new, self.assumptions
-        key = next((key for key in KINDS if owner in (self.fields[key], self.sliders.get(key))), "")
         with self.reporting():
             if owner is self.run:
                 self._read(value.strip(), None)
             elif owner is self.network:
                 self._read(self._run, value)
-            elif owner is self.years:
-                assumptions = dataclasses.replace(assumptions, years=value)
-            elif owner is self.currency:
-                assumptions = dataclasses.replace(assumptions, currency=value)
+            elif owner in (self.years, self.currency):
+                assumptions = dataclasses.replace(assumptions, years=self.years.value, currency=self.currency.value)
             else:
+                key = next(key for key in KINDS if owner in (self.fields[key], self.sliders.get(key)))
                 is_typed, old = owner is self.fields[key], self.money.assumptions[key]
                 one = value if is_typed else scaled(key, old, float(f"{value:.3g}"))
                 assumptions = dataclasses.replace(assumptions, given={**assumptions.given, key: one})
             self._count(assumptions)
-            if not self.writing:
+            if not self.write.disabled:
                 self.progress.say("")
         self._show()
 
@@ -183,9 +177,8 @@ class DecidePanel(Panel):
         self.notes.say(uncounted(money))
         criteria = judge(self.evidence, money)
         said = [_("Recommendation: {answer}.", answer=_(recommend(criteria).value))]
-        if lacking := lacks(criteria):
-            criteria_said = "; ".join(lacking)
-            said.append(_("What stands in the way: {criteria}. The brief has the details.", criteria=criteria_said))
+        if lacking := "; ".join(lacks(criteria)):
+            said.append(_("What stands in the way: {criteria}. The brief has the details.", criteria=lacking))
         self.answer.say(" ".join(said))
         self.account.value = account_html(money)
         self.plan.value = plan_html(plan(money.assumptions, small))
@@ -206,8 +199,8 @@ class DecidePanel(Panel):
         self.years.value, self.currency.value = assumptions.years, assumptions.currency
         for key, field in self.fields.items():
             field.value = assumptions[key]
-            beside = f'<div style="line-height:1.35;padding:.3rem 0">{escape(self._origin(key))}</div>'
-            self.origins[key].value = beside
+            said = escape(self._origin(key))
+            self.origins[key].value = f'<div style="line-height:1.35;padding:.3rem 0">{said}</div>'
         for key, slider in self.sliders.items():
             middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
             slider.min, slider.max = min(slider.min, middle - REACH), max(slider.max, middle + REACH)

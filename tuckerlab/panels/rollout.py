@@ -11,8 +11,6 @@ from tuckerlab.deploy.rollout.simulate import Timeline, recorded_traffic, simula
 from tuckerlab.i18n import N_, _, ngettext
 from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, choice, labelled, tiles, watch
 
-FAULTS = (0.0, 1.0, 2.0, 5.0)
-LABELLED = (0.0, 0.1, 0.5, 1.0)
 STAGES = Rule().stages
 WEEK = 7
 NAMED = {"description_width": "17rem"}  # sliders begin below each other
@@ -37,7 +35,7 @@ class RollOutPanel(Panel):
         )  # fmt: skip
         self.fault = choice(
             _("Fault of the new network"), _("So many of its right answers, in points, are made wrong."),
-            2.0, [(_("{points:g} points", points=fault), fault) for fault in FAULTS], style=NAMED,
+            2.0, [(_("{points:g} points", points=fault), fault) for fault in (0.0, 1.0, 2.0, 5.0)], style=NAMED,
         )  # fmt: skip
         self.since = choice(
             _("The fault shows from"), _("Some faults show only when much of the traffic has come over."),
@@ -46,7 +44,7 @@ class RollOutPanel(Panel):
         self.labelled = choice(
             _("Requests whose true answer is found out"),
             _("The share of requests, taken at random, whose true answer becomes known. Complaints are not at random."),
-            1.0, [(f"{100 * share:g} %", share) for share in LABELLED], style=NAMED,
+            1.0, [(f"{100 * share:g} %", share) for share in (0.0, 0.1, 0.5, 1.0)], style=NAMED,
         )  # fmt: skip
         days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in (0, 1, 7)]
         self.delay = choice(_("… after"), "", 1, days, style=NAMED)

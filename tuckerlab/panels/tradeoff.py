@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.plots import accuracy_limits, draw_networks, legend
@@ -97,7 +96,7 @@ class TradeOff(Panel):
         """The networks of the ticked methods; what the slider moves over them comes after."""
         boxes = zip(self.tradeoff.methods, self.methods.children, strict=True)
         self.networks = self.tradeoff.along(self.axis.value, [method for method, box in boxes if box.value])
-        self.figure = TradeOffPicture(self.axis.value, self.networks, self.full[self.axis.value])
+        self.figure, self.band, self.star = draw(self.axis.value, self.networks, self.full[self.axis.value])
         self._show()
 
     def _show(self, change: object = None) -> None:
@@ -105,7 +104,9 @@ class TradeOff(Panel):
         full = self.full[axis]
         others = [network for network in self.networks if network is not full]
         self.best = best = smallest_within(others, full.accuracy, points)
-        self.picture.show(self.figure.at(points, best))
+        self.band.set_y(full.accuracy - points)
+        self.star.set_data([best.size] if best else [], [best.accuracy] if best else [])
+        self.picture.show(self.figure)
         said = _("None of the networks shown loses as little as {points:.1f} points.", points=points)
         if best:
             said = _(
@@ -146,34 +147,27 @@ def network_name(network: Network) -> str:
     return method_name(network.method) if network.name == network.method else network.name
 
 
-class TradeOffPicture:
-    """Networks along an axis beside the full one, drawn once, since placing names takes long; `at` moves the marks."""
-
-    def __init__(self, axis: str, found: Sequence[Network], full: Network) -> None:
-        self.full, self.figure = full, Picture(figsize=(10.1, 4.7))
-        axes: Axes = self.figure.subplots()
-        if found:
-            draw_networks(axes, found, axis, accuracy_limits([*found, full]))
-        title = _(COSTS[axis][0])
-        along = _("{axis} (logarithmic)", axis=title) if axes.get_xscale() == "log" else title
-        styled(axes, x=along, y=_("right on new images, %"))
-        axes.set_title(_("↖ better: costs less, right more often"), fontsize=TEXT, color=QUIET, loc="left", y=1)
-        axes.axhline(full.accuracy, color=INK, linewidth=1, linestyle=":")
-        handles = [
-            *legend(found), Patch(color=GREEN, alpha=0.2, linewidth=0, label=_("accuracy good enough")),
-            Line2D([], [], **STAR, markersize=15, label=_("smallest that is good enough")),
-        ]  # fmt: skip
-        self.figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
-        self.band = axes.axhspan(full.accuracy, 200, color=GREEN, alpha=0.13, linewidth=0)
-        self.band.set_in_layout(False)
-        [self.star] = axes.plot([], [], **STAR, markersize=24, markeredgecolor="white", clip_on=False)
-        self.star.set_in_layout(False)
-        named = dict.fromkeys([*front(found), *found])  # the best have the first choice of place
-        points = [(network_name(n), n.size, n.accuracy) for n in named]
-        write_names(axes, points, [(n.size, n.low, n.high) for n in found])
-        self.figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
-
-    def at(self, points: float, best: Network | None) -> Picture:
-        self.band.set_y(self.full.accuracy - points)
-        self.star.set_data([best.size] if best else [], [best.accuracy] if best else [])
-        return self.figure
+def draw(axis: str, found: Sequence[Network], full: Network) -> tuple[Picture, Rectangle, Line2D]:
+    """Networks along an axis beside the full one, and the marks, which move; to place the names takes long."""
+    figure, title = Picture(figsize=(10.1, 4.7)), _(COSTS[axis][0])
+    axes = figure.subplots()
+    if found:
+        draw_networks(axes, found, axis, accuracy_limits([*found, full]))
+    along = _("{axis} (logarithmic)", axis=title) if axes.get_xscale() == "log" else title
+    styled(axes, x=along, y=_("right on new images, %"))
+    axes.set_title(_("↖ better: costs less, right more often"), fontsize=TEXT, color=QUIET, loc="left", y=1)
+    axes.axhline(full.accuracy, color=INK, linewidth=1, linestyle=":")
+    handles = [
+        *legend(found), Patch(color=GREEN, alpha=0.2, linewidth=0, label=_("accuracy good enough")),
+        Line2D([], [], **STAR, markersize=15, label=_("smallest that is good enough")),
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=TEXT, frameon=False)
+    band = axes.axhspan(full.accuracy, 200, color=GREEN, alpha=0.13, linewidth=0)
+    [star] = axes.plot([], [], **STAR, markersize=24, markeredgecolor="white", clip_on=False)
+    for mark in (band, star):
+        mark.set_in_layout(False)
+    named = dict.fromkeys([*front(found), *found])  # the best have the first choice of place
+    points = [(network_name(n), n.size, n.accuracy) for n in named]
+    write_names(axes, points, [(n.size, n.low, n.high) for n in found])
+    figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
+    return figure, band, star

@@ -120,15 +120,10 @@ def _subject_name(name: str) -> str:
 def draw(cut: Cut) -> Picture:
     """Original, rebuilt, error, and the singular values with the cut in them."""
     of, error = cut.of, error_pixels(cut)
-    figure = Picture(figsize=(10.1, 5.3 if of.is_photo else 6.2), layout="none")
-    above = {
-        "left": 0.004,
-        "right": 0.995,
-        "bottom": 0.53 if of.is_photo else 0.43,
-        "wspace": 0.05,
-        "top": 0.935 if of.is_photo else 0.95,
-    }
-    below = {"left": 0.085, "right": 0.995, "bottom": 0.092, "top": 0.41 if of.is_photo else 0.335, "wspace": 0.085}
+    height, bottom, top = (5.3, 0.525, 0.41) if of.is_photo else (6.2, 0.43, 0.335)
+    figure = Picture(figsize=(10.1, height), layout="none")
+    above = {"left": 0.004, "right": 0.995, "bottom": bottom, "top": 0.95, "wspace": 0.05}
+    below = {"left": 0.085, "right": 0.995, "bottom": 0.092, "top": top, "wspace": 0.085}
     limit = float(of.tensor.abs().max())
     most = max(float(np.nanmax(np.abs(error))), 1e-3 * limit)  # rounding stays pale
     images = (
