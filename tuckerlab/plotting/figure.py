@@ -9,7 +9,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from html import escape
 from importlib import metadata
 from pathlib import Path
@@ -150,28 +150,26 @@ def write_names(
 
 
 def families(language: str) -> list[str]:
-    """The fonts of matplotlib's pictures in a language, the first first; matplotlib is told of the Japanese one."""
+    """The fonts of matplotlib's pictures in a language, the first first."""
     if language != "ja":
         return [LATIN]
-    _add_to_matplotlib(_japanese())
+    _japanese_font()
     return [JAPANESE, LATIN]
 
 
-@lru_cache
-def _add_to_matplotlib(font: Path) -> None:
-    fontManager.addfont(font)
-
-
-def _japanese() -> Path:
-    """The Japanese font; the package that brings it is not imported, which would restyle all figures."""
-    return Path(str(metadata.distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts/ipaexg.ttf")))
+@cache
+def _japanese_font() -> Path:
+    """The Japanese font, known to matplotlib; the package that brings it would restyle all figures if imported."""
+    file = Path(str(metadata.distribution("matplotlib-fontja").locate_file("matplotlib_fontja/fonts/ipaexg.ttf")))
+    fontManager.addfont(file)
+    return file
 
 
 def font_faces(characters: Collection[str], language: str) -> str:
     """CSS that embeds the glyphs of these characters, for a page whose `font-family` is PAGE."""
     latin = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     wide = "" if language == "ja" else "‘’“”…"  # as wide as a Japanese character in the Japanese font
-    faces = ("Page", _subset(_japanese(), set(characters) - set(wide))), ("Page rest", _subset(latin, characters))
+    faces = ("Page", _subset(_japanese_font(), set(characters) - set(wide))), ("Page rest", _subset(latin, characters))
     return "\n".join(
         f"@font-face {{ font-family: '{family}'; src: url(data:font/woff2;base64,{encoded}) format('woff2'); }}"
         for family, encoded in faces
