@@ -2,11 +2,11 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +23,11 @@ NAMED = 4  # of a long list
 
 Source = Path | bytes | NDArray[np.uint8]  # a file, its contents, or pixels H × W × C
 Pixels = NDArray[Any]  # uint8 size × size (× 3), or int32 size × size of a grey picture with 16 bits
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, grey: bool | None) -> Tensor:
     """All pictures as uint8 N × C × size × size, stretched, grey if no colour is met; `name` names the i-th."""
-    # Files wait for the disk; pictures in memory are small and would only wait for each other
-    each = in_threads if isinstance(sources[0], Path) else map
-    found = list(each(partial(attempt, size=size, grey=bool(grey)), sources))
+    found = decoded(sources, size, grey=bool(grey))
     if broken := [f"{name(index)} ({why})" for index, why in enumerate(found) if isinstance(why, str)]:
         raise DataError(
             f"{len(broken)} of {len(sources)} pictures cannot be read: {listed(broken)}; replace or remove them"
@@ -55,15 +51,17 @@ def in_eight_bits(pixels: Pixels, held: int) -> NDArray[np.uint8]:
     return pixels if pixels.dtype == np.uint8 else (pixels >> (held - 8)).astype(np.uint8)
 
 
-def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    """`function` of each item, in order: reading waits for the disk, and decoding does not hold Python's lock."""
+def decoded(sources: Sequence[Source], size: int, *, grey: bool = False) -> list[Pixels | str]:
+    """The first frame of each picture, or why it cannot be read, in one line."""
+    attempt = partial(_attempt, size=size, grey=grey)
+    if not isinstance(sources[0], Path):  # small and in memory, they would only wait for each other
+        return [*map(attempt, sources)]
     Image.init()  # not safe in threads
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, items))
+        return [*pool.map(attempt, sources)]
 
 
-def attempt(source: Source, size: int, *, grey: bool = False) -> Pixels | str:
-    """A picture's first frame, or why it cannot be read, in one line."""
+def _attempt(source: Source, size: int, grey: bool) -> Pixels | str:
     try:
         return _decode(source, size, grey)
     except Exception as error:  # whatever a decoder meets in a broken file

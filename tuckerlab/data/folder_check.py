@@ -4,7 +4,6 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuckerlab.data import data_roots
-from tuckerlab.data.decode import attempt, bits, in_eight_bits, in_threads, listed
+from tuckerlab.data.decode import bits, decoded, in_eight_bits, listed
 from tuckerlab.data.image_folder import DEFAULT_SIZE, Layout, find_folder
 from tuckerlab.i18n import N_, _
 
@@ -83,7 +82,7 @@ def inspect_folder(
     digests, broken = dict[Path, bytes](), list[str]()
     while checked < len(files) and not (stop is not None and stop.is_set()):
         chunk = files[checked : checked + CHUNK]
-        for file, pixels in zip(chunk, in_threads(partial(attempt, size=DEFAULT_SIZE), chunk), strict=True):
+        for file, pixels in zip(chunk, decoded(chunk, DEFAULT_SIZE), strict=True):
             if isinstance(pixels, str):
                 broken.append(f"{layout.name(file)} ({pixels})")
                 continue

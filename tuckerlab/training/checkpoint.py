@@ -49,9 +49,8 @@ class Snapshot:
         return cls(tensors, kept, dict(facts or {}))
 
     def copied(self) -> "Snapshot":
-        """With memory of its own for all but the facts: it stays as it is, whatever becomes of the model."""
-        tensors = {name: value.detach().clone() for name, value in self.tensors.items()}
-        return Snapshot(tensors, deepcopy(self.optimizer), self.facts)
+        """With memory of its own: it stays as it is, whatever becomes of the model."""
+        return deepcopy(self)
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin so, without the prefix."""
@@ -165,8 +164,7 @@ def _rebuilt(path: Path, header: dict[str, Any]) -> nn.Module:
         raise CheckpointError(f"{path}: holds a model that tuckerlab did not build; give load() such a model")
     with torch.device("meta"):
         model = build(**header["spec"])
-    for modes in {tuple(factorized) for factorized in header["tucker"].values()}:
-        names = [name for name, factorized in header["tucker"].items() if tuple(factorized) == modes]
-        tuckerize(model, include=names, ranks=Fixed(1e-9), modes=modes)
+    for name, modes in header["tucker"].items():
+        tuckerize(model, include=[name], ranks=Fixed(1e-9), modes=tuple(modes))
     with torch.random.fork_rng(devices=[]):
         return materialize(model)

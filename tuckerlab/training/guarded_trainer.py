@@ -95,9 +95,8 @@ class GuardedTrainer(Trainer):
         return True
 
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        is_frozen = self.run.optimizer.ranks == FROZEN
+        good, is_frozen = self.good, self.run.optimizer.ranks == FROZEN
         facts: dict[str, Any] = {"watch": self.watch.progress(), "farthest": self.farthest, "frozen": is_frozen}
-        good = self.good
         if good.facts["run"]["step"] == self.run.step:  # the checkpoint itself
             return {"guard": facts}, {}
         facts["good"] = {"facts": good.facts, "optimizer": good.optimizer, "frozen": self.good_policy == FROZEN}

@@ -96,12 +96,9 @@ def interleave(
     before: Callable[[str], object] | None = None,
 ) -> dict[str, Times]:
     """Times of several functions in turn, so that a machine that slows down slows all; `before` each call: untimed."""
-    for _ in range(warmup):
-        for function in functions.values():
-            function()
     samples: dict[str, list[float]] = {name: [] for name in functions}
     order, chance = list(functions), random.Random(0)
-    for _ in range(repeats):
+    for _ in range(warmup + repeats):
         chance.shuffle(order)  # whoever comes after a large one finds the caches full
         for name in order:
             if before is not None:
@@ -111,7 +108,7 @@ def interleave(
             functions[name]()
             _synchronize()
             samples[name].append(1e3 * (time.perf_counter() - start))
-    return {name: np.array(times) for name, times in samples.items()}
+    return {name: np.array(times[warmup:]) for name, times in samples.items()}
 
 
 def latencies(models: Mapping[str, nn.Module], example: Tensor, *, repeats: int, warmup: int = 3) -> dict[str, Times]:

@@ -104,8 +104,7 @@ def _vgg_small(spec: Spec) -> Network:
     """Three blocks of two convolutions; the first and pools behind it halve images to at most 31 pixels."""
     halvings = max(0, spec["image_size"].bit_length() - 5)
     pools = ["M"] * (halvings - 1)
-    plan: list[int | str] = [32, *pools, 32, "M", 64, 64, "M", 128, 128]
-    return _plain(spec, plan, first_stride=2 if halvings else 1)
+    return _plain(spec, [32, *pools, 32, "M", 64, 64, "M", 128, 128], first_stride=2 if halvings else 1)
 
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")

@@ -1,6 +1,7 @@
 """A training run as others see it, while it goes and afterwards: `Run`, and the `Callback` that watches it."""
 
 import math
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,9 +55,8 @@ class Run:
 
     def moment(self) -> dict[str, int]:
         """Epoch and step, those of the run before counted."""
-        return {
-            "epoch": self.epochs_before + self.step // self.steps_per_epoch, "step": self.steps_before + self.step
-        }  # fmt: skip
+        epoch = self.epochs_before + self.step // self.steps_per_epoch
+        return {"epoch": epoch, "step": self.steps_before + self.step}
 
     def follow(self, run: "Run") -> None:
         """Goes on where another run has ended: what that one has spent and written down counts here too."""
@@ -65,14 +65,11 @@ class Run:
         self.epochs_before, self.steps_before = run.moment().values()
 
     def progress(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in KEPT}
-        return {name: [*value] if isinstance(value, list) else value for name, value in values.items()}
+        return {name: getattr(self, name) for name in KEPT}
 
     def resume(self, progress: dict[str, Any]) -> None:
         """Takes up a saved progress; a run that was stopped runs again."""
-        for name in KEPT & progress.keys():
-            value = progress[name]
-            setattr(self, name, [*value] if isinstance(value, list) else value)
+        vars(self).update({name: copy(progress[name]) for name in KEPT & progress.keys()})
         if self.state == "stopped":
             self.state = "running"
 

@@ -51,14 +51,14 @@ class Trainer:
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
         optimizer = make_optimizer(recipe, model, recipe.epochs * per_epoch)
         self.run = Run(model, optimizer, recipe.epochs, per_epoch, origin=provenance(device))
-        if after is not None:
+        if after is None:
+            self._add_ranks()  # where the ranks started
+        else:
             self.run.follow(after)
         self.schedule = recipe.make_schedule(optimizer, self.run.total_steps)
         self.augment = default_augmentation(data) if recipe.augmentation else None
         self.weights = self.data.class_weights if recipe.class_weights else None
         self.loss = torch.zeros((), device=device)  # the sum over the images of this epoch
-        if after is None:
-            self._add_ranks()  # where the ranks started
 
     @property
     def is_looked_at(self) -> bool:
@@ -92,9 +92,14 @@ class Trainer:
         again = {"closure": lambda: evaluate_gradient().item()} if run.optimizer.evaluations > 1 else {}
         try:
             run.optimizer.step(**again)
-            self._move_on()
+            if run.step + 1 == run.total_steps:
+                run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
             self._diverged(str(error))
+        if run.step + 1 == run.total_steps and run.optimizer.ranks.is_nested:
+            update_bn(self.data.sample(), run.model)  # the largest size has statistics of all sizes
+        self.schedule.step()
+        run.step += 1
         self.loss += loss * len(labels)
         run.seconds += time.perf_counter() - began
         return True
@@ -139,8 +144,7 @@ class Trainer:
 
     def facts(self) -> dict[str, Any]:
         """What there is to know of this moment beside model and optimizer: plain JSON."""
-        schedule = deepcopy(self.schedule.state_dict())
-        return {"run": self.run.progress(), "schedule": schedule, "loss": self.loss.item()}
+        return {"run": self.run.progress(), "schedule": self.schedule.state_dict(), "loss": self.loss.item()}
 
     def take_up(self, facts: dict[str, Any]) -> None:
         """Goes on from such facts."""
@@ -151,16 +155,6 @@ class Trainer:
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What else a checkpoint keeps: facts, and tensors by name."""
         return {}, {}
-
-    def _move_on(self) -> None:
-        """To the next step of the schedule."""
-        run = self.run
-        if run.step + 1 == run.total_steps:
-            run.optimizer.adapt(grow=False)  # directions that are still on trial go
-            if run.optimizer.ranks.is_nested:  # the largest size has statistics of all sizes
-                update_bn(self.data.sample(), run.model)
-        self.schedule.step()
-        run.step += 1
 
     def _accept(self, facts: dict[str, Any]) -> None:
         """CheckpointError unless the checkpoint is of a run with these settings and data."""
