@@ -234,7 +234,7 @@ def bench_memory(report: Report, width: float) -> None:
         optimizer = optimizer_of(name, model)
         step_of(model, optimizer, images)()
         memory = training_memory(model, optimizer, lambda it: F.cross_entropy(it(images), torch.tensor([0, 1])))
-        sizes[name] = memory.weights + memory.gradients + memory.optimizer_state
+        sizes[name] = memory.weights + memory.gradients + memory.optimizer
         rate = 100 * count_parameters(model).conv_compression
         report.add(f"weights + gradients + state, {name} (conv c.r. {rate:.1f} %)", sizes[name] / 1e6, "MB")
     report.add("weights + gradients + state: Tucker / dense", sizes[TUCKER] / sizes[DENSE], "x", limit=0.08)

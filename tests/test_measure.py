@@ -97,7 +97,7 @@ def test_memory_of_a_linear_layer_by_formula(momentum: float, state: int) -> Non
     optimizer = stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum), images)
     memory = training_memory(model, optimizer, loss_on(images))
     assert memory.weights == memory.gradients == 4 * 30 * 11
-    assert memory.optimizer_state == state
+    assert memory.optimizer == state
     logarithms, total_weight = 4 * 8 * 30, 4
     assert memory.activations == 4 * 8 * 10 + logarithms + 8 * 8 + total_weight
 
@@ -108,7 +108,7 @@ def test_memory_of_a_tucker_network() -> None:
     numbers = count_parameters(model).total_stored
     assert memory.gradients == 4 * numbers
     assert memory.weights == 4 * numbers + 4 * 16 + 8
-    assert 4 * (TUCKER_CONV + TUCKER_LINEAR) <= memory.optimizer_state <= 4 * numbers + 256
+    assert 4 * (TUCKER_CONV + TUCKER_LINEAR) <= memory.optimizer <= 4 * numbers + 256
     assert memory.peak is None
 
 
@@ -117,7 +117,7 @@ def test_the_peak_holds_weights_gradients_and_the_state_and_no_other_tensors() -
     others, model, images = torch.zeros(2**28, device="cuda"), nn.Linear(1000, 1000).cuda(), torch.randn(8, 1000).cuda()
     optimizer = stepped(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), images)
     memory = training_memory(model, optimizer, lambda model: model(images).sum())
-    parts = memory.weights + memory.gradients + memory.optimizer_state
+    parts = memory.weights + memory.gradients + memory.optimizer
     assert memory.peak is not None
     assert parts <= memory.peak < parts + 2**26 < others.nbytes
 

@@ -68,12 +68,8 @@ def measurements(runs: Mapping[Method, Run], experiment: Experiment) -> dict[Met
     batch = experiment.batch(experiment.step_size)
     for method, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(experiment.loss, batch=batch))
-        measured[method] |= {
-            "step_ms": float(np.median(steps[method.label])), "step_iqr_ms": iqr(steps[method.label]),
-            "memory_weights_bytes": memory.weights, "memory_gradients_bytes": memory.gradients,
-            "memory_optimizer_bytes": memory.optimizer_state,
-            "memory_activations_bytes": memory.activations, "memory_peak_bytes": memory.peak,
-        }  # fmt: skip
+        measured[method] |= {f"memory_{name}_bytes": size for name, size in memory._asdict().items()}
+        measured[method] |= {"step_ms": float(np.median(steps[method.label])), "step_iqr_ms": iqr(steps[method.label])}
     return measured
 
 

@@ -126,7 +126,7 @@ class Memory(NamedTuple):
 
     weights: int  # and buffers
     gradients: int
-    optimizer_state: int
+    optimizer: int
     activations: int  # what the forward pass saves for the backward pass, the batch included
     peak: int | None  # as CUDA's allocator saw it: with temporary memory, without tensors of others such as the data
 
