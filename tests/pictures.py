@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tuckerlab.errors import DataError
 
@@ -28,6 +29,20 @@ def message(call: Callable[[], object]) -> str:
 
 def noise(seed: int, *shape: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def write_pictures(
+    folder: Path, counts: dict[str, int], *, shape: tuple[int, ...] = (10, 10), seed: int = 0
+) -> list[Path]:
+    """Noise, so many files in the folder of each class."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for group, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(exist_ok=True)
+        for i in range(count):
+            files.append(folder / name / f"{i:02}.png")
+            Image.fromarray(noise(seed + 100 * group + i, *shape)).save(files[-1])
+    return files
 
 
 def cut(path: Path, keep: float = 0.5) -> None:

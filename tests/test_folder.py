@@ -6,19 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pictures import ROOT, cut, message, need, noise, nowhere as nowhere
+from pictures import ROOT, cut, message, need, noise, nowhere as nowhere, write_pictures
 from PIL import Image
 
 from tuckerlab.data import load_data
-
-
-def write_pictures(
-    folder: Path, counts: dict[str, int], *, shape: tuple[int, ...] = (10, 10), suffix: str = ".png"
-) -> None:
-    for group, (name, count) in enumerate(counts.items()):
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            Image.fromarray(noise(100 * group + i, *shape)).save(folder / name / f"{i:02}{suffix}")
 
 
 def test_a_folder_with_splits(nowhere: Path) -> None:
@@ -62,9 +53,8 @@ def test_image_size(nowhere: Path, shapes: list[tuple[int, int]], image_size: in
 
 def test_grey_unless_there_is_colour(nowhere: Path) -> None:
     write_pictures(nowhere / "set", {"a": 5})
-    for i in range(5):  # grey values stored as colours
-        (nowhere / "set" / "b").mkdir(exist_ok=True)
-        Image.fromarray(noise(i, 10, 10)).convert("RGB").save(nowhere / "set" / "b" / f"{i}.png")
+    for file in write_pictures(nowhere / "set", {"b": 5}):
+        Image.open(file).convert("RGB").save(file)  # grey values stored as colours
     assert load_data("folder:set").channels == 1
     assert load_data("folder:set", grey=False).channels == 3
     write_pictures(nowhere / "set", {"c": 2}, shape=(10, 10, 3))
@@ -77,7 +67,7 @@ def folder_of(path: Path, pictures: list[Image.Image], **options: Any) -> torch.
     for i, picture in enumerate(pictures):
         for name in ("set/train/a", "set/train/b", "set/test/a"):
             (path / name).mkdir(parents=True, exist_ok=True)
-            picture.save(path / name / f"{i}{options.get('suffix', '.png')}", **options.get("save", {}))
+            picture.save(path / name / f"{i}.png", **options)
     return load_data("folder:set").test_images
 
 
@@ -94,7 +84,7 @@ def test_pictures_stand_upright_as_the_camera_meant(nowhere: Path) -> None:
     pixels = noise(0, 8, 8)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it turned by 90° clockwise
-    [picture] = folder_of(nowhere, [Image.fromarray(pixels)], save={"exif": exif})
+    [picture] = folder_of(nowhere, [Image.fromarray(pixels)], exif=exif)
     assert np.array_equal(picture[0].numpy(), np.rot90(pixels, -1))
 
 

@@ -2,15 +2,16 @@
 
 import math
 import threading
-from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from test_train import assert_same_run, assert_same_weights
+from test_train import During, assert_same_run, assert_same_weights
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -22,7 +23,7 @@ from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Guard, Rule, Watch
 from tuckerlab.training.metrics import evaluate
-from tuckerlab.training.run import GUARDED, Callback, Run
+from tuckerlab.training.run import GUARDED, Run
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 SPEC = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
@@ -43,18 +44,6 @@ def network(policy: RankPolicy | None = None, seed: int = 0) -> nn.Module:
 def train(data: ImageData, model: nn.Module | None = None, **settings: Any) -> Run:
     settings = {"progress": False, "device": "cpu", "guard": Guard(), **settings}
     return fit(network(settings.get("ranks")) if model is None else model, data, RECIPE, **settings)
-
-
-class During(Callback):
-    """Does something after each step from one on, so many times."""
-
-    def __init__(self, first: int, times: float, do: Callable[[Run], object]) -> None:
-        self.first, self.left, self.do = first, times, do
-
-    def on_step(self, run: Run) -> None:
-        if run.step >= self.first and self.left > 0:
-            self.left -= 1
-            self.do(run)
 
 
 def assert_ends_well(run: Run, data: ImageData, good: float) -> None:
@@ -85,11 +74,6 @@ def test_a_learning_rate_100_times_too_high_from_the_start(data: ImageData) -> N
     assert max(row["lr"] for row in run.epochs) <= 2.0
     assert_ends_well(run, data, max(row["test_accuracy"] for row in run.epochs))
     assert run.test_accuracy > 0.5  # without a guard it stays at what chance gives
-
-
-def faster(run: Run) -> None:
-    for group in run.optimizer.param_groups:
-        group["lr"] *= 100
 
 
 def test_a_tolerance_raised_to_nine_tenths_in_mid_run(data: ImageData) -> None:
@@ -168,11 +152,11 @@ def test_weights_that_are_no_numbers_are_left_behind(data: ImageData) -> None:
 
 def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> None:
     model = network()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = deepcopy(model)
     model.register_forward_hook(lambda module, inputs, output: output * math.nan)
     with pytest.raises(DivergedError, match=r"Step 1: .* ended with the network of step 0\. Nothing was learned"):
         train(data, model)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert_same_weights(model, before)
 
 
 # --- ordinary runs ----------------------------------------------------------------------------------------------------
@@ -185,31 +169,25 @@ def test_an_ordinary_run_is_left_alone_and_is_the_same_without_a_guard(data: Ima
     assert_same_run(watched, train(data, epochs=2, guard=None, ranks=policy, seed=2))
 
 
-class Faulty(Callback):
+def spoil_settings(run: Run) -> None:
     """A learning rate that is too high and a tolerance that is too large, each at a step, whoever trains."""
-
-    def on_step(self, run: Run) -> None:
-        if run.step == 15 and not run.events:
-            run.optimizer.ranks = Tolerance(0.9, steps=0)
-        if run.step >= 27 and len(run.events) < 3:
-            faster(run)
+    if run.step == 15 and not run.events:
+        run.optimizer.ranks = Tolerance(0.9, steps=0)
+    if run.step >= 27 and len(run.events) < 3:
+        for group in run.optimizer.param_groups:
+            group["lr"] *= 100
 
 
 def test_a_guarded_run_is_resumed_to_the_same_end(data: ImageData, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"ranks": Tolerance(0.2), "epochs": 4, "adapt_every": 3, "callbacks": [Faulty()]}
-    whole = train(data, **settings)
+    settings: dict[str, Any] = {"ranks": Tolerance(0.2), "epochs": 4, "adapt_every": 3}
+    spoiler, steps = During(0, math.inf, spoil_settings), count(1)  # as they come: a run goes back over its steps
+    whole = train(data, **settings, callbacks=[spoiler])
     assert {rule for rule, _ in did(whole)} >= {"cut", "loss"}
-    halt, path, steps = threading.Event(), tmp_path / "run.safetensors", iter(range(1, 1000))
-
-    class Stop(Callback):
-        def on_step(self, run: Run) -> None:
-            if next(steps) == 30:  # counted as they come: a run goes back over its steps
-                halt.set()
-
-    callbacks = [*settings["callbacks"], Stop()]
-    first = train(data, **settings | {"callbacks": callbacks}, checkpoint=path, stop=halt)
+    halt, path = threading.Event(), tmp_path / "run.safetensors"
+    stop = During(0, math.inf, lambda run: halt.set() if next(steps) == 30 else None)
+    first = train(data, **settings, callbacks=[spoiler, stop], checkpoint=path, stop=halt)
     assert first.state == "stopped"
-    resumed = train(data, network(Tolerance(0.2), seed=7), **settings, checkpoint=path)
+    resumed = train(data, network(Tolerance(0.2), seed=7), **settings, callbacks=[spoiler], checkpoint=path)
     assert_same_run(resumed, whole)
     assert str(resumed.events) == str(whole.events)
 

@@ -1,6 +1,5 @@
 """The networks: sizes known from the literature, every shape they claim to take, and errors that help."""
 
-import json
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ def test_sizes_are_those_of_the_literature(name: str, convolutions: int, conv: i
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_takes_every_size_it_claims_and_the_spec_rebuilds_it(name: str) -> None:
+def test_every_model_takes_every_size_it_claims(name: str) -> None:
     smallest = MODELS[name].smallest
     for size, channels in ((smallest, 1), (smallest + 1, 3), (50, 3)):
         model = build(name, num_classes=7, in_channels=channels, image_size=size, width=0.125)
@@ -49,9 +48,6 @@ def test_every_model_takes_every_size_it_claims_and_the_spec_rebuilds_it(name: s
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().sum() > 0, parameter_name
-    again = build(**json.loads(json.dumps(model.spec)))
-    again.load_state_dict(model.state_dict())
-    assert torch.equal(model.eval()(images), again.eval()(images))
 
 
 @pytest.mark.parametrize("wrong", [{"image_size": 8}, {"width": 0}, {"num_classes": True}, {"name": "vgg61"}])

@@ -4,18 +4,17 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from tuckerlab import (
@@ -33,16 +32,19 @@ from tuckerlab import (
     tuckerize,
 )
 from tuckerlab.data import ImageData
+from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Callback, Run
+from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
+SHORT = Recipe(epochs=1, batch_size=16)
 RECIPES = {
-    "dense": Recipe(epochs=EPOCHS, batch_size=16, lr=0.05),
-    "tolerance": Recipe(epochs=EPOCHS, batch_size=16, ranks=Tolerance(0.3, growth=0.5), adapt_every=3),
-    "budget": Recipe(epochs=EPOCHS, batch_size=16, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
-    "adamw": Recipe(epochs=EPOCHS, batch_size=16, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.3), adapt_every=3),
-    "muon": Recipe(epochs=EPOCHS, batch_size=16, optimizer="muon", ranks=Budget(0.7), adapt_every=4),
+    "dense": replace(SHORT, epochs=EPOCHS, lr=0.05),
+    "tolerance": replace(SHORT, epochs=EPOCHS, ranks=Tolerance(0.3, growth=0.5), adapt_every=3),
+    "budget": replace(SHORT, epochs=EPOCHS, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
+    "adamw": replace(SHORT, epochs=EPOCHS, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.3), adapt_every=3),
+    "muon": replace(SHORT, epochs=EPOCHS, optimizer="muon", ranks=Budget(0.7), adapt_every=4),
 }
 
 
@@ -58,105 +60,78 @@ def network(*, tucker: bool = True, seed: int = 0) -> nn.Sequential:
     return tuckerize(with_dropout, ranks=0.6) if tucker else with_dropout  # type: ignore[return-value]
 
 
-def train(model: nn.Module | None = None, data: ImageData | None = None, **settings: Any) -> Run:
+def train(
+    model: nn.Module | None = None, data: ImageData | None = None, recipe: Recipe = SHORT, **settings: Any
+) -> Run:
     """A short run on few digits."""
-    settings = {"epochs": 1, "batch_size": 16, "progress": False, "device": "cpu", **settings}
-    return fit(model or network(), data or images(64), **settings)
+    return fit(model or network(), data or images(64), recipe, progress=False, **{"device": "cpu", **settings})
 
 
 def assert_same_run(one: Run, other: Run) -> None:
     """The same to the last bit, times apart."""
     assert (one.state, one.step, one.ranks) == (other.state, other.step, other.ranks)
-    assert [{**row, "seconds": 0, "step_ms": 0} for row in one.epochs] == [
-        {**row, "seconds": 0, "step_ms": 0} for row in other.epochs
-    ]
-    assert_same_weights(one.model, other.model)
-    ours, theirs = one.optimizer.state_dict(), other.optimizer.state_dict()
-    assert json.dumps(ours["param_groups"]) == json.dumps(theirs["param_groups"])
-    assert ours["adaptation"] == theirs["adaptation"]
-    assert ours["state"].keys() == theirs["state"].keys()
-    for index, state in ours["state"].items():
-        assert state.keys() == theirs["state"][index].keys()
-        for name, value in state.items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(theirs["state"][index][name])), (index, name)
+    ours, theirs = ([{**row, "seconds": 0, "step_ms": 0} for row in run.epochs] for run in (one, other))
+    assert ours == theirs
+    assert_same_weights(one.model, other.model, one.optimizer, other.optimizer)
 
 
-def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
-    ours, theirs = one.state_dict(), other.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+def assert_same_weights(one: nn.Module, other: nn.Module, *optimizers: TuckerOptimizer) -> None:
+    """And the same state of their optimizers, where these are given."""
+    ours, theirs = map(Snapshot.of, (one, other), optimizers or (None, None))
+    assert json.dumps(ours.optimizer) == json.dumps(theirs.optimizer)
+    assert ours.tensors.keys() == theirs.tensors.keys()
+    assert all(torch.equal(value, theirs.tensors[name]) for name, value in ours.tensors.items())
 
 
-class Steps(Callback):
+class During(Callback):
+    """Does something after each step from one on, so many times."""
+
+    def __init__(self, first: int, times: float, do: Callable[[Run], object]) -> None:
+        self.first, self.left, self.do = first, times, do
+
+    def on_step(self, run: Run) -> None:
+        if run.step >= self.first and self.left > 0:
+            self.left -= 1
+            self.do(run)
+
+
+def noted(steps: list[int]) -> During:
     """Notes the steps that it sees."""
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-
-    def on_step(self, run: Run) -> None:
-        self.steps.append(run.step)
-
-
-class At(Callback):
-    """Does something at one step."""
-
-    def __init__(self, step: int, do: Callable[[], object]) -> None:
-        self.step, self.do = step, do
-
-    def on_step(self, run: Run) -> None:
-        if run.step == self.step:
-            self.do()
+    return During(0, math.inf, lambda run: steps.append(run.step))
 
 
 def saved_step(path: Path) -> int:
     """The step of a checkpoint; it is replaced atomically, so it can be read at any moment. -1: none is there."""
     if not path.exists():
         return -1
-    content = path.read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return int(json.loads(header["__metadata__"]["tuckerlab"])["facts"]["run"]["step"])
+    with safe_open(path, "pt") as file:
+        return int(json.loads(file.metadata()["tuckerlab"])["facts"]["run"]["step"])
 
 
-def killed(path: Path) -> None:
-    """Has another process train, and kills it as soon as its checkpoint is one of mid-epoch."""
-    program = f"""
-        import sys, time, torch
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_train import RECIPES, Callback, fit, images, network
-        class Slow(Callback):
-            def on_step(self, run):
-                time.sleep(0.02 if run.step < {2 * STEPS + 4} else 100)  # never over before it is killed
-        torch.set_num_threads(1)
-        fit(network(), images(), RECIPES["tolerance"], progress=False, device="cpu",
-            checkpoint={str(path)!r}, checkpoint_seconds=0.0, callbacks=[Slow()])
-    """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=subprocess.PIPE, text=True)
-    try:
-        while process.poll() is None and ((step := saved_step(path)) <= STEPS or step % STEPS == 0):
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        _, error = process.communicate()
-    assert process.returncode == -signal.SIGKILL, error
+def train_slowly(path: Path) -> None:
+    """Never over before it is killed."""
+    torch.set_num_threads(1)  # as many as here: sums are taken in another order with more
+    wait = During(0, math.inf, lambda run: time.sleep(0.02 if run.step < 2 * STEPS + 4 else 100))
+    train(data=images(), recipe=RECIPES["tolerance"], checkpoint=path, checkpoint_seconds=0.0, callbacks=[wait])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX")
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as many as the other process has: sums are taken in another order with more
-    try:
-        killed(tmp_path / "run.safetensors")
-        step = saved_step(tmp_path / "run.safetensors")
-        assert STEPS < step < EPOCHS * STEPS
-        assert step % STEPS
-        watch, options = Steps(), {"progress": False, "device": "cpu"}
-        again = {"checkpoint": tmp_path / "run.safetensors", "callbacks": [watch]}
-        resumed = fit(network(seed=7), images(), RECIPES["tolerance"], **options, **again)
-        whole = fit(network(), images(), RECIPES["tolerance"], **options)
-    finally:
-        torch.set_num_threads(threads)
-    assert watch.steps == list(range(step + 1, EPOCHS * STEPS + 1))
+    path, steps = tmp_path / "run.safetensors", list[int]()
+    process = get_context("spawn").Process(target=train_slowly, args=(path,), daemon=True)
+    process.start()
+    while process.is_alive() and ((step := saved_step(path)) <= STEPS or step % STEPS == 0):
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    step = saved_step(path)
+    assert STEPS < step < EPOCHS * STEPS
+    assert step % STEPS
+    settings = {"data": images(), "recipe": RECIPES["tolerance"]}
+    resumed = train(network(seed=7), **settings, checkpoint=path, callbacks=[noted(steps)])
+    assert steps == list(range(step + 1, EPOCHS * STEPS + 1))
+    whole = train(**settings)
     assert_same_run(resumed, whole)
     assert len({str(row["rank"]) for row in whole.ranks}) > 1
 
@@ -164,24 +139,22 @@ def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(tmp_pa
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_stopped_run_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
     recipe, stop, path = replace(RECIPES[name], epochs=2), threading.Event(), tmp_path / "run.safetensors"
-    data = images(128)
-    options: dict[str, Any] = {"progress": False, "device": "cpu"}
     tucker = recipe.ranks is not None
-    stopped = {"checkpoint": path, "stop": stop, "callbacks": [At(5, stop.set)]}
-    first = fit(network(tucker=tucker), data, recipe, **stopped, **options)
+    halt = During(5, 1, lambda run: stop.set())
+    first = train(network(tucker=tucker), recipe=recipe, checkpoint=path, stop=stop, callbacks=[halt])
     assert (first.state, first.step) == ("stopped", 5)
-    resumed = fit(network(tucker=tucker, seed=7), data, recipe, checkpoint=path, **options)
-    assert_same_run(resumed, fit(network(tucker=tucker), data, recipe, **options))
+    resumed = train(network(tucker=tucker, seed=7), recipe=recipe, checkpoint=path)
+    assert_same_run(resumed, train(network(tucker=tucker), recipe=recipe))
 
 
 def test_a_run_that_is_over_is_not_trained_again(tmp_path: Path) -> None:
-    path, watch = tmp_path / "run.safetensors", Steps()
+    path, steps = tmp_path / "run.safetensors", list[int]()
     done = train(epochs=2, checkpoint=path)
-    again = train(network(seed=3), epochs=2, checkpoint=path, callbacks=[watch])
+    again = train(network(seed=3), epochs=2, checkpoint=path, callbacks=[noted(steps)])
     assert_same_run(again, done)
-    assert watch.steps == []
-    train(epochs=2, checkpoint=path, callbacks=[watch], resume=False)
-    assert len(watch.steps) == 8
+    assert steps == []
+    train(epochs=2, checkpoint=path, callbacks=[noted(steps)], resume=False)
+    assert steps == list(range(1, 9))
 
 
 def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
@@ -243,9 +216,8 @@ def test_schedules_of_any_length(schedule: str, steps: int) -> None:
 
 def test_a_run_that_diverges_says_where_and_keeps_a_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    settings: dict[str, Any] = {"data": images(64), "epochs": 20, "lr": 1e6, "schedule": "constant", "batch_size": 16}
     with pytest.raises(DivergedError, match=rf"diverged at step .*kept in {path}.*learning rate of 3.3e\+05"):
-        train(checkpoint=path, checkpoint_seconds=0.0, **settings)
+        train(checkpoint=path, checkpoint_seconds=0.0, epochs=20, lr=1e6, schedule="constant")
     loaded = load(path, network(seed=3)).model
     assert all(value.isfinite().all() for value in loaded.state_dict().values())
 
@@ -255,7 +227,7 @@ def test_one_bad_number_stops_the_run_before_a_weight_moves(what: str, tmp_path:
     path, model = tmp_path / "run.safetensors", network()
     before: dict[str, torch.Tensor] = {}
 
-    def poison() -> None:
+    def poison(run: Run) -> None:
         before.update({name: p.detach().clone() for name, p in model.named_parameters()})
         if what == "loss":
             model.register_forward_hook(lambda module, inputs, output: output * math.nan)
@@ -263,7 +235,7 @@ def test_one_bad_number_stops_the_run_before_a_weight_moves(what: str, tmp_path:
             model[2][2].weight.register_hook(lambda gradient: gradient * math.inf)
 
     with pytest.raises(DivergedError, match="at step 7 of 12") as caught:
-        train(model, epochs=3, checkpoint=path, callbacks=[At(6, poison)])
+        train(model, epochs=3, checkpoint=path, callbacks=[During(6, 1, poison)])
     assert what in str(caught.value)
     assert str(path) in str(caught.value)
     assert saved_step(path) == 4
@@ -292,7 +264,7 @@ def test_a_network_that_does_not_suit_the_data_is_one_line(model: nn.Module) -> 
 
 
 def test_where_no_bar_can_move_there_is_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    run = train(progress="small", epochs=2)
+    run = fit(network(), images(64), SHORT, progress="small", epochs=2)
     lines = capsys.readouterr().err.splitlines()
     expected = [(f"small epoch {row['epoch']} of 2", f"{100 * row['test_accuracy']:.1f} %") for row in run.epochs]
     assert all(text in line for line, texts in zip(lines, expected, strict=True) for text in texts)
