@@ -204,9 +204,14 @@ def test_what_is_shown_can_be_typed_and_scaled() -> None:
 def test_yen_have_their_own_prices_and_no_decimals() -> None:
     yen, euros = Assumptions(currency="¥"), Assumptions(currency="€")
     assert yen["day_rate"].likely == 100 * Assumptions()["day_rate"].likely
-    assert euros["day_rate"] == Assumptions()["day_rate"]  # nothing is converted
+    assert euros["day_rate"].likely == pytest.approx(0.9 * Assumptions()["day_rate"].likely)
+    assert euros["devices"] == yen["devices"] == Assumptions()["devices"]
     assert [yen.amount(value) for value in (-12_345, 1234.5, 0.4)] == ["−¥12,300", "¥1,230", "¥0"]
     assert [euros.amount(value) for value in (-12_345, 0.25)] == ["−€12,300", "€0.25"]
+    mine = Assumptions().entered(day_rate=(600, 700, 900), devices=7).converted("¥")
+    assert mine["day_rate"] == Range(90_000, 105_000, 135_000, "entered")
+    assert mine["devices"].likely == 7
+    assert mine.converted("$")["day_rate"].likely == pytest.approx(700)
     with pytest.raises(TuckerlabError, match="currency 'seashells'"):
         Assumptions(currency="seashells")
 

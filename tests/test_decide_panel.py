@@ -91,11 +91,24 @@ def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, tmp_path: Path) ->
     assert "Cannot be decided yet" in said(panel.answer)
 
 
+def test_no_brief_is_written_of_less_than_was_typed(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide, "write_brief", lambda *_given, **_told: pytest.fail("it was written"))
+    panel.fields["day_rate"].text.value = "a lot"
+    panel.write_brief()
+    panel.wait()
+    assert "Not written: what was typed for Price of a day of work could not be taken" in panel.progress.value
+
+
 def test_currency_years_and_files(panel: DecidePanel, tmp_path: Path) -> None:
     panel.currency.value = "¥"
     assert "¥" in panel.numbers.value
     assert "$" not in panel.numbers.value
     assert panel.sliders["day_rate"].value == pytest.approx(80_000)
+    assert "¥150 for $1" in panel.rate.value
+    panel.fields["server_hour"].text.value = "30"
+    panel.currency.value = "$"
+    assert panel.money.assumptions["server_hour"].likely == pytest.approx(0.2)
+    assert panel.sliders["server_hour"].description.endswith("$ an hour")
     panel.years.value = 7
     assert "within 7 years" in said(panel.verdict)
     panel.file.value = str(tmp_path / "mine.toml")

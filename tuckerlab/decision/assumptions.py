@@ -1,7 +1,7 @@
 """What the money rests on: each assumption a range with its unit and its origin, entered, measured, or a default.
 
-A number alone is one that you know; three are low, likely and high. Nothing is converted between currencies: there are
-default prices in dollars and in yen, and under any other symbol stand the numbers of dollars until you enter your own.
+A number alone is one that you know; three are low, likely and high. Default prices are in dollars and in yen; those in
+other currencies, and prices that were entered before the currency changed, are converted by RATES.
 """
 
 import json
@@ -20,7 +20,7 @@ from tuckerlab.i18n import N_, _, language
 
 DEFAULT, ENTERED, MEASURED = "default", N_("entered"), N_("measured")
 MOST_YEARS = 20
-CURRENCIES = ("$", "¥", "€", "£", "₩", "CHF")
+RATES = {"$": 1.0, "¥": 150.0, "€": 0.9, "£": 0.8, "₩": 1400.0, "CHF": 0.85}  # for a dollar, roughly: an assumption too
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 
@@ -58,6 +58,10 @@ class Kind:
     least: float = 0.0
     yen: list[float] | None = None
 
+    @property
+    def is_price(self) -> bool:
+        return "{currency}" in self.unit
+
 
 def table(name: str) -> dict[str, dict[str, Any]]:
     """A table of numbers and sentences that lies beside this file as TOML, by its name."""
@@ -83,12 +87,15 @@ class Assumptions:
 
     def __post_init__(self) -> None:
         check_whole("years", self.years, 1, MOST_YEARS)
-        check_choice("currency", self.currency, CURRENCIES)
+        check_choice("currency", self.currency, RATES)
 
     def __getitem__(self, key: str) -> Range:
         kind = KINDS[key]
-        usual = kind.yen if kind.yen and self.currency == "¥" else kind.default
-        return self.given.get(key) or Range(usual[0], usual[1], usual[2], DEFAULT)
+        if key in self.given:
+            return self.given[key]
+        if kind.yen and self.currency == "¥":
+            return Range(*kind.yen, DEFAULT)
+        return Range(*kind.default, DEFAULT).times(RATES[self.currency] if kind.is_price else 1.0)
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -101,7 +108,7 @@ class Assumptions:
 
     def quantity(self, key: str, value: float) -> str:
         """A number of this assumption with its unit; "$19 an hour"."""
-        if "{currency}" in KINDS[key].unit:
+        if KINDS[key].is_price:
             return _(KINDS[key].unit, currency=self.amount(value))
         return _("{value} {unit}", value=f"{value:,.0f}" if value >= 100 else f"{value:g}", unit=self.unit(key))
 
@@ -116,6 +123,12 @@ class Assumptions:
         decimals = 0 if self.currency == "¥" or abs(value) >= 10 or value == 0 else 2
         sign = "−" if round(value, decimals) < 0 else ""
         return f"{sign}{self.currency}{abs(value):,.{decimals}f}"
+
+    def converted(self, currency: str) -> "Assumptions":
+        """The same in another currency."""
+        factor = RATES[check_choice("currency", currency, RATES)] / RATES[self.currency]
+        given = {key: it.times(factor) if KINDS[key].is_price else it for key, it in self.given.items()}
+        return replace(self, currency=currency, given=given)
 
     def entered(self, **values: Any) -> "Assumptions":
         """With other numbers: each one number, or (low, likely, high). TuckerlabError for what cannot be."""

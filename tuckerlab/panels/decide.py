@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.decision.assumptions import CURRENCIES, KINDS, MOST_YEARS, Assumptions, parsed, scaled, written
+from tuckerlab.decision.assumptions import KINDS, MOST_YEARS, RATES, Assumptions, parsed, scaled, written
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.plots import money_picture
@@ -51,7 +51,7 @@ class DecidePanel(Panel):
         self.network = labelled(ipywidgets.Dropdown, _("Network"))
         self.sliders = {
             key: labelled(
-                ipywidgets.FloatLogSlider, _(KINDS[key].name), style={"description_width": "12rem"}, layout=SLIDER,
+                ipywidgets.FloatLogSlider, _(KINDS[key].name), style={"description_width": "17rem"}, layout=SLIDER,
                 readout_format=",.3r", continuous_update=False, step=0.05,
             )
             for key in SLIDERS
@@ -69,8 +69,7 @@ class DecidePanel(Panel):
         self.years = labelled(
             ipywidgets.IntSlider, _("Years to look ahead"), min=1, max=MOST_YEARS, continuous_update=False
         )
-        hint = _("nothing is converted")
-        self.currency = labelled(ipywidgets.Dropdown, _("Currency"), hint, options=CURRENCIES)
+        self.currency, self.rate = labelled(ipywidgets.Dropdown, _("Currency"), options=[*RATES]), Line()
         self.file = labelled(
             ipywidgets.Text, _("File of assumptions"), value="assumptions.toml", continuous_update=False
         )
@@ -99,7 +98,11 @@ class DecidePanel(Panel):
 
     def write_brief(self) -> None:
         """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
-        if not self.write.disabled:
+        if refused := [_(KINDS[key].name) for key, field in self.fields.items() if field.is_refused]:
+            fields = ", ".join(refused)
+            said = _("Not written: what was typed for {fields} could not be taken. Mend it first.", fields=fields)
+            self.progress.say(said)
+        elif not self.write.disabled:
             self.written, self.write.disabled = "", True
             self.in_background(self._write, self.assumptions)
 
@@ -115,7 +118,7 @@ class DecidePanel(Panel):
         load = button(_("Load"), lambda: self.load(self.file.value))
         save = button(_("Save"), lambda: self.save(self.file.value))
         hint = ipywidgets.Label(_("Type one number that you know, or three: low / likely / high."))
-        years = row(self.years, self.currency)
+        years = row(self.years, self.currency, self.rate)
         assumptions = ipywidgets.VBox([hint, years, *rows, row(self.file, load, save)])
         titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
         return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)
@@ -197,11 +200,15 @@ class DecidePanel(Panel):
         self.network.options = [one.name for one in found.networks if not one.method.startswith("dense")]
         self.network.value = found.small.label if found.small.label in self.network.options else None
         self.years.value, self.currency.value = assumptions.years, assumptions.currency
+        rate = assumptions.amount(RATES[assumptions.currency])
+        self.rate.say(_("Prices are converted at {rate} for $1, an assumption too.", rate=rate))
+        widgets.set_visible(self.rate, assumptions.currency != "$")
         for key, field in self.fields.items():
             field.value = assumptions[key]
             said = escape(self._origin(key))
             self.origins[key].value = f'<div style="line-height:1.35;padding:.3rem 0">{said}</div>'
         for key, slider in self.sliders.items():
+            slider.description = _("{name}, {unit}", name=_(KINDS[key].name), unit=assumptions.unit(key))
             middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
             slider.min, slider.max = min(slider.min, middle - REACH), max(slider.max, middle + REACH)
             slider.min, slider.max = middle - REACH, middle + REACH
