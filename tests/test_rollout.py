@@ -12,17 +12,9 @@ from scipy.stats import binom
 from tuckerlab.deploy.rollout import RollOut, Rule, paired
 from tuckerlab.deploy.rollout.anytime_test import Pair, bounds, crossing, decided, harm, log_mean, log_wealth, no_harm
 from tuckerlab.deploy.rollout.plots import requests_needed, rollout_timeline
-from tuckerlab.deploy.rollout.simulate import (
-    ENDED,
-    PLACE,
-    Traffic,
-    compare_labels,
-    course,
-    recorded_traffic,
-    simulate,
-    timeline,
-)
+from tuckerlab.deploy.rollout.simulate import Traffic, compare_labels, course, recorded_traffic, simulate, timeline
 from tuckerlab.errors import TuckerlabError
+from tuckerlab.experiments.run_folder import FOLDER
 
 EVEN = Traffic(10, 0.95, 0.02, 0.01, 0.01, 0.01)
 """Two networks that differ in 3 % of their answers, and are right equally often."""
@@ -109,19 +101,7 @@ def test_complaints_are_no_random_labels_and_in_the_end_a_human_decides() -> Non
     decision = RollOut(Rule(most=10_000)).add(complaints).decision
     assert decision.action == "ask"
     assert "260 requests (2.6 %) were answered differently and have no true answer" in decision.reason
-
-
-@pytest.mark.parametrize("rule", [Rule(harm=5.0, tolerated=0.5), Rule(harm=5.0, tolerated=0.5, random_labels=True)])
-def test_who_follows_the_advice_keeps_what_is_promised(rule: Rule) -> None:
-    """Held, it asks for the true answers where the networks differ, and those alone: they are no fair sample."""
-    chances, rng, wolf = (0.9, 0.04, 0.025, 0.02, 0.015), np.random.default_rng(0), 0
-    for _ in range(40):
-        right, wrong, *differ = rng.multinomial(16_000, chances)
-        rollout = RollOut(rule).add((right + wrong, 0, sum(differ), 0, 0, 0))
-        asked = "look up the true answers of these requests" in rollout.decision.reason
-        assert asked != rule.random_labels
-        wolf += rollout.add_late((0, 0, 0, *differ), stage=0).ended == "rolled back"
-    assert (wolf <= binom.ppf(0.999, 40, rule.false_alarm)) != rule.random_labels
+    assert "look up the true answers of these requests" in decision.reason
 
 
 def test_a_roll_out_is_kept_as_json() -> None:
@@ -143,12 +123,10 @@ def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
     low, high = bounds(counts, stage, rule)
     back, on = decided(counts, stage, rule)
     near = 1e-4
-    assert (low[back] > rule.tolerated - near).all()
-    assert (low[~back] < rule.tolerated + near).all()
+    assert 0 < back.mean() < 1
+    assert low[~back].max() - near < rule.tolerated < low[back].min() + near
     assert (high[on] < rule.harm + near).all()
     assert (high[~on & ~back] > rule.harm - near).all()
-    assert back.any()
-    assert not back.all()
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, 4.0])
@@ -156,33 +134,30 @@ def test_bounds_pass_the_limits_when_it_is_decided(rule: Rule) -> None:
 def test_simulated_roll_outs_are_those_of_the_machine(rule: Rule, loss: float) -> None:
     for seed in range(2):
         machine, stage = RollOut(rule), 0
-        before = np.zeros((len(rule.stages), 6), dtype=np.int64)
         for batch in course(rule, replace(EVEN, labelled=0.7).with_loss(loss), 1, seed):
-            new = batch.counts[0] - before
-            before = batch.counts[0].copy()
+            new = batch.counts[0] - machine.counts
             if new.any():
                 machine = machine.add(new[stage].tolist())
             stage = int(batch.stage[0])
-            ended = ENDED[batch.ended[0]]
-            assert machine.counts == tuple(map(tuple, before.tolist()))
-            assert machine.ended == (ended if ended.startswith("rolled") else "")
+            assert np.array_equal(machine.counts, batch.counts[0])
+            assert machine.ended == ("", "rolled back", "rolled out", "")[batch.ended[0]]
             assert machine.ended or machine.stage == stage
-        assert ended != "under way"
-        assert (ended == "asked") == (machine.decision.action == "ask")
+        assert batch.ended[0]
+        assert (batch.ended[0] == 3) == (machine.decision.action == "ask")
 
 
 # --- the wealth of a whole roll-out is a fair game, exactly: every course of six requests in two stages --------------
 
 
-def expected_wealth(rule: Rule, chances: list[list[float]], tested: str) -> float:
-    """The mean of exp(harm), or of exp(no_harm) of the first stage, where requests have these chances of the cells."""
+def expected_wealth(rule: Rule, chances: list[list[float]]) -> tuple[float, float]:
+    """The means of exp(harm), and of exp(no_harm) in the first stage, of requests with these chances of the cells."""
     kinds = [[cell for cell, chance in enumerate(stage) if chance] for stage in chances]
     courses = np.array(list(itertools.product(*(kinds[0],) * 3, *(kinds[1],) * 3)))
     counts = np.stack([(part[..., None] == range(6)).sum(1) for part in (courses[:, :3], courses[:, 3:])], 1)
     likely = np.prod([np.array(chances[i // 3])[courses[:, i]] for i in range(6)], 0)
-    tolerated, least = rule.tolerated / 100, rule.harm / 100
-    wealth = harm(counts, tolerated, rule) if tested == "harm" else no_harm(counts[:, 0], least, rule)
-    return float(likely @ np.exp(wealth))
+    wealths = harm(counts, rule.tolerated / 100, rule), no_harm(counts[:, 0], rule.harm / 100, rule)
+    against_tolerated, against_harm = (float(likely @ np.exp(wealth)) for wealth in wealths)
+    return against_tolerated, against_harm
 
 
 def pairs(lost: float, gained: float, labelled: float = 1.0) -> list[float]:
@@ -201,7 +176,7 @@ def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same() -> No
         (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
         (Rule(stages=TWO, random_labels=True), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
     ):
-        assert expected_wealth(rule, chances, "harm") == pytest.approx(1)
+        assert expected_wealth(rule, chances)[0] == pytest.approx(1)
 
 
 def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm() -> None:
@@ -211,7 +186,7 @@ def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm() -> Non
         (False, pairs(0.2, 0.1, labelled=0.5), False),
         (False, pairs(0.1, 0.0, labelled=0.5), True),  # and is: no slack
     ):
-        expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances], "no_harm")
+        expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances])[1]
         assert expected == pytest.approx(1) if is_fair else expected < 0.999
 
 
@@ -229,8 +204,8 @@ def test_it_does_not_cry_wolf_more_often_than_promised(random: bool) -> None:
     rule = Rule(harm=3.0, false_alarm=0.2, most=4000, random_labels=random)
     found = simulate(rule, replace(EVEN, labelled=0.5 if random else 1.0), REPEATS)
     cried = (found["ended"] == "rolled back").mean()
-    assert within(cried, rule.false_alarm)
     assert cried > 0.01  # it is no rule that never rolls back
+    assert within(cried, rule.false_alarm)
 
 
 @pytest.mark.parametrize("since", [0, 2])
@@ -239,18 +214,15 @@ def test_it_does_not_let_harm_through_more_often_than_promised(since: int) -> No
     rule, fine = Rule(miss=0.2, false_alarm=1e-6, most=4000), Traffic(10, 0.98, 0.01, 0.005, 0.005, 0)
     each = [fine.with_loss(rule.harm) if i >= since else fine for i in range(len(rule.stages))]
     found = simulate(rule, each, REPEATS)
-    wrongly = (found["stage"] > rule.stages[since]) | (found["ended"] == "rolled out")
-    assert within(wrongly.mean(), rule.miss)
-    assert wrongly.mean() > 0.005
+    wrongly = ((found["stage"] > rule.stages[since]) | (found["ended"] == "rolled out")).mean()
+    assert wrongly > 0.005
+    assert within(wrongly, rule.miss)
 
 
 def test_unlabelled_requests_bound_the_loss_if_answers_hardly_differ() -> None:
     rarely = Traffic(10, 0.98, 0.018, 0.001, 0.001, 0, labelled=0.0)
     assert (simulate(Rule(), rarely, 50)["ended"] == "rolled out").all()
-    often = replace(EVEN, labelled=0.0)
-    assert (simulate(Rule(most=5000), often, 50)["ended"] == "asked").all()
-    harmful = rarely.with_loss(1.0)  # all that differs is lost: the bound must hold then
-    assert within((simulate(Rule(), harmful, REPEATS)["ended"] == "rolled out").mean(), 0.05)
+    assert (simulate(Rule(most=5000), replace(EVEN, labelled=0.0), 50)["ended"] == "asked").all()
 
 
 def test_late_labels_only_delay() -> None:
@@ -258,8 +230,7 @@ def test_late_labels_only_delay() -> None:
     assert (late["ended"] == "rolled back").mean() > 0.97
     assert late["requests"].median() > soon["requests"].median()
     assert late["days"].median() > soon["days"].median() + 1
-    for batch in course(Rule(most=100), replace(EVEN, delay=30), 20, 0):
-        last = batch
+    *_, last = course(Rule(most=100), replace(EVEN, delay=30), 20, 0)
     assert (last.ended == 3).mean() > 0.9
     asked = last.counts[last.ended == 3, 0]
     assert (asked[:, [Pair.alike, Pair.differing]] == 0).all()  # all labels have come before a human is asked
@@ -285,7 +256,7 @@ def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
 
 
 def test_recorded_answers() -> None:
-    table = pd.read_parquet(PLACE / "steel.parquet")
+    table = pd.read_parquet(FOLDER / "answers" / "steel.parquet")
     dense, small, labels = (table[name] for name in ("answer of dense", "answer of Tucker 90 %", "label"))
     traffic = recorded_traffic()["steel: Tucker 90 %"]
     assert traffic.differing == pytest.approx(100 * (small != dense).mean())
@@ -311,10 +282,8 @@ def test_larger_losses_are_caught_sooner() -> None:
 @pytest.mark.parametrize(("loss", "labelled", "ended"), [(0, 1, "rolled out"), (5, 1, "rolled back"), (0, 0, "asked")])
 def test_the_course_of_one_roll_out(loss: float, labelled: float, ended: str) -> None:
     story = timeline(Rule(most=6000), replace(EVEN, labelled=labelled, delay=1.0).with_loss(loss))
-    end = story.end
-    assert end.ended == ended
-    figure = rollout_timeline(story)
-    assert list(figure.axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
+    assert story.end.ended == ended
     assert story.points["requests"].is_monotonic_increasing
-    assert labelled or end.unlabelled > 0
-    assert end.wrong == pytest.approx(EVEN.with_loss(loss).lost * end.requests, rel=0.5)
+    assert list(rollout_timeline(story).axes[0].lines[0].get_ydata()) == story.points["high"].tolist()
+    expected = EVEN.with_loss(loss).lost * story.end.requests
+    assert story.end.wrong == pytest.approx(expected, rel=0.5)
