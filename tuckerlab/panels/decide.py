@@ -152,7 +152,7 @@ class DecidePanel(Panel):
             elif owner is self.network:
                 self._read(self._run, value)
             elif owner in (self.years, self.currency):
-                assumptions = dataclasses.replace(assumptions, years=self.years.value, currency=self.currency.value)
+                assumptions = dataclasses.replace(assumptions.converted(self.currency.value), years=self.years.value)
             else:
                 key = next(key for key in KINDS if owner in (self.fields[key], self.sliders.get(key)))
                 is_typed, old = owner is self.fields[key], self.money.assumptions[key]
