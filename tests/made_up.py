@@ -6,6 +6,8 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.training.machine import provenance
 
 ORIGIN = provenance("cpu")
+DENSE = {"label": "dense", "method": "dense", "conv_parameters": 10_000, "parameters": 10_500, "ranks_policy": ""}
+DENSE |= {"conv_compression": 0.0, "compression": 0.0}
 LAYERS = [("conv1", 6, 1), ("conv2", 16, 6)]
 
 
@@ -20,9 +22,7 @@ def facts(run: str = "a", **changes: Any) -> dict[str, Any]:
 
 def dense(run: str = "d", **changes: Any) -> Records:
     """A dense run of two epochs."""
-    sizes = {"conv_parameters": 10_000, "parameters": 10_500, "conv_compression": 0.0, "compression": 0.0}
-    told = {"label": "dense", "method": "dense", "test_accuracy": 0.98, "ranks_policy": ""}
-    return Records.single(facts(run, **(told | sizes | changes)), epochs())
+    return Records.single(facts(run, **(DENSE | {"test_accuracy": 0.98} | changes)), epochs())
 
 
 def tucker(run: str = "a", **changes: Any) -> Records:

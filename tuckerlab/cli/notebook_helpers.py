@@ -79,9 +79,8 @@ def execute(notebook: Path, folder: Path, /, **parameters: Any) -> Executed:
     )  # fmt: skip
     outputs = [output for cell in written.cells if cell.cell_type == "code" for output in cell.outputs]
     states = written.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
-    numbers: dict[str, float] = {}
-    for output in outputs:
-        numbers |= output.get("data", {}).get(NUMBERS, {})
+    kept = (output.get("data", {}).get(NUMBERS, {}) for output in outputs)
+    numbers = {name: number for found in kept for name, number in found.items()}
     outputs += [output for model in states.values() for output in model["state"].get("outputs", ())]
     errors = [f"{it['ename']}: {it['evalue']}" for it in outputs if it["output_type"] == "error"]
     return Executed(numbers, errors)

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +97,7 @@ def page(brief: Brief, company: str = "") -> str:
         today=_date(date.today().isoformat()),
         days=[_date(day) for day in dict.fromkeys((days[0], days[-1]))],
         language=language(),
+        fonts=Markup(FONTS),
     )
     return html.replace(FONTS, font_faces(set(html), language()))
 
@@ -140,23 +140,19 @@ def plan_html(steps: Sequence[Mapping[str, str]]) -> str:
 
 def fill(template: str, **values: Any) -> str:
     """A template by its name, in the language that is spoken here, with these values; all of them are escaped."""
-    return _environment().get_template(f"{template}.html.j2").render(**values)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
-        finalize=lambda value: wording.unbroken(value) if type(value) is str else value,
-    )  # fmt: skip
-    environment.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "plots": plots, "version": __version__}
-    environment.globals |= {"quantities": QUANTITIES, "tolerated": TOLERATED}
-    environment.globals |= {"page_fonts": Markup(PAGE), "fonts": Markup(FONTS)}
-    environment.filters |= {"commands": commands, "short": wording.short}
-    return environment
+    return ENVIRONMENT.get_template(f"{template}.html.j2").render(**values)
 
 
 def commands(line: str) -> Markup:
     """What stands in backticks is something to type."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(wording.unbroken(line)))))
+
+
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
+    lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    finalize=lambda value: wording.unbroken(value) if type(value) is str else value,
+)  # fmt: skip
+ENVIRONMENT.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "plots": plots, "version": __version__}
+ENVIRONMENT.globals |= {"quantities": QUANTITIES, "tolerated": TOLERATED, "page_fonts": Markup(PAGE)}
+ENVIRONMENT.filters |= {"commands": commands, "short": wording.short}
