@@ -4,7 +4,7 @@ Layer by layer a step of VGG16 is about a thousand tiny kernels, and a GPU spend
 their number does not depend on the layers. Padding is zero, and stays zero in every function of `manifold`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -25,12 +25,10 @@ ROOM = {"cuda": 2**25}
 class Stack:
     """Where the parts of several weights lie in a batch: part i is padded to its largest size in each dimension."""
 
-    def __init__(self, shapes: Sequence[Shapes], device: torch.device | str = "cpu") -> None:
+    def __init__(self, shapes: Sequence[Shapes], device: torch.device) -> None:
         self.weights, self.padded = len(shapes), padded(shapes)
-        self.sizes = [prod(shape) for weight in shapes for shape in weight]
-        if self.weights == 1:  # taken as it is, without a dimension for the batch
-            return
-        zero = sum(self.sizes)  # where a zero is put behind all numbers
+        self.shapes = [shape for weight in shapes for shape in weight]
+        zero = sum(map(prod, self.shapes))  # where a zero is put behind all numbers
         count = [self.weights * prod(size) for size in self.padded]
         places = torch.split(torch.arange(sum(count), dtype=torch.int32, device=device), count)
         grids = [place.view(self.weights, *size) for place, size in zip(places, self.padded, strict=True)]
@@ -43,31 +41,25 @@ class Stack:
         self.there = torch.full((sum(count),), zero, dtype=torch.int32, device=device)  # … and what lies in each place
         self.there[self.back] = torch.arange(zero, dtype=torch.int32, device=device)
 
-    def apply(self, function: Callable[..., Sequence[Parts]], *arguments: Sequence[Parts]) -> Sequence[Parts]:
+    def apply(self, function: Callable[..., Sequence[Parts]], *arguments: Sequence[Parts]) -> Iterator[Parts]:
         """The results of a function of one weight, for all weights at once; each argument is given weight by weight."""
-        mapped = function if self.weights == 1 else torch.vmap(function)
-        return mapped(*map(self.pack, arguments))
+        return map(self.unpack, torch.vmap(function)(*map(self.pack, arguments)))
 
     def pack(self, weights: Sequence[Parts]) -> list[Tensor]:
         """The parts of all weights, as one batch for each part."""
-        if self.weights == 1:
-            return list(weights[0])
         numbers = [part.reshape(-1) for weight in weights for part in weight]
         values = torch.cat([*numbers, numbers[0].new_zeros(1)])[self.there]
         parts = torch.split(values, [self.weights * prod(size) for size in self.padded])
         return [part.view(self.weights, *size) for part, size in zip(parts, self.padded, strict=True)]
 
-    def unpack(self, batch: Parts, into: Sequence[Parts]) -> None:
-        """Copies the batch back into the parts of all weights."""
-        targets, pieces = [part for weight in into for part in weight], batch
-        if self.weights > 1:
-            values = torch.cat([part.reshape(-1) for part in batch])[self.back]
-            split = zip(torch.split(values, self.sizes), targets, strict=True)
-            pieces = [piece.view(target.shape) for piece, target in split]
-        torch._foreach_copy_(targets, list(pieces))
+    def unpack(self, batch: Parts) -> list[Tensor]:
+        """The parts of all weights, one weight after the other."""
+        values = torch.cat([part.reshape(-1) for part in batch])[self.back]
+        pieces = torch.split(values, [*map(prod, self.shapes)])
+        return [piece.view(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
 
-Batch = tuple[Stack, list[TuckerLayer]]
+Batch = tuple[Stack | None, list[TuckerLayer]]  # None: of one weight, which is taken as it is
 
 
 def batches(layers: Sequence[TuckerLayer], steps: Sequence[int]) -> list[Batch]:
@@ -84,7 +76,8 @@ def batches(layers: Sequence[TuckerLayer], steps: Sequence[int]) -> list[Batch]:
             groups[-1].append(layer)
         else:
             groups.append([layer])
-    return [(Stack(_shapes(group), group[0].core.device), group) for groups in of_kind.values() for group in groups]
+    found = [group for groups in of_kind.values() for group in groups]
+    return [(Stack(_shapes(group), group[0].core.device) if len(group) > 1 else None, group) for group in found]
 
 
 def _shapes(layers: Sequence[TuckerLayer]) -> list[list[torch.Size]]:

@@ -17,7 +17,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.tucker.layers import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
 from tuckerlab.tucker.plain_layers import ordinary, smallest_form
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
-from tuckerlab.tucker.tensor import feasible_ranks, left_singular, unfold
+from tuckerlab.tucker.tensor import left_singular, unfold
 from tuckerlab.tucker.weight import CHANNELS, Modes, TuckerLayer, factorized_modes
 
 FRACTION = 0.7  # of each mode's size: the ranks that a layer gets where none are given
@@ -76,7 +76,7 @@ def tuckerize(
     for name, layer in dense.items():
         setattr(layer, "dense_because", reasons[name])  # noqa: B010 (a note on a module of torch)
     for layer, spectrum, layer_ranks in zip(chosen.values(), spectra, found, strict=True):
-        module = replaced(module, layer, _factorized(layer, layer_ranks, spectrum.modes))
+        module = replaced(module, layer, KINDS[type(layer)].from_dense(layer, layer_ranks, spectrum.modes))
     return module
 
 
@@ -231,16 +231,6 @@ def _no_larger_than_dense(spectrum: Spectrum, ranks: tuple[int, ...]) -> tuple[i
     return ranks
 
 
-def _factorized(layer: Dense, ranks: tuple[int, ...], modes: tuple[int, ...]) -> TuckerLayer:
-    kind, ranks = KINDS[type(layer)], feasible_ranks(layer.weight.shape, modes, ranks)
-    is_meta = layer.weight.is_meta
-    new = kind.like(layer, ranks, modes) if is_meta else kind.from_dense(layer, ranks, modes)
-    for name, parameter in new.named_parameters():  # what was frozen stays frozen
-        dense = layer.bias if name == "bias" else layer.weight
-        parameter.requires_grad_(dense is not None and dense.requires_grad)
-    return new
-
-
 def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
     """Gives memory and random initial weights to a module that was built on the "meta" device; returns it.
 
@@ -256,21 +246,19 @@ def materialize(module: nn.Module, device: torch.device | str = "cpu") -> nn.Mod
     """
     made: dict[Tensor, Tensor] = {}  # what takes the place of each tensor without memory
     for part in module.modules():
+        fresh, given = dict[str, Tensor](), list[Tensor]()
         stores: list[dict[str, Any]] = [part._parameters, part._buffers]
-        fresh: dict[str, Tensor] = {}
         for store in stores:
             for name, tensor in store.items():
-                if tensor is not None and tensor.is_meta:
-                    if tensor not in made:
-                        made[tensor] = fresh[name] = _memory_for(tensor, device)
-                    store[name] = made[tensor]
+                if tensor is not None and tensor.is_meta and tensor not in made:
+                    made[tensor] = store[name] = fresh[name] = _memory_for(tensor, device)
+                elif tensor is not None:
+                    store[name] = made.get(tensor, tensor)
+                    given.append(store[name])
         if not fresh:
             continue
         if not callable(getattr(part, "reset_parameters", None)):
             raise TuckerlabError(f"{type(part).__name__} has no reset_parameters(): build it off the meta device")
-        given = [
-            tensor for store in stores for name, tensor in store.items() if tensor is not None and name not in fresh
-        ]
         kept = [tensor.detach().clone() for tensor in given]
         part.reset_parameters()  # type: ignore[operator]
         if empty := [name for name, tensor in fresh.items() if _is_blank(tensor)]:

@@ -13,7 +13,7 @@ them mean what they mean for a dense weight, and they stay bounded by ‖∇L(W)
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -44,10 +44,18 @@ class Point(NamedTuple):
         """The core, then the factors."""
         return (self.core, *self.factors)
 
-    def leading(self, ranks: Sequence[int]) -> "Point":
-        """The part with the first `ranks` directions of each mode; it shares memory with the whole."""
-        core, *factors = leading(self.parts, self.modes, ranks)
-        return Point(core, tuple(factors), self.modes)
+    @classmethod
+    def of(cls, parts: Parts, modes: tuple[int, ...]) -> Self:
+        """From its parts: the core, then the factors."""
+        return cls(parts[0], tuple(parts[1:]), modes)
+
+    def leading(self, ranks: Sequence[int] | None) -> "Point":
+        """The part with the first `ranks` directions of each mode (None: all); it shares memory with the whole."""
+        if ranks is None:
+            return self
+        kept = dict(zip(self.modes, ranks, strict=True))
+        core = self.core[tuple(slice(kept.get(mode)) for mode in range(self.core.dim()))]
+        return Point(core, tuple(U[:, :rank] for U, rank in zip(self.factors, ranks, strict=True)), self.modes)
 
     def dense(self) -> Tensor:
         """The full tensor (for tests and small weights: it costs what the format saves)."""
@@ -63,15 +71,6 @@ class Point(NamedTuple):
             else:
                 core = mode_product(core, factor, mode)
         return core, ends
-
-
-def leading(parts: Parts, modes: Sequence[int], ranks: Sequence[int] | None) -> list[Tensor]:
-    """What belongs to the first `ranks` directions (None: to all)."""
-    if ranks is None:
-        return list(parts)
-    kept = dict(zip(modes, ranks, strict=True))
-    core = parts[0][tuple(slice(kept.get(mode)) for mode in range(parts[0].dim()))]
-    return [core, *(factor[:, :rank] for factor, rank in zip(parts[1:], ranks, strict=True))]
 
 
 @contextmanager

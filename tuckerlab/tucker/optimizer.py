@@ -5,8 +5,9 @@ Riemannian gradient, a subclass keeps its momentum or moments in those coordinat
 and the state is `carried` along (`manifold.Transport`, where ranks change).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from tuckerlab.errors import DivergedError, TuckerlabError, check_number, check_
 from tuckerlab.tucker import manifold
 from tuckerlab.tucker.batched_step import Batch, Stack, batches
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, Transport, full_precision
-from tuckerlab.tucker.param_group import Entry, Model, contents
+from tuckerlab.tucker.param_group import Entry, Model, Weight, contents
 from tuckerlab.tucker.rank_policy import Fixed, RankPolicy, Spectrum
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -26,6 +27,8 @@ Ranks = tuple[int, ...]
 Group = dict[str, Any]  # of torch.optim: "params" and their settings
 State = dict[str, Tangent]  # of one weight: its momentum or moments, by name
 Update = tuple[Tangent, State]
+# settings of param groups that are numbers from 0 to below these
+BELOW = {"lr": inf, "momentum": 1, "betas": 1, "eps": inf, "weight_decay": inf, "sgd_scale": inf}
 
 
 @dataclass(eq=False)
@@ -51,7 +54,6 @@ class TuckerOptimizer(Optimizer):
     vectors: ClassVar[tuple[str, ...]]
     squares: ClassVar[tuple[str, ...]] = ()
     evaluations: ClassVar[int] = 1  # of the gradient, in a step
-    tops: ClassVar[Mapping[str, float]]  # of settings that are numbers from 0 to below these
 
     def __init__(self, model: Model, defaults: Group, ranks: RankPolicy | None, adapt_every: int) -> None:
         if not isinstance(ranks, RankPolicy | None):
@@ -59,7 +61,7 @@ class TuckerOptimizer(Optimizer):
         self.ranks: RankPolicy = ranks or Fixed()
         self.adapt_every, self.steps = check_whole("adapt_every", adapt_every, 1), 0
         self._layers: list[LayerState] = []
-        self._weights: list[TuckerLayer | nn.Parameter] = []  # kernels and matrices, in the order given
+        self._weights: list[Weight] = []  # kernels and matrices, in the order given
         self._kernels = 0  # numbers in dense kernels
         self._batches: dict[int, tuple[Any, list[Batch]]] = {}  # of each param group, with what they were made for
         groups: list[Any] = [model] if isinstance(model, nn.Module) else list(model)
@@ -73,16 +75,17 @@ class TuckerOptimizer(Optimizer):
     def add_param_group(self, param_group: Group) -> None:
         """Adds a group whose "params" are a module, a parameter, or a list of them."""
         entries: Any = param_group["params"]
-        found = contents([entries] if isinstance(entries, Entry) else list(entries))
-        parts = [part for layer in found.layers for part in layer.parts]
+        parameters, weights, kernels = contents([entries] if isinstance(entries, Entry) else list(entries))
+        layers = [weight for weight in weights if isinstance(weight, TuckerLayer)]
+        parts = [part for layer in layers for part in layer.parts]
         if len(set(parts)) < len(parts):
             raise TuckerlabError("two Tucker layers share a core or a factor: give each its own, or use one twice")
         self._check_settings({**self.defaults, **param_group})
-        super().add_param_group({**param_group, "params": found.parameters})
+        super().add_param_group({**param_group, "params": parameters})
         index = len(self.param_groups) - 1
-        self._layers += [LayerState(layer, index, layer.parts) for layer in found.layers]
-        self._weights += found.weights
-        self._kernels += found.kernels
+        self._layers += [LayerState(layer, index, layer.parts) for layer in layers]
+        self._weights += weights
+        self._kernels += kernels
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -101,8 +104,9 @@ class TuckerOptimizer(Optimizer):
             for index, group in enumerate(self.param_groups):
                 self._step_dense(self._moving_dense(index), group)
                 for stack, layers in self._moving_batches(index):
-                    parts, sizes = [layer.parts for layer in layers], [layer.active for layer in layers]
-                    self._step_batch(stack, parts, layers[0].modes, group, sizes)
+                    self._step_batch(
+                        stack, [layer.point for layer in layers], [layer.active for layer in layers], group
+                    )
                     for layer in layers:
                         layer.keep_order()
                         layer.smallest = layer.smallest if self.ranks.is_nested else None
@@ -187,30 +191,31 @@ class TuckerOptimizer(Optimizer):
         return self._batches[index][1]
 
     def _step_batch(
-        self, stack: Stack, weights: Sequence[Parameters], modes: Ranks, group: Group, sizes: Sequence[Ranks | None]
+        self, stack: Stack | None, points: Sequence[Point], sizes: Sequence[Ranks | None], group: Group
     ) -> None:
-        """One step of the weights of a batch, in place; each is its core and factors. sizes: ranks that take part."""
+        """One step of the weights of a batch, in place. sizes: the ranks that take part, of each (None: all)."""
         names = (*self.vectors, *self.squares)
-        count = self.state[weights[0][0]].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
-        for parts in weights:
-            self.state[parts[0]]["step"] = count
-            for part in parts:
+        count = self.state[points[0].core].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
+        for point in points:
+            self.state[point.core]["step"] = count
+            for part in point.parts:
                 self.state[part].update({n: torch.zeros_like(part) for n in names if n not in self.state[part]})
 
-        def of_each(tensor: Callable[[nn.Parameter], Tensor]) -> list[Parts]:
-            rows = zip(weights, sizes, strict=True)
-            return [manifold.leading([tensor(part) for part in parts], modes, size) for parts, size in rows]
+        def of_each(tensor: Callable[[Tensor], Tensor]) -> list[Parts]:
+            rows = [(Point.of([*map(tensor, p.parts)], p.modes), size) for p, size in zip(points, sizes, strict=True)]
+            return [point.leading(size).parts for point, size in rows]
 
         def moved(weight: Parts, gradient: Parts, *kept: Parts) -> list[Parts]:
-            point, state = Point(weight[0], tuple(weight[1:]), modes), dict(zip(names, map(tuple, kept), strict=True))
-            new, state = self._moved(point, gradient, state, group, float(count))
+            state = dict(zip(names, map(tuple, kept), strict=True))
+            new, state = self._moved(Point.of(weight, points[0].modes), gradient, state, group, float(count))
             return [new.parts, *(state[name] for name in names)]
 
         states = [of_each(lambda part: self.state[part][name]) for name in names]  # noqa: B023 (called at once)
-        targets = [of_each(torch.detach), *states]
-        gradients = of_each(lambda part: torch.zeros_like(part) if part.grad is None else part.grad)
-        for result, target in zip(stack.apply(moved, targets[0], gradients, *states), targets, strict=True):
-            stack.unpack(result, into=target)
+        values, gradients = of_each(torch.detach), of_each(lambda p: torch.zeros_like(p) if p.grad is None else p.grad)
+        given = [values, gradients, *states]
+        results = stack.apply(moved, *given) if stack else moved(*(weight[0] for weight in given))
+        for result, target in zip(results, [values, *states], strict=True):
+            torch._foreach_copy_([part for parts in target for part in parts], list(result))
 
     def _moved(self, point: Point, gradient: Parts, state: State, group: Group, count: float) -> tuple[Point, State]:
         """One weight and its state after a step along the gradient of its core and factors."""
@@ -265,8 +270,9 @@ class TuckerOptimizer(Optimizer):
         return trained, frozen + self._kernels
 
     def _check_settings(self, settings: Group) -> None:
-        for name, top in self.tops.items():
-            for value in settings[name] if isinstance(settings[name], tuple) else [settings[name]]:
+        for name, top in BELOW.items():
+            given = settings.get(name, 0.0)
+            for value in given if isinstance(given, tuple) else [given]:
                 check_number(name, value.item() if isinstance(value, Tensor) else value, 0, below=top)
 
     def _check_gradients(self) -> None:

@@ -4,15 +4,13 @@ Dense parameters of the same model take the steps of torch.optim; the step of a 
 """
 
 from collections.abc import Sequence
-from math import inf
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from tuckerlab.tucker.batched_step import Stack
 from tuckerlab.tucker.manifold import Parts, Point, Tangent, norm
 from tuckerlab.tucker.optimizer import Group, Parameters, State, TuckerOptimizer, Update
 from tuckerlab.tucker.param_group import Model
@@ -38,7 +36,6 @@ class TuckerSGD(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
-    tops: ClassVar = {"lr": inf, "momentum": 1, "weight_decay": inf}
 
     def __init__(
         self,
@@ -75,7 +72,6 @@ class TuckerAdamW(TuckerOptimizer):
 
     vectors = ("exp_avg",)
     squares = ("exp_avg_sq",)
-    tops: ClassVar = {"lr": inf, "betas": 1, "eps": inf, "weight_decay": inf}
 
     def __init__(
         self,
@@ -137,7 +133,6 @@ class TuckerMuon(TuckerOptimizer):
     """
 
     vectors = ("momentum_buffer",)
-    tops: ClassVar = {"lr": inf, "momentum": 1, "weight_decay": inf, "sgd_scale": inf}
 
     def __init__(
         self,
@@ -162,7 +157,7 @@ class TuckerMuon(TuckerOptimizer):
         others = [parameter for parameter in parameters if parameter not in between]
         for parameter in parameters:
             if parameter in between:
-                self._step_batch(Stack([[parameter.shape]]), [[parameter]], (), group, [None])
+                self._step_batch(None, [Point(parameter, (), ())], [None], group)
         if not others:
             return
         decay = group["weight_decay"]

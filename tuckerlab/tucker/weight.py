@@ -95,11 +95,12 @@ class TuckerLayer(nn.Module):
 
     @classmethod
     def from_dense(cls, dense: Any, ranks: Ranks, modes: Modes = "channels") -> Self:
-        """The truncated HOSVD of a dense layer's weight."""
-        layer = cls.like(dense, 1, modes, "meta")
+        """The truncated HOSVD of a dense layer's weight; on the meta device too, and what is frozen stays so."""
+        layer = cls.like(dense, 1, modes, "meta").requires_grad_(dense.weight.requires_grad)
         core, factors = truncate(dense.weight.detach(), layer.modes, layer._each(ranks))
         layer.assign(Point(core, tuple(factors), layer.modes))
-        layer.bias = None if dense.bias is None else nn.Parameter(dense.bias.detach().clone())
+        if dense.bias is not None:
+            layer.bias = nn.Parameter(dense.bias.detach().clone(), dense.bias.requires_grad)
         return layer
 
     @torch.no_grad()
@@ -166,7 +167,7 @@ class TuckerLayer(nn.Module):
     @property
     def trained(self) -> Point:
         """The part of the weight that is trained now: all of it, or the leading part at the `active` ranks."""
-        return self.point if self.active is None else self.point.leading(self.active)
+        return self.point.leading(self.active)
 
     def ranks_at(self, way: float) -> tuple[int, ...]:
         """Ranks on the way from all of them (0) to the `smallest` (1), in equal ratios."""
