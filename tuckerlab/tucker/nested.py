@@ -40,8 +40,7 @@ class Nested(Budget):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fraction("smallest", self.smallest)
-        object.__setattr__(self, "smallest", float(self.smallest))
+        object.__setattr__(self, "smallest", check_fraction("smallest", self.smallest))
         if self.smallest <= self.compression:
             raise RankError(
                 f"Nested({self.compression}, smallest={self.smallest}): allowed is a smallest size that removes more "

@@ -36,29 +36,27 @@ def smallest_form(layer: TuckerLayer) -> Apart:
 def ordinary(layer: TuckerLayer, apart: Apart) -> nn.Module:
     """The layers of a form, in their order: one layer, or an nn.Sequential of two or three."""
     core, ends = layer.point.split(apart)
-    pointwise: dict[str, Any] = {"kernel_size": 1}  # options of the convolutions, if they are that
-    first, middle = pointwise, pointwise
+    pointwise, own = dict[str, Any](), dict[str, Any]()
     if isinstance(layer, TuckerConv):
-        if _picks_pixels(layer) and 1 in ends:
-            first = {"kernel_size": 1, "stride": layer.stride}
-        else:
-            names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-            middle = {name: getattr(layer, name) for name in names}
-    parts = [_part(layer, ends[1].mT, first, last=False)] if 1 in ends else []
-    parts.append(_part(layer, core, middle, last=0 not in ends))
+        names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+        pointwise, own = {"kernel_size": 1}, {name: getattr(layer, name) for name in names}
+    parts = [(core, own)]
+    if 1 in ends:
+        first, middle = (own, pointwise) if _picks_pixels(layer) else (pointwise, own)
+        parts = [(ends[1].mT, first), (core, middle)]
     if 0 in ends:
-        parts.append(_part(layer, ends[0], pointwise, last=True))
-    return nn.Sequential(*parts) if len(parts) > 1 else parts[0]
+        parts.append((ends[0], pointwise))
+    biases = [*[None] * (len(parts) - 1), layer.bias]
+    plain = [_part(layer, *part, bias) for part, bias in zip(parts, biases, strict=True)]
+    return nn.Sequential(*plain) if len(plain) > 1 else plain[0]
 
 
 def _picks_pixels(layer: TuckerLayer) -> bool:
     return isinstance(layer, TuckerConv) and layer.only_picks_pixels
 
 
-def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], *, last: bool) -> nn.Module:
-    """A linear layer or a convolution with this weight; the last of a chain has the bias. What was frozen stays so."""
-    bias = layer.bias if last else None
-    options = options if isinstance(layer, TuckerConv) else {}
+def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], bias: nn.Parameter | None) -> nn.Module:
+    """A linear layer or a convolution with this weight. What was frozen stays so."""
     dense = layer.dense_class(weight.shape[1], weight.shape[0], **options, bias=bias is not None, device="meta")
     values = weight.detach().reshape(dense.weight.shape).clone(memory_format=torch.contiguous_format)
     dense.weight = nn.Parameter(values, layer.core.requires_grad)

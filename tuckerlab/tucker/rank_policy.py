@@ -186,8 +186,7 @@ class Tolerance(RankPolicy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fraction("tolerance", self.tau)
-        object.__setattr__(self, "tau", float(self.tau))
+        object.__setattr__(self, "tau", check_fraction("tolerance", self.tau))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         tau = self.tau * self.progress(step)
@@ -214,12 +213,12 @@ class Budget(RankPolicy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fraction("budget", self.compression)
-        object.__setattr__(self, "compression", float(self.compression))
+        object.__setattr__(self, "compression", check_fraction("budget", self.compression))
 
     def choose(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> list[tuple[int, ...]]:
         target = self.target(step)
         total = sum(prod(spectrum.shape) for spectrum in spectra) + other
+        room = (1 - target) * total
         turns = removal_order(self.scores(spectra))
         directions = sum(len(turn) for layer in turns for turn in layer)
 
@@ -230,9 +229,8 @@ class Budget(RankPolicy):
         def stored_after(removed: int) -> int:
             return other + sum(s.stored(r) for s, r in zip(spectra, ranks_after(removed), strict=True))
 
-        removed = bisect_left(range(directions), True, key=lambda n: stored_after(n) <= (1 - target) * total)
-        if removed == directions and stored_after(removed) > (1 - target) * total:
-            least = stored_after(removed)
+        removed = bisect_left(range(directions), True, key=lambda n: stored_after(n) <= room)
+        if removed == directions and (least := stored_after(removed)) > room:
             raise RankError(
                 f"budget {target:.4g} cannot be met: with every rank at its minimum {least} of {total} weights remain, "
                 f"so at most {1 - least / total:.4g} can be removed here ({other} are frozen or in dense convolutions)"

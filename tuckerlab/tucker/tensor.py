@@ -132,6 +132,6 @@ def check_ranks(shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int]
             )
 
 
-def check_fraction(name: str, value: float) -> None:
-    """RankError unless 0 ≤ value < 1."""
-    check_number(name, value, 0, below=1, error=RankError)
+def check_fraction(name: str, value: float) -> float:
+    """The value if 0 ≤ value < 1; RankError otherwise."""
+    return check_number(name, value, 0, below=1, error=RankError)
