@@ -1,12 +1,16 @@
-"""What tests of the engine share: random points, tensors of full size, and a step of training."""
+"""What tests of the engine share: random points, tensors of full size, optimizers, and a step of training."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tuckerlab import TuckerLayer
+import tuckerlab as tl
 from tuckerlab.tucker.manifold import Point, Tangent, mode_roots
+from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.tensor import multi_mode_product, shape_of_core, unfold
 
 
@@ -19,7 +23,7 @@ def random_point(
     return Point(torch.randn(shape_of_core(shape, modes, ranks), dtype=dtype), factors, tuple(modes))
 
 
-def point_of(layer: TuckerLayer) -> Point:
+def point_of(layer: tl.TuckerLayer) -> Point:
     """A layer's weight as it is now, in memory of its own."""
     return Point(layer.core.detach().clone(), tuple(f.detach().clone() for f in layer.factors), layer.modes)
 
@@ -61,6 +65,27 @@ def explicit_projection(point: Point, ambient: Tensor) -> Tensor:
     U, S, _ = torch.linalg.svd(columns, full_matrices=False)
     basis = U[:, S / S[0] > 1e-9]
     return (basis @ (basis.mT @ ambient.reshape(-1))).reshape(ambient.shape)
+
+
+MAKERS: dict[str, Callable[..., TuckerOptimizer]] = {
+    "TuckerSGD": lambda model, **k: tl.TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),
+    "TuckerAdamW": lambda model, **k: tl.TuckerAdamW(model, **{"lr": 1e-2, **k}),
+    "TuckerMuon": lambda model, **k: tl.TuckerMuon(model, **{"lr": 0.05, **k}),
+}
+makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+def layers_of(model: nn.Module) -> list[tl.TuckerLayer]:
+    return [layer for layer in model.modules() if isinstance(layer, tl.TuckerLayer)]
+
+
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    """Written and read again without unpickling anything but tensors and plain values."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded: dict[str, Any] = torch.load(file, weights_only=True)
+    return loaded
 
 
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

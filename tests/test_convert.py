@@ -1,14 +1,13 @@
 """From dense to Tucker and back: which layers, what stays dense and why, and that functions are kept."""
 
 import copy
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from manifolds import orthonormality, take_step
+from manifolds import layers_of, orthonormality, take_step, through_a_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -210,7 +209,7 @@ def test_a_model_that_never_had_full_weights() -> None:
     assert all(parameter.is_meta for parameter in tl.tuckerize(model, ranks=0.25).parameters())
     tl.materialize(model)
     assert model[1].block[0].ranks == (2, 2)
-    assert orthonormality([f for m in model.modules() if isinstance(m, tl.TuckerLayer) for f in m.factors]) < 1e-5
+    assert orthonormality([factor for layer in layers_of(model) for factor in layer.factors]) < 1e-5
     assert model[1].block[1].running_var.eq(1).all()  # what is not ours is initialised as well
     assert 0.5 < float(model[0].weight.detach().std() / cnn()[0].weight.detach().std()) < 2
     take_step(tl.TuckerSGD(model, lr=0.1), model(torch.randn(4, 3, 6, 7)).square().mean())
@@ -321,11 +320,8 @@ def test_models_converted_back_are_the_same_function_with_their_hooks(convert: C
 @pytest.mark.parametrize(("ranks", "assign"), [(0.2, False), (1.0, True)])
 def test_a_checkpoint_of_other_ranks_resizes_the_layers(ranks: float, assign: bool) -> None:
     saved, model = tl.tuckerize(cnn(), ranks=ranks), tl.tuckerize(cnn(), ranks=0.4)
-    file = io.BytesIO()
-    torch.save(saved.state_dict(), file)
-    file.seek(0)
     model[4].requires_grad_(False)
-    assert model.load_state_dict(torch.load(file, weights_only=True), assign=assign) == ([], [])
+    assert model.load_state_dict(through_a_file(saved.state_dict()), assign=assign) == ([], [])
     x = torch.randn(2, 3, 6, 7)
     torch.testing.assert_close(model.eval()(x), saved.eval()(x))
     assert not any(parameter.requires_grad for parameter in model[4].parameters())

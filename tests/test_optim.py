@@ -199,85 +199,47 @@ def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: tl.Tuck
 
 
 @pytest.mark.parametrize("make", [tl.TuckerSGD, tl.TuckerAdamW, tl.TuckerMuon])
-def test_factors_stay_orthonormal_in_float32_over_a_thousand_steps(make: type[TuckerOptimizer]) -> None:
+def test_factors_stay_orthonormal_in_float32_over_many_steps(make: type[TuckerOptimizer]) -> None:
     conv, linear = tl.TuckerConv2d(6, 12, 3, ranks=(6, 2, 2, 2), modes="all"), tl.TuckerLinear(12 * 9, 5, ranks=4)
-    model = nn.Sequential(conv, nn.BatchNorm2d(12), nn.ReLU(), nn.Flatten(), linear)
-    options = {"lr": 0.3, "momentum": 0.9} if make is tl.TuckerSGD else {"lr": 0.1}
-    optimizer = make(model, **options)
-    x, y = torch.randn(64, 6, 5, 5), torch.randint(5, (64,))
-    worst, before = 0.0, [layer.dense_weight().detach() for layer in (conv, linear)]
-    for step in range(1000):
-        pick = torch.arange(16) * (step % 3 + 1) % 64
-        take_step(optimizer, F.cross_entropy(model(x[pick]), y[pick], label_smoothing=0.1))
-        worst = max(worst, orthonormality((*conv.factors, *linear.factors))) if step % 50 == 49 else worst
-    assert worst < 1e-5
+    model = nn.Sequential(conv, nn.Flatten(), linear)
+    optimizer = make(model, lr=0.3 if make is tl.TuckerSGD else 0.1)
+    x, y, before = (
+        torch.randn(16, 6, 5, 5),
+        torch.randint(5, (16,)),
+        [m.dense_weight().detach() for m in (conv, linear)],
+    )
+    for _ in range(200):
+        take_step(optimizer, F.cross_entropy(model(x), y, label_smoothing=0.1))
+        assert orthonormality((*conv.factors, *linear.factors)) < 2e-6
     for weight, layer in zip(before, (conv, linear), strict=True):
         assert (layer.dense_weight() - weight).norm() > 0.5 * weight.norm()  # the run was no standstill
 
 
-# --- stiff cores: singular values down to 1e-8 ----------------------------------------------------------------------
+# --- a stiff core: singular values down to 1e-8 ---------------------------------------------------------------------
 
 
-class Stiff:
-    """Least squares over a batch of white inputs, from a convolution whose singular values fall to 1e-8.
-
-    The teacher has the same ranks, other singular subspaces, and singular values that are all of one size
-    ("flat") or fall as those of the start do ("steep").
-    """
-
-    def __init__(self, teacher: str, dtype: torch.dtype = torch.float64) -> None:
-        torch.manual_seed(0)
-        steep = torch.logspace(0, -8, 6, dtype=torch.float64)
-        self.start, self.dtype = self.point(steep), dtype
-        values = steep if teacher == "steep" else torch.linspace(2, 0.5, 6, dtype=torch.float64)
-        self.input = torch.randn(128, 9, 5, 5, dtype=torch.float64)
-        self.target = F.conv2d(self.input, self.point(values).dense()).to(dtype)
-        self.input = self.input.to(dtype)
-
-    def point(self, values: Tensor) -> Point:
-        """Both unfoldings have these singular values: one kernel of norm 1 on each place of a diagonal."""
-        kernels = torch.randn(6, 3, 3, dtype=torch.float64)
-        core = torch.zeros(6, 6, 3, 3, dtype=torch.float64)
-        core[range(6), range(6)] = kernels * (values / kernels.flatten(1).norm(dim=1)).reshape(-1, 1, 1)
-        return Point(core, tuple(torch.linalg.qr(torch.randn(n, 6, dtype=torch.float64))[0] for n in (10, 9)), (0, 1))
-
-    def losses(self, make: Callable[[tl.TuckerLayer], torch.optim.Optimizer], steps: int) -> list[float]:
-        layer = tl.TuckerConv2d(9, 10, 3, 6, bias=False)
-        layer.assign(self.start)
-        layer.to(self.dtype)
-        return self._run(make(layer), lambda: layer(self.input), steps)
-
-    def dense_losses(self, lr: float, steps: int) -> list[float]:
-        weight = self.start.dense().to(self.dtype).requires_grad_()
-        return self._run(torch.optim.SGD([weight], lr=lr), lambda: F.conv2d(self.input, weight), steps)
-
-    def _run(self, optimizer: torch.optim.Optimizer, output: Callable[[], Tensor], steps: int) -> list[float]:
-        losses = []
-        for _ in range(steps):
-            loss = 0.5 * (output() - self.target).square().sum(dim=1).mean()
-            take_step(optimizer, loss)
-            losses.append(loss.item())
-        return losses
-
-
-def rises(losses: list[float], floor: float) -> list[int]:
-    """The steps at which the loss rose, while it was above the floor that rounding sets."""
-    return [step for step, (a, b) in enumerate(pairwise(losses)) if not b < a and not a < floor]
+def diagonal(values: Tensor) -> Point:
+    """Both unfoldings of the core have these singular values: one kernel on each place of a diagonal."""
+    kernels = torch.randn(6, 3, 3, dtype=torch.float64)
+    core = torch.zeros(6, 6, 3, 3, dtype=torch.float64)
+    core[range(6), range(6)] = kernels * (values / kernels.flatten(1).norm(dim=1)).reshape(-1, 1, 1)
+    return Point(core, tuple(torch.linalg.qr(torch.randn(n, 6, dtype=torch.float64))[0] for n in (10, 9)), (0, 1))
 
 
 @pytest.mark.parametrize(("teacher", "dtype"), [("flat", torch.float32), ("steep", torch.float64)])
 def test_the_loss_falls_at_every_step(teacher: str, dtype: torch.dtype) -> None:
-    losses = Stiff(teacher, dtype).losses(lambda layer: tl.TuckerSGD(layer, lr=0.05), 300)
-    assert rises(losses, losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)) == []
+    """Least squares over white inputs; the teacher's singular values are all of one size, or fall as the start's do."""
+    steep = torch.logspace(0, -8, 6, dtype=torch.float64)
+    layer = tl.TuckerConv2d(9, 10, 3, 6, bias=False)
+    layer.assign(diagonal(steep))
+    weight = diagonal(steep if teacher == "steep" else torch.linspace(2, 0.5, 6, dtype=torch.float64)).dense()
+    input = torch.randn(64, 9, 5, 5, dtype=torch.float64)
+    target = F.conv2d(input, weight).to(dtype)
+    optimizer, losses = tl.TuckerSGD(layer.to(dtype), lr=0.05), list[float]()
+    for _ in range(300):
+        loss = 0.5 * (layer(input.to(dtype)) - target).square().sum(dim=1).mean()
+        take_step(optimizer, loss)
+        losses.append(loss.item())
+    floor = losses[0] * (1e-10 if dtype == torch.float32 else 1e-24)  # that rounding sets
+    assert [step for step, (a, b) in enumerate(pairwise(losses)) if not b < a and not a < floor] == []
     assert losses[-1] < 1e-6 * losses[0]
-
-
-def test_where_sgd_on_the_factors_stalls_ours_keeps_up_with_the_dense_weight() -> None:
-    """The same rate and start; the gradients of the factors carry the singular values, so small ones hardly move."""
-    task = Stiff("flat")
-    dense, ours = task.dense_losses(0.1, 80), task.losses(lambda layer: tl.TuckerSGD(layer, lr=0.1), 80)
-    theirs = task.losses(lambda layer: torch.optim.SGD(layer.parameters(), lr=0.1), 80)
-    assert rises(theirs, 0) == []  # its rate is not too large
-    assert theirs[-1] > 1e-2 * theirs[0]
-    assert ours[-1] < 1e-5 * ours[0]
-    assert ours[-1] < 3 * dense[-1]

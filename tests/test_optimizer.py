@@ -1,7 +1,6 @@
 """All optimizers are torch optimizers: groups, schedules, closures, scalers, states; and weights that are replaced."""
 
 import copy
-import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +9,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from manifolds import orthonormality, take_step
+from manifolds import layers_of, makers, orthonormality, take_step, through_a_file
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import tuckerlab as tl
 from tuckerlab.tucker.optimizer import TuckerOptimizer
-
-MAKERS: dict[str, Callable[..., TuckerOptimizer]] = {
-    "TuckerSGD": lambda model, **k: tl.TuckerSGD(model, **{"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, **k}),
-    "TuckerAdamW": lambda model, **k: tl.TuckerAdamW(model, **{"lr": 1e-2, **k}),
-    "TuckerMuon": lambda model, **k: tl.TuckerMuon(model, **{"lr": 0.05, **k}),
-}
-makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def network(seed: int = 0, ranks: int = 4) -> nn.Sequential:
@@ -47,10 +39,6 @@ def train(model: nn.Module, optimizer: TuckerOptimizer, steps: int | range) -> l
         take_step(optimizer, loss)
         losses.append(loss.item())
     return losses
-
-
-def layers_of(model: nn.Module) -> list[tl.TuckerLayer]:
-    return [layer for layer in model.modules() if isinstance(layer, tl.TuckerLayer)]
 
 
 def ranks_of(model: nn.Module) -> list[tuple[int, ...]]:
@@ -187,15 +175,6 @@ def test_frozen_layers_stay_and_keep_their_ranks(make: Any) -> None:
 
 
 # --- states ---------------------------------------------------------------------------------------------------------
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    """Written and read again without unpickling anything but tensors and plain values."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded: dict[str, Any] = torch.load(file, weights_only=True)
-    return loaded
 
 
 POLICIES = {"growth": lambda: tl.Tolerance(0.01, growth=0.5, steps=0), "budget": lambda: tl.Budget(0.8, steps=12)}

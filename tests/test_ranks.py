@@ -165,7 +165,7 @@ class Planted:
         self.modes, self.ranks = modes, {"channels": (4, 3), "all": (4, 3, 2, 2)}[modes]
         teacher = random_point((12, 10, 3, 3), range(len(self.ranks)), self.ranks)
         self.weight = (teacher._replace(core=teacher.core * 3 / teacher.core.norm())).dense()
-        self.input = torch.randn(32, 10, 7, 7)
+        self.input = torch.randn(16, 10, 6, 6)
         self.target = F.conv2d(self.input, self.weight, padding=1)
 
     def train(self, start: tuple[int, ...], policy: RankPolicy, adapt_every: int) -> tuple[TuckerLayer, list[Any]]:

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from manifolds import take_step
+from manifolds import layers_of, take_step
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuckerlab import Budget, Tolerance, TuckerAdamW, TuckerConv2d, TuckerLinear, TuckerMuon, TuckerSGD
 from tuckerlab.tucker.batched_step import batches
-from tuckerlab.tucker.weight import TuckerLayer
 
 
 class Mixed(nn.Module):
@@ -48,7 +47,7 @@ def test_a_step_in_batches_is_the_step_one_by_one(kind: Any, ranks: Any, monkeyp
         optimizer = kind(model, 0.02, weight_decay=decay, ranks=ranks, adapt_every=3, **options)
         for step in range(12):
             take_step(optimizer, model(x, step > 5).square().mean())
-        layers = [module for module in model.modules() if isinstance(module, TuckerLayer)]
+        layers = layers_of(model)
         steps = [int(optimizer.state[layer.core]["step"]) for layer in layers]
         assert steps == [12] * 6 + [6]
         assert len(batches(layers, steps)) == (7 if not room else 4)  # convolutions, one in all modes, linear, late

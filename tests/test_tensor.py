@@ -8,14 +8,12 @@ import torch
 from hypothesis import given, strategies as st
 from manifolds import orthonormality
 from tensorly import tenalg
-from tensorly.decomposition import partial_tucker
 from torch import Tensor
 
 from tuckerlab.tucker.tensor import (  # fmt: skip
     feasible_ranks,
     fold,
     hosvd,
-    left_singular,
     mode_product,
     tolerance_ranks,
     truncate,
@@ -57,27 +55,17 @@ def test_unfoldings_and_products_are_tensorly_s(shape: list[int], data: st.DataO
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(4, 40), (40, 4), (1, 7)])
-def test_left_singular_is_an_svd(shape: tuple[int, int], dtype: torch.dtype) -> None:
-    matrix = random(*shape, dtype=dtype)
-    vectors, values = left_singular(matrix)
-    assert vectors.dtype == values.dtype == dtype
-    assert vectors.shape == (shape[0], min(shape))
-    torch.testing.assert_close(vectors.mT @ vectors, torch.eye(min(shape), dtype=dtype))
-    expected = torch.linalg.svdvals(matrix.double())
-    torch.testing.assert_close(values.double(), expected, atol=3e-7 * float(expected[0]), rtol=1e-5)
-    rotated = (vectors.mT @ matrix).norm(dim=1)  # each vector carries its own singular value
-    torch.testing.assert_close(rotated, values, atol=1e-5 * float(expected[0]), rtol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "modes"), [((6, 5), (0, 1)), ((4, 3, 2, 2), (0, 1, 2, 3)), ((4, 3, 5), (2,))])
+@pytest.mark.parametrize(
+    ("shape", "modes"), [((4, 40), (0, 1)), ((1, 7), (0,)), ((4, 3, 2, 2), (0, 1, 2, 3)), ((4, 3, 5), (2,))]
+)
 def test_hosvd(shape: tuple[int, ...], modes: tuple[int, ...], dtype: torch.dtype) -> None:
     tensor = random(*shape, dtype=dtype)
     core, factors, values = hosvd(tensor, modes)
     small = TOLERANCE[dtype]
     assert error(tensor, core, factors, modes) < 10 * small
     for mode, factor, value in zip(modes, factors, values, strict=True):
+        assert factor.dtype == value.dtype == dtype
+        assert factor.shape == (shape[mode], min(shape[mode], prod(shape) // shape[mode]))
         assert orthonormality([factor]) < small
         # all-orthogonality: the rows of the core's unfoldings are orthogonal, with the singular values as norms
         rows = unfold(core, mode)
@@ -92,10 +80,7 @@ def test_truncation_is_quasi_optimal(seed: int, first: int, second: int) -> None
     core, factors = truncate(tensor, modes, ranks=(first, second))
     ranks = tuple(factor.shape[1] for factor in factors)
     ours = error(tensor, core, factors, modes)
-    (best_core, best_factors), _ = partial_tucker(tensor, rank=list(ranks), modes=list(modes), init="svd", tol=1e-10)
-    best = error(tensor, best_core, best_factors, modes)
-    # De Lathauwer et al.: at most √d above the best, which the alternating iterations of tensorly come close to
-    assert ours <= 2**0.5 * best * (1 + 1e-9) + 1e-12
+    # De Lathauwer et al.: each of these is at most the squared error of the best, so ours is at most √d above that
     tails = [torch.linalg.svdvals(unfold(tensor, m))[r:].square().sum() for m, r in zip(modes, ranks, strict=True)]
     assert ours**2 * float(tensor.norm()) ** 2 <= float(sum(tails)) * (1 + 1e-9) + 1e-12
 
