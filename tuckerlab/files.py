@@ -29,8 +29,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def file_size(count: float) -> str:
     """Bytes with three digits that count: in MB from a million on, else in kB."""
-    value, unit = (count / 1e6, "MB") if count >= 1e6 else (count / 1e3, "kB")
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:#.3g} {unit}"
+    return f"{digits(count / 1e6)} MB" if count >= 1e6 else f"{digits(count / 1e3)} kB"
+
+
+def digits(value: float) -> str:
+    """Three digits that count, as people write them: 0.0457, 12.3, 1,234."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def _to_disk(path: Path) -> None:

@@ -55,8 +55,7 @@ def export_onnx(
         with following("as ONNX"):
             session = open_session(temporary)
         far = compared(partial(answers, session), original, example, "the ONNX file")
-        size = temporary.stat().st_size
-    return Exported(Path(path), size, far)
+        return Exported(Path(path), temporary.stat().st_size, far)
 
 
 def _signed(proto: "onnx.ModelProto", about: dict[str, str]) -> "onnx.ModelProto":

@@ -67,8 +67,7 @@ def export_plain(
         with following(f"as source, {OTHERS}"):
             loaded = runpy.run_path(str(file))["load"](weights)
         far = compared(loaded, original, example, "the network in model.py")
-        size = weights.stat().st_size + file.stat().st_size
-    return Exported(folder, size, far)
+        return Exported(folder, weights.stat().st_size + file.stat().st_size, far)
 
 
 def export_program(
@@ -90,8 +89,7 @@ def export_program(
         with temporary.open("rb") as file:
             loaded = torch.export.load(file).module()
         far = compared(loaded, original, example, "the exported program")
-        size = temporary.stat().st_size
-    return Exported(Path(path), size, far)
+        return Exported(Path(path), temporary.stat().st_size, far)
 
 
 def written(network: nn.Module) -> tuple[list[str], str, dict[str, Tensor]]:

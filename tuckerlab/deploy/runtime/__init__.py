@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tuckerlab.errors import DataError
-from tuckerlab.files import atomic_path, file_size
+from tuckerlab.files import atomic_path, digits, file_size
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 
@@ -24,11 +24,6 @@ SHOWN = {
     ("onnxruntime", "int8"): N_("onnxruntime,\n8-bit numbers"),
 }
 """What the picture calls them."""
-
-
-def digits(value: float) -> str:
-    """Three digits that count, as people write them: 0.0457, 12.3, 1,234."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def ratio(value: float) -> str:
