@@ -139,7 +139,8 @@ class Money:
     """
 
     def __init__(self, assumptions: Assumptions, measured: Mapping[str, Range]) -> None:
-        self.assumptions = replace(assumptions, given={**measured, **assumptions.given})
+        known = {key: it for key, it in measured.items() if key in KINDS}
+        self.assumptions = replace(assumptions, given={**known, **assumptions.given})
         self.ranges = {**measured, **self.assumptions.ranges}
         self.draws = {key: drawn(key, it) for key, it in self.ranges.items()}
         account = Account(self.draws)

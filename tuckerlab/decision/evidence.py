@@ -14,7 +14,7 @@ from tuckerlab.decision.assumptions import Range
 from tuckerlab.decision.business_case import RATIOS
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.audit import Audit, run_audit
-from tuckerlab.experiments.class_accuracy import class_accuracies, is_unbalanced, learned_nothing
+from tuckerlab.experiments.class_accuracy import class_accuracies, learned_nothing
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.summary import TOLERATED, Network, networks_by, smallest_within
@@ -133,11 +133,6 @@ class Evidence:
     def is_valid(self) -> bool:
         """Whether there is a comparison to decide on at all."""
         return set(self.gaps) <= {MACHINES}
-
-    @property
-    def is_unbalanced(self) -> bool:
-        """Whether there are many more images of some classes than of others: then accuracy says little."""
-        return is_unbalanced(self.runs)
 
     @property
     def better(self) -> list[Network]:

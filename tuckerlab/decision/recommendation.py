@@ -14,6 +14,7 @@ from tuckerlab.decision.business_case import NAMES, REACH, Money, settled, torna
 from tuckerlab.decision.evidence import MACHINES, QUANTITIES, Evidence
 from tuckerlab.decision.wording import chance, percent, short, spread
 from tuckerlab.experiments.audit import Thresholds
+from tuckerlab.experiments.class_accuracy import is_unbalanced
 from tuckerlab.experiments.summary import ROUNDING, TOLERATED
 from tuckerlab.i18n import N_, _
 
@@ -93,7 +94,7 @@ def judge(evidence: Evidence, money: Money | None) -> tuple[Criterion, ...]:
     names = {key: _(name) for key, (name, _unit) in QUANTITIES.items()}
     points, count = partial(spread, digits=1, signed=True), partial(spread, digits=0)
     pays, pairs = Range.over([money.pays] if money else []), Range.over([evidence.pairs])
-    right = ("accuracy", "balanced") if evidence.is_unbalanced else ("accuracy",)
+    right = ("accuracy", "balanced") if is_unbalanced(evidence.runs) else ("accuracy",)
     payback = _criterion("payback", "decisive", _("Chance to pay back"), pays, PAYS, lambda it: chance(it.likely))
     return (
         *(Criterion(key, "valid", Outcome.MISSING, lack=gap) for key, gap in evidence.gaps.items() if key != MACHINES),
