@@ -93,9 +93,9 @@ class Assumptions:
         kind = KINDS[key]
         if key in self.given:
             return self.given[key]
-        if kind.yen and self.currency == "¥":
-            return Range(*kind.yen, DEFAULT)
-        return Range(*kind.default, DEFAULT).times(RATES[self.currency] if kind.is_price else 1.0)
+        own = kind.yen if self.currency == "¥" else None
+        low, likely, high = own or kind.default
+        return Range(low, likely, high, DEFAULT).times(RATES[self.currency] if kind.is_price and not own else 1.0)
 
     @property
     def ranges(self) -> dict[str, Range]:
