@@ -106,6 +106,6 @@ def test_a_table_of_the_same_networks_is_found_again(
         found = check_run(run, **settings)
         assert asked == measured
         assert set(found.rows["network"]) == ({"dense"} if settings == dense else {*BOTH})
-    Deployment(deployed.rows.assign(run="of networks that were trained before")).save(run)
+    deployed.rows.assign(run="of networks that were trained before").to_parquet(run / "deployment.parquet")
     check_run(run)
     assert asked == [BOTH, BOTH]

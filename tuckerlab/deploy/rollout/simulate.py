@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from tuckerlab.deploy.rollout.anytime_test import LABELLED, Floats, Integers, Pair, Rule, bounds, decided, present
+from tuckerlab.deploy.rollout.anytime_test import LABELLED, Pair, Rule, bounds, decided, present
 from tuckerlab.errors import TuckerlabError, check_number, check_whole
 from tuckerlab.experiments.run_folder import FOLDER
 
@@ -25,6 +25,7 @@ LABEL, ANSWER = "label", "answer of "  # columns of a record; of each network on
 LOOK, GROWTH = 20, 0.06
 """Requests between two looks: at least so many, and this part of those that the stage has had."""
 ENDED = ("under way", "rolled back", "rolled out", "asked")
+States = NDArray[np.void]
 
 _CELLS = np.eye(len(Pair), dtype=np.int64)
 _BARE = _CELLS[[Pair.alike] * 2 + [Pair.differing] * 3]  # of each of `Traffic.chances`, without a label
@@ -108,17 +109,6 @@ class Timeline:
     end: Any  # a row of `simulate`
 
 
-@dataclass
-class Batch:
-    """Roll-outs side by side: stage, counts and day of each, answers lost so far, its end (a place in `ENDED`)."""
-
-    stage: Integers
-    counts: Integers
-    days: Floats
-    wrong: Integers
-    ended: Integers
-
-
 def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 300, seed: int = 0) -> pd.DataFrame:
     """A row for each roll-out; of a fault that first shows in a later stage `traffic` has one for each stage.
 
@@ -133,62 +123,63 @@ def simulate(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int = 30
 
 def timeline(rule: Rule, traffic: Traffic | Sequence[Traffic], seed: int = 0) -> Timeline:
     """Simulates one roll-out and keeps what was known at each look."""
-    looks, stage = [], 0
-    for batch in course(rule, traffic, 1, seed):
-        looks.append((batch.counts[0].copy(), float(batch.days[0]), stage))
-        stage = int(batch.stage[0])  # a look belongs to the stage whose requests it looks at
-    counts, days, stages = map(np.array, zip(*looks, strict=True))
-    low, high = bounds(counts, stages, rule)
-    points = {"requests": counts.sum((-2, -1)), "days": days, "stage": np.asarray(rule.stages)[stages]}
-    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), _ends(batch, rule).iloc[0])
+    looks = np.concatenate([state.copy() for state in course(rule, traffic, 1, seed)])
+    stage = np.append(0, looks["stage"][:-1])  # a look belongs to the stage whose requests it looks at
+    low, high = bounds(looks["counts"], stage, rule)
+    points = {"requests": looks["counts"].sum((-2, -1)), "days": looks["days"], "stage": np.take(rule.stages, stage)}
+    return Timeline(rule, pd.DataFrame(points | {"low": low, "high": high}), _ends(looks[-1:], rule).iloc[0])
 
 
-def _ends(last: Batch, rule: Rule) -> pd.DataFrame:
+def _ends(last: States, rule: Rule) -> pd.DataFrame:
     return pd.DataFrame({
-        "ended": np.take(ENDED, last.ended),
-        "stage": np.take(rule.stages, last.stage),
-        "requests": last.counts.sum((-2, -1)),
-        "labels": last.counts[..., list(LABELLED)].sum((-2, -1)),
-        "unlabelled": present(last.counts, last.stage)[..., Pair.differing],
-        "days": last.days,
-        "wrong": last.wrong,
+        "ended": np.take(ENDED, last["ended"]),
+        "stage": np.take(rule.stages, last["stage"]),
+        "requests": last["counts"].sum((-2, -1)),
+        "labels": last["counts"][..., list(LABELLED)].sum((-2, -1)),
+        "unlabelled": present(last["counts"], last["stage"])[..., Pair.differing],
+        "days": last["days"],
+        "wrong": last["wrong"],
     })  # fmt: skip
 
 
-def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed: int) -> Iterator[Batch]:
-    """The roll-outs after each look, until all have ended; it is the same object each time."""
+def course(rule: Rule, traffic: Traffic | Sequence[Traffic], repeats: int, seed: int) -> Iterator[States]:
+    """The roll-outs after each look, until all have ended; it is the same array each time.
+
+    Of each the stage, the counts, the day, the answers lost so far, and its end (a place in `ENDED`).
+    """
     check_whole("repeats", repeats, 1)
     rng, shares = np.random.default_rng(seed), np.asarray(rule.stages)
     each = [traffic] * len(shares) if isinstance(traffic, Traffic) else list(traffic)
     if len(each) != len(shares):
         raise TuckerlabError(f"{len(each)} kinds of traffic: give one, or one for each of the {len(shares)} stages")
     labelled, delay, chances = each[0].labelled, each[0].delay, np.array([one.chances for one in each])
-    stage, wrong, ended = np.zeros((3, repeats), dtype=np.int64)
-    batch = Batch(stage, np.zeros((repeats, len(shares), len(Pair)), dtype=np.int64), np.zeros(repeats), wrong, ended)
+    cells = ("counts", np.int64, (len(shares), len(Pair)))
+    states = np.zeros(repeats, [("stage", np.int64), cells, ("days", float), ("wrong", np.int64), ("ended", np.int64)])
+    stages, counts, days, ended = (states[name] for name in ("stage", "counts", "days", "ended"))
     # labels on their way: of which roll-outs, of requests of which stage, the days they are due, and what they change
-    waiting = [stage[:0], stage[:0], batch.days[:0], np.zeros((0, len(Pair)), dtype=np.int64)]
-    yield batch
-    while (running := np.flatnonzero(batch.ended == 0)).size:
-        stage = batch.stage[running]
-        had = batch.counts[running, stage].sum(-1)
+    waiting = [stages[:0], stages[:0], days[:0], counts[:0, 0]]
+    yield states
+    while (running := np.flatnonzero(ended == 0)).size:
+        stage = stages[running]
+        had = counts[running, stage].sum(-1)
         full = had >= rule.most  # nothing more is served, but labels may be on their way
         size = np.minimum(np.maximum(LOOK, (GROWTH * had).astype(np.int64)), np.maximum(rule.most - had, 0))
-        batch.days[running] += np.where(full, delay, size / (shares[stage] * each[0].requests_a_day))
+        days[running] += np.where(full, delay, size / (shares[stage] * each[0].requests_a_day))
         truth = rng.multinomial(size, chances[stage])
         known = rng.binomial(truth, labelled)
-        batch.wrong[running] += (truth @ _TOLD)[:, Pair.lost]
-        batch.counts[running, stage] += truth @ _BARE
-        sent = running, stage, batch.days[running] + delay, known @ (_TOLD - _BARE)
-        rolls, stages, due, change = map(np.concatenate, zip(waiting, sent, strict=True))
-        now = due <= batch.days[rolls] + 1e-9
-        np.add.at(batch.counts, (rolls[now], stages[now]), change[now])
-        back, on = decided(batch.counts[running], stage, rule)
+        states["wrong"][running] += (truth @ _TOLD)[:, Pair.lost]
+        counts[running, stage] += truth @ _BARE
+        sent = running, stage, days[running] + delay, known @ (_TOLD - _BARE)
+        rolls, asked_in, due, change = map(np.concatenate, zip(waiting, sent, strict=True))
+        now = due <= days[rolls] + 1e-9
+        np.add.at(counts, (rolls[now], asked_in[now]), change[now])
+        back, on = decided(counts[running], stage, rule)
         out = on & (stage + 1 == len(shares))
-        batch.stage[running] += on & ~out
-        batch.ended[running] = np.select([back, out, full & ~on], [1, 2, 3], 0)
-        later = ~now & (batch.ended[rolls] == 0)
-        waiting = [part[later] for part in (rolls, stages, due, change)]
-        yield batch
+        stages[running] += on & ~out
+        ended[running] = np.select([back, out, full & ~on], [1, 2, 3], 0)
+        later = ~now & (ended[rolls] == 0)
+        waiting = [part[later] for part in (rolls, asked_in, due, change)]
+        yield states
 
 
 def compare_labels(
