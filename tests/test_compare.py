@@ -20,7 +20,6 @@ from tuckerlab.experiments.methods.tucker_variants import Factors, Matrix
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run import run_compare
-from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.plotting.styles import LOOKS, method_name
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Callback, Run
@@ -28,13 +27,10 @@ from tuckerlab.training.run import Callback, Run
 SMALL: dict[str, Any] = {**contests.SMALL, "epochs": 2, "compression": [0.8], "seeds": 1}
 
 
-@pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return run_compare(**SMALL, out=tmp_path_factory.mktemp("runs"))
-
-
-def test_all_methods_get_the_same_gradients_and_keep_to_their_size(comparison: RunFolder) -> None:
-    records = Records.load(comparison.folder)
+def test_all_methods_get_the_same_gradients_and_keep_to_their_size(tmp_path: Path) -> None:
+    folder = run_compare(**SMALL, out=tmp_path).folder
+    assert folder.name == "compare-digits-vgg_small-e75f78f5"  # as in earlier versions
+    records = Records.load(folder)
     runs = records.runs.set_index("method")
     assert runs.index.tolist() == [*METHODS]
     assert runs["label"].tolist() == [
@@ -51,16 +47,11 @@ def test_all_methods_get_the_same_gradients_and_keep_to_their_size(comparison: R
     memory = runs["memory_weights_bytes"]
     assert memory["pruning"] == memory["dense"] + runs["conv_parameters"]["dense"]  # a byte says what is left
     assert runs["multiply_adds"]["channels"] < 0.4 * runs["multiply_adds"]["dense"]
-
-
-def test_the_record_says_how_each_was_trained(comparison: RunFolder) -> None:
-    assert Factors(Budget(0.8), "adamw").recipe(Recipe()).lr == 3e-3
-    runs = comparison.records.runs.set_index("method")
     assert (runs["threads"] == torch.get_num_threads()).all()
     twice = ["cut-tuned", "channels"]  # of two networks, one after the other
     assert runs.loc[twice, "step_ms"].isna().all()
     assert runs.drop(index=twice)["step_ms"].notna().all()
-    assert comparison.folder.name == "compare-digits-vgg_small-e75f78f5"  # as in earlier versions
+    assert Factors(Budget(0.8), "adamw").recipe(Recipe()).lr == 3e-3
 
 
 def test_what_the_settings_do_not_suit_is_left_out_and_named(

@@ -64,17 +64,17 @@ def test_in_equal_time_a_network_of_shorter_steps_gets_more_epochs(
 ) -> None:
     seconds = {"dense": [6.0], "Tucker 80 %": [6.0, 5.0, 4.0, 3.0, 3.0], "Tucker 90 %": [2.0] * 5}
     monkeypatch.setattr(headline, "step_times", lambda ways, experiment: {each: seconds[each.label] for each in ways})
-    options = {**SMALL, "compression": [0.9], "seeds": 1, "epochs": 2, "quiet": False}
+    options = {**SMALL, "compression": [0.9], "seeds": 1, "quiet": False}
     found = run_headline(**options, equal=["time"], out=tmp_path).records.runs.set_index("label")
-    assert found["epochs"].to_dict() == {"dense": 2, "Tucker 90 %, equal time": 6, "pruned 90 %": 2}
-    assert "in the time of 2 of the dense network: Tucker 90 % 6" in capsys.readouterr().out
+    assert found["epochs"].to_dict() == {"dense": 1, "Tucker 90 %, equal time": 3, "pruned 90 %": 1}
+    assert "in the time of 1 of the dense network: Tucker 90 % 3" in capsys.readouterr().out
     options |= {"compression": [0.9, 0.8], "quiet": True}
     seconds["Tucker 90 %"] = [0.1] * 5  # another measurement: what was decided holds
     more = run_headline(**options, equal=["time", "epochs"], out=tmp_path)
     runs = more.records.runs.set_index("label")
     assert runs["epochs"].to_dict() == {
-        "dense": 2, "Tucker 90 %, equal time": 6, "Tucker 80 %, equal time": 4, "Tucker 90 %": 2, "Tucker 80 %": 2,
-        "pruned 90 %": 2,
+        "dense": 1, "Tucker 90 %, equal time": 3, "Tucker 80 %, equal time": 2, "Tucker 90 %": 1, "Tucker 80 %": 1,
+        "pruned 90 %": 1,
     }  # fmt: skip
     assert runs.loc[found.index, "test_accuracy"].equals(found["test_accuracy"])
     assert RunFolder.open(more.folder).network("Tucker 80 %, equal time").spec["name"] == "vgg_small"

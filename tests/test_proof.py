@@ -207,27 +207,21 @@ def test_the_tucker_network_never_allocates_a_full_weight() -> None:
     assert full <= mode.shapes
 
 
-def test_both_networks_get_the_same_images_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[Tensor]] = []
-
-    def watched(model: nn.Module, *arguments: Any, **options: Any) -> Run:
-        seen.append([])
-        handle = model.register_forward_pre_hook(
-            lambda module, inputs: seen[-1].append(inputs[0].clone()) if module.training else None
+def test_both_networks_get_the_same_images_in_the_same_order() -> None:
+    experiment, seen = setup.set_up(dataset="digits", epochs=1, width=0.25, device="cpu"), dict[str, list[Tensor]]()
+    for method in (Dense(), Tucker(Budget(0.9))):
+        network, images = method.network(experiment.spec, 0), seen.setdefault(method.name, [])
+        network.register_forward_pre_hook(
+            lambda module, inputs, images=images: images.append(inputs[0].clone()) if module.training else None
         )
-        run = fit(model, *arguments, **options)
-        handle.remove()
-        return run
-
-    monkeypatch.setattr(setup, "fit", watched)
-    run_poc(**SMALL, out=tmp_path)
-    assert len(seen[0]) == len(seen[1]) == 3
-    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+        method.fit(network, experiment)
+    assert len(seen["dense"]) == len(seen["tucker"]) == 3
+    assert all(torch.equal(one, other) for one, other in zip(*seen.values(), strict=True))
 
 
 def test_the_accuracy_of_the_dense_network_at_a_tenth_of_its_weights() -> None:
-    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.5}
-    recipe = replace(RECIPES["digits"], epochs=8)
+    spec = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 0.25}
+    recipe = replace(RECIPES["digits"], epochs=6)
     dense, small = (
         fit(network.network(spec, seed=0), load_data("digits"), recipe, ranks=network.ranks, progress=False)
         for network in (Dense(), Tucker(Budget(0.9)))
