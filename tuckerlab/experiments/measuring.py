@@ -15,7 +15,7 @@ from torch import nn
 
 from tuckerlab.experiments.methods.base import Method, OneRun, Tucker
 from tuckerlab.experiments.setup import Experiment, digest
-from tuckerlab.training.machine import interleave, iqr, latencies, training_memory
+from tuckerlab.training.machine import Times, interleave, iqr, latencies, training_memory
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
@@ -53,24 +53,24 @@ def measurements(runs: Mapping[Method, Run], experiment: Experiment) -> dict[Met
         c.label: to_plain(run.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for c, run in runs.items()
     }
-    one, many = (latencies(plain, experiment.batch(n)[0], repeats=repeats) for n, repeats in ((1, 40), (128, 12)))
-    measured: dict[Method, dict[str, float | None]] = {
-        method: {
-            "latency_1_ms": float(np.median(one[method.label])), "latency_1_iqr_ms": iqr(one[method.label]),
-            "latency_128_ms": float(np.median(many[method.label])),
-            "latency_128_iqr_ms": iqr(many[method.label]),
-            "threads": torch.get_num_threads(),  # of the times, whoever has trained
-        }
-        for method in runs
-    }  # fmt: skip
+    # the threads are of the times, whoever has trained
+    measured: dict[Method, dict[str, float | None]] = {method: {"threads": torch.get_num_threads()} for method in runs}
+    for count, repeats in ((1, 40), (128, 12)):
+        answers = latencies(plain, experiment.batch(count)[0], repeats=repeats)
+        for method in runs:
+            measured[method] |= _middle(f"latency_{count}", answers[method.label])
     whole = {method: run for method, run in runs.items() if not run.steps_before}
     steps = interleave({c.label: stepper(c, run.model, experiment) for c, run in whole.items()}, repeats=10)
     batch = experiment.batch(experiment.step_size)
     for method, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(experiment.loss, batch=batch))
-        measured[method] |= {f"memory_{name}_bytes": size for name, size in memory._asdict().items()}
-        measured[method] |= {"step_ms": float(np.median(steps[method.label])), "step_iqr_ms": iqr(steps[method.label])}
+        measured[method] |= _middle("step", steps[method.label])
+        measured[method] |= {f"memory_{part}_bytes": size for part, size in memory._asdict().items()}
     return measured
+
+
+def _middle(what: str, times: Times) -> dict[str, float]:
+    return {f"{what}_ms": float(np.median(times)), f"{what}_iqr_ms": iqr(times)}
 
 
 def stepper(method: Method, model: nn.Module, experiment: Experiment) -> Callable[[], object]:

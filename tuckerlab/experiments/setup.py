@@ -26,7 +26,7 @@ from tuckerlab.training.models import MODELS, build
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.convert import FRACTION, tuckerize
 from tuckerlab.tucker.model_size import Counts, count_parameters
-from tuckerlab.tucker.rank_policy import Fixed, RankPolicy
+from tuckerlab.tucker.rank_policy import Fixed
 
 if TYPE_CHECKING:
     from tuckerlab.experiments.methods.base import Method
@@ -68,16 +68,8 @@ class Experiment:
             method.check(self)
         return self
 
-    def check(self, ranks: RankPolicy | None) -> None:
-        """Raises RankError for a budget that this network cannot meet."""
-        replace(self.recipe, ranks=ranks).make_optimizer(on_meta(self.spec), 1)
-
     def of_seed(self, seed: int) -> "Experiment":
         return replace(self, recipe=replace(self.recipe, seed=seed))
-
-    @property
-    def seed(self) -> int:
-        return self.recipe.seed
 
     @property
     def plan(self) -> dict[str, Any]:

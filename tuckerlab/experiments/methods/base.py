@@ -37,6 +37,7 @@ class Method:
 
     policy: RankPolicy | None  # what chooses its ranks; None: it has none
     adapts: ClassVar[bool] = False  # whether its ranks follow the policy while it trains
+    modes: ClassVar[str | tuple[int, ...]] = "channels"  # that are factorized
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ class Method:
 
     def check(self, experiment: Experiment) -> None:
         """Raises TuckerlabError, before anything is trained, for what cannot be had in this experiment."""
-        experiment.check(self.policy)
+        replace(experiment.recipe, ranks=self.policy).make_optimizer(on_meta(experiment.spec, modes=self.modes), 1)
 
     def network(self, spec: dict[str, Any], seed: int) -> nn.Module:
         """A new network from the seed: what its training begins with."""
@@ -88,7 +89,7 @@ class Method:
 
     def train(self, experiment: Experiment) -> Run:
         """Spends the budget of the experiment; what was done before is found in its folder and not done again."""
-        return self.fit(self.network(experiment.spec, experiment.seed), experiment)
+        return self.fit(self.network(experiment.spec, experiment.recipe.seed), experiment)
 
     def fit(self, model: nn.Module, experiment: Experiment, **options: Any) -> Run:
         """Trains a network of this method, with its own recipe, ranks, optimizer and way of counting."""

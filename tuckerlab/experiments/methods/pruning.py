@@ -38,7 +38,7 @@ class Pruned(AtCompression):
 
     def train(self, experiment: Experiment) -> Run:
         pruning = MagnitudePruning(self.compression, experiment.steps, experiment.recipe.every(experiment.steps))
-        return self.fit(self.network(experiment.spec, experiment.seed), experiment, callbacks=[pruning])
+        return self.fit(self.network(experiment.spec, experiment.recipe.seed), experiment, callbacks=[pruning])
 
     def counts(self, model: nn.Module, experiment: Experiment) -> Counts:
         """A zero among the convolution weights is not stored."""

@@ -41,7 +41,7 @@ class Factors(Method):
         found = Tucker(self.policy).train(replace(experiment, callbacks=()))
         if not found.is_over:
             return found
-        return self.fit(to_plain(anew(found.model, experiment.seed)), experiment)
+        return self.fit(to_plain(anew(found.model, experiment.recipe.seed)), experiment)
 
 
 def stepped_by(optimizer: str, recipe: Recipe) -> Recipe:
@@ -74,14 +74,12 @@ class Matrix(Method):
     policy: RankPolicy
     name = "matrix"
     adapts = True
+    modes = (0,)
 
     def built(self, spec: dict[str, Any]) -> nn.Module:
-        network = on_meta(spec, modes=(0,))
+        network = on_meta(spec, modes=self.modes)
         vars(network).pop("spec")  # a checkpoint would rebuild another network from it
         return materialize(network)
-
-    def check(self, experiment: Experiment) -> None:
-        replace(experiment.recipe, ranks=self.policy).make_optimizer(on_meta(experiment.spec, modes=(0,)), 1)
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,7 @@ class TwoGradients(Method):
             raise TuckerlabError(f"{self.label}: {said}")
 
     def train(self, experiment: Experiment) -> Run:
-        half, _ = experiment.split(1 / TwoGradient.evaluations)
-        return self.fit(self.network(experiment.spec, experiment.seed), half)
+        return super().train(experiment.split(1 / TwoGradient.evaluations)[0])
 
     def recipe(self, recipe: Recipe) -> Recipe:
         return stepped_by("sgd", recipe)
