@@ -1,76 +1,53 @@
-"""The two-gradient scheme against its algebra written out densely, and within a training."""
+"""The two-gradient scheme against its algebra written out densely."""
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
 
-from tuckerlab import Fixed, Tolerance, TuckerConv2d, TuckerLinear
+from tuckerlab import Fixed, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
+from tuckerlab.tucker.rank_policy import RankPolicy
 from tuckerlab.tucker.tensor import hosvd, tolerance_ranks, truncate
 
 LR = 0.3
 
 
-class Problem:
-    """Least squares with a layer in float64; `evaluate` is what the optimizer is to call."""
+CASES = [  # a kernel, and a matrix at two ranks; of 5, the new basis is all of the smaller mode
+    (TuckerConv2d(6, 8, 3, ranks=(3, 2), bias=False, dtype=torch.float64), (4, 6, 5, 5), Fixed()),
+    *(
+        (TuckerLinear(9, 7, ranks=rank, bias=False, dtype=torch.float64), (20, 9), Tolerance(0.2, growth=0, steps=0))
+        for rank in (1, 5)
+    ),
+]
 
-    def __init__(self, layer: torch.nn.Module, x: Tensor, **options: object) -> None:
-        self.layer, self.x, self.y = layer, x, torch.randn_like(layer(x))
-        self.optimizer = TwoGradient(layer, LR, **options)  # type: ignore[arg-type]
-        self.losses: list[float] = []
 
-    def evaluate(self) -> float:
-        self.optimizer.zero_grad()
-        loss = (self.layer(self.x) - self.y).square().mean()
+@pytest.mark.parametrize(("layer", "shape", "policy"), CASES)
+def test_a_step_is_the_one_that_is_written_down(layer: TuckerLayer, shape: tuple[int, ...], policy: RankPolicy) -> None:
+    layer.reset_parameters()
+    x = torch.randn(shape, dtype=torch.float64)
+    y = torch.randn_like(layer(x))
+    optimizer = TwoGradient(layer, LR, ranks=policy)
+
+    def evaluate() -> float:
+        optimizer.zero_grad()
+        loss = (layer(x) - y).square().mean()
         loss.backward()
-        self.losses.append(loss.item())
         return loss.item()
 
-    def step(self) -> None:
-        self.evaluate()
-        self.optimizer.step(self.evaluate)
-
-
-def matrix_problem(rank: int, **options: object) -> Problem:
-    torch.manual_seed(0)
-    layer = TuckerLinear(9, 7, ranks=rank, bias=False, dtype=torch.float64)
-    return Problem(layer, torch.randn(20, 9, dtype=torch.float64), **options)
-
-
-def kernel_problem(**options: object) -> Problem:
-    torch.manual_seed(0)
-    layer = TuckerConv2d(6, 8, 3, ranks=(3, 2), bias=False, dtype=torch.float64)
-    return Problem(layer, torch.randn(4, 6, 5, 5, dtype=torch.float64), **options)
-
-
-@pytest.mark.parametrize("rank", [1, 5])  # of 5, the new basis is all of the smaller mode
-def test_a_step_is_the_one_that_is_written_down(rank: int) -> None:
-    problem = matrix_problem(rank, ranks=Tolerance(0.2, growth=0, steps=0))
-    layer = problem.layer
-    W = layer.dense_weight().detach()
-    U, V = (factor.detach() for factor in layer.factors)
-    G = 2 * (problem.x @ W.T - problem.y).T @ problem.x / problem.y.numel()
-    left, right = (torch.linalg.qr(torch.cat(pair, dim=1))[0] for pair in ((U, G @ V), (V, G.T @ U)))
-    moved = W - LR * left @ (left.T @ G @ right) @ right.T
-    core, factors = truncate(moved, (0, 1), tolerance_ranks(hosvd(moved, (0, 1))[2], 0.2))
-    expected = factors[0] @ core @ factors[1].T
-    problem.step()
-    assert torch.allclose(layer.dense_weight(), expected, atol=1e-7)
-    assert layer.ranks == tuple(core.shape)
-
-
-def test_a_step_of_a_kernel_is_the_one_that_is_written_down() -> None:
-    problem = kernel_problem(ranks=Fixed())
-    layer = problem.layer
-    weight = layer.dense_weight().detach().requires_grad_()
-    (torch.nn.functional.conv2d(problem.x, weight) - problem.y).square().mean().backward()
-    W, G, (U, V) = weight.detach(), weight.grad, (factor.detach() for factor in layer.factors)
+    W, (U, V) = layer.dense_weight().detach(), (factor.detach() for factor in layer.factors)
+    weight = W.clone().requires_grad_()
+    answer = F.conv2d if W.dim() == 4 else F.linear
+    (answer(x, weight) - y).square().mean().backward()
+    G = weight.grad
     assert G is not None
-    K0 = torch.einsum("oihw,ib->obhw", G, V).flatten(1) @ torch.einsum("oihw,oa,ib->abhw", W, U, V).flatten(1).T
-    K1 = torch.einsum("oihw,oa->iahw", G, U).flatten(1) @ torch.einsum("oihw,oa,ib->bahw", W, U, V).flatten(1).T
+    K0 = torch.einsum("oi...,ib->ob...", G, V).flatten(1) @ torch.einsum("oi...,oa,ib->ab...", W, U, V).flatten(1).T
+    K1 = torch.einsum("oi...,oa->ia...", G, U).flatten(1) @ torch.einsum("oi...,oa,ib->ba...", W, U, V).flatten(1).T
     left, right = (torch.linalg.qr(torch.cat(pair, dim=1))[0] for pair in ((U, K0), (V, K1)))
-    inside = torch.einsum("oihw,oa,ib->abhw", G, left, right)
-    moved = W - LR * torch.einsum("abhw,oa,ib->oihw", inside, left, right)
-    core, factors = truncate(moved, (0, 1), ranks=(3, 2))
-    problem.step()
-    assert torch.allclose(layer.dense_weight(), torch.einsum("abhw,oa,ib->oihw", core, *factors), atol=1e-7)
+    inside = torch.einsum("oi...,oa,ib->ab...", G, left, right)
+    moved = W - LR * torch.einsum("ab...,oa,ib->oi...", inside, left, right)
+    ranks = layer.ranks if isinstance(policy, Fixed) else tolerance_ranks(hosvd(moved, (0, 1))[2], policy.tau)
+    core, factors = truncate(moved, (0, 1), ranks)
+    evaluate()
+    optimizer.step(evaluate)
+    assert torch.allclose(layer.dense_weight(), torch.einsum("ab...,oa,ib->oi...", core, *factors), atol=1e-7)
+    assert layer.ranks == tuple(core.shape[:2])
