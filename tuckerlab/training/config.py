@@ -1,7 +1,7 @@
 """What a training run is made of: `Recipe`, one value to pass on, to store beside a checkpoint, and to compare."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -77,9 +77,8 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
         ranks = None if self.ranks is None else repr(self.ranks)
-        return {**values, **FORMER, "lr": self.rate, "weight_decay": self.decay, "ranks": ranks}
+        return {**vars(self), **FORMER, "lr": self.rate, "weight_decay": self.decay, "ranks": ranks}
 
     def every(self, total_steps: int) -> int:
         """Optimizer steps between two rank adaptations in a run of so many steps."""

@@ -21,19 +21,12 @@ from tuckerlab.tucker.weight import TuckerLayer
 
 HELD_OUT = 0.1  # the share of the training images that the accuracy is watched on
 FROZEN = Fixed(steps=0)
-NOT_FINITE = Alarm("finite", math.nan, math.inf)
 WHY = {
     "finite": N_("a number in the calculation was no longer finite"),
     "loss": N_("the middle of the last 8 losses rose to {measured:.2g}, where at most {allowed:.2g} is allowed"),
     "accuracy": N_("{measured:.1%} of the images held out were right, where at least {allowed:.1%} is allowed"),
     "cut": N_("{measured:.0%} of the numbers were cut at once, where at most {allowed:.0%} is allowed"),
 }
-BACK = N_("went back to step {back:,.0f} and lowered the learning rate to {factor:.0%} of what it was")
-FREEZE = N_(
-    "went back to step {back:,.0f}, lowered the learning rate to {factor:.0%} of what it was, and stopped cutting"
-)
-POLICY = N_("went back to step {back:,.0f} and returned to the setting before")
-STOP = N_("the training was ended with the network of step {back:,.0f}")
 RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # what schedules keep in a param group
 STEEP = 0.05  # of a schedule in one cycle: one in fewer than 20 cycles is meant to cut much at once
 
@@ -62,12 +55,8 @@ class GuardedTrainer(Trainer):
         run, optimizer, is_looked_at = self.run, self.run.optimizer, self.is_looked_at
         adapts = (optimizer.steps + 1) % optimizer.adapt_every == 0 and not isinstance(optimizer.ranks, Fixed)
         before = _stored(run.model) if adapts else 0
-        try:
-            super().step()
-        except DivergedError:
-            if self.guard.finite is None:
-                raise
-            return self._act(NOT_FINITE, run.step + 1)  # the step that was not completed
+        if not super().step():
+            return False
         alarm = self.watch.after_step(run.loss) if is_looked_at else None
         if alarm is None and adapts and run.step < run.total_steps:  # the last one drops what was on trial
             alarm = None if self._is_steep() else self.watch.after_adaptation(before, _stored(run.model))
@@ -77,12 +66,8 @@ class GuardedTrainer(Trainer):
 
     def end_epoch(self) -> bool:
         run = self.run
-        try:
-            super().end_epoch()
-        except DivergedError:
-            if self.guard.finite is None:
-                raise
-            return self._act(NOT_FINITE, run.step)
+        if not super().end_epoch():
+            return False
         if self.guard.accuracy is not None:
             accuracy = evaluate(run.model, self.held).accuracy
             alarm = self.watch.after_epoch(accuracy, len(self.held.test_labels), run.step / run.total_steps)
@@ -115,6 +100,10 @@ class GuardedTrainer(Trainer):
             self.good_policy = FROZEN if good["frozen"] else given
         return loaded
 
+    def _diverged(self, what: str, step: int) -> bool:
+        alarm = self.watch.after_step(math.nan)
+        return super()._diverged(what, step) if alarm is None else self._act(alarm, step)
+
     def _act(self, alarm: Alarm, step: int) -> bool:
         """Returns to the last good state and goes on from there or ends, and writes it down; False: it is undone."""
         run = self.run
@@ -141,18 +130,22 @@ class GuardedTrainer(Trainer):
         self.watch.went_back()
         if action == "stop":
             run.state = GUARDED
-            return STOP
+            return N_("the training was ended with the network of step {back:,.0f}")
         if was != self.good_policy:  # somebody has exchanged it since
-            return POLICY
-        is_cut = not isinstance(was, Fixed) and (rule == "cut" or self.watch.broken[rule] > 1)
-        if is_cut:
+            return N_("went back to step {back:,.0f} and returned to the setting before")
+        did = N_("went back to step {back:,.0f} and lowered the learning rate to {factor:.0%} of what it was")
+        if not isinstance(was, Fixed) and (rule == "cut" or self.watch.broken[rule] > 1):
             run.optimizer.ranks = self.policy = FROZEN
+            did = N_(
+                "went back to step {back:,.0f}, lowered the learning rate to {factor:.0%} of what it was, and stopped "
+                "cutting"
+            )
         for group in run.optimizer.param_groups:
             group.update({name: group[name] * self.guard.slower for name in RATES if name in group})
         self.schedule.base_lrs = [rate * self.guard.slower for rate in self.schedule.base_lrs]
         self.schedule._last_lr = [group["lr"] for group in run.optimizer.param_groups]
         self._keep()  # slower from the start, should it come to that again
-        return FREEZE if is_cut else BACK
+        return did
 
     def _keep(self) -> None:
         """Makes this moment the last good one, with the policy that is in force."""

@@ -66,7 +66,7 @@ class Trainer:
         return self.device.type == "cpu" or self.run.step % LOOK_EVERY == 0
 
     def step(self) -> bool:
-        """One optimizer step on the next batch; whether the run has come further."""
+        """One optimizer step on the next batch; whether the run has come further: a guard may undo it."""
         run, began = self.run, time.perf_counter()
         torch.manual_seed((self.recipe.seed * 1_000_003 + run.step) % 2**63)  # distinct for all pairs that occur
         images, labels = self._next_batch()
@@ -88,14 +88,14 @@ class Trainer:
         if self.is_looked_at:
             run.loss = loss.item()
             if not math.isfinite(run.loss):
-                self._diverged(f"the loss is {run.loss}")
+                return self._diverged(f"the loss is {run.loss}", run.step + 1)
         again = {"closure": lambda: evaluate_gradient().item()} if run.optimizer.evaluations > 1 else {}
         try:
             run.optimizer.step(**again)
             if run.step + 1 == run.total_steps:
                 run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
-            self._diverged(str(error))
+            return self._diverged(str(error), run.step + 1)
         if run.step + 1 == run.total_steps and run.optimizer.ranks.is_nested:
             update_bn(self.data.sample(), run.model)  # the largest size has statistics of all sizes
         self.schedule.step()
@@ -112,7 +112,7 @@ class Trainer:
             torch.cuda.synchronize(self.device)
             run.seconds += time.perf_counter() - began
         if not self._is_finite():
-            self._diverged(f"the loss of epoch {run.moment()['epoch']} or a weight is not finite")
+            return self._diverged(f"the loss of epoch {run.moment()['epoch']} or a weight is not finite", run.step)
         if run.step >= run.total_steps:
             run.state = "finished"
         seconds = run.seconds - (run.epochs[-1]["seconds"] if run.epochs else 0.0)
@@ -187,12 +187,11 @@ class Trainer:
         values = [self.loss, *self.run.model.state_dict().values()]
         return all(bool(value.isfinite().all()) for value in values)
 
-    def _diverged(self, what: str) -> None:
-        run = self.run
+    def _diverged(self, what: str, step: int) -> bool:
+        """DivergedError; a guard may go back instead."""
         is_kept = self.checkpoint is not None and self.checkpoint.exists()
         kept = f"; the last good checkpoint is kept in {self.checkpoint}" if is_kept else ""
-        at = min(run.step + 1, run.total_steps)
         raise DivergedError(
-            f"training diverged at step {at} of {run.total_steps}: {what}{kept}; try a learning rate of "
+            f"training diverged at step {step} of {self.run.total_steps}: {what}{kept}; try a learning rate of "
             f"{self.recipe.rate / 3:.2g}, or more warm-up"
         )
