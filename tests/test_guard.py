@@ -80,8 +80,8 @@ def test_a_tolerance_raised_to_nine_tenths_in_mid_run(data: ImageData) -> None:
     def raise_it(run: Run) -> None:
         run.optimizer.ranks = Tolerance(0.9, steps=0)
 
-    run = train(data, ranks=Tolerance(0.1), callbacks=[During(30, 1, raise_it)])
-    undisturbed = train(data, ranks=Tolerance(0.1))
+    run = train(data, ranks=Tolerance(0.1), epochs=4, callbacks=[During(30, 1, raise_it)])
+    undisturbed = train(data, ranks=Tolerance(0.1), epochs=4)
     assert undisturbed.steps_per_epoch == len(data.hold_out(0.1, seed=0).train_images) // RECIPE.batch_size
     assert did(run) == [("cut", "roll back")]
     event = run.events[0]
@@ -209,17 +209,17 @@ def test_a_loss_that_rises_is_told_from_noise() -> None:
 
 
 def test_accuracy_is_compared_with_its_best() -> None:
-    def alarms(guard: Guard, *accuracies: float, start: float = 0.8) -> list[bool]:
-        watch = Watch(guard)
+    def alarms(*accuracies: float, start: float = 0.8) -> list[bool]:
+        watch = Watch(Guard())
         ends = [start + (1 - start) * (i + 1) / len(accuracies) for i in range(len(accuracies))]
         return [watch.after_epoch(a, 1000, end) is not None for a, end in zip(accuracies, ends, strict=True)]
 
-    assert alarms(Guard(), 0.9, 0.2, 0.9, 0.9) == [False] * 4  # once is noise
-    assert alarms(Guard(), 0.9, 0.2, 0.2, 0.9) == [False, False, True, False]
-    assert alarms(Guard(), 0.9, 0.9, 0.2) == [False, False, True]  # but not at the end
-    assert alarms(Guard(), 0.9, 0.85) == [False, False]
-    assert alarms(Guard(), 0.9, 0.5, 0.5, 0.9, start=0.0) == [False] * 4  # early in a run much is noise
-    assert alarms(Guard(), 0.95, 0.93, 0.88) == [False, False, False]
+    assert alarms(0.9, 0.2, 0.9, 0.9) == [False] * 4  # once is noise
+    assert alarms(0.9, 0.2, 0.2, 0.9) == [False, False, True, False]
+    assert alarms(0.9, 0.9, 0.2) == [False, False, True]  # but not at the end
+    assert alarms(0.9, 0.85) == [False, False]
+    assert alarms(0.9, 0.5, 0.5, 0.9, start=0.0) == [False] * 4  # early in a run much is noise
+    assert alarms(0.95, 0.93, 0.88) == [False, False, False]
     few = Watch(Guard())
     few.after_epoch(0.9, 20, 0.9)
     assert few.after_epoch(0.75, 20, 1.0) is None  # three of twenty images
@@ -236,7 +236,6 @@ def test_a_cut_that_no_setting_explains_is_taken_back_and_ranks_stay(data: Image
 
 
 def test_in_a_loop_of_your_own() -> None:
-    torch.manual_seed(0)
     model = network(Tolerance(0.1))
     optimizer = TuckerSGD(model, lr=0.05)
     watch, good = Watch(Guard()), Snapshot.of(model, optimizer).copied()

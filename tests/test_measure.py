@@ -29,11 +29,9 @@ TUCKER_LINEAR = 3 * 3 + 10 * 3 + 256 * 3
 def test_counts_of_a_dense_and_of_a_tucker_network() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, (3, 5)), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 2))
     assert count_parameters(model) == Counts(360, 360, 360 + 8 + 16 + 18, 360 + 8 + 16 + 18)
-    biases_and_norm, counts = 8 + 16 + 16 + 10, count_parameters(tucker_network())
-    assert counts.conv_stored == 72 + TUCKER_CONV
-    assert counts.conv_dense == 72 + 16 * 8 * 9
-    assert counts.total_stored == 72 + TUCKER_CONV + TUCKER_LINEAR + biases_and_norm
-    assert counts.total_dense == 72 + 16 * 8 * 9 + 2560 + biases_and_norm
+    conv, dense, biases_and_norm = 72 + TUCKER_CONV, 72 + 16 * 8 * 9, 8 + 16 + 16 + 10
+    counts = count_parameters(tucker_network())
+    assert counts == Counts(conv, dense, conv + TUCKER_LINEAR + biases_and_norm, dense + 2560 + biases_and_norm)
     assert counts.conv_compression == pytest.approx(1 - (72 + 152) / (72 + 1152))
 
 

@@ -76,7 +76,7 @@ def assert_same_run(one: Run, other: Run) -> None:
 
 
 def assert_same_weights(one: nn.Module, other: nn.Module, *optimizers: TuckerOptimizer) -> None:
-    """And the same state of their optimizers, where these are given."""
+    """Of the networks, and in the state of their optimizers, where these are given."""
     ours, theirs = map(Snapshot.of, (one, other), optimizers or (None, None))
     assert json.dumps(ours.optimizer) == json.dumps(theirs.optimizer)
     assert ours.tensors.keys() == theirs.tensors.keys()
@@ -136,7 +136,7 @@ def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(tmp_pa
     assert len({str(row["rank"]) for row in whole.ranks}) > 1
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {"tolerance"}))  # which is killed above
 def test_a_stopped_run_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
     recipe, stop, path = replace(RECIPES[name], epochs=2), threading.Event(), tmp_path / "run.safetensors"
     tucker = recipe.ranks is not None
