@@ -26,8 +26,7 @@ class Question(Panel):
         self.right, self.because = answers[right], because
         self.asked, self.reply = Line(), Line()
         self.asked.say(question, bold=True)
-        wide = {"width": "100%"}
-        self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout=wide)
+        self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout={"width": "100%"})
         self.children = [self.asked, self.choice, self.reply]
         watch(self._answer, self.choice)
 

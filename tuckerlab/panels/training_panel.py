@@ -113,15 +113,13 @@ class TrainingPanel(Panel):
         watch(self._enable, self.by)
         self.observe(self._enable, "busy")
         self.said.say(_("Press Train. The notebook stays free while the network learns."))
-        asked = self.unfinished.asked() if self.is_kept else {}
         if self.is_kept and Job.at_work:
             self._put(Job.at_work.asked)
             self._follow(Job.at_work)
-        elif asked:
+        elif self.is_kept and (asked := self.unfinished.asked()):
             self._put(asked)
             self.said.say(_("A training was cut off. Continue goes on from its last pass, Train begins anew."))
         self._enable()
-        set_visible(self.go_on, asked and not self.busy)
         if not attended:
             self.train_now()
 
@@ -174,7 +172,7 @@ class TrainingPanel(Panel):
                 self._begin()
             else:
                 self.said.say(_("Another window has gone on with it."))
-        set_visible(self.go_on, False)
+                self._enable()
 
     def _begin(self, asked: Mapping[str, Any] | None = None) -> None:
         """Trains what is asked; None: what was cut off."""
@@ -195,7 +193,6 @@ class TrainingPanel(Panel):
 
     def _follow(self, job: Job) -> None:
         self.job, self.busy = job, True
-        set_visible(self.go_on, False)
         self.in_background(self._drive, job)
 
     def _stop(self) -> None:
@@ -251,6 +248,7 @@ class TrainingPanel(Panel):
         set_visible(self.compression, self.by.value == "compression")
         set_visible(self.tolerance, self.by.value == "tolerance")
         set_visible(self.save, self.kept and not self.busy)
+        set_visible(self.go_on, self.is_kept and not self.busy and self.unfinished.asked())
 
     def _suit(self, change: object) -> None:
         """Another data set is learned in another time."""
