@@ -52,11 +52,7 @@ def a_server(command: str, folder: Path, notebooks: Path = ROOT / "notebooks") -
     with (
         log.open("w") as said,
         subprocess.Popen(
-            [*start, str(folder / "copy"), "--no-browser"],
-            stdout=said,
-            stderr=said,
-            cwd=folder,
-            env={**os.environ, **own},
+            [*start, str(folder / "copy"), "--no-browser"], stdout=said, stderr=said, cwd=folder, env=os.environ | own
         ) as process,
     ):
         try:

@@ -2,26 +2,17 @@
 
 import math
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from jobs import (
-    PER_EPOCH,
-    SETTINGS,
-    Gate,
-    few_images as few_images,
-    gate as gate,
-    no_thread_is_left as no_thread_is_left,
-    said,
-    same,
-    train,
-    trained,
-    until,
-    weights,
-)
+import torch
+from jobs import LONG, Gate, said
+from torch import nn
 
 from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.experiments import setup
@@ -34,12 +25,44 @@ from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
 
+SETTINGS: dict[str, Any] = {"dataset": "digits", "width": 0.125, "epochs": 1, "device": "cpu"}
+PER_EPOCH = 6
 
-def names(panel: TrainingPanel) -> list[str]:
-    return [run.name for run in panel.kept]
+
+@pytest.fixture(autouse=True, scope="module")
+def few_images() -> Iterator[None]:
+    """Six steps an epoch, and nothing measured."""
+    load = setup.load_data
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
+        patch.setattr(training_job, "measurements", lambda runs, experiment: {})
+        yield
 
 
-def held(gate: Gate, step: int = 4, **settings: Any) -> TrainingPanel:
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Holds a job after a step; after step 0: before it reads its images."""
+    gate, on_step, load = Gate(), Job.on_step, setup.load_data
+    monkeypatch.setattr(Job, "on_step", lambda job, run: on_step(job, run) or gate.hold(run.step))
+    monkeypatch.setattr(setup, "load_data", lambda *args, **options: gate.hold(0) or load(*args, **options))
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture(scope="module")
+def compared(few_images: None, tmp_path_factory: pytest.TempPathFactory) -> TrainingPanel:
+    """A panel that has trained, a network in Tucker format and the full one, for two epochs."""
+    out = tmp_path_factory.mktemp("compared") / "runs"
+    return TrainingPanel(attended=False, dense=True, out=str(out), **SETTINGS | {"epochs": 2})
+
+
+def train(panel: TrainingPanel) -> TrainingPanel:
+    panel.train.click()
+    panel.wait()
+    return panel
+
+
+def held(gate: Gate, step: int, **settings: Any) -> TrainingPanel:
     """A panel whose job has come to this step, and does not go on."""
     panel = TrainingPanel(**SETTINGS | settings)
     gate.step = step
@@ -48,13 +71,26 @@ def held(gate: Gate, step: int = 4, **settings: Any) -> TrainingPanel:
     return panel
 
 
+def names(panel: TrainingPanel) -> list[str]:
+    return [run.name for run in panel.kept]
+
+
+def networks(panel: TrainingPanel) -> list[nn.Module]:
+    return [run.run.model for run in panel.kept]
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
 # --- buttons ---------------------------------------------------------------------------------------------------------
 
 
-def test_train(gate: Gate) -> None:
-    states = list[bool]()
-    panel = TrainingPanel(**SETTINGS)
+def test_one_training_at_a_time(gate: Gate) -> None:
+    states, drawn = list[bool](), threading.Event()
+    panel, other = TrainingPanel(**SETTINGS), TrainingPanel(**SETTINGS | {"seed": 1})
     panel.observe(lambda change: states.append(change.new), "busy")
+    panel.picture.observe(lambda change: drawn.set(), "value")
     panel.stop.click()
     assert (panel.train.disabled, panel.stop.disabled) == (False, True)
     gate.step = 3
@@ -62,10 +98,13 @@ def test_train(gate: Gate) -> None:
     gate.wait()
     first = panel.job
     panel.train.click()  # harmless
+    other.train.click()
+    assert (other.busy, other.problem.startswith("Another training is at work here")) == (False, True)
     assert (panel.train.disabled, panel.stop.disabled) == (True, False)
     assert all(control.disabled for control in panel.controls.values())
-    until(lambda: panel.picture.value[:4] == b"\x89PNG" and "pass 1 of 1" in said(panel.said))
-    gate.open()
+    assert drawn.wait(LONG)
+    assert "pass 1 of 1" in said(panel.said)
+    gate.opened.set()
     panel.wait()
     assert panel.job is first
     assert (states, panel.bar.value, panel.problem) == ([True, False], 1.0, "")
@@ -75,40 +114,24 @@ def test_train(gate: Gate) -> None:
     assert (row["label"], row["state"], len(run.losses)) == ("Tucker 90 %", "finished", PER_EPOCH)
     assert evaluate(run.run.model, setup.load_data("digits")).accuracy == row["test_accuracy"]
     assert row["conv_compression"] >= 0.9
+    assert not same(*networks(train(other)), *networks(panel))
 
 
-@pytest.mark.parametrize(("step", "kept"), [(2, 0), (PER_EPOCH + 2, 1)])
-def test_stop_after_the_step_at_hand_and_train_again(gate: Gate, step: int, kept: int) -> None:
-    panel = held(gate, step, dense=True, epochs=2)
-    panel.stop.click()
-    gate.open()
-    panel.wait()
+@pytest.mark.parametrize("step", [0, 2, PER_EPOCH + 2])
+def test_stop_after_the_step_at_hand_and_train_again(gate: Gate, compared: TrainingPanel, step: int) -> None:
+    panel, kept = held(gate, step, dense=True, epochs=2), int(step > PER_EPOCH)
     assert panel.job is not None
-    [run] = panel.job.runs  # the full network is not begun
-    assert (panel.busy, len(panel.kept), run.run.step, run.run.state) == (False, kept, step, "stopped")
-    assert said(panel.said).startswith(("Stopped before the first pass was over", "Stopped. What was learned")[kept])
-    assert names(train(panel))[kept:] == ["Tucker 90 % (2)", "dense (2)"]
-    assert same(weights(panel, kept), weights(trained(epochs=2)))
-
-
-def test_stop_while_reading(gate: Gate) -> None:
-    panel = held(gate, 0)
-    until(lambda: said(panel.said) == "Reading images …")
+    assert panel.job.said.startswith(f"Tucker 90 %: pass {kept + 1} of 2" if step else "Reading images …")
     panel.stop.click()
-    gate.open()
+    gate.opened.set()
     panel.wait()
-    assert (panel.busy, panel.kept, panel.problem) == (False, [], "")
-
-
-def test_one_training_at_a_time(gate: Gate) -> None:
-    other = TrainingPanel(**SETTINGS | {"seed": 1})
-    panel = held(gate)
-    other.train.click()
-    assert (other.busy, other.problem.startswith("Another training is at work here")) == (False, True)
-    gate.open()
-    panel.wait()
-    assert not same(weights(train(other)), weights(panel))
-    assert same(weights(panel), weights(trained()))
+    runs = [(run.run.step, run.run.state) for run in panel.job.runs]  # the full network is not begun
+    assert runs == [(step, "stopped")] * (step > 0)
+    assert (panel.busy, len(panel.kept), panel.problem) == (False, kept, "")
+    assert said(panel.said).startswith(("Stopped before the first pass was over", "Stopped. What was learned")[kept])
+    panel.dense.value = False
+    assert names(train(panel))[kept:] == ["Tucker 90 % (2)"]
+    assert same(networks(panel)[kept], networks(compared)[0])
 
 
 def test_three_networks_are_trained_alike_when_the_button_of_the_comparison_is_pressed() -> None:
@@ -130,22 +153,22 @@ def test_three_networks_are_trained_alike_when_the_button_of_the_comparison_is_p
 
 def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_path: Path) -> None:
     """Its page was loaded again in the second pass."""
-    asked = {"epochs": 3, "dense": True, "compression": 0.8}
+    asked = {"epochs": 2, "dense": True, "compression": 0.8}
     first = held(gate, PER_EPOCH + 4, out=str(tmp_path / "first"), **asked)
     second = TrainingPanel(**SETTINGS | {"out": str(tmp_path / "first")})
     assert (second.busy, second.compression.value) == (True, 0.8)  # in the same kernel the new panel shows it
     shutil.copytree(first.unfinished.folder, tmp_path / "second" / "unfinished")  # what a kernel leaves that was killed
-    gate.open()
+    gate.opened.set()
     first.wait()
     second.wait()
     back = TrainingPanel(**SETTINGS | {"out": str(tmp_path / "second")})
-    assert (back.busy, back.epochs.value, back.dense.value, back.compression.value) == (False, 3, True, 0.8)
+    assert (back.busy, back.epochs.value, back.dense.value, back.compression.value) == (False, 2, True, 0.8)
     back.epochs.text.value = "2.5"  # whatever is typed since
     back.go_on.click()
     back.wait()
     assert (back.problem, names(back)) == ("", ["Tucker 80 %", "dense"])
-    assert all(same(weights(back, run), weights(first, run)) for run in (0, 1))
-    assert [len(run.losses) for run in back.kept] == [3 * PER_EPOCH] * 2
+    assert all(map(same, networks(back), networks(first)))
+    assert [len(run.losses) for run in back.kept] == [2 * PER_EPOCH] * 2
     assert [*tmp_path.glob("*/*")] == []  # nothing is left to go on with
     assert TrainingPanel(**SETTINGS | {"out": str(tmp_path / "second")}).go_on.layout.display == "none"
 
@@ -180,46 +203,36 @@ def test_a_number_that_was_refused_is_mended_first() -> None:
 
 def test_what_was_trained_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = setup.fit
-    for error, line in ((RuntimeError("a\nlong story"), "RuntimeError: a long story"), (DivergedError("off"), "off")):
 
-        def failing(model: Any, *args: Any, error: Exception = error, **options: Any) -> Run:
-            if count_parameters(model).conv_compression == 0:  # the dense one, which comes second
-                raise error
-            return fit(model, *args, **options)
+    def failing(model: Any, *args: Any, **options: Any) -> Run:
+        if count_parameters(model).conv_compression == 0:  # the dense one, which comes second
+            raise DivergedError("off")
+        return fit(model, *args, **options)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(setup, "fit", failing)
-            panel = train(TrainingPanel(**SETTINGS | {"dense": True}))
-        assert line in panel.problem
-        assert (panel.busy, names(panel), panel.bar.value) == (False, ["Tucker 90 %"], 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "fit", failing)
+        panel = train(TrainingPanel(**SETTINGS | {"dense": True}))
+    assert (panel.problem, panel.busy, names(panel), panel.bar.value) == ("off", False, ["Tucker 90 %"], 0.0)
     assert (train(panel).problem, panel.alert.value, len(panel.kept)) == ("", "", 3)
 
 
 @pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        ({"dataset": "<b>nonsense"}, "unknown data set '<b>nonsense'"),
-        ({"network": "lenet5"}, "lenet5 cannot take images of 8 × 8"),
-        ({"compression": 0.98}, "cannot be met"),
-        ({"device": "abacus"}, "abacus"),
-    ],
+    ("asked", "line"), [({"dataset": "<b>x"}, "unknown data set '<b>x'"), ({"network": "lenet5"}, "of 8 × 8")]
 )
-def test_what_cannot_be_asked_for(settings: dict[str, Any], line: str) -> None:
-    panel = train(TrainingPanel(**SETTINGS | settings))
+def test_what_cannot_be_asked_for(asked: dict[str, str], line: str) -> None:
+    panel = train(TrainingPanel(**SETTINGS | asked))
     assert line in panel.problem
     assert "<b>" not in panel.static()
     assert (panel.busy, panel.kept) == (False, [])
     with pytest.raises(TuckerlabError, match="could not train: "):
-        TrainingPanel(attended=False, **SETTINGS | settings)
+        TrainingPanel(attended=False, **SETTINGS | asked)
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(training_panel, "draw", lambda runs: 1 / 0)
-        panel = train(TrainingPanel(**SETTINGS))
+    monkeypatch.setattr(training_panel, "draw", lambda runs: 1 / 0)
+    panel = train(TrainingPanel(**SETTINGS))
     assert (panel.busy, names(panel)) == (False, ["Tucker 90 %"])
     assert "division by zero" in panel.problem
-    assert (train(panel).problem, len(panel.kept)) == ("", 2)
 
 
 def test_what_the_safety_valve_does_is_said_marked_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +245,7 @@ def test_what_the_safety_valve_does_is_said_marked_and_recorded(monkeypatch: pyt
             next(run.model.parameters()).data.fill_(float("inf"))
 
     monkeypatch.setattr(Job, "on_step", spoil)
-    panel = trained(epochs=2)
+    panel = train(TrainingPanel(**SETTINGS | {"epochs": 2}))
     [run] = panel.kept
     [event] = run.records.events.to_dict("records")
     assert (event["step"], event["rule"]) == (PER_EPOCH + 5, "finite")
@@ -245,13 +258,13 @@ def test_what_the_safety_valve_does_is_said_marked_and_recorded(monkeypatch: pyt
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_shown_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = TrainingPanel(**SETTINGS | {"dense": True, "out": str(tmp_path / "runs")})
+def test_runs_are_shown_and_saved(compared: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = TrainingPanel(**SETTINGS)
     assert "no run yet" in panel.result()
     assert "no run yet" in panel.layers()
     assert panel.save.layout.display == "none"
-    train(panel)
-    assert "has learned nothing" in said(panel.verdict)  # after one pass over few images
+    panel = compared
+    assert said(panel.verdict) == panel.finding != ""
     panel.compression.value, panel.dense.value = 0.95, False
     train(panel)
     assert names(panel) == list(panel.result()) == ["Tucker 90 %", "dense", "Tucker 95 % (2)"]
@@ -262,8 +275,7 @@ def test_runs_are_shown_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert said(panel.saved) == f"Saved in {folder}"
     pd.testing.assert_frame_equal(Records.load(folder).runs, records_of(panel.kept).runs)
     for run, name in zip(panel.kept, ("tucker-90", "dense", "tucker-95-(2)"), strict=True):
-        loaded = checkpoint.load(folder / f"{name}.safetensors").model
-        assert same(dict(loaded.state_dict()), dict(run.run.model.state_dict()))
+        assert same(checkpoint.load(folder / f"{name}.safetensors").model, run.run.model)
 
     def full_disk(records: Records, folder: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -274,18 +286,17 @@ def test_runs_are_shown_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(Path(panel.out).iterdir()) == [folder]  # half a folder is none
 
 
-def test_the_picture_draws_what_the_runs_say() -> None:
-    panel = TrainingPanel(attended=False, dense=True, **SETTINGS | {"epochs": 3})
-    losses, accuracies, sizes, ranks = draw(panel.kept).axes
-    small = panel.kept[0]
+def test_the_picture_draws_what_the_runs_say(compared: TrainingPanel) -> None:
+    losses, accuracies, sizes, ranks = draw(compared.kept[:2]).axes
+    small = compared.kept[0]
     assert list(losses.lines[0].get_ydata()) == small.losses
     errors = 100 - 100 * small.records.epochs["test_accuracy"]  # on an axis that says what is right
-    assert accuracies.lines[0].get_xydata() == pytest.approx(np.array([[1, 2, 3], errors.clip(0.3)]).T)
+    assert accuracies.lines[0].get_xydata() == pytest.approx(np.array([[1, 2], errors.clip(0.3)]).T)
     stored = list(100 - 100 * small.records.epochs["conv_compression"])
     assert list(sizes.lines[0].get_ydata())[1:] == pytest.approx(stored)
     assert set(sizes.lines[1].get_ydata()) == {100}
     kept = rank_map(small.run.ranks)
-    assert kept.shape == (small.records.ranks["layer"].nunique(), 4)
-    rows = [row for row in small.run.ranks if row["layer"] == kept.index[0] and row["epoch"] == 3]
-    assert kept.iloc[0, 3] == pytest.approx(100 * sum(r["rank"] for r in rows) / sum(r["size"] for r in rows))
+    assert kept.shape == (small.records.ranks["layer"].nunique(), 3)
+    rows = [row for row in small.run.ranks if row["layer"] == kept.index[0] and row["epoch"] == 2]
+    assert kept.iloc[0, 2] == pytest.approx(100 * sum(r["rank"] for r in rows) / sum(r["size"] for r in rows))
     np.testing.assert_allclose(np.asarray(ranks.images[0].get_array()), kept)
