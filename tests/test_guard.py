@@ -227,12 +227,12 @@ def test_accuracy_is_compared_with_its_best() -> None:
 
 def test_a_cut_that_no_setting_explains_is_taken_back_and_ranks_stay(data: ImageData) -> None:
     guard = Guard(cut=Rule("roll back", 0.05))  # less than the policy takes, though its schedule is a slow one
-    run = train(data, guard=guard, ranks=Tolerance(0.5, steps=3 * STEPS), adapt_every=1, epochs=3)
+    run = train(data, guard=guard, ranks=Tolerance(0.5, steps=2 * STEPS), adapt_every=1, epochs=2)
     [event] = run.events
     assert (event["rule"], event["action"]) == ("cut", "roll back")
     assert event["said"].endswith("lowered the learning rate to 20% of what it was, and stopped cutting.")
     back = {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["step"] < event["step"]}
-    assert {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["epoch"] == 3} == back
+    assert {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["epoch"] == 2} == back
 
 
 def test_in_a_loop_of_your_own() -> None:
