@@ -85,9 +85,6 @@ def test_an_exported_program_runs_at_any_batch_and_knows_what_it_is(small: nn.Mo
     assert (done.path, done.size_bytes) == (tmp_path / "model.pt2", (tmp_path / "model.pt2").stat().st_size)
 
 
-# --- nothing is written that answers differently ---------------------------------------------------------------------
-
-
 def save_spoiled(save: Any, content: Any, *settings: Any, **more: Any) -> None:
     """Saves a network with its weights negated."""
     if isinstance(content, onnx.ModelProto):
@@ -166,9 +163,6 @@ def test_the_difference_is_relative_to_the_largest_output() -> None:
     for batch in parity.BATCHES:  # wrong at one size of the batch alone
         with pytest.raises(TuckerlabError, match="answers differently"):
             parity.compared(lambda x, at=batch: x + (len(x) == at), lambda x: x, images, "it")
-
-
-# --- plain torch ----------------------------------------------------------------------------------------------------
 
 
 def test_the_source_tests_itself_without_us_and_sees_a_wrong_weight(

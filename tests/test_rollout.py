@@ -33,9 +33,6 @@ def test_what_is_out_of_range_is_refused() -> None:
             wrong()
 
 
-# --- a test that may be looked at at any time, against others' numbers -----------------------------------------------
-
-
 def upper_bound(ones: int, n: int) -> float:
     """What a share lies below, with 95 % probability at all looks together."""
     return float(crossing(lambda mean: log_mean(log_wealth((0, 1), (n - ones, ones), mean)), np.log(20), ()))
@@ -58,9 +55,6 @@ def test_the_ends_are_those_of_another_library() -> None:
             assert 0.9 * nearest < abs(end - ones / n) < 1.1 * farthest
         assert binom.cdf(ones, n, ours[1]) < 0.05  # wider than an interval for a single look
         assert binom.sf(ones - 1, n, ours[0]) < 0.05
-
-
-# --- counts and the state machine ------------------------------------------------------------------------------------
 
 
 def test_late_labels_count_as_if_they_had_been_there_at_once() -> None:
@@ -102,6 +96,8 @@ def test_complaints_are_no_random_labels_and_in_the_end_a_human_decides() -> Non
     assert decision.action == "ask"
     assert "260 requests (2.6 %) were answered differently and have no true answer" in decision.reason
     assert "look up the true answers of these requests" in decision.reason
+    held = RollOut(Rule(random_labels=True)).add((9_700, 0, 300, 0, 0, 0)).decision
+    assert "of requests taken at random" in held.reason
 
 
 def test_a_roll_out_is_kept_as_json() -> None:
@@ -109,9 +105,6 @@ def test_a_roll_out_is_kept_as_json() -> None:
     again = RollOut.from_json(rollout.to_json())
     assert again == rollout
     assert again.add((10, 0, 1, 0, 0, 0)) == rollout.add((10, 0, 1, 0, 0, 0))
-
-
-# --- the bounds, the decisions and the simulation are one -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("rule", [Rule(), Rule(random_labels=True, tolerated=0.5)])
@@ -173,6 +166,7 @@ TWO = (0.3, 1.0)
 def test_the_wealth_against_a_loss_that_is_just_tolerated_stays_the_same() -> None:
     for rule, chances in (
         (Rule(stages=TWO), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
+        (Rule(stages=TWO), [[0.6, 0, 0, 0.2, 0.2, 0]] * 2),  # labels where the answers differ, and there alone
         (Rule(stages=TWO, tolerated=5, harm=9), [pairs(0.2, 0.15), pairs(0.1, 0.05)]),
         (Rule(stages=TWO, random_labels=True), [pairs(0.2, 0.2), pairs(0.1, 0.1)]),
     ):
@@ -236,9 +230,6 @@ def test_late_labels_only_delay() -> None:
     assert (asked[:, [Pair.alike, Pair.differing]] == 0).all()  # all labels have come before a human is asked
 
 
-# --- requests from real answers ------------------------------------------------------------------------------------
-
-
 def test_a_fault_is_what_it_would_be_answer_by_answer() -> None:
     rng = np.random.default_rng(1)
     count, classes, points = 40_000, 4, 5.0
@@ -262,9 +253,6 @@ def test_recorded_answers() -> None:
     assert traffic.differing == pytest.approx(100 * (small != dense).mean())
     assert traffic.loss == pytest.approx(100 * ((dense == labels).mean() - (small == labels).mean()))
     assert all(sum(traffic.chances) == pytest.approx(1) for traffic in recorded_traffic().values())
-
-
-# --- what it takes to catch a loss, and the figures ----------------------------------------------------------------
 
 
 def test_larger_losses_are_caught_sooner() -> None:
