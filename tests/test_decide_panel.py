@@ -113,11 +113,12 @@ def test_currency_years_and_files(panel: DecidePanel, tmp_path: Path) -> None:
     assert "within 7 years" in said(panel.verdict)
     panel.file.value = str(tmp_path / "mine.toml")
     panel.fields["day_rate"].text.value = "650"
-    panel.save(panel.file.value)
+    panel.save()
     panel.fields["day_rate"].text.value = "700"
-    panel.load(panel.file.value)
+    panel.load()
     assert panel.money.assumptions["day_rate"].likely == 650
-    panel.load("no such file")
+    panel.file.value = "no such file"
+    panel.load()
     assert panel.problem.startswith("no such file: ")
     assert panel.fields["day_rate"].text.value == "650"
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tuckerlab import panels
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import CyclePanel, GeometryPanel, Question, RollOutPanel
-from tuckerlab.panels.rank_cycle import draw as draw_cycle
+from tuckerlab.panels.geometry import draw_paths
 from tuckerlab.panels.rollout import STAGES
 from tuckerlab.panels.widgets import Panel
 
@@ -103,7 +103,7 @@ def test_each_cycle_ends_at_its_rank() -> None:
     for every, rank in {1: 2, 20: 8, 50: 5}.items():
         panel.every.value = every
         assert f"the layer comes to rank {rank}; cut at every step it ends at rank 2." in said(panel.sentence)
-    left, right = draw_cycle(panel.each_step, panel.chosen).axes
+    left, right = draw_paths(panel.each_step, panel.chosen).axes
     paths = [*panel.each_step, *panel.chosen]
     assert [list(line.get_ydata()) for line in left.lines[:4]] == [list(path.ranks) for path in paths]
     assert [list(line.get_ydata()) for line in right.lines] == [list(path.losses) for path in paths]

@@ -16,6 +16,5 @@ def test_the_glyphs_of_a_page_are_embedded() -> None:
 
 def test_names_are_written_where_there_is_room() -> None:
     axes = Picture(figsize=(4, 3)).subplots()
-    close = [("a", 0.5, 0.5), ("b", 0.5, 0.5)]
-    assert [text.get_text() for text in write_names(axes, close)] == ["a", "b"]
-    assert len(write_names(axes, [(f"network {i}", 0.5, 0.5) for i in range(9)])) < 9
+    write_names(axes, [(name, 0.5, 0.5, 0.5, 0.5) for name in "abcdefghi"])
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c", "d"]

@@ -7,7 +7,7 @@ from jobs import said
 
 from tuckerlab.demos.decompositions import KERNEL_MODES, Subject, subject
 from tuckerlab.errors import DataError, RankError
-from tuckerlab.panels import TuckerExplorer
+from tuckerlab.panels import TuckerExplorer, tucker_explorer
 from tuckerlab.panels.tucker_explorer import draw, error_pixels, mosaic, pixels
 from tuckerlab.panels.widgets import png
 from tuckerlab.tucker.tensor import multi_mode_product, tolerance_ranks, truncate
@@ -18,14 +18,12 @@ def shown(panel: TuckerExplorer) -> tuple[int, ...]:
     return tuple(slider.value for slider in panel.ranks if slider.layout.display != "none")
 
 
-@pytest.mark.parametrize("name", ["photo.china", "kernel.2"])
-@pytest.mark.parametrize("which", ["uneven", "impossible"])
-def test_a_cut_is_the_truncated_hosvd_and_counts_what_it_stores(name: str, which: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "asked"), [("photo.china", (80, 80, 1)), ("kernel.2", (16, 10, 1, 1)), ("kernel.2", (32, 1, 1, 1))]
+)
+def test_a_cut_is_the_truncated_hosvd_and_counts_what_it_stores(name: str, asked: tuple[int, ...]) -> None:
     of = subject(name)
-    shape, modes = tuple(of.tensor.shape), range(of.tensor.dim())
-    uneven = tuple(max(1, size // (i + 2)) for i, size in enumerate(shape))
-    asked = uneven if which == "uneven" else (shape[0], *(1,) * (len(shape) - 1))
-    cut = of.cut(asked)
+    cut, modes = of.cut(asked), range(of.tensor.dim())
     core, factors = truncate(of.tensor, modes, ranks=asked)
     assert cut.ranks == tuple(core.shape)
     torch.testing.assert_close(cut.rebuilt, multi_mode_product(core, factors, modes), atol=2e-5, rtol=0)
@@ -59,15 +57,14 @@ def test_the_tolerance_sets_all_ranks_and_a_rank_moves_freely_afterwards() -> No
     assert f"{panel.cut.stored:,}" in panel.numbers.value
 
 
-def test_the_task_needs_more_than_the_tolerance_slider() -> None:
+def test_the_task_needs_more_than_the_tolerance_slider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tucker_explorer, "draw", lambda cut: None)
     panel = TuckerExplorer("photo.flower", tolerance=0.3, goal=(0.10, 0.125))  # as in the notebook
     for percent in range(0, 91, 6):
         panel.tolerance.value = percent / 100
-        assert not panel.solved
-    assert "Not yet" in panel.task.value
+        assert "Not yet" in panel.task.value
     for slider, rank in zip(panel.ranks, (24, 24, 3), strict=False):
         slider.value = rank
-    assert panel.solved
     assert "Right" in panel.task.value
 
 

@@ -62,8 +62,7 @@ def size_picture(evidence: Evidence) -> Picture:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    names = [(network_name(n.name, n.method), n.size, n.accuracy) for n in named]
-    write_names(axes, names, [(n.size, n.low, n.high) for n in named])
+    write_names(axes, [(network_name(n.name, n.method), n.size, n.accuracy, n.low, n.high) for n in named])
     return made
 
 

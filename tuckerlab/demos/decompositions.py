@@ -12,13 +12,14 @@ from torch import Tensor
 from tuckerlab.data.digits import packaged
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import found_folder
+from tuckerlab.i18n import N_
 from tuckerlab.training.checkpoint import load
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, hosvd, multi_mode_product
 
 PHOTOS = ("photo.china", "photo.flower")
 PHOTO_SIZE = (240, 160)  # width and height: small enough for a slider to feel instant
-PHOTO_MODES = ("height", "width", "colour")
-KERNEL_MODES = ("out", "in", "kernel_height", "kernel_width")
+PHOTO_MODES = (N_("height"), N_("width"), N_("colour"))
+KERNEL_MODES = (N_("output channels"), N_("input channels"), N_("kernel height"), N_("kernel width"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,8 +56,7 @@ def accuracy_vs_costs(records: Records) -> Picture:
     figure.headline(finding(records) or _("Test accuracy against costs"))
     for axis, networks in found.items():
         if len(networks) <= NAMED:
-            bars = [(n.size, n.low, n.high) for n in networks]
-            write_names(panels[axis], [(n.name, n.size, n.accuracy) for n in networks], bars)
+            write_names(panels[axis], [(n.name, n.size, n.accuracy, n.low, n.high) for n in networks])
     return figure
 
 

@@ -10,7 +10,7 @@ from tuckerlab.errors import MissingExtraError
 
 _HOMES = {
     "BringYourOwn": "bring_your_own",
-    "CyclePanel": "rank_cycle",
+    "CyclePanel": "geometry",
     "DecidePanel": "decide",
     "GeometryPanel": "geometry",
     "InstantSlider": "size_slider",

@@ -85,16 +85,16 @@ class DecidePanel(Panel):
         watch(self._changed, *self._inputs)
         self._show()
 
-    def load(self, path: str) -> None:
-        """Takes assumptions from a file."""
+    def load(self) -> None:
+        """Takes assumptions from the file."""
         with self.reporting():
-            self._count(Assumptions.load(path))
+            self._count(Assumptions.load(self.file.value))
         self._show()
 
-    def save(self, path: str) -> None:
-        """Keeps what was entered in a file."""
+    def save(self) -> None:
+        """Keeps what was entered in the file."""
         with self.reporting():
-            self.assumptions.save(path)
+            self.assumptions.save(self.file.value)
 
     def write_brief(self) -> None:
         """Begins to write the brief, and comes back at once; nothing happens while one is being written."""
@@ -115,11 +115,10 @@ class DecidePanel(Panel):
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
-        load = button(_("Load"), lambda: self.load(self.file.value))
-        save = button(_("Save"), lambda: self.save(self.file.value))
+        file = row(self.file, button(_("Load"), self.load), button(_("Save"), self.save))
         hint = ipywidgets.Label(_("Type one number that you know, or three: low / likely / high."))
         years = row(self.years, self.currency, self.rate)
-        assumptions = ipywidgets.VBox([hint, years, *rows, row(self.file, load, save)])
+        assumptions = ipywidgets.VBox([hint, years, *rows, file])
         titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
         return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)
 
@@ -127,9 +126,8 @@ class DecidePanel(Panel):
         out, network = self.out.value.strip(), self.evidence.small.label or None
         with self.reporting():
             brief = write_brief(
-                [self._run], out, lang=language(), assumptions=assumptions, network=network,
-                report=self.progress.say,
-            )  # fmt: skip
+                [self._run], out, lang=language(), assumptions=assumptions, network=network, report=self.progress.say
+            )
             self.written = str(brief.paths[0])
         self.progress.say(_("Written: {path}", path=self.written) if self.written else "")
         self.write.disabled = False
@@ -167,7 +165,7 @@ class DecidePanel(Panel):
         """Puts all fields where the case is, and draws it."""
         with unwatched(self._changed, *self._inputs):
             self._fill()
-        money, small = self.money, self.evidence.small.label
+        money = self.money
         self.verdict.show(unbroken(f"<b>{escape(verdict_line(money))}</b>"))
         after = money.payback.median
         back = _("{years:.1f} years", years=after) if math.isfinite(after) else _("never")
@@ -184,7 +182,7 @@ class DecidePanel(Panel):
             said.append(_("What stands in the way: {criteria}. The brief has the details.", criteria=lacking))
         self.answer.say(" ".join(said))
         self.account.value = account_html(money)
-        self.plan.value = plan_html(plan(money.assumptions, small))
+        self.plan.value = plan_html(plan(money.assumptions, self.evidence.small.label))
 
     def _turns(self) -> str:
         """Single numbers that would make half of the cases pay back."""
@@ -210,9 +208,9 @@ class DecidePanel(Panel):
         for key, slider in self.sliders.items():
             slider.description = _("{name}, {unit}", name=_(KINDS[key].name), unit=assumptions.unit(key))
             middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
-            slider.min, slider.max = min(slider.min, middle - REACH), max(slider.max, middle + REACH)
-            slider.min, slider.max = middle - REACH, middle + REACH
-            slider.value = max(assumptions[key].likely, 10.0**slider.min)
+            with slider.hold_trait_notifications():  # the ends are in no order while they move
+                slider.min, slider.max = middle - REACH, middle + REACH
+                slider.value = max(assumptions[key].likely, 10.0**slider.min)
 
     def _origin(self, key: str) -> str:
         assumptions = self.money.assumptions

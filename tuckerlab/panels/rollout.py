@@ -89,23 +89,21 @@ def _until(end: Any) -> str:
 def _said(story: Timeline) -> str:
     end = story.end
     low, high = story.points[["low", "high"]].iloc[-1]
-    said = _(
+    said = [_(
         "{how} in the {share:g} % stage after {requests:,.0f} requests, on day {day:.0f}: the loss lies between "
         "{low:.1f} and {high:.1f} points.",
         how=_(SAYS[end.ended]), share=100 * end.stage, requests=end.requests, day=int(end.days) + 1, low=low, high=high,
-    )  # fmt: skip
+    )]  # fmt: skip
     if end.wrong:
-        seen = ngettext(
+        said.append(ngettext(
             "{count:,.0f} customer saw a wrong answer that the old network would have given right.",
             "{count:,.0f} customers saw a wrong answer that the old network would have given right.",
             count=end.wrong,
-        )
-        said = f"{said} {seen}"
+        ))  # fmt: skip
     if end.ended == "asked" and end.unlabelled:
-        look = ngettext(
+        said.append(ngettext(
             "Look up the true answer of the {count:,.0f} request on which the networks differ; the others need none.",
             "Look up the true answers of the {count:,.0f} requests on which the networks differ; the others need none.",
             count=end.unlabelled,
-        )
-        said = f"{said} {look}"
-    return said
+        ))  # fmt: skip
+    return " ".join(said)

@@ -54,16 +54,15 @@ class InstantSlider(Panel):
         ]  # fmt: skip
         watch(self._move, *self.sliders.values())
         watch(self._show, self.answers, self.price)
-        if isinstance(sizes, Sizes):
-            set_visible(self.source, False)
-            self._begin(sizes)
-            return
-        names = recorded_sizes()
-        found = next((name for name in names if name.startswith(sizes)), sizes)
-        self._begin(Sizes.load(found_folder(found)))
-        self.source.options = [(widgets.recorded_name(name), name) for name in names]
-        self.source.value = found
-        watch(self._load, self.source)
+        set_visible(self.source, isinstance(sizes, str))
+        if isinstance(sizes, str):
+            names = recorded_sizes()
+            found = next((name for name in names if name.startswith(sizes)), sizes)
+            sizes = Sizes.load(found_folder(found))
+            self.source.options = [(widgets.recorded_name(name), name) for name in names]
+            self.source.value = found
+            watch(self._load, self.source)
+        self._begin(sizes)
 
     def _load(self, change: Any) -> None:
         with self.reporting():
@@ -78,12 +77,12 @@ class InstantSlider(Panel):
                 slider.options = [(_setting(size), size.setting) for size in series] or [("", 0)]
                 set_visible(slider, series)
         told = {"device": "", "cores": "", **sizes.origin, "date": str(sizes.origin.get("date", ""))[:10]}
-        self.origin.say(_(
+        where = _(
             "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one such "
             "machine.",
             **told,
-        ))  # fmt: skip
-        set_visible(self.origin, told["device"])
+        )
+        self.origin.say(where if told["device"] else "")
         by = "compression" if sizes.series("compression") else "tolerance"
         self._point(by, sizes.smallest_within(by, 0))
         stops = [size.setting for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
@@ -164,8 +163,7 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     x, y = np.array([(_kept(one), 100 * one.test_accuracy) for one in series]).T
     trained = np.array([one.trained for one in series])
     styled(axes, x=_("convolution weights removed"), y=_("right on new images, %"))
-    axes.set_xscale("log")
-    axes.set_xlim(max(105, 1.05 * x.max()), max(0.7 * x.min(), 0.5))
+    axes.set(xscale="log", xlim=(max(105, 1.05 * x.max()), max(0.7 * x.min(), 0.5)))
     axes.set_xticks([100 * (1 - tick) for tick in TICKS], [_("{value:.0f} %", value=100 * t) for t in TICKS])
     axes.xaxis.set_minor_locator(NullLocator())
     bottom = min(y[trained].min() - 3 if trained.any() else y.min(), full - LEAST_SPAN)

@@ -127,13 +127,11 @@ class TradeOff(Panel):
     def _tiles(self, best: Network) -> list[tuple[str, str, str]]:
         """The accuracy of a network, and each cost with its ratio to that of the full one."""
         change = _("{points:+.1f} points", points=best.accuracy - self.full[self.axis.value].accuracy)
-        cells = [(_("Right on new images"), _("{value:.1f} %", value=best.accuracy), change)]
-        for axis in self.full:
-            for network in self.tradeoff.along(axis):
-                if network.name == best.name:
-                    value = COSTS[axis][1](network.size)
-                    cells.append((_(COSTS[axis][0]), value, _ratio(network, self.full[axis])))
-        return cells
+        costs = [
+            (_(COSTS[axis][0]), COSTS[axis][1](network.size), _ratio(network, full))
+            for axis, full in self.full.items() for network in self.tradeoff.along(axis) if network.name == best.name
+        ]  # fmt: skip
+        return [(_("Right on new images"), _("{value:.1f} %", value=best.accuracy), change), *costs]
 
 
 def _ratio(network: Network, full: Network) -> str:
@@ -167,7 +165,6 @@ def draw(axis: str, found: Sequence[Network], full: Network) -> tuple[Picture, R
     for mark in (band, star):
         mark.set_in_layout(False)
     named = dict.fromkeys([*front(found), *found])  # the best have the first choice of place
-    points = [(network_name(n), n.size, n.accuracy) for n in named]
-    write_names(axes, points, [(n.size, n.low, n.high) for n in found])
+    write_names(axes, [(network_name(n), n.size, n.accuracy, n.low, n.high) for n in named])
     figure.set_layout_engine("none")  # it is found by now, and takes longer than all the drawing
     return figure, band, star

@@ -9,15 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuckerlab.demos.decompositions import PHOTOS, Cut, Subject, subject as named_subject, subjects
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import _
 from tuckerlab.panels.widgets import LABELLED, Line, Panel, PictureBox, labelled, set_visible, tiles, unwatched, watch
 from tuckerlab.plotting.figure import INK, PALETTE, TEXT, Picture, styled
 from tuckerlab.tucker.tensor import check_fraction, tolerance_ranks
 
-MODES = {
-    "height": N_("height"), "width": N_("width"), "colour": N_("colour"), "out": N_("output channels"),
-    "in": N_("input channels"), "kernel_height": N_("kernel height"), "kernel_width": N_("kernel width"),
-}  # fmt: skip
 SLIDER = {"width": "100%", "max_width": "34rem"}
 BLUE, ORANGE = PALETTE[0], PALETTE[1]
 SQUARES = 16  # little squares along a side of the mosaic: of more, none could be seen
@@ -69,7 +65,7 @@ class TuckerExplorer(Panel):
             for i, slider in enumerate(self.ranks):
                 set_visible(slider, i < len(of.modes))
                 if i < len(of.modes):
-                    slider.description = _("Rank, {mode}", mode=_(MODES[of.modes[i]]))
+                    slider.description = _("Rank, {mode}", mode=_(of.modes[i]))
                     slider.max, slider.value = of.tensor.shape[i], ranks[i]
         self._show(of.cut(ranks))
 
@@ -93,18 +89,14 @@ class TuckerExplorer(Panel):
             (_("Error"), _("{value:.1f} %", value=100 * cut.error), within),
         ])  # fmt: skip
         if self.goal is not None:
+            most, worst = self.goal
             task = _(
                 "Your task: store less than {share:.0f} % of the numbers, at an error below {error:.1f} %.",
-                share=100 * self.goal[0], error=100 * self.goal[1],
+                share=100 * most, error=100 * worst,
             )  # fmt: skip
-            reply = _("✓ Right.") if self.solved else _("Not yet.")
+            reply = _("✓ Right.") if cut.share < most and cut.error < worst else _("Not yet.")
             self.task.show(f"{escape(task)} <b>{escape(reply)}</b>")
         self.picture.show(draw(cut), DPI)
-
-    @property
-    def solved(self) -> bool:
-        """Whether there is a goal and it is met."""
-        return self.goal is not None and self.cut.share < self.goal[0] and self.cut.error < self.goal[1]
 
 
 def _subject_name(name: str) -> str:
@@ -140,7 +132,7 @@ def draw(cut: Cut) -> Picture:
     charts = figure.subplots(1, len(of.modes), sharey=True, gridspec_kw=below)
     for axes, values, mode, rank in zip(charts, of.values, of.modes, cut.ranks, strict=True):
         size, relative = len(values), 100 * values.numpy() / float(values[0])
-        styled(axes, x=_("rank"), y="", title=_(MODES[mode]))
+        styled(axes, x=_("rank"), y="", title=_(mode))
         kept = _("{rank} of {size}", rank=rank, size=size)
         axes.set_title(kept, fontsize=TEXT, color=INK, loc="right", y=1)
         axes.set(yscale="log", xlim=(0.4, size + 0.6))
@@ -151,9 +143,8 @@ def draw(cut: Cut) -> Picture:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(visible=False, axis="x")
     smallest = 100 * min(float(values[-1] / values[0]) for values in of.values)
-    charts[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if smallest > 1 else (1,)))
-    charts[0].yaxis.set_major_formatter("{x:g}")
-    charts[0].yaxis.set_minor_locator(NullLocator())
+    ticks = LogLocator(subs=(1, 2, 5) if smallest > 1 else (1,))
+    charts[0].yaxis.set(major_locator=ticks, major_formatter="{x:g}", minor_locator=NullLocator())
     charts[0].set_ylim(max(LEAST_VALUE, 0.6 * smallest), 120)
     charts[0].set_ylabel(_("singular value,\n% of the largest"), fontsize=TEXT, color=INK)
     return figure

@@ -21,10 +21,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-from matplotlib.text import Annotation, Text
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from tuckerlab.i18n import language
@@ -110,31 +109,26 @@ def styled(axes: Axes, *, x: str, y: str, title: str = "") -> Axes:
     return axes
 
 
-def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, str]:
+def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, Any]:
     """A colour for each name: ink for a reference, the palette for the others, or a scale for more."""
     names = list(names)
     others = [name for name in names if name not in reference]
-    scale = [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.9, len(others)))]
-    shades = PALETTE if len(others) <= len(PALETTE) else scale
+    shades = PALETTE if len(others) <= len(PALETTE) else colormaps["viridis"](np.linspace(0, 0.9, len(others)))
     return dict.fromkeys(names, INK) | dict(zip(others, shades, strict=False))
 
 
-def write_names(
-    axes: Axes, points: Sequence[tuple[str, float, float]], bars: Iterable[tuple[float, float, float]] = ()
-) -> list[Annotation]:
-    """Writes each name (name, x, y) beside its point, the first first, where none lies on another, a point or a bar."""
-    figure = axes.figure.get_figure(root=True)
-    assert figure is not None
+def write_names(axes: Axes, points: Sequence[tuple[str, float, float, float, float]]) -> None:
+    """Writes the name of each point (name, x, y, lower and upper end of its bar) where it lies on nothing else."""
+    figure: Any = axes.get_figure(root=True)  # a Picture
     figure.draw_without_rendering()
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    ends = [((x, low), (x, high)) for x, low, high in [*((x, y, y) for _, x, y in points), *bars]]
-    taken = [Bbox(axes.transData.transform(pair)).padded(MARK * figure.dpi / 72) for pair in ends]
-    written = []
-    for name, x, y in points:
+    ends = [axes.transData.transform([(x, low), (x, high)]) for _name, x, _y, low, high in points]
+    taken = [Bbox(pair).padded(MARK * figure.dpi / 72) for pair in ends]
+    for name, x, y, _low, _high in points:
         for right, up in PLACES:
             label = axes.annotate(
                 name, (x, y), (9 * right, 6 * up), textcoords="offset points", fontsize=TEXT, color=INK,
-                family=figure.fonts if isinstance(figure, Picture) else None,  # as measured, so drawn
+                family=figure.fonts,  # as measured, so drawn
                 ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.7},  # what lies below shows
             )  # fmt: skip
@@ -143,10 +137,8 @@ def write_names(
             inside = axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max)
             if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
-                written.append(label)
                 break
             label.remove()
-    return written
 
 
 def families(language: str) -> list[str]:
