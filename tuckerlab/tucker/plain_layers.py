@@ -25,7 +25,7 @@ def numbers(layer: TuckerLayer, apart: Apart) -> int:
 def smallest_form(layer: TuckerLayer) -> Apart:
     """The form of the fewest numbers, and of these of the fewest layers."""
     free = tuple(mode for mode in (1, 0) if mode in layer.modes)
-    if _picks_pixels(layer) and 1 in free:
+    if isinstance(layer, TuckerConv) and layer.only_picks_pixels and 1 in free:
         # A matrix on every so many pixels takes the stride first: then few pixels are multiplied, and a strided 1×1
         # convolution of fewer than 8 channels, which oneDNN does wrong (see TuckerConv.forward), is never made.
         free = (1,)
@@ -36,23 +36,18 @@ def smallest_form(layer: TuckerLayer) -> Apart:
 def ordinary(layer: TuckerLayer, apart: Apart) -> nn.Module:
     """The layers of a form, in their order: one layer, or an nn.Sequential of two or three."""
     core, ends = layer.point.split(apart)
-    pointwise, own = dict[str, Any](), dict[str, Any]()
+    pointwise, first, middle = dict[str, Any](), dict[str, Any](), dict[str, Any]()
     if isinstance(layer, TuckerConv):
         names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
         pointwise, own = {"kernel_size": 1}, {name: getattr(layer, name) for name in names}
-    parts = [(core, own)]
-    if 1 in ends:
-        first, middle = (own, pointwise) if _picks_pixels(layer) else (pointwise, own)
-        parts = [(ends[1].mT, first), (core, middle)]
+        first, middle = (own, pointwise) if layer.only_picks_pixels and 1 in ends else (pointwise, own)
+    parts = [(ends[1].mT, first)] if 1 in ends else []
+    parts.append((core, middle))
     if 0 in ends:
         parts.append((ends[0], pointwise))
     biases = [*[None] * (len(parts) - 1), layer.bias]
     plain = [_part(layer, *part, bias) for part, bias in zip(parts, biases, strict=True)]
     return nn.Sequential(*plain) if len(plain) > 1 else plain[0]
-
-
-def _picks_pixels(layer: TuckerLayer) -> bool:
-    return isinstance(layer, TuckerConv) and layer.only_picks_pixels
 
 
 def _part(layer: TuckerLayer, weight: Tensor, options: dict[str, Any], bias: nn.Parameter | None) -> nn.Module:

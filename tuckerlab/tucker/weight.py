@@ -98,7 +98,7 @@ class TuckerLayer(nn.Module):
         """The truncated HOSVD of a dense layer's weight; on the meta device too, and what is frozen stays so."""
         layer = cls.like(dense, 1, modes, "meta").requires_grad_(dense.weight.requires_grad)
         core, factors = truncate(dense.weight.detach(), layer.modes, layer._each(ranks))
-        layer.assign(Point(core, tuple(factors), layer.modes))
+        layer.assign(Point.of([core, *factors], layer.modes))
         if dense.bias is not None:
             layer.bias = nn.Parameter(dense.bias.detach().clone(), dense.bias.requires_grad)
         return layer
@@ -205,7 +205,7 @@ class TuckerLayer(nn.Module):
         rows, ranks = [f.shape[0] for f in factors], [f.shape[-1] for f in factors]
         is_ours = rows == [self.shape[mode] for mode in self.modes]
         if is_ours and tuple(core.shape) == shape_of_core(self.shape, self.modes, ranks) != tuple(self.core.shape):
-            self.assign(Point(core.to(self.core), tuple(f.to(self.core) for f in factors), self.modes))
+            self.assign(Point.of([part.to(self.core) for part in (core, *factors)], self.modes))
         smallest = state_dict.pop(prefix + "smallest", None)
         self.smallest, self.active = None if smallest is None else tuple(smallest.tolist()), None
         super()._load_from_state_dict(state_dict, prefix, *args)
