@@ -256,27 +256,25 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
 
 # --- back again -----------------------------------------------------------------------------------------------------
 
-LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "stride": (lambda: tl.TuckerConv2d(16, 24, 3, ranks=(6, 4), stride=(2, 1), bias=False), (2, 16, 7, 7)),
-    "border": (
-        lambda: tl.TuckerConv2d(16, 8, 3, ranks=(3, 4), padding=2, dilation=2, padding_mode="circular"),
-        (2, 16, 7, 7),
-    ),
-    "same": (lambda: tl.TuckerConv1d(16, 24, 4, ranks=(6, 4), padding="same", padding_mode="reflect"), (2, 16, 9)),
-    "1x1": (lambda: tl.TuckerConv2d(16, 24, 1, ranks=(4, 4)), (2, 16, 3, 3)),
-    "shortcut": (lambda: tl.TuckerConv2d(16, 24, 1, ranks=(4, 4), stride=2), (2, 16, 5, 5)),
-    "all modes": (lambda: tl.TuckerConv2d(16, 24, 3, ranks=(6, 4, 2, 2), modes="all"), (2, 16, 5, 5)),
-    "one mode": (lambda: tl.TuckerConv2d(16, 24, 3, ranks=(4,), modes=(1,)), (2, 16, 5, 5)),
-    "full": (lambda: tl.TuckerConv2d(16, 16, 3, ranks=(16, 16)), (2, 16, 5, 5)),
-    "3d": (lambda: tl.TuckerConv3d(8, 6, 2, ranks=(2, 3)), (2, 8, 3, 3, 3)),
-    "tokens": (lambda: tl.TuckerLinear(20, 12, ranks=3, bias=False), (4, 5, 20)),
+LAYERS: dict[str, Callable[[], tl.TuckerLayer]] = {
+    "stride": lambda: tl.TuckerConv2d(16, 24, 3, ranks=(6, 4), stride=(2, 1), bias=False),
+    "border": lambda: tl.TuckerConv2d(16, 8, 3, ranks=(3, 4), padding=2, dilation=2, padding_mode="circular"),
+    "same": lambda: tl.TuckerConv1d(16, 24, 4, ranks=(6, 4), padding="same", padding_mode="reflect"),
+    "1x1": lambda: tl.TuckerConv2d(16, 24, 1, ranks=(4, 4)),
+    "shortcut": lambda: tl.TuckerConv2d(16, 24, 1, ranks=(4, 4), stride=2),
+    "all modes": lambda: tl.TuckerConv2d(16, 24, 3, ranks=(6, 4, 2, 2), modes="all"),
+    "one mode": lambda: tl.TuckerConv2d(16, 24, 3, ranks=(4,), modes=(1,)),
+    "full": lambda: tl.TuckerConv2d(16, 16, 3, ranks=(16, 16)),
+    "3d": lambda: tl.TuckerConv3d(8, 6, 2, ranks=(2, 3)),
+    "tokens": lambda: tl.TuckerLinear(20, 12, ranks=3, bias=False),
 }
 
 
-@pytest.mark.parametrize("case", LAYERS)
-def test_all_forms_of_a_layer_are_the_same_function_and_as_large_as_they_say(case: str) -> None:
-    make, shape = LAYERS[case]
-    layer: tl.TuckerLayer = make().double()
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_all_forms_of_a_layer_are_the_same_function_and_as_large_as_they_say(make: Callable[[], Any]) -> None:
+    layer = make().double()
+    sides = [7] * (len(layer.shape) - 2)
+    shape = (2, layer.shape[1], *sides) if sides else (4, 5, layer.shape[1])
     before, x = copy.deepcopy(layer.state_dict()), torch.randn(shape, dtype=torch.float64)
     for back, apart in ((tl.to_dense(layer), ()), (tl.to_plain(layer), smallest_form(layer))):
         torch.testing.assert_close(back(x), layer(x), rtol=1e-10, atol=1e-12)

@@ -120,7 +120,7 @@ def network(ranks: float = 0.7) -> nn.Module:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Any, Path]:
     data, file = tl.load_data("digits"), tmp_path_factory.mktemp("nested") / "run.safetensors"
-    recipe = Recipe(epochs=5, ranks=tl.Nested(0.4, smallest=0.9), seed=0)
+    recipe = Recipe(epochs=3, ranks=tl.Nested(0.4, smallest=0.9), seed=0)
     return tl.fit(network(), data, recipe, checkpoint=file).model, data, file
 
 

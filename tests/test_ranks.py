@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, strategies as st
 from manifolds import random_point, take_step
-from torch import nn
 
-from tuckerlab import Budget, Fixed, Nested, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerLinear, TuckerSGD
+from tuckerlab import Budget, Fixed, Nested, RankError, Tolerance, TuckerConv2d, TuckerLayer, TuckerSGD
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
 from tuckerlab.tucker.tensor import feasible_ranks
 
@@ -189,24 +188,9 @@ def test_ranks_move_to_exactly_those_of_the_teacher(modes: str, way: str) -> Non
         layer, ranks = task.train((1,) * len(task.ranks), Tolerance(0.02, steps=0), adapt_every=10)
         assert ranks[0][:2] == (2, 2)  # by one direction at a time at first
     else:
-        layer, _ = task.train((11, 9, 2, 2)[: len(task.ranks)], Tolerance(0.02, steps=60), adapt_every=1)
+        layer, _ = task.train((11, 9, 2, 2)[: len(task.ranks)], Tolerance(0.02, steps=60), adapt_every=4)
     assert layer.ranks == task.ranks
     assert (layer.dense_weight() - task.weight).norm() < 1e-4 * task.weight.norm()
-
-
-def test_a_budget_is_met_across_layers_while_training() -> None:
-    layers = [TuckerConv2d(16, 24, 3, (16, 12), padding=1), TuckerLinear(24 * 36, 20, ranks=18)]
-    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), layers[0], nn.Flatten(), layers[1])
-    dense = sum(layer.dense_numel for layer in layers) + model[0].weight.numel()
-    optimizer = TuckerSGD(model, lr=0.01, momentum=0.9, ranks=Budget(0.8, steps=40), adapt_every=4)
-    x, y = torch.randn(32, 3, 6, 6), torch.randint(20, (32,))
-    sizes = []
-    for _ in range(48):
-        take_step(optimizer, F.cross_entropy(model(x), y))
-        sizes.append(sum(layer.stored_numel for layer in layers) + model[0].weight.numel())
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) > 5  # on a schedule, not at once
-    assert 0.15 * dense < sizes[-1] <= 0.2 * dense
 
 
 def test_a_budget_is_settled_when_it_is_met_and_nothing_grows() -> None:
