@@ -14,8 +14,7 @@ from tuckerlab.experiments.size_table import FILE, Sizes, recorded_sizes
 from tuckerlab.panels import InstantSlider, size_slider
 
 OWN = Sizes.of(frame(*ROWS))
-OTHERS = [row("compression", 0.33, 670, 0.97), row("compression", 0.66, 340, 0.9), row("tolerance", 0.15, 600, 0.9)]
-OTHER = Sizes.of(frame(FULL, *OTHERS))
+OTHER = Sizes.of(frame(FULL, row("compression", 0.33, 670, 0.97), row("tolerance", 0.15, 600, 0.9)))
 
 
 @pytest.fixture
@@ -95,8 +94,8 @@ def test_the_picture_has_the_numbers() -> None:
         assert needle.get_xdata()[0] == dot.get_xdata()[0]
 
 
-def test_readers_without_a_kernel_choose_among_the_trained_sizes(tables: None) -> None:
-    panel = InstantSlider("one")
+def test_readers_without_a_kernel_choose_among_the_trained_sizes() -> None:
+    panel = InstantSlider(OWN)
     before, shown = panel.static(), panel.at_stops()
     pictures = re.findall(r"<img src=\"([^\"]+)", shown)
     assert len(set(pictures)) == len(pictures) == shown.count('<input type="radio"') >= 2

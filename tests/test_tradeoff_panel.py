@@ -61,15 +61,13 @@ def test_methods_take_networks_off_and_put_them_back(panel: TradeOff) -> None:
 
 
 def test_recorded_results_and_what_is_not_there(tmp_path: Path) -> None:
-    panel, drawn = TradeOff(), set()
+    panel = TradeOff()
     sources = [name for _, name in panel.source.options]
     assert not [name for name in sources if name.startswith(("recipe", "optimizers"))]
-    for source in sources[::3]:
+    for source in sources[::4]:
         panel.source.value = source
-        drawn.add(bytes(panel.picture.value))
         assert panel.problem == ""
         assert "2 cores" in said(panel.origin)
-    assert len(drawn) == len(sources[::3])
     tucker().save(tmp_path)
     for source in ("nonsense", str(tmp_path)):
         with pytest.raises(DataError):

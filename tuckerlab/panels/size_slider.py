@@ -171,8 +171,8 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     axes.set_ylim(bottom, top)
     axes.axhline(full, color=INK, linewidth=1.2, linestyle=":")
     axes.axhspan(100 * sizes.full.lowest, 100 * sizes.full.highest, color=INK, alpha=0.08, linewidth=0)
-    label: dict[str, Any] = {"va": "bottom", "ha": "right", "fontsize": TEXT, "color": INK}
-    axes.text(0.995, full, _("the full network"), transform=axes.get_yaxis_transform(), **label)
+    axes.text(0.995, full, _("the full network"), transform=axes.get_yaxis_transform(), va="bottom", ha="right",
+              fontsize=TEXT, color=INK)  # fmt: skip
     for source in dict.fromkeys(one.source for one in series):  # each network's cuts are a line of their own
         own = np.array([one.source == source for one in series])
         axes.plot(x[own], y[own], color=QUIET, linewidth=1.2, marker=".", markersize=4)
@@ -180,9 +180,8 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     axes.errorbar(x[trained], y[trained], 100 * ends[:, trained], color=BLUE, elinewidth=1.5, capsize=3, fmt="D-",
                   markersize=7, label=_("trained at this size"))  # fmt: skip
     axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
-    smallest = _("the smallest that is as accurate as the full one")
-    good = _kept(sizes.smallest_within(by, 0))
-    axes.plot(good, top, "v", color=GREEN, markersize=12, clip_on=False, label=smallest)
+    label, smallest = _("the smallest that is as accurate as the full one"), sizes.smallest_within(by, 0)
+    axes.plot(_kept(smallest), top, "v", color=GREEN, markersize=12, clip_on=False, label=label)
     axes.axvline(_kept(size), color=NEEDLE, linewidth=2, zorder=3)
     axes.plot(_kept(size), 100 * size.test_accuracy, "D" if size.trained else "o", color=NEEDLE, markersize=11,
               markeredgecolor="white", zorder=4)  # fmt: skip
