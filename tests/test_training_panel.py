@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -195,10 +196,9 @@ def test_what_another_window_is_at_is_not_offered(tmp_path: Path) -> None:
 
 def test_a_number_that_was_refused_is_mended_first() -> None:
     panel = TrainingPanel(**SETTINGS)
-    for typed in ("2.5", "1e9", "0,5"):
-        panel.epochs.text.value = typed
-        panel.train.click()
-        assert (panel.busy, panel.epochs.value, panel.problem != "") == (False, 1, True)
+    panel.epochs.text.value = "2.5"
+    panel.train.click()
+    assert (panel.busy, panel.epochs.value, panel.problem) == (False, 1, "Mend the field that is marked first.")
 
 
 def test_what_was_trained_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,10 +276,7 @@ def test_runs_are_shown_and_saved(compared: TrainingPanel, monkeypatch: pytest.M
     pd.testing.assert_frame_equal(Records.load(folder).runs, records_of(panel.kept).runs)
     for run, name in zip(panel.kept, ("tucker-90", "dense", "tucker-95-(2)"), strict=True):
         assert same(checkpoint.load(folder / f"{name}.safetensors").model, run.run.model)
-
-    def full_disk(records: Records, folder: Path) -> None:
-        raise OSError(28, "No space left on device")
-
+    full_disk = Mock(side_effect=OSError(28, "No space left on device"))
     monkeypatch.setattr(training_job, "save_figures", full_disk)
     panel.save.click()
     assert "No space left on device" in panel.problem

@@ -72,7 +72,7 @@ class Panel(ipywidgets.VBox):
             self.show_problem(error)
 
     def in_background(self, work: Callable[..., object], *given: object) -> None:
-        """Begins some work in a thread, in the language that is spoken here, when what was begun before has ended."""
+        """Work in a thread, in the language that is spoken here, after what was begun before; comes back at once."""
         here, before = contextvars.copy_context(), self._thread
 
         def in_turn() -> None:
