@@ -12,6 +12,7 @@ from tuckerlab.cli import main as cli
 from tuckerlab.deploy.runtime import FORM, Deployment, benchmark
 from tuckerlab.deploy.runtime.benchmark import check_run
 from tuckerlab.experiments.run_folder import RunFolder
+from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.machine import provenance
 from tuckerlab.training.metrics import evaluate
 
@@ -99,6 +100,7 @@ def test_a_table_of_the_same_networks_is_found_again(
         return Deployment(rows[rows["network"].isin(networks)])
 
     monkeypatch.setattr(benchmark, "measure_deployment", measure)
+    monkeypatch.setattr(Deployment, "picture", Picture(figsize=(1, 1)))  # the real one takes a second to draw
     pd.testing.assert_frame_equal(check_run(run).rows, deployed.rows)
     dense = {"network": "dense"}
     for settings, measured in [({}, []), ({"fresh": True}, [BOTH]), ({}, []), (dense, [["dense"]]), ({}, [BOTH])]:
