@@ -37,7 +37,6 @@ ERRORS: list[tuple[Exception, str]] = [
 @pytest.fixture
 def run_poc(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stands in for what `tuckerlab poc` calls."""
-    monkeypatch.setattr("tuckerlab.experiments.run_folder.show", lambda result: None)
     monkeypatch.setattr("tuckerlab.experiments.run.run_poc", mock := Mock())
     return mock
 

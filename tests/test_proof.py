@@ -20,7 +20,7 @@ from tuckerlab import Budget, Fixed, TuckerlabError, TuckerLayer, build, fit, lo
 from tuckerlab.experiments import measuring, run, setup
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.experiments.records import Records
-from tuckerlab.experiments.run_folder import RunFolder, show
+from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import RECIPES
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
@@ -79,7 +79,7 @@ def test_the_folder_has_the_record_the_networks_and_the_pictures(
     assert (runs[columns] > 0).all(axis=None)
     assert runs.loc["Tucker 95 %", "memory_optimizer_bytes"] < 0.5 * runs.loc["dense", "memory_optimizer_bytes"]
     assert whole.records.epochs["step_ms"].gt(0).all()
-    show(whole)
+    whole.show()
     printed = " ".join(capsys.readouterr().out.split())
     assert whole.finding in printed
     assert whole.finding in whole._repr_html_()

@@ -26,9 +26,8 @@ def poc(**given: Any) -> None:
     if {"compression", "tolerance"} <= given.keys():
         raise RankError("--compression and --tolerance say the same: give one of them")
     from tuckerlab.experiments.run import run_poc
-    from tuckerlab.experiments.run_folder import show
 
-    show(run_poc(**given))
+    run_poc(**given).show()
 
 
 @takes(
@@ -59,9 +58,8 @@ def headline(**given: Any) -> None:
             raise RankError("both --no-pruning and --pruning were given: give one of them")
         given["pruning"] = []
     from tuckerlab.experiments.headline import run_headline
-    from tuckerlab.experiments.run_folder import show
 
-    show(run_headline(rivals=given.pop("rival", ()), **given))
+    run_headline(rivals=given.pop("rival", ()), **given).show()
 
 
 @takes(
@@ -77,9 +75,8 @@ def compare(**given: Any) -> None:
     same command goes on.
     """
     from tuckerlab.experiments.run import run_compare
-    from tuckerlab.experiments.run_folder import show
 
-    show(run_compare(methods=given.pop("method", None), **given))
+    run_compare(methods=given.pop("method", None), **given).show()
 
 
 @takes(
@@ -98,10 +95,9 @@ def sweep(**given: Any) -> None:
     It may be stopped or killed at any time: the same command goes on where it was, and a longer list of tolerances,
     methods or seeds trains only what is new. On several machines, give a --storage and an --out that all of them see.
     """
-    from tuckerlab.experiments.run_folder import show
     from tuckerlab.experiments.sweep.study import run_sweep
 
-    show(run_sweep(methods=given.pop("method", None), **given))
+    run_sweep(methods=given.pop("method", None), **given).show()
 
 
 @takes(
@@ -134,13 +130,13 @@ def check(run: Path, **given: Any) -> None:
 
 
 @takes(
-    "runs out lang network assumptions company pdf quiet",
+    "runs out lang network assumptions company pdf_too quiet",
     runs=Annotated[list[str], typer.Argument(metavar="RUN…", help="Folders or recorded results, of one task.")],
     out=Annotated[Path, typer.Option(help="The file: .html, or .pdf where a Chromium, Chrome or Edge is installed.")],
     lang=option(str, "en or ja. [default: en]"),
     assumptions=option(Path, "What the money rests on, as TOML. [default: an example]"),
     company=option(str, "Stands above the title."),
-    pdf=option(bool, "Print it to a .pdf beside the .html too.", "--pdf"),
+    pdf_too=option(bool, "Print it to a .pdf beside the .html too.", "--pdf"),
 )
 def brief(runs: list[str], assumptions: Path | None = None, quiet: bool = False, **given: Any) -> None:
     """Write the decision brief of runs: recommendation, numbers, money, plan, risks, and what is not known.
@@ -155,7 +151,5 @@ def brief(runs: list[str], assumptions: Path | None = None, quiet: bool = False,
 
     told = Assumptions.load(assumptions) if assumptions else None
     with Console(stderr=True, quiet=quiet).status("") as status:
-        written = write_brief(
-            runs, assumptions=told, pdf_too=given.pop("pdf", False), report=status.update, **given
-        )  # fmt: skip
+        written = write_brief(runs, assumptions=told, report=status.update, **given)
     print(written.answer, *written.paths, sep="\n")

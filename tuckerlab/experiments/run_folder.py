@@ -119,19 +119,18 @@ class RunFolder:
             raise DataError(f"{row['dataset']}: not the images that {self.folder} was trained on; put those back")
         return data
 
-
-def show(result: RunFolder) -> None:
-    """Prints the table, the result in one line, what has to be known beside it, and where to look next."""
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(rich_standings(result.shown), soft_wrap=False)
-    if result.finding:
-        console.print(f"[bold]{result.finding}[/bold]")
-    for remark in result.remarks:
-        console.print(remark, markup=False)
-    console.print(f"record, checkpoints and pictures: {result.folder}")
-    if pictures := sorted(result.folder.glob("*.png")):
-        console.print(f"to look at first: {pictures[0]}")
-    console.print("to go on: make lab opens the course")
+    def show(self) -> None:
+        """Prints the table, the result in one line, what has to be known beside it, and where to look next."""
+        console = Console(soft_wrap=True, highlight=False)
+        console.print(rich_standings(self.shown), soft_wrap=False)
+        if self.finding:
+            console.print(f"[bold]{self.finding}[/bold]")
+        for remark in self.remarks:
+            console.print(remark, markup=False)
+        console.print(f"record, checkpoints and pictures: {self.folder}")
+        if pictures := sorted(self.folder.glob("*.png")):
+            console.print(f"to look at first: {pictures[0]}")
+        console.print("to go on: make lab opens the course")
 
 
 def names() -> list[str]:
