@@ -1,10 +1,8 @@
 """Figures: the data they show, and what their headlines say."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 from made_up import dense, facts, tucker
@@ -17,7 +15,6 @@ from tuckerlab.experiments.plots import (
     accuracy_vs_costs,
     figures,
     ranks_over_time,
-    save_figures,
 )
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
@@ -129,12 +126,6 @@ def test_accuracies_are_means_with_bars_from_worst_to_best() -> None:
 def test_nothing_to_draw(draw: object) -> None:
     with pytest.raises(DataError, match="nothing to draw"):
         draw(Records())  # type: ignore[operator]
-
-
-def test_saved(tmp_path: Path, records: Records) -> None:
-    save_figures(records, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["accuracy_vs_costs.png", "ranks_over_time.png"]
-    assert matplotlib.image.imread(tmp_path / "accuracy_vs_costs.png").shape[0] == 930
 
 
 def test_from_any_thread_and_with_words_for_those_who_do_not_see_it(records: Records) -> None:

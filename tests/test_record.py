@@ -9,7 +9,6 @@ from made_up import dense, facts, tucker
 
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import SCHEMA, Records
-from tuckerlab.training.machine import provenance
 
 
 def assert_same(one: Records, other: Records) -> None:
@@ -30,13 +29,6 @@ def test_a_round_trip_and_a_failing_write_that_keeps_it(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="no space"):
         dense().save(tmp_path)
     assert_same(Records.load(tmp_path), records)
-
-
-class TestTogether:
-    def test_the_later_of_two_records_of_a_run_counts(self) -> None:
-        both = Records.concat([tucker(test_accuracy=0.1), dense(), tucker(test_accuracy=0.9)])
-        assert dict(zip(both.runs["run"], both.runs["test_accuracy"], strict=True)) == {"d": 0.98, "a": 0.9}
-        assert len(both.epochs) == 4
 
 
 class TestSchema:
@@ -74,11 +66,3 @@ class TestBroken:
         with pytest.raises(DataError, match=re.escape(str(path))) as caught:
             Records.load(tmp_path)
         assert "\n" not in str(caught.value)
-
-
-class TestProvenance:
-    def test_complete(self) -> None:
-        facts = provenance("cpu")
-        assert set(facts) <= set(SCHEMA["runs"])
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", str(facts["date"]))
-        assert all(value != "" for value in facts.values())

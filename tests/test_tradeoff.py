@@ -3,11 +3,9 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from made_up import dense, tucker
 
-from tuckerlab.errors import DataError
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import found_folder, names
 from tuckerlab.experiments.summary import AXES, Network, comparable, front, smallest_within, tradeoffs
@@ -86,13 +84,6 @@ class TestFolders:
         assert full is not None
         assert full.accuracy == 50
         assert len(tradeoff.records) == 2
-
-    def test_a_broken_file_is_named(self, tmp_path: Path) -> None:
-        dense().save(tmp_path / "good")
-        (tmp_path / "bad").mkdir()
-        pd.DataFrame({"nonsense": [1]}).to_parquet(tmp_path / "bad" / "runs.parquet")
-        with pytest.raises(DataError, match="bad"):
-            tradeoffs(tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name in names() if not name.startswith(SEARCHES)])
