@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tuckerlab.demos.planted_weight import LR, ordinary, planted, riemannian
+from tuckerlab.demos.planted_weight import LR, ordinary, planted, riemannian, spectrum
 from tuckerlab.files import atomic_path
 from tuckerlab.plotting.figure import Picture, styled
 
@@ -24,7 +24,7 @@ SMALLEST = 1e-8
 
 def curves(steps: int) -> dict[str, list[float]]:
     """Losses by name: ours, and ordinary descent at the same learning rate and at larger ones."""
-    task = planted(SMALLEST)
+    task = planted(spectrum(SMALLEST))
     found = {f"Riemannian step, lr {LR:g}": riemannian(task, steps)}
     return found | {f"descent on core and factors, lr {lr:g}": ordinary(task, steps, lr) for lr in (LR, 1.0, 3.0)}
 

@@ -25,18 +25,19 @@ from tuckerlab.experiments.methods import METHODS, Entry
 from tuckerlab.experiments.methods.base import Tucker
 from tuckerlab.experiments.methods.tucker_variants import BEFORE, CutAndTuned
 from tuckerlab.experiments.setup import UNFINISHED, Experiment, set_up
-from tuckerlab.experiments.sweep import grid, study as sweeps
+from tuckerlab.experiments.sweep import grid, study as sweeps, worker
 from tuckerlab.experiments.sweep.study import Sweep, run_sweep
 from tuckerlab.experiments.sweep.worker import RETRIES, Report, SweepConfig, open_study, queue, work
 
 LONG = 600.0  # seconds after which a test has failed
-EPOCHS = 8
-SMALL: dict[str, Any] = {
-    "dataset": "digits", "width": 0.125, "epochs": EPOCHS, "batch_size": 256, "seeds": 1, "methods": ["tucker"],
-    "tolerances": [0.1, 0.3], "device": "cpu", "quiet": True,
+EPOCHS = 6
+SETTINGS: dict[str, Any] = {
+    "dataset": "digits", "width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu",
 }  # fmt: skip
-ONE: dict[str, Any] = {**SMALL, "epochs": 1, "tolerances": [0.1]}
-KILLED: dict[str, Any] = {**SMALL, "study": "killed"}
+SWEEP: dict[str, Any] = {
+    **SETTINGS, "seeds": 1, "methods": ["cut-tuned", "tucker"], "tolerances": [0.1], "study": "killed", "quiet": True,
+}  # fmt: skip
+ONE: dict[str, Any] = {**SWEEP, "epochs": 1, "methods": ["tucker"]}
 
 
 def outcome(sweep: Sweep) -> list[Any]:
@@ -47,28 +48,21 @@ def outcome(sweep: Sweep) -> list[Any]:
 
 
 def config_of(out: Path) -> SweepConfig:
-    """Of a sweep whose study has the name `killed`."""
     folder = out / "killed"
     folder.mkdir(exist_ok=True)
-    settings: dict[str, Any] = {"width": 0.125, "epochs": EPOCHS, "batch_size": 256, "device": "cpu"}
-    return SweepConfig(folder, f"sqlite:///{folder / 'study.db'}", "digits", settings)
-
-
-def experiment_of(config: SweepConfig) -> Experiment:
-    return set_up(dataset=config.dataset, **config.settings)
+    return SweepConfig(folder, f"sqlite:///{folder / 'study.db'}", SETTINGS)
 
 
 @cache
 def study_of(out: Path) -> optuna.Study:
     """The study that the sweep will find there."""
-    config = config_of(out)
-    return open_study(config, experiment_of(config).plan)
+    return open_study(config_of(out), set_up(**SETTINGS).plan)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """What comes of `SMALL` when nothing happens to it."""
-    return run_sweep(**SMALL, out=tmp_path_factory.mktemp("runs"))
+    """What comes of `SWEEP` when nothing happens to it."""
+    return run_sweep(**SWEEP, out=tmp_path_factory.mktemp("runs"))
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -109,26 +103,24 @@ def test_what_cannot_be_asked_for_is_refused(
 
 def test_the_command_line_hands_everything_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = "--dataset digits --model vgg_small --width 0.125 --epochs 1 --batch-size 256 --lr 0.05 --seeds 1"
-    line = f"sweep {options} --method tucker --method dense --tolerances 0.1:0.3:2 --study mine"
+    line = f"sweep {options} --method tucker --tolerances 0.1:0.3:2 --study mine"
     assert cli.main([*line.split(), "--device", "cpu", "--quiet", "--out", str(tmp_path)]) == 0
     found = optuna.load_study(study_name="mine", storage=f"sqlite:///{tmp_path / 'mine/study.db'}")
     places = {trial.user_attrs["place"] for trial in found.trials}
-    assert places == {"seed0/dense", "seed0/tucker-0.1", "seed0/tucker-0.3"}
+    assert places == {"seed0/tucker-0.1", "seed0/tucker-0.3"}
     assert found.user_attrs["settings"]["recipe"]["lr"] == 0.05
-    assert "dense" in capsys.readouterr().out
+    assert "Tucker τ 0.3" in capsys.readouterr().out
     assert cli.main(["sweep", "--method", "magic", "--out", str(tmp_path)]) == 2
 
 
 def test_many_workers_take_each_network_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite locks no row; what two could take at once is looked for with as many connections as workers."""
     config, taken, points = config_of(tmp_path), [], grid(["tucker"], [0.1, 0.2, 0.3, 0.4], seeds=3)
-    monkeypatch.setattr(
-        "tuckerlab.experiments.sweep.worker.train", lambda trial, *_: taken.append(trial.user_attrs) or 1
-    )
+    monkeypatch.setattr(worker, "train", lambda trial, *_: taken.append(trial.user_attrs) or 1)
     for _ in range(2):  # the second adds nothing
         queue(study_of(tmp_path), config, points)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: work(config, experiment=experiment_of(config)), range(4)))
+        list(pool.map(work, [config] * 4))
     assert sorted(about["place"] for about in taken if about) == sorted(point.place for point in points)
 
 
@@ -145,13 +137,13 @@ def test_a_network_over_which_workers_die_is_to_blame(tmp_path: Path) -> None:
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep, tmp_path: Path) -> None:
-    alone = Tucker(Tolerance(0.3)).train(experiment_of(config_of(tmp_path)))
-    row = whole.records.runs.set_index("label").loc["Tucker τ 0.3"]
+def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep) -> None:
+    alone = Tucker(Tolerance(0.1)).train(set_up(**SETTINGS))
+    row = whole.records.runs.set_index("label").loc["Tucker τ 0.1"]
     assert row["test_accuracy"] == alone.test_accuracy
     epochs = whole.records.epochs[whole.records.epochs["run"] == row["run"]]
     assert epochs["train_loss"].tolist() == [epoch["train_loss"] for epoch in alone.epochs]
-    trial = next(trial for trial in whole.study.trials if trial.user_attrs["label"] == "Tucker τ 0.3")
+    trial = next(trial for trial in whole.study.trials if trial.user_attrs["label"] == "Tucker τ 0.1")
     assert trial.value == alone.test_accuracy
     assert trial.intermediate_values == {epoch["epoch"]: epoch["test_accuracy"] for epoch in alone.epochs}
     assert "Tucker" in whole._repr_html_()
@@ -166,12 +158,12 @@ def test_the_same_call_trains_nothing_and_a_longer_list_what_is_new(
         Experiment, "fit", lambda self, model, name, **o: trained.append(name) or real(self, model, name, **o)
     )
     out = whole.folder.parent
-    assert outcome(run_sweep(**SMALL, out=out)) == outcome(whole)
+    assert outcome(run_sweep(**SWEEP, out=out)) == outcome(whole)
     assert trained == []
-    assert len(run_sweep(**{**SMALL, "tolerances": [0.5]}, out=out).records) == 3
+    assert len(run_sweep(**{**SWEEP, "methods": ["tucker"], "tolerances": [0.5]}, out=out).records) == 3
     assert trained == ["tucker-0.5"]
     with pytest.raises(TuckerlabError, match="has other settings"):
-        run_sweep(**{**SMALL, "epochs": 9}, out=out, study=whole.folder.name)
+        run_sweep(**{**SWEEP, "epochs": 9}, out=out)
 
 
 def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,14 +188,13 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
 
 # --- kills -----------------------------------------------------------------------------------------------------------
 
-CUT: dict[str, Any] = {**KILLED, "methods": ["cut-tuned", "tucker"], "tolerances": [0.1]}
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of one order: what is compared must be equal
 
 
-@pytest.fixture(scope="module")
-def cut(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """What comes of `CUT` when nothing happens to it."""
-    return run_sweep(**CUT, out=tmp_path_factory.mktemp("runs"))
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is silent is soon taken for dead here; where that is wrong, both wait for each other's checkpoint."""
+    monkeypatch.setattr(worker, "GRACE", 5)
 
 
 def until(true: Callable[[], Any]) -> Any:
@@ -219,14 +210,13 @@ def until(true: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def held_in_mid_trial(out: Path) -> Iterator[Callable[[], FrozenTrial | None]]:
     """Whoever trains the network that is cut waits between its two trainings; finds the trial that waits there."""
-    config, method = config_of(out), CutAndTuned(Tolerance(0.1))
-    before, after = experiment_of(config).split(BEFORE)
-    held = config.folder / "seed0" / f"{method.slug}-{after.recipe.epochs}{UNFINISHED}"
+    slug, study = CutAndTuned(Tolerance(0.1)).slug, study_of(out)
+    before, after = set_up(**SETTINGS).split(BEFORE)
+    held = out / "killed" / "seed0" / f"{slug}-{after.recipe.epochs}{UNFINISHED}"
     held.parent.mkdir()
-    study = study_of(out)
 
     def find() -> FrozenTrial | None:
-        running = [trial for trial in study.trials if trial.user_attrs["place"] == f"seed0/{method.slug}"]
+        running = [trial for trial in study.trials if trial.user_attrs["place"] == f"seed0/{slug}"]
         return next((trial for trial in running if len(trial.intermediate_values) == before.recipe.epochs), None)
 
     with FileLock(held.with_suffix(".lock")):
@@ -258,24 +248,26 @@ def test_an_interruption_gives_the_network_back(whole: Sweep, tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(Report, "on_epoch", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run_sweep(**KILLED, out=tmp_path)
+            run_sweep(**SWEEP, out=tmp_path)
     [cut_off] = [trial for trial in study_of(tmp_path).trials if trial.state == TrialState.FAIL]
-    assert_nothing_is_lost_or_twice(run_sweep(**KILLED, out=tmp_path), whole, cut_off)
+    assert_nothing_is_lost_or_twice(run_sweep(**SWEEP, out=tmp_path), whole, cut_off)
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_nothing(cut: Sweep, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_killed_worker_loses_nothing(whole: Sweep, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool, held_in_mid_trial(tmp_path) as find:
-        sweep = pool.submit(run_sweep, **CUT, out=tmp_path, workers=2)
+        sweep = pool.submit(run_sweep, **SWEEP, out=tmp_path, workers=2)
         victim = until(find)
         os.kill(pid_of(victim), signal.SIGKILL)
         until(lambda: any(t.state == TrialState.COMPLETE for t in study_of(tmp_path).trials))  # the other goes on
-    assert_nothing_is_lost_or_twice(sweep.result(LONG), cut, victim)
+    assert_nothing_is_lost_or_twice(sweep.result(LONG), whole, victim)
 
 
 @pytest.mark.slow
-def test_a_killed_driver_loses_nothing_and_its_workers_end(cut: Sweep, tmp_path: Path) -> None:
-    code = f"from tuckerlab import run_sweep; run_sweep(**{CUT!r}, out={str(tmp_path)!r}, workers=2)"
+@pytest.mark.usefixtures("impatient")
+def test_a_killed_driver_loses_nothing_and_its_workers_end(whole: Sweep, tmp_path: Path) -> None:
+    code = f"from tuckerlab import run_sweep; run_sweep(**{SWEEP!r}, out={str(tmp_path)!r}, workers=2)"
     with held_in_mid_trial(tmp_path) as find:
         driver = subprocess.Popen([sys.executable, "-c", code], env=ONE_THREAD)
         try:
@@ -285,13 +277,14 @@ def test_a_killed_driver_loses_nothing_and_its_workers_end(cut: Sweep, tmp_path:
         finally:
             driver.kill()
             driver.wait()
-    sweep = run_sweep(**CUT, out=tmp_path)  # at once, while the workers may still be at it
-    assert_nothing_is_lost_or_twice(sweep, cut, victim)
+    sweep = run_sweep(**SWEEP, out=tmp_path)  # at once, while the workers may still be at it
+    assert_nothing_is_lost_or_twice(sweep, whole, victim)
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
 
 
 @pytest.mark.slow
-def test_a_killed_scheduler_loses_nothing(cut: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_a_killed_scheduler_loses_nothing(whole: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeps, "ANSWER", 5.0)
     facts, dask = tmp_path / "scheduler.json", [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     options = {"env": ONE_THREAD, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -309,9 +302,9 @@ def test_a_killed_scheduler_loses_nothing(cut: Sweep, tmp_path: Path, monkeypatc
         dask[-1] = "distributed.cli.dask_worker"
         start(*dask, address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5")
         with held_in_mid_trial(tmp_path) as find:
-            sweep = pool.submit(run_sweep, **CUT, out=tmp_path, scheduler=address)
+            sweep = pool.submit(run_sweep, **SWEEP, out=tmp_path, scheduler=address)
             victim = until(find)
             os.kill(scheduler.pid, signal.SIGKILL)
             with pytest.raises(TuckerlabError, match=address):
                 sweep.result(LONG)
-    assert_nothing_is_lost_or_twice(run_sweep(**CUT, out=tmp_path), cut, victim)
+    assert_nothing_is_lost_or_twice(run_sweep(**SWEEP, out=tmp_path), whole, victim)

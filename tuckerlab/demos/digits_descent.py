@@ -4,20 +4,19 @@ With the full batch and without momentum nothing but the step itself can make th
 same network, fresh and random; biases and the like take plain gradient steps in each.
 """
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from tuckerlab.data import load_data
-from tuckerlab.demos.planted_weight import seeded
+from tuckerlab.demos.planted_weight import losses, seeded
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.training.models import build
 from tuckerlab.tucker.convert import tuckerize
@@ -51,13 +50,13 @@ class Descent:
 def riemannian(steps: int, lr: float, seed: int = 0, ranks: RankPolicy | None = None) -> Descent:
     """The descent of `TuckerSGD`; with `ranks` that adapt, in a cycle of 10 steps."""
     model = network(seed)
-    return _descent(model, TuckerSGD(model, lr=lr, ranks=ranks, adapt_every=10), steps, lr)
+    return _descent(model, TuckerSGD(model, lr=lr, ranks=ranks, adapt_every=10), steps)
 
 
 def ordinary(steps: int, lr: float, seed: int = 0) -> Descent:
     """Ordinary gradient descent on core and factors, at fixed ranks."""
     model = network(seed)
-    return _descent(model, torch.optim.SGD(model.parameters(), lr=lr), steps, lr)
+    return _descent(model, torch.optim.SGD(model.parameters(), lr=lr), steps)
 
 
 def one_gradient(steps: int, lr: float, seed: int = 0) -> Descent:
@@ -68,7 +67,7 @@ def one_gradient(steps: int, lr: float, seed: int = 0) -> Descent:
 def two_gradients(steps: int, lr: float, seed: int = 0) -> Descent:
     """The published scheme under the same tolerance: two gradients and a truncation a step."""
     model = network(seed)
-    return _descent(model, TwoGradient(model, lr=lr, momentum=0.0, ranks=WITHIN), steps, lr, twice=True)
+    return _descent(model, TwoGradient(model, lr=lr, momentum=0.0, ranks=WITHIN), steps)
 
 
 def table(ours: Sequence[Descent], theirs: Sequence[Descent]) -> pd.DataFrame:
@@ -85,23 +84,13 @@ def network(seed: int = 0) -> nn.Module:
         return tuckerize(build("vgg_small", in_channels=1, image_size=8, width=0.25))
 
 
-def _descent(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, lr: float, twice: bool = False) -> Descent:
+def _descent(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> Descent:
     data = load_data("digits").subset(train=IMAGES, test=10)
     x, y = data.normalize(data.train_images), data.train_labels
-
-    def evaluate() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    step: Callable[[], object] = (lambda: optimizer.step(evaluate)) if twice else optimizer.step  # type: ignore[arg-type]
-    losses, seconds = [], []
-    for _ in range(steps):
-        began = time.perf_counter()
-        losses.append(evaluate().item())
-        if not math.isfinite(losses[-1]) or losses[-1] > 1e3:
-            break
-        step()
-        seconds.append(time.perf_counter() - began)
-    return Descent(lr, tuple(losses), 2 if twice else 1, statistics.median(seconds))
+    moments: list[float] = []
+    found = losses(
+        lambda: F.cross_entropy(model(x), y), optimizer, steps, watch=lambda: moments.append(time.perf_counter())
+    )
+    seconds = statistics.median(end - began for began, end in pairwise(moments))
+    gradients = getattr(optimizer, "evaluations", 1)  # in a step
+    return Descent(optimizer.param_groups[0]["lr"], tuple(found), gradients, seconds)

@@ -4,8 +4,6 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 
-import torch
-
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DivergedError
 from tuckerlab.experiments.methods.base import Tucker
@@ -96,5 +94,4 @@ def diverge(data: ImageData, *, lr: float, epochs: int = 4) -> Divergence:
         found.note_alarms()
         return found
 
-    with torch.random.fork_rng(devices=[]):
-        return Divergence(lr, attempt(None), attempt(Guard()))
+    return Divergence(lr, attempt(None), attempt(Guard()))

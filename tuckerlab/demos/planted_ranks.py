@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from tuckerlab.demos.planted_weight import LR, losses, ordinary, riemannian, task_of
+from tuckerlab.demos.planted_weight import LR, losses, ordinary, planted, riemannian
 from tuckerlab.tucker.rank_policy import Spectrum, Tolerance
 from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
@@ -27,7 +27,7 @@ def races(ranks: Sequence[int], falls: Sequence[float], steps: int = 150, seed: 
     rows = []
     for fall in falls:
         for rank in ranks:
-            task = task_of(RACE_RANK, fall, rank, seed)
+            task = planted(fall ** -torch.arange(RACE_RANK, dtype=torch.float64), rank, seed)
             ours = [riemannian(task, steps, lr, until=TARGET) for lr in RATES]
             theirs = [ordinary(task, steps, lr, until=TARGET) for lr in RATES]
             left = min(errors[-1] for errors in theirs)
@@ -58,11 +58,11 @@ class Path:
 
 def follow(every: int, first: int, steps: int = 160, seed: int = 0) -> Path:
     """A layer that starts at rank `first`, and is cut to a tolerance and grown every so many steps."""
-    task = task_of(CYCLE_RANK, 10**0.1, first, seed)
+    task = planted((10**0.1) ** -torch.arange(CYCLE_RANK, dtype=torch.float64), first, seed)
     layer, policy = task.start, Tolerance(TAU, growth=GROWTH, steps=0)
     optimizer = TuckerSGD(layer, lr=0.1, ranks=policy, adapt_every=every)
     ranks: list[int] = []
-    errors = losses(task, layer, optimizer, steps, watch=lambda: ranks.append(_within(layer, policy)))
+    errors = losses(lambda: task.error(layer), optimizer, steps, watch=lambda: ranks.append(_within(layer, policy)))
     optimizer.adapt(grow=False)
     return Path(every, tuple(ranks), tuple(errors), max(layer.ranks))
 

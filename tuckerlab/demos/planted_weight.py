@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 
 SIZE, RANK = 24, 9
 LR = 0.2
-HOPELESS = 1e6  # a relative squared error above which a descent has blown up
+HOPELESS = 1e6  # a loss above which a descent has blown up
 
 
 @dataclass(frozen=True)
@@ -31,41 +32,29 @@ class Task:
     x: Tensor
     y: Tensor
 
+    def error(self, layer: TuckerLinear) -> Tensor:
+        """The squared error of a layer's outputs, relative."""
+        error: Tensor = (layer(self.x) - self.y).square().sum() / self.y.square().sum()
+        return error
+
 
 def spectrum(smallest: float) -> Tensor:
     """Singular values that fall from 1 to `smallest`, in equal ratios."""
     return torch.logspace(0, math.log10(smallest), RANK, dtype=torch.float64)
 
 
-def planted(smallest: float, seed: int = 0) -> Task:
-    """A task whose planted weight has that spectrum in both modes; so has the layer at the start."""
+def planted(values: Tensor, rank: int | None = None, seed: int = 0) -> Task:
+    """A layer is to learn a weight with these singular values in both modes from white inputs.
+
+    It has them too at the start, but for a fresh one of a `rank` of its own. The loss is the error of the weight.
+    """
     with seeded(seed):
-        teacher, start = (with_values(new_layer(RANK), spectrum(smallest)) for _ in range(2))
-        return taught(teacher, start)
-
-
-def task_of(true_rank: int, fall: float, rank: int, seed: int) -> Task:
-    """A weight whose singular values fall by the factor `fall`, and a fresh layer of another rank to learn it."""
-    with seeded(seed):
-        values = fall ** -torch.arange(true_rank, dtype=torch.float64)
-        return taught(with_values(new_layer(true_rank), values), new_layer(rank))
-
-
-def taught(teacher: TuckerLinear, start: TuckerLinear) -> Task:
-    """The task to learn one layer's answers with another, on white inputs: the loss is the error of the weight."""
-    x = torch.linalg.qr(torch.randn(SIZE, SIZE, dtype=torch.float64))[0]
+        ranks = len(values), len(values) if rank is None else rank
+        teacher, start = (TuckerLinear(SIZE, SIZE, ranks=rank, bias=False, dtype=torch.float64) for rank in ranks)
+        for layer in (teacher, start) if rank is None else (teacher,):
+            layer.assign(Point(torch.diag(values).to(layer.core), layer.factors, layer.modes))
+        x = torch.linalg.qr(torch.randn(SIZE, SIZE, dtype=torch.float64))[0]
     return Task(start, x, teacher(x).detach())
-
-
-def new_layer(rank: int) -> TuckerLinear:
-    """A new random linear layer of that rank, in float64."""
-    return TuckerLinear(SIZE, SIZE, ranks=rank, bias=False, dtype=torch.float64)
-
-
-def with_values(layer: TuckerLinear, values: Tensor) -> TuckerLinear:
-    """The layer with these singular values in both modes."""
-    layer.assign(Point(torch.diag(values).to(layer.core), layer.factors, layer.modes))
-    return layer
 
 
 @contextmanager
@@ -77,30 +66,35 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def riemannian(task: Task, steps: int, lr: float = LR, until: float = 0.0) -> list[float]:
-    """The `losses` of `TuckerSGD`."""
+    """The errors of `TuckerSGD`."""
     layer = copy.deepcopy(task.start)
-    return losses(task, layer, TuckerSGD(layer, lr=lr), steps, until)
+    return losses(lambda: task.error(layer), TuckerSGD(layer, lr=lr), steps, until)
 
 
 def ordinary(task: Task, steps: int, lr: float, until: float = 0.0) -> list[float]:
-    """The `losses` of ordinary gradient descent on core and factors."""
+    """The errors of ordinary gradient descent on core and factors."""
     layer = copy.deepcopy(task.start)
-    return losses(task, layer, torch.optim.SGD(layer.parameters(), lr=lr), steps, until)
+    return losses(lambda: task.error(layer), torch.optim.SGD(layer.parameters(), lr=lr), steps, until)
 
 
 def losses(
-    task: Task, layer: TuckerLinear, optimizer: torch.optim.Optimizer, steps: int, until: float = 0.0,
+    loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer, steps: int, until: float = 0.0,
     watch: Callable[[], object] = lambda: None,
 ) -> list[float]:  # fmt: skip
-    """The relative squared error before each step; ends early below `until`, or where the descent blows up."""
+    """The loss before each step; ends early below `until`, or where the descent blows up."""
+
+    def evaluate_gradient() -> float:
+        optimizer.zero_grad()
+        found = loss()
+        found.backward()  # type: ignore[no-untyped-call]
+        return found.item()
+
+    again: Any = evaluate_gradient if getattr(optimizer, "evaluations", 1) > 1 else None  # in a step
     values: list[float] = []
     for _ in range(steps):
-        loss = (layer(task.x) - task.y).square().sum() / task.y.square().sum()
-        values.append(loss.item())
+        values.append(evaluate_gradient())
         watch()
-        if not loss.isfinite() or loss.item() > HOPELESS or loss.item() < until:
+        if not math.isfinite(values[-1]) or values[-1] > HOPELESS or values[-1] < until:
             break
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        optimizer.step(again)
     return values

@@ -78,12 +78,12 @@ def _said(steps: int, end: int, ours: float, theirs: float) -> str:
 
 @lru_cache
 def _riemannian(smallest: float, steps: int) -> list[float]:
-    return riemannian(planted(smallest), steps)
+    return riemannian(planted(spectrum(smallest)), steps)
 
 
 @lru_cache
 def _ordinary(smallest: float, lr: float, steps: int) -> list[float]:
-    return ordinary(planted(smallest), steps, lr)
+    return ordinary(planted(spectrum(smallest)), steps, lr)
 
 
 def draw_descents(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:

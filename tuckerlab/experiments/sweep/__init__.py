@@ -4,7 +4,7 @@ Here is what is to be trained: `grid` makes a `GridPoint` of each method at each
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,13 +38,13 @@ def grid(
     methods: Sequence[str], tolerances: Sequence[float] = (), compressions: Sequence[float] = (), seeds: int = 3
 ) -> list[GridPoint]:
     """Each method at each setting that it understands, for each seed; all of the first seed come first."""
-    chosen: list[tuple[str, float | None, float | None]] = []
+    chosen: list[GridPoint] = []
     for name in methods:
         policies = METHODS[check_choice("method", name, METHODS)].policies
-        settings: list[tuple[float | None, float | None]] = [(tau, None) for tau in tolerances if Tolerance in policies]
-        settings += [(None, rate) for rate in compressions if Budget in policies]
-        chosen += [(name, *setting) for setting in settings or [(None, None)]]
-    return [GridPoint(name, seed, *setting) for seed in range(seeds) for name, *setting in dict.fromkeys(chosen)]
+        settings = [{"tolerance": tau} for tau in tolerances if Tolerance in policies]
+        settings += [{"compression": rate} for rate in compressions if Budget in policies]
+        chosen += [GridPoint(name, seed=0, **setting) for setting in settings or [{}]]
+    return [replace(point, seed=seed) for seed in range(seeds) for point in dict.fromkeys(chosen)]
 
 
 def values(name: str, given: str | Sequence[float] | None) -> list[float]:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import set_up
 from tuckerlab.experiments.summary import front, networks_by, size_column
 from tuckerlab.experiments.sweep import grid, values
-from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_place, open_study, queue, work
+from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_point, open_study, queue, work
 from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
@@ -72,36 +72,31 @@ def run_sweep(
         rates = [*COMPRESSIONS]
     points = grid(methods or ("dense", "tucker"), taus, rates, check_whole("seeds", seeds, 1))
     experiment = set_up([point.make_method() for point in points if point.seed == 0], dataset=dataset, **settings)
-    settings |= {"device": experiment.device.type}  # whatever the worker's machine has
+    settings |= {"dataset": dataset, "device": experiment.device.type}  # whatever the worker's machine has
     study = study or experiment.folder_name("sweep")
     folder = (Path(out) / study).resolve()
-    config = SweepConfig(folder, storage or f"sqlite:///{folder / 'study.db'}", dataset, settings)
-    with _one_line_errors():
+    config = SweepConfig(folder, storage or f"sqlite:///{folder / 'study.db'}", settings)
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = open_study(config, experiment.plan)
         left = queue(opened, config, points)
         if scheduler is None and workers == 1:
             work(config, experiment=experiment, progress=not quiet)
         elif left:
-            _on_cluster(opened, config, workers, scheduler, quiet=quiet)
+            _on_cluster(opened, config, workers, scheduler, total=len(left), quiet=quiet)
         return _gathered(opened, folder)
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Says in one line what a data base says that does not answer; its URL may have a password in it."""
-    try:
-        yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:  # ImportError: there is no driver for it
         cause = error.__cause__ or error
-        said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]  # without the URL and its password
         raise TuckerlabError(
             f"storage: {said}; give the URL of a data base that answers, such as sqlite:///study.db or "
             "postgresql://user@host/name; finished parts are kept"
         ) from None
 
 
-def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, scheduler: str | None, *, quiet: bool) -> None:
+def _on_cluster(
+    study: optuna.Study, config: SweepConfig, workers: int, scheduler: str | None, *, total: int, quiet: bool
+) -> None:
     """Has the workers of a dask scheduler train, or so many processes here, which end with this."""
     import distributed
 
@@ -121,7 +116,7 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
                 f"scheduler {scheduler} does not answer, or has no workers; start it with `dask scheduler`, and `dask "
                 f"worker {scheduler}` on each machine, and give its address, such as tcp://host:8786"
             ) from None
-        total, at_work = len(queue(study, config)), {}
+        at_work: dict[str, Any] = {}  # by address
         bar = stack.enter_context(progress_bar(shown=not quiet, total=total, desc="networks"))
         while left := len(queue(study, config)):
             if client.status == "closed":  # it has tried to come back
@@ -143,11 +138,11 @@ def _on_cluster(study: optuna.Study, config: SweepConfig, workers: int, schedule
 
 def _gathered(study: optuna.Study, folder: Path) -> "Sweep":
     """All that the trials of a study have come to; TuckerlabError where that is nothing."""
-    found = {place: trials[-1] for place, trials in by_place(study).items()}
-    records = [Records.load(folder / place) for place, trial in found.items() if trial.state == TrialState.COMPLETE]
+    last = {trials[-1].user_attrs["place"]: trials[-1] for trials in by_point(study).values()}
+    records = [Records.load(folder / place) for place, trial in last.items() if trial.state == TrialState.COMPLETE]
     failed = {
         place: str(trial.user_attrs.get("error", "its workers died"))
-        for place, trial in found.items()
+        for place, trial in last.items()
         if trial.state == TrialState.FAIL
     }
     if failed and not records:

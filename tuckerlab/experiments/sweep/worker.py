@@ -40,8 +40,7 @@ class SweepConfig:
 
     folder: Path  # for checkpoints and records; all machines see it; the study has its name
     storage: str  # URL of the data base with the study
-    dataset: str
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # of `set_up`
 
     @property
     def lock(self) -> FileLock:
@@ -93,24 +92,25 @@ def queue(study: optuna.Study, config: SweepConfig, points: Sequence[GridPoint] 
     """
     fail_stale_trials(study)
     with config.lock:
-        wanted, known = {point.place: point for point in points}, by_place(study)
-        for place, trials in known.items():
+        wanted = dict.fromkeys(points)
+        for point, trials in by_point(study).items():
             deaths = [trial for trial in trials if trial.state == TrialState.FAIL and "error" not in trial.user_attrs]
-            if trials[-1].state in (TrialState.COMPLETE, TrialState.WAITING, TrialState.RUNNING):
-                wanted.pop(place, None)
+            if trials[-1].state != TrialState.FAIL:
+                wanted.pop(point, None)
             elif trials[-1] in deaths and len(deaths) <= RETRIES:
-                wanted[place] = point_of(trials[-1])
-        for place, point in wanted.items():
-            study.enqueue_trial({}, user_attrs={"place": place, "label": point.make_method().label, **asdict(point)})
+                wanted[point] = None
+        for point in wanted:
+            about = {"place": point.place, "label": point.make_method().label, **asdict(point)}
+            study.enqueue_trial({}, user_attrs=about)
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
 
 
-def by_place(study: optuna.Study) -> dict[str, list[FrozenTrial]]:
+def by_point(study: optuna.Study) -> dict[GridPoint, list[FrozenTrial]]:
     """The trials of each network; the last one counts: the one that has come to its end, or else the latest."""
-    found: dict[str, list[FrozenTrial]] = {}
+    found: dict[GridPoint, list[FrozenTrial]] = {}
     trials = [trial for trial in study.get_trials(deepcopy=False) if "place" in trial.user_attrs]
     for trial in sorted(trials, key=lambda trial: (trial.state == TrialState.COMPLETE, trial.number)):
-        found.setdefault(trial.user_attrs["place"], []).append(trial)
+        found.setdefault(point_of(trial), []).append(trial)
     return found
 
 
@@ -126,7 +126,7 @@ def work(
         torch.set_num_threads(threads)
     if not config.folder.is_dir():
         raise TuckerlabError(f"{config.folder} is not there on {socket.gethostname()}: all machines must see --out")
-    experiment = experiment or set_up(dataset=config.dataset, **config.settings)
+    experiment = experiment or set_up(**config.settings)
     study = open_study(config, experiment.plan)
     while trials := queue(study, config):
         if all(trial.state == TrialState.RUNNING for trial in trials):  # others are at the rest
@@ -158,11 +158,11 @@ def train(trial: optuna.Trial, config: SweepConfig, experiment: Experiment, prog
         raise
 
 
+@dataclass
 class Report(Callback):
     """Tells the study of each epoch."""
 
-    def __init__(self, trial: optuna.Trial) -> None:
-        self.trial = trial
+    trial: optuna.Trial
 
     def on_epoch(self, run: Run) -> None:
         self.trial.report(run.epochs[-1]["test_accuracy"], run.epochs[-1]["epoch"])
