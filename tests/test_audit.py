@@ -57,7 +57,7 @@ COMPRESSED = [(1, 0.7), (2, 0.95), (0, 0.6), (0, 0.5), (1, 0.7), (2, 0.4), (1, 0
 # lost: 0, 1, 5; gained: 3; both wrong: 7 (differently) and 9 (alike)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def told() -> Audit:
     data = numbered(LABELS)
     dense, compressed = (Told(data, [sure(*one) for one in answers]) for answers in (DENSE, COMPRESSED))
