@@ -106,12 +106,11 @@ class DecidePanel(Panel):
             self.written, self.write.disabled = "", True
             self.in_background(self._write, self.assumptions)
 
-    def static(self) -> str:
-        """As all panels, with the assumptions as a table: their fields need a kernel."""
+    def _table(self) -> str:
+        """The assumptions where there is no kernel, which fields need."""
         ranges = self.money.assumptions.ranges
         rows = [[_(KINDS[key].name), written(it), self._origin(key)] for key, it in ranges.items()]
-        head = [_("Assumption"), _("Low / likely / high"), _("Unit · origin")]
-        return super().static() + widgets.folded(_("All assumptions"), table_html(head, rows))
+        return table_html([_("Assumption"), _("Low / likely / high"), _("Unit · origin")], rows)
 
     def _folds(self) -> ipywidgets.Accordion:
         rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
@@ -119,6 +118,7 @@ class DecidePanel(Panel):
         hint = ipywidgets.Label(_("Type one number that you know, or three: low / likely / high."))
         years = row(self.years, self.currency, self.rate)
         assumptions = ipywidgets.VBox([hint, years, *rows, file])
+        assumptions.static = self._table
         titles = [_("All assumptions"), _("The account, line by line"), _("The plan")]
         return ipywidgets.Accordion([assumptions, self.account, self.plan], titles=titles, selected_index=None)
 

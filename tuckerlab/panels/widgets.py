@@ -237,6 +237,8 @@ def folded(title: str, html: str) -> str:
 def _static(widget: ipywidgets.Widget) -> str:
     if widget.layout.display == "none":
         return ""
+    if own := getattr(widget, "static", None):
+        return str(own())
     if isinstance(widget, ipywidgets.Accordion):
         inside = zip(widget.titles, map(_static, widget.children), strict=True)
         return "".join(folded(title, html) for title, html in inside if html)

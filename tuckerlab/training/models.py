@@ -21,6 +21,9 @@ class Network(nn.Sequential):
         super().__init__(OrderedDict(features=features, classifier=classifier))
         self.spec = spec
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x))
+
 
 class Architecture(NamedTuple):
     """A constructor, the smallest image it can take (pixels a side), and the layers to factorize (see `tuckerize`)."""
