@@ -21,7 +21,6 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.machine import resolve_device
-from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.models import MODELS, build
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.convert import FRACTION, tuckerize
@@ -147,12 +146,6 @@ class Experiment:
             finally:  # one who waits for it may then meet a third: both would do the same, and write it atomically
                 with suppress(OSError):
                     lock.unlink()
-
-    def changed(self, run: Run, network: nn.Module) -> Run:
-        """The run with a network that was made of its model afterwards: its last row is of that network."""
-        loss, accuracy = evaluate(network, self.data.to(self.device))
-        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **self.counts(network).row}
-        return replace(run, made=network, epochs=[*run.epochs[:-1], last])
 
 
 @dataclass

@@ -12,6 +12,7 @@ from tuckerlab.experiments.methods.base import ADAMW, Dense, Method, Tucker
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.setup import Experiment, on_meta
 from tuckerlab.training.config import Recipe
+from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import materialize, to_plain
 from tuckerlab.tucker.rank_policy import RankPolicy
@@ -91,7 +92,12 @@ class Cut(Method):
 
     def train(self, experiment: Experiment) -> Run:
         run = Dense().train(experiment)
-        return experiment.changed(run, cut(run.model, self.policy)) if run.is_over else run
+        if not run.is_over:
+            return run
+        network = cut(run.model, self.policy)
+        loss, accuracy = evaluate(network, experiment.data.to(experiment.device))
+        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **experiment.counts(network).row}
+        return replace(run, made=network, epochs=[*run.epochs[:-1], last])
 
 
 @dataclass(frozen=True)
