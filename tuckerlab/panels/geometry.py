@@ -33,6 +33,7 @@ class GeometryPanel(Panel):
             _("A weight is made of directions; its singular values say how strong each one is. The largest is 1 here."),
             4, [(ngettext("1 (all equal)", "1/{count:,.0f}", count=10**power), power) for power in range(9)],
         )  # fmt: skip
+        self.stops = self.exponent, (0, 2, 4, 8)
         self.lr = labelled(
             ipywidgets.Dropdown, _("Learning rate of ordinary descent"),
             _("How long the steps of ordinary descent are. The Riemannian step keeps 0.2."),
@@ -127,6 +128,7 @@ class CyclePanel(Panel):
               "the next time."),
             20, [(ngettext("{count:.0f} (every step)", "{count:.0f}", count=every), every) for every in CYCLES],
         )  # fmt: skip
+        self.stops = self.every, (1, 5, 20)
         self.sentence, self.terms = Line(), Line()
         self.terms.say(_(
             "The true rank is {true:.0f}. Both layers live under a tolerance of {tau:.0%}: what makes up less of the "

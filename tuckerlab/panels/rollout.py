@@ -41,6 +41,7 @@ class RollOutPanel(Panel):
             _("The fault shows from"), _("Some faults show only when much of the traffic has come over."),
             STAGES[0], [(f"{100 * share:g} %", share) for share in STAGES], style=NAMED,
         )  # fmt: skip
+        self.stops = self.since, STAGES
         self.labelled = choice(
             _("Requests whose true answer is found out"),
             _("The share of requests, taken at random, whose true answer becomes known. Complaints are not at random."),

@@ -51,7 +51,7 @@ class TradeOff(Panel):
         self.points = labelled(
             ipywidgets.FloatSlider, _("Points of accuracy that may be lost"),
             _("How much less often than the full network a smaller one may be right, in percentage points"),
-            value=1.0, min=0, max=10, step=0.1, layout=widgets.SLIDER,
+            value=1.0, min=0, max=10, step=0.1, readout_format=".1f", layout=widgets.SLIDER,
         )  # fmt: skip
         self.stops = self.points, (0.0, 0.5, 1.0, 2.0, 5.0)
         self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()

@@ -43,6 +43,7 @@ class TuckerExplorer(Panel):
             _("The largest error that is allowed: every rank is then made as small as it can be"),
             value=tolerance, max=0.9, step=0.01, readout_format=".0%", layout=SLIDER,
         )  # fmt: skip
+        self.stops = self.tolerance, sorted({0.05, tolerance, 0.5})
         self.ranks = [ipywidgets.IntSlider(1, min=1, layout=SLIDER, style=LABELLED) for _mode in range(4)]
         self.task, self.numbers = Line(), ipywidgets.HTML()
         self.picture = PictureBox(_(

@@ -97,11 +97,12 @@ class Panel(ipywidgets.VBox):
             return self.static()
         slider, places = self.stops
         kept, parts = slider.value, list[str]()
+        labels = {value: label for label, value in getattr(slider, "options", ())}
         for place in places:
             slider.value = place
-            said = escape(str(getattr(slider, "label", place)))
+            said = labels[place] if labels else format(place, slider.readout_format)
             radio = f'<input type="radio" name="stop-{self.model_id}"{" checked" if place == kept else ""}>'
-            parts.append(f'<div class="stop"><label>{radio} {said}</label><div>{self.static()}</div></div>')
+            parts.append(f'<div class="stop"><label>{radio} {escape(said)}</label><div>{self.static()}</div></div>')
         slider.value = kept
         return f'<fieldset class="stops"><legend>{escape(slider.description)}</legend>{"".join(parts)}</fieldset>'
 
