@@ -199,6 +199,9 @@ def test_a_number_that_was_refused_is_mended_first() -> None:
     panel.epochs.text.value = "2.5"
     panel.train.click()
     assert (panel.busy, panel.epochs.value, panel.problem) == (False, 1, "Mend the field that is marked first.")
+    for typed, epochs in (("mnisst", 1), ("mnist", 4)):  # a data set that there is not has no number of its own
+        panel.dataset.value = typed
+        assert panel.epochs.value == epochs
 
 
 def test_what_was_trained_before_a_failure_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

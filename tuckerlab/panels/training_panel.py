@@ -12,7 +12,7 @@ from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.methods.pruning import Pruned
 from tuckerlab.experiments.plots import accuracy_vs_costs
 from tuckerlab.experiments.run_folder import recorded
-from tuckerlab.experiments.setup import recipe_for
+from tuckerlab.experiments.setup import RECIPES, recipe_for
 from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
 from tuckerlab.i18n import N_, _, ngettext
@@ -251,8 +251,9 @@ class TrainingPanel(Panel):
         set_visible(self.go_on, self.is_kept and not self.busy and self.unfinished.asked())
 
     def _suit(self, change: object) -> None:
-        """Another data set is learned in another time."""
-        self.epochs.value = recipe_for(self.dataset.value).epochs
+        """Another data set is learned in another time; one that there is not changes nothing."""
+        if (recipe := RECIPES.get(self.dataset.value.partition(":")[0])) is not None:
+            self.epochs.value = recipe.epochs
 
 
 class LiveComparison(TrainingPanel):

@@ -22,7 +22,9 @@ class Network(nn.Sequential):
         self.spec = spec
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x))
+        for part in self:
+            x = part(x)
+        return x
 
 
 class Architecture(NamedTuple):
