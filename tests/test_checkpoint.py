@@ -110,6 +110,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
         (digits_network, lambda: digits_network(ranks=0.2, modes="all")),
         (digits_network, lambda: nn.Linear(3, 4)),
         (lambda: TuckerLinear(8, 6, ranks=2), lambda: TuckerLinear(9, 6, ranks=2)),  # other ranks it takes up
+        (lambda: TuckerConv2d(8, 12, 3, ranks=4), lambda: TuckerConv2d(8, 12, 5, ranks=3)),
     ],
 )
 def test_a_checkpoint_of_another_model(one: Callable[[], nn.Module], other: Any, tmp_path: Path) -> None:

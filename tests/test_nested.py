@@ -1,7 +1,6 @@
 """Nested ranks: a step of one size is the step of that network alone, and every size can be cut from the whole."""
 
 import copy
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import nn
 import tuckerlab as tl
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
-from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.nested import SIZES
 
@@ -150,20 +148,3 @@ def test_sizes_travel_in_the_checkpoint_and_none_smaller_is_cut(trained: tuple[n
         tl.cut(model, tl.Budget(0.95))
     with pytest.raises(tl.RankError, match="cut to a size"):
         tl.cut(model, tl.Tolerance(0.1))
-
-
-def test_a_run_that_was_cut_off_ends_with_the_same_weights(tmp_path: Path) -> None:
-    data = tl.load_data("digits").subset(train=640, test=64)
-    recipe = Recipe(epochs=2, batch_size=64, ranks=tl.Nested(0.4, smallest=0.8), seed=0, adapt_every=7)
-    whole = tl.fit(network(), data, recipe).model
-
-    class Stop(Callback):
-        def on_step(self, run: Run) -> None:
-            if run.step == 10:  # between two adaptations
-                stop.set()
-
-    stop, file = threading.Event(), tmp_path / "run.safetensors"
-    assert tl.fit(network(), data, recipe, checkpoint=file, callbacks=[Stop()], stop=stop).state == "stopped"
-    again = tl.fit(network(), data, recipe, checkpoint=file).model
-    for name, value in whole.state_dict().items():
-        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)

@@ -74,14 +74,6 @@ def test_groups_have_their_own_rates(make: Any) -> None:
     assert moved(model, before)[-2:] == [False, True]
 
 
-@makers
-def test_groups_of_equal_settings_are_one_group(make: Any) -> None:
-    whole, parts = network(), network()
-    losses = train(whole, make(whole, ranks=tl.Tolerance(0.2, steps=0), adapt_every=3), 10)
-    groups = [{"params": list(parts[:4])}, {"params": [parts[6]]}, {"params": [parts[8]]}]
-    assert train(parts, make(groups, ranks=tl.Tolerance(0.2, steps=0), adapt_every=3), 10) == losses
-
-
 def test_a_closure_is_evaluated_once_with_gradients_and_its_loss_returned() -> None:
     plain, closed = network(), network()
     one, other, calls = tl.TuckerSGD(plain), tl.TuckerSGD(closed), []

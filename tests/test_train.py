@@ -21,6 +21,7 @@ from tuckerlab import (
     Budget,
     CheckpointError,
     DivergedError,
+    Nested,
     Tolerance,
     TuckerlabError,
     TuckerLayer,
@@ -37,18 +38,17 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 
-EPOCHS, STEPS = 3, 6  # of the runs that are killed; steps an epoch
 SHORT = Recipe(epochs=1, batch_size=16)
-RECIPES = {
-    "dense": replace(SHORT, epochs=EPOCHS, lr=0.05),
-    "tolerance": replace(SHORT, epochs=EPOCHS, ranks=Tolerance(0.3, growth=0.5), adapt_every=3),
-    "budget": replace(SHORT, epochs=EPOCHS, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
-    "adamw": replace(SHORT, epochs=EPOCHS, optimizer="adamw", lr=3e-3, ranks=Tolerance(0.3), adapt_every=3),
-    "muon": replace(SHORT, epochs=EPOCHS, optimizer="muon", ranks=Budget(0.7), adapt_every=4),
+GROWING = replace(SHORT, epochs=4, ranks=Tolerance(0.3, growth=0.5), adapt_every=3)
+KILLED = 10  # of 16 steps: where that run is killed, in the middle of an epoch
+STOPPED = {
+    "dense": replace(SHORT, epochs=2, lr=0.05),
+    "budget": replace(SHORT, epochs=2, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
+    "nested": replace(SHORT, epochs=2, optimizer="muon", ranks=Nested(0.7, smallest=0.9), adapt_every=3),
 }
 
 
-def images(train: int = 16 * STEPS) -> ImageData:
+def images(train: int = 64) -> ImageData:
     return load_data("digits").subset(train=train, test=32)
 
 
@@ -64,7 +64,7 @@ def train(
     model: nn.Module | None = None, data: ImageData | None = None, recipe: Recipe = SHORT, **settings: Any
 ) -> Run:
     """A short run on few digits."""
-    return fit(model or network(), data or images(64), recipe, progress=False, **{"device": "cpu", **settings})
+    return fit(model or network(), data or images(), recipe, progress=False, **{"device": "cpu", **settings})
 
 
 def assert_same_run(one: Run, other: Run) -> None:
@@ -108,38 +108,33 @@ def saved_step(path: Path) -> int:
         return int(json.loads(file.metadata()["tuckerlab"])["facts"]["run"]["step"])
 
 
-def train_slowly(path: Path) -> None:
-    """Never over before it is killed."""
+def train_until_killed(path: Path) -> None:
+    """Hangs in the middle of an epoch, before it writes the checkpoint of that step."""
     torch.set_num_threads(1)  # as many as here: sums are taken in another order with more
-    wait = During(0, math.inf, lambda run: time.sleep(0.02 if run.step < 2 * STEPS + 4 else 100))
-    train(data=images(), recipe=RECIPES["tolerance"], checkpoint=path, checkpoint_seconds=0.0, callbacks=[wait])
+    hang = During(KILLED + 1, 1, lambda run: time.sleep(100))
+    train(recipe=GROWING, checkpoint=path, checkpoint_seconds=0.0, callbacks=[hang])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is of POSIX")
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
     path, steps = tmp_path / "run.safetensors", list[int]()
-    process = get_context("spawn").Process(target=train_slowly, args=(path,), daemon=True)
+    process = get_context("spawn").Process(target=train_until_killed, args=(path,), daemon=True)
     process.start()
-    while process.is_alive() and ((step := saved_step(path)) <= STEPS or step % STEPS == 0):
+    whole = train(recipe=GROWING)
+    while process.is_alive() and saved_step(path) < KILLED:
         time.sleep(0.005)
     process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    step = saved_step(path)
-    assert STEPS < step < EPOCHS * STEPS
-    assert step % STEPS
-    settings = {"data": images(), "recipe": RECIPES["tolerance"]}
-    resumed = train(network(seed=7), **settings, checkpoint=path, callbacks=[noted(steps)])
-    assert steps == list(range(step + 1, EPOCHS * STEPS + 1))
-    whole = train(**settings)
+    resumed = train(network(seed=7), recipe=GROWING, checkpoint=path, callbacks=[noted(steps)])
+    assert steps == list(range(KILLED + 1, whole.step + 1))
     assert_same_run(resumed, whole)
     assert len({str(row["rank"]) for row in whole.ranks}) > 1
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {"tolerance"}))  # which is killed above
-def test_a_stopped_run_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
-    recipe, stop, path = replace(RECIPES[name], epochs=2), threading.Event(), tmp_path / "run.safetensors"
-    tucker = recipe.ranks is not None
+@pytest.mark.parametrize("recipe", STOPPED.values(), ids=STOPPED)
+def test_a_stopped_run_is_resumed_to_the_same_end(recipe: Recipe, tmp_path: Path) -> None:
+    stop, path, tucker = threading.Event(), tmp_path / "run.safetensors", recipe.ranks is not None
     halt = During(5, 1, lambda run: stop.set())
     first = train(network(tucker=tucker), recipe=recipe, checkpoint=path, stop=stop, callbacks=[halt])
     assert (first.state, first.step) == ("stopped", 5)
@@ -264,7 +259,7 @@ def test_a_network_that_does_not_suit_the_data_is_one_line(model: nn.Module) -> 
 
 
 def test_where_no_bar_can_move_there_is_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit(network(), images(64), SHORT, progress="small", epochs=2)
+    run = fit(network(), images(), SHORT, progress="small", epochs=2)
     lines = capsys.readouterr().err.splitlines()
     expected = [(f"small epoch {row['epoch']} of 2", f"{100 * row['test_accuracy']:.1f} %") for row in run.epochs]
     assert all(text in line for line, texts in zip(lines, expected, strict=True) for text in texts)
