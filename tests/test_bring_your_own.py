@@ -10,7 +10,7 @@ from test_inspection import broken, good
 
 from tuckerlab.data.folder_check import SAMPLES, inspect_folder
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.panels import BringYourOwn, bring_your_own, training_job
+from tuckerlab.panels import BringYourOwn, bring_your_own
 
 
 @pytest.fixture
@@ -90,15 +90,6 @@ def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, gate: Gate) -> 
     panel.look.click()
     panel.wait()
     assert panel.below.layout.display == ""
-
-
-def test_unattended_it_looks_and_trains(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_job, "measurements", lambda runs, experiment: {})
-    good()
-    panel = BringYourOwn("set", attended=False, epochs=1, width=0.25, image_size=16)
-    assert panel.numbers["removed"] >= 0.9
-    assert {"dense_accuracy", "tucker_accuracy"} <= panel.numbers.keys()
-    assert panel.finding == panel.training.finding != ""
 
 
 def test_unattended_a_folder_that_will_not_do_is_an_error(nowhere: Path) -> None:

@@ -1,4 +1,4 @@
-"""The claims of notebook 04, over several seeds and with margins; its pictures say the numbers."""
+"""The claims of notebook 04 with margins, from another seed than there; its pictures say the numbers."""
 
 import math
 from itertools import pairwise
@@ -7,15 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from tuckerlab import load_data
 from tuckerlab.demos import digits_descent, plots
 from tuckerlab.demos.digits_descent import Descent
-from tuckerlab.demos.divergence import diverge
 from tuckerlab.demos.planted_ranks import CYCLE_RANK, TARGET, follow, races, steps_to_target
 from tuckerlab.demos.planted_weight import HOPELESS, RANK, ordinary, planted, riemannian, spectrum
 from tuckerlab.plotting.figure import Picture
 
-SEEDS = (0, 1)
+SEED = 1  # the notebook has 0
 
 
 @pytest.mark.parametrize(("smallest", "rank"), [(1.0, None), (1e-3, 5), (1e-8, None)])
@@ -26,10 +24,9 @@ def test_the_spectrum_is_that_of_the_planted_weight(smallest: float, rank: int |
     assert set(task.start.ranks) == {rank or RANK}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("smallest", [1.0, 1e-8])
-def test_our_loss_falls_at_every_step(smallest: float, seed: int) -> None:
-    values = riemannian(planted(spectrum(smallest), seed=seed), steps=40)
+def test_our_loss_falls_at_every_step(smallest: float) -> None:
+    values = riemannian(planted(spectrum(smallest), seed=SEED), steps=40)
     above_rounding = [value for value in values if value > 1e-20]
     assert len(above_rounding) >= 20
     assert all(after < before for before, after in pairwise(above_rounding))
@@ -66,9 +63,8 @@ def test_the_task_is_left_as_it_was_and_so_are_random_numbers() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ours_arrives_at_every_rank_and_ordinary_descent_crawls_at_large_ones(seed: int) -> None:
-    for _, found in races((6, 24), (1.0, 3.0), steps=100, seed=seed).groupby("fall"):
+def test_ours_arrives_at_every_rank_and_ordinary_descent_crawls_at_large_ones() -> None:
+    for _, found in races((6, 24), (1.0, 3.0), steps=100, seed=SEED).groupby("fall"):
         assert found["ours"].max() <= 25
         assert found["ours"].is_monotonic_decreasing  # more room, fewer steps
         assert math.isnan(found["ordinary"].iloc[-1])
@@ -80,21 +76,19 @@ def test_steps_to_the_target() -> None:
     assert math.isnan(steps_to_target([[1.0, TARGET]]))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ranks_cut_at_every_step_only_shrink_and_a_cycle_finds_the_true_rank(seed: int) -> None:
-    cut, moving = follow(every=1, first=2, steps=40, seed=seed), follow(every=20, first=2, seed=seed)
+def test_ranks_cut_at_every_step_only_shrink_and_a_cycle_finds_the_true_rank() -> None:
+    cut, moving = follow(every=1, first=2, steps=40, seed=SEED), follow(every=20, first=2, seed=SEED)
     assert (cut.found, moving.found) == (2, CYCLE_RANK)
     assert max(cut.ranks) == 2
     assert moving.losses[-1] < 1e-4 < cut.losses[-1]
-    above = follow(every=20, first=20, steps=100, seed=seed)
+    above = follow(every=20, first=20, steps=100, seed=SEED)
     assert above.found == CYCLE_RANK < above.ranks[0]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ours_beats_ordinary_descent_at_a_high_rate_and_two_gradients_at_equal_cost(seed: int) -> None:
-    ours, theirs = digits_descent.riemannian(32, 0.8, seed), digits_descent.ordinary(32, 0.8, seed)
+def test_ours_beats_ordinary_descent_at_a_high_rate_and_two_gradients_at_equal_cost() -> None:
+    ours, theirs = digits_descent.riemannian(32, 0.8, SEED), digits_descent.ordinary(32, 0.8, SEED)
     assert 3 * ours.losses[-1] < theirs.losses[-1]
-    one, two = digits_descent.one_gradient(32, 0.2, seed), digits_descent.two_gradients(32, 0.2, seed)
+    one, two = digits_descent.one_gradient(32, 0.2, SEED), digits_descent.two_gradients(32, 0.2, SEED)
     assert (one.gradients, two.gradients) == (1, 2)
     assert one.losses[-1] < 1.5 * two.losses[-1]
     assert one.losses[-1] < 0.75 * two.losses[len(two.losses) // 2]  # for the same number of evaluations
@@ -123,10 +117,3 @@ def test_headlines_say_the_numbers() -> None:
     picture = plots.gradient_evaluations(SMOOTH, ROUGH)
     assert headline(picture).endswith("0.8 with two, for 4 and 8 evaluations. A step of two takes 2.2 times as long.")
     assert [list(line.get_xdata()) for line in picture.axes[0].lines] == [[0, 1, 2, 3], [0, 2, 4, 6]]
-
-
-def test_a_training_that_diverges_alone_comes_through_with_a_guard() -> None:
-    found = diverge(load_data("digits", image_size=16).subset(train=640, test=64), lr=10.0, epochs=2)
-    assert (found.alone.end, found.guarded.end.partition(" ")[0]) == ("breaks off", "reaches")
-    assert len(found.said) == len(found.picture.axes[0].texts) > 0
-    assert found.guarded.alarms[-1][0] <= len(found.guarded.losses)

@@ -45,15 +45,6 @@ def test_the_image_folder(tmp_path: Path) -> None:
     assert found["accuracy"] > 0.2  # two epochs with mirrors that digits do not like: above chance
 
 
-def test_a_trained_network_is_converted() -> None:
-    found = import_module("convert_trained").main(epochs=4, more=2)
-    assert found["removed"] >= 0.9
-    assert found["before"] > 0.95
-    assert found["cut"] < 0.5
-    assert found["cut"] < found["cut_and_trained"] < found["little_by_little"]
-    assert found["little_by_little"] > 0.85
-
-
 @pytest.mark.filterwarnings("default")
 def test_lightning_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     """With the ranks, the momentum and the schedules of the checkpoint, in a model that starts at other ranks."""

@@ -50,32 +50,29 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-POLICIES = [Budget(0.9), Tolerance(0.3), Fixed(0.2)]
+@pytest.mark.parametrize("policy", [Budget(0.9), Tolerance(0.3), Fixed(0.2)], ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize("start", ["dense", "small"])
+def test_a_cut_is_the_truncated_hosvd_of_the_weight(
+    policy: RankPolicy, start: str, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(start)
+    before, after = weights(model), cut(model, policy)
+    assert tuckers(after)
+    assert bool(tuckers(model)) == (start == "small")  # it stays what it is
+    for name, layer in tuckers(after).items():
+        core, factors = truncate(before[name], layer.modes, ranks=layer.ranks)
+        wanted = multi_mode_product(core, factors, layer.modes)
+        torch.testing.assert_close(layer.dense_weight(), wanted, rtol=1e-4, atol=1e-5)
 
 
-class TestCut:
-    @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: f"{type(policy).__name__}")
-    @pytest.mark.parametrize("start", ["dense", "small"])
-    def test_is_the_truncated_hosvd_of_the_weight(
-        self, policy: RankPolicy, start: str, request: pytest.FixtureRequest
-    ) -> None:
-        model = request.getfixturevalue(start)
-        before, after = weights(model), cut(model, policy)
-        assert tuckers(after)
-        assert bool(tuckers(model)) == (start == "small")  # it stays what it is
-        for name, layer in tuckers(after).items():
-            core, factors = truncate(before[name], layer.modes, ranks=layer.ranks)
-            wanted = multi_mode_product(core, factors, layer.modes)
-            torch.testing.assert_close(layer.dense_weight(), wanted, rtol=1e-4, atol=1e-5)
-
-    def test_everything_else_stays_and_the_network_as_it_is(self, small: nn.Module) -> None:
-        small.train()
-        small(torch.randn(8, 1, 8, 8))  # the statistics of batch norm are not those of a new network
-        before, after = copy.deepcopy(small.state_dict()), cut(small, Budget(0.9)).state_dict()
-        assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
-        others = [name for name in before if not any(name.startswith(f"{layer}.") for layer in tuckers(small))]
-        assert any("running_mean" in name for name in others)
-        assert all(torch.equal(before[name], after[name]) for name in others)
+def test_everything_else_stays_and_the_network_as_it_is(small: nn.Module) -> None:
+    small.train()
+    small(torch.randn(8, 1, 8, 8))  # the statistics of batch norm are not those of a new network
+    before, after = copy.deepcopy(small.state_dict()), cut(small, Budget(0.9)).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in small.state_dict().items())
+    others = [name for name in before if not any(name.startswith(f"{layer}.") for layer in tuckers(small))]
+    assert any("running_mean" in name for name in others)
+    assert all(torch.equal(before[name], after[name]) for name in others)
 
 
 @pytest.fixture(scope="module")
