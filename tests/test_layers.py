@@ -100,7 +100,7 @@ def test_from_dense_is_the_truncated_hosvd(dim: int) -> None:
 def test_a_new_layer_has_orthonormal_factors_and_the_dense_layer_s_variance(dim: int, rank: int) -> None:
     ours, theirs = 0.0, 0.0
     dense = pair(dim, {}, torch.float32)[1]
-    layer = KINDS[dim][0].like(dense, rank)
+    layer = KINDS[dim][0].from_dense(dense, rank)
     for _ in range(300):
         dense.reset_parameters()
         layer.reset_parameters()

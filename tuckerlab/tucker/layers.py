@@ -9,13 +9,12 @@ By default the two channel modes are factorized (0: out, 1: in); the small spati
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tuckerlab.errors import RankError
 from tuckerlab.tucker.weight import CHANNELS, Device, Modes, Ranks, TuckerLayer
 
 
@@ -32,6 +31,7 @@ class TuckerLinear(TuckerLayer):
     """
 
     dense_class = nn.Linear
+    arguments = ("in_features", "out_features")
 
     def __init__(
         self,
@@ -44,11 +44,6 @@ class TuckerLinear(TuckerLayer):
     ) -> None:
         super().__init__((out_features, in_features), ranks, CHANNELS, bias, device, dtype)
         self.in_features, self.out_features = in_features, out_features
-
-    @classmethod
-    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
-        device = device or dense.weight.device
-        return cls(dense.in_features, dense.out_features, ranks, dense.bias is not None, device, dense.weight.dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, in_features) → (…, out_features)."""
@@ -66,6 +61,7 @@ class TuckerConv(TuckerLayer):
     convolution; they cost some ten numbers each. Groups are not supported.
     """
 
+    arguments = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "padding_mode")
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, ...]
@@ -97,16 +93,6 @@ class TuckerConv(TuckerLayer):
         for name in dense.__constants__:
             setattr(self, name, getattr(dense, name))
         self._border = list(dense._reversed_padding_repeated_twice)
-
-    @classmethod
-    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
-        if dense.groups != 1:
-            raise RankError(f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense")
-        return cls(
-            dense.in_channels, dense.out_channels, dense.kernel_size, ranks, dense.stride, dense.padding,
-            dense.dilation, dense.bias is not None, dense.padding_mode, modes,
-            device or dense.weight.device, dense.weight.dtype,
-        )  # fmt: skip
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, …) → (N, out_channels, …)."""

@@ -38,8 +38,7 @@ def ordinary(layer: TuckerLayer, apart: Apart) -> nn.Module:
     core, ends = layer.point.split(apart)
     pointwise, first, middle = dict[str, Any](), dict[str, Any](), dict[str, Any]()
     if isinstance(layer, TuckerConv):
-        names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-        pointwise, own = {"kernel_size": 1}, {name: getattr(layer, name) for name in names}
+        pointwise, own = {"kernel_size": 1}, {name: getattr(layer, name) for name in layer.arguments[2:]}
         first, middle = (own, pointwise) if layer.only_picks_pixels and 1 in ends else (pointwise, own)
     parts = [(ends[1].mT, first)] if 1 in ends else []
     parts.append((core, middle))

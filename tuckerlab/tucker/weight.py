@@ -55,6 +55,7 @@ class TuckerLayer(nn.Module):
     """
 
     dense_class: ClassVar[type[Any]]  # of torch.nn
+    arguments: ClassVar[tuple[str, ...]]  # that it takes, beside bias, device and dtype
     core: nn.Parameter
     bias: nn.Parameter | None
     smallest: tuple[int, ...] | None = None  # of a weight that is good at each size from all of its ranks to these …
@@ -89,14 +90,17 @@ class TuckerLayer(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def like(cls, dense: Any, ranks: Ranks, modes: Modes = "channels", device: Device = None) -> Self:
-        """A new random layer with a dense layer's arguments, on its device if no other is given."""
-        raise NotImplementedError
-
-    @classmethod
     def from_dense(cls, dense: Any, ranks: Ranks, modes: Modes = "channels") -> Self:
         """The truncated HOSVD of a dense layer's weight; on the meta device too, and what is frozen stays so."""
-        layer = cls.like(dense, 1, modes, "meta").requires_grad_(dense.weight.requires_grad)
+        given: dict[str, Any] = {name: getattr(dense, name) for name in cls.arguments}
+        if isinstance(dense, nn.modules.conv._ConvNd):
+            if dense.groups != 1:
+                raise RankError(
+                    f"a convolution in {dense.groups} groups: only groups=1 can be factorized; leave it dense"
+                )
+            given["modes"] = modes
+        layer = cls(**given, ranks=1, bias=dense.bias is not None, device="meta", dtype=dense.weight.dtype)
+        layer.requires_grad_(dense.weight.requires_grad)
         core, factors = truncate(dense.weight.detach(), layer.modes, layer._each(ranks))
         layer.assign(Point.of([core, *factors], layer.modes))
         if dense.bias is not None:
