@@ -24,11 +24,8 @@ __version__ = "0.1.0"
 # The public names; the loader below reads them here. None may be the name of a module, which would take its place.
 if TYPE_CHECKING:
     from tuckerlab.data import load_data as load_data
-    from tuckerlab.deploy.export import (
-        export_onnx as export_onnx,
-        export_plain as export_plain,
-        export_program as export_program,
-    )
+    from tuckerlab.deploy.export.onnx import export_onnx as export_onnx
+    from tuckerlab.deploy.export.torch_files import export_plain as export_plain, export_program as export_program
     from tuckerlab.errors import (
         CheckpointError as CheckpointError,
         DataError as DataError,

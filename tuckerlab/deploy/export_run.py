@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tuckerlab.deploy.export import export_onnx, export_plain, export_program
+from tuckerlab.deploy.export.onnx import export_onnx
 from tuckerlab.deploy.export.parity import Exported
 from tuckerlab.deploy.export.prepare import from_pixels
-from tuckerlab.deploy.export.torch_files import SOURCE, WEIGHTS
+from tuckerlab.deploy.export.torch_files import SOURCE, WEIGHTS, export_plain, export_program
 from tuckerlab.errors import DataError, TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import in_file_names
 from tuckerlab.experiments.run_folder import RunFolder
