@@ -4,7 +4,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +52,18 @@ def in_eight_bits(pixels: Pixels, held: int) -> NDArray[np.uint8]:
 
 def decoded(sources: Sequence[Source], size: int, *, grey: bool = False) -> list[Pixels | str]:
     """The first frame of each picture, or why it cannot be read, in one line."""
-    attempt = partial(_attempt, size=size, grey=grey)
+
+    def attempt(source: Source) -> Pixels | str:
+        try:
+            return _decode(source, size, grey)
+        except Exception as error:  # whatever a decoder meets in a broken file
+            return reason(error)
+
     if not isinstance(sources[0], Path):  # small and in memory, they would only wait for each other
         return [*map(attempt, sources)]
     Image.init()  # not safe in threads
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         return [*pool.map(attempt, sources)]
-
-
-def _attempt(source: Source, size: int, grey: bool) -> Pixels | str:
-    try:
-        return _decode(source, size, grey)
-    except Exception as error:  # whatever a decoder meets in a broken file
-        return reason(error)
 
 
 def _decode(source: Source, size: int, grey: bool) -> Pixels:

@@ -19,7 +19,6 @@ FEW = 20  # training pictures of a class, below which its accuracy is a matter o
 SKEW = 10  # times as many pictures of the largest class as of the smallest
 SAMPLES = 8  # pictures of each class
 CHUNK = 128  # pictures between two reports of progress
-UNREADABLE = N_("{count:,.0f} of {total:,.0f} files cannot be read: {names}. Replace or remove them.")
 WARNINGS = {
     "leak": N_("Test images that are copies of training images: {count:,.0f} ({names}). Remove the copies: the network "
                "has seen the answers, and the accuracy will look better than it is."),
@@ -93,23 +92,21 @@ def inspect_folder(
         if on_progress is not None:
             on_progress(checked, len(files))
     if broken:
-        problems["unreadable"] = _(UNREADABLE, count=len(broken), total=len(files), names=listed(broken))
-    warnings = {
-        key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW)
-        for key, names in _findings(layout, counts, digests).items()
-        if names
-    }
-    return FolderReport(layout.path, counts, problems, warnings, samples, checked, len(files))
+        problems["unreadable"] = _(
+            "{count:,.0f} of {total:,.0f} files cannot be read: {names}. Replace or remove them.",
+            count=len(broken), total=len(files), names=listed(broken),
+        )  # fmt: skip
+    return FolderReport(layout.path, counts, problems, _warnings(layout, counts, digests), samples, checked, len(files))
 
 
-def _findings(layout: Layout, counts: Mapping[str, Count], digests: Mapping[Path, bytes]) -> dict[str, list[str]]:
-    """What each warning names; a picture is known by a digest of its pixels."""
+def _warnings(layout: Layout, counts: Mapping[str, Count], digests: Mapping[Path, bytes]) -> dict[str, str]:
+    """What there is of the `WARNINGS`; a picture is known by a digest of its pixels."""
     known = {label: count for label, count in counts.items() if label in layout.train and any(count)}
     trained = {digests.get(file) for own in layout.train.values() for file in own} - {None}
     tested = [file for own in layout.test.values() for file in own]
     sizes = sorted((count.train, label) for label, count in known.items())
     is_skewed = len(sizes) > 1 and sizes[-1][0] >= SKEW * sizes[0][0] > 0
-    return {
+    named = {
         "leak": [layout.name(file) for file in tested if digests.get(file) in trained],
         "drawn": [layout.name(file) for file in tested if layout.is_drawn],
         "tiny": [
@@ -120,3 +117,5 @@ def _findings(layout: Layout, counts: Mapping[str, Count], digests: Mapping[Path
         "imbalance": [f"{label} {count:,}" for count, label in (sizes[-1], sizes[0])] if is_skewed else [],
         "unused": [layout.name(file) for file in layout.unused],
     }
+    said = {key: _(WARNINGS[key], count=len(names), names=listed(names), few=FEW) for key, names in named.items()}
+    return {key: text for key, text in said.items() if named[key]}

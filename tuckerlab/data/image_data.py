@@ -85,11 +85,6 @@ class ImageData:
         std = variance.sqrt().clamp_min(1 / 255)  # a channel of one value all over must not divide by zero
         return mean.float(), std.float()
 
-    @cached_property
-    def _shift_and_scale(self) -> tuple[Tensor, Tensor]:
-        mean, std = (moment[:, None, None] for moment in self.moments)
-        return 255 * mean, 1 / (255 * std)
-
     def normalize(self, images: Tensor) -> Tensor:
         """(images / 255 − mean) / std as float32, on the device of `images`: uint8, … × C × H × W."""
         if images.dtype != torch.uint8 or images.ndim < 3 or images.shape[-3] != self.channels:
@@ -97,8 +92,8 @@ class ImageData:
                 f"{self.name}: cannot normalize {images.dtype} of shape {tuple(images.shape)}; "
                 f"give uint8 pictures of {self.channels} × height × width"
             )
-        shift, scale = (constant.to(images.device) for constant in self._shift_and_scale)
-        return images.float().sub_(shift).mul_(scale)
+        mean, std = (255 * moment.to(images.device)[:, None, None] for moment in self.moments)
+        return images.float().sub_(mean).mul_(1 / std)
 
     def sample(self, count: int = 1024, batch: int = 128) -> list[Tensor]:
         """Training images drawn by chance, in batches that a network takes: for the statistics of its batch norms."""
