@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tuckerlab.data import load_data
-from tuckerlab.demos.planted_weight import losses, seeded
+from tuckerlab.demos.planted_weight import losses
 from tuckerlab.experiments.methods.two_gradient import TwoGradient
 from tuckerlab.training.models import build
 from tuckerlab.tucker.convert import tuckerize
@@ -80,7 +80,8 @@ def table(ours: Sequence[Descent], theirs: Sequence[Descent]) -> pd.DataFrame:
 
 def network(seed: int = 0) -> nn.Module:
     """A small VGG in Tucker format, fresh, at 70 % of each mode."""
-    with seeded(seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return tuckerize(build("vgg_small", in_channels=1, image_size=8, width=0.25))
 
 

@@ -7,8 +7,7 @@ help it blows up. The Riemannian step does not see σ.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,21 +47,14 @@ def planted(values: Tensor, rank: int | None = None, seed: int = 0) -> Task:
 
     It has them too at the start, but for a fresh one of a `rank` of its own. The loss is the error of the weight.
     """
-    with seeded(seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         ranks = len(values), len(values) if rank is None else rank
         teacher, start = (TuckerLinear(SIZE, SIZE, ranks=rank, bias=False, dtype=torch.float64) for rank in ranks)
         for layer in (teacher, start) if rank is None else (teacher,):
             layer.assign(Point(torch.diag(values).to(layer.core), layer.factors, layer.modes))
         x = torch.linalg.qr(torch.randn(SIZE, SIZE, dtype=torch.float64))[0]
     return Task(start, x, teacher(x).detach())
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Random numbers of a seed, on the CPU; those of the caller stay what they were."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def riemannian(task: Task, steps: int, lr: float = LR, until: float = 0.0) -> list[float]:

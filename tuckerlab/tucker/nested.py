@@ -50,8 +50,11 @@ class Nested(Budget):
     def smallest_of(self, spectra: Sequence[Spectrum], step: int | None = None, other: int = 0) -> Smallest:
         """As the budget of the smallest size chooses, among the directions of the one before."""
         limits: dict[str, Any] = {"min_rank": self.min_rank, "max_rank": self.max_rank, "multiple": self.multiple}
-        budget = Budget(self.smallest, steps=self.steps, **limits)
-        return budget.choose([spectrum.leading for spectrum in spectra], step, other)
+        budget, before = Budget(self.smallest, steps=self.steps, **limits), list[Spectrum]()
+        for spectrum in spectra:
+            pairs = zip(spectrum.values, spectrum.smallest or spectrum.ranks, strict=True)
+            before.append(spectrum._replace(values=tuple(values[:rank] for values, rank in pairs)))
+        return budget.choose(before, step, other)
 
     def turn(self, step: int) -> float:
         """By multiples of the golden ratio, so that no size waits long, and a run that was cut off goes on alike."""

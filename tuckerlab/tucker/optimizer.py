@@ -104,9 +104,7 @@ class TuckerOptimizer(Optimizer):
             for index, group in enumerate(self.param_groups):
                 self._step_dense(self._moving_dense(index), group)
                 for stack, layers in self._moving_batches(index):
-                    self._step_batch(
-                        stack, [layer.point for layer in layers], [layer.active for layer in layers], group
-                    )
+                    self._step_batch(stack, [(layer.point, layer.active) for layer in layers], group)
                     for layer in layers:
                         layer.keep_order()
                         layer.smallest = layer.smallest if self.ranks.is_nested else None
@@ -190,11 +188,9 @@ class TuckerOptimizer(Optimizer):
             self._batches[index] = key, batches(layers, steps)
         return self._batches[index][1]
 
-    def _step_batch(
-        self, stack: Stack | None, points: Sequence[Point], sizes: Sequence[Ranks | None], group: Group
-    ) -> None:
-        """One step of the weights of a batch, in place. sizes: the ranks that take part, of each (None: all)."""
-        names = (*self.vectors, *self.squares)
+    def _step_batch(self, stack: Stack | None, weights: Sequence[tuple[Point, Ranks | None]], group: Group) -> None:
+        """One step of the weights of a batch, in place; of each the ranks that take part (None: all)."""
+        names, points = (*self.vectors, *self.squares), [point for point, _ in weights]
         count = self.state[points[0].core].get("step", torch.zeros((), device="cpu")) + 1  # on the host: nobody waits
         for point in points:
             self.state[point.core]["step"] = count
@@ -202,8 +198,7 @@ class TuckerOptimizer(Optimizer):
                 self.state[part].update({n: torch.zeros_like(part) for n in names if n not in self.state[part]})
 
         def of_each(tensor: Callable[[Tensor], Tensor]) -> list[Parts]:
-            rows = [(Point.of([*map(tensor, p.parts)], p.modes), size) for p, size in zip(points, sizes, strict=True)]
-            return [point.leading(size).parts for point, size in rows]
+            return [Point.of([*map(tensor, p.parts)], p.modes).leading(ranks).parts for p, ranks in weights]
 
         def moved(weight: Parts, gradient: Parts, *kept: Parts) -> list[Parts]:
             state = dict(zip(names, map(tuple, kept), strict=True))

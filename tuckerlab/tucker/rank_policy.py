@@ -57,12 +57,6 @@ class Spectrum(NamedTuple):
         return tuple(len(values) for values in self.values)
 
     @property
-    def leading(self) -> Self:
-        """Of the smallest size of a nested weight alone."""
-        ranks = self.smallest or self.ranks
-        return self._replace(values=tuple(value[:rank] for value, rank in zip(self.values, ranks, strict=True)))
-
-    @property
     def energies(self) -> list[Tensor]:
         """σ²/‖C‖² for each direction of each mode: the share of the weight's energy that it carries."""
         squares = [values.double().square() for values in self.values]

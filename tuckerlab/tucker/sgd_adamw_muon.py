@@ -156,7 +156,7 @@ class TuckerMuon(TuckerOptimizer):
         others = [parameter for parameter in parameters if parameter not in between]
         for parameter in parameters:
             if parameter in between:
-                self._step_batch(None, [Point(parameter, (), ())], [None], group)
+                self._step_batch(None, [(Point(parameter, (), ()), None)], group)
         if not others:
             return
         decay = group["weight_decay"]
