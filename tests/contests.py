@@ -14,7 +14,6 @@ from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.training.config import Recipe
 
 DIGITS: dict[str, Any] = {"name": "vgg_small", "num_classes": 10, "in_channels": 1, "image_size": 8, "width": 1.0}
-CIFAR: dict[str, Any] = {"name": "vgg16", "num_classes": 10, "in_channels": 3, "image_size": 32, "width": 1.0}
 SMALL: dict[str, Any] = {
     "dataset": "digits", "model": "vgg_small", "width": 0.25, "batch_size": 64, "device": "cpu", "quiet": True
 }  # fmt: skip

@@ -95,11 +95,7 @@ def test_parquet_of_something_else_is_named(nowhere: Path) -> None:
     good = pq.read_table(folder / "train-00000-of-00001.parquet")
     row = good.slice(0, 1)
     broken = pa.array([{"bytes": b"\xff\xd8 no picture", "path": None}], row.schema.field("img").type)
-    for table in (
-        pa.table({"x": [1]}),
-        row.set_column(0, "img", broken),
-        row.set_column(1, "label", pa.array([10])),
-    ):
+    for table in (pa.table({"x": [1]}), row.set_column(0, "img", broken), row.set_column(1, "label", pa.array([10]))):
         pq.write_table(table, folder / "train-00000-of-00001.parquet")
         assert str(Path("data", "cifar10", "train-00000-of-00001.parquet")) in message(lambda: load_data("cifar10"))
 

@@ -1,8 +1,4 @@
-"""torch.compile: a rank change costs at most one recompilation, and the compiled model stays right, and compiled.
-
-The backend runs the captured graphs as they are, so no C compiler is needed; what dynamo captures, and when it does so
-again, does not depend on the backend.
-"""
+"""torch.compile: a rank change costs at most one recompilation, and the compiled model stays right, and compiled."""
 
 from collections.abc import Iterator
 
@@ -21,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture
 def backend() -> Iterator[CompileCounter]:
     torch._dynamo.reset()
-    yield CompileCounter()
+    yield CompileCounter()  # runs the captured graphs as they are, without a C compiler
     torch._dynamo.reset()
 
 

@@ -29,10 +29,7 @@ def kernel_of(plain: nn.Sequential, form: str) -> torch.Tensor:
 @forms
 @pytest.mark.parametrize(
     "options",
-    [
-        {"kernel_size": 3},
-        {"kernel_size": (5, 3), "stride": (2, 1), "padding": (2, 0), "bias": False},
-    ],
+    [{"kernel_size": 3}, {"kernel_size": (5, 3), "stride": (2, 1), "padding": (2, 0), "bias": False}],
     ids=str,
 )
 def test_it_is_the_convolution_with_the_dense_weight(form: str, options: dict[str, Any]) -> None:
@@ -68,9 +65,8 @@ def test_ranks_are_those_of_tensorly(shape: tuple[int, ...], share: float) -> No
 
 
 @forms
-@pytest.mark.parametrize(("spec", "rate"), [(contests.DIGITS, 0.8), (contests.CIFAR, 0.95)], ids=["digits", "cifar"])
-def test_a_compression_is_met_and_used(spec: dict[str, Any], rate: float, form: str) -> None:
-    method, experiment = Tensorized(rate, form), contests.experiment_of(spec)
-    network = method.network(spec, seed=0)
-    assert rate <= method.counts(network, experiment).conv_compression < rate + 0.01
+def test_a_compression_is_met_and_used(form: str) -> None:
+    method, experiment = Tensorized(0.9, form), contests.experiment_of(contests.DIGITS)
+    network = method.network(contests.DIGITS, seed=0)
+    assert 0.9 <= method.counts(network, experiment).conv_compression < 0.91
     assert not any(isinstance(layer, TuckerLayer) for layer in network.modules())

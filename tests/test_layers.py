@@ -10,7 +10,7 @@ from torch import nn
 
 from tuckerlab import TuckerConv1d, TuckerConv2d, TuckerConv3d, TuckerLinear
 from tuckerlab.tucker.manifold import truncated
-from tuckerlab.tucker.tensor import feasible_ranks, multi_mode_product, truncate
+from tuckerlab.tucker.tensor import feasible_ranks
 from tuckerlab.tucker.weight import factorized_modes
 
 CLOSE = {torch.float32: {"atol": 2e-5, "rtol": 1e-4}, torch.float64: {"atol": 1e-10, "rtol": 1e-9}}
@@ -83,16 +83,6 @@ def test_channels_last_goes_in_and_comes_out(modes: str) -> None:
     out = layer.to(memory_format=torch.channels_last)(plain.to(memory_format=torch.channels_last))
     assert out.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(out, expected, **CLOSE[torch.float32])
-
-
-@pytest.mark.parametrize("dim", KINDS)
-def test_from_dense_is_the_truncated_hosvd(dim: int) -> None:
-    _, dense = pair(dim, {})
-    nn.init.normal_(dense.weight)
-    core, factors = truncate(dense.weight.detach(), (0, 1), (3, 3))
-    layer = KINDS[dim][0].from_dense(dense, 3)
-    torch.testing.assert_close(layer.dense_weight(), multi_mode_product(core, factors, (0, 1)))
-    assert torch.equal(layer.bias, dense.bias)
 
 
 @pytest.mark.parametrize("dim", KINDS)

@@ -7,6 +7,7 @@ from typing import Any
 import contests
 import pytest
 import torch
+from exports import calibrated
 from torch import Tensor, nn
 
 from tuckerlab import build
@@ -18,15 +19,8 @@ from tuckerlab.tucker.model_size import count_parameters
 
 def network(name: str = "vgg_small", in_channels: int = 1, image_size: int = 8, width: float = 0.25) -> nn.Module:
     """With batch norms that do something, as after training."""
-    torch.manual_seed(0)
     model = build(name, in_channels=in_channels, image_size=image_size, width=width)
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            for values in (layer.weight, layer.running_var):
-                nn.init.uniform_(values, 0.5, 1.5)
-            for values in (layer.bias, layer.running_mean):
-                nn.init.normal_(values, std=0.2)
-    return model.eval()
+    return calibrated(model, torch.randn(16, in_channels, image_size, image_size))
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------

@@ -10,15 +10,7 @@ from manifolds import orthonormality
 from tensorly import tenalg
 from torch import Tensor
 
-from tuckerlab.tucker.tensor import (  # fmt: skip
-    feasible_ranks,
-    fold,
-    hosvd,
-    mode_product,
-    tolerance_ranks,
-    truncate,
-    unfold,
-)
+from tuckerlab.tucker.tensor import feasible_ranks, fold, hosvd, mode_product, tolerance_ranks, truncate, unfold
 
 tensorly.set_backend("pytorch")
 

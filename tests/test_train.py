@@ -17,21 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from tuckerlab import (
-    Budget,
-    CheckpointError,
-    DivergedError,
-    Nested,
-    Tolerance,
-    TuckerlabError,
-    TuckerLayer,
-    build,
-    fit,
-    load,
-    load_data,
-    save,
-    tuckerize,
-)
+import tuckerlab as tl
 from tuckerlab.data import ImageData
 from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
@@ -39,32 +25,32 @@ from tuckerlab.training.run import Callback, Run
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 
 SHORT = Recipe(epochs=1, batch_size=16)
-GROWING = replace(SHORT, epochs=4, ranks=Tolerance(0.3, growth=0.5), adapt_every=3)
+GROWING = replace(SHORT, epochs=4, ranks=tl.Tolerance(0.3, growth=0.5), adapt_every=3)
 KILLED = 10  # of 16 steps: where that run is killed, in the middle of an epoch
 STOPPED = {
     "dense": replace(SHORT, epochs=2, lr=0.05),
-    "budget": replace(SHORT, epochs=2, ranks=Budget(0.8), adapt_every=2, label_smoothing=0.1),
-    "nested": replace(SHORT, epochs=2, optimizer="muon", ranks=Nested(0.7, smallest=0.9), adapt_every=3),
+    "budget": replace(SHORT, epochs=2, ranks=tl.Budget(0.8), adapt_every=2, label_smoothing=0.1),
+    "nested": replace(SHORT, epochs=2, optimizer="muon", ranks=tl.Nested(0.7, smallest=0.9), adapt_every=3),
 }
 
 
 def images(train: int = 64) -> ImageData:
-    return load_data("digits").subset(train=train, test=32)
+    return tl.load_data("digits").subset(train=train, test=32)
 
 
 def network(*, tucker: bool = True, seed: int = 0) -> nn.Sequential:
     """A convolutional network with dropout, whose masks must come back after a resume."""
     torch.manual_seed(seed)
-    model = build("vgg_small", in_channels=1, image_size=8, width=0.25)
+    model = tl.build("vgg_small", in_channels=1, image_size=8, width=0.25)
     with_dropout = nn.Sequential(model.features, nn.Dropout2d(0.2), model.classifier)
-    return tuckerize(with_dropout, ranks=0.6) if tucker else with_dropout  # type: ignore[return-value]
+    return tl.tuckerize(with_dropout, ranks=0.6) if tucker else with_dropout  # type: ignore[return-value]
 
 
 def train(
     model: nn.Module | None = None, data: ImageData | None = None, recipe: Recipe = SHORT, **settings: Any
 ) -> Run:
     """A short run on few digits."""
-    return fit(model or network(), data or images(), recipe, progress=False, **{"device": "cpu", **settings})
+    return tl.fit(model or network(), data or images(), recipe, progress=False, **{"device": "cpu", **settings})
 
 
 def assert_same_run(one: Run, other: Run) -> None:
@@ -155,14 +141,14 @@ def test_a_run_that_is_over_is_not_trained_again(tmp_path: Path) -> None:
 def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
     path, model, same = tmp_path / "run.safetensors", network(seed=3), network(seed=3)
     train(checkpoint=path)
-    other = load_data("digits").subset(train=64, test=32, seed=1)
-    changed = {"lr": {"lr": 0.2}, "ranks": {"ranks": Tolerance(0.2)}, "data": {"data": other}}
+    other = tl.load_data("digits").subset(train=64, test=32, seed=1)
+    changed = {"lr": {"lr": 0.2}, "ranks": {"ranks": tl.Tolerance(0.2)}, "data": {"data": other}}
     for name, settings in changed.items():
-        with pytest.raises(CheckpointError, match=rf"{path}.* {name} .* there, .* here"):
+        with pytest.raises(tl.CheckpointError, match=rf"{path}.* {name} .* there, .* here"):
             train(model, **{"checkpoint": path, **settings})
     assert_same_weights(model, same)
-    save(path, model)
-    with pytest.raises(CheckpointError, match="not a checkpoint of a training run"):
+    tl.save(path, model)
+    with pytest.raises(tl.CheckpointError, match="not a checkpoint of a training run"):
         train(model, checkpoint=path)
 
 
@@ -180,13 +166,13 @@ def test_the_seed_decides_and_the_caller_keeps_his_random_numbers() -> None:
 
 
 def test_the_network_learns_and_the_rows_say_so() -> None:
-    run = train(data=images(256), epochs=4, ranks=Budget(0.8), augmentation=False)
+    run = train(data=images(256), epochs=4, ranks=tl.Budget(0.8), augmentation=False)
     first, last = run.epochs[0], run.epochs[-1]
     assert last["train_loss"] < 0.7 * first["train_loss"]
     assert last["conv_compression"] >= 0.8
     assert {row["epoch"] for row in run.ranks} == {0, 1, 2, 3, 4}
     ends = [row["rank"] for row in run.ranks if row["epoch"] == 4]
-    assert ends == [r for layer in run.model.modules() if isinstance(layer, TuckerLayer) for r in layer.ranks]
+    assert ends == [r for layer in run.model.modules() if isinstance(layer, tl.TuckerLayer) for r in layer.ranks]
     assert all(0 < rank <= row["size"] for rank, row in zip(ends, run.ranks, strict=False))
 
 
@@ -211,9 +197,9 @@ def test_schedules_of_any_length(schedule: str, steps: int) -> None:
 
 def test_a_run_that_diverges_says_where_and_keeps_a_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    with pytest.raises(DivergedError, match=rf"diverged at step .*kept in {path}.*learning rate of 3.3e\+05"):
+    with pytest.raises(tl.DivergedError, match=rf"diverged at step .*kept in {path}.*learning rate of 3.3e\+05"):
         train(checkpoint=path, checkpoint_seconds=0.0, epochs=20, lr=1e6, schedule="constant")
-    loaded = load(path, network(seed=3)).model
+    loaded = tl.load(path, network(seed=3)).model
     assert all(value.isfinite().all() for value in loaded.state_dict().values())
 
 
@@ -229,7 +215,7 @@ def test_one_bad_number_stops_the_run_before_a_weight_moves(what: str, tmp_path:
         else:
             model[2][2].weight.register_hook(lambda gradient: gradient * math.inf)
 
-    with pytest.raises(DivergedError, match="at step 7 of 12") as caught:
+    with pytest.raises(tl.DivergedError, match="at step 7 of 12") as caught:
         train(model, epochs=3, checkpoint=path, callbacks=[During(6, 1, poison)])
     assert what in str(caught.value)
     assert str(path) in str(caught.value)
@@ -245,21 +231,23 @@ def test_one_bad_number_stops_the_run_before_a_weight_moves(what: str, tmp_path:
 )  # fmt: skip
 def test_a_wrong_setting_is_refused_before_anything_moves(settings: dict[str, Any]) -> None:
     model, same, [name] = network(), network(), settings
-    with pytest.raises(TuckerlabError, match=name):
-        train(model, **{"ranks": Budget(settings["budget"])} if name == "budget" else settings)
+    with pytest.raises(tl.TuckerlabError, match=name):
+        train(model, **{"ranks": tl.Budget(settings["budget"])} if name == "budget" else settings)
     assert_same_weights(model, same)
 
 
-@pytest.mark.parametrize("model", [build("vgg_small", num_classes=7, in_channels=1, image_size=8), nn.Conv2d(1, 10, 3)])
+@pytest.mark.parametrize(
+    "model", [tl.build("vgg_small", num_classes=7, in_channels=1, image_size=8), nn.Conv2d(1, 10, 3)]
+)
 def test_a_network_that_does_not_suit_the_data_is_one_line(model: nn.Module) -> None:
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    with pytest.raises(TuckerlabError, match=r"returns \(16, .*\) for 16 images, expected is .* 10 classes"):
+    with pytest.raises(tl.TuckerlabError, match=r"returns \(16, .*\) for 16 images, expected is .* 10 classes"):
         train(model)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
 
 
 def test_where_no_bar_can_move_there_is_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    run = fit(network(), images(), SHORT, progress="small", epochs=2)
+    run = tl.fit(network(), images(), SHORT, progress="small", epochs=2)
     lines = capsys.readouterr().err.splitlines()
     expected = [(f"small epoch {row['epoch']} of 2", f"{100 * row['test_accuracy']:.1f} %") for row in run.epochs]
     assert all(text in line for line, texts in zip(lines, expected, strict=True) for text in texts)
