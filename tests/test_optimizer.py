@@ -3,15 +3,13 @@
 import copy
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from manifolds import layers_of, makers, orthonormality, take_step, through_a_file
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
 import tuckerlab as tl
 from tuckerlab.tucker.optimizer import TuckerOptimizer
@@ -305,19 +303,6 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, where: str) ->
         assert all(torch.equal(torch.as_tensor(old[key]), torch.as_tensor(new[key])) for key in old)
     optimizer.zero_grad()
     train(model, optimizer, 1)  # and training can go on
-
-
-def test_a_wrapper_that_holds_replaced_parameters_is_not_called_again(tmp_path: Path) -> None:
-    distributed.init_process_group("gloo", init_method=(tmp_path / "group").as_uri(), rank=0, world_size=1)
-    try:
-        wrapped = DistributedDataParallel(network(), find_unused_parameters=True)
-        optimizer = tl.TuckerSGD(wrapped, ranks=tl.Tolerance(0.3, steps=0), adapt_every=2)
-        with pytest.raises(tl.TuckerlabError, match="the ranks have changed since DistributedDataParallel was made"):
-            train(wrapped, optimizer, 4)
-        assert optimizer.steps == 2
-        train(DistributedDataParallel(wrapped.module), optimizer, 1)
-    finally:
-        distributed.destroy_process_group()
 
 
 def test_a_scaler_that_finds_an_overflow_skips_the_step() -> None:

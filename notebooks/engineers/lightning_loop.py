@@ -5,8 +5,8 @@ Run it with `python lightning_loop.py` after `pip install lightning`. What was c
 - Automatic optimization, gradient clipping, schedulers, checkpoints and going on from them work, also after ranks have
   changed: Lightning asks the optimizer for its parameters anew in every step.
 - Call `tuckerize` in `__init__`. Then `load_from_checkpoint` builds the layers, which take up any ranks from the file.
-- A rank change replaces parameters. What holds parameters by itself does not notice: DistributedDataParallel, the
-  StochasticWeightAveraging callback, a moving average. Train on one device, or switch rank changes off (Fixed()).
+- A rank change replaces parameters. On several devices `strategy="ddp"` follows it; what else holds parameters by
+  itself does not: the StochasticWeightAveraging callback, a moving average. Do without, or keep the ranks (Fixed()).
 - Clipping by norm sees the gradients of core and factors, whose norm is not that of the dense weight's gradient.
 """
 

@@ -46,8 +46,8 @@ class TuckerOptimizer(Optimizer):
     `model` is a module, or a list of param groups whose "params" are modules or parameters; the core and the factors
     of a Tucker layer, which move together, belong in one group. Every `adapt_every` steps the weights are truncated to
     what `ranks` chooses and grown again where it says so; `ranks` may be exchanged at any time. A rank change replaces
-    parameters, in the module and in the param groups: what holds parameters by itself (DistributedDataParallel, a
-    moving average) must be made anew after one, or be given `Fixed()` ranks.
+    parameters, in the module and in the param groups, and DistributedDataParallel takes up the new ones. What else
+    holds parameters by itself (a moving average) must be made anew after one, or be given `Fixed()` ranks.
     """
 
     # names of the state that is a tangent vector (the first drives growth), and of entrywise second moments

@@ -3,17 +3,16 @@
 The layer owns the geometry (`point`, `assign`); an optimizer only asks for it.
 """
 
-import gc
 from collections.abc import Sequence
 from math import prod
 from typing import Any, ClassVar, Self
 from weakref import WeakSet
 
 import torch
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor, nn
 
-from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.errors import RankError
+from tuckerlab.tucker.data_parallel import renew_wrappers
 from tuckerlab.tucker.manifold import Point, orthonormalize, outside
 from tuckerlab.tucker.tensor import check_ranks, feasible_ranks, shape_of_core, truncate
 
@@ -162,7 +161,7 @@ class TuckerLayer(nn.Module):
             new = value.detach().clone(memory_format=torch.contiguous_format)
             setattr(self, name, nn.Parameter(new, requires_grad=getattr(self, name).requires_grad))
         self.smallest = self.active = None
-        forbid_stale(self)
+        renew_wrappers(self)
 
     def dense_weight(self) -> Tensor:
         """The full weight W: for conversion and tests; neither training nor inference forms it."""
@@ -216,19 +215,3 @@ class TuckerLayer(nn.Module):
 
     def _rank_repr(self) -> str:
         return f"ranks={self.ranks}, c.r.={1 - self.stored_numel / self.dense_numel:.1%}"
-
-
-def forbid_stale(changed: nn.Module) -> None:
-    """DistributedDataParallel around a module whose parameters were replaced raises: it would average the old ones."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
-    for wrapper in [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]:
-        if _refuse not in wrapper._forward_pre_hooks.values() and any(part is changed for part in wrapper.modules()):
-            wrapper.register_forward_pre_hook(_refuse)
-
-
-def _refuse(module: nn.Module, given: Any) -> None:
-    raise TuckerlabError(
-        "the ranks have changed since DistributedDataParallel was made, and it holds the old parameters: wrap the "
-        "network anew after every rank change, or keep the ranks (ranks=Fixed())"
-    )
