@@ -8,7 +8,7 @@ from jobs import Gate, said
 from pictures import nowhere as nowhere
 from test_inspection import broken, good
 
-from tuckerlab.data.folder_check import SAMPLES, inspect_folder
+from tuckerlab.data.image_folder import SAMPLES, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import BringYourOwn, bring_your_own
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tuckerlab.data import load_data
 from tuckerlab.data.digits import write_example
-from tuckerlab.data.folder_check import FEW, SAMPLES, Count, FolderReport, inspect_folder
+from tuckerlab.data.image_folder import FEW, SAMPLES, Count, FolderReport, inspect_folder
 
 
 def keys(report: FolderReport) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tuckerlab.data.cifar10 import load_cifar10
 from tuckerlab.data.digits import TABLES, load_digits
 from tuckerlab.data.image_data import ImageData
-from tuckerlab.data.image_folder import load_folder
+from tuckerlab.data.image_folder import data_roots, load_folder
 from tuckerlab.errors import DataError, check_whole
 
 __all__ = ["ImageData", "data_roots", "load_data"]
@@ -43,9 +43,3 @@ def load_data(
     if name.startswith("folder:"):
         return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
     raise DataError(f"unknown data set {name!r}: known are mnist, digits, cifar10, folder:PATH")
-
-
-def data_roots() -> tuple[Path, ...]:
-    """Where data sets are looked for: the folder that TUCKERLAB_DATA names, then `data` in this folder."""
-    named = os.environ.get("TUCKERLAB_DATA")
-    return (*([Path(named).expanduser()] if named else []), Path("data"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tuckerlab.data.folder_check import FolderReport, inspect_folder
+from tuckerlab.data.image_folder import FolderReport, inspect_folder
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.i18n import _
 from tuckerlab.panels.training_panel import TrainingPanel
