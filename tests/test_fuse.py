@@ -88,9 +88,6 @@ def test_batch_statistics_and_what_follows_a_linear_layer_stay() -> None:
     assert kept(checked(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6)), torch.randn(8, 6, 4))) == ["1"]
 
 
-# --- ranks rounded up -------------------------------------------------------------------------------------------------
-
-
 def chain(*channels: int, bias: bool = True, groups: int = 1) -> nn.Sequential:
     layers = (nn.Conv2d(a, b, 3, padding=1, bias=bias, groups=groups) for a, b in pairwise(channels))
     return nn.Sequential(*layers)

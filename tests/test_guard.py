@@ -11,16 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from manifolds import take_step
 from test_train import During, assert_same_run, assert_same_weights
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, TuckerSGD, fit, load_data
+from tuckerlab import Budget, DivergedError, Tolerance, TuckerlabError, fit, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.experiments.methods.base import Dense, Tucker
 from tuckerlab.training import trainer
-from tuckerlab.training.checkpoint import Snapshot
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Guard, Rule, Watch
 from tuckerlab.training.metrics import evaluate
@@ -161,9 +159,6 @@ def test_where_nothing_was_learned_there_is_nothing_to_keep(data: ImageData) -> 
     assert_same_weights(model, before)
 
 
-# --- ordinary runs ----------------------------------------------------------------------------------------------------
-
-
 def test_an_ordinary_run_is_left_alone_and_is_the_same_without_a_guard(data: ImageData) -> None:
     settings: dict[str, Any] = {"epochs": 2, "ranks": Budget(0.8), "seed": 2}  # in two cycles: each cuts much
     watched = train(data, **settings, guard=Guard(accuracy=None))
@@ -235,25 +230,6 @@ def test_a_cut_that_no_setting_explains_is_taken_back_and_ranks_stay(data: Image
     assert event["said"].endswith("lowered the learning rate to 20% of what it was, and stopped cutting.")
     back = {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["step"] < event["step"]}
     assert {(row["layer"], row["mode"]): row["rank"] for row in run.ranks if row["epoch"] == 2} == back
-
-
-def test_in_a_loop_of_your_own() -> None:
-    model = network(Tolerance(0.1))
-    optimizer = TuckerSGD(model, lr=0.05)
-    watch, good = Watch(Guard()), Snapshot.of(model, optimizer).copied()
-    x, y = torch.randn(32, 1, 8, 8), torch.randint(10, (32,))
-    actions = []
-    for step in range(6):
-        if step == 3:
-            next(model.parameters()).data.fill_(math.nan)
-        loss = cross_entropy(model(x), y)
-        if alarm := watch.after_step(loss.item()):
-            actions.append(watch.decide(alarm))
-            good.put_back(model, optimizer)
-        else:
-            take_step(optimizer, loss)
-    assert actions == ["roll back"]
-    assert loss.isfinite()
 
 
 @pytest.mark.parametrize(

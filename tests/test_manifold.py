@@ -64,9 +64,6 @@ def rotated(point: Point, seed: int) -> Point:
     return Point(core, tuple(U @ Q for U, Q in zip(point.factors, rotations, strict=True)), point.modes)
 
 
-# --- tangent vectors ------------------------------------------------------------------------------------------------
-
-
 @given(points())
 def test_coordinates_are_orthonormal(point: Point) -> None:
     one, two = tangent_at(point, 1), tangent_at(point, 2)
@@ -87,9 +84,6 @@ def test_coordinates_are_bounded_however_small_the_singular_values(dtype: torch.
     tangent = tangent_at(point)
     assert all(part.isfinite().all() for part in tangent)
     assert norm(tangent) <= gradient_like(point).norm() * 1.001
-
-
-# --- retraction and transport ---------------------------------------------------------------------------------------
 
 
 @kinds
@@ -140,9 +134,6 @@ def test_transport_between_two_bases_of_one_tensor_keeps_vectors_and_the_sum_of_
     for new, old in zip(Transport(point, other).squares(moments), moments, strict=True):
         assert (new > 0).all()
         torch.testing.assert_close(new.sum(), old.sum(), rtol=1e-6, atol=1e-9)
-
-
-# --- other ranks ----------------------------------------------------------------------------------------------------
 
 
 @given(points(), st.data())

@@ -8,12 +8,13 @@ import contests
 import pytest
 import torch
 from exports import calibrated
+from test_train import During
 from torch import Tensor, nn
 
 from tuckerlab import build
 from tuckerlab.experiments.methods.pruning import KEPT, MagnitudePruning, Pruned, convolutions, pruned, without
 from tuckerlab.training.metrics import checkpoint_bytes
-from tuckerlab.training.run import Callback, Run
+from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
 
 
@@ -23,29 +24,17 @@ def network(name: str = "vgg_small", in_channels: int = 1, image_size: int = 8, 
     return calibrated(model, torch.randn(16, in_channels, image_size, image_size))
 
 
-# --- weights ---------------------------------------------------------------------------------------------------------
-
-
 def weights(model: nn.Module) -> Tensor:
     return torch.cat([layer.weight.detach().flatten() for layer in convolutions(model)])
 
 
-class Watch(Callback):
-    """The share of zeros after every step."""
-
-    def __init__(self) -> None:
-        self.shares: list[float] = []
-
-    def on_step(self, run: Run) -> None:
-        self.shares.append((weights(run.model) == 0).double().mean().item())
-
-
 def test_what_is_zero_is_not_counted() -> None:
-    watch, method = Watch(), Pruned(0.9)
+    shares, method = list[float](), Pruned(0.9)
+    watch = During(0, math.inf, lambda run: shares.append((weights(run.model) == 0).double().mean().item()))
     experiment = contests.small_experiment(method, epochs=5)
     run = method.train(replace(experiment, callbacks=[watch]))
-    assert [row["conv_compression"] for row in run.epochs] == pytest.approx(watch.shares[3::4])
-    assert watch.shares[-1] == pytest.approx(0.9, abs=1e-3)
+    assert [row["conv_compression"] for row in run.epochs] == pytest.approx(shares[3::4])
+    assert shares[-1] == pytest.approx(0.9, abs=1e-3)
     zeros, dense, counts = int((weights(run.model) == 0).sum()), count_parameters(run.model), run.epochs[-1]
     assert counts["conv_parameters"] == dense.conv_stored - zeros
     assert counts["parameters"] == dense.total_stored - zeros
@@ -72,9 +61,6 @@ def test_a_file_holds_what_is_left_and_where_it_lies() -> None:
     zeros = convolutions(model)[2].weight.numel()
     bits = sum(-(-layer.weight.numel() // 8) for i, layer in enumerate(convolutions(model)) if i != 2)
     assert method.file_bytes(model) == checkpoint_bytes(model) - 4 * zeros + bits
-
-
-# --- channels --------------------------------------------------------------------------------------------------------
 
 
 def widths(model: nn.Module) -> list[int]:

@@ -30,9 +30,6 @@ def error(tensor: Tensor, core: Tensor, factors: list[Tensor], modes: tuple[int,
     return float((tenalg.multi_mode_dot(core, factors, list(modes)) - tensor).norm() / tensor.norm())
 
 
-# --- unfoldings and products ----------------------------------------------------------------------------------------
-
-
 @given(shapes, st.data(), seeds)
 def test_unfoldings_and_products_are_tensorly_s(shape: list[int], data: st.DataObject, seed: int) -> None:
     mode = data.draw(st.integers(0, len(shape) - 1))
@@ -41,9 +38,6 @@ def test_unfoldings_and_products_are_tensorly_s(shape: list[int], data: st.DataO
     assert torch.equal(fold(unfold(tensor, mode), mode, shape), tensor)
     matrix = random(data.draw(st.integers(1, 4)), shape[mode], seed=seed + 1)
     torch.testing.assert_close(mode_product(tensor, matrix, mode), tenalg.mode_dot(tensor, matrix, mode))
-
-
-# --- singular values and the higher-order SVD -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -89,9 +83,6 @@ def test_tolerance_bounds_the_error_and_no_smaller_rank_would(
     for rank, value in zip(tolerance_ranks(values, tolerance), values, strict=True):
         assert value[rank:].norm() <= share * (1 + 1e-6)
         assert rank == 1 or value[rank - 1 :].norm() > share * (1 - 1e-6)
-
-
-# --- which ranks are possible ---------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data(), seeds)
