@@ -34,31 +34,29 @@ def frame(*rows: Size, **origin: Any) -> pd.DataFrame:
     return pd.DataFrame([one._asdict() for one in rows]).assign(**origin)
 
 
-@pytest.fixture
-def sizes() -> Sizes:
-    return Sizes.of(frame(*ROWS, device="a machine", cores=2))
+SIZES = Sizes.of(frame(*ROWS))
 
 
-def test_a_series_goes_down_from_the_full_network(sizes: Sizes) -> None:
-    assert [size.setting for size in sizes.series("compression")] == [0.0, 0.5, 0.7, 0.9]
-    assert [size.setting for size in sizes.series("tolerance")] == [0.0, 0.2, 0.4]
-    assert sizes.series("colour") == ()
+def test_a_series_goes_down_from_the_full_network() -> None:
+    assert [size.setting for size in SIZES.series("compression")] == [0.0, 0.5, 0.7, 0.9]
+    assert [size.setting for size in SIZES.series("tolerance")] == [0.0, 0.2, 0.4]
+    assert SIZES.series("colour") == ()
 
 
-def test_at_is_the_nearest(sizes: Sizes) -> None:
+def test_at_is_the_nearest() -> None:
     nearest = {-1: 0, 0: 0, 0.24: 0, 0.26: 0.5, 0.7: 0.7, 0.81: 0.9, 7: 0.9}
-    assert {setting: sizes.at("compression", setting).setting for setting in nearest} == nearest
+    assert {setting: SIZES.at("compression", setting).setting for setting in nearest} == nearest
 
 
-def test_like_stores_most_nearly_as_much(sizes: Sizes) -> None:
+def test_like_stores_most_nearly_as_much() -> None:
     pairs = {0.0: 0.0, 0.5: 0.2, 0.7: 0.2, 0.9: 0.4}
-    assert {at: sizes.like(sizes.at("compression", at), "tolerance").setting for at in pairs} == pairs
-    assert sizes.like(sizes.at("tolerance", 0.4), "compression").setting == 0.9
+    assert {at: SIZES.like(SIZES.at("compression", at), "tolerance").setting for at in pairs} == pairs
+    assert SIZES.like(SIZES.at("tolerance", 0.4), "compression").setting == 0.9
 
 
-def test_the_smallest_that_loses_at_most(sizes: Sizes) -> None:
+def test_the_smallest_that_loses_at_most() -> None:
     smallest = {0: 0.5, 0.99: 0.5, 1: 0.7, 1.9: 0.7, 2: 0.9, 100: 0.9, -1: 0}
-    assert {points: sizes.smallest_within("compression", points).setting for points in smallest} == smallest
+    assert {points: SIZES.smallest_within("compression", points).setting for points in smallest} == smallest
 
 
 def test_as_accurate_as_the_worst_start_is_as_accurate() -> None:

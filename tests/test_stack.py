@@ -60,12 +60,8 @@ class Launches(TorchDispatchMode):
     count = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        result = function(*arguments, **(options or {}))
-        one = result[0] if isinstance(result, list | tuple) and result else result
-        first = arguments[0] if arguments else None
-        is_view = isinstance(one, Tensor) and isinstance(first, Tensor) and one.data_ptr() == first.data_ptr()
-        self.count += function._schema.is_mutable or not is_view
-        return result
+        self.count += not function.is_view
+        return function(*arguments, **(options or {}))
 
 
 @pytest.mark.parametrize("kind", [TuckerSGD, TuckerAdamW, TuckerMuon])
@@ -83,5 +79,5 @@ def test_the_launches_of_a_step_do_not_depend_on_the_number_of_layers(
             optimizer.step()
         return mode.count
 
-    assert launches(12, 10**6) == launches(4, 10**6) < (300 if kind is TuckerMuon else 150)
+    assert launches(12, 10**6) == launches(4, 10**6) < (400 if kind is TuckerMuon else 200)
     assert launches(12, 0) > 2.5 * launches(4, 0)
