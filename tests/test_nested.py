@@ -29,15 +29,13 @@ def layer_of(kind: str) -> tl.TuckerLayer:
     return tl.TuckerConv2d(12, 10, 3, ranks=(7, 6), padding=1).double()
 
 
-def images_for(layer: tl.TuckerLayer, count: int) -> list[torch.Tensor]:
-    shape = (6, 20) if isinstance(layer, tl.TuckerLinear) else (6, 12, 5, 5)
-    return [torch.randn(shape, dtype=torch.float64) for _ in range(count)]
+def images_for(layer: tl.TuckerLayer) -> torch.Tensor:
+    return torch.randn((6, 20) if isinstance(layer, tl.TuckerLinear) else (6, 12, 5, 5), dtype=torch.float64)
 
 
 @makers
 @pytest.mark.parametrize("kind", ["linear", "conv"])
 def test_a_step_of_one_size_is_the_step_of_that_network(kind: str, make: Any) -> None:
-    torch.manual_seed(0)
     whole = layer_of(kind)
     whole.smallest = (2,) * len(whole.ranks)
     alone = copy.deepcopy(whole)
@@ -47,9 +45,10 @@ def test_a_step_of_one_size_is_the_step_of_that_network(kind: str, make: Any) ->
     optimizers = [make(whole, ranks=OneSize(0.1, smallest=0.5)), make(alone)]
     assert whole.active == ranks
     behind = whole.core.detach().clone()
-    for image in images_for(whole, 5):
+    for _ in range(5):
+        images = images_for(whole)
         for network, optimizer in zip(networks, optimizers, strict=True):
-            take_step(optimizer, network(image).square().mean())
+            take_step(optimizer, network(images).square().mean())
         for part, other in zip(whole.trained.parts, alone.parts, strict=True):
             torch.testing.assert_close(part, other, rtol=1e-9, atol=1e-11)
         assert orthonormality(whole.factors) < 1e-12
@@ -63,27 +62,26 @@ def test_a_step_of_one_size_is_the_step_of_that_network(kind: str, make: Any) ->
 def test_answers_are_of_all_ranks_and_training_of_the_active_ones() -> None:
     layer = layer_of("conv")
     layer.smallest, layer.active = (2, 2), (3, 2)
-    [image] = images_for(layer, 1)
+    images = images_for(layer)
     small = copy.deepcopy(layer)
     small.assign(layer.point.leading((3, 2)))
-    torch.testing.assert_close(layer.train()(image), small(image))
+    torch.testing.assert_close(layer.train()(images), small(images))
     layer.active = None
-    whole = layer(image)
+    whole = layer(images)
     layer.active = (3, 2)
-    torch.testing.assert_close(layer.eval()(image), whole)
+    torch.testing.assert_close(layer.eval()(images), whole)
 
 
 @makers
 def test_where_ranks_remain_parameters_do(make: Any) -> None:
     """DistributedDataParallel and others hold them."""
-    torch.manual_seed(0)
     layer = layer_of("conv")
     optimizer = make(layer, ranks=tl.Nested(0.1, smallest=0.6, steps=0))
-    [image] = images_for(layer, 1)
-    take_step(optimizer, layer(image).square().mean())
+    images = images_for(layer)
+    take_step(optimizer, layer(images).square().mean())
     optimizer.adapt()
     parts, weight = layer.parts, layer.dense_weight()
-    take_step(optimizer, layer(image).square().mean())
+    take_step(optimizer, layer(images).square().mean())
     moved = layer.dense_weight()
     optimizer.adapt()
     assert layer.active is None  # whoever refreshes statistics now means the whole
@@ -97,7 +95,7 @@ def test_training_that_is_not_nested_ends_the_order() -> None:
     layer.smallest = (2, 2)
     optimizer = tl.TuckerSGD(layer, lr=0.1)
     assert layer.smallest == (2, 2)
-    take_step(optimizer, layer(images_for(layer, 1)[0]).square().mean())
+    take_step(optimizer, layer(images_for(layer)).square().mean())
     assert layer.smallest is None
 
 

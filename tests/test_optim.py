@@ -55,9 +55,6 @@ def loss_of(out: Tensor, seed: int = 1) -> Tensor:
     return (out - target).square().mean() + (0.3 * out).sin().mean()
 
 
-# --- exactness ------------------------------------------------------------------------------------------------------
-
-
 @given(layers(), st.booleans(), st.sampled_from([0.0, 0.1]))
 def test_the_direction_is_the_projection_of_the_dense_gradient(
     layer: tl.TuckerLayer, nesterov: bool, weight_decay: float
@@ -131,9 +128,6 @@ def test_adamw_is_torch_s_where_the_basis_is() -> None:
     assert (layer.dense_weight() - weight).norm() < 1e-8
 
 
-# --- Muon -----------------------------------------------------------------------------------------------------------
-
-
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 2.0), st.sampled_from([torch.float32, torch.float64]))
 def test_the_polar_factor_keeps_the_singular_vectors_and_makes_the_values_one(
     rows: int, columns: int, decades: float, dtype: torch.dtype
@@ -194,9 +188,6 @@ def test_a_step_has_the_length_it_is_asked_for_and_keeps_the_norm(layer: tl.Tuck
     assert float((step * before).sum().abs()) < 1e-3 * before.square().sum()
 
 
-# --- long runs ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("make", [tl.TuckerSGD, tl.TuckerAdamW, tl.TuckerMuon])
 def test_factors_stay_orthonormal_in_float32_over_many_steps(make: type[TuckerOptimizer]) -> None:
     conv, linear = tl.TuckerConv2d(6, 12, 3, ranks=(6, 2, 2, 2), modes="all"), tl.TuckerLinear(12 * 9, 5, ranks=4)
@@ -209,9 +200,6 @@ def test_factors_stay_orthonormal_in_float32_over_many_steps(make: type[TuckerOp
         assert orthonormality((*conv.factors, *linear.factors)) < 2e-6
     for weight, layer in zip(before, (conv, linear), strict=True):
         assert (layer.dense_weight() - weight).norm() > 0.5 * weight.norm()  # the run was no standstill
-
-
-# --- a stiff core: singular values down to 1e-8 ---------------------------------------------------------------------
 
 
 def diagonal(values: Tensor) -> Point:

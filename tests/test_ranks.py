@@ -40,9 +40,6 @@ policies = st.one_of(
 )
 
 
-# --- limits that all policies share ---------------------------------------------------------------------------------
-
-
 @given(spectra(), policies, st.integers(1, 4), st.integers(0, 6), st.sampled_from([1, 2, 4, 8]))
 def test_limits_hold_whatever_the_policy(
     layers: list[Spectrum], policy: Any, min_rank: int, room: int, multiple: int
@@ -63,9 +60,6 @@ def test_limits_hold_whatever_the_policy(
             top = min(present, min_rank + room)
             assert min(min_rank, present, at_most) <= rank <= top
             assert rank % multiple == 0 or rank in (top, at_most)  # a multiple, where there is room for one
-
-
-# --- Budget ---------------------------------------------------------------------------------------------------------
 
 
 def stored(layers: list[Spectrum], ranks: list[tuple[int, ...]]) -> int:
@@ -111,9 +105,6 @@ def test_budget_comes_down_cubically_over_its_steps() -> None:
     assert policy.choose(layers) == policy.choose(layers, step=50)
 
 
-# --- schedules and growth -------------------------------------------------------------------------------------------
-
-
 def test_a_schedule_without_steps_is_fitted_to_the_run_and_one_with_steps_is_kept() -> None:
     assert Budget(0.9).over(1000).steps == Tolerance(0.1).over(1000).steps == 600
     assert Budget(0.9, steps=70).over(1000).steps == 70
@@ -152,9 +143,6 @@ def test_growth(policy: RankPolicy, ranks: tuple[int, int], expected: tuple[int,
 def test_a_setting_out_of_range_is_named(policy: Any, settings: dict[str, Any], named: str) -> None:
     with pytest.raises(RankError, match=named):
         policy(**settings)
-
-
-# --- ranks while training: a teacher of known ranks -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
