@@ -1,5 +1,6 @@
 """Runs to decide on: records of pairs that have settled, and a folder with networks, none of which was trained."""
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from made_up import DENSE, facts
 
 from tuckerlab import Budget, build
+from tuckerlab.decision.evidence import Evidence
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.training.checkpoint import save
@@ -62,3 +64,10 @@ def with_networks(folder: Path, rows: list[Row]) -> Path:
     save(folder / "seed0" / "tucker.safetensors", cut(full, Budget(0.5)))
     records(rows).save(folder)
     return folder
+
+
+def changed(evidence: Evidence, **values: Any) -> Evidence:
+    """The same evidence, but for these values."""
+    made = copy.copy(evidence)
+    vars(made).update(values)
+    return made

@@ -1,7 +1,6 @@
 """The brief as a document: two pages that need nothing else, in both languages, and nothing made up in them."""
 
 import base64
-import dataclasses
 import html
 import io
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import find_browser, page as page
-from decisions import GOOD, TIMES, pairs, records, tables, with_networks
+from decisions import GOOD, TIMES, changed, pairs, records, tables, with_networks
 from fontTools.ttLib import TTFont
 from playwright.sync_api import Page
 
@@ -38,10 +37,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder, long, made, rows = tmp_path_factory.mktemp("full"), 20 * "8888 ", dict[str, str](), pairs(GOOD)
     with_networks(folder, rows)
     tables(rows, device=MACHINE, threads=16).to_parquet(folder / "deployment.parquet")
-    steel = Evidence.of(["compare-folder-neu_steel"])
+    steel = Evidence(["compare-folder-neu_steel"])
     better = steel.networks[0]._replace(name=long, method="mine", size=1.0, accuracy=99.9)
-    evidence = dataclasses.replace(
-        Evidence.of([folder]),
+    evidence = changed(
+        Evidence([folder]),
         **{name: getattr(steel, name) for name in ("dense", "small", "pairs", "shares")},
         sources=(long, long, long),
         runs=steel.runs.assign(dataset=f"folder:/somewhere/{long}", device=MACHINE),
@@ -51,7 +50,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for lang in ("en", "ja"):
         with speaking(lang), warnings.catch_warnings():
             warnings.filterwarnings("error", message="Glyph")  # every letter of its pictures is in their font
-            told = dataclasses.replace(evidence, gaps={"hardware": _(GAPS["hardware"])})
+            told = changed(evidence, gaps={"hardware": _(GAPS["hardware"])})
             made[lang] = report.page(Brief(told, mine), 30 * "会社")
     return made
 

@@ -139,7 +139,7 @@ def test_the_brief_gets_what_the_panel_shows(panel: DecidePanel, monkeypatch: py
         panel.wait()
     assert (panel.problem, given["lang"], given["network"]) == ("", "ja", "Tucker 95 %")
     assert "some folder/mine.html" in said(panel.progress)
-    again = Money(given["assumptions"], Evidence.of(given["runs"], given["network"], audit=False).measured)
+    again = Money(given["assumptions"], Evidence(given["runs"], given["network"], audit=False).measured)
     assert again.worth == panel.money.worth  # the brief counts as the panel does
     panel.sliders["answers_a_day"].value = 4e9
     assert said(panel.progress) == ""  # what was written has other numbers

@@ -20,7 +20,7 @@ from tuckerlab.experiments.run_folder import RunFolder
 def evidence(tmp_path: Path) -> Callable[..., Evidence]:
     def of(rows: list[Row], **course: Any) -> Evidence:
         records(rows, **course).save(tmp_path / "run")
-        return Evidence.of([tmp_path / "run"])
+        return Evidence([tmp_path / "run"])
 
     return of
 
@@ -60,8 +60,8 @@ def test_the_smallest_that_loses_little_or_the_one_that_is_asked_for() -> None:
 
 def test_the_same_optimizer_is_compared_with_and_others_that_are_better_are_named() -> None:
     folder = "compare-folder-neu_steel"
-    assert Evidence.of([folder], "Tucker 95 % AdamW", audit=False).dense.label == "dense AdamW"
-    found = Evidence.of([folder], audit=False)
+    assert Evidence([folder], "Tucker 95 % AdamW", audit=False).dense.label == "dense AdamW"
+    found = Evidence([folder], audit=False)
     assert (found.dense.label, found.small.label) == ("dense", "Tucker 95 %")
     table = RunFolder.open(folder).records.runs.groupby("label").mean(numeric_only=True)
     ours = table.loc["Tucker 95 %"]
@@ -72,11 +72,11 @@ def test_the_same_optimizer_is_compared_with_and_others_that_are_better_are_name
 def test_several_folders_are_several_seeds(tmp_path: Path) -> None:
     for seed, (full, small) in enumerate([(0.98, 0.97), (0.96, 0.95)]):
         records([run("dense", seed, full), run("tucker", seed, small)]).save(tmp_path / str(seed))
-    found = Evidence.of([tmp_path / "0", tmp_path / "1", tmp_path / "0"])
+    found = Evidence([tmp_path / "0", tmp_path / "1", tmp_path / "0"])
     assert (found.sources, found.pairs) == (("0", "1"), 2)
     records([run("tucker", 0, 0.98, width=0.5)]).save(tmp_path / "other")
     with pytest.raises(DataError, match=r"several kinds .width: 0\.5, 1\.0"):
-        Evidence.of([tmp_path / "0", tmp_path / "other"])
+        Evidence([tmp_path / "0", tmp_path / "other"])
 
 
 def well(**changes: Any) -> list[Row]:
@@ -141,7 +141,7 @@ def test_times_of_exported_files_come_first(evidence: Callable[..., Evidence], t
 
 def test_networks_that_are_there_are_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poc = with_networks(tmp_path / "poc", pairs(GOOD))
-    found = Evidence.of([poc]).audit
+    found = Evidence([poc]).audit
     assert found is not None
     folder, data = RunFolder.open(poc), load_data("digits")
     inputs = data.normalize(data.test_images)
@@ -149,15 +149,15 @@ def test_networks_that_are_there_are_audited(tmp_path: Path, monkeypatch: pytest
         answers = [folder.network(label)(inputs).argmax(1) for label in ("dense", "Tucker")]
     agreement = 100 * float(np.mean((answers[0] == answers[1]).numpy()))
     assert found.overall["agreement"].iloc[0] == pytest.approx(agreement)
-    assert Evidence.of([poc], audit=False).audit is None
+    assert Evidence([poc], audit=False).audit is None
     file = poc / "seed0" / "tucker.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:500])
     with pytest.raises(CheckpointError, match=r"tucker\.safetensors"):  # which can be mended
-        Evidence.of([poc])
+        Evidence([poc])
     file.unlink()
-    assert Evidence.of([poc]).audit is None
+    assert Evidence([poc]).audit is None
     file.write_bytes(whole)
     monkeypatch.setenv("TUCKERLAB_DATA", str(tmp_path))
     records([row | {"dataset": "cifar10"} for row in pairs(GOOD)]).save(poc)  # which is not there
-    assert Evidence.of([poc]).audit is None
+    assert Evidence([poc]).audit is None

@@ -1,6 +1,5 @@
 """The recommendation: what follows from the criteria, and how the criteria come out."""
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from decisions import GOOD, pairs, records, run
+from decisions import GOOD, changed, pairs, records, run
 from hypothesis import given, strategies as st
 
 from tuckerlab.decision.assumptions import Assumptions, Range
@@ -59,7 +58,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """Three good pairs, with an audit in which all holds."""
     folder = tmp_path_factory.mktemp("good")
     records(pairs(GOOD)).save(folder)
-    return dataclasses.replace(Evidence.of([folder]), audit=look(99.0, 2.0))
+    return changed(Evidence([folder]), audit=look(99.0, 2.0))
 
 
 def look(agreement: float, class_loss: float) -> Any:
@@ -82,16 +81,16 @@ def outcome(criteria: Iterable[Criterion], key: str) -> Outcome:
 def test_accuracy_is_judged_by_its_worst_seed(good: Evidence) -> None:
     for low, likely, wanted in ((-1.0, -0.2, HELD), (-1.1, -1.0, IN_PART), (-1.2, -1.1, FAILED)):
         shares = {**good.shares, "accuracy": Range(low, likely, 0.2)}
-        criteria = judge(dataclasses.replace(good, shares=shares), case(0.9))
+        criteria = judge(changed(good, shares=shares), case(0.9))
         assert outcome(criteria, "accuracy") is wanted
     assert lacks(criteria) == ["Right on test images: −1.1 (−1.2 to +0.2); ≥ −1.0 was asked"]
 
 
 def test_the_audit_decides(good: Evidence) -> None:
     for agreement, class_loss, answer in ((95.0, 5.0, Answer.GO), (94.9, 0.0, Answer.NO_GO), (99.0, 5.1, Answer.NO_GO)):
-        found = dataclasses.replace(good, audit=look(agreement, class_loss))
+        found = changed(good, audit=look(agreement, class_loss))
         assert recommend(judge(found, case(0.9))) is answer
-    without = judge(dataclasses.replace(good, audit=None), case(1.0))
+    without = judge(changed(good, audit=None), case(1.0))
     assert outcome(without, "agreement") is outcome(without, "class_loss") is MISSING
     assert recommend(without) is Answer.UNDECIDED
 
@@ -116,7 +115,7 @@ def test_the_money_decides(good: Evidence, pays: float, entered: bool, wanted: O
 def test_few_repeats_are_a_condition(good: Evidence, tmp_path: Path) -> None:
     seeds = {"dense": (0, 1, 2), "tucker": (2, 3, 4)}  # three of each, one pair
     records([run(method, seed, 0.98) for method, found in seeds.items() for seed in found]).save(tmp_path)
-    found = dataclasses.replace(Evidence.of([tmp_path]), audit=good.audit)
+    found = changed(Evidence([tmp_path]), audit=good.audit)
     criteria = judge(found, case(0.9))
     assert recommend(criteria) is Answer.CONDITIONS
     assert lacks(criteria) == ["Trainings, other seeds: 1; ≥ 3 was asked"]
@@ -124,7 +123,7 @@ def test_few_repeats_are_a_condition(good: Evidence, tmp_path: Path) -> None:
 
 def test_what_is_neither_smaller_nor_quicker_is_a_no_go(good: Evidence) -> None:
     slow = {name: Range(1.2, 1.2, 1.2) for name in good.shares} | {"accuracy": good.shares["accuracy"]}
-    criteria = judge(dataclasses.replace(good, shares=slow), case(0.9))
+    criteria = judge(changed(good, shares=slow), case(0.9))
     assert recommend(criteria) is Answer.NO_GO
     assert "File: 120 %; ≤ 20 % was asked" in lacks(criteria)
 
@@ -134,7 +133,7 @@ def test_where_classes_differ_in_size_each_counts_alike(tmp_path: Path) -> None:
     full, small = ({"a": [90, 90, 90, 92], "b": [10, 10, right, 8]} for right in (8, 2))
     told = {"dense": json.dumps(full), "tucker": json.dumps(small)}
     records([row | {"by_class": told[row["method"]]} for row in pairs(GOOD)]).save(tmp_path)
-    evidence = Evidence.of([tmp_path], audit=False)
+    evidence = Evidence([tmp_path], audit=False)
     found = {one.key: one for one in judge(evidence, None)}
     assert (found["accuracy"].outcome, found["balanced"].outcome) == (HELD, FAILED)
     change = evidence.shares["balanced"]

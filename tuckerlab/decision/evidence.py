@@ -5,8 +5,7 @@ Nothing is made up: a number that no run has measured is None, and the reason is
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -39,60 +38,38 @@ NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does n
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
 
 
-@dataclass(frozen=True)
 class Subject:
     """One of the two networks; `seeds` has a row for each, with QUANTITIES, and none where there is no such network."""
 
-    label: str
-    method: str
-    seeds: pd.DataFrame
-
-    @classmethod
-    def of(cls, runs: pd.DataFrame) -> "Subject":
-        """From the rows of a record."""
+    def __init__(self, runs: pd.DataFrame) -> None:
+        self.label, self.method = map(str, runs[["label", "method"]].iloc[0]) if len(runs) else ("", "")
         balanced = [class_accuracies(runs.iloc[[row]]).mean() for row in range(len(runs))]
         found = runs.assign(
             accuracy=100 * runs["test_accuracy"], balanced=balanced, file=runs["checkpoint_bytes"] / 1e3,
             memory=memory_bytes(runs) / 1e6, time_1=runs["latency_1_ms"], time_128=runs["latency_128_ms"],
             step=runs["step_ms"],
         )  # fmt: skip
-        label, method = map(str, runs[["label", "method"]].iloc[0]) if len(runs) else ("", "")
-        return cls(label, method, found.groupby("seed")[list(QUANTITIES)].mean())
+        self.seeds: pd.DataFrame = found.groupby("seed")[list(QUANTITIES)].mean()
 
     def __getitem__(self, quantity: str) -> Range | None:
         return Range.over(self.seeds[quantity])
 
 
-@dataclass(frozen=True)
 class Evidence:
-    """All that the brief knows of runs.
+    """All that the brief knows of run folders, or recorded results by name, of one task.
+
+    `network` is the label of the small one; without it that is the smallest network in Tucker format that loses at most
+    TOLERATED points against the full one, or the most accurate if all lose more. DataError for folders of several
+    kinds, or an unknown label.
 
     `runs`: rows of both networks. `pairs`: seeds that both have. `shares`: of the small network in the full one's, by
     QUANTITIES; of accuracies the change in points. `timed_on`: a device and its threads; `exported`: as files.
     `gaps`: what was not measured, or not well enough, with what to do about it.
     """
 
-    sources: tuple[str, ...]
-    runs: pd.DataFrame
-    dense: Subject
-    small: Subject
-    pairs: int
-    shares: Mapping[str, Range | None]
-    networks: tuple[Network, ...]
-    audit: Audit | None
-    timed_on: tuple[str, int]
-    exported: bool
-    gaps: Mapping[str, str]
-
-    @classmethod
-    def of(
-        cls, runs: Sequence[str | os.PathLike[str]], network: str | None = None, *, audit: bool = True
-    ) -> "Evidence":
-        """Reads run folders, or recorded results by name, of one task; `network` is the label of the small one.
-
-        Without it that is the smallest network in Tucker format that loses at most TOLERATED points against the full
-        one, or the most accurate if all lose more. DataError for folders of several kinds, or an unknown label.
-        """
+    def __init__(
+        self, runs: Sequence[str | os.PathLike[str]], network: str | None = None, *, audit: bool = True
+    ) -> None:
         opened = map(RunFolder.open, runs)
         folders = list({folder.folder.resolve(): folder for folder in opened}.values())  # each once
         records = Records.concat(folder.records for folder in folders)
@@ -102,32 +79,25 @@ class Evidence:
         label = choose_small(records, network)
         full_label = reference(records, label)
         dense, small = (records.runs[records.runs["label"] == one] for one in (full_label, label))
-        rows = records.runs if dense.empty or small.empty else pd.concat([dense, small])
-        full, ours = Subject.of(dense), Subject.of(small)
-        gaps = find_gaps(records, dense, small)
-        if MACHINES in gaps:
+        self.sources = tuple(folder.folder.resolve().name for folder in folders)
+        self.runs = records.runs if dense.empty or small.empty else pd.concat([dense, small])
+        self.dense, self.small = full, ours = Subject(dense), Subject(small)
+        self.networks = networks_by(records, "parameters")
+        self.gaps = find_gaps(records, dense, small)
+        if MACHINES in self.gaps:
             full.seeds[[*BATCHES, "step"]] = math.nan
         files = exported(folders, full.label, ours.label)
-        timed = rows if files.empty else files
-        for name, batch in BATCHES.items() if len(files) else ():
+        self.exported = len(files) > 0
+        for name, batch in BATCHES.items() if self.exported else ():
             for subject in (full, ours):
                 subject.seeds[name] = float(files["median_ms"].loc[subject.label, batch])
-        shares = {name: Range.over((ours.seeds[name] / full.seeds[name]).dropna()) for name in QUANTITIES}
+        timed = (files if self.exported else self.runs).iloc[0]
+        self.timed_on = str(timed["device"]), int(timed["threads"])
+        self.pairs = len(full.seeds.index.intersection(ours.seeds.index))
+        self.shares = {name: Range.over((ours.seeds[name] / full.seeds[name]).dropna()) for name in QUANTITIES}
         for name in ("accuracy", "balanced"):
-            shares[name] = Range.over((ours.seeds[name] - full.seeds[name]).dropna())
-        return cls(
-            sources=tuple(folder.folder.resolve().name for folder in folders),
-            runs=rows,
-            dense=full,
-            small=ours,
-            pairs=len(full.seeds.index.intersection(ours.seeds.index)),
-            shares=shares,
-            networks=tuple(networks_by(records, "parameters")),
-            audit=audit_pair(folders, full.label, ours.label) if audit else None,
-            timed_on=(str(timed["device"].iloc[0]), int(timed["threads"].iloc[0])),
-            exported=len(files) > 0,
-            gaps=gaps,
-        )
+            self.shares[name] = Range.over((ours.seeds[name] - full.seeds[name]).dropna())
+        self.audit = audit_pair(folders, full.label, ours.label) if audit else None
 
     @property
     def is_valid(self) -> bool:
@@ -156,7 +126,7 @@ class Evidence:
 
 
 def choose_small(records: Records, network: str | None) -> str | None:
-    """The label of the small network: the one asked for, or as `Evidence.of` says; None without any."""
+    """The label of the small network: the one asked for, or as `Evidence` says; None without any."""
     small = records.runs[~records.runs["method"].str.startswith("dense")]
     if network is not None:
         there = list(dict.fromkeys(small["label"]))

@@ -68,7 +68,7 @@ def write_brief(
     path.parent.mkdir(parents=True, exist_ok=True)
     with speaking(lang):
         report(_("reading the runs, and auditing where the networks are there"))
-        evidence = Evidence.of(runs, network)
+        evidence = Evidence(runs, network)
         report(_("drawing and writing"))
         brief = Brief(evidence, assumptions or Assumptions())
         html = page(brief, company)

@@ -136,7 +136,7 @@ class DecidePanel(Panel):
         """What a run says of a network; None: of the one that it suggests."""
         if not run:  # which would be the present folder
             raise DataError(_("no run was given: type the name of a recorded result, or the folder of a run of yours"))
-        self.evidence = Evidence.of([run], network, audit=False)  # which takes minutes: the brief has it
+        self.evidence = Evidence([run], network, audit=False)  # which takes minutes: the brief has it
         self._run = run
 
     def _count(self, assumptions: Assumptions) -> None:
