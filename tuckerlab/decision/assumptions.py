@@ -56,11 +56,7 @@ class Kind:
     default: list[float]
     most: float
     least: float = 0.0
-    yen: list[float] | None = None
-
-    @property
-    def is_price(self) -> bool:
-        return "{currency}" in self.unit
+    yen: list[float] | None = None  # of a price alone
 
 
 def table(name: str) -> dict[str, dict[str, Any]]:
@@ -95,7 +91,7 @@ class Assumptions:
             return self.given[key]
         own = kind.yen if self.currency == "¥" else None
         low, likely, high = own or kind.default
-        return Range(low, likely, high, DEFAULT).times(RATES[self.currency] if kind.is_price and not own else 1.0)
+        return Range(low, likely, high, DEFAULT).times(RATES[self.currency] if kind.yen and not own else 1.0)
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -108,14 +104,9 @@ class Assumptions:
 
     def quantity(self, key: str, value: float) -> str:
         """A number of this assumption with its unit; "$19 an hour"."""
-        if KINDS[key].is_price:
+        if KINDS[key].yen:
             return _(KINDS[key].unit, currency=self.amount(value))
-        return _("{value} {unit}", value=f"{value:,.0f}" if value >= 100 else f"{value:g}", unit=self.unit(key))
-
-    def origin(self, key: str) -> str:
-        """Where an assumption comes from, and for a default why it is that."""
-        origin, why = self[key].origin, _(KINDS[key].why)
-        return _("default: {why}", why=why) if origin == DEFAULT else _(origin)
+        return _("{value} {unit}", value=plain(value), unit=self.unit(key))
 
     def amount(self, value: float) -> str:
         """An amount of money in three digits; no cents of yen, and none where there are tens."""
@@ -127,7 +118,7 @@ class Assumptions:
     def converted(self, currency: str) -> "Assumptions":
         """The same in another currency."""
         factor = RATES[check_choice("currency", currency, RATES)] / RATES[self.currency]
-        given = {key: it.times(factor) if KINDS[key].is_price else it for key, it in self.given.items()}
+        given = {key: it.times(factor) if KINDS[key].yen else it for key, it in self.given.items()}
         return replace(self, currency=currency, given=given)
 
     def entered(self, **values: Any) -> "Assumptions":

@@ -20,17 +20,12 @@ from tuckerlab.plotting.styles import look
 
 PRINTED = 8.7  # points that letters have on paper, where the look of all figures has TEXT
 INCH = 25.4 * PRINTED / TEXT  # millimetres of paper for an inch of a picture
-HALF, WHOLE = (87, 50), (180, 62)  # millimetres
+HALF, WHOLE = (87 / INCH, 50 / INCH), (180 / INCH, 62 / INCH)  # sizes on paper
 BELOW = 6.0  # points under the full network where the picture of sizes ends
 COSTS = ("parameters", "file", "time_1", "time_128", "step", "memory")
 MOVERS = 5  # bars of a tornado
 TIMES = 25  # points of a fan
 BLUE, ORANGE, GREEN = PALETTE[:3]
-
-
-def picture(millimetres: tuple[float, float]) -> Picture:
-    """An empty picture of this size on paper."""
-    return Picture((millimetres[0] / INCH, millimetres[1] / INCH))
 
 
 def embedded(made: Picture) -> str:
@@ -45,7 +40,7 @@ def embedded(made: Picture) -> str:
 
 def size_picture(evidence: Evidence) -> Picture:
     """Accuracy against size, bars from the worst seed to the best: both networks by name, all others in grey."""
-    made = picture(HALF)
+    made = Picture(HALF)
     axes = styled(made.subplots(), x=_("numbers stored"), y=_("right on test images, %"))
     named = [n for n in evidence.networks if n.name in (evidence.dense.label, evidence.small.label)]
     full = next(n.accuracy for n in named if n.name == evidence.dense.label)
@@ -68,7 +63,7 @@ def size_picture(evidence: Evidence) -> Picture:
 
 def cost_picture(evidence: Evidence) -> Picture:
     """What the small network needs of what the full one does: a bar for each cost, with its spread."""
-    made = picture(HALF)
+    made = Picture(HALF)
     axes = styled(made.subplots(), x=_("% of what the full network needs"), y="")
     for place, name in enumerate(COSTS):
         found = evidence.shares[name]
@@ -100,8 +95,7 @@ def _rows(axes: Axes, names: list[str]) -> None:
 
 def money_picture(money: Money) -> Picture:
     """Cash over time, and what moves the outcome most; in a fixed layout, since finding one takes long."""
-    made = picture(WHOLE)
-    made.set_layout_engine("none")
+    made = Picture(WHOLE, layout="none")
     _draw_fan(made.add_axes((0.14, 0.19, 0.31, 0.71)), money)
     _draw_tornado(made.add_axes((0.68, 0.19, 0.28, 0.71)), money)
     return made

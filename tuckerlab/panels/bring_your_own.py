@@ -42,14 +42,12 @@ class BringYourOwn(Panel):
         opens = _("Opens every image and tells what is wrong; nothing is trained or changed")
         self.look = button(_("Look"), self._look, opens, button_style="primary")
         self.stop = button(_("Stop"), lambda: self._stop.set(), disabled=True)
-        self.state, self.findings, self.classes = Line(), ipywidgets.HTML(), ipywidgets.HTML()
-        self.state.say(_("Type a folder and press Look. It needs one folder of images for each class."))
+        self.state = Line(_("Type a folder and press Look. It needs one folder of images for each class."))
+        self.findings, self.classes = ipywidgets.HTML(), ipywidgets.HTML()
         self.training = TrainingPanel(**{"dense": True, **settings})
         set_visible(self.training.dataset, False)  # the folder above is what is trained on
         self._epochs = settings.get("epochs")
-        title = Line()
-        title.say(_("Train on these images"), bold=True)
-        self.below = ipywidgets.VBox([title, self.training])
+        self.below = ipywidgets.VBox([Line(_("Train on these images"), bold=True), self.training])
         set_visible(self.below, self.training.busy)
         self.children = [
             self.folder, row(self.look, self.stop), self.state, self.alert, self.classes, self.findings, self.below,

@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from tuckerlab.decision.assumptions import KINDS, MOST_YEARS, RATES, Assumptions, parsed, scaled, written
+from tuckerlab.decision.assumptions import DEFAULT, KINDS, MOST_YEARS, RATES, Assumptions, parsed, scaled, written
 from tuckerlab.decision.business_case import Money
 from tuckerlab.decision.evidence import Evidence
 from tuckerlab.decision.plots import money_picture
@@ -21,7 +21,7 @@ from tuckerlab.experiments.run_folder import names
 from tuckerlab.i18n import _, language
 from tuckerlab.panels import widgets
 from tuckerlab.panels.field import Field
-from tuckerlab.panels.widgets import ROW, SLIDER, Line, Panel, PictureBox, button, labelled, row, unwatched, watch
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, button, labelled, row, unwatched, watch
 
 SLIDERS = ("answers_a_day", "server_hour", "day_rate", "devices")  # what a manager changes first
 ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many lines as it takes
@@ -113,7 +113,7 @@ class DecidePanel(Panel):
         return table_html([_("Assumption"), _("Low / likely / high"), _("Unit · origin")], rows)
 
     def _folds(self) -> ipywidgets.Accordion:
-        rows = [ipywidgets.HBox([self.fields[key], self.origins[key]], layout=ROW) for key in KINDS]
+        rows = [row(self.fields[key], self.origins[key]) for key in KINDS]
         file = row(self.file, button(_("Load"), self.load), button(_("Save"), self.save))
         hint = ipywidgets.Label(_("Type one number that you know, or three: low / likely / high."))
         years = row(self.years, self.currency, self.rate)
@@ -213,5 +213,8 @@ class DecidePanel(Panel):
                 slider.value = max(assumptions[key].likely, 10.0**slider.min)
 
     def _origin(self, key: str) -> str:
-        assumptions = self.money.assumptions
-        return _("{unit} · {origin}", unit=assumptions.unit(key), origin=assumptions.origin(key))
+        """The unit of an assumption, where it comes from, and for a default why it is that."""
+        assumptions, why = self.money.assumptions, _(KINDS[key].why)
+        origin = assumptions[key].origin
+        said = _("default: {why}", why=why) if origin == DEFAULT else _(origin)
+        return _("{unit} · {origin}", unit=assumptions.unit(key), origin=said)

@@ -39,8 +39,8 @@ class GeometryPanel(Panel):
             _("How long the steps of ordinary descent are. The Riemannian step keeps 0.2."),
             value=LR, options=[(f"{lr:g}", lr) for lr in RATES],
         )  # fmt: skip
-        self.sentence, self.terms = Line(), Line()
-        self.terms.say(_(
+        self.sentence = Line()
+        self.terms = Line(_(
             "Both methods look for the same small weight, stored as a core and factors (the thin matrices beside it), "
             "from the same start. A step is one correction of all its numbers. Ordinary descent corrects weak "
             "directions more slowly the weaker they are; the Riemannian step takes the shape of the factors into "
@@ -57,7 +57,7 @@ class GeometryPanel(Panel):
     def _show(self, change: object = None) -> None:
         with self.reporting():
             smallest = 10.0**-self.exponent.value
-            ours, theirs = _riemannian(smallest, self.steps), _ordinary(smallest, self.lr.value, self.steps)
+            ours, theirs = _errors(smallest, self.steps), _errors(smallest, self.steps, self.lr.value)
             self.left = ours[-1] / ours[0], theirs[-1] / theirs[0]  # shares of the first error
             self.sentence.say(_said(self.steps, len(theirs), *(100 * share for share in self.left)))
             self.picture.show(draw_descents(spectrum(smallest).tolist(), ours, theirs))
@@ -78,13 +78,10 @@ def _said(steps: int, end: int, ours: float, theirs: float) -> str:
 
 
 @lru_cache
-def _riemannian(smallest: float, steps: int) -> list[float]:
-    return riemannian(planted(spectrum(smallest)), steps)
-
-
-@lru_cache
-def _ordinary(smallest: float, lr: float, steps: int) -> list[float]:
-    return ordinary(planted(spectrum(smallest)), steps, lr)
+def _errors(smallest: float, steps: int, lr: float | None = None) -> list[float]:
+    """Of ordinary descent at a learning rate; without one, of ours."""
+    task = planted(spectrum(smallest))
+    return riemannian(task, steps) if lr is None else ordinary(task, steps, lr)
 
 
 def draw_descents(values: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> Picture:
@@ -129,8 +126,8 @@ class CyclePanel(Panel):
             20, [(ngettext("{count:.0f} (every step)", "{count:.0f}", count=every), every) for every in CYCLES],
         )  # fmt: skip
         self.stops = self.every, (1, 5, 20)
-        self.sentence, self.terms = Line(), Line()
-        self.terms.say(_(
+        self.sentence = Line()
+        self.terms = Line(_(
             "The true rank is {true:.0f}. Both layers live under a tolerance of {tau:.0%}: what makes up less of the "
             "weight is cut off. A new direction starts from nothing, so after one step it is still smaller than that.",
             true=CYCLE_RANK, tau=TAU,

@@ -24,8 +24,7 @@ class Question(Panel):
         question, because = _(question, **values), _(because, **values)
         answers = [_(answer, **values) for answer in answers]
         self.right, self.because = answers[right], because
-        self.asked, self.reply = Line(), Line()
-        self.asked.say(question, bold=True)
+        self.asked, self.reply = Line(question, bold=True), Line()
         self.choice = ipywidgets.RadioButtons(options=answers, value=None, tooltip=question, layout={"width": "100%"})
         self.children = [self.asked, self.choice, self.reply]
         watch(self._answer, self.choice)

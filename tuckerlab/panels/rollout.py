@@ -49,11 +49,11 @@ class RollOutPanel(Panel):
         )  # fmt: skip
         days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in (0, 1, 7)]
         self.delay = choice(_("… after"), "", 1, days, style=NAMED)
-        self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()
+        self.sentence, self.numbers = Line(), ipywidgets.HTML()
         self.picture = PictureBox(
             _("The bounds of the loss against the requests answered, with the stages and the end of the roll-out")
         )
-        self.origin.say(_(
+        self.origin = Line(_(
             "Requests are drawn from the test images, with the real answers of both networks; the fault is put on top."
         ))  # fmt: skip
         controls = [self.harm, self.fault, self.since, self.labelled, self.delay]

@@ -34,7 +34,7 @@ class InstantSlider(Panel):
     def __init__(self, sizes: str | Sizes = "slider-mnist", *, exercise: float | None = None) -> None:
         super().__init__()
         self.exercise = exercise
-        self.source = widgets.labelled(ipywidgets.Dropdown, _("Network"))
+        self.source = widgets.source_choice(_("Network"), recorded_sizes(), sizes if isinstance(sizes, str) else "")
         hint = _("How many of the weights in the convolutions the small network does without")
         self.compression = choice(_("Weights removed"), hint, 0, [("", 0)], continuous_update=True)
         hint = _("The tolerance: how much of each weight may be rounded away")
@@ -56,11 +56,7 @@ class InstantSlider(Panel):
         watch(self._show, self.answers, self.price)
         set_visible(self.source, isinstance(sizes, str))
         if isinstance(sizes, str):
-            names = recorded_sizes()
-            found = next((name for name in names if name.startswith(sizes)), sizes)
-            sizes = Sizes.load(found_folder(found))
-            self.source.options = [(widgets.recorded_name(name), name) for name in names]
-            self.source.value = found
+            sizes = Sizes.load(found_folder(self.source.value))
             watch(self._load, self.source)
         self._begin(sizes)
 

@@ -14,7 +14,7 @@ from tuckerlab.experiments.summary import Network, front, smallest_within, trade
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels import widgets
-from tuckerlab.panels.widgets import Line, Panel, PictureBox, labelled, row, unwatched, watch
+from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, labelled, row, unwatched, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, write_names
 from tuckerlab.plotting.styles import method_name
 
@@ -42,16 +42,14 @@ class TradeOff(Panel):
     def __init__(self, source: str = "headline") -> None:
         super().__init__()
         recorded = [name for name in names() if not name.startswith(SEARCHES)]
-        start = next((name for name in recorded if name.startswith(source)), source)
         wide = {"width": "auto", "min_width": "22rem"}
-        options = [(widgets.recorded_name(name), name) for name in dict.fromkeys([*recorded, start])]
-        self.source = labelled(ipywidgets.Dropdown, _("Runs"), options=options, value=start, layout=wide)
+        self.source = widgets.source_choice(_("Runs"), recorded, source, layout=wide)
         self.axis = labelled(ipywidgets.Dropdown, _("Compare by"), _("What is on the horizontal axis"), layout=wide)
-        self.methods = ipywidgets.HBox(layout=widgets.ROW)
+        self.methods = row()
         self.points = labelled(
             ipywidgets.FloatSlider, _("Points of accuracy that may be lost"),
             _("How much less often than the full network a smaller one may be right, in percentage points"),
-            value=1.0, min=0, max=10, step=0.1, readout_format=".1f", layout=widgets.SLIDER,
+            value=1.0, min=0, max=10, step=0.1, readout_format=".1f", layout=SLIDER,
         )  # fmt: skip
         self.stops = self.points, (0.0, 0.5, 1.0, 2.0, 5.0)
         self.sentence, self.origin, self.numbers = Line(), Line(), ipywidgets.HTML()
@@ -66,7 +64,7 @@ class TradeOff(Panel):
         watch(self._load, self.source)
         watch(self._draw, self.axis)
         watch(self._show, self.points)
-        self._read(start)
+        self._read(self.source.value)
 
     def _load(self, change: Any) -> None:
         with self.reporting():

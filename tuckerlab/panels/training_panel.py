@@ -96,7 +96,8 @@ class TrainingPanel(Panel):
         )  # fmt: skip
         self.stop = button(_("Stop"), self._stop, icon="stop", button_style="warning")
         self.bar = ipywidgets.FloatProgress(min=0, max=1, layout=ipywidgets.Layout(width="14rem"))
-        self.said, self.verdict, self.saved = Line(), Line(), Line()
+        self.said = Line(_("Press Train. The notebook stays free while the network learns."))
+        self.verdict, self.saved = Line(), Line()
         self.tiles, self.events = ipywidgets.HTML(), ipywidgets.HTML()
         self.picture = PictureBox(_(
             "Four charts against the pass over the images: training loss, share of new images that are right, "
@@ -112,7 +113,6 @@ class TrainingPanel(Panel):
         watch(self._suit, self.dataset)
         watch(self._enable, self.by)
         self.observe(self._enable, "busy")
-        self.said.say(_("Press Train. The notebook stays free while the network learns."))
         if self.is_kept and Job.at_work:
             self._put(Job.at_work.asked)
             self._follow(Job.at_work)

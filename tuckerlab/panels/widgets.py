@@ -51,8 +51,8 @@ class Panel(ipywidgets.VBox):
 
     stops: tuple[ipywidgets.Widget, Sequence[Any]] | None = None
 
-    def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
-        super().__init__(list(children), layout=WIDE)
+    def __init__(self) -> None:
+        super().__init__(layout=WIDE)
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
         self._thread: threading.Thread | None = None
 
@@ -152,6 +152,10 @@ class PictureBox(ipywidgets.Image):
 class Line(ipywidgets.HTML):
     """A line of text that screen readers read out when it changes."""
 
+    def __init__(self, text: str = "", *, bold: bool = False) -> None:
+        super().__init__()
+        self.say(text, bold=bold)
+
     def say(self, text: str, *, bold: bool = False) -> None:
         """Another text, which is escaped."""
         self.show(f"<b>{escape(text)}</b>" if bold and text else escape(text))
@@ -190,9 +194,11 @@ def problem_html(problem: str) -> str:
     return f'<div role="alert" style="{style}">{escape(problem)}</div>' if problem else ""
 
 
-def recorded_name(name: str) -> str:
-    """What people call a recorded result; one that is not known goes by its name."""
-    return _(RECORDED[name]) if name in RECORDED else name
+def source_choice(label: str, recorded: Sequence[str], asked: str, **options: Any) -> ipywidgets.Dropdown:
+    """Recorded results by what people call them; chosen is the first that begins as asked, or what was asked itself."""
+    start = next((name for name in recorded if name.startswith(asked)), asked)
+    shown = [(_(RECORDED.get(name, name)), name) for name in dict.fromkeys([*recorded, start])]
+    return labelled(ipywidgets.Dropdown, label, options=shown, value=start, **options)
 
 
 def labelled(kind: type[ipywidgets.Widget], label: str, hint: str = "", **options: Any) -> Any:
