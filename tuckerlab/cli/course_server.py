@@ -17,7 +17,7 @@ from voila.app import Voila
 
 from tuckerlab.cli.course import Part
 from tuckerlab.cli.html_site import add_links, index_page
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import N_, _, language
 
 INTRO = N_("Choose a part. It takes some seconds to start, and ends when its window is closed.")
 PAGE = "/voila/render/{}.ipynb"
@@ -82,6 +82,7 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare
     config.VoilaConfiguration.show_tracebacks = True  # our page says the error, and leaves the traceback out
+    config.HTMLExporter.language_code = language()
     config.MappingKernelManager.cull_idle_timeout = 120  # seconds without a window
     config.MappingKernelManager.cull_interval = 30
     logging.getLogger("tornado").setLevel(logging.ERROR)  # a page that is refused is no news

@@ -110,10 +110,9 @@ def _page(notebook: Any, title: str, folder: Path = Path()) -> str:
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
+        language_code=language(),
         embed_images=True,
     )
     notebook.metadata.pop("widgets", None)
-    html: str = exporter.from_notebook_node(
-        notebook, {"metadata": {"path": str(folder)}, "title": title, "language": language()}
-    )[0]
+    html: str = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}, "title": title})[0]
     return html
