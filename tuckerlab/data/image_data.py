@@ -111,10 +111,9 @@ class ImageData:
         check_number("fraction", fraction, above=0, below=1, error=DataError)
         held, kept = stratified(self.train_labels, round(fraction * len(self.train_labels)), seed, leave=1)
         note = f"the test split is {len(held)} pictures held out of the training split (seed {seed})"
+        note = "; ".join(filter(None, [self.note, note]))
         images, labels = self.train_images, self.train_labels
-        return ImageData(
-            self.name, images[kept], labels[kept], images[held], labels[held], self.classes, _joined(self.note, note)
-        )
+        return ImageData(self.name, images[kept], labels[kept], images[held], labels[held], self.classes, note)
 
     def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":
         """So many pictures of each split, drawn with the classes' shares kept; None leaves a split whole."""
@@ -123,7 +122,8 @@ class ImageData:
             if size is not None:
                 images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
                 chosen, _ = stratified(labels, size, seed)
-                note = _joined(changes["note"], f"{size} of {len(labels)} {split} pictures (seed {seed})")
+                note = f"{size} of {len(labels)} {split} pictures (seed {seed})"
+                note = "; ".join(filter(None, [changes["note"], note]))
                 changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen], "note": note}
         return replace(self, **changes)
 
@@ -166,7 +166,3 @@ def _shares(counts: Counts, size: int, least: Counts, most: Counts) -> Counts:
         gap = np.where((take + step <= most) & (take + step >= least), step * (exact - take), -np.inf)
         take[np.argmax(gap)] += step
     return take
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))

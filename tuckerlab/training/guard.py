@@ -18,7 +18,7 @@ The constants leave room for the noise of all but 2 of the 113 ordinary runs tha
 import math
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_number, check_whole
 
@@ -161,7 +161,3 @@ class Watch:
     def went_back(self) -> None:
         """After a return to an earlier state: what was seen since does not count."""
         self.recent, self.was_low, self.is_good = [], False, True
-
-    def progress(self) -> dict[str, Any]:
-        """All but the guard, as plain JSON."""
-        return {name: value for name, value in vars(self).items() if name != "guard"}

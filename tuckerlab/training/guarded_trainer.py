@@ -81,7 +81,8 @@ class GuardedTrainer(Trainer):
 
     def beside(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         good, is_frozen = self.good, self.run.optimizer.ranks == FROZEN
-        facts: dict[str, Any] = {"watch": self.watch.progress(), "farthest": self.farthest, "frozen": is_frozen}
+        watched = {name: value for name, value in vars(self.watch).items() if name != "guard"}
+        facts: dict[str, Any] = {"watch": watched, "farthest": self.farthest, "frozen": is_frozen}
         if good.facts["run"]["step"] == self.run.step:  # the checkpoint itself
             return {"guard": facts}, {}
         facts["good"] = {"facts": good.facts, "optimizer": good.optimizer, "frozen": self.good_policy == FROZEN}

@@ -113,10 +113,9 @@ def interleave(
 
 def latencies(models: Mapping[str, nn.Module], example: Tensor, *, repeats: int, warmup: int = 3) -> dict[str, Times]:
     """Times from a batch to its answer, the networks in turn, in eval mode and without autograd."""
-    with ExitStack() as stack:
+    with torch.inference_mode(), ExitStack() as stack:
         for model in models.values():
             stack.enter_context(eval_mode(model))
-        stack.enter_context(torch.inference_mode())
         answers = {name: partial(model, example) for name, model in models.items()}
         return interleave(answers, repeats=repeats, warmup=warmup)
 

@@ -69,8 +69,12 @@ class Trainer:
         """One optimizer step on the next batch; whether the run has come further: a guard may undo it."""
         run, began = self.run, time.perf_counter()
         torch.manual_seed((self.recipe.seed * 1_000_003 + run.step) % 2**63)  # distinct for all pairs that occur
-        images, labels = self._next_batch()
-        inputs = self.data.normalize(images).contiguous(memory_format=torch.channels_last)
+        epoch, position = divmod(run.step, run.steps_per_epoch)
+        order = epoch_order(self.images, self.recipe.seed, epoch)
+        chosen = order[position * self.batch : (position + 1) * self.batch].to(self.device)
+        images, labels = self.data.train_images[chosen], self.data.train_labels[chosen]
+        images = self.data.normalize(self.augment(images) if self.augment else images)
+        inputs = images.contiguous(memory_format=torch.channels_last)
         run.model.train()
 
         def evaluate_gradient() -> Tensor:
@@ -175,13 +179,6 @@ class Trainer:
             if isinstance(layer, TuckerLayer)
             for mode, rank in zip(layer.modes, layer.ranks, strict=True)
         )
-
-    def _next_batch(self) -> tuple[Tensor, Tensor]:
-        epoch, position = divmod(self.run.step, self.run.steps_per_epoch)
-        order = epoch_order(self.images, self.recipe.seed, epoch)
-        chosen = order[position * self.batch : (position + 1) * self.batch].to(self.device)
-        images = self.data.train_images[chosen]
-        return self.augment(images) if self.augment else images, self.data.train_labels[chosen]
 
     def _is_finite(self) -> bool:
         values = [self.loss, *self.run.model.state_dict().values()]
