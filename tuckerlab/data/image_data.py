@@ -117,15 +117,14 @@ class ImageData:
 
     def subset(self, *, train: int | None = None, test: int | None = None, seed: int = 0) -> "ImageData":
         """So many pictures of each split, drawn with the classes' shares kept; None leaves a split whole."""
-        changes: dict[str, Any] = {"note": self.note}
+        changes, notes = dict[str, Any](), [self.note]
         for split, size in (("train", train), ("test", test)):
             if size is not None:
                 images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
                 chosen, _ = stratified(labels, size, seed)
-                note = f"{size} of {len(labels)} {split} pictures (seed {seed})"
-                note = "; ".join(filter(None, [changes["note"], note]))
-                changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen], "note": note}
-        return replace(self, **changes)
+                changes |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen]}
+                notes.append(f"{size} of {len(labels)} {split} pictures (seed {seed})")
+        return replace(self, **changes, note="; ".join(filter(None, notes)))
 
     @cached_property
     def fingerprint(self) -> str:

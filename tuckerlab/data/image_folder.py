@@ -107,7 +107,7 @@ class Layout:
             "few": [f"{label} ({size})" for size, label in sizes if are_few] or [_("none")] * are_few,
             "untrained": [label for label, files in self.test.items() if files and label not in self.train],
         }
-        return said(named, least=least)
+        return _said(named, least=least)
 
     @property
     def files(self) -> dict[Path, str]:
@@ -138,14 +138,14 @@ class Layout:
             "imbalance": [f"{label} {count:,}" for count, label in (sizes[-1], sizes[0])] if is_skewed else [],
             "unused": [self.name(file) for file in self.unused],
         }
-        return said(named, few=FEW)
+        return _said(named, few=FEW)
 
     def name(self, file: Path) -> str:
         """A path as it is written in messages."""
         return file.relative_to(self.path).as_posix()
 
 
-def said(named: Mapping[str, Sequence[str]], **numbers: float) -> dict[str, str]:
+def _said(named: Mapping[str, Sequence[str]], **numbers: float) -> dict[str, str]:
     """Those of the `FINDINGS` that name something, in words."""
     found = {key: names for key, names in named.items() if names}
     return {key: _(FINDINGS[key], count=len(names), names=listed(names), **numbers) for key, names in found.items()}
@@ -226,7 +226,7 @@ def inspect_folder(
         checked += len(chunk)
         if on_progress is not None:
             on_progress(checked, len(files))
-    problems |= said({"unreadable": broken}, total=len(files))
+    problems |= _said({"unreadable": broken}, total=len(files))
     return FolderReport(layout.path, counts, problems, layout.warnings(digests), samples, checked, len(files))
 
 
