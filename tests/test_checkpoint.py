@@ -23,13 +23,8 @@ def digits_network(**options: Any) -> nn.Module:
 
 def my_network(ranks: float) -> nn.Module:
     """A network that the package did not build: convolutions of order 1 and 2, and a linear layer."""
-    model = nn.ModuleDict({
-        "first": nn.Conv1d(4, 12, 3),
-        "second": nn.Conv2d(6, 10, (3, 2), bias=False),
-        "third": nn.Linear(9, 7),
-        "norm": nn.BatchNorm1d(5),
-    })  # fmt: skip
-    return tuckerize(model, include=["first", "second", "third"], ranks=ranks, modes="all")
+    layers = [nn.Conv1d(4, 12, 3), nn.Conv2d(6, 10, (3, 2), bias=False), nn.Linear(9, 7), nn.BatchNorm1d(5)]
+    return tuckerize(nn.Sequential(*layers), include="*", ranks=ranks, modes="all")
 
 
 @pytest.mark.parametrize(

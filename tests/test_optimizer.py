@@ -242,13 +242,6 @@ def test_a_budget_holds_however_the_dense_kernels_are_given(by: str) -> None:
     assert 0.69 * kernels < stored <= 0.7 * kernels
 
 
-def half(model: nn.Module) -> None:
-    optimizer = tl.TuckerSGD(model.to(torch.bfloat16))
-    for parameter in model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
-
-
 def shared_core(model: nn.Module) -> nn.Module:
     other = tl.TuckerConv2d(8, 10, 3, ranks=(4, 4))
     other.core = model[3].core
@@ -264,7 +257,7 @@ def not_finite(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (half, r"torch.bfloat16.*torch\.autocast"),
+        (lambda m: take_step(tl.TuckerSGD(m.bfloat16()), sum(p.sum() for p in m.parameters())), r"bfloat16.*autocast"),
         (not_finite, "a Tucker weight is not finite"),
         (lambda m: tl.TuckerSGD([{"params": m}, {"params": m[3]}]), "more than one parameter group"),
         (lambda m: tl.TuckerSGD(m.named_parameters()), r"named_parameters\(\)\?\)"),
