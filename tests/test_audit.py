@@ -4,6 +4,7 @@ import copy
 import math
 import random
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,12 +152,10 @@ def trained() -> nn.Module:
     return recorded("poc-digits").network("dense")
 
 
-@pytest.fixture(scope="module")
-def found(digits: ImageData, trained: nn.Module) -> Audit:
-    return run_audit(trained, cut(trained, Budget(0.85)), digits)
-
-
-def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
+def test_a_trained_network_has_a_row_for_each_strength_and_maps_of_flips_and_of_what_both_get_right(
+    digits: ImageData, trained: nn.Module
+) -> None:
+    found = run_audit(trained, cut(trained, Budget(0.85)), digits)
     table = found.robustness
     assert list(table["kind"]) == ["noise"] * 4 + ["blur"] * 4
     assert list(table["strength"]) == [0, 8, 16, 32, 0, 0.4, 0.7, 1]
@@ -165,6 +164,12 @@ def test_robustness_has_a_row_for_each_strength(found: Audit) -> None:
     assert table["dense"].min() < found.overall["dense"].iloc[0] - 10
     worst = found.criteria.set_index("name").loc["robustness_loss"]
     assert worst["measured"] == pytest.approx(-table.loc[table["strength"] > 0, "change"].min())
+    flips = list(found.flips["index"][:3])
+    assert found.explained[: len(flips)] == flips
+    right = found.answers.right("dense") & found.answers.right("compressed")
+    assert right[found.explained[len(flips) :]].all()
+    assert [len(maps) for maps in found.attribution.values()] == 2 * [len(set(found.explained))] == 2 * [len(flips) + 3]
+    assert set(found.figures) == {"classes", "robustness", "flips", "attribution"}
 
 
 def test_maps_of_a_linear_network_are_weight_times_input(digits: ImageData) -> None:
@@ -176,15 +181,6 @@ def test_maps_of_a_linear_network_are_weight_times_input(digits: ImageData) -> N
         chosen = network[1].weight[network(inputs).argmax(1)].view(-1, 8, 8)
         expected = (chosen * inputs[:, 0]).abs().detach().double().numpy()
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_maps_are_of_flips_and_of_pictures_that_both_get_right(found: Audit) -> None:
-    flips = list(found.flips["index"][:3])
-    assert found.explained[: len(flips)] == flips
-    right = found.answers.right("dense") & found.answers.right("compressed")
-    assert right[found.explained[len(flips) :]].all()
-    assert [len(maps) for maps in found.attribution.values()] == 2 * [len(set(found.explained))] == 2 * [len(flips) + 3]
-    assert set(found.figures) == {"classes", "robustness", "flips", "attribution"}
 
 
 def test_a_network_is_like_itself(digits: ImageData, trained: nn.Module) -> None:
@@ -214,23 +210,19 @@ def test_networks_and_random_numbers_are_as_they_were(digits: ImageData, trained
     next(m for m in dense.modules() if isinstance(m, nn.BatchNorm2d)).eval()
     for parameter in compressed.parameters():
         parameter.grad = torch.ones_like(parameter)
-    networks = (dense, compressed)
-    modes = [[m.training for m in network.modules()] for network in networks]
-    states = [copy.deepcopy(network.state_dict()) for network in networks]
-    pixels = digits.test_images.clone()
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+
+    def everything() -> list[Any]:
+        random_numbers = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+        modules, weights = [*dense.modules(), *compressed.modules()], [*dense.parameters(), *compressed.parameters()]
+        states = [dict(network.state_dict()) for network in (dense, compressed)]
+        told = [[m.training for m in modules], [(p.requires_grad, p.grad) for p in weights], digits.test_images]
+        return [random_numbers, states, *told]
+
+    before = copy.deepcopy(everything())
     found = run_audit(dense, compressed, digits.subset(test=40))
     assert found.figures
+    torch.testing.assert_close(everything(), before, rtol=0, atol=0)
     pd.testing.assert_frame_equal(found.robustness, run_audit(trained, compressed, digits.subset(test=40)).robustness)
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
-    assert before[2] == random.getstate()
-    assert modes == [[m.training for m in network.modules()] for network in networks]
-    for network, state in zip(networks, states, strict=True):
-        torch.testing.assert_close(dict(network.state_dict()), dict(state), rtol=0, atol=0)
-    assert all(p.grad is None and p.requires_grad for p in dense.parameters())
-    assert all(p.grad is not None and bool((p.grad == 1).all()) for p in compressed.parameters())
-    assert torch.equal(pixels, digits.test_images)
 
 
 def linear(outputs: int, inputs: int = 64) -> nn.Module:

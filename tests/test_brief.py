@@ -158,9 +158,8 @@ def test_what_a_browser_prints_or_does_not(tmp_path: Path, monkeypatch: pytest.M
     assert (new / "a.pdf").read_text() == "printed\n"
 
 
-@pytest.mark.parametrize(
-    ("written", "said"),
-    [
+def test_numbers_and_names_as_people_read_them() -> None:
+    for written, said in (
         (number(-0.001, 1, signed=True), "0.0"),
         (spread(Range(-98.61, -98.24, -97.78), 1), "−98.2 (−98.6 to −97.8)"),
         (percent(Range(0.0553, 0.0553, 0.0553)), "5.5 %"),
@@ -168,7 +167,5 @@ def test_what_a_browser_prints_or_does_not(tmp_path: Path, monkeypatch: pytest.M
         (network_name("pruned 90 %", "pruning"), "Pruned 90 %"),
         (report.dataset_name("folder:/data/our_parts/"), "our_parts"),
         (report.commands("`tuckerlab poc` <both>, 90 %"), "<code>tuckerlab poc</code> &lt;both&gt;, 90\xa0%"),
-    ],
-)
-def test_numbers_and_names_as_people_read_them(written: str, said: str) -> None:
-    assert written == said
+    ):
+        assert written == said

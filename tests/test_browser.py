@@ -74,7 +74,9 @@ def test_a_slider_in_jupyterlab_moves_picture_and_numbers(page: Page, tmp_path: 
         expect(slider(page, "Weights removed")).to_be_attached()
 
 
-def test_the_app_is_used_by_keyboard_and_read_aloud(page: Page, tmp_path: Path) -> None:
+def test_the_app_is_used_by_keyboard_and_read_aloud_and_training_in_it_is_gone_on_with(
+    page: Page, tmp_path: Path
+) -> None:
     with a_server("app", tmp_path) as address:
         page.goto(address)
         assert_accessible(page)
@@ -89,25 +91,24 @@ def test_the_app_is_used_by_keyboard_and_read_aloud(page: Page, tmp_path: Path) 
         page.set_viewport_size({"width": 800, "height": 1000})
         assert page.evaluate("document.documentElement.scrollWidth") == 800
         assert page.get_by_text("Run All Cells").count() == 0
-        page.get_by_role("link", name="Tucker in pictures →").first.click()
-        expect(page).to_have_title("Tucker in pictures")
 
-
-def test_training_in_the_app_is_seen_gone_on_with_and_stopped(page: Page, tmp_path: Path) -> None:
-    with a_server("app", tmp_path) as address:
-        page.goto(address)
+        page.get_by_role("link", name="All parts").first.click()
         page.get_by_role("link", name=re.compile("Train with a slider")).click()
         button(page, "Train").wait_for()
         assert page.locator(".jp-InputArea-editor, .highlight, pre.source").count() == 0
         assert_accessible(page)
-        page.get_by_label("Passes over the images").fill("200")  # more than the test will wait for
+        images, passes = page.get_by_label("Images", exact=True), page.get_by_label("Passes over the images")
+        images.fill("digits")
+        images.press("Tab")
+        expect(passes).not_to_have_value("4")  # those that suit these images have come
+        passes.fill("900")  # more than the test will wait for
         button(page, "Train").click()
-        page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 200")).wait_for()
+        page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 900")).wait_for()
         seen = picture(page)
         wait_for_another(page, seen)
         page.reload()  # a new kernel, which finds what the old one has left
         button(page, "Continue").click()
-        page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 200")).wait_for()
+        page.get_by_text(re.compile(r"pass ([2-9]|\d\d+) of 900")).wait_for()
         button(page, "Stop").click()
         expect(page.get_by_text("Stopped. What was learned so far is kept.")).to_be_visible()
         expect(button(page, "Train")).to_be_enabled()

@@ -57,33 +57,25 @@ def pages(notebooks: Path) -> dict[str, str]:
     return {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()}
 
 
-def test_there_is_a_page_for_each_and_one_for_all(pages: dict[str, str]) -> None:
+def test_pages_have_results_links_and_failures_and_neither_code_nor_anything_to_load(pages: dict[str, str]) -> None:
     links = ["01_first.html", "02_second.html", "03_third.html"]
     assert sorted(pages) == [*links, "index.html"]
     assert re.findall(r'href="(\w+\.html)"', pages["index.html"]) == links
     assert "Is it worth it?" in pages["index.html"]
     around = [(links[0], "← First steps"), ("index.html", "All parts"), (links[2], "Third →")]
     assert re.findall(r'href="(\w+\.html)">([^<]*)<', pages["02_second.html"]) == around * 2
-
-
-def test_a_page_has_results_and_no_code_and_loads_nothing(pages: dict[str, str]) -> None:
-    first, third = pages["01_first.html"], pages["03_third.html"]
+    first, second, third = (pages[link] for link in links)
     assert re.search(r"for engineers.*what the panel shows.*quick False \S+runs", first, re.DOTALL)
     assert 'href="02_second.html">the second' in first
     assert not re.search("run all|ipywidgets|widget-view|widget-state|papermill", first)
     assert "42" in third
     assert not re.search(r"6 \* 7|a warning", third)
+    assert re.search("before.*ranks &lt;9&gt;: too many", second, re.DOTALL)  # and the rest goes on
+    assert not re.search("never|Traceback", second)
     loading = r"<script|@import|url\(|(?:src|srcset)=[\"'](?!data:)|<link[^>]* href=\"(?!data:)"
     for page in pages.values():
         assert "default-src 'none'" in page
         assert not re.search(loading, page)
-
-
-def test_a_failure_is_said_and_the_rest_goes_on(pages: dict[str, str]) -> None:
-    page = pages["02_second.html"]
-    assert "ranks &lt;9&gt;: too many" in page
-    assert "before" in page
-    assert not re.search("never|Traceback", page)
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
@@ -122,7 +114,7 @@ def ask(app: SplitResult, path: str, *, token: bool = True, method: str = "GET",
         return answer.status, answer.read().decode("utf-8", "replace")
 
 
-def test_the_address_with_the_token_opens_the_list_and_no_other_does(app: SplitResult) -> None:
+def test_the_address_with_the_token_opens_the_list_no_other_does_and_no_source_is_served(app: SplitResult) -> None:
     status, page = ask(app, f"/?{app.query}", token=False)
     assert status == 200
     links = re.findall(r'href="(/voila/render/[^"]+)"', page)
@@ -132,9 +124,14 @@ def test_the_address_with_the_token_opens_the_list_and_no_other_does(app: SplitR
         status, page = ask(app, path, token=False)
         assert status == 302
         assert "First" not in page
+    for path in ("/voila/files/01_first.ipynb", "/voila/api/contents/01_first.ipynb", "/files/01_first.ipynb"):
+        status, answer = ask(app, path)
+        assert status in (403, 404) or '"content": null' in answer, path
+    open_ports = [c.laddr for c in psutil.net_connections() if c.status == "LISTEN"]
+    assert {ip for ip, port in open_ports if port == app.port} == {"127.0.0.1"}  # this machine alone
 
 
-def test_a_page_shows_the_widget_and_no_source(app: SplitResult) -> None:
+def test_a_page_shows_the_widget_or_the_error_and_no_source(app: SplitResult) -> None:
     status, page = ask(app, "/voila/render/01_first.ipynb")
     assert status == 200
     for wanted in ("what the panel shows", "widget-view+json", "auto True", 'href="/"', "Second →"):
@@ -147,21 +144,10 @@ def test_a_page_shows_the_widget_and_no_source(app: SplitResult) -> None:
     upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
     for path, options in ((kernel, {}), (kernel, {"method": "DELETE"}), (f"{kernel}/channels", upgrade)):
         assert ask(app, path, token=False, **options)[0] == 403
-
-
-def test_an_error_shows_no_source(app: SplitResult) -> None:
     page = ask(app, "/voila/render/02_second.ipynb")[1]
     assert "This part could not be shown" in page
     assert "ranks &lt;9&gt;: too many" in page
     assert not re.search("raise TuckerlabError|Traceback|never", page)
-
-
-def test_no_source_is_served_and_to_this_machine_alone(app: SplitResult) -> None:
-    for path in ("/voila/files/01_first.ipynb", "/voila/api/contents/01_first.ipynb", "/files/01_first.ipynb"):
-        status, answer = ask(app, path)
-        assert status in (403, 404) or '"content": null' in answer, path
-    open_ports = [c.laddr for c in psutil.net_connections() if c.status == "LISTEN"]
-    assert {ip for ip, port in open_ports if port == app.port} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(("name", "content"), [("01_a.ipynb", "[]"), ("01_a.ipynb", "not json"), ("a.txt", "")])

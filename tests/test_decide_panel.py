@@ -50,11 +50,17 @@ def test_a_slider_moves_all_at_once(panel: DecidePanel) -> None:
     assert all(old != new for old, new in zip(before, after, strict=True))
 
 
-def test_what_cannot_be_is_said_beside_the_field_until_it_is_mended(panel: DecidePanel) -> None:
+def test_what_cannot_be_is_said_beside_the_field_and_no_brief_is_written_until_it_is_mended(
+    panel: DecidePanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide, "write_brief", lambda *_given, **_told: pytest.fail("it was written"))
     field, good = panel.fields["server_hour"], panel.money
     field.text.value = "3 / 2 / 1"
     assert "(server_hour)" in said(field.refusal)
     assert panel.money is good
+    panel.write_brief()
+    panel.wait()
+    assert "Not written: what was typed for Price of a server hour could not be taken" in panel.progress.value
     for mended in ("０．２／０．３／０．４", "0.4"):
         field.text.value = mended
         assert (field.is_refused, field.text.value) == (False, mended)
@@ -89,14 +95,6 @@ def test_a_run_of_your_own_shows_its_gaps(panel: DecidePanel, tmp_path: Path) ->
     assert "measured" in panel.origins["file_mb"].value
     assert "default: " in panel.origins["ms_1"].value
     assert "Cannot be decided yet" in said(panel.answer)
-
-
-def test_no_brief_is_written_of_less_than_was_typed(panel: DecidePanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "write_brief", lambda *_given, **_told: pytest.fail("it was written"))
-    panel.fields["day_rate"].text.value = "a lot"
-    panel.write_brief()
-    panel.wait()
-    assert "Not written: what was typed for Price of a day of work could not be taken" in panel.progress.value
 
 
 def test_currency_years_and_files(panel: DecidePanel, tmp_path: Path) -> None:

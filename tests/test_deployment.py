@@ -33,17 +33,16 @@ BOTH = ["dense", SMALL]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of trained networks without a table, measured once."""
-    place = tmp_path_factory.mktemp("runs") / "poc-digits"
-    shutil.copytree(RunFolder.open("poc-digits").folder, place, ignore=shutil.ignore_patterns("deployment.*"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "ROUNDS", 2)
-        check_run(place, quiet=True)
-    return place
+    """A folder of trained networks without a table."""
+    place, recorded = tmp_path_factory.mktemp("runs") / "poc-digits", RunFolder.open("poc-digits").folder
+    return Path(shutil.copytree(recorded, place, ignore=shutil.ignore_patterns("deployment.*")))
 
 
 @pytest.fixture(scope="module")
 def deployed(run: Path) -> Deployment:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "ROUNDS", 2)
+        check_run(run, quiet=True)
     return Deployment.load(run)
 
 
@@ -62,10 +61,6 @@ def test_a_row_for_each_form_of_each_network_and_its_numbers_fit_each_other(depl
     weights = 4 * sum(p.numel() for p in folder.network("dense").parameters())
     fp32, int8 = (dense.loc[dense["precision"] == precision, "file_bytes"].min() for precision in ("fp32", "int8"))
     assert 2 * int8 < 0.99 * weights < fp32 < 1.3 * weights  # folded batch norms are gone
-
-
-def test_answers_are_those_of_the_networks(deployed: Deployment, run: Path) -> None:
-    folder = RunFolder.open(run)
     data = folder.data()
     for label, rows in deployed.rows.groupby("network"):
         expected, int8 = evaluate(folder.network(label), data).accuracy, rows["precision"] == "int8"
@@ -160,7 +155,9 @@ def test_plain_and_program_lie_in_the_run(run: Path) -> None:
     check_answers(runpy.run_path(str(plain / "model.py"))["load"](), run, "dense")
     program = run_export(run, to="torch").path
     assert program == run / "export" / "tucker-90.pt2"
-    check_answers(torch.export.load(program).module(), run, SMALL)
+    about = {"about.json": ""}
+    check_answers(torch.export.load(program, extra_files=about).module(), run, SMALL)
+    assert json.loads(about["about.json"])["network"] == SMALL
 
 
 def test_a_mistake_is_one_line_and_replaces_nothing(

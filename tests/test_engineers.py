@@ -63,7 +63,7 @@ def test_lightning_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
     def ranks(model: torch.nn.Module) -> list[tuple[int, ...]]:
         return [layer.ranks for layer in model.modules() if isinstance(layer, TuckerConv2d)]
 
-    loader = file.DataLoader(file.digits()[0], batch_size=64, drop_last=True)
+    loader = file.DataLoader(torch.utils.data.Subset(file.digits()[0], range(640)), batch_size=64)
     first, second, whole = file.Small(), file.Small(), file.Small()
     for model in (second, whole):
         model.load_state_dict(first.state_dict())

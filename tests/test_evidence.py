@@ -107,13 +107,10 @@ def test_without_a_comparison_there_is_none(evidence: Callable[..., Evidence], r
         assert set(found.shares.values()) == {None}
 
 
-def test_training_that_is_not_over(evidence: Callable[..., Evidence]) -> None:
+def test_training_that_is_not_over_and_times_of_several_machines_are_gaps(evidence: Callable[..., Evidence]) -> None:
     assert "rose by 5.0 points" in evidence(well(), rise=0.05).gaps["unsettled"]
     assert "unsettled" not in evidence(well(), rise=0.005).gaps
     assert "unsettled" in evidence(well(), epochs=1).gaps
-
-
-def test_times_of_several_machines_are_not_compared(evidence: Callable[..., Evidence]) -> None:
     found = evidence(well(device="another"))
     assert ({*found.gaps}, found.is_valid) == ({"hardware"}, True)
     unknown = {name for name in QUANTITIES if found.shares[name] is None}

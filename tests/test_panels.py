@@ -3,6 +3,7 @@
 import html
 import io
 from collections.abc import Iterator
+from functools import partial
 from unittest.mock import Mock
 
 import ipywidgets
@@ -12,11 +13,17 @@ from jobs import said
 from PIL import Image
 
 from tuckerlab import panels
+from tuckerlab.demos.planted_ranks import CYCLE_RANK
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.panels import CyclePanel, GeometryPanel, Question, RollOutPanel, geometry, rollout
 from tuckerlab.panels.widgets import Panel
 
 GIVEN = {"Question": {"question": "How much is left?", "answers": ["A twentieth"], "right": 0, "because": "95 % go."}}
+
+
+@pytest.fixture(autouse=True)
+def _short_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geometry, "follow", partial(geometry.follow, steps=80))
 
 
 def every_widget(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
@@ -89,14 +96,16 @@ def test_geometry_says_who_is_ahead_and_what_blows_up(monkeypatch: pytest.Monkey
 
 def test_each_cycle_ends_at_its_rank() -> None:
     panel = CyclePanel()
-    for every, rank in {1: 2, 20: 8}.items():
+    for every, rank in {1: 2, 10: 7}.items():
         panel.every.value = every
         assert f"the layer comes to rank {rank}; cut at every step it ends at rank 2." in said(panel.sentence)
+    assert panel.chosen[1].found == CYCLE_RANK == 8 < panel.chosen[1].ranks[0]  # from above
+    assert panel.chosen[0].losses[-1] < panel.each_step[0].losses[-1]
     left, right = geometry.draw_paths(panel.each_step, panel.chosen).axes
     paths = [*panel.each_step, *panel.chosen]
     assert [list(line.get_ydata()) for line in left.lines[:4]] == [list(path.ranks) for path in paths]
     assert [list(line.get_ydata()) for line in right.lines] == [list(path.losses) for path in paths]
-    assert [path.every for path in paths] == [1, 1, 20, 20]
+    assert [path.every for path in paths] == [1, 1, 10, 10]
 
 
 def test_a_fault_is_caught_where_it_shows_and_a_good_network_goes_out_sooner_where_more_may_be_lost(

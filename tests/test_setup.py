@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -33,11 +32,6 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert tuckerlab.__version__ == PROJECT["version"]
     with pytest.raises(AttributeError, match="'tuckerlab' has no attribute 'tuckerise'"):
         tuckerlab.tuckerise  # noqa: B018
-
-
-def test_importing_the_package_loads_no_torch() -> None:
-    code = "import sys, tuckerlab; dir(tuckerlab); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_loop_in_the_docstring_trains() -> None:

@@ -27,9 +27,13 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
 
 
-@pytest.mark.parametrize("name", recorded_sizes())
-def test_both_sliders_point_at_one_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(size_slider, "draw", lambda *shown: None)
+
+
+@pytest.mark.parametrize("name", recorded_sizes())
+def test_both_sliders_point_at_one_size(name: str, undrawn: None) -> None:
     panel = InstantSlider(name)
     for by, other in (("compression", "tolerance"), ("tolerance", "compression")):
         slider = panel.sliders[by]
@@ -42,7 +46,7 @@ def test_both_sliders_point_at_one_size(name: str, monkeypatch: pytest.MonkeyPat
             assert f"{100 * panel.size.test_accuracy:.1f} %" in said(panel.numbers)
 
 
-def test_the_exercise() -> None:
+def test_the_exercise(undrawn: None) -> None:
     twin = row("compression", 0.72, 300, 0.97)  # another setting that gives the same network
     panel, answers = InstantSlider(Sizes.of(frame(*ROWS, twin)), exercise=1), {}
     assert not any(reply in said(panel.task) for reply in ("Not yet", "That is it"))  # nothing was tried
@@ -53,7 +57,7 @@ def test_the_exercise() -> None:
     assert said(InstantSlider(OWN).task) == ""
 
 
-def test_what_is_said_of_costs_and_accuracy() -> None:
+def test_what_is_said_of_costs_and_accuracy(undrawn: None) -> None:
     slow = row("compression", 0.8, 200, 0.96, latency_128_ms=64.0, latency_1_ms=5.0)
     panel = InstantSlider(Sizes.of(frame(*ROWS, slow)))
     panel.answers.text.value, panel.price.text.value = "1,000,000,000", "4"

@@ -34,9 +34,7 @@ def test_the_answer_follows_the_slider(panel: TradeOff) -> None:
     panel.points.value = 0.0
     assert panel.best is None
     assert said(panel.sentence).startswith("None of the networks shown")
-
-
-def test_it_says_the_numbers_of_each_cost(panel: TradeOff) -> None:
+    panel.points.value = 1.0
     assert "1,000 instead of 10,000 (10.0× less than the full network)" in said(panel.sentence)
     assert "97.0 % of new images instead of 98.0 %" in said(panel.sentence)
     assert "2.50 ms 125 % of the full network" in said(panel.numbers)
@@ -64,10 +62,9 @@ def test_recorded_results_and_what_is_not_there(tmp_path: Path) -> None:
     panel = TradeOff()
     sources = [name for _, name in panel.source.options]
     assert not [name for name in sources if name.startswith(("recipe", "optimizers"))]
-    for source in sources[::4]:
-        panel.source.value = source
-        assert panel.problem == ""
-        assert "2 cores" in said(panel.origin)
+    panel.source.value = sources[-1]
+    assert panel.problem == ""
+    assert "2 cores" in said(panel.origin)
     tucker().save(tmp_path)
     for source in ("nonsense", str(tmp_path)):
         with pytest.raises(DataError):

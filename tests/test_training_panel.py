@@ -21,6 +21,7 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.panels import LiveComparison, TrainingPanel, training_job, training_panel
 from tuckerlab.panels.training_job import Job, Unfinished, records_of
 from tuckerlab.panels.training_picture import draw, rank_map
+from tuckerlab.plotting.figure import Picture
 from tuckerlab.training import checkpoint
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
@@ -32,11 +33,12 @@ PER_EPOCH = 6
 
 @pytest.fixture(autouse=True, scope="module")
 def few_images() -> Iterator[None]:
-    """Six steps an epoch, and nothing measured."""
+    """Six steps an epoch, nothing measured, and no picture while training."""
     load = setup.load_data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(setup, "load_data", lambda *a, **k: load(*a, **k).subset(train=64 * PER_EPOCH, test=128))
         patch.setattr(training_job, "measurements", lambda runs, experiment: {})
+        patch.setattr(training_panel, "draw", lambda runs: Picture(figsize=(1, 1)))
         yield
 
 

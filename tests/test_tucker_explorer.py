@@ -13,11 +13,6 @@ from tuckerlab.panels.widgets import png
 from tuckerlab.tucker.tensor import multi_mode_product, tolerance_ranks, truncate
 
 
-def shown(panel: TuckerExplorer) -> tuple[int, ...]:
-    """The values of the rank sliders that can be seen."""
-    return tuple(slider.value for slider in panel.ranks if slider.layout.display != "none")
-
-
 @pytest.mark.parametrize(
     ("name", "asked"), [("photo.china", (80, 80, 1)), ("kernel.2", (16, 10, 1, 1)), ("kernel.2", (32, 1, 1, 1))]
 )
@@ -45,7 +40,8 @@ def test_what_there_is_not() -> None:
 
 def test_the_tolerance_sets_all_ranks_and_a_rank_moves_freely_afterwards() -> None:
     panel, of = TuckerExplorer("photo.china", tolerance=0.15), subject("photo.china")
-    assert shown(panel) == panel.cut.ranks == tolerance_ranks(of.values, 0.15)
+    shown = tuple(slider.value for slider in panel.ranks if slider.layout.display != "none")
+    assert shown == panel.cut.ranks == tolerance_ranks(of.values, 0.15)
     assert "within the tolerance of 15 %" in said(panel.numbers)
     for slider, rank in zip(panel.ranks, (40, 1, 2), strict=False):
         slider.value = rank
@@ -73,11 +69,8 @@ def test_the_picture_shows_the_cut() -> None:
     cut = of.cut((20, 30, 2))
     _original, rebuilt, error, *charts = draw(cut).axes
     assert [axes.lines[0].get_xdata()[0] for axes in charts] == [20.5, 30.5, 2.5]
-    assert [axes.patches[1].get_bbox().intervalx.tolist() for axes in charts] == [
-        [20.5, 160.5],
-        [30.5, 240.5],
-        [2.5, 3.5],
-    ]
+    cut_off = [axes.patches[1].get_bbox().intervalx.tolist() for axes in charts]
+    assert cut_off == [[20.5, 160.5], [30.5, 240.5], [2.5, 3.5]]
     np.testing.assert_array_equal(rebuilt.images[0].get_array(), pixels(of, cut.rebuilt))
     np.testing.assert_array_equal(error.images[0].get_array(), error_pixels(cut))
     assert error.images[0].get_clim() == (0, pytest.approx(error_pixels(cut).max()))
