@@ -51,8 +51,8 @@ class Panel(ipywidgets.VBox):
 
     stops: tuple[ipywidgets.Widget, Sequence[Any]] | None = None
 
-    def __init__(self) -> None:
-        super().__init__(layout=WIDE)
+    def __init__(self, children: Iterable[ipywidgets.Widget] = ()) -> None:
+        super().__init__(list(children), layout=WIDE)
         self.problem, self.alert = "", ipywidgets.HTML(layout={"display": "none"})
         self._thread: threading.Thread | None = None
 
