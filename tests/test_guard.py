@@ -105,7 +105,7 @@ def test_labels_shuffled_for_an_epoch_and_for_ever(
 
     monkeypatch.setattr(trainer, "F", SimpleNamespace(cross_entropy=loss))
     begin = During(4 * STEPS, 1, lambda run: shuffled.update(left=times))
-    run = train(data, epochs=8, ranks=None, callbacks=[begin])
+    run = train(data, epochs=6, ranks=None, callbacks=[begin])
     rules = {rule for rule, _ in did(run)}
     assert rules
     assert rules <= {"loss", "accuracy"}
