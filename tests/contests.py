@@ -32,12 +32,10 @@ def few_digits() -> Iterator[None]:
 
 
 def small_experiment(*methods: Method, epochs: int = 2) -> Experiment:
-    """Four steps an epoch."""
     data = load_data("digits").subset(train=256, test=64)
     recipe = Recipe(epochs=epochs, batch_size=64)
     return set_up(methods, data=data, recipe=recipe, width=0.25, model="vgg_small", device="cpu")
 
 
 def experiment_of(spec: dict[str, Any]) -> Experiment:
-    """For a network that is only built."""
     return Experiment(spec, load_data("digits"), Recipe(), torch.device("cpu"))

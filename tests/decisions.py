@@ -67,7 +67,6 @@ def with_networks(folder: Path, rows: list[Row]) -> Path:
 
 
 def changed(evidence: Evidence, **values: Any) -> Evidence:
-    """The same evidence, but for these values."""
     made = copy.copy(evidence)
     vars(made).update(values)
     return made

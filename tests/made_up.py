@@ -21,7 +21,6 @@ def facts(run: str = "a", **changes: Any) -> dict[str, Any]:
 
 
 def dense(run: str = "d", **changes: Any) -> Records:
-    """A dense run of two epochs."""
     return Records.single(facts(run, **(DENSE | {"test_accuracy": 0.98} | changes)), epochs())
 
 
@@ -37,7 +36,6 @@ def tucker(run: str = "a", **changes: Any) -> Records:
 
 
 def epochs() -> list[dict[str, Any]]:
-    """Two epochs: test accuracy 0.5, then 0.9."""
     train = [{"train_loss": 1.0, "train_accuracy": 0.55}, {"train_loss": 0.5, "train_accuracy": 0.95}]
     test = [{"test_loss": 1.1, "test_accuracy": 0.5}, {"test_loss": 0.55, "test_accuracy": 0.9}]
     return [{"epoch": i + 1, "step": 10 * (i + 1), **train[i], **test[i]} for i in range(2)]

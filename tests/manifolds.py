@@ -17,7 +17,6 @@ from tuckerlab.tucker.tensor import multi_mode_product, shape_of_core, unfold
 def random_point(
     shape: Sequence[int], modes: Sequence[int], ranks: Sequence[int], *, dtype: torch.dtype | None = None
 ) -> Point:
-    """Uniformly random orthonormal factors and a standard normal core."""
     sizes = [(shape[mode], rank) for mode, rank in zip(modes, ranks, strict=True)]
     factors = tuple(torch.linalg.qr(torch.randn(size, dtype=dtype))[0] for size in sizes)
     return Point(torch.randn(shape_of_core(shape, modes, ranks), dtype=dtype), factors, tuple(modes))
@@ -89,7 +88,6 @@ def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step of an ordinary loop."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

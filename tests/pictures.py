@@ -34,7 +34,6 @@ def noise(seed: int, *shape: int) -> NDArray[np.uint8]:
 def write_pictures(
     folder: Path, counts: dict[str, int], *, shape: tuple[int, ...] = (10, 10), seed: int = 0
 ) -> list[Path]:
-    """Noise, so many files in the folder of each class."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for group, (name, count) in enumerate(counts.items()):

@@ -45,7 +45,6 @@ class Told(nn.Module):
 
 
 def sure(answer: int, confidence: float) -> list[float]:
-    """The other classes share the rest."""
     return [confidence if i == answer else (1 - confidence) / 2 for i in range(3)]
 
 
@@ -148,7 +147,6 @@ def digits() -> ImageData:
 
 @pytest.fixture(scope="module")
 def trained() -> nn.Module:
-    """Right about most digits."""
     return recorded("poc-digits").network("dense")
 
 

@@ -27,7 +27,6 @@ both_languages = pytest.mark.parametrize("lang", ["en", "ja"])
 
 
 def shown(page: str) -> str:
-    """What people read on a page."""
     return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", "", page, flags=re.DOTALL))
 
 

@@ -15,7 +15,6 @@ from tuckerlab.panels import BringYourOwn, bring_your_own
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """Holds the first look."""
     gate = Gate(step=0)
     monkeypatch.setattr(bring_your_own, "inspect_folder", lambda *a, **k: gate.hold(0) or inspect_folder(*a, **k))
     return gate

@@ -28,7 +28,6 @@ from tuckerlab.errors import TuckerlabError
 
 
 def measured(**values: float) -> dict[str, Range]:
-    """What was measured, without spread."""
     return {name: Range(value, value, value) for name, value in values.items()}
 
 

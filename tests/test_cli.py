@@ -89,8 +89,6 @@ def test_lab_opens_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert {f"--ServerApp.root_dir={tmp_path}", "--no-browser", "--ServerApp.port=9999"} <= {*received}
 
 
-# --- doctor, on made-up installations ---------------------------------------------------------------------------------
-
 REQUIREMENTS = [
     "torch>=2.11",
     'pywinpty; sys_platform == "nonsense"',

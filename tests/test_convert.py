@@ -22,8 +22,6 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 class Residual(nn.Module):
-    """Nested modules, one of them used twice."""
-
     def __init__(self, channels: int = 8) -> None:
         super().__init__()
         self.block = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
@@ -40,16 +38,12 @@ def cnn() -> nn.Sequential:
 
 
 def kinds(module: nn.Module) -> dict[str, str]:
-    """The layers with weights by name."""
     weighted = (tl.TuckerLayer, nn.modules.conv._ConvNd, nn.Linear)
     return {name: type(m).__name__ for name, m in module.named_modules() if isinstance(m, weighted)}
 
 
 def reasons(module: nn.Module) -> dict[str, str]:
     return {name: m.dense_because for name, m in module.named_modules() if hasattr(m, "dense_because")}
-
-
-# --- which layers ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,9 +178,6 @@ def test_what_is_refused(call: Callable[[], object], named: str) -> None:
         call()
 
 
-# --- first ranks, and the meta device -------------------------------------------------------------------------------
-
-
 def test_by_default_nothing_stores_more_than_it_did() -> None:
     model = nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 64), nn.Linear(64, 400), nn.Linear(400, 5))
     for layer in tl.tuckerize(model)[1:3]:
@@ -230,8 +221,6 @@ def test_materialize_keeps_what_is_tied_and_what_has_values() -> None:
     assert torch.equal(model.hidden.bias, torch.arange(8.0))
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
 
-
-# --- back again -----------------------------------------------------------------------------------------------------
 
 LAYERS: dict[str, Callable[[], tl.TuckerLayer]] = {
     "stride": lambda: tl.TuckerConv2d(16, 24, 3, ranks=(6, 4), stride=(2, 1), bias=False),
@@ -297,9 +286,6 @@ def test_there_and_back_dtype_mode_hooks_and_what_is_frozen_are_kept(convert: Ca
     frozen = [name for name, parameter in back.named_parameters() if not parameter.requires_grad]
     assert len(frozen) > 2
     assert all(name.startswith("1.block.0") or (name.startswith("4") and name.endswith("bias")) for name in frozen)
-
-
-# --- checkpoints of other ranks -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("ranks", "assign"), [(0.2, False), (1.0, True)])

@@ -99,13 +99,11 @@ def test_the_command_names_a_notebook_whose_kernel_died(
 
 @pytest.fixture(scope="module")
 def app(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitResult]:
-    """The address that a running app prints."""
     with a_server("app", tmp_path_factory.mktemp("app"), notebooks) as printed:
         yield urlsplit(printed)
 
 
 def ask(app: SplitResult, path: str, *, token: bool = True, method: str = "GET", **headers: str) -> tuple[int, str]:
-    """Status and text of an answer."""
     if token:
         headers["Authorization"] = f"token {app.query.partition('=')[2]}"
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", app.port, timeout=120)) as connection:

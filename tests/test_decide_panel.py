@@ -31,7 +31,6 @@ def shared() -> Iterator[DecidePanel]:
 
 @pytest.fixture
 def panel(shared: DecidePanel) -> DecidePanel:
-    """The panel as it opens."""
     shared._read(STEEL, "Tucker 95 %")
     shared._count(Assumptions())
     shared.show_problem(None)

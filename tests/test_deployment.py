@@ -33,7 +33,6 @@ BOTH = ["dense", SMALL]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of trained networks without a table."""
     place, recorded = tmp_path_factory.mktemp("runs") / "poc-digits", RunFolder.open("poc-digits").folder
     return Path(shutil.copytree(recorded, place, ignore=shutil.ignore_patterns("deployment.*")))
 

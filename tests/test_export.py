@@ -228,9 +228,6 @@ def test_what_the_plain_format_cannot_write_is_refused(tmp_path: Path) -> None:
     assert not files(tmp_path)
 
 
-# --- int8 in ONNX: whole numbers in the file, nearly the same answers -----------------------------------------------
-
-
 def test_int8_has_whole_numbers_of_seven_bits_and_nearly_the_same_answers_at_any_batch(tmp_path: Path) -> None:
     """In a network with all that it must get past: pooling, shortcuts, a linear layer."""
     source, quantized = tmp_path / "model.onnx", tmp_path / "int8.onnx"

@@ -189,7 +189,6 @@ def test_a_guarded_run_is_resumed_to_the_same_end(data: ImageData, tmp_path: Pat
 
 
 def losses(watch: Watch, values: list[float]) -> list[int]:
-    """Where it raised an alarm."""
     return [i for i, value in enumerate(values) if watch.after_step(value) is not None]
 
 

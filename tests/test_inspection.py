@@ -22,7 +22,6 @@ def keys(report: FolderReport) -> list[str]:
 
 
 def good(folder: str = "set") -> Path:
-    """A folder that nothing is wrong with."""
     write_pictures(Path(folder, "train"), {"a": FEW, "b": FEW})
     write_pictures(Path(folder, "test"), {"a": 5, "b": 5}, seed=7000)
     return Path(folder)

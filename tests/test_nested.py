@@ -17,8 +17,6 @@ from tuckerlab.tucker.nested import SIZES
 
 
 class OneSize(tl.Nested):
-    """Trains the size in the middle at each step."""
-
     def turn(self, step: int) -> float:
         return 0.5
 

@@ -29,7 +29,6 @@ def data(step: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def train(model: nn.Module, optimizer: TuckerOptimizer, steps: int | range) -> list[float]:
-    """The loss before each step."""
     losses = []
     for step in range(steps) if isinstance(steps, int) else steps:
         x, y = data(step)
@@ -49,9 +48,6 @@ def values_of(model: nn.Module) -> list[Tensor]:
 
 def moved(model: nn.Module, before: list[Tensor]) -> list[bool]:
     return [not torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True)]
-
-
-# --- param groups, schedules, closures ------------------------------------------------------------------------------
 
 
 @makers
@@ -100,9 +96,6 @@ def test_a_step_inside_autocast_is_a_step_outside_of_it(make: Any) -> None:
                 optimizer.step()
     assert ranks_of(inside) == ranks_of(outside) != [(4, 4), (4, 4)]
     assert all(torch.equal(a, b) for a, b in zip(inside.parameters(), outside.parameters(), strict=True))
-
-
-# --- weights that are replaced --------------------------------------------------------------------------------------
 
 
 @makers
@@ -161,9 +154,6 @@ def test_frozen_layers_stay_and_keep_their_ranks(make: Any) -> None:
     assert model[6].ranks != (4, 4)
 
 
-# --- states ---------------------------------------------------------------------------------------------------------
-
-
 POLICIES = {"growth": lambda: tl.Tolerance(0.01, growth=0.5, steps=0), "budget": lambda: tl.Budget(0.8, steps=12)}
 
 
@@ -199,9 +189,6 @@ def test_copies_of_model_and_optimizer_go_on_by_themselves(make: Any) -> None:
     losses = [train(m, o, range(4, 10)) for m, o in copies]
     assert not any(moved(model, before))
     assert losses[0] == losses[1] == train(model, optimizer, range(4, 10))
-
-
-# --- what it is given -----------------------------------------------------------------------------------------------
 
 
 def assigned(model: nn.Module) -> nn.Module:

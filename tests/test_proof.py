@@ -42,7 +42,6 @@ def _quick() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run that nothing has disturbed."""
     return run_poc(**SMALL, out=tmp_path_factory.mktemp("runs"))
 
 

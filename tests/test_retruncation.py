@@ -22,7 +22,6 @@ SPEC: dict[str, Any] = {"name": "vgg_small", "in_channels": 1, "image_size": 8, 
 
 
 def network(*, tucker: bool = True) -> nn.Module:
-    """In Tucker format at ranks of its own."""
     return tuckerize(build(**SPEC), include="features*", ranks=Fixed(0.7)) if tucker else build(**SPEC)
 
 

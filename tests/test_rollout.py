@@ -139,9 +139,6 @@ def test_simulated_roll_outs_are_those_of_the_machine(rule: Rule, loss: float) -
         assert (state["ended"] == 3) == (machine.decision.action == "ask")
 
 
-# --- the wealth of a whole roll-out is a fair game, exactly: every course of six requests in two stages --------------
-
-
 def expected_wealth(rule: Rule, chances: list[list[float]]) -> tuple[float, float]:
     """The means of exp(harm), and of exp(no_harm) in the first stage, of requests with these chances of the cells."""
     kinds = [[cell for cell, chance in enumerate(stage) if chance] for stage in chances]
@@ -183,8 +180,6 @@ def test_the_wealth_against_harm_does_not_grow_where_there_is_just_harm() -> Non
         expected = expected_wealth(Rule(harm=10, stages=TWO, random_labels=random), [chances, chances])[1]
         assert expected == pytest.approx(1) if is_fair else expected < 0.999
 
-
-# --- what is promised, over all stages and looks ---------------------------------------------------------------------
 
 REPEATS = 400
 

@@ -65,9 +65,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     return run_sweep(**SWEEP, out=tmp_path_factory.mktemp("runs"))
 
 
-# --- what is asked for -----------------------------------------------------------------------------------------------
-
-
 def test_a_grid_is_methods_times_settings_times_seeds() -> None:
     points = grid(["dense", "tucker", "pruning"], tolerances=[0.1, 0.2], compressions=[0.9], seeds=2)
     labels = ["dense", "Tucker τ 0.1", "Tucker τ 0.2", "Tucker 90 %", "pruned 90 %"]  # pruning takes no tolerance
@@ -134,9 +131,6 @@ def test_a_network_over_which_workers_die_is_to_blame(tmp_path: Path) -> None:
     assert len(queue(study, config, points)) == 1  # a new sweep gives it another chance
 
 
-# --- sweeps ----------------------------------------------------------------------------------------------------------
-
-
 def test_a_sweep_trains_what_a_method_trains_alone(whole: Sweep) -> None:
     alone = Tucker(Tolerance(0.1)).train(set_up(**SETTINGS))
     row = whole.records.runs.set_index("label").loc["Tucker τ 0.1"]
@@ -185,8 +179,6 @@ def test_what_fails_stops_no_other_and_is_tried_again(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Failing, "train", Tucker.train)
     assert run_sweep(**{**options, "methods": ["failing"]}).failed == {}
 
-
-# --- kills -----------------------------------------------------------------------------------------------------------
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of one order: what is compared must be equal
 

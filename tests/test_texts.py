@@ -115,9 +115,6 @@ def test_pictures_and_the_finding_show_no_word_that_is_not_in_the_catalogue(
         assert [text for text in texts if re.search(r"[A-Za-z]{2,}", re.sub(DATA, "", text))] == [], name
 
 
-# --- the Japanese catalogue ------------------------------------------------------------------------------------------
-
-
 def in_the_code(folder: Path = PACKAGE) -> set[str]:
     """Each sentence that is given to a function of `i18n`, in Python, in templates and in tables."""
     methods = [("**.py", "python"), ("**.j2", "jinja2"), ("**.toml", "tuckerlab.decision.assumptions:sentences")]
@@ -140,7 +137,6 @@ def in_the_questions() -> set[str]:
 
 
 def parts(said: str | Sequence[str]) -> list[str]:
-    """One sentence, or singular and plural."""
     return [said] if isinstance(said, str) else list(said)
 
 

@@ -48,7 +48,6 @@ def network(*, tucker: bool = True, seed: int = 0) -> nn.Sequential:
 def train(
     model: nn.Module | None = None, data: ImageData | None = None, recipe: Recipe = SHORT, **settings: Any
 ) -> Run:
-    """A short run on few digits."""
     return tl.fit(model or network(), data or images(), recipe, progress=False, **{"device": "cpu", **settings})
 
 
@@ -81,7 +80,6 @@ class During(Callback):
 
 
 def noted(steps: list[int]) -> During:
-    """Notes the steps that it sees."""
     return During(0, math.inf, lambda run: steps.append(run.step))
 
 

@@ -86,9 +86,6 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 
 
-# --- buttons ---------------------------------------------------------------------------------------------------------
-
-
 def test_one_training_at_a_time(gate: Gate) -> None:
     states, drawn = list[bool](), threading.Event()
     panel, other = TrainingPanel(**SETTINGS), TrainingPanel(**SETTINGS | {"seed": 1})
@@ -151,9 +148,6 @@ def test_three_networks_are_trained_alike_when_the_button_of_the_comparison_is_p
     np.testing.assert_allclose([row["conv_compression"] for row in rows], [0.9, 0, 0.9], atol=0.01)
 
 
-# --- what is cut off --------------------------------------------------------------------------------------------------
-
-
 def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_path: Path) -> None:
     """Its page was loaded again in the second pass."""
     asked = {"epochs": 2, "dense": True, "compression": 0.8}
@@ -191,9 +185,6 @@ def test_what_another_window_is_at_is_not_offered(tmp_path: Path) -> None:
     place._lock.release()
     (place.folder / "asked.json").write_text("{")
     assert TrainingPanel(**settings).go_on.layout.display == "none"
-
-
-# --- failures ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_number_that_was_refused_is_mended_first() -> None:
@@ -258,9 +249,6 @@ def test_what_the_safety_valve_does_is_said_marked_and_recorded(monkeypatch: pyt
     assert draw([run]).axes[0].lines[1].get_xdata() == [event["step"] / PER_EPOCH]
     assert len(run.losses) == 2 * PER_EPOCH
     assert all(map(math.isfinite, run.losses))
-
-
-# --- what is kept -----------------------------------------------------------------------------------------------------
 
 
 def test_runs_are_shown_and_saved(compared: TrainingPanel, monkeypatch: pytest.MonkeyPatch) -> None:
