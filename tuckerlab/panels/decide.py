@@ -206,7 +206,7 @@ class DecidePanel(Panel):
             said = escape(self._origin(key))
             self.origins[key].value = f'<div style="line-height:1.35;padding:.3rem 0">{said}</div>'
         for key, slider in self.sliders.items():
-            if KINDS[key].is_price:
+            if KINDS[key].yen:
                 slider.description = _("{name}, {unit}", name=_(KINDS[key].name), unit=assumptions.unit(key))
             middle = math.log10(Assumptions(currency=assumptions.currency)[key].likely)
             with slider.hold_trait_notifications():  # the ends are in no order while they move
