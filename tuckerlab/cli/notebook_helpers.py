@@ -9,7 +9,7 @@ from tuckerlab.errors import check_choice
 from tuckerlab.i18n import languages
 
 NUMBERS = "application/vnd.tuckerlab.numbers+json"  # the type of output that `keep` leaves in a notebook
-PATIENCE = 900  # seconds of one cell: a kernel has been seen to stop answering, rarely, and would be waited for forever
+PATIENCE = 900  # seconds of one cell: where an Output widget captures, jupyter_client may miss the kernel's answer
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else each start warns of what is usual on one machine
 
 PROFILES: dict[str, dict[str, Any]] = {
