@@ -11,8 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 import nbformat
 import psutil
 import pytest
-from browser import a_server
+from browser import a_server, page as page
 from nbformat import v4
+from playwright.sync_api import Page, expect
 
 from tuckerlab.cli import main as cli
 from tuckerlab.cli.course import read_course
@@ -73,9 +74,9 @@ def test_pages_have_results_links_and_failures_and_neither_code_nor_anything_to_
     assert re.search("before.*ranks &lt;9&gt;: too many", second, re.DOTALL)  # and the rest goes on
     assert not re.search("never|Traceback", second)
     loading = r"<script|@import|url\(|(?:src|srcset)=[\"'](?!data:)|<link[^>]* href=\"(?!data:)"
-    for page in pages.values():
-        assert "default-src 'none'" in page
-        assert not re.search(loading, page)
+    for html in pages.values():
+        assert "default-src 'none'" in html
+        assert not re.search(loading, html)
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "index.html"])
@@ -129,23 +130,29 @@ def test_the_address_with_the_token_opens_the_list_no_other_does_and_no_source_i
     assert {ip for ip, port in open_ports if port == app.port} == {"127.0.0.1"}  # this machine alone
 
 
-def test_a_page_shows_the_widget_or_the_error_and_no_source(app: SplitResult) -> None:
-    status, page = ask(app, "/voila/render/01_first.ipynb")
+def test_a_page_shows_the_widget_or_the_error_and_no_source(app: SplitResult, page: Page) -> None:
+    status, html = ask(app, "/voila/render/01_first.ipynb")
     assert status == 200
-    for wanted in ("what the panel shows", "widget-view+json", "auto True", 'href="/"', "Second →"):
-        assert wanted in page
-    assert not re.search(r"ipywidgets\.HTML|print\(|profile =|for engineers|run all", page)
-    found: Any = re.search(r'"kernelId": ?"([\w-]+)"', page)
+    assert not re.search(r"ipywidgets\.HTML|print\(|profile =|for engineers|run all", html)
+    found: Any = re.search(r'"kernelId": ?"([\w-]+)"', html)
     kernel = f"/api/kernels/{found[1]}"
     assert ask(app, kernel)[0] == 200
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     upgrade["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-    for path, options in ((kernel, {}), (kernel, {"method": "DELETE"}), (f"{kernel}/channels", upgrade)):
+    sockets = ((path, upgrade) for path in (f"{kernel}/channels", f"/voila/execution/{found[1]}"))
+    for path, options in ((kernel, {}), (kernel, {"method": "DELETE"}), *sockets):
         assert ask(app, path, token=False, **options)[0] == 403
-    page = ask(app, "/voila/render/02_second.ipynb")[1]
-    assert "This part could not be shown" in page
-    assert "ranks &lt;9&gt;: too many" in page
-    assert not re.search("raise TuckerlabError|Traceback|never", page)
+    page.goto(app.geturl())
+    page.get_by_role("link", name="First").click()
+    for wanted in ("what the panel shows", "auto True ../runs", "slide"):
+        page.get_by_text(wanted).wait_for()
+    assert page.get_by_text(re.compile("for engineers|run all")).count() == 0
+    page.get_by_role("link", name="Second →").first.click()
+    page.get_by_text("never").wait_for()  # what stands below the error
+    assert page.get_by_role("alert").all_text_contents() == ["TuckerlabError: ranks <9>: too many"]
+    page.get_by_role("link", name="Third →").first.click()
+    page.get_by_text("42").wait_for()
+    expect(page.get_by_text("a warning")).to_be_hidden()
 
 
 @pytest.mark.parametrize(("name", "content"), [("01_a.ipynb", "[]"), ("01_a.ipynb", "not json"), ("a.txt", "")])

@@ -75,15 +75,16 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
     config.Voila.ip = "127.0.0.1"
     config.Voila.port_retries = 0 if port else 50
     config.Voila.token = secrets.token_hex(24)
-    config.Voila.log_level = "ERROR"
+    config.Voila.log_level = "CRITICAL"  # a page that is closed while it is executed is no error
     headers, start_page = {"Content-Security-Policy": POLICY}, index_page(course, PAGE, _(INTRO))
     config.Voila.tornado_settings = {"headers": headers, "start_page": start_page}
     if port:
         config.Voila.port = port
     config.VoilaConfiguration.prelaunch_hook = prepare
+    config.VoilaConfiguration.progressive_rendering = True  # a panel can be used while the cells below it are executed
     config.VoilaConfiguration.show_tracebacks = True  # our page says the error, and leaves the traceback out
     config.HTMLExporter.language_code = language()
     config.MappingKernelManager.cull_idle_timeout = 120  # seconds without a window
     config.MappingKernelManager.cull_interval = 30
-    logging.getLogger("tornado").setLevel(logging.ERROR)  # a page that is refused is no news
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)  # a page that is refused is no news
     CourseServer.launch_instance([], browser_window=browser, config=config, config_file_paths=[])
