@@ -46,7 +46,7 @@ class CourseServer(Voila):  # type: ignore[misc]  # published without types
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
-        self.template_paths[:0] = [str(TEMPLATES / "app"), str(TEMPLATES / "course")]
+        self.template_paths.insert(0, str(TEMPLATES / "app"))
 
     def init_handlers(self) -> list[Any]:
         return [("/", StartPage), *super().init_handlers()]

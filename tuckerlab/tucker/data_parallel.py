@@ -1,18 +1,27 @@
 """Training in several processes: torch's DistributedDataParallel follows a rank change, which replaces parameters."""
 
-import gc
 import inspect
 from typing import Any
+from weakref import WeakSet
 
-from torch import distributed, nn
+from torch import nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from torch.nn.parallel import DistributedDataParallel
+
+_WRAPPERS = WeakSet[DistributedDataParallel]()  # nobody else knows what is around a module
+
+
+def _note(owner: nn.Module, name: str, part: nn.Module | None) -> None:
+    if isinstance(owner, DistributedDataParallel):
+        _WRAPPERS.add(owner)
+
+
+register_module_module_registration_hook(_note)
 
 
 def renew_wrappers(changed: nn.Module) -> None:
     """Has DistributedDataParallel around a module whose parameters were replaced take up the new ones."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return
-    for wrapper in [found for found in gc.get_objects() if issubclass(type(found), DistributedDataParallel)]:
+    for wrapper in _WRAPPERS:
         if _renew not in wrapper._forward_pre_hooks.values() and any(part is changed for part in wrapper.modules()):
             wrapper.register_forward_pre_hook(_renew)  # once all layers have changed
 
