@@ -149,8 +149,6 @@ def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 class Masked(nn.Linear):
-    """With a mask that `reset_parameters` leaves out."""
-
     def __init__(self) -> None:
         super().__init__(3, 3)
         self.register_buffer("mask", torch.ones(3, 3, dtype=torch.bool))

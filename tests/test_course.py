@@ -21,6 +21,7 @@ from tuckerlab.cli.html_site import write_site
 from tuckerlab.errors import DataError, TuckerlabError
 
 FIRST = "# First *steps*\n\n**The question:** is it worth it?\n\nThen [the second](02_second.ipynb)."
+FIRST += "\n\n<details><summary>More</summary>\n\nfolded away\n\n</details>"
 PARAMETERS = 'profile = "auto"\nout = "../runs"\nattended = True'
 # A widget with the HTML that stays of it, as every panel has one; what is only in the source must not be in a page.
 PANEL = """import ipywidgets, tuckerlab.panels.widgets as parts
@@ -69,6 +70,7 @@ def test_pages_have_results_links_and_failures_and_neither_code_nor_anything_to_
     assert re.search(r"for engineers.*what the panel shows.*quick False \S+runs", first, re.DOTALL)
     assert 'href="02_second.html">the second' in first
     assert not re.search("run all|ipywidgets|widget-view|widget-state|papermill", first)
+    assert re.search(r"More</summary>\s*<p>folded away</p>\s*</details>", first)
     assert "42" in third
     assert not re.search(r"6 \* 7|a warning", third)
     assert re.search("before.*ranks &lt;9&gt;: too many", second, re.DOTALL)  # and the rest goes on

@@ -111,7 +111,6 @@ def _page(notebook: Any, title: str, folder: Path = Path()) -> str:
         exclude_output_prompt=True,
         exclude_anchor_links=True,
         language_code=language(),
-        embed_images=True,
     )
     notebook.metadata.pop("widgets", None)
     html: str = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}, "title": title})[0]
