@@ -30,7 +30,7 @@ def main() -> None:
         page = browser.new_page()
         page.set_default_timeout(300_000)
         try:
-            address = re.search(r"(http://[^/]+)/\S*", server.stdout.readline())
+            address = re.search(r"(http:/{2}[^/]+)/\S*", server.stdout.readline())
             page.goto(address[0])
             links = [link.get_attribute("href") for link in page.get_by_role("link").all()]
             for link in links:
