@@ -32,7 +32,7 @@ lab: $(READY) ## open the course in JupyterLab
 app: $(READY) ## open the course as an app: sliders and pictures, no code
 	$(BIN)/tuckerlab app $(ARGS)
 
-course: $(READY) ## execute the course and write it as web pages to be mailed (ARGS="--profile quick --html PATH")
+course: $(READY) ## execute the course and write it as web pages to be mailed (ARGS="--html PATH")
 	$(BIN)/tuckerlab course $(ARGS)
 
 bench: $(READY) ## measure speed and memory on this machine

@@ -24,7 +24,7 @@ def test_a_good_folder_is_ready_and_training_follows(nowhere: Path) -> None:
     good()
     panel = BringYourOwn(epochs=1, width=0.25)
     assert "Type a folder" in said(panel.state)
-    assert panel.below.layout.display == "none"
+    assert panel.training.layout.display == "none"
     for pasted in ("  'set' ", "folder:set"):  # and Enter
         panel.folder.value = pasted
         panel.wait()
@@ -34,13 +34,16 @@ def test_a_good_folder_is_ready_and_training_follows(nowhere: Path) -> None:
     assert panel.classes.value.count("<td>20</td><td>5</td>") == 2
     assert panel.stop.disabled
     assert panel.training.dense.value
-    assert (panel.training.epochs.value, panel.below.layout.display) == (1, "")  # as asked for, not what suits folders
+    assert (panel.training.epochs.value, panel.training.layout.display) == (
+        1,
+        "",
+    )  # as asked for, not what suits folders
     assert panel.always_the_same == "50.0 %"
     panel.folder.value = "lost"
     assert panel.report is None  # what was found in one folder says nothing about another
     panel.wait()
     assert "the folder lost is not there" in panel.problem
-    assert panel.below.layout.display == "none"
+    assert panel.training.layout.display == "none"
     assert "folder first" in panel.always_the_same
     panel.folder.value = ""
     panel.wait()
@@ -54,7 +57,7 @@ def test_problems_stand_before_warnings_and_prevent_training(nowhere: Path) -> N
     panel = BringYourOwn("set")
     panel.look.click()
     panel.wait()
-    assert panel.below.layout.display == "none"
+    assert panel.training.layout.display == "none"
     assert "Not yet" in said(panel.state)
     text = panel.findings.value
     assert text.index("Prevents training") < text.index("train/b/03.png (not a picture)") < text.index("Good to know")
@@ -85,10 +88,10 @@ def test_stop_ends_a_look_and_says_how_far_it_got(nowhere: Path, gate: Gate) -> 
     gate.opened.set()
     panel.wait()
     assert "Stopped after 0 of 50 images" in said(panel.state)
-    assert panel.below.layout.display == "none"
+    assert panel.training.layout.display == "none"
     panel.look.click()
     panel.wait()
-    assert panel.below.layout.display == ""
+    assert panel.training.layout.display == ""
 
 
 def test_unattended_a_folder_that_will_not_do_is_an_error(nowhere: Path) -> None:

@@ -67,9 +67,9 @@ def test_pages_have_results_links_and_failures_and_neither_code_nor_anything_to_
     around = [(links[0], "← First steps"), ("index.html", "All parts"), (links[2], "Third →")]
     assert re.findall(r'href="(\w+\.html)">([^<]*)<', pages["02_second.html"]) == around * 2
     first, second, third = (pages[link] for link in links)
-    assert re.search(r"for engineers.*what the panel shows.*quick False \S+runs", first, re.DOTALL)
+    assert re.search(r"what the panel shows.*quick False \S+runs", first, re.DOTALL)
     assert 'href="02_second.html">the second' in first
-    assert not re.search("run all|ipywidgets|widget-view|widget-state|papermill", first)
+    assert not re.search("run all|for engineers|ipywidgets|widget-view|widget-state|papermill", first)
     assert re.search(r"More</summary>\s*<p>folded away</p>\s*</details>", first)
     assert "42" in third
     assert not re.search(r"6 \* 7|a warning", third)

@@ -25,7 +25,10 @@ Folder = Annotated[Path | None, typer.Argument(help="The folder with the noteboo
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, metavar="<int>", help="The port to listen on.")]
 Out = Annotated[Path, typer.Option(help="The folder for the pages.")]
-Profile = Annotated[str, typer.Option(help="quick (seconds a notebook), laptop (minutes), gpu, or auto: what fits.")]
+Profile = Annotated[
+    str,
+    typer.Option(help="recorded (trains nothing), quick (small networks), laptop (minutes), gpu, or auto: what fits."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 
 
@@ -63,7 +66,7 @@ def open_app(folder: Folder = None, browser: Browser = True, port: Port = None) 
 
 
 def write_course(
-    folder: Folder = None, html: Out = Path("runs/course"), profile: Profile = "auto", quiet: Quiet = False
+    folder: Folder = None, html: Out = Path("runs/course"), profile: Profile = "recorded", quiet: Quiet = False
 ) -> int:
     """Execute the course and write it as web pages that can be mailed: one folder, nothing from the net.
 

@@ -68,7 +68,7 @@ def serve(course: Sequence[Part], *, port: int | None = None, browser: bool = Tr
         handler.xsrf_token  # noqa: B018 (sets the cookie without which a page may not end its kernel)
         part = parts[Path(unquote(handler.request.path)).name]
         notebook.metadata.title = part.title
-        add_links(notebook, course, part, PAGE, "/", hidden=("lab", "engineer"))
+        add_links(notebook, course, part, PAGE, "/")
 
     config = Config()
     config.Voila.root_dir = str(course[0].path.parent)

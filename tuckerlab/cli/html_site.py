@@ -24,13 +24,13 @@ INTRO = N_(
     "The course, part by part, with the question that each answers. These pages show what one run of it gave: where "
     "the text moves a slider, they have some of its places to choose from, or the one where it began."
 )
-ONLY_LAB = ("lab", "injected-parameters", "papermill-error-cell-tag")  # tags of cells that a page does not show
+HIDDEN = {"lab", "engineer", "injected-parameters", "papermill-error-cell-tag"}  # tags of cells that no page shows
 PAGE = "{}.html"
 OURS = 'content="tuckerlab"'  # in each of our pages
 
 
 def write_site(
-    course: Sequence[Part], out: Path, *, profile: str = "auto", runs: Path = Path("runs"), quiet: bool = False
+    course: Sequence[Part], out: Path, *, profile: str = "recorded", runs: Path = Path("runs"), quiet: bool = False
 ) -> list[str]:
     """Execute the notebooks and write them to `out` as pages, all in the end; returns what went wrong."""
     profile_settings(profile)  # refuses one that does not exist
@@ -45,9 +45,10 @@ def write_site(
     pages, problems = {index: index_page(course, PAGE, f"{_(INTRO)} {executed}")}, []
     with tempfile.TemporaryDirectory() as scratch:
         for part in tqdm(course, "notebooks", disable=quiet):
-            problem = _execute(part.path, Path(scratch), profile=profile, out=str(runs.resolve()), attended=False)
+            told = {"profile": profile, "out": str(runs.resolve()), "attended": profile == "recorded"}
+            problem = _execute(part.path, Path(scratch), **told)
             notebook: Any = nbformat.read(Path(scratch) / part.path.name, as_version=4)  # type: ignore[no-untyped-call]
-            add_links(notebook, course, part, PAGE, "index.html", hidden=ONLY_LAB)
+            add_links(notebook, course, part, PAGE, "index.html")
             for cell in notebook.cells:
                 cell.source = cell.source.replace(".ipynb)", ".html)")
             if problem:
@@ -69,9 +70,7 @@ def index_page(course: Sequence[Part], address: str, intro: str) -> str:
     return _page(new_notebook(cells=_texts(*texts)), _(TITLE))  # type: ignore[no-untyped-call]
 
 
-def add_links(
-    notebook: Any, course: Sequence[Part], part: Part, address: str, start: str, *, hidden: Sequence[str]
-) -> None:
+def add_links(notebook: Any, course: Sequence[Part], part: Part, address: str, start: str) -> None:
     """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go."""
     place = course.index(part)
     links = [(f"← {it.title}", it.address(address)) for it in course[max(place - 1, 0) : place]]
@@ -79,7 +78,7 @@ def add_links(
     links += [(f"{it.title} →", it.address(address)) for it in course[place + 1 : place + 2]]
     bar = " · ".join(f'<a href="{link}">{escape(title)}</a>' for title, link in links)
     above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in (_("Parts of the course"), _("Go on"))))
-    shown = [cell for cell in notebook.cells if not set(hidden) & set(cell.metadata.get("tags", ()))]
+    shown = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
     notebook.cells = [above, *shown, below]
 
 

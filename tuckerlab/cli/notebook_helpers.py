@@ -13,6 +13,7 @@ PATIENCE = 900  # seconds of one cell: where an Output widget captures, jupyter_
 QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]  # else each start warns of what is usual on one machine
 
 PROFILES: dict[str, dict[str, Any]] = {
+    "recorded": {},  # nobody presses Train: panels show recorded results
     "quick": {"epochs": 4, "width": 0.5},  # seconds: a regression test
     "laptop": {},  # one to two minutes on a CPU: the defaults of the main job
     "gpu": {"device": "cuda"},

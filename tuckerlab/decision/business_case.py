@@ -6,6 +6,7 @@ spread. The draws are the same in every call: two cases differ by what was chang
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,6 +169,7 @@ def drawn(key: str, value: Range) -> Array:
     return chance.triangular(value.low, value.likely, value.high, DRAWS)
 
 
+@lru_cache(maxsize=1)  # of one case the picture and the judgement ask
 def tornado(money: Money) -> dict[str, tuple[float, float]]:
     """The worth at the low and at the high end of all that moves it, measured shares too; what moves it most first."""
     ranges = money.ranges.items()

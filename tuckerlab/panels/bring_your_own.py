@@ -23,9 +23,9 @@ ROWS = 8  # classes shown
 class BringYourOwn(Panel):
     """Look at a folder of images, then train on it: small from the start, and the full network beside it.
 
-    `report` is what was found, if anything was yet. `settings` are those of `TrainingPanel`, which appears when the
-    folder is ready. attended=False: nobody is there to press Look and Train; the panel does, and raises TuckerlabError
-    if the folder will not do.
+    `report` is what was found, if anything was yet; a folder that is given is looked at at once. `settings` are those
+    of `TrainingPanel`, which appears when the folder is ready. attended=False: nobody is there to press Look and Train;
+    the panel does, and raises TuckerlabError if the folder will not do.
     """
 
     def __init__(self, folder: str = "", *, attended: bool = True, **settings: Any) -> None:
@@ -44,17 +44,18 @@ class BringYourOwn(Panel):
         self.stop = button(_("Stop"), lambda: self._stop.set(), disabled=True)
         self.state = Line(_("Type a folder and press Look. It needs one folder of images for each class."))
         self.findings, self.classes = ipywidgets.HTML(), ipywidgets.HTML()
-        self.training = TrainingPanel(**{"dense": True, **settings})
+        self.training = TrainingPanel(**{"dataset": "folder:", "dense": True, **settings})
         set_visible(self.training.dataset, False)  # the folder above is what is trained on
         self._epochs = settings.get("epochs")
-        self.below = ipywidgets.VBox([Line(_("Train on these images"), bold=True), self.training])
-        set_visible(self.below, self.training.busy)
+        set_visible(self.training, self.training.busy)
         self.children = [
-            self.folder, row(self.look, self.stop), self.state, self.alert, self.classes, self.findings, self.below,
+            self.folder, row(self.look, self.stop), self.state, self.alert, self.classes, self.findings, self.training,
         ]  # fmt: skip
         watch(self._look, self.folder)  # Enter
         if not attended:
             self._press()
+        elif folder:
+            self._look()
 
     @property
     def name(self) -> str:
@@ -110,7 +111,7 @@ class BringYourOwn(Panel):
         if is_ready:
             self.training.dataset.value = f"folder:{self.name}"  # which sets the epochs that suit it
             self.training.epochs.value = self._epochs or self.training.epochs.value
-        set_visible(self.below, is_ready or self.training.busy)
+        set_visible(self.training, is_ready or self.training.busy)
 
     def _press(self) -> None:
         self._look()

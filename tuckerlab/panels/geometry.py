@@ -59,20 +59,24 @@ class GeometryPanel(Panel):
             smallest = 10.0**-self.exponent.value
             ours, theirs = _errors(smallest, self.steps), _errors(smallest, self.steps, self.lr.value)
             self.left = ours[-1] / ours[0], theirs[-1] / theirs[0]  # shares of the first error
-            self.sentence.say(_said(self.steps, len(theirs), *(100 * share for share in self.left)))
+            self.sentence.say(_said(self.steps, len(theirs), *map(_percent, self.left)))
             self.picture.show(draw_descents(spectrum(smallest).tolist(), ours, theirs))
 
 
-def _said(steps: int, end: int, ours: float, theirs: float) -> str:
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}" if share > 1e-5 else "<0.001"
+
+
+def _said(steps: int, end: int, ours: str, theirs: str) -> str:
     if end < steps:
         return _(
             "Ordinary descent blew up at step {end}: its steps were too long. After {steps} steps the Riemannian step "
-            "has {ours:.2g} % of its first error left.",
+            "has {ours} % of its first error left.",
             end=end, steps=steps, ours=ours,
         )  # fmt: skip
     return _(
-        "After {steps} steps ordinary descent has {theirs:.2g} % of its first error left; the Riemannian step has "
-        "{ours:.2g} %.",
+        "After {steps} steps ordinary descent has {theirs} % of its first error left; the Riemannian step has "
+        "{ours} %.",
         steps=steps, ours=ours, theirs=theirs,
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""The training panel, and the comparison at a press of a button: train networks on the same images, and watch them."""
+"""The training panel: train a network in Tucker format, and the full one beside it, and watch them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import ipywidgets
@@ -9,13 +10,12 @@ from matplotlib.figure import Figure
 
 from tuckerlab.errors import DataError, TuckerlabError
 from tuckerlab.experiments.methods.base import Dense, Method, Tucker
-from tuckerlab.experiments.methods.pruning import Pruned
-from tuckerlab.experiments.plots import accuracy_vs_costs
+from tuckerlab.experiments.plots import accuracy_over_time
 from tuckerlab.experiments.run_folder import recorded
 from tuckerlab.experiments.setup import RECIPES, recipe_for
 from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
-from tuckerlab.i18n import N_, _, ngettext
+from tuckerlab.i18n import N_, _
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.training_job import Job, Trained, Unfinished, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, numbers_html
@@ -103,9 +103,15 @@ class TrainingPanel(Panel):
             "Four charts against the pass over the images: training loss, share of new images that are right, "
             "convolution weights stored in per cent of the full network, and a map of the ranks of each layer."
         ))  # fmt: skip
+        self.recorded = PictureBox(_("Recorded networks trained on these images: how often they are right on new ones"))
+        self.before = ipywidgets.VBox(
+            [Line(_("Recorded beforehand, until there is a result of your own:")), self.recorded]
+        )
         self.save = button(_("Save the runs"), self._save, icon="save")
         self.progress = row(self.train, self.go_on, self.stop, self.bar, self.said)
-        self.results = [self.alert, self.tiles, self.verdict, self.events, self.picture, row(self.save, self.saved)]
+        self.progress.static = str  # nothing to do for readers without a kernel
+        last = row(self.save, self.saved)
+        self.results = [self.alert, self.tiles, self.verdict, self.events, self.before, self.picture, last]
         self.children = [
             row(self.dataset, self.network), row(self.by, self.compression, self.tolerance),
             row(self.epochs, self.seed, self.dense), self.progress, *self.results,
@@ -119,6 +125,8 @@ class TrainingPanel(Panel):
         elif self.is_kept and (asked := self.unfinished.asked()):
             self._put(asked)
             self.said.say(_("A training was cut off. Continue goes on from its last pass, Train begins anew."))
+        if attended:
+            self._show_recorded()
         self._enable()
         if not attended:
             self.train_now()
@@ -148,6 +156,10 @@ class TrainingPanel(Panel):
 
     def figure(self, runs: Sequence[Trained]) -> Figure:
         return draw(runs)
+
+    def recorded_figure(self) -> Figure:
+        """What was recorded of these images; DataError where nothing was."""
+        return accuracy_over_time(recorded(f"poc-{self.dataset.value}").records)
 
     def _asked(self) -> dict[str, Any]:
         return {name: control.value for name, control in self.controls.items()}
@@ -247,6 +259,7 @@ class TrainingPanel(Panel):
         self.train.disabled, self.stop.disabled = self.busy, not self.busy
         set_visible(self.compression, self.by.value == "compression")
         set_visible(self.tolerance, self.by.value == "tolerance")
+        set_visible(self.before, self.recorded.value and not self.kept and not self.busy)
         set_visible(self.save, self.kept and not self.busy)
         set_visible(self.go_on, self.is_kept and not self.busy and self.unfinished.asked())
 
@@ -254,44 +267,11 @@ class TrainingPanel(Panel):
         """Another data set is learned in another time; one that there is not changes nothing."""
         if (recipe := RECIPES.get(self.dataset.value.partition(":")[0])) is not None:
             self.epochs.value = recipe.epochs
+        self._show_recorded()
 
-
-class LiveComparison(TrainingPanel):
-    """One button that trains the full network, one in Tucker format and a pruned one, on the same images.
-
-    While it trains the curves are shown, and at the end accuracy against costs. `settings` are those of
-    `TrainingPanel`; what they set has no controls here.
-    """
-
-    guard = None  # who goes back takes more than the others
-    resumes = False  # three networks of its own: what was cut off in another panel is not of it
-
-    def __init__(self, *, attended: bool = True, **settings: Any) -> None:
-        super().__init__(**{"dense": True, **settings})
-        self.children = [self.progress, *self.results]
-        self.train.description = self._offer()
-        self.said.say(_("The notebook stays free while they train, and Stop ends it at any time."))
-        if not attended:
-            self.train_now()
-
-    @property
-    def methods(self) -> list[Method]:
-        """The pruned network beside those of the training panel, as small as the Tucker network."""
-        return [*super().methods, Pruned(self.compression.value)]
-
-    def figure(self, runs: Sequence[Trained]) -> Figure:
-        """The curves; when the training is over, accuracy against costs."""
-        return accuracy_vs_costs(records_of(runs)) if all(len(run.records) for run in runs) else super().figure(runs)
-
-    def _offer(self) -> str:
-        """What the button says, with the time that the recorded networks took, for as many epochs."""
-        try:
-            runs = recorded(f"compare-{self.dataset.value}").records.runs
-        except DataError:  # there are none of these images
-            return _("Train three networks now")
-        runs = runs[runs["label"].isin([method.label for method in self.methods])]
-        epoch = (runs["train_seconds"] / runs["epochs"]).groupby(runs["label"]).mean().sum()
-        return ngettext(
-            "Train three networks now: about {count:.0f} minute", "Train three networks now: about {count:.0f} minutes",
-            count=max(1, round(self.epochs.value * epoch / 60)),
-        )  # fmt: skip
+    def _show_recorded(self) -> None:
+        figure = None
+        with suppress(DataError):  # nothing is recorded of these images
+            figure = None if self.kept else self.recorded_figure()
+        self.recorded.show(figure)
+        self._enable()

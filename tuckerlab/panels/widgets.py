@@ -93,6 +93,7 @@ class Panel(ipywidgets.VBox):
 
     def at_stops(self) -> str:
         """The same at each of its stops, to choose from."""
+        self.wait()
         if self.stops is None:
             return self.static()
         slider, places = self.stops
@@ -108,8 +109,9 @@ class Panel(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         shell = get_ipython()
-        is_attended = shell is None or shell.user_ns.get("attended", True)  # as notebooks call it
-        html = f'<div class="tuckerlab-panel">{self.static() if is_attended else self.at_stops()}</div>'
+        asked = {} if shell is None else shell.user_ns  # of a notebook, whose parameters these are
+        is_page = asked.get("profile") == "recorded" or not asked.get("attended", True)
+        html = f'<div class="tuckerlab-panel">{self.at_stops() if is_page else self.static()}</div>'
         return {**super()._repr_mimebundle_(**options), "text/html": html}
 
 
