@@ -82,9 +82,11 @@ PART = "A part of the convolution weights to save; may be repeated."
 
 
 @takes(
-    "dataset image_size model width compression tolerance epochs batch_size optimizer lr seed out device resume quiet",
+    "dataset image_size model width compression tolerance any_size epochs batch_size optimizer lr seed out device "
+    "resume quiet",
     compression=option(float, "The part of the convolution weights to save: 0.9 keeps a tenth. [default: 0.95]"),
     tolerance=option(float, "Instead of --compression: how much of each layer may be rounded away, such as 0.1."),
+    any_size=option(bool, "Instead of both: one training, cut to any size from 50 to 95 %.", "--any-size"),
     seed=option(int, "The same seed gives the same run on the same CPU."),
 )
 def poc(**given: Any) -> None:
@@ -93,8 +95,8 @@ def poc(**given: Any) -> None:
     Prints a table of accuracy, size, speed and memory, and leaves the record, the trained networks and the
     pictures in a folder of their own. Without options it takes one to two minutes and needs no download.
     """
-    if {"compression", "tolerance"} <= given.keys():
-        raise RankError("--compression and --tolerance say the same: give one of them")
+    if len(given.keys() & {"compression", "tolerance", "any_size"}) > 1:
+        raise RankError("--compression, --tolerance and --any-size say the same: give one of them")
     from tuckerlab.experiments.run import run_poc
 
     run_poc(**given).show()

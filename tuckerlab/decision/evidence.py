@@ -32,7 +32,7 @@ QUANTITIES = {
 }
 """What is measured of a network, in words, and its unit."""
 BATCHES = {"time_1": 1, "time_128": 128}
-OURS = ("tucker", "tucker-adamw")
+OURS = ("tucker", "tucker-adamw", "nested")
 WEIGHT_BYTES = 4
 NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does not study it
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
 from tuckerlab.errors import RankError
 from tuckerlab.training.models import MODELS, Network
 from tuckerlab.tucker.convert import tuckerize
-from tuckerlab.tucker.nested import leading_network
+from tuckerlab.tucker.nested import leading_network, refresh_statistics
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy
 from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
@@ -41,5 +40,5 @@ def cut(model: nn.Module, ranks: RankPolicy, images: Iterable[Any] | None = None
         include = MODELS[model.spec["name"]].include if isinstance(model, Network) else None
         small = tuckerize(copy.deepcopy(model), include=include, ranks=ranks)
     if images is not None:
-        update_bn(images, small, next(small.parameters()).device)
+        refresh_statistics(small, images)
     return small

@@ -18,6 +18,7 @@ from tuckerlab.errors import DivergedError, RankError, TuckerlabError, check_who
 from tuckerlab.experiments import methods as registry
 from tuckerlab.experiments.measuring import facts, measurements, steps_by_epoch
 from tuckerlab.experiments.methods.base import Dense, Method, OneRun, Tucker
+from tuckerlab.experiments.methods.tucker_variants import CutNested
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.run_folder import RunFolder
@@ -26,7 +27,10 @@ from tuckerlab.experiments.sweep import values
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.run import Run
+from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
+
+SIZES = (0.8, 0.9, 0.95)  # of one training for any size, beside its largest
 
 
 def run_experiment(
@@ -111,6 +115,7 @@ def run_poc(
     dataset: str = "mnist",
     compression: float | Sequence[float] | None = None,
     tolerance: float | None = None,
+    any_size: bool = False,
     seed: int = 0,
     out: str | os.PathLike[str] = "runs",
     resume: bool = True,
@@ -125,7 +130,8 @@ def run_poc(
     tuckerlab.errors.RankError: compression 0.9 and tolerance 0.1: give one of them, not both
 
     dataset: "mnist", "digits", "cifar10" or "folder:PATH". compression: the share of the convolution weights to remove,
-    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. settings: of `set_up`.
+    0.95 if neither it nor a `tolerance` is given; of several, each trains a network. any_size: one training for all
+    sizes (`Nested`), of which SIZES are measured; they are cut from one file. settings: of `set_up`.
     resume=False begins anew even if the folder holds a run of these settings. All networks get the same recipe, seed
     and order of images; a Tucker network starts small and never holds its full weights.
 
@@ -134,10 +140,14 @@ def run_poc(
     """
     if compression is not None and tolerance is not None:
         raise RankError(f"compression {compression} and tolerance {tolerance}: give one of them, not both")
+    if any_size and (compression, tolerance) != (None, None):
+        raise RankError("one training for any size takes neither a compression nor a tolerance")
     compression = 0.95 if compression is None else compression
     rates = values("compression", [compression] if isinstance(compression, int | float) else compression)
     policies: list[RankPolicy] = [Budget(rate) for rate in rates] if tolerance is None else [Tolerance(tolerance)]
-    methods = [Dense(), *map(Tucker, policies)]
+    if any_size:
+        policies = [Nested()]
+    methods = [Dense(), *map(Tucker, policies), *(CutNested(Budget(rate)) for rate in SIZES if any_size)]
     experiment = set_up(methods, dataset=dataset, seed=seed, **settings)
     folder = Path(out) / experiment.folder_name("poc", f"seed{seed}", ranks=repr(policies))
     return run_experiment(methods, experiment, folder, resume=resume, quiet=quiet)

@@ -81,7 +81,7 @@ class RunFolder:
     def small(self) -> str | None:
         """The label of the smallest network in Tucker format; None without any."""
         runs = self.records.runs
-        sizes = runs[runs["method"] == "tucker"].groupby("label", sort=False)["parameters"].mean()
+        sizes = runs[runs["method"].isin(["tucker", "nested"])].groupby("label", sort=False)["parameters"].mean()
         return str(sizes.idxmin()) if len(sizes) else None
 
     def rows(self, label: str) -> pd.DataFrame:

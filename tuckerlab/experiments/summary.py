@@ -87,7 +87,7 @@ def finding(records: Records) -> str:
     found = networks_by(records, column)
     nothing = learned_nothing(records)
     dense = [network for network in found if network.method == "dense"]
-    others = [network for network in found if network.method == "tucker"]
+    others = [network for network in found if network.method in ("tucker", "nested")]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return " ".join(nothing.values())
     [full] = dense

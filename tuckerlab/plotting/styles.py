@@ -30,6 +30,7 @@ LOOKS = {
     "dense": Look(INK, "D", N_("Full network")),
     "dense-adamw": Look(INK, "^", N_("Full network, AdamW")),
     "tucker": Look(OURS, "o", N_("Tucker")),
+    "nested": Look(OURS, "X", N_("One training, any size")),
     "tucker-adamw": Look(OURS, "^", N_("Tucker, AdamW")),
     "tucker-int8": Look(OURS, "s", N_("Tucker as int8")),
     "two-gradients": Look(TUCKER, "o", N_("Tucker, two gradients a step")),

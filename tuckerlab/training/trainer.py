@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import CheckpointError, DivergedError
@@ -24,6 +23,7 @@ from tuckerlab.training.machine import provenance
 from tuckerlab.training.metrics import check_logits, evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.nested import refresh_statistics
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.weight import TuckerLayer
 
@@ -100,8 +100,6 @@ class Trainer:
                 run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
             return self._diverged(str(error), run.step + 1)
-        if run.step + 1 == run.total_steps and run.optimizer.ranks.is_nested:
-            update_bn(self.data.sample(), run.model)  # the largest size has statistics of all sizes
         self.schedule.step()
         run.step += 1
         self.loss += loss * len(labels)
@@ -119,6 +117,8 @@ class Trainer:
             return self._diverged(f"the loss of epoch {run.moment()['epoch']} or a weight is not finite", run.step)
         if run.step >= run.total_steps:
             run.state = "finished"
+        if run.optimizer.ranks.is_nested:
+            refresh_statistics(run.model, self.data.sample())
         seconds = run.seconds - (run.epochs[-1]["seconds"] if run.epochs else 0.0)
         test = evaluate(run.model, self.data)
         run.epochs.append({

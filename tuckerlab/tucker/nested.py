@@ -1,11 +1,12 @@
 """Nested ranks: one training, in which every smaller network is the leading part of a larger one."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from tuckerlab.errors import RankError
 from tuckerlab.tucker.rank_policy import Budget, Smallest, Spectrum
@@ -59,6 +60,16 @@ class Nested(Budget):
     def turn(self, step: int) -> float:
         """By multiples of the golden ratio, so that no size waits long, and a run that was cut off goes on alike."""
         return 1.0 if step % 2 == 0 else int(step // 2 * GOLDEN % 1 * SIZES) / SIZES
+
+
+def refresh_statistics(model: nn.Module, images: Iterable[Tensor]) -> None:
+    """Batch norms learn anew from batches of images, at all ranks: in training they have seen those of all sizes."""
+    layers = {module: module.active for module in model.modules() if isinstance(module, TuckerLayer)}
+    for layer in layers:
+        layer.active = None
+    update_bn(images, model, next(model.parameters()).device)
+    for layer, active in layers.items():
+        layer.active = active
 
 
 def leading_network(model: nn.Module, compression: float) -> nn.Module:

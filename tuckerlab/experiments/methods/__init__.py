@@ -7,7 +7,7 @@ from tuckerlab.errors import TuckerlabError, check_choice
 from tuckerlab.experiments.methods.base import Dense, Method, Tucker
 from tuckerlab.experiments.methods.cp_tt import Tensorized
 from tuckerlab.experiments.methods.pruning import Channels, Pruned
-from tuckerlab.experiments.methods.tucker_variants import Cut, CutAndTuned, Factors, Matrix
+from tuckerlab.experiments.methods.tucker_variants import Cut, CutAndTuned, CutNested, Factors, Matrix
 from tuckerlab.experiments.methods.two_gradient import TwoGradients
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 
@@ -22,6 +22,7 @@ class Entry(NamedTuple):
 METHODS: dict[str, Entry] = {
     "dense": Entry(lambda policy: Dense(), ()),
     "tucker": Entry(Tucker),
+    "nested": Entry(CutNested, (Budget,)),
     "dense-adamw": Entry(lambda policy: Dense(adamw=True), ()),
     "tucker-adamw": Entry(lambda policy: Tucker(policy, adamw=True)),
     "pruning": Entry(lambda budget: Pruned(budget.compression), (Budget,)),

@@ -17,6 +17,7 @@ from tuckerlab.training.models import build
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import materialize
 from tuckerlab.tucker.model_size import Counts
+from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.optimizer import TuckerOptimizer
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
 from tuckerlab.tucker.tensor import check_fraction
@@ -27,7 +28,7 @@ ADAMW: dict[str, Any] = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.05}
 TITLES = {
     "channels": "channels", "cp": "CP", "cut": "cut", "cut-tuned": "cut and tuned", "dense": "dense",
     "factors-adamw": "factors AdamW", "factors-muon": "factors Muon", "factors-sgd": "factors SGD", "matrix": "matrix",
-    "pruning": "pruned", "tt": "TT", "tucker": "Tucker", "two-gradients": "two gradients",
+    "nested": "any size", "pruning": "pruned", "tt": "TT", "tucker": "Tucker", "two-gradients": "two gradients",
 }  # fmt: skip
 """Names of methods in labels, before their settings."""
 
@@ -173,9 +174,11 @@ def in_file_names(label: str) -> str:
 
 
 def setting(policy: RankPolicy | None) -> str:
-    """A policy in a label: "95 %" of a budget, "τ 0.1" of a tolerance."""
+    """A policy in a label: "95 %" of a budget, "τ 0.1" of a tolerance, "50 to 95 %" of one training for all sizes."""
     if policy is None:
         return ""
+    if isinstance(policy, Nested):
+        return f"{100 * policy.compression:g} to {100 * policy.smallest:g} %"
     if isinstance(policy, Budget):
         return f"{100 * policy.compression:g} %"
     return f"τ {policy.tau:g}" if isinstance(policy, Tolerance) else str(policy)

@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
+from tuckerlab.errors import RankError
 from tuckerlab.experiments.methods.base import ADAMW, Dense, Method, Tucker
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.setup import Experiment, on_meta
@@ -15,7 +16,8 @@ from tuckerlab.training.config import Recipe
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import materialize, to_plain
-from tuckerlab.tucker.rank_policy import RankPolicy
+from tuckerlab.tucker.nested import Nested
+from tuckerlab.tucker.rank_policy import Budget, RankPolicy
 
 BEFORE = 2 / 3
 """The share of the budget that the dense network gets, where what is made of it is trained on; not tuned."""
@@ -92,12 +94,39 @@ class Cut(Method):
 
     def train(self, experiment: Experiment) -> Run:
         run = Dense().train(experiment)
+        return ended_as(cut(run.model, self.policy), run, experiment) if run.is_over else run
+
+
+def ended_as(made: nn.Module, run: Run, experiment: Experiment) -> Run:
+    """The run with what was made of its network at its end."""
+    loss, accuracy = evaluate(made, experiment.data.to(experiment.device))
+    last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **experiment.counts(made).row}
+    return replace(run, made=made, epochs=[*run.epochs[:-1], last])
+
+
+@dataclass(frozen=True)
+class CutNested(Method):
+    """One training for every size, and of it the network of one, cut with batch norms that know it."""
+
+    policy: Budget
+    trained: Nested = field(default_factory=Nested)
+    name = "nested"
+
+    def check(self, experiment: Experiment) -> None:
+        Tucker(self.trained).check(experiment)
+        least, most = self.trained.compression, self.trained.smallest
+        if not least <= self.policy.compression <= most:
+            raise RankError(
+                f"compression {self.policy.compression:g}: one training has sizes from {least:g} to {most:g}"
+            )
+
+    def train(self, experiment: Experiment) -> Run:
+        run = Tucker(self.trained).train(experiment)
         if not run.is_over:
             return run
-        network = cut(run.model, self.policy)
-        loss, accuracy = evaluate(network, experiment.data.to(experiment.device))
-        last = {**run.epochs[-1], "test_loss": loss, "test_accuracy": accuracy, **experiment.counts(network).row}
-        return replace(run, made=network, epochs=[*run.epochs[:-1], last])
+        small = cut(run.model, self.policy, experiment.data.to(experiment.device).sample())
+        run = ended_as(small, run, experiment)
+        return replace(run, epochs=run.epochs[-1:], ranks=[])  # before, all sizes are on their way
 
 
 @dataclass(frozen=True)
