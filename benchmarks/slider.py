@@ -4,25 +4,23 @@
     python benchmarks/slider.py folder:neu_steel --image-size 64
     python benchmarks/slider.py cifar10 --networks runs/headline-…
 
-Trains a dense network and Tucker networks at several targets and tolerances, with several seeds, and cuts them to the
-sizes between; with --networks it takes the networks of a finished run instead of training. The record goes to
-data/results/, with the table of all sizes (slider.parquet). An interrupted call goes on.
+Trains a dense network, Tucker networks at several targets and tolerances, and one for every size, with several seeds,
+and cuts them to the sizes between; with --networks it takes the networks of a finished run instead of training. The
+record goes to data/results/, with the table of all sizes (slider.parquet). An interrupted call goes on.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import script
-import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from tuckerlab import Budget, Tolerance, load, load_data
+from tuckerlab import Budget, Nested, Tolerance, load, load_data
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError, RankError
 from tuckerlab.experiments.methods.base import Dense, Method, Tucker
@@ -30,11 +28,9 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.run import run_experiment
 from tuckerlab.experiments.setup import set_up
+from tuckerlab.experiments.size_table import Networks, measured
 from tuckerlab.files import atomic_path
-from tuckerlab.training.machine import latencies, provenance, resolve_device
-from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
-from tuckerlab.tucker.convert import to_plain
-from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.training.machine import provenance, resolve_device
 from tuckerlab.tucker.rank_policy import RankPolicy
 
 COMPRESSIONS, TOLERANCES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98), (0.1, 0.2, 0.3, 0.5)
@@ -60,6 +56,7 @@ def main() -> None:
     methods = [Dense()]
     methods += [Tucker(Budget(rate)) for rate in COMPRESSIONS]
     methods += [Tucker(Tolerance(tau)) for tau in TOLERANCES]
+    methods += [Tucker(Nested())]
     data = load_data(options.dataset, image_size=options.image_size)
     if options.networks is None:
         given = {
@@ -100,52 +97,41 @@ def retruncations(
     """One row for each setting of the compression and of the tolerance: sizes, test accuracy, time of an answer.
 
     At each setting stands the trained network with the nearest setting at or below it, cut to the setting; dense
-    networks count as trained at 0. Settings that no network can be cut to are left out. Accuracies are the mean and the
-    ends over the networks of all seeds, all else is of the first. The columns are those of
-    `tuckerlab.experiments.size_table.Size`.
+    networks count as trained at 0. Networks trained for every size are cut to each compression. Settings that no
+    network can be cut to are left out. The columns are those of `tuckerlab.experiments.size_table.Size`.
     """
-    rows: list[dict[str, Any]] = []
-    plains: dict[str, nn.Module] = {}
     asked = [(by, float(value)) for by, values in (settings or SETTINGS).items() for value in values]
-    shape = (data.channels, data.image_size, data.image_size)
-    for by, setting in tqdm(asked, desc="sizes between", disable=not progress):
-        policy: RankPolicy = Budget(setting) if by == "compression" else Tolerance(setting)
-        trained = [(at, c) for c in seeds[0] if (at := _trained_at(c, policy)) is not None and at <= setting + 1e-9]
-        if not trained:
-            continue
-        start, source = max(trained, key=lambda pair: pair[0])
-        is_trained = abs(start - setting) < 1e-9
-        try:
-            models = [networks[source] if is_trained else cut(networks[source], policy) for networks in seeds]
-        except RankError:
-            continue
-        counts, plain = count_parameters(models[0]), to_plain(models[0])
-        plains[str(len(rows))] = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        accuracies = [evaluate(model, data).accuracy for model in models]
-        rows.append({
-            "by": by, "setting": setting, "source": source.label, "trained": is_trained,
-            "parameters": counts.total_stored, "conv_parameters": counts.conv_stored,
-            "compression": counts.compression, "conv_compression": counts.conv_compression,
-            "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(models[0]),
-            "test_accuracy": np.mean(accuracies), "lowest": min(accuracies), "highest": max(accuracies),
-            "seeds": len(seeds),
-        })  # fmt: skip
-    table = pd.DataFrame(rows)
-    for count, repeats in ((1, 30), (128, 10)):
-        batch = data.normalize(data.test_images[:count]).contiguous(memory_format=torch.channels_last)
-        times = latencies(plains, batch, repeats=repeats)
-        table[f"latency_{count}_ms"] = [float(np.median(times[name])) for name in plains]
-    return table
+    asked += [("nested", value) for by, value in asked if by == "compression"]
+    sizes = (_networks(seeds, data, *one) for one in tqdm(asked, desc="sizes between", disable=not progress))
+    return measured(filter(None, sizes), data)
 
 
-def _trained_at(method: Method, policy: RankPolicy) -> float | None:
-    """The setting that a network was trained at; None where it is of another kind than this policy's."""
+def _networks(seeds: Sequence[Mapping[Method, nn.Module]], data: ImageData, by: str, setting: float) -> Networks | None:
+    """The networks of a setting; None where it cannot be had."""
+    policy: RankPolicy = Tolerance(setting) if by == "tolerance" else Budget(setting)
+    trained = [(at, c) for c in seeds[0] if (at := _trained_at(c, by)) is not None and at <= setting + 1e-9]
+    if not trained:
+        return None
+    start, source = max(trained, key=lambda pair: pair[0])
+    is_trained = by != "nested" and abs(start - setting) < 1e-9
+    images = data.sample() if by == "nested" else None
+    try:
+        models = [networks[source] if is_trained else cut(networks[source], policy, images) for networks in seeds]
+    except RankError:
+        return None
+    return Networks(by, setting, source.label, is_trained, models)
+
+
+def _trained_at(method: Method, by: str) -> float | None:
+    """The setting that a network was trained at; None where it is of another kind."""
     ranks = method.ranks
+    if by == "nested":
+        return ranks.compression if isinstance(ranks, Nested) else None
     if method.name == "dense":
         return 0.0
-    if isinstance(ranks, Budget) and isinstance(policy, Budget):
+    if by == "compression" and isinstance(ranks, Budget) and not isinstance(ranks, Nested):
         return ranks.compression
-    return ranks.tau if isinstance(ranks, Tolerance) and isinstance(policy, Tolerance) else None
+    return ranks.tau if by == "tolerance" and isinstance(ranks, Tolerance) else None
 
 
 if __name__ == "__main__":

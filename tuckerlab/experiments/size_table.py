@@ -1,17 +1,27 @@
 """One network at many sizes: what each stores, how long it takes and how often it is right.
 
-The table comes from `benchmarks/slider.py`; some rows were trained at their setting, those between are cut from them.
+Recorded tables come from `benchmarks/slider.py`; some rows were trained at their setting, those between are cut from
+them, and those by "nested" from one training for every size.
 """
 
 import os
 from collections import namedtuple
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
+from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError
 from tuckerlab.experiments.run_folder import found_folder, names
+from tuckerlab.training.machine import latencies
+from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
+from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.model_size import count_parameters
 
 FILE = "slider.parquet"
 
@@ -70,6 +80,43 @@ class Sizes:
         least = min(self.full.lowest, least) if points >= 0 else least
         good = [row for row in self.series(by) if row.test_accuracy >= least - 1e-9]
         return min(good, key=lambda row: row.parameters, default=self.full)
+
+
+class Networks(NamedTuple):
+    """The networks of a row, one of each seed."""
+
+    by: str
+    setting: float
+    source: str
+    trained: bool
+    models: Sequence[nn.Module]
+
+
+def measured(sizes: Iterable[Networks], data: ImageData) -> pd.DataFrame:
+    """The rows of a table: accuracies are the mean and the ends over the seeds, all else is of the first.
+
+    The times of all sizes are taken in turn.
+    """
+    rows, plains = list[dict[str, Any]](), dict[str, nn.Module]()
+    shape = (data.channels, data.image_size, data.image_size)
+    for by, setting, source, trained, models in sizes:
+        counts, plain = count_parameters(models[0]), to_plain(models[0])
+        plains[str(len(rows))] = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        accuracies = [evaluate(model, data).accuracy for model in models]
+        rows.append({
+            "by": by, "setting": setting, "source": source, "trained": trained,
+            "parameters": counts.total_stored, "conv_parameters": counts.conv_stored,
+            "compression": counts.compression, "conv_compression": counts.conv_compression,
+            "multiply_adds": multiply_adds(plain, shape), "file_bytes": checkpoint_bytes(models[0]),
+            "test_accuracy": np.mean(accuracies), "lowest": min(accuracies), "highest": max(accuracies),
+            "seeds": len(models),
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    for count, repeats in ((1, 30), (128, 10)):
+        batch = data.normalize(data.test_images[:count]).contiguous(memory_format=torch.channels_last)
+        times = latencies(plains, batch, repeats=repeats)
+        table[f"latency_{count}_ms"] = [float(np.median(times[name])) for name in plains]
+    return table
 
 
 def recorded_sizes() -> list[str]:
