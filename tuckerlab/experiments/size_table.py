@@ -17,13 +17,16 @@ from torch import nn
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import DataError
+from tuckerlab.experiments.retruncation import cut
 from tuckerlab.experiments.run_folder import found_folder, names
 from tuckerlab.training.machine import latencies
 from tuckerlab.training.metrics import checkpoint_bytes, evaluate, multiply_adds
 from tuckerlab.tucker.convert import to_plain
 from tuckerlab.tucker.model_size import count_parameters
+from tuckerlab.tucker.rank_policy import Budget
 
 FILE = "slider.parquet"
+SETTINGS = (*np.arange(50, 90, 5) / 100, *np.arange(90, 96) / 100)  # of one training for every size
 
 
 # A network at one setting; its accuracy is the mean over seeds, between `lowest` and `highest`, of 1.
@@ -64,7 +67,8 @@ class Sizes:
 
     def series(self, by: str) -> tuple[Size, ...]:
         """The sizes along one setting, from the full network down."""
-        return tuple(sorted((row for row in self.rows if row.by == by), key=lambda row: row.setting))
+        rows = sorted((row for row in self.rows if row.by == by), key=lambda row: row.setting)
+        return (self.full, *rows) if by == "nested" and rows else tuple(rows)
 
     def at(self, by: str, setting: float) -> Size:
         """The size whose setting is nearest."""
@@ -117,6 +121,14 @@ def measured(sizes: Iterable[Networks], data: ImageData) -> pd.DataFrame:
         times = latencies(plains, batch, repeats=repeats)
         table[f"latency_{count}_ms"] = [float(np.median(times[name])) for name in plains]
     return table
+
+
+def nested_sizes(full: nn.Module, nested: nn.Module, data: ImageData) -> Sizes:
+    """The full network, and those that one training for every size is cut to."""
+    rows = [Networks("compression", 0.0, "dense", True, [full])]
+    for setting in map(float, SETTINGS):
+        rows.append(Networks("nested", setting, "nested", False, [cut(nested, Budget(setting), data.sample())]))
+    return Sizes.of(measured(rows, data))
 
 
 def recorded_sizes() -> list[str]:

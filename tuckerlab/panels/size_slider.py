@@ -1,11 +1,13 @@
 """The size slider: move the size of a network, and see accuracy, parameters, file, time and cost move at once."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import ipywidgets
 import numpy as np
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
 from tuckerlab.decision.assumptions import KINDS, Assumptions
 from tuckerlab.experiments.run_folder import found_folder
@@ -17,9 +19,9 @@ from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import Line, Panel, PictureBox, choice, row, set_visible, unwatched, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
-BLUE, NEEDLE, GREEN = PALETTE[:3]
+BLUE, NEEDLE, GREEN, PINK = PALETTE[:4]
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
-LEAST_SPAN = 4.0  # points of accuracy that the axis shows at least
+LEAST_SPAN, BELOW = 4.0, 12.0  # points of accuracy that the axis shows at least, and those at most of one training
 
 
 class InstantSlider(Panel):
@@ -27,8 +29,7 @@ class InstantSlider(Panel):
 
     `sizes` names a recorded table, or is one of your own networks (`Sizes.of`). exercise: the panel asks for the
     smallest network that loses at most so many points, and says when it is found. Moving one slider points at a `size`
-    along it, and the other slider follows to the size that stores as much. Raises DataError for a table that is not
-    there.
+    along it, and the others follow to the size that stores as much. Raises DataError for a table that is not there.
     """
 
     def __init__(self, sizes: str | Sizes = "slider-mnist", *, exercise: float | None = None) -> None:
@@ -39,7 +40,9 @@ class InstantSlider(Panel):
         self.compression = choice(_("Weights removed"), hint, 0, [("", 0)], continuous_update=True)
         hint = _("The tolerance: how much of each weight may be rounded away")
         self.tolerance = choice(_("Detail given up"), hint, 0, [("", 0)], continuous_update=True)
-        self.sliders = {"compression": self.compression, "tolerance": self.tolerance}
+        hint = _("One network, trained once so that it can be cut to each of these sizes without more training")
+        self.nested = choice(_("One training, any size"), hint, 0, [("", 0)], continuous_update=True)
+        self.sliders = {"compression": self.compression, "tolerance": self.tolerance, "nested": self.nested}
         self.usual = Assumptions()  # those of the decision panel
         asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]
         self.answers = Field(_(KINDS["answers_a_day"].name), asked.likely, number(0, 1e12))
@@ -49,7 +52,7 @@ class InstantSlider(Panel):
             _("Test accuracy against the share of weights removed, with a needle at the chosen size.")
         )
         self.children = [
-            self.source, self.compression, self.tolerance, self.numbers, self.sentence, self.picture, self.task,
+            self.source, *self.sliders.values(), self.numbers, self.sentence, self.picture, self.task,
             row(self.answers, self.price), self.origin, self.alert,
         ]  # fmt: skip
         watch(self._move, *self.sliders.values())
@@ -71,7 +74,7 @@ class InstantSlider(Panel):
             for by, slider in self.sliders.items():
                 series = sizes.series(by)
                 slider.options = [(_setting(size), size.setting) for size in series] or [("", 0)]
-                set_visible(slider, series)
+                set_visible(slider, len(series) > 1)
         told = {"device": "", "cores": "", **sizes.origin, "date": str(sizes.origin.get("date", ""))[:10]}
         where = _(
             "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one such "
@@ -79,13 +82,14 @@ class InstantSlider(Panel):
             **told,
         )
         self.origin.say(where if told["device"] else "")
-        by = "compression" if sizes.series("compression") else "tolerance"
+        by = next((by for by in self.sliders if len(sizes.series(by)) > 1), "compression")
         self._point(by, sizes.smallest_within(by, 0))
         stops = [size.setting for size in sizes.series(by) if size.trained or size.setting in (0, self.size.setting)]
         self.stops = self.sliders[by], stops
 
     def _move(self, change: Any) -> None:
-        by, self.is_moved = "compression" if change.owner is self.compression else "tolerance", True
+        [by] = (by for by, slider in self.sliders.items() if slider is change.owner)
+        self.is_moved = True
         self._point(by, self.sizes.at(by, change.new))
 
     def _point(self, by: str, size: Size) -> None:
@@ -142,6 +146,13 @@ def _said(size: Size) -> str:
             "◆ This network was trained at this size, from {count} starts: {low:.1f} to {high:.1f} %.",
             count=size.seeds, **ends,
         )  # fmt: skip
+    if size.by == "nested":
+        ends = {"low": 100 * size.lowest, "high": 100 * size.highest}
+        return _(
+            "This network is part of one that was trained once for all of these sizes, and cut out of it without more "
+            "training: from {count} starts {low:.1f} to {high:.1f} %.",
+            count=size.seeds, **ends,
+        )  # fmt: skip
     if size.conv_compression <= 0:
         return _("With so little given up, the parts store more numbers than the full network: here nothing is saved.")
     return _(
@@ -152,17 +163,21 @@ def _said(size: Size) -> str:
 
 
 def draw(sizes: Sizes, by: str, size: Size) -> Picture:
-    """All sizes along a setting, with a needle at one of them."""
+    """All sizes along a setting and those of one training for every size, with a needle at one of them."""
     figure = Picture(figsize=(10.1, 4.1), layout="none")  # to find a layout takes longer than all the drawing
     axes = figure.add_axes((0.06, 0.145, 0.925, 0.735))
-    series, full = sizes.series(by), 100 * sizes.full.test_accuracy
-    x, y = np.array([(_kept(one), 100 * one.test_accuracy) for one in series]).T
+    nested, full = sizes.series("nested")[1:], 100 * sizes.full.test_accuracy
+    series = sizes.series("compression" if by == "nested" else by)
+    x, y, low, high = _curve(series)
     trained = np.array([one.trained for one in series])
+    least = min(map(_kept, [*series, *nested]))
     styled(axes, x=_("convolution weights removed"), y=_("right on new images, %"))
-    axes.set(xscale="log", xlim=(max(105, 1.05 * x.max()), max(0.7 * x.min(), 0.5)))
+    axes.set_xscale("log")
     axes.set_xticks([100 * (1 - tick) for tick in TICKS], [_("{value:.0f} %", value=100 * t) for t in TICKS])
+    axes.set_xlim(max(105, 1.05 * x.max()), max(0.7 * least, 0.5))
     axes.xaxis.set_minor_locator(NullLocator())
     bottom = min(y[trained].min() - 3 if trained.any() else y.min(), full - LEAST_SPAN)
+    bottom = min([bottom, *(max(100 * one.lowest, full - BELOW) for one in nested)])
     top = full + 0.18 * (full - bottom)
     axes.set_ylim(bottom, top)
     axes.axhline(full, color=INK, linewidth=1.2, linestyle=":")
@@ -172,17 +187,27 @@ def draw(sizes: Sizes, by: str, size: Size) -> Picture:
     for source in dict.fromkeys(one.source for one in series):  # each network's cuts are a line of their own
         own = np.array([one.source == source for one in series])
         axes.plot(x[own], y[own], color=QUIET, linewidth=1.2, marker=".", markersize=4)
-    ends = np.array([[one.test_accuracy - one.lowest, one.highest - one.test_accuracy] for one in series]).T
-    axes.errorbar(x[trained], y[trained], 100 * ends[:, trained], color=BLUE, elinewidth=1.5, capsize=3, fmt="D-",
-                  markersize=7, label=_("trained at this size"))  # fmt: skip
-    axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
+    axes.errorbar(x[trained], y[trained], np.stack([y - low, high - y])[:, trained], color=BLUE, elinewidth=1.5,
+                  capsize=3, fmt="D-", markersize=7, label=_("trained at this size"))  # fmt: skip
+    if nested:
+        x, y, low, high = _curve(nested)
+        axes.fill_between(x, low, high, color=PINK, alpha=0.25, linewidth=0)
+        axes.plot(x, y, color=PINK, linewidth=2, label=_("one training, cut to any size"))
+    if len(series) > 1:
+        axes.plot([], [], ".-", color=QUIET, label=_("cut without training"))
     label, smallest = _("the smallest that is as accurate as the full one"), sizes.smallest_within(by, 0)
     axes.plot(_kept(smallest), top, "v", color=GREEN, markersize=12, clip_on=False, label=label)
     axes.axvline(_kept(size), color=NEEDLE, linewidth=2, zorder=3)
     axes.plot(_kept(size), 100 * size.test_accuracy, "D" if size.trained else "o", color=NEEDLE, markersize=11,
               markeredgecolor="white", zorder=4)  # fmt: skip
-    figure.legend(loc="upper left", ncols=3, columnspacing=1, fontsize=TEXT - 0.5, frameon=False)
+    figure.legend(loc="upper left", ncols=4, columnspacing=1, fontsize=TEXT - 0.5, frameon=False)
     return figure
+
+
+def _curve(series: Sequence[Size]) -> NDArray[np.float64]:
+    """What is left of the weights, accuracy, and its ends over the seeds, in per cent."""
+    rows = [(_kept(one), *(100 * value for value in (one.test_accuracy, one.lowest, one.highest))) for one in series]
+    return np.array(rows).T
 
 
 def _kept(size: Size) -> float:

@@ -19,6 +19,7 @@ from tuckerlab.experiments.methods.base import Method, in_file_names
 from tuckerlab.experiments.plots import save_figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import Experiment, set_up
+from tuckerlab.experiments.size_table import Sizes, nested_sizes
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
 from tuckerlab.training import checkpoint as checkpoints
@@ -94,6 +95,7 @@ class Job(threading.Thread, Callback):
         self.place, self.settings = place, settings
         self.runs: list[Trained] = []  # that have begun
         self.results: list[Trained] = []  # that have ended
+        self.sizes: Sizes | None = None  # of a training for every size
         self.error: BaseException | None = None
         self.stop = threading.Event()
         self._is_measuring = False
@@ -188,6 +190,10 @@ class Job(threading.Thread, Callback):
         if ended and not self.stop.is_set():
             self._is_measuring = True
             measured = measurements({trained.method: trained.run for trained in ended}, experiment)
+            full = [trained.run.model for trained in ended if trained.method.ranks is None]
+            nested = [trained.run.model for trained in ended if (ranks := trained.method.ranks) and ranks.is_nested]
+            if full and nested:
+                self.sizes = nested_sizes(full[0], nested[0], experiment.data.to(experiment.device))
         for trained in ended:
             run = trained.run
             row = facts(trained.method, run, experiment) | measured.get(trained.method, {})

@@ -17,6 +17,7 @@ from tuckerlab.experiments.standings import standings
 from tuckerlab.experiments.summary import finding
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.field import Field, number
+from tuckerlab.panels.size_slider import InstantSlider
 from tuckerlab.panels.training_job import Job, Trained, Unfinished, records_of, save
 from tuckerlab.panels.training_picture import draw, events_html, numbers_html
 from tuckerlab.panels.widgets import Line, Panel, PictureBox, button, labelled, row, set_visible, watch
@@ -24,6 +25,7 @@ from tuckerlab.training.guard import Guard
 from tuckerlab.training.machine import release_workers
 from tuckerlab.training.models import MODELS
 from tuckerlab.tucker.model_size import summary
+from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.rank_policy import Budget, Tolerance
 
 REFRESH = 1.0  # seconds between two looks at a job: a picture takes an eighth of one
@@ -68,7 +70,7 @@ class TrainingPanel(Panel):
         self.network = labelled(ipywidgets.Dropdown, _("Network"), options=["auto", *MODELS], value=network)
         self.by = labelled(
             ipywidgets.ToggleButtons, _("Set by"), style={"button_width": "6rem"},
-            options=[(_("size"), "compression"), (_("detail"), "tolerance")],
+            options=[(_("size"), "compression"), (_("detail"), "tolerance"), (_("any size"), "nested")],
         )  # fmt: skip
         share: dict[str, Any] = {"step": 0.01, "readout_format": ".0%", "continuous_update": False, "layout": NARROW}
         self.compression = labelled(
@@ -111,7 +113,9 @@ class TrainingPanel(Panel):
         self.progress = row(self.train, self.go_on, self.stop, self.bar, self.said)
         self.progress.static = str  # nothing to do for readers without a kernel
         last = row(self.save, self.saved)
-        self.results = [self.alert, self.tiles, self.verdict, self.events, self.before, self.picture, last]
+        self.sizes = ipywidgets.VBox()  # a slider, after one training for every size
+        shown = [self.tiles, self.verdict, self.events, self.sizes, self.before, self.picture]
+        self.results = [self.alert, *shown, last]
         self.children = [
             row(self.dataset, self.network), row(self.by, self.compression, self.tolerance),
             row(self.epochs, self.seed, self.dense), self.progress, *self.results,
@@ -141,8 +145,8 @@ class TrainingPanel(Panel):
     @property
     def methods(self) -> list[Method]:
         """The networks that are trained next, in this order."""
-        is_budget = self.by.value == "compression"
-        small = Tucker(Budget(self.compression.value) if is_budget else Tolerance(self.tolerance.value))
+        by, size, detail = self.by.value, self.compression.value, self.tolerance.value
+        small = Tucker(Nested() if by == "nested" else Tolerance(detail) if by == "tolerance" else Budget(size))
         return [small, Dense()] if self.dense.value else [small]
 
     def result(self) -> Any:
@@ -230,6 +234,7 @@ class TrainingPanel(Panel):
             job.join(REFRESH)
         with self.reporting():
             self._keep(job.results)
+            self.sizes.children = [InstantSlider(job.sizes)] if job.sizes else []
         if job.error is not None:
             self.show_problem(job.error)
         self.bar.value = 0.0 if job.error else job.progress
@@ -256,6 +261,8 @@ class TrainingPanel(Panel):
     def _enable(self, change: object = None) -> None:
         for control in self.controls.values():
             control.disabled = self.busy
+        if self.by.value == "nested":  # whose sizes are compared with it
+            self.dense.value = self.dense.disabled = True
         self.train.disabled, self.stop.disabled = self.busy, not self.busy
         set_visible(self.compression, self.by.value == "compression")
         set_visible(self.tolerance, self.by.value == "tolerance")
