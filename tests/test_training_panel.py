@@ -15,6 +15,7 @@ import torch
 from jobs import LONG, Gate, said
 from torch import nn
 
+from tuckerlab import Budget, cut
 from tuckerlab.errors import DivergedError, TuckerlabError
 from tuckerlab.experiments import setup
 from tuckerlab.experiments.records import Records
@@ -146,6 +147,20 @@ def test_three_networks_are_trained_alike_when_the_button_of_the_comparison_is_p
     assert [row["method"] for row in rows] == ["tucker", "dense", "pruning"]
     assert len({row["gradient_evaluations"] for row in rows}) == 1
     np.testing.assert_allclose([row["conv_compression"] for row in rows], [0.9, 0, 0.9], atol=0.01)
+
+
+def test_one_training_for_any_size_ends_in_a_slider_over_its_sizes() -> None:
+    panel = TrainingPanel(**SETTINGS | {"epochs": 8})
+    assert panel.before.layout.display == ""  # a recorded result, until there is one of this panel
+    panel.by.value = "nested"
+    [slider] = train(panel).sizes.children
+    full, largest, *_others, smallest = slider.sizes.series("nested")
+    assert (panel.problem, panel.before.layout.display) == ("", "none")
+    assert (names(panel), full.test_accuracy) == (["Tucker 50 to 95 %", "dense"], panel.numbers["dense_accuracy"])
+    assert (largest.conv_compression, smallest.conv_compression) == pytest.approx((0.5, 0.95), abs=0.02)
+    data = setup.load_data("digits")
+    network = cut(networks(panel)[0], Budget(smallest.setting), data.sample())
+    assert (smallest.test_accuracy, smallest.trained) == (evaluate(network, data).accuracy, False)
 
 
 def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_path: Path) -> None:

@@ -226,11 +226,12 @@ class TrainingPanel(Panel):
     def _drive(self, job: Job) -> None:
         """In a thread: follows the job, and keeps its runs; what cannot be shown is no reason to stay busy for ever."""
         while job.is_alive():
+            runs = job.runs[:]  # first: what is said is never older than what is drawn
             self.bar.value = job.progress
             self.said.say(job.said)
-            if job.runs:
+            if runs:
                 with self.reporting():
-                    self._draw([*self.kept, *job.runs])
+                    self._draw([*self.kept, *runs])
             job.join(REFRESH)
         with self.reporting():
             self._keep(job.results)
