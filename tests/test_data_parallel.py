@@ -1,5 +1,8 @@
-"""DistributedDataParallel: two processes train the network that one trains with all images, while ranks change."""
+"""Two processes train the network that one trains with all images, while ranks change: in one's own loop, and `fit`."""
 
+import math
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import tuckerlab as tl
+from tuckerlab.training.run import Callback, Run
 
 STEPS, EVERY = 60, 5
 
@@ -59,6 +63,83 @@ def test_two_processes_train_the_network_of_one(tmp_path: Path) -> None:
     assert together == alone
     assert len({*map(str, alone)}) >= 8
     assert sent[-1] < sent[0]  # through the hook, which the new buckets have kept
-    for name, value in one.items():
-        assert isinstance(value, Tensor)
-        assert two[name] == pytest.approx(value, abs=1e-10)
+    torch.testing.assert_close(two, one, rtol=0, atol=1e-10)
+
+
+class Doubled(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.double()
+
+
+def fitted(seed: int = 0, **changes: Any) -> Run:
+    """Of a network with batch norm, in double precision."""
+    torch.manual_seed(seed)
+    data = tl.load_data("digits").subset(train=200, test=51)  # none of its parts has as many of each class
+    network = tl.build("vgg_small", in_channels=1, image_size=8, width=0.25)
+    model = nn.Sequential(Doubled(), tl.tuckerize(network, ranks=0.6).double())
+    settings = {"epochs": 3, "batch_size": 20, "optimizer": "muon", "class_weights": True, "label_smoothing": 0.1}
+    settings |= {"ranks": tl.Tolerance(0.3, growth=0.5), "adapt_every": 4, "seed": seed, "device": "cpu"}
+    return tl.fit(model, data, progress=False, **{**settings, **changes})
+
+
+class At(Callback):
+    """Does something after a step, once."""
+
+    def __init__(self, step: int, do: Callable[[Run], object]) -> None:
+        self.step, self.do = step, do
+
+    def on_step(self, run: Run) -> None:
+        if run.step == self.step:
+            self.step = -1
+            self.do(run)
+
+
+def spoiled(run: Run) -> None:
+    next(run.model.parameters()).data.fill_(math.nan)
+
+
+def refused(**settings: Any) -> str:
+    with pytest.raises(tl.TuckerlabError) as caught:
+        fitted(**settings)
+    return str(caught.value)
+
+
+def fitted_by_two(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    place = (folder / "group").as_uri()
+    distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=2)
+    said = [refused(seed=rank), refused(batch_size=15), refused(callbacks=[At(1, changed)] * rank)]
+    halt, stop = threading.Event(), {"checkpoint": folder / "run.safetensors"}
+    half = fitted(stop=halt, callbacks=[At(13, lambda run: halt.set())] * rank, **stop)
+    whole = fitted(**stop)
+    back = fitted(guard=tl.Guard(accuracy=None), callbacks=[At(17, spoiled)] * rank)
+    torch.save((said, *map(outcome, (half, whole, back))), folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def outcome(run: Run) -> tuple[Any, ...]:
+    rows = [{**row, "seconds": 0, "step_ms": 0} for row in run.epochs]
+    return run.state, run.step, run.ranks, run.events, rows, run.model.state_dict()
+
+
+def changed(run: Run) -> None:
+    next(run.model.parameters()).data.mul_(1 + 1e-6)
+
+
+def test_two_processes_fit_the_network_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(fitted_by_two, (tmp_path,), 2)
+    ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert str(theirs) == str(ours)
+    said, half, two, back = ours
+    assert "seed 0 in process 0, 1 in process 1" in said[0]
+    assert "batch_size 15: 2 processes share it, so allowed are multiples of that" in said[1]
+    assert "weights " in said[2]
+    assert half[:2] == ("stopped", 13)
+    one = outcome(fitted())
+    assert len({str(row["rank"]) for row in one[2]}) > 3
+    assert two[:4] == one[:4]
+    for row, other in zip(two[4], one[4], strict=True):
+        assert row == pytest.approx(other, abs=1e-6)  # the loss is taken in single precision
+    torch.testing.assert_close(two[5], one[5], rtol=0, atol=1e-10)
+    (event,) = back[3]  # one process alone met what is not a number
+    assert (event["rule"], event["action"], back[0]) == ("finite", "roll back", "finished")

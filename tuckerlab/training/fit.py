@@ -15,6 +15,7 @@ from tqdm import auto
 
 from tuckerlab.data import ImageData
 from tuckerlab.errors import check_choice
+from tuckerlab.training import processes
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.guarded_trainer import GuardedTrainer
@@ -57,6 +58,11 @@ def fit(
     Raises DivergedError when the loss or a gradient is not finite (the last checkpoint stays, and is good; a guard
     raises it only where there is nothing good to go back to), CheckpointError for a checkpoint of other settings,
     TuckerlabError for a setting out of range.
+
+    Under torchrun, or in a process group, the batch is shared by the processes, and the network is that of one process
+    up to rounding: see `tuckerlab.training.processes`. All call `fit` alike, with the same first weights, and have the
+    callbacks called; process 0 shows progress and writes checkpoints, which all must see. TuckerlabError where they
+    differ.
     """
     for name in changes:
         check_choice("setting", name, (field.name for field in fields(Recipe)))
@@ -65,12 +71,14 @@ def fit(
     trainer = Trainer(*settings) if guard is None else GuardedTrainer(guard, *settings)
     if place is not None and place.exists() and resume:
         trainer.load()
+    trainer.compare()
     run = trainer.run
     for callback in callbacks:
         callback.on_start(run)
     # the caller's random numbers stay what they were
     with torch.random.fork_rng(devices=[trainer.device] if trainer.device.type == "cuda" else []):
-        text, shown = progress if isinstance(progress, str) else "training", bool(progress)
+        text = progress if isinstance(progress, str) else "training"
+        shown = bool(progress) and not processes.number()
         with progress_bar(shown=shown, total=run.total_steps, initial=run.step, desc=text, unit="step") as bar:
             saved = time.monotonic()
             while run.state == "running":
@@ -84,13 +92,14 @@ def fit(
                     if shown and bar.disable:
                         epochs = f"epoch {run.epochs[-1]['epoch']} of {run.epochs_before + run.total_epochs}"
                         print(f"{text} {epochs}: {_caption(run)}", file=sys.stderr, flush=True)
-                if run.state == "running" and stop is not None and stop.is_set():
+                if run.state == "running" and stop is not None and any(processes.of_all(stop.is_set())):
                     run.state = "stopped"
                 ended = run.state != "running" or run.step % run.steps_per_epoch == 0
                 if ended or time.monotonic() - saved > checkpoint_seconds:
                     trainer.save()
                     saved = time.monotonic()
                 bar.update(run.step - bar.n)
+    processes.of_all(None)  # the checkpoint is there for all
     return run
 
 

@@ -13,7 +13,6 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.guard import Alarm, Guard, Watch
-from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import GUARDED
 from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.rank_policy import Fixed
@@ -69,7 +68,7 @@ class GuardedTrainer(Trainer):
         if not super().end_epoch():
             return False
         if self.guard.accuracy is not None:
-            accuracy = evaluate(run.model, self.held).accuracy
+            accuracy = self.tested(self.held).accuracy
             alarm = self.watch.after_epoch(accuracy, len(self.held.test_labels), run.step / run.total_steps)
             if alarm is not None:
                 return self._act(alarm, run.step)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils._pytree import tree_leaves
 
 from tuckerlab import __version__
@@ -29,11 +29,15 @@ SOFT = 1  # omp_pause_soft of OpenMP 5: settings stay
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, and the CPU elsewhere."""
+    """The device of a name; "auto" is CUDA where there is one, else the CPU; with torchrun each process has its own."""
     cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     there = ["auto", "cpu", *(["cuda", *cards] if cards else []), *["mps"] * torch.backends.mps.is_available()]
     check_choice("device", name, there)
-    return torch.device(name if name != "auto" else "cuda" if cards else "cpu")
+    name = name if name != "auto" else "cuda" if cards else "cpu"
+    if name == "cuda" and distributed.is_torchelastic_launched():
+        name = cards[int(os.environ["LOCAL_RANK"]) % len(cards)]
+        torch.cuda.set_device(name)  # what torch does unasked is to happen there too
+    return torch.device(name)
 
 
 def release_workers() -> None:

@@ -47,9 +47,9 @@ def predict(model: nn.Module, data: ImageData, images: Tensor | None = None) -> 
     return torch.cat(found)
 
 
-def evaluate(model: nn.Module, data: ImageData) -> Result:
-    """Loss and accuracy on the test split, in eval mode; the model's mode is restored."""
-    logits, labels = predict(model, data), data.test_labels
+def evaluate(model: nn.Module, data: ImageData, part: slice = slice(None)) -> Result:
+    """Loss and accuracy on the test split or a part of it, in eval mode; the model's mode is restored."""
+    logits, labels = predict(model, data, data.test_images[part]), data.test_labels[part]
     correct = (logits.argmax(1) == labels).sum().item()
     return Result(F.cross_entropy(logits.float(), labels).item(), correct / len(labels))
 

@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tuckerlab import __version__
 from tuckerlab.data import ImageData
-from tuckerlab.errors import CheckpointError, DivergedError
-from tuckerlab.training import checkpoint as checkpoints
+from tuckerlab.errors import CheckpointError, DivergedError, TuckerlabError
+from tuckerlab.training import checkpoint as checkpoints, processes
 from tuckerlab.training.augment import default_augmentation, epoch_order
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.machine import provenance
-from tuckerlab.training.metrics import check_logits, evaluate
+from tuckerlab.training.metrics import Result, check_logits, evaluate
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.model_size import count_parameters
 from tuckerlab.tucker.nested import refresh_statistics
@@ -47,7 +48,11 @@ class Trainer:
         self.data, self.recipe, self.device, self.checkpoint = data.to(device), recipe, device, checkpoint
         model.to(device)
         self.images = len(data.train_images)
-        self.batch = min(recipe.batch_size, self.images)
+        self.batch = min(recipe.batch_size, self.images)  # of all processes together
+        if self.batch % processes.count():
+            raise TuckerlabError(
+                f"batch_size {self.batch}: {processes.count()} processes share it, so allowed are multiples of that"
+            )
         per_epoch = self.images // self.batch  # a shorter last batch is left out: batch norm needs full ones
         optimizer = make_optimizer(recipe, model, recipe.epochs * per_epoch)
         self.run = Run(model, optimizer, recipe.epochs, per_epoch, origin=provenance(device))
@@ -68,25 +73,33 @@ class Trainer:
     def step(self) -> bool:
         """One optimizer step on the next batch; whether the run has come further: a guard may undo it."""
         run, began = self.run, time.perf_counter()
-        torch.manual_seed((self.recipe.seed * 1_000_003 + run.step) % 2**63)  # distinct for all pairs that occur
+        seed = self.recipe.seed * 1_000_003 + run.step  # distinct for all pairs that occur
+        torch.manual_seed(seed % 2**63)
         epoch, position = divmod(run.step, run.steps_per_epoch)
         order = epoch_order(self.images, self.recipe.seed, epoch)
         chosen = order[position * self.batch : (position + 1) * self.batch].to(self.device)
         images, labels = self.data.train_images[chosen], self.data.train_labels[chosen]
-        images = self.data.normalize(self.augment(images) if self.augment else images)
-        inputs = images.contiguous(memory_format=torch.channels_last)
+        images = processes.share(self.augment(images) if self.augment else images)
+        counted = self.batch if self.weights is None else self.weights[labels].sum()
+        labels = processes.share(labels)
+        inputs = self.data.normalize(images).contiguous(memory_format=torch.channels_last)
         run.model.train()
+        if processes.number():  # other images are dropped out of by other numbers
+            torch.manual_seed((seed + processes.number() * 2**40) % 2**63)
 
         def evaluate_gradient() -> Tensor:
-            with self.recipe.autocast(self.device):
+            with self.recipe.autocast(self.device), processes.shared_batch_norm():
                 logits = run.model(inputs)
             check_logits(logits, len(labels), self.data.num_classes)
             smoothing = self.recipe.label_smoothing
-            loss = F.cross_entropy(logits.float(), labels, self.weights, label_smoothing=smoothing)
+            loss = F.cross_entropy(logits.float(), labels, self.weights, label_smoothing=smoothing, reduction="sum")
+            loss = loss / counted
             run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             run.evaluations += 1
-            return loss.detach()
+            gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
+            processes.add([loss := loss.detach(), *gradients])
+            return loss
 
         loss = evaluate_gradient()
         if self.is_looked_at:
@@ -100,9 +113,11 @@ class Trainer:
                 run.optimizer.adapt(grow=False)  # directions that are still on trial go
         except DivergedError as error:
             return self._diverged(str(error), run.step + 1)
+        if run.optimizer.steps % run.optimizer.adapt_every == 0:
+            self.compare()
         self.schedule.step()
         run.step += 1
-        self.loss += loss * len(labels)
+        self.loss += loss * self.batch
         run.seconds += time.perf_counter() - began
         return True
 
@@ -113,14 +128,14 @@ class Trainer:
             began = time.perf_counter()
             torch.cuda.synchronize(self.device)
             run.seconds += time.perf_counter() - began
-        if not self._is_finite():
+        if not all(processes.of_all(self._is_finite())):
             return self._diverged(f"the loss of epoch {run.moment()['epoch']} or a weight is not finite", run.step)
         if run.step >= run.total_steps:
             run.state = "finished"
         if run.optimizer.ranks.is_nested:
             refresh_statistics(run.model, self.data.sample())
         seconds = run.seconds - (run.epochs[-1]["seconds"] if run.epochs else 0.0)
-        test = evaluate(run.model, self.data)
+        test = self.tested(self.data)
         run.epochs.append({
             **run.moment(), "lr": float(self.schedule.get_last_lr()[0]),
             "train_loss": self.loss.item() / (run.steps_per_epoch * self.batch),
@@ -131,9 +146,21 @@ class Trainer:
         self.loss.zero_()
         return True
 
+    def tested(self, data: ImageData) -> Result:
+        """Loss and accuracy on the test split of some data, each process on its share."""
+        own = evaluate(self.run.model, data, slice(processes.number(), None, processes.count()))
+        images = len(processes.share(data.test_labels))
+        loss, right = map(sum, zip(*processes.of_all((own.loss * images, own.accuracy * images)), strict=True))
+        return Result(loss / len(data.test_labels), round(right) / len(data.test_labels))
+
+    def compare(self) -> None:
+        """TuckerlabError where processes differ in what decides the outcome, or in what has come out so far."""
+        facts = {"tuckerlab": __version__, "torch": str(torch.__version__), **self.settings}
+        processes.check_same({**facts, "step": self.run.step, "weights": processes.digest(self.run.model)})
+
     def save(self) -> None:
-        """Writes the checkpoint, if there is to be one."""
-        if self.checkpoint is None or not self._is_finite():
+        """Writes the checkpoint, if there is to be one; process 0 does it."""
+        if processes.number() or self.checkpoint is None or not self._is_finite():
             return
         facts, beside = self.beside()
         facts |= {"settings": self.settings, **self.facts()}
