@@ -6,6 +6,7 @@ Nothing is made up: a number that no run has measured is None, and the reason is
 import math
 import os
 from collections.abc import Sequence
+from itertools import chain
 
 import pandas as pd
 
@@ -32,7 +33,7 @@ QUANTITIES = {
 }
 """What is measured of a network, in words, and its unit."""
 BATCHES = {"time_1": 1, "time_128": 128}
-OURS = ("tucker", "tucker-adamw", "nested")
+OURS = (("tucker", "nested"), ("tucker-adamw",))
 WEIGHT_BYTES = 4
 NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does not study it
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
@@ -134,13 +135,13 @@ def choose_small(records: Records, network: str | None) -> str | None:
             raise DataError(f"network {network!r}: there is no small one of that label; name one of {', '.join(there)}")
         return network
     networks = networks_by(records, "parameters")
-    for method in OURS:
-        found = [one for one in networks if one.method == method]
+    for methods in OURS:
+        found = [one for one in networks if one.method in methods]
         if found:
             full = next((one for one in networks if one.name == reference(records, found[0].name)), None)
             near = smallest_within(found, full.accuracy, TOLERATED) if full else None
             return (near or max(found, key=lambda one: one.accuracy)).name
-    return next(iter(small.loc[small["method"].isin(OURS), "label"]), None)  # without an accuracy, which is then a gap
+    return next(iter(small.loc[small["method"].isin([*chain(*OURS)]), "label"]), None)  # no accuracy, which is a gap
 
 
 def reference(records: Records, small: str | None) -> str | None:

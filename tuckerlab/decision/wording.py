@@ -52,7 +52,7 @@ def network_name(label: str, method: str) -> str:
     name = method_name(method)
     if name == method:  # a method that there are no words for
         return short(label)
-    rate = re.search(r"(\d[\d.]*) %", label)
+    rate = re.search(r"(\d[\d.]*)(?: to [\d.]+)? %", label)  # of several sizes the largest
     return _("{method} {rate:g} %", method=name, rate=float(rate[1])) if rate else name
 
 

@@ -125,8 +125,7 @@ class CutNested(Method):
         if not run.is_over:
             return run
         small = cut(run.model, self.policy, experiment.data.to(experiment.device).sample())
-        run = ended_as(small, run, experiment)
-        return replace(run, epochs=run.epochs[-1:], ranks=[])  # before, all sizes are on their way
+        return replace(ended_as(small, run, experiment), ranks=[])  # before, all sizes are on their way
 
 
 @dataclass(frozen=True)
