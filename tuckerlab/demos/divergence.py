@@ -67,7 +67,8 @@ class Divergence:
             (self.alone, RED, _("without the valve")), (self.guarded, BLUE, _("with the valve")),
         ):  # fmt: skip
             steps = range(1, len(attempt.losses) + 1)
-            axes.plot(steps, attempt.losses, color=colour, linewidth=1.8, label=f"{name}: {attempt.end}")
+            label = _("{name}: {value}", name=name, value=attempt.end)
+            axes.plot(steps, attempt.losses, color=colour, linewidth=1.8, label=label)
         for number, (step, _said) in enumerate(self.guarded.alarms, start=1):
             axes.axvline(step, color=INK, linewidth=1, linestyle=":")
             axes.text(step, 1, f" {number}", transform=axes.get_xaxis_transform(), va="top", fontsize=TEXT, color=INK,

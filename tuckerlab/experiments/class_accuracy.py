@@ -6,6 +6,7 @@ import pandas as pd
 
 from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import _
+from tuckerlab.plotting.styles import label_name
 
 UNBALANCED = 2.0  # times as many images of the largest class as of the smallest
 NOTHING = 0.05  # of the way from guessing to being always right: who has not come so far has learned nothing
@@ -41,7 +42,7 @@ def learned_nothing(records: Records) -> dict[str, str]:
                 "{name} has learned nothing: {share:.0f} % of its answers are “{answer}”. It is right on "
                 "{accuracy:.1f} % of the images, but on {balanced:.1f} % of a class on average, as often as by "
                 "guessing.",
-                name=name,
+                name=label_name(str(name)),
                 share=100 * counts["answers"].max() / counts["answers"].sum(),
                 answer=counts["answers"].idxmax(),
                 accuracy=100 * counts["right"].sum() / counts["test"].sum(),

@@ -19,7 +19,7 @@ from tuckerlab.experiments.summary import Network, finding, front, networks_by, 
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled, write_names
-from tuckerlab.plotting.styles import look, method_name, ordered
+from tuckerlab.plotting.styles import label_name, look, method_name, ordered
 
 NAMED = 6  # up to so many networks have their names beside their points
 BELOW = 12.0  # points under the dense network where the picture ends
@@ -56,7 +56,7 @@ def accuracy_vs_costs(records: Records) -> Picture:
     figure.headline(finding(records) or _("Test accuracy against costs"))
     for axis, networks in found.items():
         if len(networks) <= NAMED:
-            write_names(panels[axis], [(n.name, n.size, n.accuracy, n.low, n.high) for n in networks])
+            write_names(panels[axis], [(label_name(n.name), n.size, n.accuracy, n.low, n.high) for n in networks])
     return figure
 
 
@@ -141,7 +141,7 @@ def accuracy_over_time(records: Records) -> Picture:
     for name, colour in colours(ends.index, dense.index).items():
         curve = means[means["name"] == name]
         seconds = curve["seconds"] / (60 if minutes else 1)
-        axes.plot(seconds, curve["accuracy"], "o-", markersize=4, linewidth=2, color=colour, label=name)
+        axes.plot(seconds, curve["accuracy"], "o-", markersize=4, linewidth=2, color=colour, label=label_name(name))
     for accuracy in dense["accuracy"]:
         axes.axhline(accuracy, color=INK, linewidth=1, linestyle=":")
     best = ends["accuracy"].max()
@@ -157,14 +157,14 @@ def _race(means: pd.DataFrame, ends: pd.DataFrame, dense: pd.DataFrame) -> str:
     small = ends[ends["method"] == "tucker"]
     if len(dense) != 1 or small.empty:
         return _("Test accuracy against training time")
-    goal, full = dense.iloc[0], dense.index[0]
+    goal, full = dense.iloc[0], label_name(dense.index[0])
     there = means[means["name"].isin(small.index) & (means["accuracy"] >= goal["accuracy"])]
     if not there.empty:
         first = there.sort_values("seconds").iloc[0]
-        told = {"name": first["name"], "dense": full, "share": 100 * first["seconds"] / goal["seconds"]}
+        told = {"name": label_name(first["name"]), "dense": full, "share": 100 * first["seconds"] / goal["seconds"]}
         return _("{name} is as accurate as {dense} after {share:.0f} % of its training time", **told)
     nearest = small.sort_values("accuracy").iloc[-1]
-    told = {"name": nearest.name, "dense": full, "share": 100 * nearest["seconds"] / goal["seconds"]}
+    told = {"name": label_name(str(nearest.name)), "dense": full, "share": 100 * nearest["seconds"] / goal["seconds"]}
     told["points"] = goal["accuracy"] - nearest["accuracy"]
     return _("{name} ends {points:.1f} points behind {dense}, in {share:.0f} % of its training time", **told)
 
@@ -193,7 +193,7 @@ def ranks_over_time(records: Records) -> Picture:
     axes.set_xticks(ticks + 0.5, [str(epoch) for epoch in grid.columns[ticks]])
     figure.colorbar(shades, ax=axes, pad=0.02).set_label(_("rank, % of full"), fontsize=TEXT, color=INK)
     mean = rows.groupby("epoch")["kept"].mean()
-    told = {"name": records.names[run], "first": mean.iloc[0], "last": mean.iloc[-1]}
+    told = {"name": label_name(records.names[run]), "first": mean.iloc[0], "last": mean.iloc[-1]}
     figure.headline(_("{name}: mean rank {first:.0f} % → {last:.0f} % of full", **told))
     return figure
 

@@ -13,6 +13,7 @@ from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.summary import size_column, step_seconds
 from tuckerlab.files import file_size
 from tuckerlab.i18n import N_, _
+from tuckerlab.plotting.styles import label_name
 
 COSTS = {  # what people call them, and the unit they are shown in; a file says its own
     "conv_parameters": (N_("conv parameters"), 1.0),
@@ -54,7 +55,7 @@ def standings(records: Records) -> pd.DataFrame:
         change = changed.where(changed != table.loc[small], "")
         change["test_accuracy"] = _("{points} points", points=changed["against_dense"])
         table = pd.concat([change.to_frame(_("change")).T, table]).drop(columns="against_dense")
-    table = table.rename(columns=lambda column: _(HEADS[column]))
+    table = table.rename(index=label_name, columns=lambda column: _(HEADS[column]))
     return table if is_long else table.T
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from tuckerlab.experiments.class_accuracy import learned_nothing
 from tuckerlab.experiments.records import Records
 from tuckerlab.i18n import N_, _
+from tuckerlab.plotting.styles import label_name
 from tuckerlab.training.run import ENDED
 
 TOLERATED = 1.0  # the line speaks of the smallest network that loses at most this much accuracy, in points
@@ -102,7 +103,7 @@ def finding(records: Records) -> str:
     points = _("{points:+.1f} points of test accuracy", points=change)
     return _(
         "{name}: {fewer} {parameters}, {points}",
-        name=best.name,
+        name=label_name(best.name),
         parameters=_(COUNTED[column]),
         fewer=fewer if ratio >= 1.005 else _("as many"),
         points=points if round(change, 1) else _("the same test accuracy"),

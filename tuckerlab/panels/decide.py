@@ -22,6 +22,7 @@ from tuckerlab.i18n import _, language
 from tuckerlab.panels import widgets
 from tuckerlab.panels.field import Field
 from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, button, labelled, row, unwatched, watch
+from tuckerlab.plotting.styles import label_name
 
 SLIDERS = ("answers_a_day", "server_hour", "day_rate", "devices")  # what a manager changes first
 ORIGIN = {"flex": "1 1 14rem", "min_width": "0"}  # beside the field, in as many lines as it takes
@@ -178,11 +179,11 @@ class DecidePanel(Panel):
         self.notes.say(uncounted(money))
         criteria = judge(self.evidence, money)
         said = [_("Recommendation: {answer}.", answer=_(recommend(criteria).value))]
-        if lacking := "; ".join(lacks(criteria)):
+        if lacking := _("; ").join(lacks(criteria)):
             said.append(_("What stands in the way: {criteria}. The brief has the details.", criteria=lacking))
-        self.answer.say(" ".join(said))
+        self.answer.say(unbroken(" ".join(said)))
         self.account.value = account_html(money)
-        self.plan.value = plan_html(plan(money.assumptions, self.evidence.small.label))
+        self.plan.value = plan_html(plan(money.assumptions, label_name(self.evidence.small.label)))
 
     def _turns(self) -> str:
         """Single numbers that would make half of the cases pay back."""
@@ -195,8 +196,9 @@ class DecidePanel(Panel):
     def _fill(self) -> None:
         assumptions, found = self.money.assumptions, self.evidence
         self.run.value = self._run
-        self.network.options = [one.name for one in found.networks if not one.method.startswith("dense")]
-        self.network.value = found.small.label if found.small.label in self.network.options else None
+        smaller = [one.name for one in found.networks if not one.method.startswith("dense")]
+        self.network.options = [(label_name(name), name) for name in smaller]
+        self.network.value = found.small.label if found.small.label in smaller else None
         self.years.value, self.currency.value = assumptions.years, assumptions.currency
         rate = assumptions.amount(RATES[assumptions.currency])
         self.rate.say(_("Prices are converted at {rate} for $1, an assumption too.", rate=rate))

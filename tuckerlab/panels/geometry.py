@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tuckerlab.demos.planted_ranks import CYCLE_RANK, TAU, Path, follow
 from tuckerlab.demos.planted_weight import LR, RANK, ordinary, planted, riemannian, spectrum
-from tuckerlab.i18n import _, ngettext
+from tuckerlab.i18n import _
 from tuckerlab.panels.widgets import Line, Panel, PictureBox, choice, labelled, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
 
@@ -31,7 +31,7 @@ class GeometryPanel(Panel):
         self.exponent = choice(
             _("Smallest singular value"),
             _("A weight is made of directions; its singular values say how strong each one is. The largest is 1 here."),
-            4, [(ngettext("1 (all equal)", "1/{count:,.0f}", count=10**power), power) for power in range(9)],
+            4, [(_("1/{count:,.0f}", count=10**power) if power else _("1 (all equal)"), power) for power in range(9)],
         )  # fmt: skip
         self.stops = self.exponent, (0, 2, 4, 8)
         self.lr = labelled(
@@ -127,7 +127,7 @@ class CyclePanel(Panel):
             _("Steps between two adaptations"),
             _("After so many steps the layer is cut to the tolerance, and then grows by new directions, on trial until "
               "the next time."),
-            20, [(ngettext("{count:.0f} (every step)", "{count:.0f}", count=every), every) for every in CYCLES],
+            20, [(str(every) if every > 1 else _("1 (every step)"), every) for every in CYCLES],
         )  # fmt: skip
         self.stops = self.every, (1, 5, 20)
         self.sentence = Line()

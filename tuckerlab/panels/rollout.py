@@ -39,13 +39,13 @@ class RollOutPanel(Panel):
         )  # fmt: skip
         self.since = choice(
             _("The fault shows from"), _("Some faults show only when much of the traffic has come over."),
-            STAGES[0], [(f"{100 * share:g} %", share) for share in STAGES], style=NAMED,
+            STAGES[0], [(_("{share:g} %", share=100 * share), share) for share in STAGES], style=NAMED,
         )  # fmt: skip
         self.stops = self.since, STAGES
         self.labelled = choice(
             _("Requests whose true answer is found out"),
             _("The share of requests, taken at random, whose true answer becomes known. Complaints are not at random."),
-            1.0, [(f"{100 * share:g} %", share) for share in (0.0, 0.1, 0.5, 1.0)], style=NAMED,
+            1.0, [(_("{share:g} %", share=100 * share), share) for share in (0.0, 0.1, 0.5, 1.0)], style=NAMED,
         )  # fmt: skip
         days = [(ngettext("{count:g} day", "{count:g} days", count=count), count) for count in (0, 1, 7)]
         self.delay = choice(_("… after"), "", 1, days, style=NAMED)

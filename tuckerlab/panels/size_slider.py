@@ -18,6 +18,7 @@ from tuckerlab.panels import widgets
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import Line, Panel, PictureBox, choice, row, set_visible, unwatched, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled
+from tuckerlab.plotting.styles import label_name
 
 BLUE, NEEDLE, GREEN, PINK = PALETTE[:4]
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -158,7 +159,7 @@ def _said(size: Size) -> str:
     return _(
         "This network was not trained at this size: it is “{source}”, cut to it without training. Where much is "
         "cut, training at the size gives more.",
-        source=size.source,
+        source=label_name(size.source),
     )
 
 

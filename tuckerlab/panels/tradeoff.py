@@ -16,7 +16,7 @@ from tuckerlab.i18n import N_, _
 from tuckerlab.panels import widgets
 from tuckerlab.panels.widgets import SLIDER, Line, Panel, PictureBox, labelled, row, unwatched, watch
 from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, styled, write_names
-from tuckerlab.plotting.styles import method_name
+from tuckerlab.plotting.styles import label_name, method_name
 
 SEARCHES = ("optimizers", "recipe")  # how recorded results begin that vary how one network is trained
 COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # what each axis is called, and how a cost is said
@@ -140,7 +140,7 @@ def _ratio(network: Network, full: Network) -> str:
 
 def network_name(network: Network) -> str:
     """What people call a network: its label, or the method where that is the label."""
-    return method_name(network.method) if network.name == network.method else network.name
+    return method_name(network.method) if network.name == network.method else label_name(network.name)
 
 
 def draw(axis: str, found: Sequence[Network], full: Network) -> tuple[Picture, Rectangle, Line2D]:

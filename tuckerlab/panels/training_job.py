@@ -22,6 +22,7 @@ from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.experiments.size_table import Sizes, nested_sizes
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _
+from tuckerlab.plotting.styles import label_name
 from tuckerlab.training import checkpoint as checkpoints
 from tuckerlab.training.guard import Guard
 from tuckerlab.training.run import Callback, Run
@@ -124,7 +125,7 @@ class Job(threading.Thread, Callback):
             return _("Reading images …")
         run = self.runs[-1].run
         epoch = min(run.step, run.total_steps - 1) // run.steps_per_epoch + 1
-        told = {"label": self.runs[-1].name, "epoch": epoch, "epochs": run.total_epochs}
+        told = {"label": label_name(self.runs[-1].name), "epoch": epoch, "epochs": run.total_epochs}
         return _("{label}: pass {epoch} of {epochs}, {left}", left=self._left(), **told)
 
     def _left(self) -> str:

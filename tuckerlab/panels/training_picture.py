@@ -13,6 +13,7 @@ from tuckerlab.i18n import _
 from tuckerlab.panels.training_job import Trained
 from tuckerlab.panels.widgets import tiles
 from tuckerlab.plotting.figure import TEXT, Picture, colours, styled
+from tuckerlab.plotting.styles import label_name
 
 POINTS = 160  # of a curve
 RIGHT = (0, 50, 80, 90, 95, 98, 99, 99.5)  # ticks of the accuracy, whose axis shows small errors as well as large ones
@@ -51,7 +52,7 @@ def draw(runs: Sequence[Trained]) -> Picture:
         parts = np.array_split(trained.losses[:], max(1, min(POINTS, len(trained.losses))))
         steps = np.cumsum([len(part) for part in parts])
         means = [np.mean(part) if len(part) else np.nan for part in parts]
-        losses.plot(steps / run.steps_per_epoch, means, color=colour, linewidth=2, label=trained.name)
+        losses.plot(steps / run.steps_per_epoch, means, color=colour, linewidth=2, label=label_name(trained.name))
         acted = [event["step"] / run.steps_per_epoch for event in run.events[:]]
         losses.plot(acted, [0.96] * len(acted), "v", color=colour, markersize=8, transform=losses.get_xaxis_transform())
         passes = [row["epoch"] for row in rows]
@@ -89,11 +90,11 @@ def numbers_html(runs: Sequence[Trained]) -> str:
         if ended:
             size = file_size(trained.facts["checkpoint_bytes"])
             said = _("{said}; file {size}", said=said, size=size)
-        cells.append((trained.name, accuracy, said))
+        cells.append((label_name(trained.name), accuracy, said))
     found = {trained.name: trained.records.runs for trained in runs if is_unbalanced(trained.records.runs)}
     if not found:
         return tiles(cells)
-    table = pd.DataFrame({name: class_accuracies(rows) for name, rows in found.items()})
+    table = pd.DataFrame({label_name(name): class_accuracies(rows) for name, rows in found.items()})
     mean = pd.DataFrame(table.mean()).T.set_axis([_("all classes alike (balanced accuracy)")])
     shown = pd.concat([mean, table]).to_html(border=0, float_format="{:.1f}".format, na_rep="")
     title = _("Classes differ in size. Right on new images of each class, %:")
@@ -102,7 +103,8 @@ def numbers_html(runs: Sequence[Trained]) -> str:
 
 def events_html(runs: Sequence[Trained]) -> str:
     """What the safety valve did, a line each."""
-    acted = [f"{trained.name}: {event['said']}" for trained in runs for event in trained.run.events]
+    named = [(label_name(trained.name), event["said"]) for trained in runs for event in trained.run.events]
+    acted = [_("{name}: {value}", name=name, value=said) for name, said in named]
     lines = "".join(f"<li>{escape(line)}</li>" for line in acted)
     title = escape(_("What the safety valve did:"))
     return f"{title}<ul>{lines}</ul>" if lines else ""

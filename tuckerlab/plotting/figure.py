@@ -54,7 +54,7 @@ class Picture(Figure):
             for axes in self.axes:
                 axes.tick_params(which="both", labelfontfamily=self.fonts)  # also of ticks that are made later
             for text in self.findobj(Text):
-                text.set_fontfamily(self.fonts)
+                text.set(fontfamily=self.fonts, fontweight="normal")  # it would tell that none is bold
         super().draw(renderer)
 
     @property

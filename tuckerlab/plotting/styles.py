@@ -3,6 +3,7 @@
 Alike in colour are methods that are alike: ours, other ways to a Tucker network, other formats, pruning, and int8.
 """
 
+import re
 from typing import Any, NamedTuple
 
 from tuckerlab.i18n import N_, _
@@ -47,6 +48,11 @@ LOOKS = {
     "int8": Look(INT8, "s", N_("Full network as int8")),
 }
 
+WORDS = (  # of labels, which the records hold in English
+    N_("any size"), N_("channels"), N_("cut and tuned"), N_("cut"), N_("dense"), N_("factors"), N_("matrix"),
+    N_("pruned"), N_("Tucker"), N_("two gradients"), N_("equal time"), N_(" %"), N_(", "),
+)  # fmt: skip
+
 
 def look(method: str) -> Look:
     """The look of a method of the records; one for all that are not known."""
@@ -56,6 +62,11 @@ def look(method: str) -> Look:
 def method_name(method: str) -> str:
     """What people call a method, in the reader's language."""
     return _(name) if (name := look(method).name) else method
+
+
+def label_name(label: str) -> str:
+    """The label of a network in the reader's language."""
+    return re.sub("|".join(WORDS), lambda word: _(word[0]), label)
 
 
 def ordered(methods: set[str]) -> list[str]:

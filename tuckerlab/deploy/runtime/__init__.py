@@ -15,6 +15,7 @@ from tuckerlab.errors import DataError
 from tuckerlab.files import atomic_path, digits, file_size
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
+from tuckerlab.plotting.styles import label_name
 
 FILE, PICTURE = "deployment.parquet", "deployment.png"
 FORM = ["network", "runtime", "precision"]
@@ -31,7 +32,7 @@ def ratio(value: float) -> str:
 
 
 TIMES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "network": (N_("network"), str),
+    "network": (N_("network"), label_name),
     "runtime": (N_("runtime"), str),
     "precision": (N_("as"), str),
     "batch": (N_("batch"), str),
@@ -70,10 +71,10 @@ class Deployment:
             return ""
         dense, small = chosen.iloc[0], chosen.iloc[1:].sort_values("file_bytes").iloc[0]
         return _(
-            "One image in onnxruntime: {name} takes {own} ms instead of {dense} ({faster} as fast), its file {file} "
+            "One image in onnxruntime: {name} takes {own} ms instead of {dense} ({faster}× as fast), its file {file} "
             "instead of {large}, and {accuracy:.1f} % of the test images are right instead of {reference:.1f} %.",
-            name=small["network"], own=digits(small["median_ms"]), dense=digits(dense["median_ms"]),
-            faster=ratio(small["faster"]), file=file_size(small["file_bytes"]), large=file_size(dense["file_bytes"]),
+            name=label_name(small["network"]), own=digits(small["median_ms"]), dense=digits(dense["median_ms"]),
+            faster=digits(small["faster"]), file=file_size(small["file_bytes"]), large=file_size(dense["file_bytes"]),
             accuracy=100 * float(small["accuracy"]), reference=100 * float(dense["accuracy"]),
         )  # fmt: skip
 
@@ -131,7 +132,10 @@ class Deployment:
             axes.tick_params(axis="y", length=0)
         figure.axes[0].set_yticks(range(len(forms)), [_(SHOWN[form]) for form in forms])
         figure.axes[0].set_ylim(len(forms) - 0.5, -0.5)
-        handles = [Patch(color=colour[name], label=_("Full network") if name == "dense" else name) for name in networks]
+        handles = [
+            Patch(color=colour[name], label=_("Full network") if name == "dense" else label_name(name))
+            for name in networks
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TEXT, frameon=False)
         figure.headline(self.finding or _("What one network costs in each form"))
         return figure

@@ -110,10 +110,10 @@ class Audit:
         said = [_("Passed: all {all} criteria held on {images:,.0f} test images.", **counts)]
         if failed:
             said = [_("Not passed: {failed} of {all} criteria failed on {images:,.0f} test images.", **counts)]
-            said.append(_("Failed: {what}.", what="; ".join(failed)))
+            said.append(_("Failed: {what}.", what=_("; ").join(failed)))
         if held:
-            said.append(_("Held: {what}.", what="; ".join(held)))
-        return " ".join(said)
+            said.append(_("Held: {what}.", what=_("; ").join(held)))
+        return " ".join(said).replace("。 ", "。")
 
     @cached_property
     def figures(self) -> dict[str, Picture]:
