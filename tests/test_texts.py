@@ -17,6 +17,7 @@ from made_up import dense, tucker
 from matplotlib.text import Text
 
 from tuckerlab import i18n
+from tuckerlab.cli.main import commands
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
@@ -147,7 +148,7 @@ def placeholders(*sentences: str) -> set[str]:
 def test_each_japanese_sentence_has_its_values_and_none_that_is_shown_lacks() -> None:
     with (i18n.FOLDER / "ja/LC_MESSAGES/tuckerlab.po").open("rb") as file:
         messages = [message for message in read_po(file) if message.id and message.string]
-    code, questions = in_the_code(), in_the_questions()
+    code, questions = in_the_code() | {one.help for one in commands()[1]}, in_the_questions()
     for message in messages:
         assert placeholders(*parts(message.id)) == placeholders(*parts(message.string)), message.id
     translated = {one for message in messages for one in parts(message.id)}

@@ -16,6 +16,7 @@ import typer
 from tuckerlab.cli.course import open_app, open_lab, write_course
 from tuckerlab.cli.doctor import doctor
 from tuckerlab.errors import RankError, TuckerlabError
+from tuckerlab.i18n import ENGLISH, _, language
 
 INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
 
@@ -234,11 +235,21 @@ app.command("app")(open_app)
 app.command("course")(write_course)
 
 
+def commands() -> tuple[Any, list[Any]]:
+    """The command line, and all in it that has a `help`, in English."""
+    group: Any = typer.main.get_command(app)
+    parts = [one for command in (group, *group.commands.values()) for one in (command, *command.params)]
+    return group, [one for one in parts if getattr(one, "help", None)]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user."""
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = int(app(given, prog_name="tuckerlab", standalone_mode=False) or 0)
+        group, helped = commands()
+        for one in helped if language() != ENGLISH else ():
+            one.help = _(one.help)
+        code = int(group(given, prog_name="tuckerlab", standalone_mode=False) or 0)
     except TuckerlabError as error:
         message = str(error)
     except typer.TyperException as error:  # an option that does not exist or cannot be read
