@@ -87,7 +87,7 @@ def test_recorded_results_are_found_by_name(tmp_path: Path, monkeypatch: pytest.
     assert results.names() == ["headline-cpu", "headline-gpu", "other"]
     assert len(recorded("other").records) == len(recorded("headline-g").records) == 2
     assert "Tucker" in recorded("other")._repr_html_()
-    for name, word in (("headline", "2 of that name"), ("nonsense", "none of that name; there are headline-cpu")):
+    for name, word in (("headline", "2 of that name"), ("nonsense", "0 of that name; there are headline-cpu")):
         with pytest.raises(DataError, match=word):
             recorded(name)
 

@@ -83,7 +83,7 @@ def test_another_table_and_one_that_is_broken(tables: None, tmp_path: Path) -> N
         assert (panel.problem, panel.sizes.rows) == ("", sizes.rows)
         assert panel.tolerance.options == alone.tolerance.options
         assert (panel.numbers.value, panel.picture.value) == (alone.numbers.value, alone.picture.value)
-    with pytest.raises(DataError, match="none of that name; there are one, two"):
+    with pytest.raises(DataError, match="0 of that name; there are one, two"):
         InstantSlider("nonsense")
     (tmp_path / "two" / FILE).write_bytes(b"no more")
     panel.source.value = "two"

@@ -8,6 +8,7 @@ from tuckerlab.data.digits import TABLES, load_digits
 from tuckerlab.data.image_data import ImageData
 from tuckerlab.data.image_folder import data_roots, load_folder
 from tuckerlab.errors import DataError, check_whole
+from tuckerlab.i18n import _
 
 __all__ = ["ImageData", "data_roots", "load_data"]
 
@@ -42,4 +43,4 @@ def load_data(
         return load_cifar10(roots, image_size=image_size, grey=grey)
     if name.startswith("folder:"):
         return load_folder(name.removeprefix("folder:"), roots, image_size=image_size, grey=grey)
-    raise DataError(f"unknown data set {name!r}: known are mnist, digits, cifar10, folder:PATH")
+    raise DataError(_("unknown data set {name!r}: known are mnist, digits, cifar10, folder:PATH", name=name))

@@ -14,6 +14,7 @@ from torch import Tensor
 from tuckerlab.data.decode import changed, reason, stack
 from tuckerlab.data.image_data import ImageData
 from tuckerlab.errors import DataError
+from tuckerlab.i18n import _
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN, TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
@@ -40,10 +41,11 @@ def _find(roots: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
             train, test = (tuple(sorted(folder.glob(f"{split}*.parquet"))) for split in ("train", "test"))
             if train and test:
                 return train, test
-    raise DataError(
-        f"cifar10 is not here: looked in {', '.join(map(str, looked))}; put cifar-10-batches-py or Parquet files "
-        "(train*.parquet and test*.parquet) there, or set TUCKERLAB_DATA to the folder that has cifar10/ in it"
-    )
+    raise DataError(_(
+        "cifar10 is not here: looked in {places}; put cifar-10-batches-py or Parquet files (train*.parquet and "
+        "test*.parquet) there, or set TUCKERLAB_DATA to the folder that has cifar10/ in it",
+        places=", ".join(map(str, looked)),
+    ))  # fmt: skip
 
 
 @lru_cache(maxsize=4)  # two sizes of both splits

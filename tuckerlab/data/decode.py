@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tuckerlab.errors import DataError
-from tuckerlab.i18n import _
+from tuckerlab.i18n import N_, _
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")  # and no format that would start another program
@@ -28,9 +28,8 @@ def stack(sources: Sequence[Source], name: Callable[[int], str], *, size: int, g
     """All pictures as uint8 N × C × size × size, stretched, grey if no colour is met; `name` names the i-th."""
     found = decoded(sources, size, grey=bool(grey))
     if broken := [f"{name(index)} ({why})" for index, why in enumerate(found) if isinstance(why, str)]:
-        raise DataError(
-            f"{len(broken)} of {len(sources)} pictures cannot be read: {listed(broken)}; replace or remove them"
-        )
+        said = N_("{count} of {total} pictures cannot be read: {listed}; replace or remove them")
+        raise DataError(_(said, count=len(broken), total=len(sources), listed=listed(broken)))
     pictures = [picture for picture in found if not isinstance(picture, str)]
     held = max(map(bits, pictures))  # files of 16 bits often hold fewer (cameras give 10 to 14): all are scaled alike
     has_colour = any(p.ndim == 3 and bool((p != p[..., :1]).any()) for p in pictures)

@@ -243,10 +243,11 @@ def find_folder(text: str, roots: Sequence[Path]) -> Path:
         for place in places:
             if text.strip() and place.expanduser().is_dir():
                 return place.expanduser()
-    raise DataError(
-        f"the folder {text} is not there, or not a folder: looked for {', '.join(map(str, places))}; give one of "
-        "train/CLASS/picture and test/CLASS/picture, or CLASS/picture, or set TUCKERLAB_DATA to the folder around it"
-    )
+    raise DataError(_(
+        "the folder {text} is not there, or not a folder: looked for {places}; give one of train/CLASS/picture and "
+        "test/CLASS/picture, or CLASS/picture, or set TUCKERLAB_DATA to the folder around it",
+        text=text, places=", ".join(map(str, places)),
+    ))  # fmt: skip
 
 
 def _entries(path: Path) -> list[Path]:
@@ -254,7 +255,8 @@ def _entries(path: Path) -> list[Path]:
     try:
         return sorted((entry for entry in path.iterdir() if not entry.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
-        raise DataError(f"the folder {path} cannot be opened ({error.strerror}); see to its permissions") from None
+        said = N_("the folder {path} cannot be opened ({reason}); see to its permissions")
+        raise DataError(_(said, path=path, reason=error.strerror)) from None
 
 
 def _is_picture(file: Path) -> bool:

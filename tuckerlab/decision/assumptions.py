@@ -134,7 +134,8 @@ class Assumptions:
             settings = {name: told.pop(name) for name in ("currency", "years") if name in told}
             return cls(**settings).entered(**told)
         except ValueError as error:  # also a TuckerlabError
-            raise TuckerlabError(f"{path}: cannot be read as assumptions ({str(error).splitlines()[0]})") from None
+            said, why = N_("{path}: cannot be read as assumptions ({why})"), str(error).splitlines()[0]
+            raise TuckerlabError(_(said, path=path, why=why)) from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """What was entered, as a file that `load` reads."""
@@ -154,10 +155,11 @@ def entered(key: str, value: Any) -> Range:
         low, likely, high = given
         if kind.least <= low <= likely <= high <= kind.most:
             return Range(low, likely, high, ENTERED)
-    raise TuckerlabError(
-        f"{_(kind.name)} ({key}): {value!r} was given; allowed is one number, or three: low / likely / high, from "
-        f"{kind.least:g} to {kind.most:,g}; a comma only parts thousands, as in 1,500.5"
-    )
+    raise TuckerlabError(_(
+        "{name} ({key}): {value} was given; allowed is one number, or three: low / likely / high, from {least:g} to "
+        "{most:,g}; a comma only parts thousands, as in 1,500.5",
+        name=_(kind.name), key=key, value=repr(value), least=kind.least, most=kind.most,
+    ))  # fmt: skip
 
 
 def scaled(key: str, old: Range, likely: float) -> Range:

@@ -132,7 +132,8 @@ def choose_small(records: Records, network: str | None) -> str | None:
     if network is not None:
         there = list(dict.fromkeys(small["label"]))
         if network not in there:
-            raise DataError(f"network {network!r}: there is no small one of that label; name one of {', '.join(there)}")
+            said = N_("network {network!r}: there is no small one of that label; name one of {there}")
+            raise DataError(_(said, network=network, there=", ".join(there)))
         return network
     networks = networks_by(records, "parameters")
     for methods in OURS:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tuckerlab.errors import MissingExtraError, TuckerlabError
 from tuckerlab.files import atomic_path
+from tuckerlab.i18n import _
 
 NAMED = "TUCKERLAB_BROWSER"
 BROWSERS = (
@@ -32,10 +33,11 @@ def find_browser() -> str:
     """The same; MissingExtraError where there is none. The page prints from any other browser too."""
     if found := installed_browser():
         return found
-    raise MissingExtraError(
+    raise MissingExtraError(_(
         "a PDF is printed by a browser: found no Chromium, Chrome or Edge. Write the brief as .html, which prints to "
-        f"two pages of A4 from any browser; or name a Chromium in {NAMED}, now {os.environ.get(NAMED, '')!r}"
-    )
+        "two pages of A4 from any browser; or name a Chromium in {variable}, now {value!r}",
+        variable=NAMED, value=os.environ.get(NAMED, ""),
+    ))  # fmt: skip
 
 
 def print_pdf(html: str, out: Path, browser: str) -> None:

@@ -62,7 +62,7 @@ def write_brief(
     """
     path = Path(out)
     if path.suffix.lower() not in SUFFIXES or path.is_dir():
-        raise TuckerlabError(f"{out}: a brief is written as a file, .html or .pdf; give a name that ends so")
+        raise TuckerlabError(_("{out}: a brief is written as a file, .html or .pdf; give a name that ends so", out=out))
     is_page = path.suffix.lower() == ".html"
     browser = find_browser() if pdf_too or not is_page else ""
     path.parent.mkdir(parents=True, exist_ok=True)

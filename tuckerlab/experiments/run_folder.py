@@ -21,6 +21,7 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import UNFINISHED
 from tuckerlab.experiments.standings import rich_standings, standings
 from tuckerlab.experiments.summary import finding
+from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.checkpoint import load
 
@@ -155,5 +156,6 @@ def found_folder(run: str | os.PathLike[str]) -> Path:
     found = [name] if name in known else [other for other in known if other.startswith(name)]
     if len(found) != 1:
         there = ", ".join(known) or f"none; they come with a checkout of the project, in {FOLDER}"
-        raise DataError(f"recorded result or folder {name!r}: {len(found) or 'none'} of that name; there are {there}")
+        said = N_("recorded result or folder {name!r}: {count} of that name; there are {there}")
+        raise DataError(_(said, name=name, count=len(found), there=there))
     return FOLDER / found[0]
