@@ -1,6 +1,10 @@
 """Two processes train the network that one trains with all images, while ranks change: in one's own loop, and `fit`."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -104,17 +108,18 @@ def refused(**settings: Any) -> str:
     return str(caught.value)
 
 
-def fitted_by_two(rank: int, folder: Path) -> None:
+def fitted_by_two(folder: Path) -> None:
+    """What each of the processes that torchrun starts does, with process 1 killed once on the way."""
     torch.set_num_threads(1)
-    place = (folder / "group").as_uri()
-    distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=2)
-    said = [refused(seed=rank), refused(batch_size=15), refused(callbacks=[At(1, changed)] * rank)]
-    halt, stop = threading.Event(), {"checkpoint": folder / "run.safetensors"}
-    half = fitted(stop=halt, callbacks=[At(13, lambda run: halt.set())] * rank, **stop)
-    whole = fitted(**stop)
+    rank, path, halt = int(os.environ["RANK"]), folder / "run.safetensors", threading.Event()
+    if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        half = fitted(checkpoint=path, stop=halt, callbacks=[At(13, lambda run: halt.set())] * rank)
+        assert (half.state, half.step) == ("stopped", 13)
+        fitted(checkpoint=path, callbacks=[At(17, lambda run: os.kill(os.getpid(), signal.SIGKILL))] * rank)
+    whole = fitted(checkpoint=path)
     back = fitted(guard=tl.Guard(accuracy=None), callbacks=[At(17, spoiled)] * rank)
-    torch.save((said, *map(outcome, (half, whole, back))), folder / f"{rank}.pt")
-    distributed.destroy_process_group()
+    said = [refused(seed=rank), refused(batch_size=15), refused(callbacks=[At(1, changed)] * rank)]
+    torch.save((said, outcome(whole), outcome(back)), folder / f"{rank}.pt")
 
 
 def outcome(run: Run) -> tuple[Any, ...]:
@@ -126,15 +131,22 @@ def changed(run: Run) -> None:
     next(run.model.parameters()).data.mul_(1 + 1e-6)
 
 
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def test_two_processes_fit_the_network_of_one(tmp_path: Path) -> None:
-    multiprocessing.spawn(fitted_by_two, (tmp_path,), 2)
+    done = torchrun("--max-restarts", 1, __file__, tmp_path)
+    assert "another process of this training has ended" in done.stderr
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert str(theirs) == str(ours)
-    said, half, two, back = ours
+    said, two, back = ours
     assert "seed 0 in process 0, 1 in process 1" in said[0]
     assert "batch_size 15: 2 processes share it, so allowed are multiples of that" in said[1]
     assert "weights " in said[2]
-    assert half[:2] == ("stopped", 13)
     one = outcome(fitted())
     assert len({str(row["rank"]) for row in one[2]}) > 3
     assert two[:4] == one[:4]
@@ -143,3 +155,14 @@ def test_two_processes_fit_the_network_of_one(tmp_path: Path) -> None:
     torch.testing.assert_close(two[5], one[5], rtol=0, atol=1e-10)
     (event,) = back[3]  # one process alone met what is not a number
     assert (event["rule"], event["action"], back[0]) == ("finite", "roll back", "finished")
+
+
+def test_a_command_of_two_processes_speaks_once(tmp_path: Path) -> None:
+    settings = ["--dataset", "digits", "--width", 0.25, "--epochs", 1, "--out", tmp_path]
+    done = torchrun("-m", "tuckerlab.cli.main", "poc", *settings)
+    assert done.stdout.count("test accuracy") == done.stdout.count("trained by 2 processes") == 1
+    assert done.stderr.count("epoch 1 of 1") == 2  # dense, Tucker
+
+
+if __name__ == "__main__":
+    fitted_by_two(Path(sys.argv[1]))

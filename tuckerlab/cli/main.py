@@ -5,9 +5,13 @@ Each command loads what it needs when it runs, so that `tuckerlab --help` answer
 
 import functools
 import inspect
+import io
+import os
 import shlex
 import sys
+import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -19,6 +23,7 @@ from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.i18n import ENGLISH, _, language
 
 INTERRUPTED = 130  # what shells give to a command ended by Ctrl-C
+FIRST_SPEAKS = 3.0  # seconds that other processes wait
 
 app = typer.Typer(
     name="tuckerlab",
@@ -243,7 +248,22 @@ def commands() -> tuple[Any, list[Any]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user."""
+    """Run one command line; return its exit code: 0 done, 1 a problem was found, 2 a mistake of the user.
+
+    Of the processes that torchrun has started the first one speaks.
+    """
+    process = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
+    if process == "0":
+        return _run(arguments)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+        code = _run(arguments)
+    if code:
+        time.sleep(FIRST_SPEAKS)  # of what all have met; torchrun then ends the others
+        print(*said.getvalue().splitlines()[-1:], f"(process {process})", file=sys.stderr)
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         group, helped = commands()

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tuckerlab.experiments.run import run_experiment, say
 from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import Experiment, set_up
 from tuckerlab.files import atomic_path
+from tuckerlab.training import processes
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.machine import resolve_device
 from tuckerlab.tucker.rank_policy import RAMP, Budget, RankPolicy
@@ -81,11 +83,12 @@ def run_headline(
     asked = {"start": start} | ({} if minutes is None else {"minutes": minutes, "seeds": seeds})
     folder = Path(out) / experiment.folder_name("headline", **asked)
     if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
+        processes.first(lambda: shutil.rmtree(folder, ignore_errors=True))
     equals = networks if "epochs" in equal else []
     if "time" in equal or minutes is not None:
         timed, budget = (networks, None) if minutes is None else ([*networks, *others], minutes / seeds)
-        epochs, in_equal_time = _planned(timed, equal, experiment, budget, folder / "epochs.json", quiet)
+        plan = partial(_planned, timed, equal, experiment, budget, folder / "epochs.json", quiet)
+        epochs, in_equal_time = processes.first(plan)
         experiment = replace(experiment, recipe=replace(experiment.recipe, epochs=epochs))
         if "time" in equal:
             equals = [*(replace(network, epochs=in_equal_time[network.label]) for network in networks), *equals]

@@ -25,7 +25,7 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import UNFINISHED, Experiment, set_up
 from tuckerlab.experiments.sweep import values
 from tuckerlab.i18n import _
-from tuckerlab.training import checkpoint as checkpoints
+from tuckerlab.training import checkpoint as checkpoints, processes
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.nested import Nested
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy, Tolerance
@@ -48,7 +48,7 @@ def run_experiment(
     extend: a later call may ask for more methods, and trains only those. What diverges is left out, and noted.
     """
     if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
+        processes.first(lambda: shutil.rmtree(folder, ignore_errors=True))
     if seeds is None:
         return RunFolder(_run(methods, experiment, folder, extend, quiet), folder)
     parts = []
@@ -58,8 +58,9 @@ def run_experiment(
         say(f"seed {seed}, {seed + 1} of {seeds}: {len(methods)} networks{found}", quiet)
         parts.append(_run(methods, experiment.of_seed(seed), place, extend, quiet))
     records = Records.concat(parts)
-    save_figures(records, folder)
-    records.save(folder)
+    if processes.number() == 0:
+        save_figures(records, folder)
+        records.save(folder)
     return RunFolder(records, folder)
 
 
@@ -69,7 +70,8 @@ def say(text: str, quiet: bool = False, *, stderr: bool = False) -> None:
 
 
 def _run(methods: Sequence[Method], experiment: Experiment, folder: Path, extend: bool, quiet: bool) -> Records:
-    there = Records.load(folder) if (folder / "runs.parquet").exists() else Records()
+    is_there = (folder / "runs.parquet").exists
+    there = processes.first(lambda: Records.load(folder) if is_there() else Records())
     missing = {method.label for method in methods} - set(there.runs["label"])
     if len(there) and not (extend and missing):
         return there
@@ -86,13 +88,22 @@ def _run(methods: Sequence[Method], experiment: Experiment, folder: Path, extend
             say(f"{method.label} is left out: {error}", stderr=True)
     if not runs:
         raise next(iter(diverged.values()))
+    note = f"left out, since training diverged: {', '.join(diverged)}" if diverged else ""
+    if (several := processes.count()) > 1:
+        note = "; ".join(filter(None, [note, f"trained by {several} processes; steps and their memory are of one"]))
+    return processes.first(lambda: _record(runs, there, experiment, folder, note, extend, quiet))
+
+
+def _record(
+    runs: dict[Method, Run], there: Records, experiment: Experiment, folder: Path, note: str, extend: bool, quiet: bool
+) -> Records:
+    """Measures what was trained, and writes it down beside what is there."""
     say("measuring steps, answers and memory, the networks in turn", quiet)
     measured = measurements(runs, experiment)
     if extend or all(isinstance(method, OneRun) for method in runs):
         for method, times in steps_by_epoch(runs, experiment).items():
             for row, step_ms in zip(runs[method].epochs, times, strict=True):
                 row["step_ms"] = step_ms
-    note = f"left out, since training diverged: {', '.join(diverged)}" if diverged else ""
     parts = []
     for method, run in runs.items():
         row = facts(method, run, experiment) | measured[method]

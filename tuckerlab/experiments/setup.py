@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tuckerlab.data import ImageData, load_data
 from tuckerlab.errors import TuckerlabError, check_choice
+from tuckerlab.training import processes
 from tuckerlab.training.config import Recipe
 from tuckerlab.training.fit import fit
 from tuckerlab.training.guard import Guard
@@ -140,12 +141,14 @@ class Experiment:
             return fit(model, self.data, self.recipe, **options)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / f"{name}-{self.recipe.epochs}{UNFINISHED}"
-        with FileLock(lock := checkpoint.with_suffix(".lock")):
+        lock, is_first = checkpoint.with_suffix(".lock"), processes.number() == 0
+        with FileLock(lock) if is_first else nullcontext():
+            processes.of_all(None)  # process 0 has it for all
             try:
                 return fit(model, self.data, self.recipe, checkpoint=checkpoint, **options)
             finally:  # one who waits for it may then meet a third: both would do the same, and write it atomically
                 with suppress(OSError):
-                    lock.unlink()
+                    lock.unlink(missing_ok=True) if is_first else None
 
 
 @dataclass

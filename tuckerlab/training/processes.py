@@ -8,6 +8,8 @@ a network that is small from the start has little to send.
 import atexit
 import datetime
 import hashlib
+import os
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -29,7 +31,10 @@ def count() -> int:
     """How many processes train together; one that torchrun has started joins the others first."""
     if distributed.is_torchelastic_launched() and not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        _heard(distributed.init_process_group, backend, timeout=PATIENCE)
+        # torchrun's store outlives a restart, and has the addresses of those who are gone
+        store, rank, world = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+        store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)  # type: ignore[attr-defined]
+        _heard(distributed.init_process_group, backend, None, PATIENCE, world, rank, store)
         atexit.register(distributed.destroy_process_group)
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
@@ -97,7 +102,7 @@ def _heard(collective: Callable[..., object], *arguments: Any, **options: Any) -
     try:
         collective(*arguments, **options)
     except RuntimeError as error:
-        said = textwrap.shorten(str(error), 160)
+        said = textwrap.shorten(re.sub(r"^\[.*?\] ", "", str(error)), 90, placeholder=" …")
         raise TuckerlabError(
             f"another process of this training has ended ({said}); its own lines say why, and the same command goes on "
             "from the last checkpoint"
