@@ -15,7 +15,7 @@ import typer
 
 from tuckerlab.cli.doctor import CHECKOUT
 from tuckerlab.errors import DataError
-from tuckerlab.i18n import ENGLISH, language
+from tuckerlab.i18n import ENGLISH, language, languages
 
 FIRST = "01_start_here.ipynb"
 QUESTION = r"^(?:The question|この章の問い)[:：] ?(.)(.+?)(\n\n|\Z)"  # at the head of each notebook
@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course in JupyterLab."""
-    found = find_folder(folder)
+    found = in_language(find_folder(folder))
     from jupyterlab.labapp import main as jupyterlab
 
     arguments = [f"--ServerApp.root_dir={found}", f"--LabApp.app_settings_dir={SETTINGS}"]
@@ -59,10 +59,12 @@ def open_lab(folder: Folder = None, browser: Browser = True, port: Port = None) 
 
 def open_app(folder: Folder = None, browser: Browser = True, port: Port = None) -> None:
     """Open the course as an app: sliders and pictures, no code. This machine alone can see it; Ctrl-C ends it."""
-    course = read_course(find_folder(folder))
+    found = find_folder(folder)
+    courses = {found.name if found.name in languages() else ENGLISH: read_course(found)}
+    courses |= {spoken: read_course(found / spoken) for spoken in languages() if (found / spoken).is_dir()}
     from tuckerlab.cli.course_server import serve
 
-    serve(course, port=port, browser=browser)
+    serve(courses, port=port, browser=browser)
 
 
 def write_course(
@@ -72,7 +74,7 @@ def write_course(
 
     The exit code is 1 where a notebook failed.
     """
-    course = read_course(find_folder(folder))
+    course = read_course(in_language(find_folder(folder)))
     from tuckerlab.cli.html_site import write_site
 
     problems = write_site(course, html, profile=profile, quiet=quiet)
@@ -83,16 +85,17 @@ def write_course(
 
 
 def find_folder(folder: Path | None) -> Path:
-    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one.
-
-    In another language than English those in its own folder there, such as `notebooks/ja`.
-    """
-    own = "" if language() == ENGLISH else language()
-    places = [folder] if folder else [Path("notebooks", own), CHECKOUT / "notebooks" / own]
+    """The folder with the notebooks: the one given, or `notebooks` here or in the checkout. DataError without one."""
+    places = [folder] if folder else [Path("notebooks"), CHECKOUT / "notebooks"]
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise DataError(f"no folder {' or '.join(map(str, places))}: give the one that holds the notebooks")
     return found.resolve()
+
+
+def in_language(folder: Path) -> Path:
+    """The folder of the notebooks in the language that is spoken: other languages have their own, such as `ja`."""
+    return own if (own := folder / language()).is_dir() else folder
 
 
 def read_course(folder: Path) -> list[Part]:

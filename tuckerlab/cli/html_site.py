@@ -26,6 +26,7 @@ INTRO = N_(
 )
 HIDDEN = {"lab", "engineer", "injected-parameters", "papermill-error-cell-tag"}  # tags of cells that no page shows
 PAGE = "{}.html"
+Links = Sequence[tuple[str, str]]  # each a title and where it leads
 OURS = 'content="tuckerlab"'  # in each of our pages
 
 
@@ -61,25 +62,34 @@ def write_site(
     return problems
 
 
-def index_page(course: Sequence[Part], address: str, intro: str) -> str:
-    """The page that lists the parts, each with a link and its question."""
-    texts = [f"# {_(TITLE)}\n\n{intro}"]
+def index_page(course: Sequence[Part], address: str, intro: str, others: Links = ()) -> str:
+    """The page that lists the parts, each with a link and its question; `others` lead to it in other languages."""
+    texts = [bar(_("Languages"), others)] if others else []
+    texts.append(f"# {_(TITLE)}\n\n{intro}")
     for part in course:
         number, link = part.path.name.partition("_")[0], part.address(address)
         texts.append(f"## {number} [{escape(part.title)}]({link})\n\n{escape(part.question)}")
     return _page(new_notebook(cells=_texts(*texts)), _(TITLE))  # type: ignore[no-untyped-call]
 
 
-def add_links(notebook: Any, course: Sequence[Part], part: Part, address: str, start: str) -> None:
-    """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go."""
+def add_links(notebook: Any, course: Sequence[Part], part: Part, address: str, start: str, others: Links = ()) -> None:
+    """Puts links to the parts around this one above and below its cells, of which those with a hidden tag go.
+
+    `others` lead to the same part in other languages.
+    """
     place = course.index(part)
     links = [(f"← {it.title}", it.address(address)) for it in course[max(place - 1, 0) : place]]
     links += [(_("All parts"), start)]
     links += [(f"{it.title} →", it.address(address)) for it in course[place + 1 : place + 2]]
-    bar = " · ".join(f'<a href="{link}">{escape(title)}</a>' for title, link in links)
-    above, below = _texts(*(f'<nav aria-label="{said}">{bar}</nav>' for said in (_("Parts of the course"), _("Go on"))))
+    above, below = _texts(bar(_("Parts of the course"), [*links, *others]), bar(_("Go on"), links))
     shown = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
     notebook.cells = [above, *shown, below]
+
+
+def bar(said: str, links: Links) -> str:
+    """Links beside each other, and what they are for."""
+    inside = " · ".join(f'<a href="{link}">{escape(title)}</a>' for title, link in links)
+    return f'<nav aria-label="{said}">{inside}</nav>'
 
 
 def _execute(source: Path, scratch: Path, **parameters: Any) -> str:
