@@ -27,12 +27,14 @@ def button(page: Page, name: str) -> Locator:
 
 
 def picture(page: Page) -> str:
-    """What the first picture of a panel is made of: another one after each redraw."""
-    return page.locator("img.widget-image").first.get_attribute("src") or ""
+    """What the first picture in sight is made of: another one after each redraw."""
+    return page.locator("img.widget-image:visible").first.get_attribute("src") or ""
 
 
 def wait_for_another(page: Page, picture: str) -> None:
-    page.wait_for_function("s => document.querySelector('img.widget-image').src != s", arg=picture)
+    page.wait_for_function(
+        "s => [...document.images].find(it => it.matches('.widget-image') && it.width).src != s", arg=picture
+    )
 
 
 def assert_accessible(page: Page) -> None:

@@ -142,7 +142,11 @@ class PictureBox(ipywidgets.Image):
     description = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, said: str) -> None:
-        layout = {"max_width": "100%", "object_fit": "contain", "align_self": "flex-start"}  # text stays sharp
+        layout = {
+            "max_width": "calc(100% - 4px)",
+            "object_fit": "contain",
+            "align_self": "flex-start",
+        }  # and its margins
         super().__init__(value=b"", format="png", tooltip=said, layout=layout | {"display": "none"})
 
     def show(self, figure: Figure | None, dpi: float = SCREEN_DPI) -> None:
