@@ -63,6 +63,7 @@ def test_normalization_comes_from_the_training_split() -> None:
     torch.testing.assert_close(normal.std((0, 2, 3), correction=0), torch.ones(3))
     assert torch.equal(changed(test_images=torch.zeros_like(data.test_images)).moments[0], data.moments[0])
     assert data.normalize(data.test_images[0]).shape == (3, 8, 8)  # one picture
+    assert [len(part) for part in data.sample(count=31, batch=10)] == [8, 8, 8, 7]  # none of a single picture
 
 
 def test_hold_out_leaves_the_test_split_alone() -> None:

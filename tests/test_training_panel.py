@@ -161,6 +161,8 @@ def test_one_training_for_any_size_ends_in_a_slider_over_its_sizes() -> None:
     data = setup.load_data("digits")
     network = cut(networks(panel)[0], Budget(smallest.setting), data.sample())
     assert (smallest.test_accuracy, smallest.trained) == (evaluate(network, data).accuracy, False)
+    panel.by.value, panel.dense.value, panel.epochs.value = "compression", False, 1
+    assert train(panel).sizes.children == (slider,)  # as its networks are kept
 
 
 def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def poc(**given: Any) -> None:
     pictures in a folder of their own. Without options it takes one to two minutes and needs no download.
     """
     if len(given.keys() & {"compression", "tolerance", "any_size"}) > 1:
-        raise RankError("--compression, --tolerance and --any-size say the same: give one of them")
+        raise RankError("--compression, --tolerance and --any-size each choose the sizes: give one of them")
     from tuckerlab.experiments.run import run_poc
 
     run_poc(**given).show()

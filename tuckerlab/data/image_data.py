@@ -96,9 +96,12 @@ class ImageData:
         return images.float().sub_(mean).mul_(1 / std)
 
     def sample(self, count: int = 1024, batch: int = 128) -> list[Tensor]:
-        """Training images drawn by chance, in batches that a network takes: for the statistics of its batch norms."""
+        """Training images drawn by chance, in batches that a network takes: for the statistics of its batch norms.
+
+        Batches are of one size, to one image: each counts alike in the statistics, and a single image has none.
+        """
         drawn = torch.randperm(len(self.train_images), generator=torch.Generator().manual_seed(0))[:count]
-        batches = torch.split(drawn.to(self.train_images.device), batch)
+        batches = drawn.to(self.train_images.device).tensor_split(-(-len(drawn) // batch))
         return [self.normalize(self.train_images[part]) for part in batches]
 
     def to(self, device: torch.device | str) -> "ImageData":

@@ -27,6 +27,7 @@ from tuckerlab.experiments.summary import TOLERATED
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import _, language, ngettext, speaking
 from tuckerlab.plotting.figure import PAGE, font_faces
+from tuckerlab.plotting.styles import label_name
 
 SUFFIXES = (".html", ".pdf")
 FONTS = "/* fonts */"  # where they will stand, once it is known which letters they need
@@ -155,4 +156,4 @@ ENVIRONMENT = jinja2.Environment(
 )  # fmt: skip
 ENVIRONMENT.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "plots": plots, "version": __version__}
 ENVIRONMENT.globals |= {"quantities": QUANTITIES, "tolerated": TOLERATED, "page_fonts": Markup(PAGE)}
-ENVIRONMENT.filters |= {"commands": commands, "short": wording.short}
+ENVIRONMENT.filters |= {"commands": commands, "label_name": label_name, "short": wording.short}

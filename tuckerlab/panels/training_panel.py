@@ -235,7 +235,8 @@ class TrainingPanel(Panel):
             job.join(REFRESH)
         with self.reporting():
             self._keep(job.results)
-            self.sizes.children = [InstantSlider(job.sizes)] if job.sizes else []
+            if job.sizes:
+                self.sizes.children = [InstantSlider(job.sizes)]
         if job.error is not None:
             self.show_problem(job.error)
         self.bar.value = 0.0 if job.error else job.progress
