@@ -22,7 +22,7 @@ from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import finding
-from tuckerlab.i18n import _, language, ngettext, speaking
+from tuckerlab.i18n import _, day, language, large, ngettext, speaking
 
 PACKAGE = Path(i18n.__file__).parent
 NOTEBOOKS = PACKAGE.parent / "notebooks"
@@ -68,6 +68,15 @@ def test_singular_plural_and_minus() -> None:
     assert [images(count) for count in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
     assert (points(-0.5), points(0.5)) == ("−0.5 points", "+0.5 points")
     assert _("{value:g} of {value:,.0f}", value=-1200) == "−1200 of −1,200"
+    assert (large(-4e7), large(0.5, 2), day("2026-01-05T10:00")) == ("−40,000,000", "0.50", "2026-01-05")
+    with speaking("ja"):
+        assert [large(value) for value in (150e6, -4e7, 16_500, 9999)] == [
+            "1億5,000万",
+            "−4,000万",
+            "1万6,500",
+            "9,999",
+        ]
+        assert day("2026-01-05T10:00") == "2026年1月5日"
 
 
 @pytest.mark.usefixtures("made_up")

@@ -18,6 +18,7 @@ from tuckerlab.errors import check_choice
 
 FOLDER = Path(__file__).parent / "locale"
 ENGLISH = "en"
+UNITS = {"ja": ((1e12, "兆"), (1e8, "億"), (1e4, "万"))}  # of large numbers, where not each thousand is parted
 _spoken: ContextVar[str] = ContextVar("language of a block, of one thread or task alone")
 
 
@@ -29,6 +30,21 @@ def _(message: str, /, **values: Any) -> str:
 def ngettext(one: str, many: str, /, count: float, **values: Any) -> str:
     """The same for a sentence with a number in it, `count`, that decides between singular and plural."""
     return _filled(_catalogue(language()).ngettext(one, many, int(count)), {"count": count, **values})
+
+
+def large(value: float, decimals: int = 0) -> str:
+    """A number as people write it where there are many digits: 150,000,000, in Japanese 1億5,000万."""
+    said, rest = "", abs(value)
+    for size, name in UNITS.get(language(), ()):
+        many, rest = divmod(rest, size)
+        said += f"{many:,.0f}{name}" if many else ""
+    return ("−" if value < 0 else "") + said + (f"{rest:,.{decimals}f}" if rest or not said else "")
+
+
+def day(date: str) -> str:
+    """A date as people write it; records have 2026-11-28, and maybe the time after it."""
+    year, month, day = map(int, date[:10].split("-"))
+    return _("{year}-{month:02}-{day:02}", year=year, month=month, day=day)
 
 
 def N_(message: str) -> str:  # noqa: N802 (the name that extractors of messages know)

@@ -17,7 +17,7 @@ from tuckerlab import __version__
 from tuckerlab.cli.course import Part
 from tuckerlab.cli.notebook_helpers import execute, profile_settings
 from tuckerlab.errors import TuckerlabError
-from tuckerlab.i18n import N_, _, language
+from tuckerlab.i18n import N_, _, day, language
 
 TITLE = N_("Train networks small from the start")
 INTRO = N_(
@@ -41,7 +41,7 @@ def write_site(
         raise TuckerlabError(f"{out}: there is something else in this folder: give an empty one, or one made by this")
     executed = _(
         "Executed on {date}, profile {profile}, tuckerlab {version}.",
-        date=datetime.date.today(), profile=profile, version=__version__,
+        date=day(str(datetime.date.today())), profile=profile, version=__version__,
     )  # fmt: skip
     pages, problems = {index: index_page(course, PAGE, f"{_(INTRO)} {executed}")}, []
     with tempfile.TemporaryDirectory() as scratch:

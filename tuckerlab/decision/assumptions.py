@@ -16,11 +16,18 @@ from typing import Any, BinaryIO
 
 from tuckerlab.errors import TuckerlabError, check_choice, check_whole, is_number
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import N_, _, language
+from tuckerlab.i18n import N_, _, language, large
 
 DEFAULT, ENTERED, MEASURED = "default", N_("entered"), N_("measured")
 MOST_YEARS = 20
-RATES = {"$": 1.0, "¥": 150.0, "€": 0.9, "£": 0.8, "₩": 1400.0, "CHF": 0.85}  # for a dollar, roughly: an assumption too
+RATES = {
+    "$": 1.0,
+    N_("¥"): 150.0,
+    "€": 0.9,
+    "£": 0.8,
+    "₩": 1400.0,
+    "CHF": 0.85,
+}  # for a dollar: assumptions too
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 
@@ -100,20 +107,21 @@ class Assumptions:
 
     def unit(self, key: str) -> str:
         """The unit of an assumption, with the currency in it where it is a price."""
-        return _(KINDS[key].unit, currency=self.currency)
+        return _(KINDS[key].unit, currency=_(self.currency))
 
     def quantity(self, key: str, value: float) -> str:
         """A number of this assumption with its unit; "$19 an hour"."""
         if KINDS[key].yen:
             return _(KINDS[key].unit, currency=self.amount(value))
-        return _("{value} {unit}", value=plain(value), unit=self.unit(key))
+        return _("{value} {unit}", value=shown(value), unit=self.unit(key))
 
     def amount(self, value: float) -> str:
         """An amount of money in three digits; no cents of yen, and none where there are tens."""
         value = float(f"{value:.3g}")
         decimals = 0 if self.currency == "¥" or abs(value) >= 10 or value == 0 else 2
         sign = "−" if round(value, decimals) < 0 else ""
-        return f"{sign}{self.currency}{abs(value):,.{decimals}f}"
+        said = large(abs(value), decimals)
+        return sign + (_("¥{value}", value=said) if self.currency == "¥" else f"{self.currency}{said}")
 
     def converted(self, currency: str) -> "Assumptions":
         """The same in another currency."""
@@ -183,6 +191,11 @@ def written(found: Range) -> str:
     """A range as people read and enter it: one number where it is known."""
     parts = [found.likely] if found.low == found.high else [found.low, found.likely, found.high]
     return " / ".join(map(plain, parts))
+
+
+def shown(value: float) -> str:
+    """A number as people read it, see `large`."""
+    return large(value) if abs(value) >= 1e4 else plain(value)
 
 
 def plain(value: float) -> str:

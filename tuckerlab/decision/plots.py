@@ -7,15 +7,15 @@ import textwrap
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Text
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from tuckerlab.decision.assumptions import Assumptions, plain
+from tuckerlab.decision.assumptions import Assumptions, shown
 from tuckerlab.decision.business_case import NAMES, Money, tornado
 from tuckerlab.decision.evidence import QUANTITIES, Evidence
 from tuckerlab.decision.wording import network_name, number
 from tuckerlab.experiments.summary import TOLERATED
-from tuckerlab.i18n import _
-from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, families, styled, write_names
+from tuckerlab.i18n import UNITS, _, language
+from tuckerlab.plotting.figure import INK, PALETTE, QUIET, TEXT, Picture, counts, families, styled, write_names
 from tuckerlab.plotting.styles import look
 
 PRINTED = 8.7  # points that letters have on paper, where the look of all figures has TEXT
@@ -55,7 +55,7 @@ def size_picture(evidence: Evidence) -> Picture:
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(counts())
     axes.yaxis.set_major_locator(MaxNLocator(5))
     write_names(axes, [(network_name(n.name, n.method), n.size, n.accuracy, n.low, n.high) for n in named])
     return made
@@ -104,7 +104,7 @@ def money_picture(money: Money) -> Picture:
 def _draw_fan(axes: Axes, money: Money) -> None:
     """Cash from the first day on: the middle of the draws, the ranges of 50 % and 90 % of them, and the payback."""
     assumptions = money.assumptions
-    cash = _("cash in today’s money, {currency}", currency=assumptions.currency)
+    cash = _("cash in today’s money, {currency}", currency=_(assumptions.currency))
     styled(axes, x=_("years from the first day"), y=cash, title=_("What was spent and saved"))
     years = np.linspace(0, assumptions.years, TIMES)
     low, lower, median, upper, high = money.fan(years, (0.05, 0.25, 0.5, 0.75, 0.95))
@@ -127,7 +127,7 @@ def _draw_fan(axes: Axes, money: Money) -> None:
 def _draw_tornado(axes: Axes, money: Money) -> None:
     """The longest bars, from the worth at the low end to that at the high end; the ends stand beside them."""
     assumptions, bars, middle = money.assumptions, list(tornado(money).items())[:MOVERS], money.worth_with()
-    worth = _("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=assumptions.currency)
+    worth = _("worth over {years:.0f} years, {currency}", years=assumptions.years, currency=_(assumptions.currency))
     styled(axes, x=worth, y="")
     title = _("What moves it most (orange: low end, blue: high end)")
     axes.set_title(title, fontsize=TEXT, color=INK, loc="right", x=1.1)
@@ -148,7 +148,7 @@ def _draw_tornado(axes: Axes, money: Money) -> None:
 
 
 def _tick(value: float, assumptions: Assumptions) -> str:
-    if abs(value) < 1e6:
+    if abs(value) < 1e6 or language() in UNITS:
         return assumptions.amount(value)
     sign = "−" if value < 0 else ""
     return sign + _("{currency}{value:.3g} M", currency=assumptions.currency, value=abs(value) / 1e6)
@@ -156,6 +156,6 @@ def _tick(value: float, assumptions: Assumptions) -> str:
 
 def _end(key: str, value: float) -> str:
     """The end of a bar: of the accuracy with its sign."""
-    if value >= 1e6:
+    if value >= 1e6 and language() not in UNITS:
         return _("{value:,.10g} M", value=float(f"{value / 1e6:.3g}"))
-    return number(value, 1, signed=True) if key == "accuracy" else plain(float(f"{value:.3g}"))
+    return number(value, 1, signed=True) if key == "accuracy" else shown(float(f"{value:.3g}"))

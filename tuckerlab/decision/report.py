@@ -25,7 +25,7 @@ from tuckerlab.decision.recommendation import judge, lacks, plan, recommend
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.summary import TOLERATED
 from tuckerlab.files import atomic_path
-from tuckerlab.i18n import _, language, ngettext, speaking
+from tuckerlab.i18n import _, language, large, ngettext, speaking
 from tuckerlab.plotting.figure import PAGE, font_faces
 from tuckerlab.plotting.styles import label_name
 
@@ -154,6 +154,7 @@ ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     finalize=lambda value: wording.unbroken(value) if type(value) is str else value,
 )  # fmt: skip
-ENVIRONMENT.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "plots": plots, "version": __version__}
+ENVIRONMENT.globals |= {**vars(wording), "_": _, "ngettext": ngettext, "large": large, "plots": plots}
 ENVIRONMENT.globals |= {"quantities": QUANTITIES, "tolerated": TOLERATED, "page_fonts": Markup(PAGE)}
+ENVIRONMENT.globals["version"] = __version__
 ENVIRONMENT.filters |= {"commands": commands, "label_name": label_name, "short": wording.short}

@@ -58,7 +58,8 @@ def network_name(label: str, method: str) -> str:
 
 def unbroken(said: str) -> str:
     """No line ends between a number and its sign, or its unit; Japanese has no space after a full stop."""
-    said = re.sub(r"−(?=[^\d\s\u2060])", "−\u2060", said.replace("。 ", "。"))
+    said = said.replace("。 ", "。").replace("。、", "。").replace(".; ", ". ")  # of sentences in a list
+    said = re.sub(r"−(?=[^\d\s\u2060])", "−\u2060", said)
     return said.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
 
 

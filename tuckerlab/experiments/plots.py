@@ -18,7 +18,7 @@ from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.summary import Network, finding, front, networks_by, size_column, step_seconds
 from tuckerlab.files import atomic_path
 from tuckerlab.i18n import N_, _
-from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, styled, write_names
+from tuckerlab.plotting.figure import DPI, INK, QUIET, TEXT, Picture, colours, counts, styled, write_names
 from tuckerlab.plotting.styles import label_name, look, method_name, ordered
 
 NAMED = 6  # up to so many networks have their names beside their points
@@ -76,9 +76,8 @@ def draw_networks(axes: Axes, networks: Sequence[Network], axis: str, limits: tu
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.set_xlim(0, 1.12 * most)
-    unit = "B" if axis == "checkpoint_bytes" else ""
-    milliseconds = axis.endswith("_ms")  # no thousandths of them
-    axes.xaxis.set_major_formatter("{x:g}" if milliseconds else EngFormatter(unit=unit, sep=" " if unit else ""))
+    written = EngFormatter(unit="B") if axis == "checkpoint_bytes" else counts()
+    axes.xaxis.set_major_formatter("{x:g}" if axis.endswith("_ms") else written)  # no thousandths of milliseconds
     for network in networks:
         if network.method == "dense":
             axes.axhline(network.accuracy, color=INK, linewidth=1, linestyle=":")

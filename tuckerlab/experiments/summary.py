@@ -12,7 +12,7 @@ import pandas as pd
 
 from tuckerlab.experiments.class_accuracy import learned_nothing
 from tuckerlab.experiments.records import Records
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import N_, _, day
 from tuckerlab.plotting.styles import label_name
 from tuckerlab.training.run import ENDED
 
@@ -142,7 +142,7 @@ class Tradeoff:
         """On what, when and on how many seeds this was measured."""
         runs = self.records.runs
         days, seeds = runs["date"].str[:10], runs.groupby("label").size()
-        date = " … ".join(dict.fromkeys([days.min(), days.max()]))
+        date = " … ".join(map(day, dict.fromkeys([days.min(), days.max()])))
         said = {"device": runs["device"].iloc[0], "cores": runs["cores"].iloc[0], "date": date}
         return said | {"fewest": int(seeds.min()), "most": int(seeds.max())}
 

@@ -13,7 +13,7 @@ from tuckerlab.decision.assumptions import KINDS, Assumptions
 from tuckerlab.experiments.run_folder import found_folder
 from tuckerlab.experiments.size_table import Size, Sizes, recorded_sizes, yearly_cost
 from tuckerlab.files import file_size
-from tuckerlab.i18n import _
+from tuckerlab.i18n import _, day
 from tuckerlab.panels import widgets
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.widgets import Line, Panel, PictureBox, choice, row, set_visible, unwatched, watch
@@ -47,7 +47,7 @@ class InstantSlider(Panel):
         self.usual = Assumptions()  # those of the decision panel
         asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]
         self.answers = Field(_(KINDS["answers_a_day"].name), asked.likely, number(0, 1e12))
-        self.price = Field(f"{_(KINDS['server_hour'].name)}, {self.usual.currency}", hour.likely, number(0, 1e6))
+        self.price = Field(f"{_(KINDS['server_hour'].name)}, {_(self.usual.currency)}", hour.likely, number(0, 1e6))
         self.numbers, self.sentence, self.origin, self.task = ipywidgets.HTML(), Line(), Line(), Line()
         self.picture = PictureBox(
             _("Test accuracy against the share of weights removed, with a needle at the chosen size.")
@@ -76,7 +76,7 @@ class InstantSlider(Panel):
                 series = sizes.series(by)
                 slider.options = [(_setting(size), size.setting) for size in series] or [("", 0)]
                 set_visible(slider, len(series) > 1)
-        told = {"device": "", "cores": "", **sizes.origin, "date": str(sizes.origin.get("date", ""))[:10]}
+        told = {"device": "", "cores": "", **sizes.origin, "date": day(sizes.origin.get("date", "0-0-0"))}
         where = _(
             "Recorded on {device}, {cores} cores, {date}. The cost counts answers in batches of 128 on one such "
             "machine.",

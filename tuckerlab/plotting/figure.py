@@ -24,9 +24,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
+from matplotlib.ticker import EngFormatter, Formatter, FuncFormatter
 from matplotlib.transforms import Bbox
 
-from tuckerlab.i18n import language
+from tuckerlab.i18n import UNITS, language, large
 
 # Okabe and Ito's palette for every kind of colour vision, without the yellow that white paper swallows
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -107,6 +108,11 @@ def styled(axes: Axes, *, x: str, y: str, title: str = "") -> Axes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
     return axes
+
+
+def counts() -> Formatter:
+    """What writes large counts along an axis: 30k, or as the language has it."""
+    return FuncFormatter(lambda value, _place: large(value)) if language() in UNITS else EngFormatter(sep="")
 
 
 def colours(names: Iterable[str], reference: Collection[str] = ()) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from tuckerlab.errors import DataError
 from tuckerlab.files import atomic_path, digits, file_size
-from tuckerlab.i18n import N_, _
+from tuckerlab.i18n import N_, _, day
 from tuckerlab.plotting.figure import DPI, INK, TEXT, Picture, colours, styled
 from tuckerlab.plotting.styles import label_name
 
@@ -85,8 +85,8 @@ class Deployment:
         return _(
             "{device}, threads: {threads}; torch {torch}, onnxruntime {onnxruntime}; {images} images of {dataset}; "
             "{date}",
-            images=int(first["test_images"]), threads=int(first["threads"]),
-            **{name: str(first[name]) for name in ("device", "torch", "onnxruntime", "dataset", "date")},
+            images=int(first["test_images"]), threads=int(first["threads"]), date=day(str(first["date"])),
+            **{name: str(first[name]) for name in ("device", "torch", "onnxruntime", "dataset")},
         )  # fmt: skip
 
     @property
