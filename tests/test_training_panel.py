@@ -24,8 +24,10 @@ from tuckerlab.panels.training_job import Job, Unfinished, records_of
 from tuckerlab.panels.training_picture import draw, rank_map
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training import checkpoint
+from tuckerlab.training.guarded_trainer import FROZEN, GuardedTrainer
 from tuckerlab.training.metrics import evaluate
 from tuckerlab.training.run import Run
+from tuckerlab.training.trainer import Trainer
 from tuckerlab.tucker.model_size import count_parameters
 
 SETTINGS: dict[str, Any] = {"dataset": "digits", "width": 0.125, "epochs": 1, "device": "cpu"}
@@ -163,6 +165,17 @@ def test_one_training_for_any_size_ends_in_a_slider_over_its_sizes() -> None:
     assert (smallest.test_accuracy, smallest.trained) == (evaluate(network, data).accuracy, False)
     panel.by.value, panel.dense.value, panel.epochs.value = "compression", False, 1
     assert train(panel).sizes.children == (slider,)  # as its networks are kept
+
+
+def test_no_slider_comes_of_a_training_whose_cutting_the_guard_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_cutting(trainer: GuardedTrainer) -> bool:
+        trainer.run.optimizer.ranks = trainer.policy = FROZEN
+        return Trainer.end_epoch(trainer)
+
+    monkeypatch.setattr(GuardedTrainer, "end_epoch", stop_cutting)
+    panel = TrainingPanel(**SETTINGS | {"epochs": 2})
+    panel.by.value = "nested"
+    assert (train(panel).sizes.children, panel.problem, len(panel.kept)) == ((), "", 2)
 
 
 def test_a_panel_that_comes_back_goes_on_to_the_same_network(gate: Gate, tmp_path: Path) -> None:

@@ -192,7 +192,8 @@ class Job(threading.Thread, Callback):
             self._is_measuring = True
             measured = measurements({trained.method: trained.run for trained in ended}, experiment)
             full = [trained.run.model for trained in ended if trained.method.ranks is None]
-            nested = [trained.run.model for trained in ended if (ranks := trained.method.ranks) and ranks.is_nested]
+            # a guard that has stopped the cutting has ended the order of the sizes too
+            nested = [trained.run.model for trained in ended if trained.run.optimizer.ranks.is_nested]
             if full and nested:
                 self.sizes = nested_sizes(full[0], nested[0], experiment.data.to(experiment.device))
         for trained in ended:
