@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from tuckerlab.errors import RankError
+from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.tucker.rank_policy import Budget, Smallest, Spectrum
 from tuckerlab.tucker.tensor import check_fraction, numbers_at
 from tuckerlab.tucker.weight import TuckerLayer
@@ -63,11 +64,17 @@ class Nested(Budget):
 
 
 def refresh_statistics(model: nn.Module, images: Iterable[Tensor]) -> None:
-    """Batch norms learn anew from batches of images, at all ranks: in training they have seen those of all sizes."""
+    """Batch norms learn anew from batches of images, at all ranks: in training they have seen those of all sizes.
+
+    TuckerlabError without a batch, as of an iterator that was used up: they would know nothing.
+    """
+    batches = iter(images)
+    if (first := next(batches, None)) is None:
+        raise TuckerlabError("images hold no batch: give a list of batches, or a DataLoader")
     layers = {module: module.active for module in model.modules() if isinstance(module, TuckerLayer)}
     for layer in layers:
         layer.active = None
-    update_bn(images, model, next(model.parameters()).device)
+    update_bn(chain([first], batches), model, next(model.parameters()).device)
     for layer, active in layers.items():
         layer.active = active
 
