@@ -41,7 +41,7 @@ def accuracy_vs_costs(records: Records) -> Picture:
     measured = {axis: networks_by(records, axis) for axis in (size_column(records), "latency_1_ms", "checkpoint_bytes")}
     found = {axis: networks for axis, networks in measured.items() if networks}
     _require(found, "test accuracies with sizes, times or files")
-    figure = Picture(figsize=(2.5 + 4 * max(2, len(found)), 6.2))
+    figure = Picture(figsize=(2.2 + 4 * max(2, len(found)), 6.2))
     panels = dict(zip(found, np.atleast_1d(figure.subplots(1, len(found), sharey=True)), strict=True))
     everything = [network for networks in found.values() for network in networks]
     for axis, panel in panels.items():

@@ -50,7 +50,7 @@ LOOKS = {
 
 WORDS = (  # of labels, which the records hold in English
     N_("any size"), N_("channels"), N_("cut and tuned"), N_("cut"), N_("dense"), N_("factors"), N_("matrix"),
-    N_("pruned"), N_("Tucker"), N_("two gradients"), N_("equal time"), N_(" to "), N_(" %"), N_(", "),
+    N_("pruned"), N_("Tucker"), N_("two gradients"), N_(", equal time"), N_(" to "), N_(" %"), N_(", "),
 )  # fmt: skip
 
 
