@@ -122,5 +122,6 @@ def _page(notebook: Any, title: str, folder: Path = Path()) -> str:
         language_code=language(),
     )
     notebook.metadata.pop("widgets", None)
-    html: str = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}, "title": title})[0]
+    told = {"title": title, "problem": _("This part could not be shown, nor what follows it.")}
+    html: str = exporter.from_notebook_node(notebook, {"metadata": {"path": str(folder)}, **told})[0]
     return html
