@@ -17,9 +17,7 @@ from typing import Any
 
 import optuna
 import torch
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError, check_whole
 from tuckerlab.experiments.records import Records
@@ -27,7 +25,16 @@ from tuckerlab.experiments.run_folder import RunFolder
 from tuckerlab.experiments.setup import set_up
 from tuckerlab.experiments.summary import front, networks_by, size_column
 from tuckerlab.experiments.sweep import grid, values
-from tuckerlab.experiments.sweep.worker import HEARTBEAT, SweepConfig, by_point, open_study, queue, work
+from tuckerlab.experiments.sweep.worker import (
+    HEARTBEAT,
+    STORAGE_ERRORS,
+    SweepConfig,
+    by_point,
+    open_study,
+    patiently,
+    queue,
+    work,
+)  # fmt: skip
 from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
@@ -85,7 +92,7 @@ def run_sweep(
         elif left:
             _on_cluster(opened, config, workers, scheduler, total=len(left), quiet=quiet)
         return _gathered(opened, folder)
-    except (SQLAlchemyError, StorageInternalError, ImportError) as error:  # ImportError: there is no driver for it
+    except (*STORAGE_ERRORS, ImportError) as error:  # ImportError: there is no driver for it
         cause = error.__cause__ or error
         said = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]  # without the URL and its password
         raise TuckerlabError(
@@ -118,7 +125,7 @@ def _on_cluster(
             ) from None
         at_work: dict[str, Any] = {}  # by address
         bar = stack.enter_context(progress_bar(shown=not quiet, total=total, desc="networks"))
-        while left := len(queue(study, config)):
+        while left := len(patiently(queue, study, config)):
             if client.status == "closed":  # it has tried to come back
                 raise TuckerlabError(f"scheduler {scheduler} is gone; finished parts are kept: give the command again")
             for address, about in client.scheduler_info(n_workers=-1).get("workers", {}).items():

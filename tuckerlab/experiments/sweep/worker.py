@@ -11,17 +11,18 @@ import socket
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 import torch
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from tuckerlab.errors import TuckerlabError
 from tuckerlab.experiments.measuring import facts
@@ -31,7 +32,11 @@ from tuckerlab.experiments.sweep import GridPoint
 from tuckerlab.training.run import Callback, Run
 
 HEARTBEAT, GRACE = 1, 15  # seconds between two signs of life of a worker, and until it is taken for dead
+OUTAGE = 300  # seconds that a data base may be away
 RETRIES = 3  # so many workers may die over a network until it is to blame
+
+STORAGE_ERRORS = (SQLAlchemyError, StorageInternalError)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class SweepConfig:
 class QueueStorage(RDBStorage):
     """Optuna's storage with heartbeats, in which each waiting trial goes to one worker alone.
 
-    SQLite cannot lock a row, so that two workers at once could take the same trial; they take turns at a file.
+    SQLite cannot lock a row, so that two workers at once could take the same trial; they take turns at a file. Where a
+    server is away, a worker waits to tell it of a trial: Optuna's loop does not bear that it cannot.
     """
 
     def __init__(self, config: SweepConfig) -> None:
@@ -63,11 +69,18 @@ class QueueStorage(RDBStorage):
             grace_period=GRACE,
         )
 
+    def record_heartbeat(self, trial_id: int) -> None:
+        with contextlib.suppress(*STORAGE_ERRORS):  # the next one may be noted again
+            super().record_heartbeat(trial_id)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return patiently(super().get_trial, trial_id)
+
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         with self._turn:
             if state == TrialState.RUNNING:  # the first sign of life: one who dies before it would never be missed
                 self.record_heartbeat(trial_id)
-            return super().set_trial_state_values(trial_id, state, values)
+            return patiently(super().set_trial_state_values, trial_id, state, values)
 
 
 def open_study(config: SweepConfig, plan: dict[str, Any]) -> optuna.Study:
@@ -118,6 +131,18 @@ def point_of(trial: FrozenTrial | optuna.Trial) -> GridPoint:
     return GridPoint(**{field.name: trial.user_attrs[field.name] for field in fields(GridPoint)})
 
 
+def patiently(function: Callable[..., Found], *given: Any) -> Found:
+    """What a function returns, called again while the data base is away: killed, or on its way to another machine."""
+    end = time.monotonic() + OUTAGE
+    while True:
+        try:
+            return function(*given)
+        except STORAGE_ERRORS:
+            if time.monotonic() > end:
+                raise
+            time.sleep(HEARTBEAT)
+
+
 def work(
     config: SweepConfig, threads: int | None = None, *, experiment: Experiment | None = None, progress: bool = False
 ) -> None:
@@ -127,13 +152,14 @@ def work(
     if not config.folder.is_dir():
         raise TuckerlabError(f"{config.folder} is not there on {socket.gethostname()}: all machines must see --out")
     experiment = experiment or set_up(**config.settings)
-    study = open_study(config, experiment.plan)
-    while trials := queue(study, config):
+    study = patiently(open_study, config, experiment.plan)
+    while trials := patiently(queue, study, config):
         if all(trial.state == TrialState.RUNNING for trial in trials):  # others are at the rest
             time.sleep(HEARTBEAT)
             continue
-        # what Optuna says of a trial that was taken for dead: another has the network
-        with contextlib.suppress(ValueError, UpdateFinishedTrialError):
+        # what Optuna says of a trial that was taken for dead: another has the network; the last ones where it could not
+        # be told of one, which is missed then, waits again, and is found finished
+        with contextlib.suppress(ValueError, UpdateFinishedTrialError, *STORAGE_ERRORS, AssertionError):
             study.optimize(lambda trial: train(trial, config, experiment, progress), n_trials=1, catch=(Exception,))
 
 
