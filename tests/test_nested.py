@@ -146,3 +146,5 @@ def test_sizes_travel_in_the_checkpoint_and_none_smaller_is_cut(trained: tuple[n
         tl.cut(model, tl.Tolerance(0.1))
     with pytest.raises(tl.TuckerlabError, match="no batch"):
         tl.cut(model, tl.Budget(0.8), iter([]))
+    with pytest.raises(tl.TuckerlabError, match="give `images`"):
+        tl.cut(model, tl.Budget(0.8))

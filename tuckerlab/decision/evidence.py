@@ -17,7 +17,7 @@ from tuckerlab.experiments.audit import Audit, run_audit
 from tuckerlab.experiments.class_accuracy import class_accuracies, learned_nothing
 from tuckerlab.experiments.records import Records, memory_bytes
 from tuckerlab.experiments.run_folder import RunFolder
-from tuckerlab.experiments.summary import TOLERATED, Network, networks_by, smallest_within
+from tuckerlab.experiments.summary import OURS, TOLERATED, Network, networks_by, smallest_within
 from tuckerlab.i18n import N_, _
 
 QUANTITIES = {
@@ -33,7 +33,7 @@ QUANTITIES = {
 }
 """What is measured of a network, in words, and its unit."""
 BATCHES = {"time_1": 1, "time_128": 128}
-OURS = (("tucker", "nested"), ("tucker-adamw",))
+CHOSEN = (OURS, ("tucker-adamw",))  # of the first of these that there are
 WEIGHT_BYTES = 4
 NOISE = (16.0,)  # one strength, in pixel values: a brief tells of it, it does not study it
 SETTLED = 1.0  # points that the accuracy may still rise by in the last tenth of the epochs
@@ -136,13 +136,13 @@ def choose_small(records: Records, network: str | None) -> str | None:
             raise DataError(_(said, network=network, there=", ".join(there)))
         return network
     networks = networks_by(records, "parameters")
-    for methods in OURS:
+    for methods in CHOSEN:
         found = [one for one in networks if one.method in methods]
         if found:
             full = next((one for one in networks if one.name == reference(records, found[0].name)), None)
             near = smallest_within(found, full.accuracy, TOLERATED) if full else None
             return (near or max(found, key=lambda one: one.accuracy)).name
-    return next(iter(small.loc[small["method"].isin([*chain(*OURS)]), "label"]), None)  # no accuracy, which is a gap
+    return next(iter(small.loc[small["method"].isin([*chain(*CHOSEN)]), "label"]), None)  # no accuracy, which is a gap
 
 
 def reference(records: Records, small: str | None) -> str | None:
@@ -222,6 +222,8 @@ def find_gaps(records: Records, dense: pd.DataFrame, small: pd.DataFrame) -> dic
 def _rise(records: Records, rows: pd.DataFrame) -> float:
     """How much the accuracy, a mean over the seeds, rose in the last tenth of the epochs; all of it in a single one."""
     epochs = records.epochs[records.epochs["run"].isin(rows["run"])].dropna(subset=["test_accuracy"])
+    if (rows["method"] == "nested").all():  # whose last epoch is that of the network which was cut
+        epochs = epochs[epochs["epoch"] < epochs["epoch"].max()]
     course = 100 * epochs.groupby("epoch")["test_accuracy"].mean()
     before = [0.0, *course.iloc[: -math.ceil(len(course) / 10)]]
     return float(course.iloc[-1] - before[-1]) if len(course) else 0.0

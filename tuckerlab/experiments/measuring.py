@@ -1,11 +1,11 @@
 """What a record says of trained networks: facts that need no clock, and times, the networks in turn."""
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from tuckerlab.training.machine import Times, interleave, iqr, latencies, traini
 from tuckerlab.training.metrics import answers_by_class, multiply_adds
 from tuckerlab.training.run import Run
 from tuckerlab.tucker.convert import to_plain
+from tuckerlab.tucker.nested import SIZES, Nested, is_nested
 from tuckerlab.tucker.rank_policy import RankPolicy, Spectrum
+from tuckerlab.tucker.weight import TuckerLayer
 
 
 def facts(method: Method, run: Run, experiment: Experiment) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def measurements(runs: Mapping[Method, Run], experiment: Experiment) -> dict[Met
     batch = experiment.batch(experiment.step_size)
     for method, run in whole.items():
         memory = training_memory(run.model, run.optimizer, partial(experiment.loss, batch=batch))
-        measured[method] |= _middle("step", steps[method.label])
+        measured[method] |= _middle("step", steps[method.label] / steps_timed(run.model))
         measured[method] |= {f"memory_{part}_bytes": size for part, size in memory._asdict().items()}
     return measured
 
@@ -74,10 +76,17 @@ def _middle(what: str, times: Times) -> dict[str, float]:
 
 
 def stepper(method: Method, model: nn.Module, experiment: Experiment) -> Callable[[], object]:
-    """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed."""
+    """Forward, backward and optimizer step of a copy of the model at its ranks, as a function to be timed.
+
+    Of a network that is trained at many sizes it is two steps, of the smallest size and of the next of the others.
+    """
     recipe = replace(method.recipe(experiment.recipe), ranks=None, lr=1e-6)  # a hundred steps must not lead anywhere
     model, batch = copy.deepcopy(model).train(), experiment.batch(experiment.step_size)
     optimizer = method.make_optimizer(recipe, model, 1)
+    pair, sizes = steps_timed(model), itertools.count()
+    turns = [Nested().turn(number) for number in range(2 * SIZES)]
+    layers = [module for module in model.modules() if isinstance(module, TuckerLayer) and module.smallest]
+    ranks = {layer: [layer.ranks_at(turn) for turn in turns] for layer in layers}
 
     def gradient() -> float:
         optimizer.zero_grad()
@@ -87,9 +96,17 @@ def stepper(method: Method, model: nn.Module, experiment: Experiment) -> Callabl
     def step() -> None:
         for _ in range(optimizer.evaluations - 1):
             gradient()
-        optimizer.step(gradient)
+        for number in itertools.islice(sizes, pair):
+            for layer in layers:
+                layer.active = ranks[layer][number % len(turns)]
+            optimizer.step(gradient)
 
     return step
+
+
+def steps_timed(model: nn.Module) -> int:
+    """In one call of what `stepper` gives."""
+    return 2 if is_nested(model) else 1
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ def steps_by_epoch(runs: Mapping[Method, Run], experiment: Experiment) -> dict[M
             layers = [tuple(rows.groupby("layer", sort=False)["rank"].agg(tuple)) for _, rows in epochs]
             moments[method] = [_At(ranks=ranks) for ranks in layers] or [None]
     return {  # the ranks of an epoch lie between those at its two ends
-        method: [(a + b) / 2 for a, b in pairwise(times)] or times * len(runs[method].epochs)
+        method: [(a + b) / 2 for a, b in itertools.pairwise(times)] or times * len(runs[method].epochs)
         for method, times in step_times(moments, experiment).items()
     }
 

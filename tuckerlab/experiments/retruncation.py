@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from tuckerlab.errors import RankError
+from tuckerlab.errors import RankError, TuckerlabError
 from tuckerlab.training.models import MODELS, Network
 from tuckerlab.tucker.convert import tuckerize
-from tuckerlab.tucker.nested import leading_network, refresh_statistics
+from tuckerlab.tucker.nested import is_nested, leading_network, refresh_statistics
 from tuckerlab.tucker.rank_policy import Budget, RankPolicy
 from tuckerlab.tucker.sgd_adamw_muon import TuckerSGD
 from tuckerlab.tucker.weight import TuckerLayer
@@ -25,15 +26,18 @@ def cut(model: nn.Module, ranks: RankPolicy, images: Iterable[Any] | None = None
 
     A network that was trained with `Nested` ranks is cut to its leading part, and is as good as one that was trained at
     that size; a dense network is brought into Tucker format. images: batches for the network, such as
-    `ImageData.sample()`, from which its batch norms learn their statistics anew: each size has its own. Raises
-    RankError for a budget that cannot be met.
+    `ImageData.sample()`, from which its batch norms learn their statistics anew: each size has its own, so a nested
+    network needs them. Raises RankError for a budget that cannot be met.
     """
-    tucker = [module for module in model.modules() if isinstance(module, TuckerLayer)]
-    if any(layer.smallest for layer in tucker):
+    if is_nested(model):
         if not isinstance(ranks, Budget):
             raise RankError(f"a nested network is cut to a size, such as Budget(0.9), not by {ranks!r}")
         small = leading_network(model, ranks.compression)
-    elif tucker:
+        if images is None and any(isinstance(module, _BatchNorm) for module in model.modules()):
+            raise TuckerlabError(
+                "a nested network has batch norms, whose statistics are those of a size: give `images`"
+            )
+    elif any(isinstance(module, TuckerLayer) for module in model.modules()):
         small = copy.deepcopy(model)
         TuckerSGD(small, lr=1.0, ranks=ranks).adapt(grow=False)
     else:

@@ -20,7 +20,7 @@ from tuckerlab.experiments.plots import figures
 from tuckerlab.experiments.records import Records
 from tuckerlab.experiments.setup import UNFINISHED
 from tuckerlab.experiments.standings import rich_standings, standings
-from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.summary import OURS, finding
 from tuckerlab.i18n import N_, _
 from tuckerlab.plotting.figure import Picture
 from tuckerlab.training.checkpoint import load
@@ -82,7 +82,7 @@ class RunFolder:
     def small(self) -> str | None:
         """The label of the smallest network in Tucker format; None without any."""
         runs = self.records.runs
-        sizes = runs[runs["method"].isin(["tucker", "nested"])].groupby("label", sort=False)["parameters"].mean()
+        sizes = runs[runs["method"].isin(OURS)].groupby("label", sort=False)["parameters"].mean()
         return str(sizes.idxmin()) if len(sizes) else None
 
     def rows(self, label: str) -> pd.DataFrame:

@@ -20,6 +20,7 @@ TOLERATED = 1.0  # the line speaks of the smallest network that loses at most th
 ROUNDING = 1e-9  # means of the same accuracies may differ by this much, in points
 EQUAL = 1.02  # costs that differ by less than this factor count as equal: methods meet a target more or less closely
 AXES = ("conv_parameters", "parameters", "latency_1_ms", "latency_128_ms", "step_ms", "checkpoint_bytes")
+OURS = ("tucker", "nested")  # trained on the manifold: at one size, or at all
 COUNTED = {"conv_parameters": N_("conv parameters"), "parameters": N_("parameters")}
 
 
@@ -88,7 +89,7 @@ def finding(records: Records) -> str:
     found = networks_by(records, column)
     nothing = learned_nothing(records)
     dense = [network for network in found if network.method == "dense"]
-    others = [network for network in found if network.method in ("tucker", "nested")]
+    others = [network for network in found if network.method in OURS]
     if len(dense) != 1 or not others or records.runs["dataset"].nunique() > 1:
         return " ".join(nothing.values())
     [full] = dense

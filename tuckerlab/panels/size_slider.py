@@ -42,7 +42,7 @@ class InstantSlider(Panel):
         hint = _("The tolerance: how much of each weight may be rounded away")
         self.tolerance = choice(_("Detail given up"), hint, 0, [("", 0)], continuous_update=True)
         hint = _("One network, trained once so that it can be cut to each of these sizes without more training")
-        self.nested = choice(_("One training, any size"), hint, 0, [("", 0)], continuous_update=True)
+        self.nested = choice(_("Weights removed, one training"), hint, 0, [("", 0)], continuous_update=True)
         self.sliders = {"compression": self.compression, "tolerance": self.tolerance, "nested": self.nested}
         self.usual = Assumptions()  # those of the decision panel
         asked, hour = self.usual["answers_a_day"], self.usual["server_hour"]

@@ -14,7 +14,7 @@ from tuckerlab.experiments.plots import accuracy_over_time
 from tuckerlab.experiments.run_folder import recorded
 from tuckerlab.experiments.setup import RECIPES, recipe_for
 from tuckerlab.experiments.standings import standings
-from tuckerlab.experiments.summary import finding
+from tuckerlab.experiments.summary import TOLERATED, finding
 from tuckerlab.i18n import N_, _
 from tuckerlab.panels.field import Field, number
 from tuckerlab.panels.size_slider import InstantSlider
@@ -237,6 +237,13 @@ class TrainingPanel(Panel):
             self._keep(job.results)
             if job.sizes:
                 self.sizes.children = [InstantSlider(job.sizes)]
+                best, full = job.sizes.smallest_within("nested", TOLERATED), job.sizes.full
+                told = {"share": 100 * best.conv_compression, "right": 100 * best.test_accuracy}
+                said = N_(
+                    "One training, cut to {share:.0f} % fewer weights: right on {right:.1f} % of new images, the full "
+                    "network on {full:.1f} %."
+                )
+                self.verdict.say(_(said, full=100 * full.test_accuracy, **told), bold=True)
         if job.error is not None:
             self.show_problem(job.error)
         self.bar.value = 0.0 if job.error else job.progress

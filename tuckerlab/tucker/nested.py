@@ -63,6 +63,11 @@ class Nested(Budget):
         return 1.0 if step % 2 == 0 else int(step // 2 * GOLDEN % 1 * SIZES) / SIZES
 
 
+def is_nested(model: nn.Module) -> bool:
+    """Whether a network is good at each of its sizes."""
+    return any(isinstance(module, TuckerLayer) and module.smallest for module in model.modules())
+
+
 def refresh_statistics(model: nn.Module, images: Iterable[Tensor]) -> None:
     """Batch norms learn anew from batches of images, at all ranks: in training they have seen those of all sizes.
 
