@@ -167,8 +167,8 @@ class Line(ipywidgets.HTML):
         self.show(f"<b>{escape(text)}</b>" if bold and text else escape(text))
 
     def show(self, html: str) -> None:
-        """The same with HTML."""
-        style = f"line-height:1.5;color:{INK}"
+        """The same with HTML; Japanese has no space after a full stop."""
+        style, html = f"line-height:1.5;color:{INK}", html.replace("。 ", "。")
         self.value = f'<div role="status" aria-live="polite" style="{style}">{html}</div>' if html else ""
 
 
