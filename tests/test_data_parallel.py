@@ -142,8 +142,11 @@ def test_two_processes_fit_the_network_of_one(tmp_path: Path) -> None:
     done = torchrun("--max-restarts", 1, __file__, tmp_path)
     assert "another process of this training has ended" in done.stderr
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    assert str(theirs) == str(ours)
     said, two, back = ours
+    assert theirs[0] == said
+    for mine, other in zip(ours[1:], theirs[1:], strict=True):
+        assert str(other[:5]) == str(mine[:5])  # with what is not a number
+        torch.testing.assert_close(other[5], mine[5], rtol=0, atol=0)
     assert "seed 0 in process 0, 1 in process 1" in said[0]
     assert "batch_size 15: 2 processes share it, so allowed are multiples of that" in said[1]
     assert "weights " in said[2]

@@ -147,8 +147,9 @@ class Experiment:
             try:
                 return fit(model, self.data, self.recipe, checkpoint=checkpoint, **options)
             finally:  # one who waits for it may then meet a third: both would do the same, and write it atomically
-                with suppress(OSError):
-                    lock.unlink(missing_ok=True) if is_first else None
+                if is_first:
+                    with suppress(OSError):
+                        lock.unlink()
 
 
 @dataclass

@@ -31,9 +31,10 @@ def count() -> int:
     """How many processes train together; one that torchrun has started joins the others first."""
     if distributed.is_torchelastic_launched() and not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        # torchrun's store outlives a restart, and has the addresses of those who are gone
         store, rank, world = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
-        store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)  # type: ignore[attr-defined]
+        # torchrun's store outlives a restart, with the addresses of those who are gone; machines count restarts apart
+        attempt = os.environ["TORCHELASTIC_RESTART_COUNT"] if os.environ["GROUP_WORLD_SIZE"] == "1" else "several"
+        store = distributed.PrefixStore(attempt, store)  # type: ignore[attr-defined]
         _heard(distributed.init_process_group, backend, None, PATIENCE, world, rank, store)
         atexit.register(distributed.destroy_process_group)
     return distributed.get_world_size() if distributed.is_initialized() else 1
