@@ -83,16 +83,16 @@ def test_the_app_in_two_languages_is_used_by_keyboard_and_read_aloud_and_trainin
         page.goto(f"{address}&lang=ja")
         assert_accessible(page)
         page.get_by_role("link", name="はじめに").click()
-        page.get_by_role("slider", name="取り除く重み").press("ArrowRight")
-        expect(page.get_by_text("この大きさでは学習していません。「タッカー形式 95%」を")).to_be_visible()
+        page.get_by_role("slider", name="取り除く重み", exact=True).press("ArrowRight")
+        expect(page.get_by_text("この大きさでは学習していません。「タッカー形式 90%」を")).to_be_visible()
         assert page.locator("html").get_attribute("lang") == "ja"
         page.get_by_role("link", name="English").click()
-        handle = page.get_by_role("slider", name="Weights removed")
-        expect(handle).to_have_attribute("aria-valuetext", "95 % ◆ trained")  # not its place in the list
+        handle = page.get_by_role("slider", name="Weights removed", exact=True)
+        expect(handle).to_have_attribute("aria-valuetext", "91 %")  # not its place in the list
         assert_accessible(page)
         handle.focus()
         page.keyboard.press("ArrowRight")
-        expect(handle).to_have_attribute("aria-valuetext", "96 %")
+        expect(handle).to_have_attribute("aria-valuetext", "92 %")
         assert handle.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
         page.set_viewport_size({"width": 800, "height": 1000})
         assert page.evaluate("document.documentElement.scrollWidth") == 800
