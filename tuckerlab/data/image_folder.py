@@ -238,7 +238,7 @@ def data_roots() -> tuple[Path, ...]:
 
 def find_folder(text: str, roots: Sequence[Path]) -> Path:
     """The folder that `text` names, here or in one of the roots; DataError where there is none."""
-    places = [Path(text), *(root / text for root in roots)]
+    places = dict.fromkeys([Path(text), *(root / text for root in roots)])
     with suppress(OSError, RuntimeError):  # a name that is too long, a user who is not known
         for place in places:
             if text.strip() and place.expanduser().is_dir():
