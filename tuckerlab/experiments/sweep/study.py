@@ -34,7 +34,7 @@ from tuckerlab.experiments.sweep.worker import (
     patiently,
     queue,
     work,
-)  # fmt: skip
+)
 from tuckerlab.training.fit import progress_bar
 
 COMPRESSIONS = (0.8, 0.9, 0.95, 0.98)
