@@ -126,10 +126,10 @@ def measured(sizes: Iterable[Networks], data: ImageData) -> pd.DataFrame:
 
 def nested_sizes(full: nn.Module, nested: nn.Module, data: ImageData) -> Sizes:
     """The full network, and those that one training for every size is cut to."""
-    rows = [Networks("compression", 0.0, "dense", True, [full])]
+    rows, images = [Networks("compression", 0.0, "dense", True, [full])], data.sample()
     for setting in map(float, SETTINGS):
         with suppress(RankError):  # in a short training the smallest size does not come down to its end
-            rows.append(Networks("nested", setting, "nested", False, [cut(nested, Budget(setting), data.sample())]))
+            rows.append(Networks("nested", setting, "nested", False, [cut(nested, Budget(setting), images)]))
     return Sizes.of(measured(rows, data))
 
 

@@ -238,6 +238,8 @@ class TrainingPanel(Panel):
             if job.sizes:
                 self.sizes.children = [InstantSlider(job.sizes)]
                 best, full = job.sizes.smallest_within("nested", TOLERATED), job.sizes.full
+                if best is full:  # none of them is near
+                    best = max(job.sizes.series("nested")[1:], key=lambda size: size.test_accuracy)
                 told = {"share": 100 * best.conv_compression, "right": 100 * best.test_accuracy}
                 said = N_(
                     "One training, cut to {share:.0f} % fewer weights: right on {right:.1f} % of new images, the full "

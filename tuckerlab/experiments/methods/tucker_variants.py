@@ -125,7 +125,7 @@ class CutNested(Method):
         if not run.is_over:
             return run
         small = cut(run.model, self.policy, experiment.data.to(experiment.device).sample())
-        return replace(ended_as(small, run, experiment), ranks=[])  # before, all sizes are on their way
+        return replace(ended_as(small, run, experiment), ranks=[])  # those on the way are of the largest size
 
 
 @dataclass(frozen=True)
